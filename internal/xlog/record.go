@@ -1,0 +1,86 @@
+package xlog
+
+import "zenith/internal/pg"
+
+// RmgrID is a resource manager's number, as access/rmgrlist.h orders them.
+type RmgrID uint8
+
+// The resource managers of PostgreSQL 15.
+const (
+	RmXLOG RmgrID = iota
+	RmXact
+	RmSmgr
+	RmCLOG
+	RmDbase
+	RmTblspc
+	RmMultiXact
+	RmRelMap
+	RmStandby
+	RmHeap2
+	RmHeap
+	RmBtree
+	RmHash
+	RmGin
+	RmGist
+	RmSeq
+	RmSPGist
+	RmBRIN
+	RmCommitTs
+	RmReplOrigin
+	RmGeneric
+	RmLogicalMsg
+	RmMax              = RmLogicalMsg
+	RmMinCustom RmgrID = 128
+)
+
+// Record is one decoded WAL record. Its slices point into Raw; Decode reuses Blocks.
+type Record struct {
+	StartLSN pg.LSN // of the record's first byte (behind a page header, if one is there)
+	EndLSN   pg.LSN // PostgreSQL's EndRecPtr: what a page it changes gets as its LSN
+	Raw      []byte // the whole record, header included, page headers taken out
+
+	XID    pg.TransactionID
+	Prev   pg.LSN
+	Info   uint8 // as stored: the upper half is the rmgr's
+	RmgrID RmgrID
+
+	Blocks   []BlockRef // in the record's order; ids may have gaps
+	MainData []byte
+	Origin   uint16           // replication origin; 0 if none
+	TopXID   pg.TransactionID // toplevel xid; 0 if none
+}
+
+// Op is the rmgr's part of Info.
+func (r *Record) Op() uint8 { return r.Info & 0xF0 }
+
+// Block gives the block reference with that id, or nil.
+func (r *Record) Block(id uint8) *BlockRef {
+	for i := range r.Blocks {
+		if r.Blocks[i].ID == id {
+			return &r.Blocks[i]
+		}
+	}
+	return nil
+}
+
+// BlockRef is a block that a record registered (DecodedBkpBlock).
+type BlockRef struct {
+	ID       uint8
+	Tag      pg.BufferTag
+	WillInit bool   // BKPBLOCK_WILL_INIT: redo starts from an empty page
+	HasData  bool   // BKPBLOCK_HAS_DATA
+	Data     []byte // the block's own data
+	HasImage bool
+	Apply    bool // BKPIMAGE_APPLY: replay restores the image; else it is there for consistency checks only
+	Image    Image
+}
+
+// Restores reports whether the page after the record needs nothing of the page before it.
+func (b *BlockRef) Restores() bool { return b.WillInit || b.HasImage && b.Apply }
+
+// Image is a full-page image as it lies in the record.
+type Image struct {
+	HoleOffset, HoleLength uint16
+	Info                   uint8 // BKPIMAGE_*: compression bits
+	Bytes                  []byte
+}
