@@ -1,0 +1,23 @@
+// Package pageserver is zenith's face to the network: a server that speaks
+// PostgreSQL's wire protocol, and the small client with which the command line
+// talks to it. pgproto3 is used here and nowhere else; no type of it leaves.
+//
+// The server knows commands, messages and SQLSTATEs. What the commands do is behind
+// Service, which tenants.Manager satisfies. A line that psql sends
+//
+//	branch_create 0123...cdef "my branch" main@0/16B3748
+//
+// is cut into words (lexer.go), found in the commands table (command.go), whose
+// handlers are in one file per noun (cmd_branch.go ...), and answered by one of four
+// kinds of reply: rows, lines of text as rows, CopyOut, CopyBoth. Simple and extended
+// protocol differ only in who sends the row description and when (simple.go,
+// extended.go); handlers cannot tell.
+//
+// Errors: the Service returns errors that wrap one of the kinds in errors.go, one
+// table pairs kinds with SQLSTATEs, and the client turns the SQLSTATE back into the
+// kind, so that the command line's exit codes are the same whether a thing failed here
+// or there. An error leaves the connection usable, except one of the protocol itself.
+//
+// What lives as long as a connection: the throw-away postgres of pg_exec, and the
+// context that a command runs in, which also ends when the client asks to cancel.
+package pageserver

@@ -1,0 +1,127 @@
+package pageserver
+
+import (
+	"context"
+	"io"
+	"time"
+
+	"zenith/internal/pg"
+)
+
+// Service is what the page server puts on the network. Its arguments are the words of
+// the command, not yet understood: a tenant is 32 hex digits, a branch is a name or a
+// timeline id, a point is NAME, NAME@LSN or NAME@TIME, a directory is an absolute path
+// on the server's machine. Errors wrap this package's kinds. All methods are safe for
+// concurrent use and return soon after ctx ends.
+type Service interface {
+	SystemService
+	TenantService
+	BranchService
+	MountService
+	ComputeService
+	HistoryService
+	ReceiverService
+}
+
+// SystemService says who the server is and how it does.
+type SystemService interface {
+	// Status gives what `zenith status` prints of a running server: address, tenants,
+	// branches, mounts, receivers and their lag. The server itself adds nothing.
+	Status(ctx context.Context) ([]StatusRow, error)
+	// IdentifySystem describes a branch as IDENTIFY_SYSTEM does. Empty strings mean the
+	// default tenant and its main branch.
+	IdentifySystem(ctx context.Context, tenant, branch string) (SystemID, error)
+}
+
+// TenantService is about tenants.
+type TenantService interface {
+	// TenantList gives the ids, sorted.
+	TenantList(ctx context.Context) ([]string, error)
+	// TenantCreate makes a tenant with a fresh initdb as its main branch. An empty id
+	// means a random one.
+	TenantCreate(ctx context.Context, id string, p Progress) (TenantInfo, error)
+}
+
+// BranchService is about branches and what their points mean.
+type BranchService interface {
+	// BranchList gives a tenant's branches in the order of their creation.
+	BranchList(ctx context.Context, tenant string) ([]Branch, error)
+	// BranchCreate makes a branch at a point; the result's AncestorLSN says which LSN that was.
+	BranchCreate(ctx context.Context, tenant, name, point string) (Branch, error)
+	// BranchDelete refuses while the branch has children, a mount or a running postgres.
+	BranchDelete(ctx context.Context, tenant, name string) error
+	// LSN gives the LSN that a point means. For a head it holds every commit that was
+	// acknowledged before the call.
+	LSN(ctx context.Context, tenant, point string) (pg.LSN, error)
+}
+
+// MountService is about mounts on the server's machine.
+type MountService interface {
+	// Mount returns when the tree is there. An empty Point mounts the whole tree of all tenants.
+	Mount(ctx context.Context, o MountOptions) (Mount, error)
+	// Umount refuses a mount in use, unless lazy: then it goes when the last user is gone.
+	// It also clears away what a killed server left at dir.
+	Umount(ctx context.Context, dir string, lazy bool) error
+	// MountList gives the mounts, sorted by directory. Mounts of computes are among them.
+	MountList(ctx context.Context) ([]Mount, error)
+}
+
+// ComputeService is about postgres servers, which run as children of the page server,
+// each on a mount of its own.
+type ComputeService interface {
+	// PgCreate makes the directory and settings of a compute for a point and does not start it.
+	PgCreate(ctx context.Context, tenant, point string, o ComputeOptions) (Compute, error)
+	// PgStart starts it, having created it if need be, and returns when it accepts
+	// connections. A point with an "@" runs on a scratch mount.
+	PgStart(ctx context.Context, tenant, point string, o ComputeOptions) (Compute, error)
+	// PgStop stops a compute by the name that PgList shows.
+	PgStop(ctx context.Context, tenant, name string, o StopOptions) error
+	// PgList gives a tenant's computes, sorted by name.
+	PgList(ctx context.Context, tenant string) ([]Compute, error)
+	// PgExec starts a throw-away postgres at a point. stop takes it down and removes
+	// everything that it had; the page server calls it when the client says so or is gone.
+	PgExec(ctx context.Context, tenant, point string) (c Compute, stop func(context.Context) error, err error)
+}
+
+// HistoryService is about the versions that branches hold.
+type HistoryService interface {
+	// WALDump writes the records of a branch that start in [from, to) as pg_waldump prints
+	// them. from 0 is the start of what is kept, to 0 the head.
+	WALDump(ctx context.Context, tenant, branch string, from, to pg.LSN, w io.Writer) error
+	// ReadPage gives a block of the file at path in the data directory of a point. The
+	// block counts from the start of the relation, not of the segment.
+	ReadPage(ctx context.Context, tenant, point, path string, block pg.BlockNumber) (pg.Page, error)
+	// Export writes a data directory as an uncompressed tar stream.
+	Export(ctx context.Context, tenant, point string, o ExportOptions, w io.Writer) error
+	// Pages opens a branch for page requests.
+	Pages(ctx context.Context, tenant, branch string) (PageSource, error)
+	// Check verifies one branch, or all of the tenant if branch is "". Each problem is
+	// told to found as one line; a damaged store is no error of Check itself.
+	Check(ctx context.Context, tenant, branch string, found func(problem string) error, p Progress) (CheckResult, error)
+	// GC forgets history that is older than what is retained; branch "" means all of the tenant's.
+	GC(ctx context.Context, tenant, branch string, r Retain, p Progress) (GCResult, error)
+	// Lease keeps an LSN of a branch from being collected, and says until when.
+	Lease(ctx context.Context, tenant, branch string, lsn pg.LSN) (time.Time, error)
+}
+
+// ReceiverService is about WAL receivers.
+type ReceiverService interface {
+	// ReceiveStart streams WAL from the server that conninfo names into the branch.
+	ReceiveStart(ctx context.Context, tenant, branch, conninfo string) error
+	// ReceiveStop ends it.
+	ReceiveStop(ctx context.Context, tenant, branch string) error
+	// ReceiveList gives a tenant's receivers.
+	ReceiveList(ctx context.Context, tenant string) ([]Receiver, error)
+}
+
+// PageSource answers page requests. lsn 0 means the newest state.
+type PageSource interface {
+	// Size gives the number of blocks of a relation's fork, and whether it exists.
+	Size(ctx context.Context, rel pg.RelFork, lsn pg.LSN) (n pg.BlockNumber, exists bool, err error)
+	// ReadPage fills dst.
+	ReadPage(ctx context.Context, tag pg.BufferTag, lsn pg.LSN, dst pg.Page) error
+}
+
+// Progress is told how far a long command is. total 0 means not known. It is cheap, may be
+// called from any goroutine and often, and is never nil.
+type Progress func(what string, done, total int64)

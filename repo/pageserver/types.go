@@ -1,0 +1,194 @@
+package pageserver
+
+import (
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"zenith/internal/pg"
+)
+
+// StatusRow is one line of `status`.
+type StatusRow struct {
+	Name, Value string
+}
+
+// SystemID is the answer to IDENTIFY_SYSTEM.
+type SystemID struct {
+	SysID    uint64 // of the PostgreSQL cluster
+	TLI      pg.TLI
+	XLogPos  pg.LSN // the branch's head
+	Database string // "" where there is none
+}
+
+// TenantInfo describes a tenant that was just made.
+type TenantInfo struct {
+	ID         string
+	TimelineID string // of its main branch
+	LSN        pg.LSN // where that begins
+}
+
+// Branch is the contract's branch object.
+type Branch struct {
+	Name           string
+	TimelineID     string
+	LatestValidLSN pg.LSN
+	AncestorID     string // "" for a branch with no ancestor
+	AncestorLSN    pg.LSN // where it left its ancestor
+}
+
+// branchJSON is Branch as the wire has it: LSNs as text, what is absent as null.
+type branchJSON struct {
+	Name           string  `json:"name"`
+	TimelineID     string  `json:"timeline_id"`
+	LatestValidLSN *string `json:"latest_valid_lsn"`
+	AncestorID     *string `json:"ancestor_id"`
+	AncestorLSN    *string `json:"ancestor_lsn"`
+}
+
+// MarshalJSON gives the contract's branch object.
+func (b Branch) MarshalJSON() ([]byte, error) {
+	j := branchJSON{Name: b.Name, TimelineID: b.TimelineID, LatestValidLSN: lsnText(b.LatestValidLSN)}
+	if b.AncestorID != "" {
+		j.AncestorID, j.AncestorLSN = &b.AncestorID, lsnText(b.AncestorLSN)
+	}
+	return json.Marshal(j)
+}
+
+// UnmarshalJSON reads the contract's branch object.
+func (b *Branch) UnmarshalJSON(data []byte) error {
+	var j branchJSON
+	if err := json.Unmarshal(data, &j); err != nil {
+		return err
+	}
+	*b = Branch{Name: j.Name, TimelineID: j.TimelineID}
+	if j.AncestorID != nil {
+		b.AncestorID = *j.AncestorID
+	}
+	var err error
+	if b.LatestValidLSN, err = parseLSNText(j.LatestValidLSN); err != nil {
+		return fmt.Errorf("latest_valid_lsn: %w", err)
+	}
+	if b.AncestorLSN, err = parseLSNText(j.AncestorLSN); err != nil {
+		return fmt.Errorf("ancestor_lsn: %w", err)
+	}
+	return nil
+}
+
+func lsnText(l pg.LSN) *string {
+	if l == 0 {
+		return nil
+	}
+	s := l.String()
+	return &s
+}
+
+func parseLSNText(s *string) (pg.LSN, error) {
+	if s == nil {
+		return 0, nil
+	}
+	return pg.ParseLSN(*s)
+}
+
+// MountOptions says what to mount where.
+type MountOptions struct {
+	Tenant  string
+	Point   string // "" with an empty Tenant: the whole tree, read-only
+	Dir     string // absolute; must exist and be empty
+	Scratch bool   // writable, thrown away at umount
+}
+
+// The modes of a mount.
+const (
+	ModeReadOnly = "ro"      // NAME@LSN, immutable
+	ModeWritable = "rw"      // NAME, the branch's head
+	ModeScratch  = "scratch" // --scratch
+	ModeTree     = "tree"    // everything, read-only
+)
+
+// Mount is a mount that is there.
+type Mount struct {
+	Dir      string
+	Mode     string // one of the Mode constants
+	Tenant   string // this and what follows: "" or 0 for ModeTree
+	Branch   string
+	Timeline string
+	LSN      pg.LSN // what it shows; where a writable one began
+}
+
+// Setting is one line of postgresql.conf.
+type Setting struct {
+	Name, Value string
+}
+
+// ComputeOptions says how a compute is to run. Settings stay with the compute.
+type ComputeOptions struct {
+	Port     int // 0: the one that it had, or a free one
+	Settings []Setting
+}
+
+// StopOptions says how a compute is to end.
+type StopOptions struct {
+	Mode    string // smart, fast (also "") or immediate
+	Destroy bool   // forget the compute: its mount, settings and directory
+}
+
+// The states of a compute.
+const (
+	ComputeRunning = "running"
+	ComputeStopped = "stopped"
+	ComputeCrashed = "crashed"
+)
+
+// Compute is a postgres server that the page server runs, or could start again.
+type Compute struct {
+	Tenant   string
+	Name     string // what pg start was given: a branch, or a point for one on a scratch mount
+	Timeline string
+	LSN      pg.LSN
+	Status   string // one of the Compute constants
+	Host     string // an address, or the directory of the unix socket
+	Port     int
+	User     string
+	Database string
+	Dir      string // its data directory
+	Log      string // its log file
+}
+
+// ExportOptions says what goes into an export.
+type ExportOptions struct {
+	SkipRelations bool // basebackup: everything but the data of user relations
+	Progress      Progress
+}
+
+// CheckResult says how much was verified.
+type CheckResult struct {
+	Branches, Pages, WALBytes int64
+	Problems                  int64
+}
+
+// Retain says what GC must leave, beyond what branches, mounts and leases need. If it is not
+// Set, the tenant's settings say; of Bytes and Time, whichever leaves more counts.
+type Retain struct {
+	Bytes int64
+	Time  time.Duration
+	Set   bool // false: the other two are not looked at
+}
+
+// GCResult says what GC did.
+type GCResult struct {
+	Relations, Truncated, Deleted, Dropped int64
+	Elapsed                                time.Duration
+}
+
+// Receiver is a WAL receiver and how far it is.
+type Receiver struct {
+	Branch    string
+	ConnInfo  string // without its password
+	Status    string // streaming, connecting, waiting, failed
+	Received  pg.LSN
+	Flushed   pg.LSN
+	Applied   pg.LSN
+	LagBytes  int64
+	LastError string // one line, "" if all is well
+}
