@@ -37,9 +37,8 @@ type SystemService interface {
 type TenantService interface {
 	// TenantList gives the ids, sorted.
 	TenantList(ctx context.Context) ([]string, error)
-	// TenantCreate makes a tenant with a fresh initdb as its main branch. An empty id
-	// means a random one.
-	TenantCreate(ctx context.Context, id string, p Progress) (TenantInfo, error)
+	// TenantCreate makes a tenant with a fresh initdb as its main branch.
+	TenantCreate(ctx context.Context, id string, p Progress) error
 }
 
 // BranchService is about branches and what their points mean.
