@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"net"
 )
 
 // The kinds of error that a client can tell apart. Each has a SQLSTATE in the kinds
@@ -102,4 +104,13 @@ func kindOf(state string) error {
 		}
 	}
 	return nil
+}
+
+// isKind is errors.Is, shorter to read in conditions.
+func isKind(err, kind error) bool { return errors.Is(err, kind) }
+
+// isNetError tells the end or failure of a connection from a bad message on it.
+func isNetError(err error) bool {
+	var ne net.Error
+	return errors.As(err, &ne) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed)
 }

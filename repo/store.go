@@ -1,0 +1,41 @@
+package repo
+
+// Store is an ordered key space on disk: the door to badger. storetest is its contract.
+type Store interface {
+	// Iterator ranges over the keys that begin with prefix. It sees what was written
+	// before the call; it may or may not see later writes. Close it.
+	Iterator(prefix []byte) Iterator
+	// Update writes all of ops or none: up to MaxUpdate bytes. Later ops win.
+	Update(ops []Op) error
+	// Bulk writes any amount, in no promised order, best in key order.
+	Bulk() BulkWriter
+	// Sync makes what was written before it durable.
+	Sync() error
+	Close() error
+}
+
+// MaxUpdate bounds one Update's keys and values.
+const MaxUpdate = 1 << 20
+
+// Op sets Key to Value; a nil Value deletes it.
+type Op struct{ Key, Value []byte }
+
+// Iterator moves upwards through keys. Key and Value are valid until the next move.
+type Iterator interface {
+	Seek(key []byte)
+	Next()
+	Valid() bool
+	Key() []byte
+	Value() ([]byte, error)
+	Close() error
+}
+
+// BulkWriter is for one goroutine. Keys and values are the store's from then on.
+type BulkWriter interface {
+	Put(key, value []byte) error
+	Delete(key []byte) error
+	// Flush writes what is left: only then all of it is there. No use after it.
+	Flush() error
+	// Cancel drops what was not written yet.
+	Cancel()
+}
