@@ -45,7 +45,7 @@ func (c Cluster) redo(page pg.Page, tag pg.BufferTag, rec *xlog.Record) error {
 		}
 	}
 	if o.effect == nil {
-		return corrupt("record does not change the page")
+		return errUntouched
 	}
 	return o.effect(page, tag, rec)
 }

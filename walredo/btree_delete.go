@@ -1,0 +1,131 @@
+package walredo
+
+import (
+	"encoding/binary"
+
+	"zenith/internal/pg"
+	"zenith/internal/xlog"
+)
+
+// xlBtreeDelete is what xl_btree_delete and xl_btree_vacuum have in common.
+type xlBtreeDelete struct {
+	nDeleted, nUpdated int
+}
+
+const (
+	sizeofXLBtreeDelete = 8
+	sizeofXLBtreeVacuum = 4
+)
+
+func parseXLBtreeDelete(b []byte) (xlBtreeDelete, error) {
+	if len(b) < sizeofXLBtreeDelete {
+		return xlBtreeDelete{}, corrupt("xl_btree_delete is %d bytes, want %d", len(b), sizeofXLBtreeDelete)
+	}
+	return parseXLBtreeVacuum(b[4:]) // behind latestRemovedXid
+}
+
+func parseXLBtreeVacuum(b []byte) (xlBtreeDelete, error) {
+	if len(b) < sizeofXLBtreeVacuum {
+		return xlBtreeDelete{}, corrupt("xl_btree_vacuum is %d bytes, want %d", len(b), sizeofXLBtreeVacuum)
+	}
+	return xlBtreeDelete{
+		nDeleted: int(binary.LittleEndian.Uint16(b)),
+		nUpdated: int(binary.LittleEndian.Uint16(b[2:])),
+	}, nil
+}
+
+// btreeDelete is btree_xlog_delete.
+func btreeDelete(page pg.Page, rec *xlog.Record, blk *xlog.BlockRef) error {
+	xl, err := parseXLBtreeDelete(rec.MainData)
+	if err != nil {
+		return err
+	}
+	return btDeleteItems(page, blk.Data, xl)
+}
+
+// btreeVacuum is btree_xlog_vacuum.
+func btreeVacuum(page pg.Page, rec *xlog.Record, blk *xlog.BlockRef) error {
+	xl, err := parseXLBtreeVacuum(rec.MainData)
+	if err != nil {
+		return err
+	}
+	return btDeleteItems(page, blk.Data, xl)
+}
+
+// btDeleteItems is what both do to the page. data is the numbers of the items to
+// delete, those of the items to update, then an xl_btree_update for each of these.
+func btDeleteItems(page pg.Page, data []byte, xl xlBtreeDelete) error {
+	o, err := btOpaque(page)
+	if err != nil {
+		return err
+	}
+	deleted, rest, err := cutOffsets(data, xl.nDeleted)
+	if err != nil {
+		return err
+	}
+	updated, rest, err := cutOffsets(rest, xl.nUpdated)
+	if err != nil {
+		return err
+	}
+	if err := btUpdateItems(page, updated, rest); err != nil {
+		return err
+	}
+	if err := indexMultiDelete(page, deleted); err != nil {
+		return err
+	}
+	o.clearFlags(btpHasGarbage)
+	return nil
+}
+
+// btUpdateItems is btree_xlog_updates: it takes TIDs out of the posting lists of the
+// items. data has, per item, the number of TIDs (xl_btree_update), then which.
+func btUpdateItems(page pg.Page, updated offsets, data []byte) error {
+	for i := range updated.len() {
+		if len(data) < 2 {
+			return corrupt("%d updates of posting lists, want %d", i, updated.len())
+		}
+		n := int(binary.LittleEndian.Uint16(data))
+		deleted, rest, err := cutOffsets(data[2:], n)
+		if err != nil {
+			return err
+		}
+		data = rest
+		if err := btUpdatePosting(page, updated.at(i), deleted); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// btUpdatePosting is _bt_update_posting: the item without the deleted TIDs of its
+// posting list, which are ascending indexes into it.
+func btUpdatePosting(page pg.Page, off pg.OffsetNumber, deleted offsets) error {
+	t, err := btItem(page, off)
+	if err != nil {
+		return err
+	}
+	if !t.isPosting() {
+		return corrupt("item %d has no posting list to update", off)
+	}
+	var tids, tuple [btMaxTupleSize]byte
+	all := t.heapTIDs()
+	if len(all) > len(tids) || deleted.len() >= t.nPosting() {
+		return corrupt("update deletes %d of the %d tids of item %d", deleted.len(), t.nPosting(), off)
+	}
+	kept, d := 0, 0
+	for i := range t.nPosting() {
+		if d < deleted.len() && int(deleted.at(d)) == i {
+			d++
+			continue
+		}
+		kept += copy(tids[kept:], all[i*pg.ItemPointerSize:(i+1)*pg.ItemPointerSize])
+	}
+	if d != deleted.len() {
+		return corrupt("update of item %d deletes tids that its posting list does not have", off)
+	}
+	smaller, err := btFormPosting(tuple[:], t, tids[:kept])
+	if err != nil {
+		return err
+	}
+	return page.IndexTupleOverwrite(off, smaller)
+}
