@@ -1,0 +1,49 @@
+package xlog
+
+import (
+	"errors"
+	"fmt"
+
+	"zenith/internal/pg"
+)
+
+// Sentinels, for errors.Is.
+var (
+	// ErrCorrupt is returned when WAL bytes break the rules of their format.
+	ErrCorrupt = errors.New("corrupt wal record")
+	// ErrVersion is returned for WAL of another major version of PostgreSQL.
+	ErrVersion = errors.New("wal of an unsupported PostgreSQL version")
+	// ErrUnsupported is returned when a record is sound but what it needs is not there.
+	ErrUnsupported = errors.New("unsupported wal record")
+)
+
+// Damage is the error of Reader.Next when the WAL is broken at one place and goes on
+// behind it, so that the place cannot be its end. It is an ErrCorrupt.
+//
+// After a crash of the machine WAL that was never flushed may look so too: its pages
+// reach the disk in any order. Who knows how far the WAL was flushed can tell by At.
+type Damage struct {
+	At    pg.LSN // the record that cannot be read
+	Proof pg.LSN // the page or record behind it that is sound
+	Err   error  // what is wrong at At
+}
+
+// Error says both places.
+func (d *Damage) Error() string {
+	return fmt.Sprintf("wal is damaged at %v, yet goes on at %v: %v", d.At, d.Proof, d.Err)
+}
+
+// Unwrap makes a Damage an ErrCorrupt.
+func (d *Damage) Unwrap() []error { return []error{ErrCorrupt, d.Err} }
+
+// errForeign marks a page that is sound but not of this cluster.
+var errForeign = fmt.Errorf("another cluster's wal: %w", ErrCorrupt)
+
+// errShortWAL marks the place where the source has no more bytes.
+var errShortWAL = errors.New("no more wal")
+
+// sourceError is a failure of the Source, which says nothing about the WAL.
+type sourceError struct{ err error }
+
+func (e *sourceError) Error() string { return "read wal: " + e.err.Error() }
+func (e *sourceError) Unwrap() error { return e.err }

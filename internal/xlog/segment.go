@@ -1,0 +1,176 @@
+package xlog
+
+import (
+	"encoding/binary"
+	"fmt"
+
+	"zenith/internal/pg"
+)
+
+// Sizes and flags of WAL pages (access/xlog_internal.h, xlogdefs.h).
+const (
+	PageSize            = 8192   // XLOG_BLCKSZ
+	PageMagic           = 0xD110 // XLOG_PAGE_MAGIC of PostgreSQL 15
+	ShortPageHeaderSize = 24     // SizeOfXLogShortPHD
+	LongPageHeaderSize  = 40     // SizeOfXLogLongPHD: a segment's first page
+	MinSegSize          = 1 << 20
+	MaxSegSize          = 1 << 30
+	DefaultSegSize      = 16 << 20
+
+	pageFirstIsContRecord          = 0x0001
+	pageLongHeader                 = 0x0002
+	pageFirstIsOverwriteContRecord = 0x0008
+	pageAllFlags                   = 0x000F
+)
+
+// The page magics of other major versions, so that their WAL can be told from garbage.
+var otherMagics = map[uint16]int{0xD101: 12, 0xD106: 13, 0xD10D: 14, 0xD113: 16, 0xD116: 17, 0xD118: 18}
+
+// ValidSegSize is IsValidWalSegSize: a power of two from 1 MiB to 1 GiB.
+func ValidSegSize(n int) bool {
+	return n >= MinSegSize && n <= MaxSegSize && n&(n-1) == 0
+}
+
+// pageHeaderSizeAt is the size of the header of the page that starts at lsn.
+func pageHeaderSizeAt(page pg.LSN, segSize int) int {
+	if page&pg.LSN(segSize-1) == 0 {
+		return LongPageHeaderSize
+	}
+	return ShortPageHeaderSize
+}
+
+// RecordStart says where a record that follows one ending at end starts: there, or
+// behind the page header if end is on a page boundary.
+func RecordStart(end pg.LSN, segSize int) pg.LSN {
+	end = end.Align()
+	if end%PageSize == 0 {
+		return end + pg.LSN(pageHeaderSizeAt(end, segSize))
+	}
+	return end
+}
+
+// SegmentName is XLogFileName: the name of the segment file that holds lsn.
+func SegmentName(tli pg.TLI, lsn pg.LSN, segSize int) string {
+	segno := uint64(lsn) / uint64(segSize)
+	perID := uint64(1<<32) / uint64(segSize)
+	return fmt.Sprintf("%08X%08X%08X", uint32(tli), segno/perID, segno%perID)
+}
+
+// ParseSegmentName is XLogFromFileName: the timeline and the first LSN of the segment
+// with that name. ok is false for any other name, history and partial files too.
+func ParseSegmentName(name string, segSize int) (tli pg.TLI, start pg.LSN, ok bool) {
+	if len(name) != 24 || !ValidSegSize(segSize) {
+		return 0, 0, false
+	}
+	var part [3]uint32
+	for i := range part {
+		for _, c := range []byte(name[i*8 : i*8+8]) {
+			switch {
+			case c >= '0' && c <= '9':
+				part[i] = part[i]<<4 | uint32(c-'0')
+			case c >= 'A' && c <= 'F':
+				part[i] = part[i]<<4 | uint32(c-'A'+10)
+			default:
+				return 0, 0, false
+			}
+		}
+	}
+	offset := uint64(part[2]) * uint64(segSize)
+	if offset >= 1<<32 {
+		return 0, 0, false
+	}
+	return pg.TLI(part[0]), pg.LSN(uint64(part[1])<<32 | offset), true
+}
+
+// PageHeader is XLogPageHeaderData, with the long header's fields on a segment's
+// first page.
+type PageHeader struct {
+	Magic    uint16
+	Info     uint16
+	TLI      pg.TLI
+	PageAddr pg.LSN
+	RemLen   uint32 // bytes of a record from the page before, this page's and later ones'
+
+	SysID   uint64 // long header only
+	SegSize uint32
+	BlockSz uint32
+}
+
+// Size is XLogPageHeaderSize.
+func (h *PageHeader) Size() int {
+	if h.Info&pageLongHeader != 0 {
+		return LongPageHeaderSize
+	}
+	return ShortPageHeaderSize
+}
+
+// parsePageHeader reads a header without judging it. Bytes that are not there count
+// as zeros.
+func parsePageHeader(b []byte) PageHeader {
+	var pad [LongPageHeaderSize]byte
+	if len(b) < len(pad) {
+		copy(pad[:], b)
+		b = pad[:]
+	}
+	h := PageHeader{
+		Magic:    binary.LittleEndian.Uint16(b),
+		Info:     binary.LittleEndian.Uint16(b[2:]),
+		TLI:      pg.TLI(binary.LittleEndian.Uint32(b[4:])),
+		PageAddr: pg.LSN(binary.LittleEndian.Uint64(b[8:])),
+		RemLen:   binary.LittleEndian.Uint32(b[16:]),
+	}
+	if h.Info&pageLongHeader != 0 {
+		h.SysID = binary.LittleEndian.Uint64(b[24:])
+		h.SegSize = binary.LittleEndian.Uint32(b[32:])
+		h.BlockSz = binary.LittleEndian.Uint32(b[36:])
+	}
+	return h
+}
+
+// check is XLogReaderValidatePageHeader for the page that should start at addr. An
+// ErrVersion or errForeign cannot be the mere end of the WAL; other errors can.
+func (h *PageHeader) check(addr pg.LSN, cfg *Config) error {
+	if h.Magic != PageMagic {
+		if v, ok := otherMagics[h.Magic]; ok && h.PageAddr == addr {
+			return fmt.Errorf("wal page %v has magic %04X, PostgreSQL %d: %w", addr, h.Magic, v, ErrVersion)
+		}
+		return fmt.Errorf("wal page %v has magic %04X, want %04X", addr, h.Magic, PageMagic)
+	}
+	if h.Info&^pageAllFlags != 0 {
+		return fmt.Errorf("wal page %v has info bits %04X", addr, h.Info)
+	}
+	if h.PageAddr != addr {
+		return fmt.Errorf("wal page %v says it is %v", addr, h.PageAddr)
+	}
+	if h.Info&pageLongHeader == 0 {
+		if addr&pg.LSN(cfg.SegSize-1) == 0 {
+			return fmt.Errorf("wal page %v starts a segment without a long header", addr)
+		}
+		return nil
+	}
+	if cfg.SysID != 0 && h.SysID != cfg.SysID {
+		return fmt.Errorf("wal page %v is of system %d, not %d: %w", addr, h.SysID, cfg.SysID, errForeign)
+	}
+	if h.SegSize != uint32(cfg.SegSize) || h.BlockSz != PageSize {
+		return fmt.Errorf("wal page %v has segments of %d bytes and pages of %d, want %d and %d: %w",
+			addr, h.SegSize, h.BlockSz, cfg.SegSize, PageSize, errForeign)
+	}
+	return nil
+}
+
+// put writes the header and returns its size.
+func (h *PageHeader) put(b []byte) int {
+	binary.LittleEndian.PutUint16(b, h.Magic)
+	binary.LittleEndian.PutUint16(b[2:], h.Info)
+	binary.LittleEndian.PutUint32(b[4:], uint32(h.TLI))
+	binary.LittleEndian.PutUint64(b[8:], uint64(h.PageAddr))
+	binary.LittleEndian.PutUint32(b[16:], h.RemLen)
+	binary.LittleEndian.PutUint32(b[20:], 0)
+	if h.Info&pageLongHeader == 0 {
+		return ShortPageHeaderSize
+	}
+	binary.LittleEndian.PutUint64(b[24:], h.SysID)
+	binary.LittleEndian.PutUint32(b[32:], h.SegSize)
+	binary.LittleEndian.PutUint32(b[36:], h.BlockSz)
+	return LongPageHeaderSize
+}

@@ -1,0 +1,88 @@
+package xlog
+
+import (
+	"errors"
+	"io"
+
+	"zenith/internal/pg"
+)
+
+// Source gives raw WAL bytes, page headers included.
+type Source interface {
+	// ReadWAL reads WAL from position at into p. It may read less than len(p), down to
+	// one byte; it returns io.EOF if there is none at that position (yet), because the
+	// segment is missing or ends before it.
+	ReadWAL(p []byte, at pg.LSN) (int, error)
+}
+
+// How much is read at a time: little at the tail, where much would be read in vain
+// again and again, and twice as much with each step from there.
+const (
+	minChunk = 2 * PageSize
+	maxChunk = 16 * PageSize
+)
+
+// window is a piece of WAL in memory.
+type window struct {
+	src   Source
+	buf   []byte
+	at    pg.LSN // page aligned
+	n     int    // bytes of buf that are filled
+	chunk int    // how much to read next
+}
+
+// drop forgets what was read, since it may have been rewritten.
+func (w *window) drop() {
+	w.n, w.chunk = 0, minChunk
+}
+
+// has reports whether need bytes from at on are there.
+func (w *window) has(at pg.LSN, need int) bool {
+	return at >= w.at && at+pg.LSN(need) <= w.at+pg.LSN(w.n)
+}
+
+// page gives the bytes of the page at, need of them at least and as many as are there.
+// Fewer are errShortWAL. They are valid until the next call.
+func (w *window) page(at pg.LSN, need int) ([]byte, error) {
+	if !w.has(at, need) {
+		if err := w.fill(at); err != nil {
+			return nil, err
+		}
+		if w.n < need {
+			return nil, errShortWAL
+		}
+	}
+	off := int(at - w.at)
+	return w.buf[off:min(off+PageSize, w.n)], nil
+}
+
+// fill reads a chunk from at on.
+func (w *window) fill(at pg.LSN) error {
+	if w.chunk == 0 {
+		w.chunk = minChunk
+	}
+	if w.buf == nil {
+		w.buf = make([]byte, maxChunk)
+	}
+	w.at, w.n = at, 0
+	n, err := readFull(w.src, w.buf[:w.chunk], at)
+	w.n = n
+	w.chunk = min(2*w.chunk, maxChunk)
+	return err
+}
+
+// readFull reads until p is full or the source has no more, which is no error.
+func readFull(src Source, p []byte, at pg.LSN) (int, error) {
+	n := 0
+	for n < len(p) {
+		k, err := src.ReadWAL(p[n:], at+pg.LSN(n))
+		n += k
+		if errors.Is(err, io.EOF) || k == 0 && err == nil {
+			return n, nil
+		}
+		if err != nil {
+			return n, &sourceError{err}
+		}
+	}
+	return n, nil
+}
