@@ -1,0 +1,130 @@
+package lint_test
+
+import (
+	"bytes"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// allowed says which of zenith's packages a package may import (tests are free).
+var allowed = map[string][]string{
+	"internal/pg":       {},
+	"internal/xlog":     {"internal/pg"},
+	"internal/rmgrdesc": {"internal/pg", "internal/xlog"},
+	"internal/pgtest":   {"internal/pg", "internal/xlog"},
+	"internal/lint":     {},
+	"walredo":           {"internal/pg", "internal/xlog"},
+	"repo":              {"internal/pg", "internal/xlog"},
+	"repo/storetest":    {"repo"},
+	"repo/repotest":     {"repo", "internal/pg", "internal/xlog"},
+	"repo/ingest":       {"repo", "walredo", "internal/pg", "internal/xlog"},
+	"repo/datadir":      {"repo", "internal/pg", "internal/xlog"},
+	"repo/pageserver":   {"repo", "internal/pg"},
+	"fusefs":            {"internal/pg"},
+	"tenants": {"fusefs", "repo", "repo/datadir", "repo/ingest", "repo/pageserver", "walredo",
+		"internal/pg", "internal/xlog", "internal/rmgrdesc"},
+	"cmd/zenith": {"tenants", "repo/pageserver", "repo", "internal/pg"},
+	"bench":      {"repo", "repo/datadir", "repo/ingest", "walredo", "internal/pg", "internal/xlog", "internal/pgtest"},
+}
+
+// doors says which package alone may import a library.
+var doors = map[string]string{
+	"github.com/dgraph-io/badger/v4": "repo",
+	"github.com/hanwen/go-fuse/v2":   "fusefs",
+	"github.com/jackc/pgproto3/v2":   "repo/pageserver",
+	"github.com/urfave/cli/v2":       "cmd/zenith",
+}
+
+// longest is how many lines a file may have, tests and tables of the WAL's formats aside.
+const longest = 500
+
+func TestImports(t *testing.T) {
+	forEachFile(t, func(dir, name string, f *ast.File, _ []byte) {
+		rule, known := allowed[dir]
+		if dir == "integration" {
+			return
+		}
+		if !known {
+			t.Errorf("%s is not in the table of packages", dir)
+			return
+		}
+		for _, spec := range f.Imports {
+			path, _ := strconv.Unquote(spec.Path.Value)
+			if own, ok := strings.CutPrefix(path, "zenith/"); ok && !slices.Contains(rule, own) {
+				t.Errorf("%s imports %s", filepath.Join(dir, name), own)
+			}
+			for lib, door := range doors {
+				if (path == lib || strings.HasPrefix(path, lib+"/")) && dir != door {
+					t.Errorf("%s imports %s, which belongs behind %s", filepath.Join(dir, name), lib, door)
+				}
+			}
+		}
+	})
+}
+
+func TestPackagesSayWhatTheyAre(t *testing.T) {
+	said := map[string]bool{}
+	forEachFile(t, func(dir, _ string, f *ast.File, _ []byte) {
+		said[dir] = said[dir] || f.Doc != nil
+	})
+	for dir, ok := range said {
+		if !ok {
+			t.Errorf("%s has no package comment", dir)
+		}
+	}
+}
+
+func TestFileLength(t *testing.T) {
+	forEachFile(t, func(dir, name string, _ *ast.File, src []byte) {
+		if n := bytes.Count(src, []byte("\n")); n > longest {
+			t.Errorf("%s has %d lines, over %d", filepath.Join(dir, name), n, longest)
+		}
+	})
+}
+
+// forEachFile calls fn for each Go file of the module that is not a test.
+func forEachFile(t *testing.T, fn func(dir, name string, f *ast.File, src []byte)) {
+	t.Helper()
+	root, err := filepath.Abs("../..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	files := 0
+	err = filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() && strings.HasPrefix(d.Name(), ".") && path != root {
+			return filepath.SkipDir
+		}
+		if !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
+			return nil
+		}
+		src, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		f, err := parser.ParseFile(token.NewFileSet(), path, src, parser.ImportsOnly|parser.ParseComments)
+		if err != nil {
+			return err
+		}
+		dir, err := filepath.Rel(root, filepath.Dir(path))
+		files++
+		fn(filepath.ToSlash(dir), filepath.Base(path), f, src)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if files == 0 {
+		t.Fatal("found no Go files: the rules were not checked")
+	}
+}
