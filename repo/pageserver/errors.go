@@ -40,6 +40,10 @@ var (
 	ErrUnavailable = errors.New("not available")
 	// ErrProtocol is returned when the peer breaks the wire protocol; the connection ends.
 	ErrProtocol = errors.New("protocol violation")
+
+	errTooMany   = errors.New("too many clients")                  // is returned when MaxConns is reached
+	errServer    = errors.New("error of the page server")          // is the kind of an error with a SQLSTATE that is none of ours
+	errCancelled = fmt.Errorf("cancel request served: %w", io.EOF) // ends a connection that brought one
 )
 
 // Error is a message for the user, complete as it stands, and the kind of error that it is.
@@ -81,6 +85,7 @@ var kinds = []struct {
 	{ErrNoSpace, "53100"},
 	{ErrUnavailable, "57P03"},
 	{ErrProtocol, "08P01"},
+	{errTooMany, "53300"},
 }
 
 // internalError is the SQLSTATE of an error of no known kind.

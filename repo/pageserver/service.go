@@ -113,8 +113,9 @@ type ReceiverService interface {
 	ReceiveList(ctx context.Context, tenant string) ([]Receiver, error)
 }
 
-// PageSource answers page requests. lsn 0 means the newest state.
+// PageSource answers page requests, one at a time. lsn 0 means the newest state.
 type PageSource interface {
+	io.Closer
 	// Size gives the number of blocks of a relation's fork, and whether it exists.
 	Size(ctx context.Context, rel pg.RelFork, lsn pg.LSN) (n pg.BlockNumber, exists bool, err error)
 	// ReadPage fills dst.

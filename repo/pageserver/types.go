@@ -160,12 +160,12 @@ type CheckResult struct {
 	Problems                  int64
 }
 
-// Retain says what GC must leave, beyond what branches, mounts and leases need. If it is not
-// Set, the tenant's settings say; of Bytes and Time, whichever leaves more counts.
+// Retain says what GC must leave, beyond what branches, mounts and leases need: what the
+// tenant's settings say, or, if it is Set, history of that Time or else that many Bytes of WAL.
 type Retain struct {
 	Bytes int64
 	Time  time.Duration
-	Set   bool // false: the other two are not looked at
+	Set   bool
 }
 
 // GCResult says what GC did.

@@ -1,0 +1,265 @@
+package pageserver
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/jackc/pgproto3/v2"
+)
+
+// Client is a connection to a page server. It is a Service, whose methods run there: one
+// at a time, others wait. Its errors are of the same kinds.
+type Client struct {
+	addr   string
+	nc     net.Conn
+	fe     *pgproto3.Frontend
+	br     *bufio.Reader
+	pid    uint32
+	secret uint32
+
+	mu       sync.Mutex // held while a command runs; guards what follows
+	notices  bool       // progress notices are on
+	broken   error      // the connection is of no use any more
+	progress Progress   // of the running command
+}
+
+var _ Service = (*Client)(nil)
+
+// Bounds of the client.
+const (
+	dialTimeout      = 10 * time.Second
+	cancelGrace      = 10 * time.Second // for the server to answer a cancelled command
+	maxServerMessage = 64 << 20
+)
+
+// Dial connects to the page server at addr, HOST:PORT. ErrUnavailable means that there is none.
+func Dial(ctx context.Context, addr string) (*Client, error) {
+	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
+	defer cancel()
+	nc, err := new(net.Dialer).DialContext(ctx, "tcp", addr)
+	if err != nil {
+		return nil, &Error{Kind: ErrUnavailable, Msg: fmt.Sprintf("page server at %s: %s", addr, dialReason(err))}
+	}
+	br := bufio.NewReaderSize(nc, 128<<10)
+	c := &Client{addr: addr, nc: nc, br: br, fe: pgproto3.NewFrontend(&chunkReader{br: br, max: maxServerMessage}, nc)}
+	stop := context.AfterFunc(ctx, func() { nc.SetDeadline(time.Unix(1, 0)) })
+	err = c.startup()
+	if !stop() && err == nil {
+		err = ctx.Err()
+	}
+	if err != nil {
+		nc.Close()
+		return nil, fmt.Errorf("page server at %s: %w", addr, err)
+	}
+	return c, nil
+}
+
+// dialReason leaves out what the message around it says already.
+func dialReason(err error) error {
+	var op *net.OpError
+	if errors.As(err, &op) {
+		return op.Err
+	}
+	return err
+}
+
+func (c *Client) startup() error {
+	err := c.fe.Send(&pgproto3.StartupMessage{
+		ProtocolVersion: pgproto3.ProtocolVersionNumber,
+		Parameters:      map[string]string{"user": "zenith", "application_name": "zenith"},
+	})
+	if err != nil {
+		return err
+	}
+	for {
+		msg, err := c.receive()
+		if err != nil {
+			return err
+		}
+		switch msg := msg.(type) {
+		case *pgproto3.BackendKeyData:
+			c.pid, c.secret = msg.ProcessID, msg.SecretKey
+		case *pgproto3.ErrorResponse:
+			return errorOf(msg)
+		case *pgproto3.ReadyForQuery:
+			return nil
+		case *pgproto3.AuthenticationOk, *pgproto3.ParameterStatus, *pgproto3.NoticeResponse:
+		default:
+			return Errorf(ErrProtocol, "unexpected message %T at startup", msg)
+		}
+	}
+}
+
+// Close ends the connection, and what lives as long as it.
+func (c *Client) Close() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.broken == nil {
+		c.fe.Send(&pgproto3.Terminate{}) // a courtesy
+		c.broken = net.ErrClosed
+	}
+	return c.nc.Close()
+}
+
+func (c *Client) receive() (pgproto3.BackendMessage, error) {
+	msg, err := guardDecode(c.fe.Receive)
+	if isNetError(err) {
+		return nil, &Error{Kind: ErrUnavailable, Msg: "the page server closed the connection"}
+	}
+	return msg, protocolError(err)
+}
+
+// errorOf gives the error that the server sent.
+func errorOf(msg *pgproto3.ErrorResponse) error {
+	kind := kindOf(msg.Code)
+	if kind == nil {
+		kind = errServer
+	}
+	return &Error{Kind: kind, Msg: msg.Message}
+}
+
+// answer is what the client does with the replies to a command; nil fields refuse them.
+type answer struct {
+	row  func(values [][]byte) error
+	copy io.Writer
+}
+
+// command runs a command and waits until the server is ready for the next. When ctx ends
+// it asks the server to cancel, and gives up the connection if that does not help.
+func (c *Client) command(ctx context.Context, p Progress, a answer, name string, args ...string) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if err := c.wantNotices(ctx, p); err != nil {
+		return err
+	}
+	c.progress = p
+	defer func() { c.progress = nil }()
+	return c.exchange(ctx, a, joinWords(name, args...))
+}
+
+// wantNotices asks for progress before the first command that has a use for it.
+func (c *Client) wantNotices(ctx context.Context, p Progress) error {
+	if p == nil || c.notices {
+		return nil
+	}
+	c.notices = true
+	return c.exchange(ctx, answer{}, "SET "+settingProgress+" = on")
+}
+
+// exchange sends a query and takes in the answer. The caller holds mu.
+func (c *Client) exchange(ctx context.Context, a answer, query string) error {
+	if c.broken != nil {
+		return c.broken
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if err := c.fe.Send(&pgproto3.Query{String: query}); err != nil {
+		c.broken = &Error{Kind: ErrUnavailable, Msg: "the page server closed the connection"}
+		return c.broken
+	}
+	asked := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		defer close(asked)
+		c.requestCancel()
+	})
+	fatal, err := c.collect(a)
+	if !stop() { // wait, that the request may not hit the next command
+		<-asked
+		if err != nil {
+			err = ctx.Err()
+		}
+	}
+	if fatal {
+		c.broken = Errorf(ErrUnavailable, "the connection to the page server is closed")
+		c.nc.Close()
+		return err
+	}
+	if deadlineErr := c.nc.SetReadDeadline(time.Time{}); err == nil {
+		err = deadlineErr
+	}
+	return err
+}
+
+// collect takes in messages up to ReadyForQuery. fatal: the connection cannot be used any more.
+func (c *Client) collect(a answer) (fatal bool, err error) {
+	for {
+		msg, recvErr := c.receive()
+		if recvErr != nil && err == nil {
+			err = recvErr
+		}
+		if recvErr != nil {
+			return true, err
+		}
+		if _, ok := msg.(*pgproto3.ReadyForQuery); ok {
+			return false, err
+		}
+		if e, ok := msg.(*pgproto3.ErrorResponse); ok && err == nil {
+			err = errorOf(e)
+			if e.Severity == "FATAL" {
+				return true, err
+			}
+		}
+		if err != nil {
+			continue // the rest is of no interest
+		}
+		if err = c.take(a, msg); err != nil {
+			c.requestCancel()
+		}
+	}
+}
+
+// take handles one message of a reply.
+func (c *Client) take(a answer, msg pgproto3.BackendMessage) error {
+	switch msg := msg.(type) {
+	case *pgproto3.DataRow:
+		if a.row == nil {
+			return Errorf(ErrProtocol, "unexpected row")
+		}
+		return a.row(msg.Values)
+	case *pgproto3.CopyData:
+		if a.copy == nil {
+			return Errorf(ErrProtocol, "unexpected copy data")
+		}
+		_, err := a.copy.Write(msg.Data)
+		return err
+	case *pgproto3.CopyBothResponse, *pgproto3.CopyInResponse:
+		return Errorf(ErrProtocol, "unexpected start of a copy")
+	case *pgproto3.NoticeResponse:
+		c.notice(msg)
+	}
+	return nil
+}
+
+func (c *Client) notice(msg *pgproto3.NoticeResponse) {
+	if c.progress == nil || msg.Code != progressState {
+		return
+	}
+	if what, done, total, ok := parseProgress(msg.Message); ok {
+		c.progress(what, done, total)
+	}
+}
+
+// requestCancel asks the server, over a connection of its own, to end the running command,
+// and gives it some time for that.
+func (c *Client) requestCancel() {
+	c.nc.SetReadDeadline(time.Now().Add(cancelGrace))
+	nc, err := net.DialTimeout("tcp", c.addr, dialTimeout)
+	if err != nil {
+		c.nc.SetReadDeadline(time.Unix(1, 0))
+		return
+	}
+	defer nc.Close()
+	nc.SetDeadline(time.Now().Add(dialTimeout))
+	msg := pgproto3.CancelRequest{ProcessID: c.pid, SecretKey: c.secret}
+	if buf, err := msg.Encode(nil); err == nil {
+		nc.Write(buf)           // if it fails, the deadline above ends the wait
+		io.Copy(io.Discard, nc) // the server closes when it is done
+	}
+}

@@ -1,0 +1,293 @@
+package pageserver
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"runtime/debug"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/jackc/pgproto3/v2"
+)
+
+// readBuffer is how much of a client's input may wait while a command runs and its
+// connection is still watched for the client's going away.
+const readBuffer = 32 << 10
+
+// conn is one client's connection.
+type conn struct {
+	srv     *Server
+	nc      net.Conn
+	br      *bufio.Reader
+	be      *pgproto3.Backend
+	id      uint32
+	secret  uint32
+	crowded bool // over MaxConns: to be refused
+
+	tenant, branch string // of dbname=tenant/branch
+	replication    bool
+	txStatus       byte  // as in ReadyForQuery; BEGIN and COMMIT only pretend
+	skipToSync     bool  // after an error in the extended protocol
+	broken         error // of the protocol, found inside a command: ends the connection
+	prepared       map[string]*prepared
+	portals        map[string]*portal
+	progress       bool                        // the client asked for progress notices
+	stopExec       func(context.Context) error // tears down this connection's pg_exec
+
+	wmu  sync.Mutex // guards bw and wbuf: progress comes from other goroutines
+	bw   *bufio.Writer
+	wbuf []byte
+
+	cmu    sync.Mutex // guards cancel
+	cancel context.CancelFunc
+}
+
+func newConn(s *Server, nc net.Conn, id uint32) *conn {
+	br := bufio.NewReaderSize(nc, readBuffer)
+	return &conn{
+		srv: s, nc: nc, br: br, id: id, secret: newSecret(), txStatus: 'I',
+		be:       pgproto3.NewBackend(&chunkReader{br: br, max: s.opt.MaxMessage}, nil),
+		bw:       bufio.NewWriterSize(deadlineWriter{nc, s.opt.WriteTimeout}, copyChunk),
+		prepared: map[string]*prepared{}, portals: map[string]*portal{},
+	}
+}
+
+// deadlineWriter gives each write its time.
+type deadlineWriter struct {
+	nc      net.Conn
+	timeout time.Duration
+}
+
+func (w deadlineWriter) Write(p []byte) (int, error) {
+	if err := w.nc.SetWriteDeadline(time.Now().Add(w.timeout)); err != nil {
+		return 0, err
+	}
+	return w.nc.Write(p)
+}
+
+// serve runs the connection to its end.
+func (c *conn) serve() {
+	defer c.nc.Close()
+	defer c.endExec()
+	err := c.startup()
+	if err == nil {
+		err = c.loop()
+	}
+	if err != nil && !isNetError(err) {
+		c.sendError("FATAL", err)
+		c.lingerClose()
+	}
+	if err != nil {
+		c.srv.opt.Log.Debug("connection ended", "client", c.nc.RemoteAddr().String(), "err", err)
+	}
+}
+
+// lingerClose lets the client read our last words: closing with unread input would reset
+// the connection and throw them away.
+func (c *conn) lingerClose() {
+	tc, ok := c.nc.(interface{ CloseWrite() error })
+	if !ok || tc.CloseWrite() != nil || c.nc.SetReadDeadline(time.Now().Add(time.Second)) != nil {
+		return
+	}
+	io.Copy(io.Discard, io.LimitReader(c.nc, 1<<20)) // what it says and how it ends does not matter any more
+}
+
+// loop reads and answers messages until the client leaves or the server closes.
+func (c *conn) loop() error {
+	for {
+		if err := c.flushIfIdle(); err != nil {
+			return err
+		}
+		msg, err := receiveFrom(c.be)
+		if c.srv.ctx.Err() != nil {
+			return Errorf(ErrUnavailable, "terminating connection: the page server is shutting down")
+		}
+		if err != nil {
+			return err
+		}
+		if _, ok := msg.(*pgproto3.Terminate); ok {
+			return nil
+		}
+		if err := c.handle(msg); err != nil {
+			return err
+		}
+	}
+}
+
+// flushIfIdle sends what is buffered, unless the client has more for us already.
+func (c *conn) flushIfIdle() error {
+	if c.br.Buffered() > 0 {
+		return nil
+	}
+	return c.flush()
+}
+
+// handle answers one message. Only errors that end the connection come back.
+func (c *conn) handle(msg pgproto3.FrontendMessage) error {
+	switch msg := msg.(type) {
+	case *pgproto3.Query:
+		return c.simpleQuery(msg.String)
+	case *pgproto3.Sync:
+		c.skipToSync = false
+		clear(c.portals) // each lives as long as its transaction, and there are none
+		return c.ready()
+	case *pgproto3.Flush:
+		return c.flush()
+	case *pgproto3.CopyData, *pgproto3.CopyDone, *pgproto3.CopyFail:
+		return nil // leftovers of a COPY that failed here
+	case *pgproto3.Parse, *pgproto3.Bind, *pgproto3.Describe, *pgproto3.Execute, *pgproto3.Close:
+		return c.extended(msg)
+	case *pgproto3.FunctionCall:
+		return errors.Join(c.sendError("ERROR", Errorf(ErrUnsupported, "function calls are not supported")), c.ready())
+	}
+	return Errorf(ErrProtocol, "unexpected message %T", msg)
+}
+
+// wake makes a connection that waits for its client notice that the server closes.
+func (c *conn) wake() { c.nc.SetReadDeadline(time.Unix(1, 0)) }
+
+// cancelCommand ends the running command, if there is one.
+func (c *conn) cancelCommand() {
+	c.cmu.Lock()
+	defer c.cmu.Unlock()
+	if c.cancel != nil {
+		c.cancel()
+	}
+}
+
+func (c *conn) setCancel(cancel context.CancelFunc) {
+	c.cmu.Lock()
+	defer c.cmu.Unlock()
+	c.cancel = cancel
+}
+
+// run executes a command. Its context ends with the server, by a cancel request, and
+// when the client goes away.
+func (c *conn) run(cmd *command, args []string, r *reply) error {
+	ctx, cancel := context.WithCancel(c.srv.ctx)
+	c.setCancel(cancel)
+	defer cancel()
+	defer c.setCancel(nil)
+	if !cmd.reads {
+		defer c.watch(cancel)()
+	}
+	err := c.call(ctx, cmd, args, r)
+	if err != nil && ctx.Err() != nil && c.srv.ctx.Err() == nil {
+		return Errorf(ErrTimeout, "%s: cancelled on request of the client", cmd.name)
+	}
+	return err
+}
+
+// call keeps a bug in one command from taking down the mounts of everyone.
+func (c *conn) call(ctx context.Context, cmd *command, args []string, r *reply) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			c.srv.opt.Log.Error("command panicked", "command", cmd.name, "panic", p, "stack", string(debug.Stack()))
+			err = fmt.Errorf("%s: internal error: %v", cmd.name, p)
+		}
+	}()
+	return cmd.run(ctx, &call{conn: c, args: args, reply: r})
+}
+
+// watch calls gone when the client closes the connection. It reads ahead into the buffer
+// only. The function that it returns ends the watch.
+func (c *conn) watch(gone func()) (stop func()) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for n := c.br.Buffered() + 1; ; n = c.br.Buffered() + 1 {
+			_, err := c.br.Peek(n)
+			if errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, bufio.ErrBufferFull) {
+				return
+			}
+			if err != nil {
+				gone()
+				return
+			}
+		}
+	}()
+	return func() {
+		c.wake()
+		<-done
+		if c.srv.ctx.Err() == nil {
+			c.nc.SetReadDeadline(time.Time{})
+		}
+		if c.srv.ctx.Err() != nil { // Close may have come between
+			c.wake()
+		}
+	}
+}
+
+// endExec tears down the throw-away postgres of this connection, if there is one.
+func (c *conn) endExec() {
+	if err := c.stopExecNow(); err != nil {
+		c.srv.opt.Log.Error("tear down pg exec", "err", err)
+	}
+}
+
+// stopExecTimeout bounds the tear-down of a pg exec whose client is gone.
+const stopExecTimeout = 2 * time.Minute
+
+// stopExecNow does so and says how it went. The server's end does not cut it short.
+func (c *conn) stopExecNow() error {
+	if c.stopExec == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(c.srv.ctx), stopExecTimeout)
+	defer cancel()
+	stop := c.stopExec
+	c.stopExec = nil
+	return stop(ctx)
+}
+
+// send buffers a message.
+func (c *conn) send(msg pgproto3.BackendMessage) error {
+	c.wmu.Lock()
+	defer c.wmu.Unlock()
+	return c.sendLocked(msg)
+}
+
+func (c *conn) sendLocked(msg pgproto3.BackendMessage) error {
+	buf, err := msg.Encode(c.wbuf[:0])
+	if err != nil {
+		return fmt.Errorf("encode %T: %w", msg, err)
+	}
+	c.wbuf = buf[:0]
+	if cap(c.wbuf) > copyChunk {
+		c.wbuf = nil
+	}
+	_, err = c.bw.Write(buf)
+	return err
+}
+
+func (c *conn) flush() error {
+	c.wmu.Lock()
+	defer c.wmu.Unlock()
+	return c.bw.Flush()
+}
+
+// ready ends a cycle: the client may send the next command.
+func (c *conn) ready() error {
+	if err := c.send(&pgproto3.ReadyForQuery{TxStatus: c.txStatus}); err != nil {
+		return err
+	}
+	return c.flush()
+}
+
+// sendError tells the client about err. The message is one line.
+func (c *conn) sendError(severity string, err error) error {
+	msg := strings.ReplaceAll(strings.TrimSpace(err.Error()), "\n", "; ")
+	sendErr := c.send(&pgproto3.ErrorResponse{
+		Severity: severity, SeverityUnlocalized: severity, Code: sqlState(err), Message: msg,
+	})
+	if sendErr == nil && severity == "FATAL" {
+		sendErr = c.flush()
+	}
+	return sendErr
+}

@@ -1,0 +1,65 @@
+package pageserver
+
+import (
+	"net"
+	"net/url"
+	"strings"
+)
+
+// defaultPort is the page server's.
+const defaultPort = "6400"
+
+// Address gives the HOST:PORT of a page server from what a user writes: HOST:PORT, HOST,
+// host=H port=P, or postgresql://H:P. What else a conninfo holds is not looked at: the
+// page server asks for no user and no password.
+func Address(conninfo string) (string, error) {
+	s := strings.TrimSpace(conninfo)
+	switch {
+	case strings.HasPrefix(s, "postgres://"), strings.HasPrefix(s, "postgresql://"):
+		u, err := url.Parse(s)
+		if err != nil || u.Hostname() == "" {
+			return "", Errorf(ErrBadArgument, "conninfo %q: want postgresql://HOST:PORT", clip(s))
+		}
+		return withPort(u.Hostname(), u.Port()), nil
+	case strings.Contains(s, "="):
+		return keywordAddress(s)
+	case s == "" || strings.ContainsAny(s, " \t"):
+		return "", Errorf(ErrBadArgument, "conninfo %q: want HOST:PORT", clip(s))
+	}
+	if host, port, err := net.SplitHostPort(s); err == nil {
+		return withPort(host, port), nil
+	}
+	return withPort(strings.Trim(s, "[]"), ""), nil
+}
+
+// keywordAddress reads libpq's form, values quoted or not.
+func keywordAddress(s string) (string, error) {
+	statements, err := parseStatements(s)
+	if err != nil || len(statements) != 1 {
+		return "", Errorf(ErrBadArgument, "conninfo %q: want host=HOST port=PORT", clip(s))
+	}
+	var host, port string
+	for _, w := range statements[0] {
+		key, value, found := strings.Cut(w.text, "=")
+		if !found {
+			return "", Errorf(ErrBadArgument, "conninfo %q: want KEY=VALUE, not %q", clip(s), clip(w.text))
+		}
+		switch key {
+		case "host", "hostaddr":
+			host = value
+		case "port":
+			port = value
+		}
+	}
+	if host == "" {
+		host = "127.0.0.1"
+	}
+	return withPort(host, port), nil
+}
+
+func withPort(host, port string) string {
+	if port == "" {
+		port = defaultPort
+	}
+	return net.JoinHostPort(host, port)
+}

@@ -1,0 +1,47 @@
+package pageserver
+
+import (
+	"math"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// byteUnits are the suffixes of sizes, as PostgreSQL's settings have them (powers of 1024).
+var byteUnits = map[string]int64{"": 1, "b": 1, "kb": 1 << 10, "mb": 1 << 20, "gb": 1 << 30, "tb": 1 << 40}
+
+// ParseRetain reads what gc is to leave: a duration (90s, 15m, 36h, 7d) or a number of
+// bytes of WAL (1000000, 512MB, 10GB).
+func ParseRetain(s string) (Retain, error) {
+	if d, ok := ParseAge(s); ok {
+		return Retain{Time: d, Set: true}, nil
+	}
+	digits := strings.TrimRight(s, "bBkKmMgGtT")
+	n, err := strconv.ParseInt(digits, 10, 64)
+	unit, known := byteUnits[strings.ToLower(s[len(digits):])]
+	if err != nil || n < 0 || !known || n > math.MaxInt64/unit {
+		return Retain{}, Errorf(ErrBadArgument, "retain %q: want a duration like 7d or 36h, or a size like 10GB", clip(s))
+	}
+	return Retain{Bytes: n * unit, Set: true}, nil
+}
+
+// ParseAge reads a duration as Go writes it, and days besides: 15m, 1h30m, 7d.
+func ParseAge(s string) (time.Duration, bool) {
+	if days, found := strings.CutSuffix(s, "d"); found {
+		n, err := strconv.ParseUint(days, 10, 16)
+		return time.Duration(n) * 24 * time.Hour, err == nil
+	}
+	d, err := time.ParseDuration(s)
+	return d, err == nil && d >= 0 && strings.Trim(s, "0123456789.") != ""
+}
+
+// words gives what ParseRetain reads.
+func (r Retain) words() []string {
+	switch {
+	case !r.Set:
+		return nil
+	case r.Time > 0:
+		return []string{r.Time.String()}
+	}
+	return []string{strconv.FormatInt(r.Bytes, 10)}
+}

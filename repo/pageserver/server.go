@@ -1,0 +1,171 @@
+package pageserver
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"sync"
+	"time"
+)
+
+// Options adjusts a Server. The zero value works.
+type Options struct {
+	Log            *slog.Logger  // default: discards
+	StartupTimeout time.Duration // from accept to the end of startup; default 10 s
+	WriteTimeout   time.Duration // for a client to take 64 KiB; default 2 min
+	MaxConns       int           // default 500
+	MaxMessage     int           // longest message body taken, in bytes; default 1 MiB
+}
+
+func (o Options) withDefaults() Options {
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.StartupTimeout == 0 {
+		o.StartupTimeout = 10 * time.Second
+	}
+	if o.WriteTimeout == 0 {
+		o.WriteTimeout = 2 * time.Minute
+	}
+	if o.MaxConns == 0 {
+		o.MaxConns = 500
+	}
+	if o.MaxMessage == 0 {
+		o.MaxMessage = 1 << 20
+	}
+	return o
+}
+
+// Server answers clients over pgwire with what a Service does.
+type Server struct {
+	svc    Service
+	opt    Options
+	ctx    context.Context // ends with Close: the parent of every command
+	cancel context.CancelFunc
+	wg     sync.WaitGroup // connections
+
+	mu        sync.Mutex
+	listeners map[net.Listener]struct{}
+	conns     map[uint32]*conn // by the process id told to the client, for cancel requests
+	lastID    uint32
+}
+
+// New makes a server. Close ends it.
+func New(svc Service, o Options) *Server {
+	ctx, cancel := context.WithCancel(context.Background())
+	return &Server{
+		svc: svc, opt: o.withDefaults(), ctx: ctx, cancel: cancel,
+		listeners: map[net.Listener]struct{}{}, conns: map[uint32]*conn{},
+	}
+}
+
+// Serve accepts connections on l until Close, and owns l from then on.
+func (s *Server) Serve(l net.Listener) error {
+	if !s.addListener(l) {
+		return errors.Join(Errorf(ErrUnavailable, "the page server is closed"), l.Close())
+	}
+	for {
+		nc, err := l.Accept()
+		if s.ctx.Err() != nil {
+			if err == nil {
+				err = nc.Close()
+			}
+			return nil //nolint:nilerr // the listener was closed by Close
+		}
+		if errors.Is(err, net.ErrClosed) {
+			return fmt.Errorf("accept on %s: %w", l.Addr(), err)
+		}
+		if err != nil { // out of file descriptors, or the peer gave up
+			s.opt.Log.Error("accept connection", "err", err)
+			s.pause(100 * time.Millisecond)
+			continue
+		}
+		s.start(nc)
+	}
+}
+
+// pause waits, or until Close.
+func (s *Server) pause(d time.Duration) {
+	select {
+	case <-time.After(d):
+	case <-s.ctx.Done():
+	}
+}
+
+func (s *Server) addListener(l net.Listener) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ctx.Err() != nil {
+		return false
+	}
+	s.listeners[l] = struct{}{}
+	return true
+}
+
+// start serves a connection in a goroutine of its own.
+func (s *Server) start(nc net.Conn) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ctx.Err() != nil {
+		nc.Close()
+		return
+	}
+	c := newConn(s, nc, s.nextIDLocked())
+	c.crowded = len(s.conns) >= s.opt.MaxConns
+	s.conns[c.id] = c
+	s.wg.Go(func() {
+		defer s.forget(c)
+		c.serve()
+	})
+}
+
+// nextIDLocked gives a process id that no connection has.
+func (s *Server) nextIDLocked() uint32 {
+	for {
+		s.lastID = s.lastID&0x7FFFFFFF + 1
+		if _, taken := s.conns[s.lastID]; !taken {
+			return s.lastID
+		}
+	}
+}
+
+func (s *Server) forget(c *conn) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.conns, c.id)
+}
+
+// cancelCommand ends what the connection with that process id runs, if the secret is right.
+func (s *Server) cancelCommand(id, secret uint32) {
+	s.mu.Lock()
+	c := s.conns[id]
+	s.mu.Unlock()
+	if c != nil && c.secret == secret {
+		c.cancelCommand()
+	}
+}
+
+// Close ends listening, cancels running commands, tells clients and waits for all of it.
+func (s *Server) Close() {
+	s.mu.Lock()
+	s.cancel()
+	for l := range s.listeners {
+		l.Close()
+	}
+	for _, c := range s.conns {
+		c.wake()
+	}
+	s.mu.Unlock()
+	s.wg.Wait()
+}
+
+// newSecret makes the key without which no one can cancel another's command.
+func newSecret() uint32 {
+	var b [4]byte
+	rand.Read(b[:]) // never fails
+	return binary.BigEndian.Uint32(b[:])
+}

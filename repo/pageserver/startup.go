@@ -1,0 +1,95 @@
+package pageserver
+
+import (
+	"strings"
+	"time"
+
+	"github.com/jackc/pgproto3/v2"
+)
+
+// parameters are what clients want to know of a server before they trust it.
+var parameters = [][2]string{
+	{"server_version", "15.0"}, // what psql and drivers take as the level of the protocol and its dialect
+	{"server_encoding", "UTF8"},
+	{"client_encoding", "UTF8"},
+	{"DateStyle", "ISO, MDY"},
+	{"IntervalStyle", "postgres"},
+	{"TimeZone", "UTC"},
+	{"integer_datetimes", "on"},
+	{"standard_conforming_strings", "on"},
+	{"is_superuser", "on"},
+	{"in_hot_standby", "off"},
+	{"default_transaction_read_only", "off"},
+	{"application_name", "zenith"},
+}
+
+// maxEncryptionRequests is how often a client may ask for SSL or GSS before it must start.
+const maxEncryptionRequests = 2
+
+// startup negotiates the connection: no encryption, no authentication, as on a loopback
+// address with trust. A cancel request is served here too and ends with io.EOF.
+func (c *conn) startup() error {
+	if err := c.nc.SetReadDeadline(time.Now().Add(c.srv.opt.StartupTimeout)); err != nil {
+		return err
+	}
+	for range maxEncryptionRequests + 1 {
+		msg, err := guardDecode(c.be.ReceiveStartupMessage)
+		if err != nil {
+			return protocolError(err)
+		}
+		switch msg := msg.(type) {
+		case *pgproto3.StartupMessage:
+			return c.welcome(msg.Parameters)
+		case *pgproto3.CancelRequest:
+			c.srv.cancelCommand(msg.ProcessID, msg.SecretKey)
+			return errCancelled
+		default: // SSL or GSS encryption: no
+			if _, err := (deadlineWriter{c.nc, c.srv.opt.WriteTimeout}).Write([]byte("N")); err != nil {
+				return err
+			}
+		}
+	}
+	return Errorf(ErrProtocol, "asked for encryption too often")
+}
+
+// welcome takes the startup parameters and says that we are ready.
+func (c *conn) welcome(params map[string]string) error {
+	if c.crowded {
+		return Errorf(errTooMany, "sorry, too many clients already")
+	}
+	c.tenant, c.branch, _ = strings.Cut(params["database"], "/")
+	if c.branch == "" { // psql's default is the user's name: no tenant's id
+		c.tenant = ""
+	}
+	c.replication = isTrue(params["replication"])
+	if err := c.send(&pgproto3.AuthenticationOk{}); err != nil {
+		return err
+	}
+	for _, p := range parameters {
+		if err := c.send(&pgproto3.ParameterStatus{Name: p[0], Value: p[1]}); err != nil {
+			return err
+		}
+	}
+	if err := c.send(&pgproto3.BackendKeyData{ProcessID: c.id, SecretKey: c.secret}); err != nil {
+		return err
+	}
+	if err := c.ready(); err != nil {
+		return err
+	}
+	if err := c.nc.SetReadDeadline(time.Time{}); err != nil {
+		return err
+	}
+	if c.srv.ctx.Err() != nil { // Close may have come between
+		c.wake()
+	}
+	return nil
+}
+
+// isTrue reads a boolean startup parameter as PostgreSQL does; replication=database counts.
+func isTrue(s string) bool {
+	switch strings.ToLower(s) {
+	case "true", "on", "yes", "1", "database":
+		return true
+	}
+	return false
+}
