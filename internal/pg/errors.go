@@ -2,6 +2,12 @@ package pg
 
 import "errors"
 
-// ErrCorrupt is returned when the bytes of a page, a control file or another
-// structure of a data directory break the rules of their format.
-var ErrCorrupt = errors.New("corrupt data")
+// Sentinels, for errors.Is.
+var (
+	// ErrCorrupt is returned when the bytes of a page, a control file or another
+	// structure of a data directory break the rules of their format.
+	ErrCorrupt = errors.New("corrupt data")
+	// ErrVersion is returned for a data directory of another major version, or of a
+	// PostgreSQL that was built with other sizes.
+	ErrVersion = errors.New("unsupported PostgreSQL version")
+)

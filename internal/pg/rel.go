@@ -16,6 +16,33 @@ type (
 // FullTransactionID is a transaction id with its epoch in the upper half.
 type FullTransactionID uint64
 
+// FullXID joins an epoch and a transaction id.
+func FullXID(epoch uint32, xid TransactionID) FullTransactionID {
+	return FullTransactionID(epoch)<<32 | FullTransactionID(xid)
+}
+
+// XID is the transaction id without its epoch.
+func (x FullTransactionID) XID() TransactionID { return TransactionID(x) }
+
+// Epoch says how many times the transaction id has wrapped.
+func (x FullTransactionID) Epoch() uint32 { return uint32(x >> 32) }
+
+// AdvancePast is AdvanceNextFullTransactionIdPastXid: x, the next transaction id, moved
+// beyond xid if that is not behind it already.
+func (x FullTransactionID) AdvancePast(xid TransactionID) FullTransactionID {
+	if xid < FirstNormalTransactionID || xid.Precedes(x.XID()) {
+		return x
+	}
+	next, epoch := xid+1, x.Epoch()
+	if next < FirstNormalTransactionID {
+		next = FirstNormalTransactionID
+	}
+	if next < x.XID() {
+		epoch++
+	}
+	return FullXID(epoch, next)
+}
+
 // Constants of access/transam.h and storage/block.h.
 const (
 	FirstNormalTransactionID TransactionID = 3
