@@ -42,9 +42,16 @@ func (c *Client) TenantList(ctx context.Context) ([]string, error) {
 	return ids, err
 }
 
-// TenantCreate is Service's.
-func (c *Client) TenantCreate(ctx context.Context, id string, p Progress) error {
-	return c.command(ctx, p, answer{}, "tenant_create", id)
+// TenantCreate is Service's. The id must be given: the answer has no row to tell a random one.
+func (c *Client) TenantCreate(ctx context.Context, id string, p Progress) (TenantInfo, error) {
+	if err := c.command(ctx, p, answer{}, "tenant_create", id); err != nil {
+		return TenantInfo{}, err
+	}
+	list, err := c.BranchList(ctx, id)
+	if err != nil || len(list) == 0 {
+		return TenantInfo{ID: id}, err
+	}
+	return TenantInfo{ID: id, TimelineID: list[0].TimelineID, LSN: list[0].LatestValidLSN}, nil
 }
 
 // BranchList is Service's.

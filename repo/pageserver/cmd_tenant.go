@@ -23,7 +23,8 @@ func runTenantList(ctx context.Context, c *call) error {
 }
 
 func runTenantCreate(ctx context.Context, c *call) error {
-	return c.svc().TenantCreate(ctx, c.args[0], c.notices())
+	_, err := c.svc().TenantCreate(ctx, c.args[0], c.notices())
+	return err
 }
 
 // rowJSON sends a row of one text column.

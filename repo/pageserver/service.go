@@ -38,7 +38,7 @@ type TenantService interface {
 	// TenantList gives the ids, sorted.
 	TenantList(ctx context.Context) ([]string, error)
 	// TenantCreate makes a tenant with a fresh initdb as its main branch.
-	TenantCreate(ctx context.Context, id string, p Progress) error
+	TenantCreate(ctx context.Context, id string, p Progress) (TenantInfo, error)
 }
 
 // BranchService is about branches and what their points mean.

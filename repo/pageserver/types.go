@@ -21,6 +21,13 @@ type SystemID struct {
 	Database string // "" where there is none
 }
 
+// TenantInfo describes a tenant that was just made.
+type TenantInfo struct {
+	ID         string
+	TimelineID string // of its main branch
+	LSN        pg.LSN // where that begins
+}
+
 // Branch is the contract's branch object.
 type Branch struct {
 	Name           string
