@@ -1,0 +1,52 @@
+package pgtest
+
+import (
+	"os/exec"
+	"strings"
+	"testing"
+
+	"zenith/internal/pg"
+)
+
+// Client is a client program of PostgreSQL that connects to the server as its
+// superuser, to database postgres unless args say otherwise.
+func (s *Server) Client(tb testing.TB, name string, args ...string) *exec.Cmd {
+	tb.Helper()
+	cmd := Command(tb, name, args...)
+	cmd.Env = append(cmd.Env, "PGHOST="+s.Socket, "PGPORT=5432", "PGUSER=postgres", "PGDATABASE=postgres")
+	return cmd
+}
+
+// psqlArgs make psql print bare values and stop at the first error.
+var psqlArgs = []string{"-XAtq", "-v", "ON_ERROR_STOP=1"}
+
+// Psql runs SQL and gives what it selects: a row a line, fields apart by "|".
+func (s *Server) Psql(tb testing.TB, sql string) string {
+	tb.Helper()
+	return strings.TrimSuffix(s.script(tb, sql), "\n")
+}
+
+// script feeds psql a script on stdin, so that the script's file needs to be readable
+// by us alone.
+func (s *Server) script(tb testing.TB, script string) string {
+	tb.Helper()
+	cmd := s.Client(tb, "psql", psqlArgs...)
+	cmd.Stdin = strings.NewReader(script)
+	return run(tb, cmd)
+}
+
+// Run runs a client program to its end and gives what it printed.
+func (s *Server) Run(tb testing.TB, name string, args ...string) string {
+	tb.Helper()
+	return run(tb, s.Client(tb, name, args...))
+}
+
+// LSN runs SQL that selects one LSN.
+func (s *Server) LSN(tb testing.TB, sql string) pg.LSN {
+	tb.Helper()
+	lsn, err := pg.ParseLSN(s.Psql(tb, sql))
+	if err != nil {
+		tb.Fatalf("%s: %v", sql, err)
+	}
+	return lsn
+}

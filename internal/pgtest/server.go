@@ -1,0 +1,188 @@
+package pgtest
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// Options say how a server is made.
+type Options struct {
+	InitArgs []string // for initdb, after what Init gives it: superuser postgres, trust, no locale
+	Config   []string // lines for postgresql.conf, "name=value", after Init's own
+}
+
+// Server is one data directory and, between Start and Stop, the server on it.
+type Server struct {
+	Dir    string // the data directory
+	Socket string // the directory of the unix socket; the port is always 5432
+
+	cmd  *exec.Cmd
+	done chan struct{} // closed when the postmaster has ended
+}
+
+// ShutdownMode is one of pg_ctl's, as the signal that asks for it.
+type ShutdownMode os.Signal
+
+// The modes of Stop.
+var (
+	Fast      ShutdownMode = syscall.SIGINT  // roll back, checkpoint, stop
+	Immediate ShutdownMode = syscall.SIGQUIT // a crash: no checkpoint
+)
+
+// startTimeout bounds how long Start and Stop wait; recovery is part of a start.
+const startTimeout = 2 * time.Minute
+
+// Init makes a data directory by initdb. Its configuration is for tests: no fsync,
+// no autovacuum, no port.
+func Init(tb testing.TB, o Options) *Server {
+	tb.Helper()
+	s := newServer(tb)
+	args := append([]string{"-D", s.Dir, "-U", "postgres", "-A", "trust", "-N", "-E", "UTF8", "--no-locale"}, o.InitArgs...)
+	run(tb, Command(tb, "initdb", args...))
+	s.Configure(tb, append([]string{
+		"listen_addresses=''",
+		"fsync=off",
+		"autovacuum=off",
+		"checkpoint_timeout=1d",
+		"max_wal_size=10GB",
+		"shared_buffers=32MB",
+	}, o.Config...)...)
+	return s
+}
+
+// newServer makes the directories around a data directory, but not that.
+func newServer(tb testing.TB) *Server {
+	tb.Helper()
+	dir := TempDir(tb)
+	s := &Server{Dir: filepath.Join(dir, "data"), Socket: dir}
+	tb.Cleanup(func() { s.kill(tb) })
+	return s
+}
+
+// Configure appends lines to postgresql.conf; the last line for a name counts.
+func (s *Server) Configure(tb testing.TB, lines ...string) {
+	tb.Helper()
+	f, err := os.OpenFile(filepath.Join(s.Dir, "postgresql.conf"), os.O_APPEND|os.O_WRONLY, 0)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	_, err = f.WriteString(strings.Join(lines, "\n") + "\n")
+	if cerr := f.Close(); err == nil {
+		err = cerr
+	}
+	if err != nil {
+		tb.Fatal(err)
+	}
+}
+
+// Start starts the server and returns when it accepts connections.
+func (s *Server) Start(tb testing.TB) {
+	tb.Helper()
+	if err := s.TryStart(tb); err != nil {
+		tb.Fatalf("%v\n%s", err, s.Log(tb))
+	}
+}
+
+// TryStart is Start for a test that expects it to go wrong.
+func (s *Server) TryStart(tb testing.TB) error {
+	tb.Helper()
+	if s.cmd != nil {
+		return fmt.Errorf("server in %s runs already", s.Dir)
+	}
+	log, err := os.OpenFile(s.logPath(), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+	if err != nil {
+		return err
+	}
+	defer log.Close()
+	cmd := Command(tb, "postgres", "-D", s.Dir, "-k", s.Socket)
+	cmd.Stdout, cmd.Stderr = log, log
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	s.cmd, s.done = cmd, make(chan struct{})
+	go func(done chan struct{}) {
+		defer close(done)
+		cmd.Wait() //nolint:errcheck // the log says why it ended; Stop and waitReady only need that it did
+	}(s.done)
+	return s.waitReady()
+}
+
+// waitReady waits until the postmaster says in its pid file that it is ready.
+func (s *Server) waitReady() error {
+	deadline := time.Now().Add(startTimeout)
+	for time.Now().Before(deadline) {
+		select {
+		case <-s.done:
+			s.cmd = nil
+			return fmt.Errorf("server in %s did not start", s.Dir)
+		case <-time.After(10 * time.Millisecond):
+		}
+		pid, err := os.ReadFile(filepath.Join(s.Dir, "postmaster.pid"))
+		if lines := strings.Split(string(pid), "\n"); err == nil && len(lines) > 7 && strings.TrimSpace(lines[7]) == "ready" {
+			return nil
+		}
+	}
+	return fmt.Errorf("server in %s is not ready after %v", s.Dir, startTimeout)
+}
+
+// Stop stops the server and returns when it has gone.
+func (s *Server) Stop(tb testing.TB, mode ShutdownMode) {
+	tb.Helper()
+	if s.cmd == nil {
+		tb.Fatalf("server in %s does not run", s.Dir)
+	}
+	if err := s.cmd.Process.Signal(mode); err != nil {
+		tb.Fatal(err)
+	}
+	select {
+	case <-s.done:
+	case <-time.After(startTimeout):
+		tb.Fatalf("server in %s does not stop\n%s", s.Dir, s.Log(tb))
+	}
+	s.cmd = nil
+}
+
+// kill ends what a test left running.
+func (s *Server) kill(tb testing.TB) {
+	if s.cmd == nil {
+		return
+	}
+	if err := s.cmd.Process.Signal(Immediate); err == nil {
+		<-s.done
+	}
+	s.cmd = nil
+}
+
+// Pid is the postmaster's process id.
+func (s *Server) Pid() int { return s.cmd.Process.Pid }
+
+func (s *Server) logPath() string { return filepath.Join(s.Socket, "log") }
+
+// Log is what the server has logged.
+func (s *Server) Log(tb testing.TB) string {
+	tb.Helper()
+	b, err := os.ReadFile(s.logPath())
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return string(b)
+}
+
+// Copy makes a cold copy of the stopped server's data directory.
+func (s *Server) Copy(tb testing.TB) *Server {
+	tb.Helper()
+	if s.cmd != nil {
+		tb.Fatalf("copy of %s, where a server runs", s.Dir)
+	}
+	c := newServer(tb)
+	if out, err := exec.Command("cp", "-a", "--", s.Dir, c.Dir).CombinedOutput(); err != nil {
+		tb.Fatalf("copy %s: %v\n%s", s.Dir, err, out)
+	}
+	return c
+}

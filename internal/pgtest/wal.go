@@ -1,0 +1,49 @@
+package pgtest
+
+import (
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"zenith/internal/pg"
+	"zenith/internal/xlog"
+)
+
+// WALDir is a directory of WAL segments of one timeline, as an xlog.Source.
+type WALDir struct {
+	Dir     string
+	TLI     pg.TLI
+	SegSize int
+}
+
+// WAL is the server's pg_wal.
+func (s *Server) WAL(tb testing.TB) WALDir {
+	tb.Helper()
+	c := s.Control(tb)
+	return WALDir{Dir: filepath.Join(s.Dir, "pg_wal"), TLI: c.TLI, SegSize: c.SegSize}
+}
+
+// ReadWAL implements xlog.Source. It opens the segment for each call: tests read once.
+func (d WALDir) ReadWAL(p []byte, at pg.LSN) (int, error) {
+	f, err := os.Open(filepath.Join(d.Dir, xlog.SegmentName(d.TLI, at, d.SegSize)))
+	if errors.Is(err, fs.ErrNotExist) {
+		return 0, io.EOF
+	}
+	if err != nil {
+		return 0, err
+	}
+	defer f.Close()
+	n, err := f.ReadAt(p, int64(at)%int64(d.SegSize))
+	if n > 0 {
+		err = nil
+	}
+	return n, err
+}
+
+// Reader reads the records behind start, the end of a record.
+func (d WALDir) Reader(start pg.LSN) *xlog.Reader {
+	return xlog.NewReader(d, xlog.Config{SegSize: d.SegSize, TLI: d.TLI}, start)
+}
