@@ -77,6 +77,7 @@ var rmgrs = [xlog.RmMax + 1]*rmgr{
 	xlog.RmStandby:    &standbyRmgr,
 	xlog.RmHeap2:      &heap2Rmgr,
 	xlog.RmHeap:       &heapRmgr,
+	xlog.RmBtree:      &btreeRmgr,
 	xlog.RmSeq:        &seqRmgr,
 	xlog.RmCommitTs:   &commitTsRmgr,
 	xlog.RmReplOrigin: &replOriginRmgr,
