@@ -1,0 +1,200 @@
+package integration
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// ledger is kept outside of the database: it knows which commits were acknowledged.
+type ledger struct {
+	mu    sync.Mutex
+	acked []int
+}
+
+// write inserts numbers through one psql until ctx ends or the server is gone, and notes each one
+// whose commit was acknowledged.
+func (l *ledger) write(ctx context.Context, t *testing.T, url string, from, step int) {
+	cmd := exec.CommandContext(ctx, pgDistrib+"/bin/psql", url, "-XqAt")
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	if err := cmd.Start(); err != nil {
+		t.Error(err)
+		return
+	}
+	answers := bufio.NewScanner(out)
+	for n := from; ctx.Err() == nil; n += step {
+		// The answer comes behind the commit: psql sends each line as a transaction of its own.
+		if _, err := fmt.Fprintf(in, "INSERT INTO ledger VALUES (%d) RETURNING i;\n", n); err != nil || !answers.Scan() {
+			break
+		}
+		if got := answers.Text(); got != strconv.Itoa(n) {
+			break
+		}
+		l.mu.Lock()
+		l.acked = append(l.acked, n)
+		l.mu.Unlock()
+	}
+	in.Close()
+	_ = cmd.Wait() // it is killed with its server, or by ctx
+}
+
+// count tells how many commits were acknowledged.
+func (l *ledger) count() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.acked)
+}
+
+// check fails the test for each acknowledged number that the table lacks.
+func (l *ledger) check(s *site, url string) {
+	s.t.Helper()
+	there := map[string]bool{}
+	for line := range strings.Lines(s.sql(url, "SELECT i FROM ledger")) {
+		there[strings.TrimSpace(line)] = true
+	}
+	for _, n := range l.acked {
+		if !there[strconv.Itoa(n)] {
+			s.t.Fatalf("commit of %d was acknowledged and is lost (%d acknowledged, %d there)", n, len(l.acked), len(there))
+		}
+	}
+}
+
+// during runs writers until at least n commits were acknowledged, then does what breaks them.
+func (l *ledger) during(s *site, url string, n int, breaks func()) {
+	s.t.Helper()
+	ctx, cancel := context.WithCancel(s.t.Context())
+	defer cancel()
+	var writers sync.WaitGroup
+	const clients = 4
+	have := l.count()
+	for c := range clients {
+		writers.Go(func() { l.write(ctx, s.t, url, have*clients*10+c, clients) })
+	}
+	eventually(s.t, "commits", func() bool { return l.count() >= have+n })
+	breaks()
+	stopped := time.AfterFunc(20*time.Second, cancel)
+	writers.Wait()
+	stopped.Stop()
+}
+
+// pidIn reads the first number of a pid file.
+func pidIn(t *testing.T, path string) int {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	fields := strings.Fields(string(text))
+	if len(fields) == 0 {
+		t.Fatalf("%s is empty", path)
+	}
+	pid, err := strconv.Atoi(fields[0])
+	if err != nil {
+		t.Fatalf("%s: %v", path, err)
+	}
+	return pid
+}
+
+// kill9 kills a process that this test's site started.
+func kill9(t *testing.T, pid int) {
+	t.Helper()
+	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+		t.Fatalf("kill %d: %v", pid, err)
+	}
+	eventually(t, "the killed process's end", func() bool {
+		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+		return err != nil || strings.Contains(string(stat), ") Z ")
+	})
+}
+
+// TestKillPostgres kills the postmaster under load; no acknowledged commit is lost.
+func TestKillPostgres(t *testing.T) {
+	t.Parallel()
+	s, l := newSite(t), &ledger{}
+	dir := s.mountDir("data")
+	s.ok("mount", "main", dir)
+	v := s.serve(dir)
+	s.sql(v.url, "CREATE TABLE ledger (i int PRIMARY KEY)", "CREATE UNLOGGED TABLE u AS SELECT 1 AS i")
+	for range 2 {
+		l.during(s, v.url, 300, func() {
+			s.sql(v.url, "CHECKPOINT")
+			kill9(t, pidIn(t, filepath.Join(dir, "postmaster.pid")))
+		})
+		// The next mount opens at the end of durable WAL, as after a clean shutdown.
+		eventually(t, "umount after postgres's death", func() bool { return s.run("umount", dir).code == 0 })
+		s.ok("mount", "main", dir)
+		v = s.serve(dir)
+		v.noRecovery()
+		l.check(s, v.url)
+		s.want(v.url, "SELECT count(*) FROM u", "0")
+	}
+	s.checkIndexes(v.url)
+	v.stop("fast")
+	s.tool("pg_checksums", "--check", "-D", dir)
+}
+
+// TestKillPageServer kills the page server under load. postgres dies with its file system; the next one
+// needs no recovery, and every acknowledged commit is there.
+func TestKillPageServer(t *testing.T) {
+	t.Parallel()
+	s, l := newSite(t), &ledger{}
+	main := s.start("main")
+	s.sql(main, "CREATE TABLE ledger (i int PRIMARY KEY)")
+	for range 3 {
+		l.during(s, main, 300, func() { kill9(t, pidIn(t, filepath.Join(s.work, "pageserver.pid"))) })
+		s.ok("start")
+		main = s.start("main")
+		l.check(s, main)
+	}
+	s.checkIndexes(main)
+	logs, err := filepath.Glob(filepath.Join(s.work, "tenants", "*", "pg", "main", "postgres.log"))
+	if err != nil || len(logs) != 1 {
+		t.Fatalf("postgres's log: %v, %v", logs, err)
+	}
+	log, err := os.ReadFile(logs[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if strings.Contains(string(log), "redo starts") {
+		t.Errorf("postgres needed recovery:\n%s", tail(log, 40))
+	}
+}
+
+// TestStaleMount: what a killed page server left at a directory is cleaned by the next mount or umount of it.
+func TestStaleMount(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	first, second := s.mountDir("first"), s.mountDir("second")
+	s.ok("mount", "main", first)
+	s.ok("mount", "main@"+s.lsn("main"), second)
+	kill9(t, pidIn(t, filepath.Join(s.work, "pageserver.pid")))
+	if _, err := os.ReadDir(first); err == nil {
+		t.Fatal("the mount outlived its server")
+	}
+	s.ok("start")
+	s.ok("umount", second)
+	s.ok("mount", "main", first)
+	s.tool("pg_controldata", first)
+	s.ok("umount", first)
+	if entries, err := os.ReadDir(second); err != nil || len(entries) != 0 {
+		t.Errorf("%s after umount: %v, %v", second, entries, err)
+	}
+}

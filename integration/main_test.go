@@ -1,0 +1,201 @@
+package integration
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+const pgDistrib = "/usr/lib/postgresql/15"
+
+// binary is bin/zenith, built once for all tests.
+var binary string
+
+func TestMain(m *testing.M) {
+	os.Exit(func() int {
+		for _, need := range []string{pgDistrib + "/bin/postgres", "/dev/fuse"} {
+			if _, err := os.Stat(need); err != nil {
+				fmt.Fprintf(os.Stderr, "integration tests need %s: %v\n", need, err)
+				return 1
+			}
+		}
+		dir, err := os.MkdirTemp("", "zenith-bin")
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+		defer os.RemoveAll(dir)
+		binary = filepath.Join(dir, "zenith")
+		build := exec.Command("go", "build", "-o", binary, "../cmd/zenith")
+		build.Env = append(os.Environ(), "CGO_ENABLED=0")
+		if out, err := build.CombinedOutput(); err != nil {
+			fmt.Fprintf(os.Stderr, "build zenith: %v\n%s", err, out)
+			return 1
+		}
+		return m.Run()
+	}())
+}
+
+// site is a work directory and its page server.
+type site struct {
+	t    *testing.T
+	dir  string // readable by the user that postgres runs as
+	work string
+}
+
+// newSite makes an initialised work directory with a running page server, which the
+// test's cleanup stops; after a failure it prints the log's end.
+func newSite(t *testing.T, initArgs ...string) *site {
+	t.Helper()
+	s := emptySite(t)
+	s.ok(append([]string{"init", "--pg-distrib", pgDistrib, "--listen", "127.0.0.1:0"}, initArgs...)...)
+	s.ok("start")
+	return s
+}
+
+func emptySite(t *testing.T) *site {
+	t.Helper()
+	// Not t.TempDir: that lies below a directory which only we may enter, and its path may be
+	// too long for a unix socket.
+	dir, err := os.MkdirTemp("", "zit")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	s := &site{t: t, dir: dir, work: filepath.Join(dir, ".zenith")}
+	t.Cleanup(s.close)
+	return s
+}
+
+func (s *site) close() {
+	if s.t.Failed() {
+		if log, err := os.ReadFile(filepath.Join(s.work, "pageserver.log")); err == nil {
+			s.t.Logf("page server's log:\n%s", tail(log, 60))
+		}
+	}
+	if out, err := exec.Command(binary, "-D", s.work, "stop").CombinedOutput(); err != nil {
+		s.t.Logf("stop: %v: %s", err, out)
+	}
+	if err := os.RemoveAll(s.dir); err != nil {
+		s.t.Errorf("something is left in the work directory: %v", err)
+	}
+}
+
+func tail(b []byte, lines int) string {
+	all := strings.Split(strings.TrimRight(string(b), "\n"), "\n")
+	return strings.Join(all[max(0, len(all)-lines):], "\n")
+}
+
+// result is how a command ended.
+type result struct {
+	out, err string
+	code     int
+}
+
+// run runs zenith with arguments.
+func (s *site) run(args ...string) result {
+	s.t.Helper()
+	return s.runCmd(exec.Command(binary, append([]string{"-D", s.work}, args...)...))
+}
+
+func (s *site) runCmd(cmd *exec.Cmd) result {
+	s.t.Helper()
+	var out, stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr, cmd.Dir = &out, &stderr, s.dir
+	err := cmd.Run()
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		s.t.Fatalf("%v: %v", cmd.Args, err)
+	}
+	return result{out.String(), stderr.String(), cmd.ProcessState.ExitCode()}
+}
+
+// ok runs zenith, which must succeed and say nothing on stderr; it gives stdout.
+func (s *site) ok(args ...string) string {
+	s.t.Helper()
+	r := s.run(args...)
+	if r.code != 0 {
+		s.t.Fatalf("zenith %s: exit %d: %s%s", strings.Join(args, " "), r.code, r.err, r.out)
+	}
+	return strings.TrimRight(r.out, "\n")
+}
+
+// fails runs zenith, which must end with that exit code and one line on stderr; it gives the line.
+func (s *site) fails(code int, args ...string) string {
+	s.t.Helper()
+	r := s.run(args...)
+	line := strings.TrimRight(r.err, "\n")
+	if r.code != code {
+		s.t.Errorf("zenith %s: exit %d, want %d: %s", strings.Join(args, " "), r.code, code, line)
+	}
+	if !strings.HasPrefix(line, "zenith: ") || strings.Contains(line, "\n") {
+		s.t.Errorf("zenith %s: want one line on stderr, got %q", strings.Join(args, " "), r.err)
+	}
+	return line
+}
+
+// start starts postgres at a point and gives its connection string.
+func (s *site) start(point string, args ...string) string {
+	s.t.Helper()
+	out := s.ok(append([]string{"pg", "start", point}, args...)...)
+	lines := strings.Split(out, "\n")
+	return lines[len(lines)-1]
+}
+
+// lsn gives the LSN that a point means.
+func (s *site) lsn(point string) string {
+	s.t.Helper()
+	return s.ok("lsn", point)
+}
+
+// tool runs a program of the PostgreSQL installation; it must succeed.
+func (s *site) tool(name string, args ...string) string {
+	s.t.Helper()
+	r := s.runCmd(exec.Command(filepath.Join(pgDistrib, "bin", name), args...))
+	if r.code != 0 {
+		s.t.Fatalf("%s %s: exit %d: %s%s", name, strings.Join(args, " "), r.code, r.err, r.out)
+	}
+	return strings.TrimRight(r.out, "\n")
+}
+
+// sql runs statements, one transaction each, and gives the unaligned answer.
+func (s *site) sql(url string, statements ...string) string {
+	s.t.Helper()
+	args := []string{url, "-XqAt", "-v", "ON_ERROR_STOP=1"}
+	for _, st := range statements {
+		args = append(args, "-c", st)
+	}
+	return s.tool("psql", args...)
+}
+
+// want compares an answer.
+func (s *site) want(url, query, want string) {
+	s.t.Helper()
+	if got := s.sql(url, query); got != want {
+		s.t.Errorf("%s: got %q, want %q", query, got, want)
+	}
+}
+
+// database gives the same server's connection string for another database.
+func database(url, name string) string {
+	return url[:strings.LastIndexByte(url, '/')+1] + name
+}
+
+// eventually waits for a condition.
+func eventually(t *testing.T, what string, cond func() bool) {
+	t.Helper()
+	for end := time.Now().Add(30 * time.Second); !cond(); {
+		if time.Now().After(end) {
+			t.Fatalf("waited 30 s for %s", what)
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+}

@@ -1,0 +1,173 @@
+package tenants
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"zenith/internal/pg"
+	"zenith/repo"
+	"zenith/repo/ingest"
+	"zenith/repo/pageserver"
+)
+
+// branch is a timeline and what follows its WAL into the repository.
+type branch struct {
+	t   *tenant
+	tl  *repo.Timeline
+	ing *ingest.Ingester
+
+	catching sync.Mutex    // held by who runs the ingester
+	synced   chan struct{} // capacity 1: WAL was written since the last look
+
+	mu     sync.Mutex
+	writer string // who writes it: the directory of a mount; "" for nobody
+	users  int    // mounts of any kind that show a point of it
+}
+
+// pace is the least time between two runs of a follower. Each run ends with an fsync
+// of its own, which must not compete with those of commits.
+const pace = 20 * time.Millisecond
+
+// throttle is how long one fsync of WAL waits at most when ingest is too far behind:
+// it slows the writer down and never stops it.
+const throttle = time.Second
+
+func newBranch(t *tenant, tl *repo.Timeline) (*branch, error) {
+	ing, err := ingest.New(tl, ingest.Options{Log: t.log.With("branch", tl.Name())})
+	if err != nil {
+		return nil, err
+	}
+	return &branch{t: t, tl: tl, ing: ing, synced: make(chan struct{}, 1)}, nil
+}
+
+// catchup ingests all WAL that is there, and gives the head then: it holds every
+// commit that was acknowledged before the call.
+func (b *branch) catchup(ctx context.Context) (pg.LSN, error) {
+	b.catching.Lock()
+	defer b.catching.Unlock()
+	head, err := b.ing.Catchup(ctx)
+	if err != nil {
+		return 0, classify(fmt.Errorf("branch %s: %w", b.tl.Name(), err))
+	}
+	return head, nil
+}
+
+// follow ingests what is written to the WAL until ctx ends. While it fails, the WAL
+// stays and the next run tries again.
+func (b *branch) follow(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-b.synced:
+		}
+		if _, err := b.catchup(ctx); err != nil && ctx.Err() == nil {
+			b.t.log.Error("ingest WAL", "branch", b.tl.Name(), "err", err)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(pace):
+		}
+	}
+}
+
+// walSynced tells the follower that WAL was written. It never waits.
+func (b *branch) walSynced() {
+	select {
+	case b.synced <- struct{}{}:
+	default:
+	}
+}
+
+// holdBack waits while ingest is more than the configured number of bytes behind lsn,
+// but no longer than throttle.
+func (b *branch) holdBack(ctx context.Context, lsn pg.LSN) {
+	lag := pg.LSN(b.t.m.cfg.MaxLag)
+	if lsn < lag || b.tl.LastLSN() >= lsn-lag {
+		return
+	}
+	b.walSynced()
+	ctx, cancel := context.WithTimeout(ctx, throttle)
+	defer cancel()
+	// Whatever it says: the writer goes on.
+	_ = b.tl.WaitLSN(ctx, lsn-lag)
+}
+
+// acquire takes the branch for its one writer, who is called who.
+func (b *branch) acquire(who string) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.writer != "" {
+		return pageserver.Errorf(pageserver.ErrBusy, "branch %s: already mounted for writing at %s", b.tl.Name(), b.writer)
+	}
+	b.writer = who
+	return nil
+}
+
+func (b *branch) release() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.writer = ""
+}
+
+func (b *branch) use(n int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.users += n
+}
+
+// mounted reports whether a mount shows a point of the branch.
+func (b *branch) mounted() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.users > 0
+}
+
+// resolve gives the record boundary and state that a point means on the branch.
+func (b *branch) resolve(ctx context.Context, p point) (repo.Point, error) {
+	head, err := b.catchup(ctx)
+	if err != nil && p.head() {
+		return repo.Point{}, err // a head that lacks acknowledged commits is no head
+	}
+	var at repo.Point
+	switch {
+	case p.head():
+		at, err = b.tl.Resolve(ctx, head)
+	case p.lsn != 0:
+		at, err = b.tl.Resolve(ctx, p.lsn)
+	default:
+		at, err = b.tl.FindTime(ctx, p.time)
+	}
+	if errors.Is(err, repo.ErrOutOfRange) {
+		return at, b.outOfRange(p)
+	}
+	return at, classify(err)
+}
+
+// outOfRange says what is kept, to someone who asked for something else.
+func (b *branch) outOfRange(p point) error {
+	what := p.lsn.String()
+	if p.lsn == 0 {
+		what = p.time.Format(time.RFC3339)
+	}
+	return pageserver.Errorf(pageserver.ErrOutOfRange, "branch %s: %s is outside of what is kept: %v to %v",
+		b.tl.Name(), what, b.tl.FirstLSN(), b.tl.LastLSN())
+}
+
+// point finds a point's branch and record boundary.
+func (t *tenant) point(ctx context.Context, s string) (*branch, repo.Point, point, error) {
+	p, err := parsePoint(s, time.Now())
+	if err != nil {
+		return nil, repo.Point{}, p, err
+	}
+	b, err := t.lookup(p.name)
+	if err != nil {
+		return nil, repo.Point{}, p, err
+	}
+	at, err := b.resolve(ctx, p)
+	return b, at, p, err
+}

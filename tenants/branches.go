@@ -1,0 +1,117 @@
+package tenants
+
+import (
+	"context"
+	"errors"
+
+	"zenith/internal/pg"
+	"zenith/repo"
+	"zenith/repo/pageserver"
+)
+
+// BranchList gives a tenant's branches in the order of their creation.
+func (m *Manager) BranchList(ctx context.Context, tenant string) ([]pageserver.Branch, error) {
+	t, err := m.tenant(ctx, tenant)
+	if err != nil {
+		return nil, err
+	}
+	list := []pageserver.Branch{}
+	for _, tl := range t.repo.Timelines() {
+		list = append(list, describe(tl))
+	}
+	return list, nil
+}
+
+// describe is the contract's branch object for a timeline.
+func describe(tl *repo.Timeline) pageserver.Branch {
+	b := pageserver.Branch{Name: tl.Name(), TimelineID: tl.ID().String(), LatestValidLSN: tl.LastLSN()}
+	if parent, at := tl.Ancestor(); parent != nil {
+		b.AncestorID, b.AncestorLSN = parent.ID().String(), at
+	}
+	return b
+}
+
+// BranchCreate makes a branch at a point.
+func (m *Manager) BranchCreate(ctx context.Context, tenant, name, point string) (pageserver.Branch, error) {
+	if err := checkName(name); err != nil {
+		return pageserver.Branch{}, err
+	}
+	t, err := m.tenant(ctx, tenant)
+	if err != nil {
+		return pageserver.Branch{}, err
+	}
+	parent, at, _, err := t.point(ctx, point)
+	if err != nil {
+		return pageserver.Branch{}, err
+	}
+	tl, err := t.repo.Branch(ctx, repo.TimelineID{}, name, parent.tl, at.LSN)
+	if errors.Is(err, repo.ErrExists) {
+		return pageserver.Branch{}, pageserver.Errorf(pageserver.ErrExists, "branch %s: already exists", name)
+	}
+	if err != nil {
+		return pageserver.Branch{}, classify(err)
+	}
+	return describe(tl), nil
+}
+
+// BranchDelete removes a branch that nobody uses.
+func (m *Manager) BranchDelete(ctx context.Context, tenant, name string) error {
+	t, err := m.tenant(ctx, tenant)
+	if err != nil {
+		return err
+	}
+	b, err := t.lookup(name)
+	if err != nil {
+		return err
+	}
+	if c := t.computeOn(b); c != nil {
+		return pageserver.Errorf(pageserver.ErrBusy, "branch %s: postgres runs on it (pg stop %s)", name, c.name)
+	}
+	// Taken like a writer, so that nobody mounts it meanwhile.
+	if err := b.acquire("(being deleted)"); err != nil {
+		return err
+	}
+	defer b.release()
+	if b.mounted() {
+		return pageserver.Errorf(pageserver.ErrBusy, "branch %s: is mounted (zenith mount list)", name)
+	}
+	err = t.repo.Delete(ctx, b.tl.Name())
+	if errors.Is(err, repo.ErrBusy) {
+		return pageserver.Errorf(pageserver.ErrBusy, "branch %s: has branches of its own", name)
+	}
+	if err != nil {
+		return classify(err)
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	delete(t.branches, b.tl.ID())
+	return nil
+}
+
+// LSN gives the LSN that a point means.
+func (m *Manager) LSN(ctx context.Context, tenant, point string) (pg.LSN, error) {
+	t, err := m.tenant(ctx, tenant)
+	if err != nil {
+		return 0, err
+	}
+	_, at, _, err := t.point(ctx, point)
+	return at.LSN, err
+}
+
+// IdentifySystem describes a branch as IDENTIFY_SYSTEM does.
+func (m *Manager) IdentifySystem(ctx context.Context, tenant, branch string) (pageserver.SystemID, error) {
+	t, err := m.tenant(ctx, tenant)
+	if err != nil {
+		return pageserver.SystemID{}, err
+	}
+	if branch == "" {
+		branch = MainBranch
+	}
+	b, err := t.lookup(branch)
+	if err != nil {
+		return pageserver.SystemID{}, err
+	}
+	head, err := b.catchup(ctx)
+	info := b.tl.Info()
+	return pageserver.SystemID{SysID: info.SysID, TLI: info.TLI, XLogPos: head}, err
+}

@@ -1,0 +1,173 @@
+package tenants
+
+import (
+	"context"
+	"errors"
+	"os"
+	"strings"
+	"time"
+
+	"zenith/repo/pageserver"
+)
+
+// PgCreate makes the directory and settings of a compute, and does not start it.
+func (m *Manager) PgCreate(ctx context.Context, tenant, point string, o pageserver.ComputeOptions) (pageserver.Compute, error) {
+	c, err := m.newCompute(ctx, tenant, point)
+	if err != nil {
+		return pageserver.Compute{}, err
+	}
+	c.t.mu.Lock()
+	_, exists := c.t.computes[c.name]
+	if !exists {
+		c.t.computes[c.name] = c
+	}
+	c.t.mu.Unlock()
+	if exists {
+		return pageserver.Compute{}, pageserver.Errorf(pageserver.ErrExists, "pg %s: already exists", point)
+	}
+	c.mu.Lock()
+	err = errors.Join(c.set(o), c.create())
+	c.mu.Unlock()
+	if err != nil {
+		c.t.forget(c)
+		return pageserver.Compute{}, errors.Join(err, os.RemoveAll(c.dir))
+	}
+	return c.withPlace(ctx), nil
+}
+
+// newCompute makes a compute for a point that exists, not yet listed.
+func (m *Manager) newCompute(ctx context.Context, tenant, point string) (*compute, error) {
+	t, err := m.tenant(ctx, tenant)
+	if err != nil {
+		return nil, err
+	}
+	if _, _, _, err := t.point(ctx, point); err != nil {
+		return nil, err
+	}
+	if err := m.pg.check(ctx); err != nil {
+		return nil, err
+	}
+	return &compute{
+		t: t, name: point, dir: t.computeDir(point),
+		saved: savedCompute{Point: point, Settings: map[string]string{}},
+	}, nil
+}
+
+// PgStart starts a compute, creating it if need be.
+func (m *Manager) PgStart(ctx context.Context, tenant, point string, o pageserver.ComputeOptions) (pageserver.Compute, error) {
+	t, err := m.tenant(ctx, tenant)
+	if err != nil {
+		return pageserver.Compute{}, err
+	}
+	c, err := t.compute(point)
+	created := errors.Is(err, pageserver.ErrNotFound)
+	if created {
+		if _, err = m.PgCreate(ctx, tenant, point, o); err != nil {
+			return pageserver.Compute{}, err
+		}
+		c, err = t.compute(point)
+	}
+	if err != nil {
+		return pageserver.Compute{}, err
+	}
+	if err := c.start(ctx, o); err != nil {
+		if created { // nothing is left half made; its log's last words are in the error
+			t.forget(c)
+			err = errors.Join(err, os.RemoveAll(c.dir))
+		}
+		return pageserver.Compute{}, classify(err)
+	}
+	return c.describe(), nil
+}
+
+// compute finds a compute by its name.
+func (t *tenant) compute(name string) (*compute, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	c, ok := t.computes[name]
+	if !ok {
+		return nil, pageserver.Errorf(pageserver.ErrNotFound, "pg %s: no such postgres", name)
+	}
+	return c, nil
+}
+
+// PgStop stops a compute.
+func (m *Manager) PgStop(ctx context.Context, tenant, name string, o pageserver.StopOptions) error {
+	t, err := m.tenant(ctx, tenant)
+	if err != nil {
+		return err
+	}
+	c, err := t.compute(name)
+	if err != nil {
+		return err
+	}
+	return classify(c.stop(ctx, o))
+}
+
+// PgList gives a tenant's computes, sorted by name.
+func (m *Manager) PgList(ctx context.Context, tenant string) ([]pageserver.Compute, error) {
+	t, err := m.tenant(ctx, tenant)
+	if err != nil {
+		return nil, err
+	}
+	list := []pageserver.Compute{}
+	for _, c := range t.listComputes() {
+		list = append(list, c.withPlace(ctx))
+	}
+	return list, nil
+}
+
+// withPlace describes the compute; a writable one is at its branch's head.
+func (c *compute) withPlace(ctx context.Context) pageserver.Compute {
+	d := c.describe()
+	if id, ok := c.t.timelineOf(c.name); ok && d.Timeline == "" {
+		d.Timeline = id.String()
+	}
+	if d.LSN == 0 || !strings.Contains(c.name, "@") {
+		if _, at, _, err := c.t.point(ctx, c.name); err == nil {
+			d.LSN = at.LSN
+		}
+	}
+	return d
+}
+
+// PgExec starts a throw-away postgres at a point.
+func (m *Manager) PgExec(ctx context.Context, tenant, point string) (pageserver.Compute, func(context.Context) error, error) {
+	c, err := m.newCompute(ctx, tenant, point)
+	if err != nil {
+		return pageserver.Compute{}, nil, err
+	}
+	c.throwaway = true
+	c.dir = c.t.computeDir(throwawayPrefix + time.Now().UTC().Format("150405.000000000"))
+	m.execs.Store(c, true)
+	if err := c.start(ctx, pageserver.ComputeOptions{}); err != nil {
+		m.execs.Delete(c)
+		return pageserver.Compute{}, nil, errors.Join(classify(err), os.RemoveAll(c.dir))
+	}
+	stop := func(ctx context.Context) error {
+		m.execs.Delete(c)
+		return c.stop(ctx, pageserver.StopOptions{Mode: "immediate"}) // nothing in it is kept
+	}
+	return c.describe(), stop, nil
+}
+
+// stopComputes stops every postgres that runs.
+func (m *Manager) stopComputes(ctx context.Context) error {
+	running := []*compute{}
+	m.execs.Range(func(c, _ any) bool {
+		running = append(running, c.(*compute))
+		return true
+	})
+	m.mu.Lock()
+	for _, t := range m.tenants {
+		running = append(running, t.listComputes()...)
+	}
+	m.mu.Unlock()
+	var err error
+	for _, c := range running {
+		if serr := c.stop(ctx, pageserver.StopOptions{}); !errors.Is(serr, pageserver.ErrNotFound) {
+			err = errors.Join(err, serr)
+		}
+	}
+	return err
+}

@@ -1,0 +1,107 @@
+package tenants
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"zenith/repo"
+	"zenith/repo/ingest"
+	"zenith/repo/pageserver"
+)
+
+// MainBranch is the name of a tenant's first branch.
+const MainBranch = "main"
+
+// InitOptions say what a new tenant's main branch is made from.
+type InitOptions struct {
+	Tenant      string // id; "" for a random one
+	FromPGData  string // a cleanly stopped data directory; "" for a fresh initdb
+	NoChecksums bool   // of the fresh initdb
+	Progress    pageserver.Progress
+}
+
+// TenantCreate makes a tenant with a fresh initdb as its main branch.
+func (m *Manager) TenantCreate(ctx context.Context, id string, p pageserver.Progress) (pageserver.TenantInfo, error) {
+	return m.CreateTenant(ctx, InitOptions{Tenant: id, Progress: p})
+}
+
+// CreateTenant makes a tenant and loads its main branch. It is there whole, or not at
+// all: its directory gets its name at the end.
+func (m *Manager) CreateTenant(ctx context.Context, o InitOptions) (pageserver.TenantInfo, error) {
+	id := repo.RandomTenantID()
+	if o.Tenant != "" {
+		var err error
+		if id, err = m.tenantID(o.Tenant); err != nil {
+			return pageserver.TenantInfo{}, err
+		}
+	}
+	if _, err := os.Stat(m.tenantDir(id)); !errors.Is(err, fs.ErrNotExist) {
+		return pageserver.TenantInfo{}, pageserver.Errorf(pageserver.ErrExists, "tenant %v: already exists", id)
+	}
+	if err := m.pg.check(ctx); err != nil {
+		return pageserver.TenantInfo{}, err
+	}
+	if err := m.as.canReach(filepath.Join(m.tenantDir(id), "pg")); err != nil {
+		return pageserver.TenantInfo{}, err
+	}
+	building := m.tenantDir(id) + unfinished
+	if err := os.Mkdir(building, 0o711); err != nil {
+		return pageserver.TenantInfo{}, fmt.Errorf("create tenant %v: %w", id, err)
+	}
+	defer os.RemoveAll(building)
+	info, err := m.load(ctx, id, building, o)
+	if err != nil {
+		return pageserver.TenantInfo{}, classify(err)
+	}
+	if err := os.Rename(building, m.tenantDir(id)); err != nil {
+		return pageserver.TenantInfo{}, err
+	}
+	return info, syncDir(m.tenantsDir())
+}
+
+// load fills a new tenant's repository in dir.
+func (m *Manager) load(ctx context.Context, id repo.TenantID, dir string, o InitOptions) (info pageserver.TenantInfo, err error) {
+	from := o.FromPGData
+	if from == "" {
+		from = filepath.Join(dir, "initdb")
+		if err := m.initdb(ctx, from, !o.NoChecksums); err != nil {
+			return info, err
+		}
+		defer os.RemoveAll(from)
+	}
+	t, err := m.newTenant(id, dir)
+	if err != nil {
+		return info, err
+	}
+	defer func() { err = errors.Join(err, t.repo.Close()) }()
+	tl, err := ingest.Import(ctx, t.repo, from, ingest.ImportOptions{Name: MainBranch, Progress: o.Progress})
+	if err != nil {
+		return info, err
+	}
+	return pageserver.TenantInfo{ID: id.String(), TimelineID: tl.ID().String(), LSN: tl.LastLSN()}, nil
+}
+
+// initdb makes a fresh cluster in dir, a directory that must not be there yet.
+func (m *Manager) initdb(ctx context.Context, dir string, checksums bool) error {
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		return err
+	}
+	if err := m.as.own(dir); err != nil {
+		return err
+	}
+	return m.pg.initdb(ctx, m.as, dir, checksums)
+}
+
+// syncDir makes a directory's entries durable.
+func syncDir(dir string) error {
+	f, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	return f.Sync()
+}

@@ -1,0 +1,17 @@
+// Package tenants says who exists and owns what runs: tenants and their repositories,
+// the followers that ingest WAL, the mounts, and the postgres servers (computes) that
+// run on mounts of their own. Manager is all of it for one work directory, and the
+// pageserver.Service that the network face puts on the wire.
+//
+// A tenant is a directory <workdir>/tenants/<id>, opened on first use:
+//
+//	store/              the versions (package repo's)
+//	timelines/<tl>/wal  the WAL of each timeline
+//	timelines/<tl>/work what a writable mount keeps between mounts
+//	mounts/<n>          the private files of mounts that are there now
+//	pg/<name>/          a compute: its settings, its log, and data, its mount point
+//
+// One writer at a time: a writable mount takes its branch, and who comes second is
+// told who was first. Every goroutine here belongs to the Manager, or to something
+// that the Manager closes; Close returns when they are gone.
+package tenants

@@ -1,0 +1,176 @@
+package tenants
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"zenith/repo"
+	"zenith/repo/pageserver"
+)
+
+// Config says how a Manager works. It is read once and never changed.
+type Config struct {
+	Dir           string // the work directory, absolute
+	DefaultTenant string // what an empty tenant id means; "" if there is none
+	PgDistrib     string // the PostgreSQL installation: has bin/postgres
+	PgUser        string // whom postgres runs as where we are root; default postgres
+	MaxLag        int64  // bytes of WAL that ingest may be behind before fsync of WAL waits; default 256 MiB
+	NoPassthrough bool   // mounts do not hand files to the kernel
+	Log           *slog.Logger
+}
+
+const defaultMaxLag = 256 << 20
+
+// Manager owns the tenants of a work directory, and everything that runs for them.
+type Manager struct {
+	cfg    Config
+	log    *slog.Logger
+	as     account
+	pg     distrib
+	memory *repo.Memory
+	began  time.Time
+
+	ctx    context.Context // ends at Close: for what outlives the request that began it
+	cancel context.CancelFunc
+	wg     sync.WaitGroup // followers
+
+	mu      sync.Mutex
+	closed  bool
+	tenants map[repo.TenantID]*tenant
+	mounts  map[string]*mount // by directory
+
+	execs sync.Map // *compute -> true: the throw-away ones that run
+}
+
+// Open makes a Manager for a work directory that init has made. Tenants are opened
+// when they are first used.
+func Open(cfg Config) (*Manager, error) {
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	if cfg.MaxLag == 0 {
+		cfg.MaxLag = defaultMaxLag
+	}
+	as, err := lookupAccount(cfg.PgUser)
+	if err != nil {
+		return nil, err
+	}
+	m := &Manager{
+		cfg: cfg, log: cfg.Log, as: as, pg: distrib{cfg.PgDistrib}, memory: repo.NewMemory(0), began: time.Now(),
+		tenants: map[repo.TenantID]*tenant{}, mounts: map[string]*mount{},
+	}
+	m.ctx, m.cancel = context.WithCancel(context.Background())
+	if err := os.MkdirAll(m.tenantsDir(), 0o711); err != nil {
+		return nil, err
+	}
+	return m, m.clean()
+}
+
+func (m *Manager) tenantsDir() string { return filepath.Join(m.cfg.Dir, "tenants") }
+
+func (m *Manager) tenantDir(id repo.TenantID) string {
+	return filepath.Join(m.tenantsDir(), id.String())
+}
+
+// unfinished is the ending of a tenant's directory until it is whole.
+const unfinished = ".creating"
+
+// clean removes what a killed process left half made: tenants that init did not
+// finish, and mounts that nobody serves any more.
+func (m *Manager) clean() error {
+	entries, err := os.ReadDir(m.tenantsDir())
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		dir := filepath.Join(m.tenantsDir(), e.Name())
+		if strings.HasSuffix(e.Name(), unfinished) {
+			err = errors.Join(err, os.RemoveAll(dir))
+			continue
+		}
+		err = errors.Join(err, cleanComputes(filepath.Join(dir, "pg")), os.RemoveAll(filepath.Join(dir, "mounts")))
+	}
+	return err
+}
+
+// Close stops every postgres, unmounts what is mounted, flushes and closes every
+// tenant, and waits for all of it.
+func (m *Manager) Close(ctx context.Context) error {
+	m.mu.Lock()
+	m.closed = true
+	m.mu.Unlock()
+	err := errors.Join(m.stopComputes(ctx), m.umountAll(ctx))
+	m.cancel()
+	m.wg.Wait()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, t := range m.tenants {
+		err = errors.Join(err, t.repo.Close())
+	}
+	clear(m.tenants)
+	return err
+}
+
+// tenant finds a tenant by the id that the user wrote, opening it on first use.
+func (m *Manager) tenant(ctx context.Context, id string) (*tenant, error) {
+	tid, err := m.tenantID(id)
+	if err != nil {
+		return nil, err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.closed {
+		return nil, pageserver.Errorf(pageserver.ErrUnavailable, "the page server is shutting down")
+	}
+	if t, ok := m.tenants[tid]; ok {
+		return t, nil
+	}
+	if _, err := os.Stat(m.tenantDir(tid)); errors.Is(err, fs.ErrNotExist) {
+		return nil, pageserver.Errorf(pageserver.ErrNotFound, "tenant %v: no such tenant", tid)
+	}
+	t, err := m.openTenant(ctx, tid)
+	if err != nil {
+		return nil, fmt.Errorf("open tenant %v: %w", tid, err)
+	}
+	m.tenants[tid] = t
+	return t, nil
+}
+
+func (m *Manager) tenantID(id string) (repo.TenantID, error) {
+	if id == "" {
+		id = m.cfg.DefaultTenant
+	}
+	if id == "" {
+		return repo.TenantID{}, pageserver.Errorf(pageserver.ErrBadArgument, "no tenant: name one with --tenantid")
+	}
+	tid, err := repo.ParseTenantID(id)
+	if err != nil {
+		return tid, pageserver.Errorf(pageserver.ErrBadArgument, "tenant %q: want 32 lower-case hex digits", id)
+	}
+	return tid, nil
+}
+
+// TenantList gives the ids of all tenants, sorted.
+func (m *Manager) TenantList(context.Context) ([]string, error) {
+	entries, err := os.ReadDir(m.tenantsDir())
+	if err != nil {
+		return nil, err
+	}
+	ids := []string{}
+	for _, e := range entries {
+		if _, err := repo.ParseTenantID(e.Name()); err == nil {
+			ids = append(ids, e.Name())
+		}
+	}
+	slices.Sort(ids)
+	return ids, nil
+}

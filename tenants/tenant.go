@@ -1,0 +1,138 @@
+package tenants
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+
+	"zenith/internal/pg"
+	"zenith/internal/xlog"
+	"zenith/repo"
+	"zenith/repo/pageserver"
+	"zenith/walredo"
+)
+
+// tenant is an open tenant: its repository, and for each of its timelines the branch
+// that follows its WAL.
+type tenant struct {
+	m    *Manager
+	id   repo.TenantID
+	dir  string
+	repo *repo.Repository
+	log  *slog.Logger
+
+	mu       sync.Mutex
+	branches map[repo.TimelineID]*branch
+	computes map[string]*compute
+}
+
+// openTenant opens a tenant's repository and brings every timeline up to the end of
+// its WAL: what was in memory when the last process ended is read again.
+func (m *Manager) openTenant(ctx context.Context, id repo.TenantID) (*tenant, error) {
+	t, err := m.newTenant(id, m.tenantDir(id))
+	if err != nil {
+		return nil, err
+	}
+	for _, tl := range t.repo.Timelines() {
+		b, err := t.branch(tl)
+		if err == nil {
+			_, err = b.catchup(ctx)
+		}
+		if err != nil {
+			// The others can be used; who uses this one is told.
+			t.log.Error("ingest WAL", "branch", tl.Name(), "err", err)
+		}
+	}
+	if err := t.loadComputes(); err != nil {
+		return nil, errors.Join(err, t.repo.Close())
+	}
+	return t, nil
+}
+
+// newTenant opens the repository in dir.
+func (m *Manager) newTenant(id repo.TenantID, dir string) (*tenant, error) {
+	t := &tenant{
+		m: m, id: id, dir: dir, log: m.log.With("tenant", id.String()),
+		branches: map[repo.TimelineID]*branch{}, computes: map[string]*compute{},
+	}
+	var hints atomic.Bool
+	r, err := repo.Open(repo.Options{Dir: dir, Log: t.log, Memory: m.memory, Redo: redoFunc(&hints)})
+	if err != nil {
+		return nil, err
+	}
+	t.repo = r
+	hints.Store(t.logsHints())
+	return t, nil
+}
+
+// redoFunc is walredo.Redo for a cluster that logs hint bits, or not.
+func redoFunc(logHints *atomic.Bool) repo.RedoFunc {
+	return func(page pg.Page, tag pg.BufferTag, rec *xlog.Record) error {
+		err := walredo.Cluster{LogHints: logHints.Load()}.Redo(page, tag, rec)
+		switch {
+		case errors.Is(err, walredo.ErrUnsupported):
+			return fmt.Errorf("%w: %w", repo.ErrUnsupported, err)
+		case err != nil:
+			return fmt.Errorf("%w: %w", repo.ErrCorrupt, err)
+		}
+		return nil
+	}
+}
+
+// logsHints reports whether the tenant's cluster has data checksums or wal_log_hints:
+// a property of the cluster, the same on all its branches.
+func (t *tenant) logsHints() bool {
+	for _, tl := range t.repo.Timelines() {
+		p, err := tl.Resolve(t.m.ctx, tl.FirstLSN())
+		if err == nil {
+			return p.State.ChecksumVersion != 0 || p.State.WalLogHints
+		}
+	}
+	return true
+}
+
+// lookup finds a branch by its name or by its timeline's id.
+func (t *tenant) lookup(name string) (*branch, error) {
+	tl, err := t.repo.ByName(name)
+	if errors.Is(err, repo.ErrNotFound) {
+		if id, perr := repo.ParseTimelineID(name); perr == nil {
+			tl, err = t.repo.Timeline(id)
+		}
+	}
+	if errors.Is(err, repo.ErrNotFound) {
+		return nil, pageserver.Errorf(pageserver.ErrNotFound, "branch %s: no such branch", name)
+	}
+	if err != nil {
+		return nil, classify(err)
+	}
+	return t.branch(tl)
+}
+
+// branch gives the tenant's branch for a timeline, making it on first use.
+func (t *tenant) branch(tl *repo.Timeline) (*branch, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if b, ok := t.branches[tl.ID()]; ok {
+		return b, nil
+	}
+	b, err := newBranch(t, tl)
+	if err != nil {
+		return nil, classify(err)
+	}
+	t.branches[tl.ID()] = b
+	return b, nil
+}
+
+// privateDir makes an empty directory for the private files of one mount.
+func (t *tenant) privateDir() (string, error) {
+	parent := filepath.Join(t.dir, "mounts")
+	if err := os.MkdirAll(parent, 0o700); err != nil {
+		return "", err
+	}
+	return os.MkdirTemp(parent, "")
+}
