@@ -16,6 +16,13 @@ type Config struct {
 	TLI     pg.TLI // PostgreSQL's timeline, for what is written
 }
 
+func (c Config) withDefaults() Config {
+	if c.SegSize == 0 {
+		c.SegSize = DefaultSegSize
+	}
+	return c
+}
+
 // Reader reads one record after the other, as XLogReadRecord does. It is not safe for
 // use by several goroutines.
 type Reader struct {
@@ -40,10 +47,7 @@ const invalidLSN = ^pg.LSN(0)
 // NewReader makes a reader whose first record is the one behind start: start is the
 // EndLSN of the record before it, or the record's own StartLSN.
 func NewReader(src Source, cfg Config, start pg.LSN) *Reader {
-	if cfg.SegSize == 0 {
-		cfg.SegSize = DefaultSegSize
-	}
-	return &Reader{cfg: cfg, win: window{src: src}, next: start.Align(), hdrAt: invalidLSN, seg: invalidLSN}
+	return &Reader{cfg: cfg.withDefaults(), win: window{src: src}, next: start.Align(), hdrAt: invalidLSN, seg: invalidLSN}
 }
 
 // SetPrev says where the record before the next one starts: the next record's xl_prev
@@ -194,7 +198,7 @@ func (r *Reader) record(page []byte, pageAt pg.LSN, off int) (raw []byte, end, o
 	if stored := binary.LittleEndian.Uint32(raw[20:]); stored != RecordCRC(raw) {
 		return nil, 0, 0, fmt.Errorf("record checksum is wrong at %v", pos)
 	}
-	if RmgrID(raw[17]) == RmXLOG && raw[16]&0xF0 == xlogSwitch {
+	if RmgrID(raw[17]) == RmXLOG && raw[16]&0xF0 == XLOGSwitch {
 		seg := pg.LSN(r.cfg.SegSize)
 		end = (end + seg - 1) &^ (seg - 1)
 	}

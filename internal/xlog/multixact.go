@@ -1,0 +1,56 @@
+package xlog
+
+import "zenith/internal/pg"
+
+// The operations of RM_MULTIXACT (access/multixact.h).
+const (
+	MultiXactZeroOffPage = 0x00
+	MultiXactZeroMemPage = 0x10
+	MultiXactCreateID    = 0x20
+	MultiXactTruncateID  = 0x30
+)
+
+// MultiXactMember is a transaction in a multixact and what it did (MultiXactStatus).
+type MultiXactMember struct {
+	XID    pg.TransactionID
+	Status uint32
+}
+
+// MultiXactCreate is xl_multixact_create.
+type MultiXactCreate struct {
+	ID      pg.MultiXactID
+	Offset  pg.MultiXactOffset // of the first member
+	Members []MultiXactMember
+}
+
+// ParseMultiXactCreate reads the body of a CREATE_ID record.
+func ParseMultiXactCreate(rec *Record) (MultiXactCreate, error) {
+	f := fields{in: rec.MainData}
+	c := MultiXactCreate{ID: pg.MultiXactID(f.u32()), Offset: pg.MultiXactOffset(f.u32())}
+	c.Members = make([]MultiXactMember, f.count(8))
+	for i := range c.Members {
+		c.Members[i] = MultiXactMember{XID: f.xid(), Status: f.u32()}
+	}
+	return c, f.done("xl_multixact_create")
+}
+
+// MultiXactTruncate is xl_multixact_truncate: multixacts from StartID up to but not with
+// EndID go, and their members.
+type MultiXactTruncate struct {
+	OldestDB               pg.OID
+	StartID, EndID         pg.MultiXactID
+	StartMember, EndMember pg.MultiXactOffset
+}
+
+// ParseMultiXactTruncate reads the body of a TRUNCATE_ID record.
+func ParseMultiXactTruncate(rec *Record) (MultiXactTruncate, error) {
+	f := fields{in: rec.MainData}
+	t := MultiXactTruncate{
+		OldestDB:    f.oid(),
+		StartID:     pg.MultiXactID(f.u32()),
+		EndID:       pg.MultiXactID(f.u32()),
+		StartMember: pg.MultiXactOffset(f.u32()),
+		EndMember:   pg.MultiXactOffset(f.u32()),
+	}
+	return t, f.done("xl_multixact_truncate")
+}

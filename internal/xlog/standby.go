@@ -1,0 +1,31 @@
+package xlog
+
+import "zenith/internal/pg"
+
+// The operations of RM_STANDBY (storage/standbydefs.h).
+const (
+	StandbyLock          = 0x00
+	StandbyRunningXacts  = 0x10
+	StandbyInvalidations = 0x20
+)
+
+// RunningXacts is xl_running_xacts.
+type RunningXacts struct {
+	SubXIDOverflow  bool
+	NextXID         pg.TransactionID
+	OldestRunning   pg.TransactionID
+	LatestCompleted pg.TransactionID
+	XIDs, SubXIDs   []pg.TransactionID
+}
+
+// ParseRunningXacts reads the body of a RUNNING_XACTS record.
+func ParseRunningXacts(rec *Record) (RunningXacts, error) {
+	f := fields{in: rec.MainData}
+	nxid, nsub := f.i32(), f.i32()
+	x := RunningXacts{SubXIDOverflow: f.flag()}
+	f.skip(3)
+	x.NextXID, x.OldestRunning, x.LatestCompleted = f.xid(), f.xid(), f.xid()
+	x.XIDs = f.xids(f.room(nxid, sizeofXidElement))
+	x.SubXIDs = f.xids(f.room(nsub, sizeofXidElement))
+	return x, f.done("xl_running_xacts")
+}

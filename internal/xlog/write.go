@@ -1,0 +1,76 @@
+package xlog
+
+import (
+	"encoding/binary"
+
+	"zenith/internal/pg"
+)
+
+// Patch is a piece of WAL to be written at a place. It lies in one segment.
+type Patch struct {
+	At    pg.LSN
+	Bytes []byte
+}
+
+// ShutdownCheckpoint makes the record of a shutdown checkpoint that follows the record
+// ending at at, which started at prev, so that a server finds a cleanly stopped cluster
+// there and starts without recovery. cp.Redo is set to where the record starts, as such a
+// checkpoint must have it; pg_control's checkPoint must be the same.
+//
+// The patches hold the record and every page header that it needs, so that applying them
+// to WAL that is right up to at and zeros behind makes WAL that is right up to end.
+func ShutdownCheckpoint(at, prev pg.LSN, cp *pg.CheckPoint, cfg Config) (patches []Patch, end pg.LSN) {
+	cfg = cfg.withDefaults()
+	if cfg.TLI == 0 {
+		cfg.TLI = cp.ThisTLI
+	}
+	cp.Redo = RecordStart(at, cfg.SegSize)
+	raw := make([]byte, RecordHeaderSize, RecordHeaderSize+2+pg.CheckPointSize)
+	binary.LittleEndian.PutUint64(raw[8:], uint64(prev))
+	raw[16], raw[17] = XLOGCheckpointShutdown, byte(RmXLOG)
+	raw = append(raw, blockIDDataShort, pg.CheckPointSize)
+	raw = cp.Append(raw)
+	binary.LittleEndian.PutUint32(raw, uint32(len(raw)))
+	binary.LittleEndian.PutUint32(raw[20:], RecordCRC(raw))
+	return layRecord(at, raw, &cfg)
+}
+
+// layRecord lays a record into WAL pages behind at: page headers before it, if at is on
+// a page boundary, and wherever it runs on, and zeros up to its aligned end.
+func layRecord(at pg.LSN, raw []byte, cfg *Config) (patches []Patch, end pg.LSN) {
+	at = at.Align()
+	patch := Patch{At: at}
+	rest := uint32(0) // what a page header says is left of the record
+	for len(raw) > 0 {
+		if at%PageSize == 0 {
+			if at&pg.LSN(cfg.SegSize-1) == 0 && len(patch.Bytes) > 0 {
+				patches = append(patches, patch)
+				patch = Patch{At: at}
+			}
+			patch.Bytes = appendPageHeader(patch.Bytes, at, rest, cfg)
+		}
+		at = patch.At + pg.LSN(len(patch.Bytes))
+		n := min(len(raw), PageSize-int(at%PageSize))
+		patch.Bytes = append(patch.Bytes, raw[:n]...)
+		at, raw = at+pg.LSN(n), raw[n:]
+		rest = uint32(len(raw))
+	}
+	end = at.Align()
+	patch.Bytes = append(patch.Bytes, make([]byte, end-at)...)
+	return append(patches, patch), end
+}
+
+// appendPageHeader appends the header of the page at, on which rest bytes of a record
+// from before come first.
+func appendPageHeader(b []byte, at pg.LSN, rest uint32, cfg *Config) []byte {
+	h := PageHeader{Magic: PageMagic, TLI: cfg.TLI, PageAddr: at, RemLen: rest}
+	if rest > 0 {
+		h.Info |= pageFirstIsContRecord
+	}
+	if at&pg.LSN(cfg.SegSize-1) == 0 {
+		h.Info |= pageLongHeader
+		h.SysID, h.SegSize, h.BlockSz = cfg.SysID, uint32(cfg.SegSize), PageSize
+	}
+	var buf [LongPageHeaderSize]byte
+	return append(b, buf[:h.put(buf[:])]...)
+}
