@@ -23,7 +23,7 @@ func TestLife(t *testing.T) {
 	srv.Stop(t, pgtest.Immediate)
 
 	c := base.Control(t)
-	if c.SegSize != 1<<20 || c.Redo != c.CheckPoint || c.SysID == 0 {
+	if c.SegSize != 1<<20 || c.CheckPointCopy.Redo != c.CheckPoint || c.SystemID == 0 {
 		t.Errorf("control data: %+v", c)
 	}
 	r := srv.WAL(t).Reader(c.CheckPoint)

@@ -23,7 +23,7 @@ type WALDir struct {
 func (s *Server) WAL(tb testing.TB) WALDir {
 	tb.Helper()
 	c := s.Control(tb)
-	return WALDir{Dir: filepath.Join(s.Dir, "pg_wal"), TLI: c.TLI, SegSize: c.SegSize}
+	return WALDir{Dir: filepath.Join(s.Dir, "pg_wal"), TLI: c.CheckPointCopy.ThisTLI, SegSize: int(c.SegSize)}
 }
 
 // ReadWAL implements xlog.Source. It opens the segment for each call: tests read once.

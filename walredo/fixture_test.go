@@ -1,0 +1,356 @@
+package walredo
+
+import (
+	"bytes"
+	"compress/gzip"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"zenith/internal/pg"
+	"zenith/internal/pgtest"
+	"zenith/internal/xlog"
+)
+
+// Fixtures are recorded WAL of a real server: testdata/<case>.sql is the source,
+// testdata/<case>.wal.gz what it logged with wal_consistency_checking=all, in segments
+// of 1 MiB, from a segment's first record on. Each record brings an image of its blocks
+// as they must be after it.
+//
+// The script is psql's. Comments at its top say how to make the server:
+//
+//	-- initdb: --data-checksums
+//	-- config: track_commit_timestamp=on
+//
+// What stands before a line "-- record" prepares and is not in the fixture. A script
+// that needs two sessions opens the second by dblink; :'conn' is its conninfo.
+var (
+	update = flag.Bool("update", false, "record the fixtures anew from their .sql files")
+	only   = flag.String("case", "", "regular expression of the fixtures to update, replay or check against the oracle")
+)
+
+const fixtureSegSize = 1 << 20
+
+// fixture is one case's script.
+type fixture struct {
+	name     string
+	initArgs []string
+	config   []string
+	setup    string
+	load     string
+}
+
+// fixtures reads the scripts that -case selects.
+func fixtures(t testing.TB) []fixture {
+	t.Helper()
+	paths, err := filepath.Glob(filepath.Join("testdata", "*.sql"))
+	if err != nil || len(paths) == 0 {
+		t.Fatalf("no fixtures (%v)", err)
+	}
+	want, err := regexp.Compile(*only)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var fs []fixture
+	for _, path := range paths {
+		name := strings.TrimSuffix(filepath.Base(path), ".sql")
+		if !want.MatchString(name) {
+			continue
+		}
+		b, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		fs = append(fs, parseFixture(name, string(b)))
+	}
+	return fs
+}
+
+func parseFixture(name, script string) fixture {
+	f := fixture{name: name, load: script}
+	if setup, load, found := strings.Cut(script, "\n-- record\n"); found {
+		f.setup, f.load = setup, load
+	}
+	for _, line := range strings.Split(script, "\n") {
+		if args, ok := strings.CutPrefix(line, "-- initdb: "); ok {
+			f.initArgs = append(f.initArgs, strings.Fields(args)...)
+		} else if v, ok := strings.CutPrefix(line, "-- config: "); ok {
+			f.config = append(f.config, v)
+		}
+	}
+	return f
+}
+
+func (f fixture) path() string { return filepath.Join("testdata", f.name+".wal.gz") }
+
+// psql runs one of the fixture's two parts.
+func psql(t testing.TB, srv *pgtest.Server, script string) {
+	t.Helper()
+	srv.Psql(t, fmt.Sprintf("\\set conn 'host=%s user=postgres dbname=postgres'\n%s", srv.Socket, script))
+}
+
+// prepare makes the fixture's server, runs its setup, and stops it with its last
+// checkpoint at the start of a segment.
+func (f fixture) prepare(t testing.TB, config ...string) *pgtest.Server {
+	t.Helper()
+	srv := pgtest.Init(t, pgtest.Options{
+		InitArgs: append([]string{fmt.Sprintf("--wal-segsize=%d", fixtureSegSize>>20)}, f.initArgs...),
+		Config:   append(f.config, "wal_keep_size='10GB'"),
+	})
+	srv.Start(t)
+	psql(t, srv, f.setup)
+	srv.Psql(t, "SELECT pg_switch_wal()")
+	srv.Stop(t, pgtest.Fast)
+	srv.Configure(t, config...)
+	return srv
+}
+
+// TestUpdateFixtures is what `make testdata` runs.
+func TestUpdateFixtures(t *testing.T) {
+	if !*update {
+		t.Skip("only with -update")
+	}
+	for _, f := range fixtures(t) {
+		t.Run(f.name, func(t *testing.T) {
+			srv := f.prepare(t, "wal_consistency_checking=all")
+			start := srv.Control(t).CheckPoint / fixtureSegSize * fixtureSegSize
+			srv.Start(t)
+			psql(t, srv, f.load)
+			srv.Stop(t, pgtest.Fast)
+			wal := srv.WAL(t)
+			end := pg.LSN(0)
+			records := 0
+			eachRecord(t, wal.Reader(start), func(rec *xlog.Record) bool {
+				end = rec.EndLSN
+				records++
+				return true
+			})
+			raw := make([]byte, (end-start+xlog.PageSize-1)/xlog.PageSize*xlog.PageSize)
+			for at := 0; at < len(raw); {
+				n, err := wal.ReadWAL(raw[at:], start+pg.LSN(at))
+				if err != nil {
+					t.Fatal(err)
+				}
+				at += n
+			}
+			packed := pack(t, raw)
+			if err := os.WriteFile(f.path(), packed, 0o644); err != nil {
+				t.Fatal(err)
+			}
+			t.Logf("%d records, %d bytes of WAL, %d packed", records, len(raw), len(packed))
+		})
+	}
+}
+
+func pack(t testing.TB, raw []byte) []byte {
+	t.Helper()
+	var out bytes.Buffer
+	z, err := gzip.NewWriterLevel(&out, gzip.BestCompression)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := z.Write(raw); err != nil {
+		t.Fatal(err)
+	}
+	if err := z.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return out.Bytes()
+}
+
+// eachRecord calls fn with each record until it says false or the WAL ends.
+func eachRecord(t testing.TB, r *xlog.Reader, fn func(rec *xlog.Record) bool) {
+	t.Helper()
+	var rec xlog.Record
+	for {
+		if err := r.Next(&rec); errors.Is(err, io.EOF) {
+			return
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		if !fn(&rec) {
+			return
+		}
+	}
+}
+
+// memWAL is WAL in memory, from start on.
+type memWAL struct {
+	start pg.LSN
+	b     []byte
+}
+
+func (m memWAL) ReadWAL(p []byte, at pg.LSN) (int, error) {
+	if at < m.start || at >= m.start+pg.LSN(len(m.b)) {
+		return 0, io.EOF
+	}
+	return copy(p, m.b[at-m.start:]), nil
+}
+
+// wal unpacks a fixture's WAL. Its first page says where it is from.
+func (f fixture) wal(t testing.TB) memWAL {
+	t.Helper()
+	file, err := os.Open(f.path())
+	if err != nil {
+		t.Fatalf("%v: run make testdata", err)
+	}
+	defer file.Close()
+	z, err := gzip.NewReader(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := io.ReadAll(z)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const pageAddrAt = 8 // xlp_pageaddr
+	var start pg.LSN
+	for i := 7; i >= 0; i-- {
+		start = start<<8 | pg.LSN(b[pageAddrAt+i])
+	}
+	return memWAL{start: start, b: b}
+}
+
+func (m memWAL) reader() *xlog.Reader {
+	return xlog.NewReader(m, xlog.Config{SegSize: fixtureSegSize}, m.start)
+}
+
+// TestFixtures replays each fixture and compares every block that a record changes with
+// the image in the record. It is PostgreSQL's own check, verifyBackupPageConsistency.
+func TestFixtures(t *testing.T) {
+	for _, f := range fixtures(t) {
+		t.Run(f.name, func(t *testing.T) {
+			t.Parallel()
+			checked, _ := replayFixture(t, f)
+			t.Logf("%d blocks compared", checked)
+			if checked == 0 {
+				t.Error("nothing was compared")
+			}
+		})
+	}
+}
+
+// TestEveryOp sees that the fixtures reach all that the tables have.
+func TestEveryOp(t *testing.T) {
+	if *only != "" {
+		t.Skip("needs all fixtures")
+	}
+	all := coverage{}
+	for _, f := range fixtures(t) {
+		_, c := replayFixture(t, f)
+		all.add(c)
+	}
+	for rm, m := range rmgrs {
+		if m == nil {
+			continue
+		}
+		for i := range m.ops {
+			o := &m.ops[i]
+			id := opID{rm: xlog.RmgrID(rm), op: uint8(i)}
+			checkReached(t, all, id, m.name+"/"+o.name, o)
+			if o.initName != "" {
+				id.init = true
+				checkReached(t, all, id, m.name+"/"+o.initName, o)
+			}
+		}
+	}
+}
+
+// unreached lists what no fixture reaches, and why.
+var unreached = map[string]string{
+	"XLOG/FPI":                 "only called to refuse a record without an image",
+	"Heap/HOT_UPDATE+INIT":     "a HOT update's page has the old tuple: never made anew",
+	"CommitTs/ZEROPAGE effect": "takes 819 transactions; TestOracle does it",
+}
+
+func checkReached(t *testing.T, all coverage, id opID, name string, o *op) {
+	t.Helper()
+	r := all[id]
+	for _, c := range []struct {
+		name string
+		has  bool
+		done int
+	}{{name, o.redo != nil, r.redone}, {name + " effect", o.effect != nil && !id.init, r.unnamed}} {
+		reason, excused := unreached[c.name]
+		switch {
+		case c.has && c.done == 0 && !excused:
+			t.Errorf("no fixture reaches %s", c.name)
+		case excused && c.done > 0:
+			t.Errorf("%s is reached after all; the table says: %s", c.name, reason)
+		}
+	}
+}
+
+// maxReports bounds what one fixture's failure prints.
+const maxReports = 10
+
+// replayFixture replays a fixture's WAL and compares.
+func replayFixture(t testing.TB, f fixture) (checked int, c coverage) {
+	t.Helper()
+	w := newWorld("", Cluster{LogHints: true})
+	w.commitTs = true
+	img, tmp := make(pg.Page, pg.BlockSize), make(pg.Page, pg.BlockSize)
+	reports := 0
+	report := func(rec *xlog.Record, format string, args ...any) bool {
+		t.Errorf("%s\n\t%s", describe(rec), fmt.Sprintf(format, args...))
+		reports++
+		return reports < maxReports
+	}
+	eachRecord(t, f.wal(t).reader(), func(rec *xlog.Record) bool {
+		unknown := adopt(t, w, rec)
+		if err := w.apply(rec, unknown); err != nil {
+			return report(rec, "%v", err)
+		}
+		for i := range rec.Blocks {
+			blk := &rec.Blocks[i]
+			if !blk.HasImage || blk.Apply || unknown.has(blk.ID) {
+				continue
+			}
+			if err := blk.Image.Restore(img); err != nil {
+				return report(rec, "image of block %d: %v", blk.ID, err)
+			}
+			copy(tmp, w.at(blk.Tag).page)
+			if blk.Tag.Fork == pg.VisibilityMapFork {
+				// The mask would hide all of it, the hole being everything.
+				maskLSN(img)
+				maskLSN(tmp)
+			} else if !Mask(rec.RmgrID, img, blk.Tag.Block) || !Mask(rec.RmgrID, tmp, blk.Tag.Block) {
+				continue
+			}
+			if d := diffPages(tmp, img); d != "" {
+				return report(rec, "block %d: %s", blk.ID, d)
+			}
+			checked++
+		}
+		return true
+	})
+	return checked, w.covered
+}
+
+// adopt finds the blocks that the fixture's WAL has said nothing of yet, and that this
+// record does not make whole: they cannot be redone. An image of the block after the
+// record, if there is one, is where its history begins.
+func adopt(t testing.TB, w *world, rec *xlog.Record) (unknown blockSet) {
+	t.Helper()
+	for i := range rec.Blocks {
+		blk := &rec.Blocks[i]
+		wp := w.at(blk.Tag)
+		if blk.Restores() || wp.known {
+			continue
+		}
+		unknown |= 1 << blk.ID
+		if blk.HasImage {
+			if err := blk.Image.Restore(wp.page); err != nil {
+				t.Fatal(err)
+			}
+			wp.known = true
+		}
+	}
+	return unknown
+}
