@@ -1,0 +1,161 @@
+package rmgrdesc_test
+
+import (
+	"encoding/binary"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"zenith/internal/pg"
+	"zenith/internal/pgtest"
+	"zenith/internal/rmgrdesc"
+	"zenith/internal/xlog"
+)
+
+// TestCrafted writes records that no short load makes, and some that none does, into a
+// segment of our own, and compares what we and pg_waldump say of them.
+func TestCrafted(t *testing.T) {
+	w := newSegment()
+	rnd := rand.New(rand.NewPCG(1, 2))
+	for i := range 24 * 256 * 4 {
+		rm, info := xlog.RmgrID(i%24), uint8(i/24)&^xlog.CheckConsistency
+		if rm > xlog.RmMax {
+			rm = xlog.RmMinCustom + 120 + rm
+		}
+		switch {
+		case rm == xlog.RmXLOG && info&0xF0 == 0x40: // SWITCH: what follows is skipped
+		case rm == xlog.RmLogicalMsg: // its sizes are 64 bits wide, which pg_waldump would believe
+		default:
+			w.record(rm, info, words(rnd, 90), words(rnd, 20))
+		}
+	}
+	for _, msg := range [][]byte{
+		append(make([]byte, 24), "p\x00message"...),
+		append([]byte{5, 0, 0, 0, 1, 0, 0, 0}, make([]byte, 24)...),
+	} {
+		msg[8], msg[16] = 2, byte(len(msg)-26)
+		w.record(xlog.RmLogicalMsg, 0, msg, nil)
+	}
+	for _, word := range []uint64{0, 0x3FF0000000000000, 0x40F86A0000000000, 0x412E848000000000, 0xC12E848123456789, 0x7FF0000000000000, 0xFFF0000000000000, 0x7FF8000000000000, 0x3F1A36E2EB1C432D} {
+		data := binary.LittleEndian.AppendUint64(nil, word) // the numbers that %g likes to differ on
+		w.record(xlog.RmHash, 0xB0, data, nil)
+		w.record(xlog.RmHash, 0x00, append(data, make([]byte, 8)...), nil)
+	}
+	seen := compare(t, w.write(t), w.start)
+	for op := range allOps() {
+		if !seen.ops[op] && op != "XLOG/SWITCH" {
+			t.Errorf("%s was not among the records", op)
+		}
+	}
+}
+
+// allOps lists every operation that has a name.
+func allOps() map[string]bool {
+	ops := map[string]bool{}
+	for rm := range xlog.RmMax + 1 {
+		for info := 0; info < 256; info += 16 {
+			name, op := rmgrdesc.Identify(rm, uint8(info))
+			if len(op) < 7 || op[:7] != "UNKNOWN" {
+				ops[name+"/"+op] = true
+			}
+		}
+	}
+	return ops
+}
+
+// words makes n words of 0 or 1: as counts they stay within the record, as bools they
+// are bools.
+func words(rnd *rand.Rand, n int) []byte {
+	b := make([]byte, 4*n)
+	for i := 0; i < len(b); i += 4 {
+		b[i] = byte(rnd.IntN(2))
+	}
+	return b
+}
+
+const segSize = 16 << 20
+
+// segment is a WAL segment in the making.
+type segment struct {
+	buf         []byte
+	start, prev pg.LSN
+}
+
+// newSegment begins with the long page header.
+func newSegment() *segment {
+	s := &segment{start: segSize}
+	s.pageHeader(0)
+	return s
+}
+
+// pageHeader begins a page, on which so many bytes of a record go on.
+func (s *segment) pageHeader(remaining int) {
+	const longHeader = 0x0002
+	h := make([]byte, xlog.ShortPageHeaderSize)
+	if len(s.buf) == 0 {
+		h = make([]byte, xlog.LongPageHeaderSize)
+		h[2] = longHeader
+		binary.LittleEndian.PutUint32(h[32:], segSize)
+		binary.LittleEndian.PutUint32(h[36:], xlog.PageSize)
+	}
+	if remaining > 0 {
+		h[2] |= 0x0001
+	}
+	binary.LittleEndian.PutUint16(h, xlog.PageMagic)
+	h[4] = 1
+	binary.LittleEndian.PutUint64(h[8:], uint64(s.start)+uint64(len(s.buf)))
+	binary.LittleEndian.PutUint32(h[16:], uint32(remaining))
+	s.buf = append(s.buf, h...)
+}
+
+// record appends a record with one block.
+func (s *segment) record(rm xlog.RmgrID, info uint8, main, block []byte) {
+	raw := make([]byte, xlog.RecordHeaderSize)
+	raw[4], raw[16], raw[17] = 7, info, byte(rm)
+	binary.LittleEndian.PutUint64(raw[8:], uint64(s.prev))
+	flags := byte(0x20)
+	if len(block) == 0 {
+		flags = 0
+	}
+	raw = append(raw, 0, flags)
+	raw = binary.LittleEndian.AppendUint16(raw, uint16(len(block)))
+	for _, word := range []uint32{1663, 5, 1259, 3} {
+		raw = binary.LittleEndian.AppendUint32(raw, word)
+	}
+	raw = append(raw, 254)
+	raw = binary.LittleEndian.AppendUint32(raw, uint32(len(main)))
+	raw = append(append(raw, block...), main...)
+	binary.LittleEndian.PutUint32(raw, uint32(len(raw)))
+	binary.LittleEndian.PutUint32(raw[20:], xlog.RecordCRC(raw))
+
+	s.buf = append(s.buf, make([]byte, -len(s.buf)&7)...)
+	for begun := false; len(raw) > 0; begun = true {
+		if len(s.buf)%xlog.PageSize == 0 {
+			if begun {
+				s.pageHeader(len(raw))
+			} else {
+				s.pageHeader(0)
+			}
+		}
+		if !begun {
+			s.prev = s.start + pg.LSN(len(s.buf))
+		}
+		n := min(len(raw), xlog.PageSize-len(s.buf)%xlog.PageSize)
+		s.buf, raw = append(s.buf, raw[:n]...), raw[n:]
+	}
+}
+
+// write makes a directory with the segment in it.
+func (s *segment) write(t *testing.T) pgtest.WALDir {
+	t.Helper()
+	if len(s.buf) > segSize-xlog.PageSize {
+		t.Fatalf("segment is full: %d bytes", len(s.buf))
+	}
+	dir := pgtest.WALDir{Dir: pgtest.TempDir(t), TLI: 1, SegSize: segSize}
+	path := filepath.Join(dir.Dir, xlog.SegmentName(1, s.start, segSize))
+	if err := os.WriteFile(path, append(s.buf, make([]byte, segSize-len(s.buf))...), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}

@@ -1,0 +1,32 @@
+package rmgrdesc
+
+import "zenith/internal/xlog"
+
+// dbaseRmgr is dbase_desc.
+var dbaseRmgr = rmgr{
+	name:     "Database",
+	idMask:   0xF0,
+	descMask: 0xF0,
+	ops: map[uint8]op{
+		0x00: {"CREATE_FILE_COPY", fixed("xl_dbase_create_file_copy_rec", 16, "copy dir %d/%d to %d/%d", u32(12), u32(8), u32(4), u32(0))},
+		0x10: {"CREATE_WAL_LOG", fixed("xl_dbase_create_wal_log_rec", 8, "create dir %d/%d", u32(4), u32(0))},
+		0x20: {"DROP", dbaseDrop},
+	},
+}
+
+func dbaseDrop(w *writer, rec *xlog.Record) error {
+	const header = 8
+	s, err := view(rec.MainData, "xl_dbase_drop_rec", header)
+	if err != nil {
+		return err
+	}
+	w.WriteString("dir")
+	spaces, err := elements(s[header:], "xl_dbase_drop_rec", int64(s.i32(4)), 4)
+	if err != nil {
+		return err
+	}
+	for off := 0; off < len(spaces); off += 4 {
+		w.printf(" %d/%d", spaces.u32(off), s.u32(0))
+	}
+	return nil
+}

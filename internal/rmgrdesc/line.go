@@ -1,0 +1,77 @@
+package rmgrdesc
+
+import (
+	"bytes"
+	"fmt"
+	"time"
+
+	"zenith/internal/pg"
+	"zenith/internal/xlog"
+)
+
+// Line gives the line that pg_waldump prints for a record, without its newline.
+// Times are in the process's local zone.
+func Line(rec *xlog.Record) string { return LineIn(rec, time.Local) }
+
+// LineIn is Line with times in a zone of the caller's choice.
+func LineIn(rec *xlog.Record, zone *time.Location) string {
+	var b bytes.Buffer
+	w := &writer{Buffer: &b, zone: zone}
+	w.header(rec)
+	w.describe(rec)
+	w.blockRefs(rec)
+	return b.String()
+}
+
+// writer collects a line.
+type writer struct {
+	*bytes.Buffer
+	zone *time.Location
+}
+
+func (w *writer) printf(format string, args ...any) { fmt.Fprintf(w, format, args...) }
+
+// header writes what stands before the operation's name.
+func (w *writer) header(rec *xlog.Record) {
+	total := len(rec.Raw)
+	images := 0
+	for i := range rec.Blocks {
+		images += len(rec.Blocks[i].Image.Bytes)
+	}
+	rm, op := Identify(rec.RmgrID, rec.Info)
+	w.printf("rmgr: %-11s len (rec/tot): %6d/%6d, tx: %10d, lsn: %s, prev %s, desc: %s ",
+		rm, total-images, total, rec.XID, paddedLSN(rec.StartLSN), paddedLSN(rec.Prev), op)
+}
+
+// paddedLSN is the form of the line's head, with the lower half at full width.
+func paddedLSN(l pg.LSN) string { return fmt.Sprintf("%X/%08X", uint32(l>>32), uint32(l)) }
+
+// describe writes what the resource manager knows. What is wrong with a damaged
+// record becomes part of the line: who looks at WAL wants to see it all.
+func (w *writer) describe(rec *xlog.Record) {
+	desc := lookup(rec.RmgrID).describer(rec.Info)
+	if desc == nil {
+		return
+	}
+	if err := desc(w, rec); err != nil {
+		w.printf("<%v>", err)
+	}
+}
+
+// blockRefs writes the blocks that the record registered (XLogRecGetBlockRefInfo).
+func (w *writer) blockRefs(rec *xlog.Record) {
+	for i := range rec.Blocks {
+		blk := &rec.Blocks[i]
+		w.printf(", blkref #%d: rel %v", blk.ID, blk.Tag.RelFileLocator)
+		if blk.Tag.Fork != pg.MainFork {
+			w.printf(" fork %v", blk.Tag.Fork)
+		}
+		w.printf(" blk %d", blk.Tag.Block)
+		switch {
+		case blk.HasImage && blk.Apply:
+			w.WriteString(" FPW")
+		case blk.HasImage:
+			w.WriteString(" FPW for WAL verification")
+		}
+	}
+}

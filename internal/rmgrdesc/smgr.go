@@ -1,0 +1,43 @@
+package rmgrdesc
+
+import (
+	"fmt"
+
+	"zenith/internal/pg"
+)
+
+// smgrRmgr is smgr_desc.
+var smgrRmgr = rmgr{
+	name:     "Storage",
+	idMask:   0xF0,
+	descMask: 0xF0,
+	ops: map[uint8]op{
+		0x10: {"CREATE", fixed("xl_smgr_create", 16, "%s", forkPath(0, 12))},
+		0x20: {"TRUNCATE", fixed("xl_smgr_truncate", 20, "%s to %d blocks flags %d", relPath(4), u32(0), i32(16))},
+	},
+}
+
+// relPath prints the path of a relation's main fork.
+func relPath(off int) field {
+	return func(s cstruct) any { return path(s.node(off), uint32(pg.MainFork)) }
+}
+
+// forkPath prints the path of the fork whose number lies at forkOff.
+func forkPath(off, forkOff int) field {
+	return func(s cstruct) any { return path(s.node(off), s.u32(forkOff)) }
+}
+
+// path is relpathperm. It takes no detour by pg.RelPath, for which tablespace 0 means
+// an SLRU; a damaged record may name it. A fork number out of range, which relpathperm
+// does not expect, is told.
+func path(rel pg.RelFileLocator, fork uint32) string {
+	p := fmt.Sprintf("%s/%v", pg.DatabasePath(rel.SpcOID, rel.DBOID), rel.RelNumber)
+	switch {
+	case fork == uint32(pg.MainFork):
+		return p
+	case fork <= uint32(pg.MaxFork):
+		return p + "_" + pg.ForkNumber(fork).String()
+	default:
+		return fmt.Sprintf("%s fork %d", p, fork)
+	}
+}
