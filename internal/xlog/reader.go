@@ -83,10 +83,16 @@ func (r *Reader) Next(rec *Record) error {
 		return nil
 	}
 	r.drop()
-	if isSourceError(err) {
-		return err
+	verdict := r.judge(err)
+	if !errors.As(verdict, new(*Damage)) {
+		return verdict
 	}
-	return r.judge(rec, err)
+	// The record may have been completed while we looked behind it.
+	if err = r.read(rec); err == nil {
+		return nil
+	}
+	r.drop()
+	return r.judge(err)
 }
 
 func isSourceError(err error) bool {
@@ -101,7 +107,10 @@ func (r *Reader) drop() {
 
 // judge tells the end of the WAL from damage, knowing that the next record cannot be
 // read because of cause.
-func (r *Reader) judge(rec *Record, cause error) error {
+func (r *Reader) judge(cause error) error {
+	if isSourceError(cause) {
+		return cause
+	}
 	if errors.Is(cause, ErrVersion) || errors.Is(cause, ErrCorrupt) {
 		return fmt.Errorf("wal at %v: %w", r.next, cause)
 	}
@@ -112,15 +121,6 @@ func (r *Reader) judge(rec *Record, cause error) error {
 	if proof == 0 {
 		r.reason = cause
 		return io.EOF
-	}
-	// The record may have been completed while we looked behind it.
-	r.drop()
-	if cause = r.read(rec); cause == nil {
-		return nil
-	}
-	r.drop()
-	if isSourceError(cause) {
-		return cause
 	}
 	return &Damage{At: RecordStart(r.next, r.cfg.SegSize), Proof: proof, Err: cause}
 }
