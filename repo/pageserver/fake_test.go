@@ -1,0 +1,252 @@
+package pageserver_test
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"sync"
+	"time"
+
+	"zenith/internal/pg"
+	"zenith/repo/pageserver"
+)
+
+const (
+	tenantA = "0123456789abcdef0123456789abcdef"
+	lineA   = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+	lineB   = "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
+)
+
+// fake is a Service that remembers how it was called and answers from fields. block, if
+// set, makes LSN and Export wait for the context's end.
+type fake struct {
+	mu    sync.Mutex
+	calls []string
+	execs int // running pg execs
+
+	err     error
+	block   bool
+	began   chan struct{} // gets a value when a blocking call waits
+	ended   chan struct{} // gets a value when its context has ended
+	stopped chan struct{} // gets a value when a pg exec was torn down
+	export  []byte        // what Export writes
+	failAt  int           // Export fails after so many bytes, if > 0
+	lines   string        // what WALDump writes
+	panics  bool
+}
+
+func newFake() *fake {
+	return &fake{began: make(chan struct{}, 10), ended: make(chan struct{}, 10), stopped: make(chan struct{}, 10)}
+}
+
+func (f *fake) note(format string, args ...any) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.calls = append(f.calls, fmt.Sprintf(format, args...))
+	if f.panics {
+		panic("a bug")
+	}
+	return f.err
+}
+
+func (f *fake) last() string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if len(f.calls) == 0 {
+		return ""
+	}
+	return f.calls[len(f.calls)-1]
+}
+
+func (f *fake) Status(context.Context) ([]pageserver.StatusRow, error) {
+	return []pageserver.StatusRow{{Name: "address", Value: "127.0.0.1:6400"}, {Name: "tenants", Value: "1"}}, f.note("status")
+}
+
+func (f *fake) IdentifySystem(_ context.Context, tenant, branch string) (pageserver.SystemID, error) {
+	return pageserver.SystemID{SysID: 1 << 63, TLI: 1, XLogPos: 0x16B3748}, f.note("identify %q %q", tenant, branch)
+}
+
+func (f *fake) TenantList(context.Context) ([]string, error) {
+	return []string{tenantA}, f.note("tenants")
+}
+
+func (f *fake) TenantCreate(_ context.Context, id string, p pageserver.Progress) (pageserver.TenantInfo, error) {
+	for i := range int64(3) {
+		p("load base/1", i+1, 3)
+	}
+	return pageserver.TenantInfo{ID: id, TimelineID: lineA, LSN: 0x2000000}, f.note("create %s", id)
+}
+
+var branches = []pageserver.Branch{
+	{Name: "main", TimelineID: lineA, LatestValidLSN: 0x2000000},
+	{Name: `a "b" c`, TimelineID: lineB, LatestValidLSN: 0x16B3800, AncestorID: lineA, AncestorLSN: 0x16B3748},
+}
+
+func (f *fake) BranchList(_ context.Context, tenant string) ([]pageserver.Branch, error) {
+	return branches, f.note("branches %s", tenant)
+}
+
+func (f *fake) BranchCreate(_ context.Context, tenant, name, point string) (pageserver.Branch, error) {
+	return branches[1], f.note("branch %s %q %q", tenant, name, point)
+}
+
+func (f *fake) BranchDelete(_ context.Context, tenant, name string) error {
+	return f.note("delete %s %q", tenant, name)
+}
+
+func (f *fake) LSN(ctx context.Context, tenant, point string) (pg.LSN, error) {
+	if f.block {
+		f.began <- struct{}{}
+		<-ctx.Done()
+		f.ended <- struct{}{}
+		return 0, ctx.Err()
+	}
+	return 0x16B3748, f.note("lsn %s %q", tenant, point)
+}
+
+var mounts = []pageserver.Mount{
+	{Dir: "/mnt/a b", Mode: pageserver.ModeWritable, Tenant: tenantA, Branch: "main", Timeline: lineA, LSN: 0x16B3748},
+	{Dir: "/mnt/tree", Mode: pageserver.ModeTree},
+}
+
+func (f *fake) Mount(_ context.Context, o pageserver.MountOptions) (pageserver.Mount, error) {
+	return mounts[0], f.note("mount %+v", o)
+}
+
+func (f *fake) Umount(_ context.Context, dir string, lazy bool) error {
+	return f.note("umount %q %v", dir, lazy)
+}
+
+func (f *fake) MountList(context.Context) ([]pageserver.Mount, error) {
+	return mounts, f.note("mounts")
+}
+
+var computeA = pageserver.Compute{
+	Tenant: tenantA, Name: "main", Timeline: lineA, LSN: 0x16B3748, Status: pageserver.ComputeRunning,
+	Host: "127.0.0.1", Port: 55432, User: "postgres", Database: "postgres", Dir: "/d", Log: "/l",
+}
+
+func (f *fake) PgCreate(_ context.Context, tenant, point string, o pageserver.ComputeOptions) (pageserver.Compute, error) {
+	return computeA, f.note("pg create %s %q %+v", tenant, point, o)
+}
+
+func (f *fake) PgStart(_ context.Context, tenant, point string, o pageserver.ComputeOptions) (pageserver.Compute, error) {
+	return computeA, f.note("pg start %s %q %+v", tenant, point, o)
+}
+
+func (f *fake) PgStop(_ context.Context, tenant, name string, o pageserver.StopOptions) error {
+	return f.note("pg stop %s %q %+v", tenant, name, o)
+}
+
+func (f *fake) PgList(_ context.Context, tenant string) ([]pageserver.Compute, error) {
+	return []pageserver.Compute{computeA}, f.note("pg list %s", tenant)
+}
+
+func (f *fake) PgExec(_ context.Context, tenant, point string) (pageserver.Compute, func(context.Context) error, error) {
+	if err := f.note("pg exec %s %q", tenant, point); err != nil {
+		return pageserver.Compute{}, nil, err
+	}
+	f.mu.Lock()
+	f.execs++
+	f.mu.Unlock()
+	stop := func(context.Context) error {
+		f.mu.Lock()
+		f.execs--
+		f.mu.Unlock()
+		f.stopped <- struct{}{}
+		return nil
+	}
+	return computeA, stop, nil
+}
+
+func (f *fake) WALDump(_ context.Context, tenant, branch string, from, to pg.LSN, w io.Writer) error {
+	if _, err := io.WriteString(w, f.lines); err != nil {
+		return err
+	}
+	return f.note("wal %s %q %v %v", tenant, branch, from, to)
+}
+
+func (f *fake) ReadPage(_ context.Context, tenant, point, path string, block pg.BlockNumber) (pg.Page, error) {
+	page := make(pg.Page, pg.BlockSize)
+	page[0], page[pg.BlockSize-1] = 0xAB, 0xCD
+	return page, f.note("page %s %q %s %d", tenant, point, path, block)
+}
+
+func (f *fake) Export(ctx context.Context, tenant, point string, o pageserver.ExportOptions, w io.Writer) error {
+	if err := f.note("export %s %q skip=%v", tenant, point, o.SkipRelations); err != nil {
+		return err
+	}
+	data := f.export
+	if f.failAt > 0 {
+		data = data[:f.failAt]
+	}
+	o.Progress("export", int64(len(data)), int64(len(f.export)))
+	if _, err := w.Write(data); err != nil {
+		return err
+	}
+	if f.block {
+		f.began <- struct{}{}
+		<-ctx.Done()
+		f.ended <- struct{}{}
+		return ctx.Err()
+	}
+	if f.failAt > 0 {
+		return pageserver.Errorf(pageserver.ErrCorrupt, "page 7 is damaged")
+	}
+	return nil
+}
+
+func (f *fake) Pages(_ context.Context, tenant, branch string) (pageserver.PageSource, error) {
+	return fakePages{}, f.note("pages %s %q", tenant, branch)
+}
+
+type fakePages struct{}
+
+func (fakePages) Close() error { return nil }
+
+func (fakePages) Size(_ context.Context, rel pg.RelFork, _ pg.LSN) (pg.BlockNumber, bool, error) {
+	return 42, rel.RelNumber == 16384, nil
+}
+
+func (fakePages) ReadPage(_ context.Context, tag pg.BufferTag, lsn pg.LSN, dst pg.Page) error {
+	if tag.Block >= 42 {
+		return pageserver.Errorf(pageserver.ErrOutOfRange, "%v: no such block", tag)
+	}
+	clear(dst)
+	copy(dst, fmt.Sprintf("%v at %v", tag, lsn))
+	return nil
+}
+
+func (f *fake) Check(_ context.Context, tenant, branch string, found func(string) error, p pageserver.Progress) (pageserver.CheckResult, error) {
+	p("check", 1, 1)
+	for _, problem := range []string{"page 1 is bad", "page 2 is bad"} {
+		if err := found(problem); err != nil {
+			return pageserver.CheckResult{}, err
+		}
+	}
+	return pageserver.CheckResult{Branches: 1, Pages: 2, WALBytes: 3, Problems: 2}, f.note("check %s %q", tenant, branch)
+}
+
+func (f *fake) GC(_ context.Context, tenant, branch string, r pageserver.Retain, _ pageserver.Progress) (pageserver.GCResult, error) {
+	return pageserver.GCResult{Relations: 1, Truncated: 2, Deleted: 3, Dropped: 4, Elapsed: 5 * time.Millisecond},
+		f.note("gc %s %q %+v", tenant, branch, r)
+}
+
+var leaseUntil = time.Date(2026, 11, 22, 10, 0, 0, 123456000, time.UTC)
+
+func (f *fake) Lease(_ context.Context, tenant, branch string, lsn pg.LSN) (time.Time, error) {
+	return leaseUntil, f.note("lease %s %q %v", tenant, branch, lsn)
+}
+
+func (f *fake) ReceiveStart(_ context.Context, tenant, branch, conninfo string) error {
+	return f.note("receive %s %q %q", tenant, branch, conninfo)
+}
+
+func (f *fake) ReceiveStop(_ context.Context, tenant, branch string) error {
+	return f.note("receive stop %s %q", tenant, branch)
+}
+
+func (f *fake) ReceiveList(_ context.Context, tenant string) ([]pageserver.Receiver, error) {
+	return []pageserver.Receiver{{Branch: "main", ConnInfo: "host=x", Status: "streaming", Received: 3, Flushed: 2, Applied: 1, LagBytes: 2}},
+		f.note("receivers %s", tenant)
+}

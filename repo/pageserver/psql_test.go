@@ -1,0 +1,43 @@
+package pageserver_test
+
+import (
+	"net"
+	"os/exec"
+	"strings"
+	"testing"
+
+	"zenith/repo/pageserver"
+)
+
+// psql runs psql's -c against addr and gives what it prints, errors included.
+func psql(t *testing.T, addr string, args ...string) string {
+	t.Helper()
+	path, err := exec.LookPath("psql")
+	if err != nil {
+		t.Skip("no psql here")
+	}
+	host, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(path, append([]string{"-X", "-h", host, "-p", port, "-U", "me", "-A", "-t", "postgres"}, args...)...)
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		return strings.TrimSpace(string(out)) + "\n" + err.Error()
+	}
+	return strings.TrimSpace(string(out))
+}
+
+func TestPsql(t *testing.T) {
+	f := newFake()
+	f.export = []byte("the tar file")
+	addr := serve(t, f, pageserver.Options{})
+	equal(t, psql(t, addr, "-c", "status"), "address|127.0.0.1:6400\ntenants|1")
+	equal(t, psql(t, addr, "-c", "SET x = 1; tenant_list"), "SET\n"+`["`+tenantA+`"]`)
+	equal(t, psql(t, addr, "-c", `branch_delete `+tenantA+` "a b"`), "BRANCH_DELETE")
+	equal(t, f.last(), `delete `+tenantA+` "a b"`)
+	equal(t, psql(t, addr, "-c", "fullbackup "+tenantA+" main"), "the tar file")
+	equal(t, psql(t, addr, "-c", "do_gc "+tenantA+" main"), "1|2|3|4|5")
+	equal(t, psql(t, addr, "-v", "VERBOSITY=verbose", "-c", "lsn x"), "ERROR:  42601: lsn: 1 arguments; usage: lsn TENANT POINT\nexit status 1")
+	equal(t, psql(t, addr, "-c", "nonsense", "-c", "status"), "ERROR:  unknown command \"nonsense\"\naddress|127.0.0.1:6400\ntenants|1")
+}
