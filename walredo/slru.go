@@ -29,10 +29,11 @@ var (
 // zeroesPage is an op that zeroes the page whose number is the record's data.
 func zeroesPage(slru pg.SLRU, name string) op {
 	page := func(rec *xlog.Record) (pg.BufferTag, error) {
-		if len(rec.MainData) < 4 {
-			return pg.BufferTag{}, corrupt("page number is %d bytes, want 4", len(rec.MainData))
+		pageno, err := xlog.ParseZeroPage(rec)
+		if err != nil {
+			return pg.BufferTag{}, corruptWAL(err)
 		}
-		return slru.Page(binary.LittleEndian.Uint32(rec.MainData)), nil
+		return slru.Page(pageno), nil
 	}
 	return op{
 		name: name,
@@ -55,7 +56,8 @@ func zeroesPage(slru pg.SLRU, name string) op {
 	}
 }
 
-// xlMultixactCreate is xl_multixact_create.
+// xlMultixactCreate is xl_multixact_create, with the members as they lie in the record:
+// package xlog's has them in a slice of its own, which is too dear for each page.
 type xlMultixactCreate struct {
 	mid     pg.MultiXactID
 	moff    pg.MultiXactOffset
