@@ -1,0 +1,264 @@
+package walredo
+
+import (
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"zenith/internal/pg"
+	"zenith/internal/pgtest"
+	"zenith/internal/xlog"
+)
+
+// The oracle is stock replay. A server runs a load and crashes. From a cold copy of the
+// directory as it was before and the WAL, stock PostgreSQL recovers; from the same copy
+// and the same WAL, Redo and Touches rebuild all pages in memory. Both must agree in
+// every byte, visibility maps and SLRUs included, which no page image could check.
+//
+// full_page_writes is off, so that pages really are made by redo functions alone.
+
+// TestOracle runs each fixture's script through the oracle.
+func TestOracle(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts servers")
+	}
+	for _, f := range fixtures(t) {
+		t.Run(f.name, func(t *testing.T) {
+			consult(t, f.prepare(t, "full_page_writes=off"), func(srv *pgtest.Server) { psql(t, srv, f.load) })
+		})
+	}
+}
+
+// consult runs the load on a copy of base and compares what stock replay and ours make
+// of it.
+func consult(t *testing.T, base *pgtest.Server, load func(srv *pgtest.Server)) {
+	t.Helper()
+	srv := base.Copy(t)
+	srv.Start(t)
+	load(srv)
+	srv.Stop(t, pgtest.Immediate)
+
+	control := base.Control(t)
+	w := newWorld(base.Dir, Cluster{LogHints: control.ChecksumVersion != 0 || control.Settings.WALLogHints})
+	w.commitTs = control.Settings.TrackCommitTimestamp
+	records := 0
+	var last pg.LSN
+	eachRecord(t, srv.WAL(t).Reader(control.CheckPoint), func(rec *xlog.Record) bool {
+		records++
+		last = rec.StartLSN
+		if err := w.replay(rec); err != nil {
+			t.Errorf("%s\n\t%v", describe(rec), err)
+		}
+		return !t.Failed()
+	})
+	stock := pgtest.Recover(t, base, srv.WAL(t), 0)
+	if done := redoDone(stock.Log(t)); done != last.String() {
+		t.Errorf("stock replay ended with the record at %s, ours with that at %v", done, last)
+	}
+	n := compareWorld(t, w, stock.Dir, control.ChecksumVersion != 0)
+	t.Logf("%d records, %d pages compared", records, n)
+	if n == 0 {
+		t.Error("nothing was compared")
+	}
+}
+
+// redoDone finds in a server's log which record its recovery ended with.
+func redoDone(log string) string {
+	m := regexp.MustCompile(`redo done at ([0-9A-F]+/[0-9A-F]+)`).FindStringSubmatch(log)
+	if m == nil {
+		return "none"
+	}
+	return m[1]
+}
+
+// replay is apply and what the record does to whole forks.
+func (w *world) replay(rec *xlog.Record) error {
+	if err := w.apply(rec, 0); err != nil {
+		return err
+	}
+	switch rec.RmgrID {
+	case xlog.RmSmgr:
+		return w.replaySmgr(rec)
+	case xlog.RmXact:
+		return w.replayXact(rec)
+	case xlog.RmDbase:
+		return w.replayDbase(rec)
+	case xlog.RmXLOG:
+		if rec.Op() == xlog.XLOGParameterChange {
+			s, err := xlog.ParseParameterChange(rec)
+			if err != nil || s.TrackCommitTimestamp != w.commitTs {
+				return fmt.Errorf("parameter change is not modelled here (%v)", err)
+			}
+		}
+	case xlog.RmCLOG, xlog.RmCommitTs, xlog.RmMultiXact:
+		if _, op := Name(rec.RmgrID, rec.Info); strings.HasPrefix(op, "TRUNCATE") {
+			return fmt.Errorf("%s of an SLRU is not modelled here", op)
+		}
+	}
+	return nil
+}
+
+func (w *world) replaySmgr(rec *xlog.Record) error {
+	if rec.Op() == xlog.SmgrCreate {
+		rf, err := xlog.ParseSmgrCreate(rec)
+		w.fork(rf).gone = false
+		return err
+	}
+	x, err := xlog.ParseSmgrTruncate(rec)
+	rf := pg.RelFork{RelFileLocator: x.Rel}
+	if x.Flags&xlog.SmgrTruncateHeap != 0 {
+		w.truncate(rf, x.Blocks)
+	}
+	if rf.Fork = pg.VisibilityMapFork; x.Flags&xlog.SmgrTruncateVM != 0 {
+		w.truncate(rf, (x.Blocks+vmBlocksPerPage-1)/vmBlocksPerPage)
+	}
+	return err
+}
+
+func (w *world) replayXact(rec *xlog.Record) error {
+	switch rec.XactOp() {
+	case xlog.XactCommit, xlog.XactAbort, xlog.XactCommitPrepared, xlog.XactAbortPrepared:
+	default:
+		return nil
+	}
+	end, err := xlog.ParseXactEnd(rec)
+	for _, rel := range end.Rels {
+		for fork := pg.MainFork; fork <= pg.MaxFork; fork++ {
+			w.drop(pg.RelFork{RelFileLocator: rel, Fork: fork})
+		}
+	}
+	return err
+}
+
+func (w *world) replayDbase(rec *xlog.Record) error {
+	switch rec.Op() {
+	case xlog.DbaseCreateFileCopy:
+		x, err := xlog.ParseDbaseCreate(rec)
+		if err != nil {
+			return err
+		}
+		for _, rf := range w.database(x.SrcSpcOID, x.SrcDBOID) {
+			src := w.fork(rf)
+			dst := &fork{gone: src.gone}
+			for _, p := range src.pages {
+				dst.pages = append(dst.pages, worldPage{page: append(pg.Page(nil), p.page...), known: true})
+			}
+			rf.SpcOID, rf.DBOID = x.SpcOID, x.DBOID
+			w.forks[rf] = dst
+		}
+	case xlog.DbaseDrop:
+		x, err := xlog.ParseDbaseDrop(rec)
+		if err != nil {
+			return err
+		}
+		for _, spc := range x.SpcOIDs {
+			for _, rf := range w.database(spc, x.DBOID) {
+				w.drop(rf)
+			}
+		}
+	}
+	return nil
+}
+
+// database lists a database's forks, those that only the base has included.
+func (w *world) database(spc, db pg.OID) []pg.RelFork {
+	entries, err := os.ReadDir(filepath.Join(w.base, pg.DatabasePath(spc, db)))
+	if err == nil {
+		for _, e := range entries {
+			if p := pg.ParsePath(pg.DatabasePath(spc, db) + "/" + e.Name()); p.Kind == pg.PathRelation {
+				w.fork(p.Fork)
+			}
+		}
+	}
+	var rfs []pg.RelFork
+	for rf, f := range w.forks {
+		if rf.SpcOID == spc && rf.DBOID == db && !f.gone {
+			rfs = append(rfs, rf)
+		}
+	}
+	return rfs
+}
+
+// compareWorld compares all forks with the files of a data directory.
+func compareWorld(t *testing.T, w *world, dir string, checksums bool) (pages int) {
+	t.Helper()
+	files := forkFiles(t, dir)
+	compared := func(rf pg.RelFork) bool {
+		init := rf
+		init.Fork = pg.InitFork
+		_, unlogged := files[init]
+		return rf.Fork != pg.FSMFork && (rf.Fork == pg.InitFork || !unlogged || rf.IsSLRU())
+	}
+	reports := 0
+	report := func(format string, args ...any) {
+		t.Helper()
+		if reports++; reports <= maxReports {
+			t.Errorf(format, args...)
+		}
+	}
+	for rf, want := range files {
+		if !compared(rf) {
+			continue
+		}
+		f := w.fork(rf)
+		if f.gone {
+			report("%v: stock replay keeps it, ours dropped it", rf)
+			continue
+		}
+		if len(f.pages)*pg.BlockSize != len(want) {
+			report("%v: %d blocks, stock replay has %d bytes", rf, len(f.pages), len(want))
+		}
+		for i := range f.pages[:min(len(f.pages), len(want)/pg.BlockSize)] {
+			p := &f.pages[i]
+			if checksums && !rf.IsSLRU() {
+				p.page.SetChecksumInplace(pg.BlockNumber(i))
+			}
+			if d := diffPages(p.page, want[i*pg.BlockSize:][:pg.BlockSize]); d != "" {
+				report("%v, last changed by %v: %s", rf.Tag(pg.BlockNumber(i)), p.last, d)
+			}
+			pages++
+		}
+	}
+	for rf, f := range w.forks {
+		if _, ok := files[rf]; !ok && !f.gone && compared(rf) {
+			report("%v: ours has %d blocks, stock replay has no file", rf, len(f.pages))
+		}
+	}
+	if reports > maxReports {
+		t.Errorf("%d differences in all", reports)
+	}
+	return pages
+}
+
+// forkFiles reads all relation forks and SLRU segments of a data directory. The files
+// must fit into memory, and relations into one segment.
+func forkFiles(t *testing.T, dir string) map[pg.RelFork][]byte {
+	t.Helper()
+	files := map[pg.RelFork][]byte{}
+	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		rel, err := filepath.Rel(dir, path)
+		if err != nil {
+			return err
+		}
+		p := pg.ParsePath(filepath.ToSlash(rel))
+		if p.Kind != pg.PathRelation && p.Kind != pg.PathSLRU {
+			return nil
+		}
+		if p.Segment != 0 {
+			return fmt.Errorf("%s: larger than this test is made for", rel)
+		}
+		files[p.Fork], err = os.ReadFile(path)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return files
+}
