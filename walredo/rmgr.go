@@ -78,9 +78,15 @@ var rmgrs = [xlog.RmMax + 1]*rmgr{
 	xlog.RmHeap2:      &heap2Rmgr,
 	xlog.RmHeap:       &heapRmgr,
 	xlog.RmBtree:      &btreeRmgr,
+	xlog.RmGin:        &ginRmgr,
+	xlog.RmGist:       &gistRmgr,
+	xlog.RmHash:       &hashRmgr,
 	xlog.RmSeq:        &seqRmgr,
+	xlog.RmSPGist:     &spgistRmgr,
+	xlog.RmBRIN:       &brinRmgr,
 	xlog.RmCommitTs:   &commitTsRmgr,
 	xlog.RmReplOrigin: &replOriginRmgr,
+	xlog.RmGeneric:    &genericRmgr,
 	xlog.RmLogicalMsg: &logicalMsgRmgr,
 }
 

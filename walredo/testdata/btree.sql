@@ -44,9 +44,9 @@ INSERT INTO scattered SELECT wide(g), g FROM generate_series(600, 660) g;
 SET wal_consistency_checking = '';
 CREATE TABLE dup (k int, fill char(20));
 CREATE INDEX dup_k ON dup (k);
-INSERT INTO dup SELECT g % 7, '' FROM generate_series(1, 2500) g;
+INSERT INTO dup SELECT g % 7, '' FROM generate_series(1, 2300) g;
 SET wal_consistency_checking = btree;
-INSERT INTO dup SELECT g % 7, '' FROM generate_series(1, 10) g;
+INSERT INTO dup SELECT g % 7, '' FROM generate_series(1, 200) g;
 -- Rows go where others were, so their TIDs fall between those of a posting list:
 -- VACUUM with updates, INSERT_POST.
 DELETE FROM dup WHERE ctid::text LIKE '%5)' OR ctid::text LIKE '%2)';
@@ -57,20 +57,22 @@ INSERT INTO dup SELECT g * g % 7, '' FROM generate_series(1, 1200) g;
 DELETE FROM dup WHERE ctid::text LIKE '%3)' OR k = 2;
 SET wal_consistency_checking = btree;
 VACUUM dup;
--- Full pages of posting lists, and free room in the table between their rows: a new TID
--- splits a posting list and the page too, SPLIT_L and SPLIT_R with a posting split.
+-- Full pages of one key's posting lists, and room in the table between their rows: a new
+-- TID splits a posting list and the page too. SPLIT_L changes the list on the left page;
+-- SPLIT_R has to, too, if the new item becomes the first one on the right.
 SET wal_consistency_checking = '';
-CREATE TABLE post (k text, fill char(20));
+CREATE TABLE post (n int, k text);
 ALTER TABLE post ALTER k SET STORAGE PLAIN;
-INSERT INTO post SELECT CASE g % 3 WHEN 0 THEN '' ELSE lpad((g % 307)::text, 200, 'k') END, ''
-FROM generate_series(1, 7000) g;
+INSERT INTO post SELECT g, CASE g % 2 WHEN 0 THEN '' ELSE repeat('k', 100) END FROM generate_series(1, 8000) g;
 CREATE INDEX post_k ON post (k) WITH (fillfactor = 100) WHERE k <> '';
-DELETE FROM post WHERE k = '' AND ctid > '(90,0)';
-VACUUM post;
 ALTER INDEX post_k SET (deduplicate_items = off);
-INSERT INTO post SELECT lpad((g * (g + 71) % 307)::text, 200, 'k'), '' FROM generate_series(1, 500) g;
+SELECT unnest(ARRAY[
+  format('DELETE FROM post WHERE k = %L AND n %% 1000 BETWEEN %s AND %s', '', r * 60, r * 60 + 59),
+  'VACUUM post',
+  'INSERT INTO post SELECT g, repeat(''k'', 100) FROM generate_series(1, 240) g'])
+FROM generate_series(0, 9) r \gexec
 SET wal_consistency_checking = btree;
-INSERT INTO post SELECT lpad((g * (g + 71) % 307)::text, 200, 'k'), '' FROM generate_series(1, 100) g;
+INSERT INTO post SELECT g, repeat('k', 100) FROM generate_series(1, 100) g;
 
 -- The same on a text key whose tuples have padding, and on a unique one.
 SET wal_consistency_checking = '';
@@ -94,9 +96,8 @@ DELETE FROM killed WHERE ctid::text LIKE '%3)' OR ctid::text LIKE '%6)';
 SET enable_seqscan = off;
 SET enable_bitmapscan = off;
 SELECT count(*) FROM killed WHERE k < 10000;
-INSERT INTO killed SELECT g FROM generate_series(1, 100) g;
 SET wal_consistency_checking = btree;
-INSERT INTO killed SELECT 500 + g FROM generate_series(1, 20) g;
+INSERT INTO killed SELECT g FROM generate_series(1, 100) g;
 -- Bottom-up deletion: versions of rows that no one sees any more, some of them in
 -- posting lists with others that stay.
 SET wal_consistency_checking = '';
@@ -105,10 +106,11 @@ CREATE INDEX versions_id ON versions (id);
 CREATE INDEX versions_other ON versions (other);
 INSERT INTO versions SELECT g % 50, g FROM generate_series(1, 200) g;
 DO $$ BEGIN
-  FOR i IN 1..12 LOOP
+  FOR i IN 1..11 LOOP
     UPDATE versions SET other = other + 1000;
     COMMIT;
   END LOOP;
 END $$;
 SET wal_consistency_checking = btree;
+UPDATE versions SET other = other + 1000;
 VACUUM versions;

@@ -1,0 +1,55 @@
+package walredo
+
+import (
+	"encoding/binary"
+
+	"zenith/internal/pg"
+	"zenith/internal/xlog"
+)
+
+// genericRmgr is Generic, in access/transam/generic_xlog.c: page differences, logged
+// by extensions' index types.
+var genericRmgr = rmgr{
+	name:   "Generic",
+	opMask: 0, // info has no ops
+	ops:    [16]op{0x0: {name: "Generic", redo: genericRedo}},
+	mask:   genericMask,
+}
+
+// genericRedo is generic_redo. The free space of the page, of which the difference
+// says nothing, is zeroed as it is on the primary.
+func genericRedo(page pg.Page, _ *xlog.Record, blk *xlog.BlockRef) error {
+	if err := genericApply(page, blk.Data); err != nil {
+		return err
+	}
+	lower, upper := int(page.Lower()), int(page.Upper())
+	if lower > upper || upper > pg.BlockSize {
+		return corrupt("difference gives a page with lower %d, upper %d", lower, upper)
+	}
+	clear(page[lower:upper])
+	return nil
+}
+
+// genericApply is applyPageRedo: delta is pieces of {offset, length, bytes}.
+func genericApply(page pg.Page, delta []byte) error {
+	for len(delta) > 0 {
+		if len(delta) < 4 {
+			return corrupt("piece of a page difference is %d bytes", len(delta))
+		}
+		off := int(binary.LittleEndian.Uint16(delta))
+		size := int(binary.LittleEndian.Uint16(delta[2:]))
+		delta = delta[4:]
+		if size > len(delta) || off+size > pg.BlockSize {
+			return corrupt("piece of a page difference: %d bytes at %d, %d left", size, off, len(delta))
+		}
+		copy(page[off:], delta[:size])
+		delta = delta[size:]
+	}
+	return nil
+}
+
+// genericMask is generic_mask.
+func genericMask(page pg.Page, _ pg.BlockNumber) {
+	maskLSN(page)
+	maskUnused(page)
+}
