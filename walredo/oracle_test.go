@@ -212,12 +212,16 @@ func compareWorld(t *testing.T, w *world, dir string, checksums bool) (pages int
 		if len(f.pages)*pg.BlockSize != len(want) {
 			report("%v: %d blocks, stock replay has %d bytes", rf, len(f.pages), len(want))
 		}
+		place := placeOf
+		if rf.IsSLRU() {
+			place = placeInSLRU
+		}
 		for i := range f.pages[:min(len(f.pages), len(want)/pg.BlockSize)] {
 			p := &f.pages[i]
 			if checksums && !rf.IsSLRU() {
 				p.page.SetChecksumInplace(pg.BlockNumber(i))
 			}
-			if d := diffPages(p.page, want[i*pg.BlockSize:][:pg.BlockSize]); d != "" {
+			if d := diffPages(p.page, want[i*pg.BlockSize:][:pg.BlockSize], place); d != "" {
 				report("%v, last changed by %v: %s", rf.Tag(pg.BlockNumber(i)), p.last, d)
 			}
 			pages++

@@ -4,6 +4,15 @@
 -- config: max_prepared_transactions=5
 CREATE EXTENSION pg_visibility;
 CREATE TABLE warm (i int);
+-- Rows with command ids, and combined ones, that replay must forget.
+BEGIN;
+CREATE TABLE cids (id int, v text);
+INSERT INTO cids SELECT g, 'first' FROM generate_series(1, 20) g;
+SAVEPOINT s;
+UPDATE cids SET v = 'second' WHERE id > 10;
+DELETE FROM cids WHERE id > 15;
+ROLLBACK TO s;
+COMMIT;
 -- record
 
 -- INSERT+INIT, INSERT; nulls; a wide row; toast.
@@ -120,6 +129,10 @@ ALTER TABLE t ADD d int DEFAULT 5;
 ALTER TABLE t ALTER b TYPE bigint;
 VACUUM FULL frozen;
 CLUSTER t USING t_pkey;
+
+UPDATE cids SET v = 'third' WHERE id IN (1, 11, 16);
+DELETE FROM cids WHERE id IN (2, 12, 17);
+BEGIN; SELECT count(*) FROM (SELECT 1 FROM cids WHERE id IN (3, 13, 18) FOR UPDATE) s; COMMIT;
 
 -- A prepared transaction, both ways.
 BEGIN; UPDATE t SET c = 'prepared' WHERE id = 14; PREPARE TRANSACTION 'p1';

@@ -1,9 +1,12 @@
 -- Multixacts: two sessions lock, update and delete the same rows.
 -- config: max_prepared_transactions=5
 CREATE EXTENSION dblink;
+-- In one transaction, so that the rows have command ids that replay must forget.
+BEGIN;
 CREATE TABLE parent (id int PRIMARY KEY, v text);
 CREATE TABLE child (id int, parent int REFERENCES parent);
 INSERT INTO parent SELECT g, 'v' FROM generate_series(1, 60) g;
+COMMIT;
 -- record
 SELECT dblink_connect('a', :'conn'), dblink_connect('b', :'conn'), dblink_connect('c', :'conn');
 
