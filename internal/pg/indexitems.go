@@ -122,7 +122,7 @@ func (p Page) IndexMultiDelete(offs []OffsetNumber) error {
 		total += MaxAlign(id.Length())
 	}
 	if next != len(offs) {
-		return fmt.Errorf("delete items %v of a page with %d: %w", offs, p.MaxOffset(), ErrCorrupt)
+		return fmt.Errorf("delete %d items of a page with %d: %w", len(offs), p.MaxOffset(), ErrCorrupt)
 	}
 	if room := int(p.Special()) - int(p.Lower()); total > room {
 		return fmt.Errorf("items of %d bytes on a page with %d: %w", total, room, ErrCorrupt)
