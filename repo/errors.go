@@ -1,6 +1,10 @@
 package repo
 
-import "errors"
+import (
+	"errors"
+
+	"zenith/internal/pg"
+)
 
 // The package's errors. Each is wrapped with what was asked for; test with errors.Is.
 var (
@@ -13,7 +17,7 @@ var (
 	// beyond its head.
 	ErrOutOfRange = errors.New("lsn out of range")
 	// ErrCorrupt is returned when stored bytes or WAL contradict themselves.
-	ErrCorrupt = errors.New("corrupt data")
+	ErrCorrupt = pg.ErrCorrupt
 	// ErrUnsupported is returned when a page's history has a record that redo does not
 	// know. Older versions of the page, and those from its next image on, can be read.
 	ErrUnsupported = errors.New("not supported")

@@ -1,8 +1,97 @@
 package repo
 
+import (
+	"context"
+	"sync"
+)
+
 // Memory bounds what the open windows of all repositories that share it hold, and
 // how many of them write to their stores at the same time.
-type Memory struct{}
+type Memory struct {
+	limit int64
+	slots chan struct{} // a token for each flush that may run
+
+	mu      sync.Mutex
+	used    int64
+	waiting int           // sealed windows that are not flushed
+	changed chan struct{} // closed and renewed when memory or a place becomes free
+}
+
+const (
+	defaultMemory = 256 << 20
+	flushSlots    = 2
+	// minSeal is the size below which sealing a window frees too little to be worth it.
+	minSeal = 1 << 20
+)
 
 // NewMemory makes a bound of limit bytes for windows; 0 means 256 MiB.
-func NewMemory(limit int64) *Memory { return &Memory{} }
+func NewMemory(limit int64) *Memory {
+	if limit <= 0 {
+		limit = defaultMemory
+	}
+	return &Memory{limit: limit, slots: make(chan struct{}, flushSlots), changed: make(chan struct{})}
+}
+
+// sealSize is the size at which a window is sealed: two more may be behind it.
+func (m *Memory) sealSize() int64 { return m.limit / 4 }
+
+// Used gives the bytes in use.
+func (m *Memory) Used() int64 {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.used
+}
+
+func (m *Memory) add(n int64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.used += n
+}
+
+// sealed counts a window that waits to be flushed.
+func (m *Memory) sealed() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.waiting++
+}
+
+// flushed says that a sealed window of size bytes is gone.
+func (m *Memory) flushed(size int64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.waiting--
+	m.used -= size
+	m.wakeLocked()
+}
+
+// wake lets all who wait look again.
+func (m *Memory) wake() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.wakeLocked()
+}
+
+func (m *Memory) wakeLocked() {
+	close(m.changed)
+	m.changed = make(chan struct{})
+}
+
+// over reports whether too much is used, whether flushes are on their way, and what to
+// wait for.
+func (m *Memory) over() (over, flushing bool, changed <-chan struct{}) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.used > m.limit, m.waiting > 0, m.changed
+}
+
+// takeSlot waits for the right to flush.
+func (m *Memory) takeSlot(ctx context.Context) error {
+	select {
+	case m.slots <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (m *Memory) giveSlot() { <-m.slots }

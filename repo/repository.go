@@ -1,15 +1,24 @@
 package repo
 
 import (
+	"cmp"
 	"context"
+	"errors"
+	"fmt"
 	"log/slog"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
 
 	"zenith/internal/pg"
 	"zenith/internal/xlog"
 )
 
 // RedoFunc brings page, which is tag as it was before rec, to what it is after rec.
-// walredo.Redo is one. It must be pure: repo calls it from many goroutines.
+// walredo.Redo is one. It must be pure: repo calls it from many goroutines. An error
+// that is not an ErrCorrupt means that it does not know the record.
 type RedoFunc func(page pg.Page, tag pg.BufferTag, rec *xlog.Record) error
 
 // Options are Open's.
@@ -18,53 +27,240 @@ type Options struct {
 	Redo   RedoFunc     // required
 	Log    *slog.Logger // default: discards
 	Memory *Memory      // shared by the repositories of a process; default: one of its own
+	Cache  int64        // bytes of rebuilt pages to keep; default 32 MiB
 	Store  Store        // default: badger in Dir/store. Open owns it from then on
 }
 
+const defaultCache = 32 << 20
+
 // Repository is the history of one tenant: its timelines, and every version of
 // every page in them. It is safe for concurrent use.
-type Repository struct{}
+type Repository struct {
+	dir   string
+	redo  RedoFunc
+	log   *slog.Logger
+	store Store
+	mem   *Memory
+	cache *pageCache
+
+	mu     sync.RWMutex
+	byID   map[TimelineID]*Timeline
+	byName map[string]*Timeline
+	names  map[string]bool // taken by timelines that are being made
+	nextNo timelineNo
+
+	done        chan struct{} // closed when Close begins
+	closeOnce   sync.Once
+	closeErr    error
+	stopFlusher context.CancelFunc
+	flusherDone chan struct{}
+	kick        chan struct{}
+	queueMu     sync.Mutex
+	queue       []flushJob
+}
 
 // Open opens the repository in o.Dir, making it if it is not there. Timelines whose
-// creation or deletion was cut short by a crash are gone.
-func Open(o Options) (*Repository, error) { return nil, errStub }
+// creation or deletion was cut short by a crash are gone. A timeline's LastLSN is what
+// was flushed: the WAL behind it has to be ingested again.
+func Open(o Options) (r *Repository, err error) {
+	if o.Redo == nil {
+		return nil, fmt.Errorf("open repository without redo: %w", ErrInvalid)
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Memory == nil {
+		o.Memory = NewMemory(0)
+	}
+	r = &Repository{
+		dir: o.Dir, redo: o.Redo, log: o.Log, store: o.Store, mem: o.Memory,
+		cache: newPageCache(cmp.Or(o.Cache, defaultCache)),
+		byID:  make(map[TimelineID]*Timeline), byName: make(map[string]*Timeline), names: make(map[string]bool),
+		done: make(chan struct{}), flusherDone: make(chan struct{}), kick: make(chan struct{}, 1),
+	}
+	if err := os.MkdirAll(r.timelinesDir(), 0o700); err != nil {
+		return nil, err
+	}
+	if r.store == nil {
+		if r.store, err = OpenBadger(filepath.Join(o.Dir, "store"), BadgerOptions{Log: o.Log}); err != nil {
+			return nil, err
+		}
+	}
+	if err := r.load(); err != nil {
+		return nil, errors.Join(fmt.Errorf("open repository %s: %w", o.Dir, err), r.store.Close())
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	r.stopFlusher = stop
+	go r.runFlusher(ctx)
+	return r, nil
+}
 
-// Close seals and flushes what is open, and waits for it. Snapshots and timelines
-// must not be used any more.
-func (r *Repository) Close() error { return errStub }
+func (r *Repository) timelinesDir() string { return filepath.Join(r.dir, "timelines") }
+
+// load reads the timelines' rows, and removes what a crash left half made.
+func (r *Repository) load() error {
+	if err := checkFormat(r.store); err != nil {
+		return err
+	}
+	byNo := make(map[timelineNo]*Timeline)
+	var unfinished []Op
+	err := readTimelineRows(r.store, func(no timelineNo, row timelineRow) error {
+		r.nextNo = max(r.nextNo, no+1)
+		if row.Status == statusCreating {
+			row.Status = statusDeleted
+			unfinished = append(unfinished, rowOp(timelineKey(kindTimeline, no), row))
+		}
+		if row.Status != statusLive {
+			return nil
+		}
+		t, err := r.loadTimeline(no, row, byNo)
+		if err != nil {
+			return err
+		}
+		byNo[no] = t
+		r.byID[t.info.ID], r.byName[t.info.Name] = t, t
+		return nil
+	})
+	if err == nil && len(unfinished) > 0 {
+		err = r.store.Update(unfinished)
+	}
+	if err == nil {
+		err = r.removeStrayDirs()
+	}
+	return err
+}
+
+func (r *Repository) loadTimeline(no timelineNo, row timelineRow, byNo map[timelineNo]*Timeline) (*Timeline, error) {
+	id, err := ParseTimelineID(row.ID)
+	if err != nil {
+		return nil, fmt.Errorf("timeline %d: %w: %w", no, ErrCorrupt, err)
+	}
+	info := Info{ID: id, Name: row.Name, StartLSN: row.Start, TLI: row.TLI, SegSize: row.SegSize, SysID: row.SysID}
+	var parent *Timeline
+	if row.Parent != nil {
+		if parent = byNo[*row.Parent]; parent == nil {
+			return nil, fmt.Errorf("timeline %q: its ancestor %d is not there: %w", row.Name, *row.Parent, ErrCorrupt)
+		}
+		info.Parent = parent.info.ID
+	}
+	var flushed flushedRow
+	found, err := readRow(r.store, timelineKey(kindFlushed, no), &flushed)
+	if err == nil && (!found || flushed.LSN < row.Start) {
+		err = fmt.Errorf("timeline %q: flushed up to %v, starts at %v: %w", row.Name, flushed.LSN, row.Start, ErrCorrupt)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if flushed.Intent > flushed.LSN {
+		flushed.left = flushed.Intent
+	}
+	return newTimeline(r, no, info, parent, flushed), nil
+}
+
+// removeStrayDirs removes the directories of timelines that do not exist.
+func (r *Repository) removeStrayDirs() error {
+	entries, err := os.ReadDir(r.timelinesDir())
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		id, err := ParseTimelineID(e.Name())
+		if err != nil || r.byID[id] != nil {
+			continue
+		}
+		if err := os.RemoveAll(filepath.Join(r.timelinesDir(), e.Name())); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Close flushes what is in memory, and waits for it. Snapshots and timelines must not be
+// used any more.
+func (r *Repository) Close() error {
+	r.closeOnce.Do(func() { r.closeErr = r.close() })
+	return r.closeErr
+}
+
+func (r *Repository) close() error {
+	all := r.Timelines()
+	for _, t := range all {
+		// A Writer that is at work gets its turn's end.
+		if err := t.takeTurn(context.Background()); err == nil {
+			t.sealOpen()
+			t.giveTurn()
+		}
+	}
+	close(r.done)
+	r.stopFlusher()
+	<-r.flusherDone
+	var errs []error
+	for _, t := range all {
+		errs = append(errs, t.lastFlushError())
+		t.forget()
+	}
+	return errors.Join(append(errs, r.store.Close())...)
+}
+
+// Kill stops everything without flushing, as a crash would; for tests.
+func (r *Repository) Kill() {
+	r.closeOnce.Do(func() {
+		close(r.done)
+		r.queueMu.Lock()
+		r.queue = nil
+		r.queueMu.Unlock()
+		r.stopFlusher()
+		<-r.flusherDone
+		for _, t := range r.Timelines() {
+			t.forget()
+		}
+	})
+}
 
 // Timelines lists the timelines, in the order in which they were created.
-func (r *Repository) Timelines() []*Timeline { return nil }
+func (r *Repository) Timelines() []*Timeline {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	return slices.SortedFunc(maps.Values(r.byID), func(a, b *Timeline) int { return cmp.Compare(a.no, b.no) })
+}
 
 // Timeline finds a timeline by its id: ErrNotFound if there is none.
-func (r *Repository) Timeline(id TimelineID) (*Timeline, error) { return nil, errStub }
+func (r *Repository) Timeline(id TimelineID) (*Timeline, error) {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	if t := r.byID[id]; t != nil {
+		return t, nil
+	}
+	return nil, fmt.Errorf("timeline %v: %w", id, ErrNotFound)
+}
 
 // ByName finds a timeline by its branch name: ErrNotFound if there is none.
-func (r *Repository) ByName(name string) (*Timeline, error) { return nil, errStub }
-
-// CreateOptions describe a timeline without an ancestor.
-type CreateOptions struct {
-	ID      TimelineID // zero: random
-	Name    string     // the branch name
-	TLI     pg.TLI     // PostgreSQL's timeline in its WAL's page headers
-	SegSize int        // of its WAL segments, 1 MiB to 1 GiB
-	SysID   uint64     // the cluster's system identifier
+func (r *Repository) ByName(name string) (*Timeline, error) {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	if t := r.byName[name]; t != nil {
+		return t, nil
+	}
+	return nil, fmt.Errorf("branch %q: %w", name, ErrNotFound)
 }
 
-// Create begins a timeline without an ancestor, to be filled through the Bulk. It
-// does not exist for others, nor after a crash, until Bulk.Commit; its WAL directory
-// does, for the import to put the first segments into.
-func (r *Repository) Create(ctx context.Context, o CreateOptions) (*Bulk, error) {
-	return nil, errStub
+// sealLargest seals the largest open window of another timeline than not, which the
+// caller holds, if its turn can be had at once.
+func (r *Repository) sealLargest(not *Timeline) {
+	var largest *Timeline
+	var size int64 = minSeal
+	for _, t := range r.Timelines() {
+		if n := t.view.Load().open().memory(); t != not && n >= size {
+			largest, size = t, n
+		}
+	}
+	if largest == nil {
+		return
+	}
+	select {
+	case <-largest.turn:
+		largest.sealOpen()
+		largest.giveTurn()
+	default: // its Writer will do so
+	}
 }
-
-// Branch makes a timeline whose history is parent's up to at, a record boundary
-// (Resolve gives one) not beyond parent's head. It takes constant time and space and
-// is durable on return. The zero id means a random one.
-func (r *Repository) Branch(ctx context.Context, id TimelineID, name string, parent *Timeline, at pg.LSN) (*Timeline, error) {
-	return nil, errStub
-}
-
-// Delete removes a branch: its name at once, its data lazily. ErrBusy if it has
-// children or a writer.
-func (r *Repository) Delete(ctx context.Context, name string) error { return errStub }

@@ -2,62 +2,232 @@ package repo
 
 import (
 	"context"
+	"fmt"
+	"sync"
 
 	"zenith/internal/pg"
 )
 
 // Snapshot is the state of everything at one LSN of a timeline. It never changes, needs
 // no Close, and is safe for concurrent use.
-type Snapshot struct{}
+type Snapshot struct {
+	t     *Timeline
+	l     lineage
+	files lineage // l, but with what PutFile stored since, for AtHead
+	point Point
+
+	mu   sync.RWMutex
+	rels map[pg.RelFork]relState // drops of databases regarded
+	dbs  map[dbKey]dbEvent
+}
+
+// maxSnapshotSizes bounds a snapshot's cache of sizes.
+const maxSnapshotSizes = 1 << 16
+
+func (t *Timeline) snapshot(p Point) *Snapshot {
+	l := t.lineage(p.LSN)
+	return &Snapshot{t: t, l: l, files: l, point: p, rels: make(map[pg.RelFork]relState), dbs: make(map[dbKey]dbEvent)}
+}
 
 // Timeline is the timeline that s is a state of.
-func (s *Snapshot) Timeline() *Timeline { return nil }
+func (s *Snapshot) Timeline() *Timeline { return s.t }
 
 // LSN is s's record boundary.
-func (s *Snapshot) LSN() pg.LSN { return 0 }
+func (s *Snapshot) LSN() pg.LSN { return s.point.LSN }
 
 // State is the control data at LSN. Shared: do not change it.
-func (s *Snapshot) State() *State { return nil }
+func (s *Snapshot) State() *State { return s.point.State }
 
-// ReadPage rebuilds tag into dst, with its checksum if the cluster has them. ErrNotFound
-// if the relation or the block does not exist.
-func (s *Snapshot) ReadPage(ctx context.Context, tag pg.BufferTag, dst pg.Page) error { return errStub }
-
-// ReadPages rebuilds n consecutive blocks into dst (n pages long); cheaper than one by one.
-func (s *Snapshot) ReadPages(ctx context.Context, first pg.BufferTag, n int, dst []byte) error {
-	return errStub
-}
+// String names the snapshot as paths do: timeline@lsn.
+func (s *Snapshot) String() string { return s.t.ID().String() + "@" + s.point.LSN.PathString() }
 
 // RelSize gives a fork's size in blocks and whether it exists.
 func (s *Snapshot) RelSize(ctx context.Context, rf pg.RelFork) (n pg.BlockNumber, exists bool, err error) {
-	return 0, false, errStub
+	if err := ctx.Err(); err != nil {
+		return 0, false, err
+	}
+	st, err := s.rel(nil, rf)
+	return st.n, st.exists, err
+}
+
+// rel finds rf's state. c is used if it is not nil.
+func (s *Snapshot) rel(c *cursor, rf pg.RelFork) (relState, error) {
+	s.mu.RLock()
+	st, ok := s.rels[rf]
+	s.mu.RUnlock()
+	if ok {
+		return st, nil
+	}
+	st, ok = s.t.heads.rel(rf)
+	if !ok || st.lsn > s.point.LSN {
+		var err error
+		if st, err = lookupRel(s.t.r.store, c, s.l, rf); err != nil {
+			return st, err
+		}
+	}
+	if st.lsn != 0 && !rf.IsSLRU() && rf.DBOID != 0 {
+		ev, err := s.db(nil, dbKey{rf.SpcOID, rf.DBOID})
+		if err != nil {
+			return st, err
+		}
+		st = st.dropDB(ev.lastDrop)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.rels) >= maxSnapshotSizes {
+		clear(s.rels)
+	}
+	s.rels[rf] = st
+	return st, nil
+}
+
+func (s *Snapshot) db(c *cursor, k dbKey) (dbEvent, error) {
+	s.mu.RLock()
+	ev, ok := s.dbs[k]
+	s.mu.RUnlock()
+	if ok {
+		return ev, nil
+	}
+	ev, ok = s.t.heads.db(k)
+	if !ok || ev.lsn > s.point.LSN {
+		var err error
+		if ev, err = lookupDB(s.t.r.store, c, s.l, k); err != nil {
+			return ev, err
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.dbs[k] = ev
+	return ev, nil
 }
 
 // Relations calls fn with each existing fork in a database directory (db 0: global), in
 // order, until fn returns an error.
 func (s *Snapshot) Relations(ctx context.Context, spc, db pg.OID, fn func(rf pg.RelFork, n pg.BlockNumber) error) error {
-	return errStub
+	var extra []string
+	s.l.eachWindow(func(w *window, limit pg.LSN) {
+		w.mu.RLock()
+		defer w.mu.RUnlock()
+		for rf, log := range w.rels {
+			if rf.SpcOID == spc && rf.DBOID == db && log.events[0].lsn <= limit {
+				extra = append(extra, string(appendRelFork(nil, kindRelSize, rf)))
+			}
+		}
+	})
+	return eachObject(s.t.r.store, appendDB(nil, kindRelSize, spc, db), extra, func(c *cursor, object []byte) error {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		rf, ok := parseRelFork(object)
+		if !ok {
+			return fmt.Errorf("key %x: %w", object, ErrCorrupt)
+		}
+		st, err := s.rel(c, rf)
+		if err != nil || !st.exists {
+			return err
+		}
+		return fn(rf, st.n)
+	})
 }
 
 // SLRUSegments calls fn with each existing segment of an SLRU and its length in pages.
 func (s *Snapshot) SLRUSegments(ctx context.Context, slru pg.SLRU, fn func(segno uint32, n pg.BlockNumber) error) error {
-	return errStub
+	return s.Relations(ctx, pg.SLRUSpace, pg.OID(slru), func(rf pg.RelFork, n pg.BlockNumber) error {
+		return fn(uint32(rf.RelNumber), n)
+	})
 }
 
 // Databases calls fn with each database directory: tablespace and database.
 func (s *Snapshot) Databases(ctx context.Context, fn func(spc, db pg.OID) error) error {
-	return errStub
+	var extra []string
+	s.l.eachWindow(func(w *window, limit pg.LSN) {
+		w.mu.RLock()
+		defer w.mu.RUnlock()
+		for k := range w.dbs {
+			extra = append(extra, string(appendDB(nil, kindDatabase, k.spc, k.db)))
+		}
+	})
+	return eachObject(s.t.r.store, []byte{byte(kindDatabase)}, extra, func(c *cursor, object []byte) error {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		spc, db, ok := parseDB(object)
+		if !ok {
+			return fmt.Errorf("key %x: %w", object, ErrCorrupt)
+		}
+		ev, err := s.db(c, dbKey{spc, db})
+		if err != nil || !ev.exists {
+			return err
+		}
+		return fn(spc, db)
+	})
 }
 
 // HasDatabase says whether that database directory exists.
 func (s *Snapshot) HasDatabase(ctx context.Context, spc, db pg.OID) (bool, error) {
-	return false, errStub
+	if err := ctx.Err(); err != nil {
+		return false, err
+	}
+	ev, err := s.db(nil, dbKey{spc, db})
+	return ev.exists, err
 }
 
 // ReadFile gives a file's content: ErrNotFound if there is none. Shared: do not change it.
-func (s *Snapshot) ReadFile(ctx context.Context, path string) ([]byte, error) { return nil, errStub }
+func (s *Snapshot) ReadFile(ctx context.Context, path string) ([]byte, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	f, err := s.file(nil, path)
+	if err == nil && f.content == nil {
+		err = fmt.Errorf("file %q: %w", path, ErrNotFound)
+	}
+	return f.content, err
+}
+
+func (s *Snapshot) file(c *cursor, path string) (f fileVersion, err error) {
+	p := probe{object: appendFile(nil, path), beyond: true}
+	p.window = func(w *window, limit pg.LSN) (pg.LSN, bool) {
+		v, ok := w.file(path, limit)
+		if ok {
+			f = v
+		}
+		return v.lsn, ok
+	}
+	p.store = func(value []byte, at, _ pg.LSN) (err error) {
+		f, err = decodeFile(value, at)
+		return err
+	}
+	if _, err := p.run(s.t.r.store, c, s.files); err != nil {
+		return f, fmt.Errorf("file %q: %w", path, err)
+	}
+	return f, nil
+}
 
 // Files calls fn with each file whose path begins with prefix, in order.
 func (s *Snapshot) Files(ctx context.Context, prefix string, fn func(path string, size int) error) error {
-	return errStub
+	var extra []string
+	s.files.eachWindow(func(w *window, _ pg.LSN) {
+		w.mu.RLock()
+		defer w.mu.RUnlock()
+		for path := range w.files {
+			if len(path) >= len(prefix) && path[:len(prefix)] == prefix {
+				extra = append(extra, string(appendFile(nil, path)))
+			}
+		}
+	})
+	start := append([]byte{byte(kindFile)}, prefix...)
+	return eachObject(s.t.r.store, start, extra, func(c *cursor, object []byte) error {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		path, ok := parseFile(object)
+		if !ok {
+			return fmt.Errorf("key %x: %w", object, ErrCorrupt)
+		}
+		f, err := s.file(c, path)
+		if err != nil || f.content == nil {
+			return err
+		}
+		return fn(path, len(f.content))
+	})
 }

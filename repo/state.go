@@ -1,61 +1,180 @@
 package repo
 
 import (
+	"encoding/binary"
+	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"zenith/internal/pg"
-	"zenith/internal/xlog"
 )
 
-// CheckPoint will be pg.CheckPoint as soon as that exists.
-type CheckPoint struct {
-	Redo              pg.LSN
-	ThisTLI, PrevTLI  pg.TLI
-	FullPageWrites    bool
-	NextXID           pg.FullTransactionID
-	NextOID           pg.OID
-	NextMulti         pg.MultiXactID
-	NextMultiOffset   pg.MultiXactOffset
-	OldestXID         pg.TransactionID
-	OldestXIDDB       pg.OID
-	OldestMulti       pg.MultiXactID
-	OldestMultiDB     pg.OID
-	Time              int64
-	OldestCommitTsXID pg.TransactionID
-	NewestCommitTsXID pg.TransactionID
-	OldestActiveXID   pg.TransactionID
-}
-
 // State is what pg_control and a checkpoint record would say at one LSN, kept up to date
-// record by record.
+// record by record by Apply.
 type State struct {
 	LSN  pg.LSN // end of the last record applied
 	Prev pg.LSN // its start: xl_prev of the record that follows
 
-	CheckPoint CheckPoint // as a checkpoint here would have it; Redo and Time are the last one's
-
+	// CheckPoint is as a checkpoint taken here would have it. Redo, Time and
+	// OldestActiveXID are the last checkpoint's.
+	CheckPoint     pg.CheckPoint
 	LastCheckpoint pg.LSN // start of the last checkpoint record
-	Shutdown       bool   // the last record is a shutdown checkpoint: it starts at Prev, ends at LSN
+	Shutdown       bool   // the last record is a shutdown checkpoint: it starts at Prev
 
-	// Parameters of pg_control.
-	WalLevel             int32
-	WalLogHints          bool
-	MaxConnections       int32
-	MaxWorkerProcesses   int32
-	MaxWalSenders        int32
-	MaxPreparedXacts     int32
-	MaxLocksPerXact      int32
-	TrackCommitTimestamp bool
-	ChecksumVersion      uint32 // data_checksum_version: 0 if the cluster has no checksums
+	Settings        pg.ControlSettings
+	ChecksumVersion uint32 // pg_control's data_checksum_version: 0 if there are no checksums
 
-	LastCommit    time.Time // of the last commit or abort record; zero if none was seen
-	LastCommitLSN pg.LSN    // its end
+	LastCommit    pg.TimestampTz // of the last commit record; 0 if none was seen
+	LastCommitLSN pg.LSN         // that record's end
+	MaxCommit     pg.TimestampTz // the latest time of any commit record seen
 
 	Origins map[uint16]pg.LSN // replication origin -> remote LSN
 }
 
-// Apply brings s from before rec to after it.
-func (s *State) Apply(rec *xlog.Record) error { return errStub }
+// NewState makes the state of a cleanly stopped cluster from its control file: prev and
+// end are the start and end of its last record, the shutdown checkpoint.
+func NewState(c *pg.ControlFile, end pg.LSN, origins []pg.ReplOrigin) *State {
+	s := &State{
+		LSN: end, Prev: c.CheckPoint,
+		CheckPoint: c.CheckPointCopy, LastCheckpoint: c.CheckPoint, Shutdown: true,
+		Settings: c.Settings, ChecksumVersion: c.ChecksumVersion,
+	}
+	for _, o := range origins {
+		s.setOrigin(o.Node, o.RemoteLSN)
+	}
+	return s
+}
 
 // Clone copies s deeply.
-func (s *State) Clone() *State { return nil }
+func (s *State) Clone() *State {
+	c := *s
+	c.Origins = maps.Clone(s.Origins)
+	return &c
+}
+
+// SortedOrigins lists the replication origins by number.
+func (s *State) SortedOrigins() []pg.ReplOrigin {
+	var list []pg.ReplOrigin
+	for _, node := range slices.Sorted(maps.Keys(s.Origins)) {
+		list = append(list, pg.ReplOrigin{Node: node, RemoteLSN: s.Origins[node]})
+	}
+	return list
+}
+
+// base is the time before which nothing is known: the last commit's, or the checkpoint's
+// if no commit was seen.
+func (s *State) base() time.Time {
+	if s.LastCommitLSN != 0 {
+		return s.LastCommit.Time()
+	}
+	return time.Unix(s.CheckPoint.Time, 0)
+}
+
+// lateAt reports whether a commit up to s was after when.
+func (s *State) lateAt(when time.Time) bool {
+	return s.LastCommitLSN != 0 && s.MaxCommit.Time().After(when)
+}
+
+const stateVersionByte = 1
+
+// encode gives the state in bytes: little endian, fixed fields first.
+func (s *State) encode() []byte {
+	le := binary.LittleEndian
+	b := make([]byte, 0, 192+10*len(s.Origins))
+	b = append(b, stateVersionByte)
+	for _, v := range [...]pg.LSN{s.LSN, s.Prev, s.LastCheckpoint, s.LastCommitLSN} {
+		b = le.AppendUint64(b, uint64(v))
+	}
+	b = le.AppendUint64(b, uint64(s.LastCommit))
+	b = le.AppendUint64(b, uint64(s.MaxCommit))
+	b = s.CheckPoint.Append(b)
+	b = le.AppendUint32(b, s.ChecksumVersion)
+	b = appendBool(b, s.Shutdown)
+	b = appendBool(b, s.Settings.WALLogHints)
+	b = appendBool(b, s.Settings.TrackCommitTimestamp)
+	for _, v := range s.numbers() {
+		b = le.AppendUint32(b, uint32(*v))
+	}
+	b = le.AppendUint32(b, uint32(len(s.Origins)))
+	for _, o := range s.SortedOrigins() {
+		b = le.AppendUint16(b, o.Node)
+		b = le.AppendUint64(b, uint64(o.RemoteLSN))
+	}
+	return b
+}
+
+// numbers gives the numeric settings in the order in which they are encoded.
+func (s *State) numbers() [6]*int32 {
+	c := &s.Settings
+	return [...]*int32{&c.WALLevel, &c.MaxConnections, &c.MaxWorkerProcesses, &c.MaxWALSenders, &c.MaxPreparedXacts, &c.MaxLocksPerXact}
+}
+
+// decodeState undoes encode.
+func decodeState(b []byte) (*State, error) {
+	d := fixed{b: b}
+	if v := d.u8(); v != stateVersionByte {
+		return nil, fmt.Errorf("state of version %d: %w", v, ErrCorrupt)
+	}
+	s := new(State)
+	for _, v := range [...]*pg.LSN{&s.LSN, &s.Prev, &s.LastCheckpoint, &s.LastCommitLSN} {
+		*v = pg.LSN(d.u64())
+	}
+	s.LastCommit, s.MaxCommit = pg.TimestampTz(d.u64()), pg.TimestampTz(d.u64())
+	if body := d.take(pg.CheckPointSize); body != nil {
+		var err error
+		if s.CheckPoint, err = pg.ParseCheckPoint(body); err != nil {
+			return nil, err
+		}
+	}
+	s.ChecksumVersion = d.u32()
+	for _, v := range [...]*bool{&s.Shutdown, &s.Settings.WALLogHints, &s.Settings.TrackCommitTimestamp} {
+		*v = d.u8() != 0
+	}
+	for _, v := range s.numbers() {
+		*v = int32(d.u32())
+	}
+	for range min(d.u32(), 1<<16) {
+		node := d.u16()
+		s.setOrigin(node, pg.LSN(d.u64()))
+	}
+	if d.short {
+		return nil, fmt.Errorf("state of %d bytes: %w", len(b), ErrCorrupt)
+	}
+	return s, nil
+}
+
+func (s *State) setOrigin(node uint16, lsn pg.LSN) {
+	if s.Origins == nil {
+		s.Origins = make(map[uint16]pg.LSN)
+	}
+	s.Origins[node] = lsn
+}
+
+// fixed takes numbers from the front of b; when there are too few, zeros.
+type fixed struct {
+	b     []byte
+	short bool
+}
+
+func (f *fixed) take(n int) []byte {
+	if len(f.b) < n {
+		f.short, f.b = true, nil
+		return nil
+	}
+	v := f.b[:n]
+	f.b = f.b[n:]
+	return v
+}
+
+func (f *fixed) uint(n int) (v uint64) {
+	for i, c := range f.take(n) {
+		v |= uint64(c) << (8 * i)
+	}
+	return v
+}
+
+func (f *fixed) u8() uint8   { return uint8(f.uint(1)) }
+func (f *fixed) u16() uint16 { return uint16(f.uint(2)) }
+func (f *fixed) u32() uint32 { return uint32(f.uint(4)) }
+func (f *fixed) u64() uint64 { return f.uint(8) }

@@ -2,17 +2,50 @@ package repo
 
 import (
 	"context"
-	"errors"
-	"time"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
 
 	"zenith/internal/pg"
+	"zenith/internal/xlog"
 )
-
-var errStub = errors.New("not written yet")
 
 // Timeline is one line of WAL with the history of its pages. All methods are safe for
 // concurrent use; there is one Writer at a time.
-type Timeline struct{}
+type Timeline struct {
+	r      *Repository
+	no     timelineNo
+	info   Info
+	parent *Timeline
+	first  pg.LSN // the root ancestor's start
+	wal    *WAL
+	head   watermark
+
+	// turn holds one token: whoever takes it may change the open window, seal it, or
+	// write past it.
+	turn chan struct{}
+	// writer is reused by whoever has the turn.
+	writer *Writer
+
+	view atomic.Pointer[view] // changed under mu
+	mu   sync.Mutex
+	// heads knows sizes at the head, merged but perhaps not published: see sizes.go.
+	heads *headSizes
+
+	flushMu  sync.Mutex
+	row      flushedRow // as stored
+	flushErr error      // of the last try, nil if it worked
+	deleted  bool
+}
+
+// view is where the parts of a timeline's history are: above flushed.lsn in windows, the
+// newest (open) one first; up to it in the store.
+type view struct {
+	windows []*window
+	flushed endpoint
+}
+
+func (v *view) open() *window { return v.windows[0] }
 
 // Info is what never changes about a timeline.
 type Info struct {
@@ -20,88 +53,146 @@ type Info struct {
 	Name     string
 	Parent   TimelineID // zero if it has no ancestor
 	StartLSN pg.LSN     // the first LSN that can be read; for a branch: the branch point
-	TLI      pg.TLI
-	SegSize  int
-	SysID    uint64
+	TLI      pg.TLI     // PostgreSQL's timeline, of its WAL's page headers
+	SegSize  int        // of its WAL segments
+	SysID    uint64     // the cluster's system identifier
 }
 
-// Point is a record boundary and the state there.
-type Point struct {
-	LSN   pg.LSN
-	State *State // shared: do not change
+func newTimeline(r *Repository, no timelineNo, info Info, parent *Timeline, row flushedRow) *Timeline {
+	t := &Timeline{r: r, no: no, info: info, parent: parent, first: info.StartLSN, row: row, turn: make(chan struct{}, 1)}
+	if parent != nil {
+		t.first = parent.first
+	}
+	at := endpoint{row.LSN, row.Prev}
+	t.head.init(at)
+	t.view.Store(&view{windows: []*window{newWindow(at)}, flushed: at})
+	t.heads = newHeadSizes()
+	t.wal = newWAL(t)
+	t.turn <- struct{}{}
+	return t
 }
 
-// ID, Name and Info say who it is.
-func (t *Timeline) ID() TimelineID { return TimelineID{} }
+// ID is the timeline's id.
+func (t *Timeline) ID() TimelineID { return t.info.ID }
 
 // Name is the branch name.
-func (t *Timeline) Name() string { return "" }
+func (t *Timeline) Name() string { return t.info.Name }
 
 // Info gives what never changes about t.
-func (t *Timeline) Info() Info { return Info{} }
+func (t *Timeline) Info() Info { return t.info }
 
 // Ancestor gives the timeline that t was branched from and the LSN, or nil.
-func (t *Timeline) Ancestor() (*Timeline, pg.LSN) { return nil, 0 }
+func (t *Timeline) Ancestor() (*Timeline, pg.LSN) {
+	if t.parent == nil {
+		return nil, 0
+	}
+	return t.parent, t.info.StartLSN
+}
 
 // StartLSN is the first LSN that can be read on t itself. A branch reads older
 // LSNs of its ancestors too: see FirstLSN.
-func (t *Timeline) StartLSN() pg.LSN { return 0 }
+func (t *Timeline) StartLSN() pg.LSN { return t.info.StartLSN }
 
 // FirstLSN is the first LSN that can be read through t, its ancestors included.
-func (t *Timeline) FirstLSN() pg.LSN { return 0 }
+func (t *Timeline) FirstLSN() pg.LSN { return t.first }
 
 // LastLSN is the published head: the end of the last record whose effects can be read.
-func (t *Timeline) LastLSN() pg.LSN { return 0 }
+func (t *Timeline) LastLSN() pg.LSN { return t.head.get().lsn }
 
-// PrevLSN is the start of the record that ends at LastLSN. Head gives both as one pair.
-func (t *Timeline) Head() (last, prev pg.LSN) { return 0, 0 }
+// Head gives LastLSN and the start of the record that ends there, as one pair.
+func (t *Timeline) Head() (last, prev pg.LSN) {
+	e := t.head.get()
+	return e.lsn, e.prev
+}
 
 // WaitLSN waits until LastLSN is at or beyond lsn.
-func (t *Timeline) WaitLSN(ctx context.Context, lsn pg.LSN) error { return errStub }
-
-// Resolve finds the last record boundary at or below lsn, and the state there.
-// ErrOutOfRange before FirstLSN and beyond LastLSN.
-func (t *Timeline) Resolve(ctx context.Context, lsn pg.LSN) (Point, error) {
-	return Point{}, errStub
+func (t *Timeline) WaitLSN(ctx context.Context, lsn pg.LSN) error {
+	return t.head.wait(ctx, t.r.done, lsn)
 }
 
-// FindTime finds the end of the last commit at or before when. ErrOutOfRange if the
-// history begins later; the head if it ends earlier.
-func (t *Timeline) FindTime(ctx context.Context, when time.Time) (Point, error) {
-	return Point{}, errStub
+// WALConfig is what a reader of t's WAL must expect.
+func (t *Timeline) WALConfig() xlog.Config {
+	return xlog.Config{SegSize: t.info.SegSize, SysID: t.info.SysID, TLI: t.info.TLI}
 }
-
-// At gives the immutable snapshot at Resolve(lsn).
-func (t *Timeline) At(ctx context.Context, lsn pg.LSN) (*Snapshot, error) { return nil, errStub }
-
-// AtHead gives the snapshot at LastLSN that, unlike At(LastLSN), sees files put by
-// PutFile since: what a writable mount starts from.
-func (t *Timeline) AtHead(ctx context.Context) (*Snapshot, error) { return nil, errStub }
-
-// PutFile stores a file that WAL does not describe, as configuration: nil content
-// removes it. It is stored just above LastLSN, so that no view that could have been
-// seen changes; AtHead sees it at once. It is durable on return.
-func (t *Timeline) PutFile(ctx context.Context, path string, content []byte) error { return errStub }
-
-// Flush writes what is in memory to the store and waits for it.
-func (t *Timeline) Flush(ctx context.Context) error { return errStub }
-
-// Begin starts a batch of changes. It waits while too much is unflushed. ErrBusy if
-// there is a Writer already.
-func (t *Timeline) Begin(ctx context.Context) (*Writer, error) { return nil, errStub }
-
-// Bulk starts a batch that goes past memory right into the store; it flushes t first.
-// It is for what is too big for a Writer, as a copy of a database.
-func (t *Timeline) Bulk(ctx context.Context) (*Bulk, error) { return nil, errStub }
 
 // WAL reads t's WAL: own segments at and above StartLSN, the ancestors' below.
-func (t *Timeline) WAL() *WAL { return nil }
+func (t *Timeline) WAL() *WAL { return t.wal }
+
+func (t *Timeline) dir() string { return filepath.Join(t.r.timelinesDir(), t.info.ID.String()) }
 
 // WALDir is the directory of t's own segments.
-func (t *Timeline) WALDir() string { return "" }
+func (t *Timeline) WALDir() string { return filepath.Join(t.dir(), "wal") }
 
-// WorkDir is a directory for the working tree of t's writable mount.
-func (t *Timeline) WorkDir() string { return "" }
+// WorkDir is the directory for the working tree of t's writable mount. It is there.
+func (t *Timeline) WorkDir() string { return filepath.Join(t.dir(), "work") }
 
 // SegmentPath is the path of t's own segment that holds lsn, present or not.
-func (t *Timeline) SegmentPath(lsn pg.LSN) string { return "" }
+func (t *Timeline) SegmentPath(lsn pg.LSN) string {
+	return filepath.Join(t.WALDir(), xlog.SegmentName(t.info.TLI, lsn, t.info.SegSize))
+}
+
+// takeTurn waits for the right to change the timeline.
+func (t *Timeline) takeTurn(ctx context.Context) error {
+	select {
+	case <-t.turn:
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-t.r.done:
+		return ErrClosed
+	}
+	if t.isDeleted() {
+		t.giveTurn()
+		return errDeleted(t)
+	}
+	return nil
+}
+
+func (t *Timeline) giveTurn() { t.turn <- struct{}{} }
+
+func (t *Timeline) isDeleted() bool {
+	t.flushMu.Lock()
+	defer t.flushMu.Unlock()
+	return t.deleted
+}
+
+// watermark is an endpoint that moves forward and can be waited for.
+type watermark struct {
+	at      atomic.Pointer[endpoint]
+	mu      sync.Mutex
+	changed chan struct{} // closed and forgotten at the next change; nil if nobody waits
+}
+
+func (w *watermark) init(e endpoint) { w.at.Store(&e) }
+func (w *watermark) get() endpoint   { return *w.at.Load() }
+
+func (w *watermark) set(e endpoint) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.at.Store(&e)
+	if w.changed != nil {
+		close(w.changed)
+		w.changed = nil
+	}
+}
+
+func (w *watermark) wait(ctx context.Context, done <-chan struct{}, lsn pg.LSN) error {
+	for {
+		w.mu.Lock()
+		if w.at.Load().lsn >= lsn {
+			w.mu.Unlock()
+			return nil
+		}
+		if w.changed == nil {
+			w.changed = make(chan struct{})
+		}
+		changed := w.changed
+		w.mu.Unlock()
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-done:
+			return ErrClosed
+		}
+	}
+}

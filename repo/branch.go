@@ -1,0 +1,278 @@
+package repo
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"zenith/internal/pg"
+	"zenith/internal/xlog"
+)
+
+// CreateOptions describe a timeline without an ancestor.
+type CreateOptions struct {
+	ID      TimelineID // zero: random
+	Name    string     // the branch name
+	TLI     pg.TLI     // PostgreSQL's timeline in its WAL's page headers
+	SegSize int        // of its WAL segments, 1 MiB to 1 GiB
+	SysID   uint64     // the cluster's system identifier
+}
+
+// CheckName says whether a branch may have that name. It must not look like a timeline's
+// id, a point or a path.
+func CheckName(name string) error {
+	bad := name == "" || len(name) > 255 || name[0] == '.' || name[0] == '-'
+	for _, r := range name {
+		bad = bad || r <= ' ' || r == 0x7F || r == '/' || r == '@' || r == '\\' || r == '\uFFFD'
+	}
+	if _, err := ParseTimelineID(name); err == nil {
+		bad = true
+	}
+	if bad {
+		return fmt.Errorf("branch name %q: %w", name, ErrInvalid)
+	}
+	return nil
+}
+
+// reserve takes name and id for a timeline that is being made, and gives it a number.
+func (r *Repository) reserve(id *TimelineID, name string) (timelineNo, error) {
+	if err := CheckName(name); err != nil {
+		return 0, err
+	}
+	if id.IsZero() {
+		*id = RandomTimelineID()
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	switch {
+	case r.byName[name] != nil || r.names[name]:
+		return 0, fmt.Errorf("branch %q: %w", name, ErrExists)
+	case r.byID[*id] != nil || r.names[id.String()]:
+		return 0, fmt.Errorf("timeline %v: %w", *id, ErrExists)
+	}
+	r.names[name], r.names[id.String()] = true, true
+	no := r.nextNo
+	r.nextNo++
+	return no, nil
+}
+
+func (r *Repository) release(id TimelineID, name string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.names, name)
+	delete(r.names, id.String())
+}
+
+// add shows a timeline that is complete and durable.
+func (r *Repository) add(t *Timeline) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.byID[t.info.ID], r.byName[t.info.Name] = t, t
+}
+
+// makeDirs makes t's directories, durably.
+func (t *Timeline) makeDirs() error {
+	for _, dir := range []string{t.WALDir(), t.WorkDir()} {
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			return err
+		}
+	}
+	if err := syncDir(t.dir()); err != nil {
+		return err
+	}
+	return syncDir(filepath.Dir(t.dir()))
+}
+
+func (t *Timeline) timelineRow(status timelineStatus) timelineRow {
+	row := timelineRow{
+		ID: t.info.ID.String(), Name: t.info.Name, Status: status, Start: t.info.StartLSN,
+		TLI: t.info.TLI, SegSize: t.info.SegSize, SysID: t.info.SysID,
+	}
+	if t.parent != nil {
+		row.Parent = &t.parent.no
+	}
+	return row
+}
+
+// Create begins a timeline without an ancestor, to be filled through the Bulk. It
+// does not exist for others, nor after a crash, until Bulk.Commit; its WAL directory
+// does, for the import to put the first segments into.
+func (r *Repository) Create(ctx context.Context, o CreateOptions) (*Bulk, error) {
+	if !xlog.ValidSegSize(o.SegSize) {
+		return nil, fmt.Errorf("wal segments of %d bytes: %w", o.SegSize, ErrInvalid)
+	}
+	no, err := r.reserve(&o.ID, o.Name)
+	if err != nil {
+		return nil, err
+	}
+	t := newTimeline(r, no, Info{ID: o.ID, Name: o.Name, TLI: o.TLI, SegSize: o.SegSize, SysID: o.SysID}, nil, flushedRow{})
+	b, err := t.create(ctx)
+	if err != nil {
+		r.release(o.ID, o.Name)
+		return nil, fmt.Errorf("create %q: %w", o.Name, err)
+	}
+	return b, nil
+}
+
+func (t *Timeline) create(ctx context.Context) (*Bulk, error) {
+	if err := t.makeDirs(); err != nil {
+		return nil, err
+	}
+	if err := t.r.store.Update([]Op{rowOp(timelineKey(kindTimeline, t.no), t.timelineRow(statusCreating))}); err != nil {
+		return nil, err
+	}
+	if err := t.r.store.Sync(); err != nil {
+		return nil, err
+	}
+	if err := t.takeTurn(ctx); err != nil {
+		return nil, err
+	}
+	return &Bulk{t: t, creating: true, out: t.r.store.Bulk()}, nil
+}
+
+// Branch makes a timeline whose history is parent's up to at, a record boundary
+// (Resolve gives one) not beyond parent's head. At the head it also takes the files
+// that PutFile stored since. It takes constant time and space and is durable on return.
+// The zero id means a random one.
+func (r *Repository) Branch(ctx context.Context, id TimelineID, name string, parent *Timeline, at pg.LSN) (*Timeline, error) {
+	var s *Snapshot
+	var err error
+	if at == parent.LastLSN() {
+		s, err = parent.AtHead(ctx)
+	} else {
+		s, err = parent.At(ctx, at)
+	}
+	if err == nil && s.LSN() != at {
+		err = fmt.Errorf("%v is inside the record after %v: %w", at, s.LSN(), ErrInvalid)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("branch %q: %w", name, err)
+	}
+	no, err := r.reserve(&id, name)
+	if err != nil {
+		return nil, err
+	}
+	defer r.release(id, name)
+	// The ancestor must be there as long as the branch is.
+	for parent != nil && at < parent.info.StartLSN {
+		parent = parent.parent
+	}
+	if err := parent.takeTurn(ctx); err != nil {
+		return nil, err
+	}
+	defer parent.giveTurn()
+	t, err := parent.branch(ctx, no, id, name, s)
+	if err != nil {
+		return nil, fmt.Errorf("branch %q: %w", name, err)
+	}
+	r.add(t)
+	return t, nil
+}
+
+func (parent *Timeline) branch(ctx context.Context, no timelineNo, id TimelineID, name string, s *Snapshot) (*Timeline, error) {
+	info := parent.info
+	info.ID, info.Name, info.Parent, info.StartLSN = id, name, parent.info.ID, s.LSN()
+	at := flushedRow{LSN: s.LSN(), Prev: s.State().Prev, Intent: s.LSN()}
+	t := newTimeline(parent.r, no, info, parent, at)
+	if err := t.makeDirs(); err != nil {
+		return nil, err
+	}
+	ops := []Op{
+		{appendVersion(appendState(nil), no, s.LSN()), seal(s.State().encode())},
+		rowOp(timelineKey(kindFlushed, no), at),
+		rowOp(timelineKey(kindTimeline, no), t.timelineRow(statusLive)),
+	}
+	files, err := newFiles(ctx, s, no)
+	if err != nil {
+		return nil, err
+	}
+	// Files may be many: the timeline's row comes last.
+	for _, op := range append(files, ops[:2]...) {
+		if err := parent.r.store.Update([]Op{op}); err != nil {
+			return nil, err
+		}
+	}
+	if err := parent.r.store.Update(ops[2:]); err != nil {
+		return nil, err
+	}
+	return t, parent.r.store.Sync()
+}
+
+// newFiles gives the files of s that are above its LSN as the branch's own.
+func newFiles(ctx context.Context, s *Snapshot, no timelineNo) (ops []Op, err error) {
+	if s.files[0].cap == s.point.LSN {
+		return nil, nil
+	}
+	err = eachObject(s.t.r.store, []byte{byte(kindFile)}, nil, func(c *cursor, object []byte) error {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		path, ok := parseFile(object)
+		if !ok {
+			return fmt.Errorf("key %x: %w", object, ErrCorrupt)
+		}
+		f, err := s.file(c, path)
+		if err == nil && f.lsn > s.point.LSN {
+			ops = append(ops, Op{appendVersion(appendFile(nil, path), no, s.point.LSN), encodeFile(f.content)})
+		}
+		return err
+	})
+	return ops, err
+}
+
+func errDeleted(t *Timeline) error {
+	return fmt.Errorf("branch %q was deleted: %w", t.info.Name, ErrNotFound)
+}
+
+// Delete removes a branch: its name at once, its data lazily. ErrBusy if it has
+// children. It waits for a Writer to end.
+func (r *Repository) Delete(ctx context.Context, name string) error {
+	t, err := r.ByName(name)
+	if err != nil {
+		return err
+	}
+	if err := t.takeTurn(ctx); err != nil {
+		return err
+	}
+	defer t.giveTurn()
+	if err := r.remove(t); err != nil {
+		return fmt.Errorf("delete branch %q: %w", name, err)
+	}
+	t.forget()
+	t.wal.close()
+	return os.RemoveAll(t.dir())
+}
+
+// remove makes t disappear, durably. The caller has the turn, so no branch of it is being
+// made.
+func (r *Repository) remove(t *Timeline) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, c := range r.byID {
+		if c.parent == t {
+			return fmt.Errorf("it has the child %q: %w", c.info.Name, ErrBusy)
+		}
+	}
+	if err := r.store.Update([]Op{rowOp(timelineKey(kindTimeline, t.no), t.timelineRow(statusDeleted))}); err != nil {
+		return err
+	}
+	if err := r.store.Sync(); err != nil {
+		return err
+	}
+	delete(r.byID, t.info.ID)
+	delete(r.byName, t.info.Name)
+	t.flushMu.Lock()
+	defer t.flushMu.Unlock()
+	t.deleted = true
+	return nil
+}
+
+// forget gives back the memory of the open window, which nobody will flush.
+func (t *Timeline) forget() {
+	w := t.view.Load().open()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	t.r.mem.add(-w.size)
+	w.size = 0
+}

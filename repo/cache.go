@@ -1,0 +1,125 @@
+package repo
+
+import (
+	"hash/maphash"
+	"sync"
+
+	"zenith/internal/pg"
+)
+
+// pageCache keeps pages that took redo to rebuild, by their tag and newest version: the
+// next LSNs of a page then need only the records since. Pages in it are never changed.
+type pageCache struct {
+	seed   maphash.Seed
+	shards [16]cacheShard
+}
+
+type cacheShard struct {
+	mu    sync.Mutex
+	pages map[pg.BufferTag]*cacheEntry
+	hand  *cacheEntry // a ring of entries, for the clock
+	room  int         // entries that may still be added
+}
+
+// cacheEntry is one version of a page. Versions of one page are a list.
+type cacheEntry struct {
+	tag  pg.BufferTag
+	no   timelineNo
+	lsn  pg.LSN
+	page pg.Page
+	used bool
+
+	more       *cacheEntry // another version of tag
+	next, prev *cacheEntry // the ring
+}
+
+func newPageCache(bytes int64) *pageCache {
+	c := &pageCache{seed: maphash.MakeSeed()}
+	for i := range c.shards {
+		c.shards[i].pages = make(map[pg.BufferTag]*cacheEntry)
+		c.shards[i].room = max(1, int(bytes/pg.BlockSize)/len(c.shards))
+	}
+	return c
+}
+
+func (c *pageCache) shard(tag pg.BufferTag) *cacheShard {
+	return &c.shards[maphash.Comparable(c.seed, tag)%uint64(len(c.shards))]
+}
+
+// get gives the page as version lsn of timeline no left it, or nil.
+func (c *pageCache) get(tag pg.BufferTag, no timelineNo, lsn pg.LSN) pg.Page {
+	s := c.shard(tag)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if e := s.find(tag, no, lsn); e != nil {
+		e.used = true
+		return e.page
+	}
+	return nil
+}
+
+func (s *cacheShard) find(tag pg.BufferTag, no timelineNo, lsn pg.LSN) *cacheEntry {
+	e := s.pages[tag]
+	for e != nil && (e.lsn != lsn || e.no != no) {
+		e = e.more
+	}
+	return e
+}
+
+// put keeps a copy of page.
+func (c *pageCache) put(tag pg.BufferTag, no timelineNo, lsn pg.LSN, page pg.Page) {
+	s := c.shard(tag)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.find(tag, no, lsn) != nil {
+		return
+	}
+	e := s.slot()
+	e.tag, e.no, e.lsn, e.used = tag, no, lsn, false
+	// Readers may still copy the page that was in the slot: it is not overwritten.
+	e.page = append(make(pg.Page, 0, pg.BlockSize), page[:pg.BlockSize]...)
+	e.more = s.pages[tag]
+	s.pages[tag] = e
+}
+
+// slot gives an entry of the ring that is in no list.
+func (s *cacheShard) slot() *cacheEntry {
+	if s.room > 0 {
+		s.room--
+		e := new(cacheEntry)
+		if s.hand == nil {
+			e.next, e.prev = e, e
+		} else {
+			e.next, e.prev = s.hand, s.hand.prev
+			e.prev.next, e.next.prev = e, e
+		}
+		s.hand = e
+		return e
+	}
+	for s.hand.used {
+		s.hand.used = false
+		s.hand = s.hand.next
+	}
+	e := s.hand
+	s.hand = e.next
+	s.unlist(e)
+	return e
+}
+
+func (s *cacheShard) unlist(e *cacheEntry) {
+	first := s.pages[e.tag]
+	if first == e {
+		if e.more == nil {
+			delete(s.pages, e.tag)
+		} else {
+			s.pages[e.tag] = e.more
+		}
+		return
+	}
+	for p := first; p != nil; p = p.more {
+		if p.more == e {
+			p.more = e.more
+			return
+		}
+	}
+}

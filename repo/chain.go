@@ -1,0 +1,256 @@
+package repo
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+
+	"zenith/internal/pg"
+	"zenith/internal/xlog"
+)
+
+// chain is what a page is rebuilt from: a base and the records after it.
+type chain struct {
+	tag    pg.BufferTag
+	links  []link  // newest first
+	base   pg.Page // nil: zeros
+	noRedo bool    // a chunk was marked with chunkNoRedo
+
+	// The newest version, which names the page in the cache.
+	topNo  timelineNo
+	topLSN pg.LSN
+
+	// The first chunk met says how many links precede it; the older ones must have them.
+	stored bool
+	want   int // -1 if unknown
+	older  int
+
+	vals    []byte  // backs links' raw
+	scratch []link  // one chunk's, oldest first
+	image   pg.Page // backs base
+	rec     xlog.Record
+	buf     []byte // a record from the WAL
+}
+
+var chains = sync.Pool{New: func() any { return new(chain) }}
+
+func newChain(tag pg.BufferTag) *chain {
+	c := chains.Get().(*chain)
+	c.tag, c.links, c.base, c.noRedo = tag, c.links[:0], nil, false
+	c.topNo, c.topLSN, c.stored, c.older, c.want = 0, 0, false, 0, -1
+	c.vals, c.scratch = c.vals[:0], c.scratch[:0]
+	return c
+}
+
+// free gives c back, unless it grew too big to keep.
+func (c *chain) free() {
+	if cap(c.vals) > 1<<20 || cap(c.buf) > 1<<20 || cap(c.links) > 1<<14 {
+		return
+	}
+	clear(c.links[:cap(c.links)]) // they point into windows
+	clear(c.scratch[:cap(c.scratch)])
+	chains.Put(c)
+}
+
+// pageReader says where to look for a page's chain.
+type pageReader struct {
+	store Store
+	cache *pageCache
+	l     lineage
+	c     *cursor // opened when needed; over the page, or more
+	wide  []byte  // prefix of a cursor for more than one page; nil: the page
+}
+
+func (r *pageReader) cursor(tag pg.BufferTag) *cursor {
+	var key [pageKeySize]byte
+	object := appendPage(key[:0], tag)
+	if r.c == nil {
+		prefix := r.wide
+		if prefix == nil {
+			prefix = object
+		}
+		r.c = newCursor(r.store, prefix)
+	}
+	r.c.reset(object)
+	return r.c
+}
+
+func (r *pageReader) close(err *error) {
+	if r.c != nil {
+		r.c.close(err)
+	}
+}
+
+// collect fills ch with the chain of its page; versions at or below cut are dead.
+func (r *pageReader) collect(ch *chain, cut pg.LSN) error {
+	var cur *cursor
+	for _, m := range r.l {
+		if m.cap <= cut {
+			return nil
+		}
+		limit := m.cap
+		if v := m.t.view.Load(); limit > v.flushed.lsn {
+			limit = v.flushed.lsn
+			for _, w := range v.windows {
+				ch.scratch = w.page(ch.scratch[:0], ch.tag, m.cap)
+				if ch.take(r.cache, m.t.no, m.cap, cut) {
+					return ch.complete()
+				}
+			}
+		}
+		if cur == nil {
+			cur = r.cursor(ch.tag)
+		}
+		for at, ok := cur.find(m.t.no, limit); ok; at, ok = cur.next(m.t.no) {
+			done, err := ch.takeStored(r.cache, cur.it, m.t.no, at, limit, cut)
+			if done || err != nil {
+				return err
+			}
+		}
+	}
+	return ch.complete()
+}
+
+// take adds scratch's links up to limit, newest first, and reports whether the chain's
+// base was reached.
+func (c *chain) take(cache *pageCache, no timelineNo, limit, cut pg.LSN) bool {
+	for i := len(c.scratch) - 1; i >= 0; i-- {
+		l := &c.scratch[i]
+		if l.end > limit {
+			continue
+		}
+		if l.end <= cut {
+			c.want = -1 // the rest is dead
+			return true
+		}
+		if c.topped(cache, no, l.end) {
+			return true
+		}
+		if l.flags&linkImage != 0 {
+			c.base = pg.Page(l.raw)
+			return true
+		}
+		c.links = append(c.links, *l)
+		if c.want >= 0 {
+			c.older++
+		}
+		if l.flags&linkRestore != 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// topped notes a version, and takes the page as it was then from the cache if it is there.
+func (c *chain) topped(cache *pageCache, no timelineNo, at pg.LSN) bool {
+	if c.topLSN == 0 {
+		c.topNo, c.topLSN = no, at
+	}
+	if cache == nil {
+		return false
+	}
+	c.base = cache.get(c.tag, no, at)
+	if c.base != nil {
+		c.want = -1 // the rest was not looked at
+	}
+	return c.base != nil
+}
+
+// takeStored adds the version that it is on.
+func (c *chain) takeStored(cache *pageCache, it Iterator, no timelineNo, at, limit, cut pg.LSN) (done bool, err error) {
+	if at <= cut {
+		c.want = -1
+		return true, nil
+	}
+	value, err := it.Value()
+	if err != nil {
+		return false, err
+	}
+	body, err := unseal(value)
+	if err != nil {
+		return false, fmt.Errorf("version of %v at %v: %w", c.tag, at, err)
+	}
+	if isImage(body) {
+		if c.topped(cache, no, at) {
+			return true, nil
+		}
+		if c.image == nil {
+			c.image = make(pg.Page, pg.BlockSize)
+		}
+		c.base = c.image
+		if err := decodeImage(body, c.image); err != nil {
+			return false, fmt.Errorf("version of %v at %v: %w", c.tag, at, err)
+		}
+		return true, c.complete()
+	}
+	return c.takeChunk(cache, body, no, at, limit, cut)
+}
+
+func (c *chain) takeChunk(cache *pageCache, body []byte, no timelineNo, at, limit, cut pg.LSN) (done bool, err error) {
+	from := len(c.vals)
+	c.vals = append(c.vals, body...)
+	h, err := decodeChunkHeader(c.vals[from:])
+	if err == nil {
+		c.scratch, err = h.decodeLinks(c.scratch[:0], at)
+	}
+	if err != nil {
+		return false, fmt.Errorf("versions of %v at %v: %w", c.tag, at, err)
+	}
+	c.noRedo = c.noRedo || h.flags&chunkNoRedo != 0
+	first := !c.stored
+	c.stored = true
+	if c.take(cache, no, limit, cut) {
+		return true, c.complete()
+	}
+	if first {
+		c.want = h.before
+	}
+	return false, nil
+}
+
+// complete checks that the chain is whole, where its base was reached.
+func (c *chain) complete() error {
+	if c.want >= 0 && c.older != c.want {
+		return fmt.Errorf("versions of %v: %d older records of %d: %w", c.tag, c.older, c.want, ErrCorrupt)
+	}
+	return nil
+}
+
+// build brings dst to the newest version.
+func (c *chain) build(redo RedoFunc, wal *WAL, dst pg.Page) error {
+	dst = dst[:pg.BlockSize]
+	if c.base != nil {
+		copy(dst, c.base)
+	} else {
+		clear(dst)
+	}
+	for i := len(c.links) - 1; i >= 0; i-- {
+		if err := c.redo(redo, wal, &c.links[i], dst); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// redo applies one record.
+func (c *chain) redo(redo RedoFunc, wal *WAL, l *link, page pg.Page) error {
+	raw := l.raw
+	if l.flags&linkPointer != 0 {
+		var err error
+		if raw, err = wal.record(c.buf, l.start, l.size); err != nil {
+			return fmt.Errorf("rebuild %v: record at %v: %w", c.tag, l.start, err)
+		}
+		c.buf = raw
+	}
+	if err := xlog.Decode(raw, l.start, l.end, &c.rec); err != nil {
+		return fmt.Errorf("rebuild %v: record at %v: %w: %w", c.tag, l.start, ErrCorrupt, err)
+	}
+	err := redo(page, c.tag, &c.rec)
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, ErrCorrupt):
+		return fmt.Errorf("rebuild %v at %v: %w", c.tag, l.end, err)
+	}
+	return fmt.Errorf("rebuild %v at %v: %w: %w", c.tag, l.end, ErrUnsupported, err)
+}

@@ -1,0 +1,194 @@
+package repo
+
+import (
+	"encoding/binary"
+	"fmt"
+	"hash/crc32"
+
+	"github.com/klauspost/compress/s2"
+
+	"zenith/internal/pg"
+)
+
+// The values of page keys. All end in the CRC-32C of what is before it.
+//
+//	image: type u8 | s2-compressed page (imageS2) or the page itself (imageRaw)
+//	chunk: type u8 | flags u8 | uvarint before + 1 | uvarint after | uvarint n | n records, oldest first:
+//	       uvarint end - previous end (the first: 0, its end is the key's LSN)
+//	       uvarint (end - start) | uvarint len << 2 | flags
+//	       [len bytes of the record, unless linkPointer]
+//
+// before counts the records from the chain's base to the one before the chunk (-1: not
+// known), after those from the chain's base, which may lie in the chunk, to its end. They
+// let a read prove that no part of the chain is missing, and a flush know how long it is.
+const (
+	valueImageRaw byte = 1
+	valueImageS2  byte = 2
+	valueChunk    byte = 3
+)
+
+// chunkNoRedo in a chunk's flags says that its chain has a record that redo refused.
+const chunkNoRedo byte = 1
+
+// linkFlags say what a record is to a page.
+type linkFlags uint8
+
+const (
+	linkRestore linkFlags = 1 << iota // the page after the record needs nothing of the page before
+	linkPointer                       // the record's bytes are in the WAL only
+	linkImage                         // not a record but a page (in windows only)
+)
+
+// link is one record of a page's chain.
+type link struct {
+	end, start pg.LSN
+	flags      linkFlags
+	size       int    // of the record
+	raw        []byte // nil if linkPointer
+}
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+func seal(b []byte) []byte {
+	return binary.LittleEndian.AppendUint32(b, crc32.Checksum(b, castagnoli))
+}
+
+func unseal(b []byte) ([]byte, error) {
+	n := len(b) - 4
+	if n < 1 {
+		return nil, fmt.Errorf("value of %d bytes: %w", len(b), ErrCorrupt)
+	}
+	if crc32.Checksum(b[:n], castagnoli) != binary.LittleEndian.Uint32(b[n:]) {
+		return nil, fmt.Errorf("value's checksum is wrong: %w", ErrCorrupt)
+	}
+	return b[:n], nil
+}
+
+// encodeImage makes the value for a page.
+func encodeImage(page pg.Page) []byte {
+	b := make([]byte, 1, 1+s2.MaxEncodedLen(pg.BlockSize)+4)
+	b[0] = valueImageS2
+	enc := s2.Encode(b[1:cap(b)-4], page[:pg.BlockSize])
+	if len(enc) < pg.BlockSize*15/16 {
+		return seal(shrink(b[:1+len(enc)]))
+	}
+	b[0] = valueImageRaw
+	return seal(append(b[:1], page[:pg.BlockSize]...))
+}
+
+// shrink copies b into a slice with room for the checksum and little else, so that a
+// batch of small images does not hold big buffers.
+func shrink(b []byte) []byte { return append(make([]byte, 0, len(b)+4), b...) }
+
+func isImage(body []byte) bool { return body[0] == valueImageRaw || body[0] == valueImageS2 }
+
+func decodeImage(body []byte, dst pg.Page) error {
+	if body[0] == valueImageRaw {
+		if len(body) != 1+pg.BlockSize {
+			return fmt.Errorf("page image of %d bytes: %w", len(body)-1, ErrCorrupt)
+		}
+		copy(dst, body[1:])
+		return nil
+	}
+	if n, err := s2.DecodedLen(body[1:]); err != nil || n != pg.BlockSize {
+		return fmt.Errorf("page image of %d bytes: %w", n, ErrCorrupt)
+	}
+	if _, err := s2.Decode(dst[:pg.BlockSize], body[1:]); err != nil {
+		return fmt.Errorf("page image: %v: %w", err, ErrCorrupt)
+	}
+	return nil
+}
+
+// encodeChunk makes the value for links, oldest first, whose key has links[0].end.
+func encodeChunk(links []link, before, after int, flags byte) []byte {
+	size := 32
+	for i := range links {
+		size += 24 + len(links[i].raw)
+	}
+	b := make([]byte, 0, size)
+	b = append(b, valueChunk, flags)
+	b = binary.AppendUvarint(b, uint64(before+1))
+	b = binary.AppendUvarint(b, uint64(after))
+	b = binary.AppendUvarint(b, uint64(len(links)))
+	last := links[0].end
+	for i := range links {
+		l := &links[i]
+		b = binary.AppendUvarint(b, uint64(l.end-last))
+		b = binary.AppendUvarint(b, uint64(l.end-l.start))
+		b = binary.AppendUvarint(b, uint64(l.size)<<2|uint64(l.flags))
+		if l.flags&linkPointer == 0 {
+			b = append(b, l.raw...)
+		}
+		last = l.end
+	}
+	return seal(b)
+}
+
+// chunkHeader is what precedes a chunk's records.
+type chunkHeader struct {
+	flags         byte
+	before, after int
+	n             int
+	body          []byte
+}
+
+func decodeChunkHeader(body []byte) (h chunkHeader, err error) {
+	if len(body) < 2 || body[0] != valueChunk {
+		return h, fmt.Errorf("value of type %d: %w", body[0], ErrCorrupt)
+	}
+	d := decoder{b: body[2:]}
+	h.flags, h.before, h.after, h.n = body[1], int(d.uvarint())-1, int(d.uvarint()), int(d.uvarint())
+	h.body = d.b
+	if d.bad || h.n < 1 || h.before < -1 || h.after < 0 {
+		return h, fmt.Errorf("chunk header: %w", ErrCorrupt)
+	}
+	return h, nil
+}
+
+// decodeLinks appends the chunk's links, oldest first, to dst. They point into body.
+func (h chunkHeader) decodeLinks(dst []link, first pg.LSN) ([]link, error) {
+	d := decoder{b: h.body}
+	end := first
+	for range h.n {
+		var l link
+		end += pg.LSN(d.uvarint())
+		l.end = end
+		l.start = end - pg.LSN(d.uvarint())
+		v := d.uvarint()
+		l.flags, l.size = linkFlags(v&3), int(v>>2)
+		if l.flags&linkPointer == 0 {
+			l.raw = d.bytes(l.size)
+		}
+		if d.bad {
+			return dst, fmt.Errorf("chunk of %d records is cut off: %w", h.n, ErrCorrupt)
+		}
+		dst = append(dst, l)
+	}
+	return dst, nil
+}
+
+// decoder reads varints and bytes, and remembers that there were too few.
+type decoder struct {
+	b   []byte
+	bad bool
+}
+
+func (d *decoder) uvarint() uint64 {
+	v, n := binary.Uvarint(d.b)
+	if n <= 0 {
+		d.bad, d.b = true, nil
+		return 0
+	}
+	d.b = d.b[n:]
+	return v
+}
+
+func (d *decoder) bytes(n int) []byte {
+	if n < 0 || n > len(d.b) {
+		d.bad, d.b = true, nil
+		return nil
+	}
+	v := d.b[:n:n]
+	d.b = d.b[n:]
+	return v
+}

@@ -1,0 +1,185 @@
+package repo
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"zenith/internal/pg"
+)
+
+// flushJob is a sealed window to be written to the store. The windows of a timeline are
+// flushed in order.
+type flushJob struct {
+	t *Timeline
+	w *window
+}
+
+// flushRetry is how long the flusher waits after an error.
+const flushRetry = time.Second
+
+func (r *Repository) enqueue(j flushJob) {
+	r.queueMu.Lock()
+	defer r.queueMu.Unlock()
+	r.queue = append(r.queue, j)
+	select {
+	case r.kick <- struct{}{}:
+	default:
+	}
+}
+
+func (r *Repository) firstJob() (flushJob, bool) {
+	r.queueMu.Lock()
+	defer r.queueMu.Unlock()
+	if len(r.queue) == 0 {
+		return flushJob{}, false
+	}
+	return r.queue[0], true
+}
+
+func (r *Repository) finishJob() {
+	r.queueMu.Lock()
+	defer r.queueMu.Unlock()
+	if len(r.queue) > 0 { // Kill empties it
+		r.queue = slices.Delete(r.queue, 0, 1)
+	}
+}
+
+// runFlusher flushes windows until ctx is done and the queue is empty or cannot be
+// flushed.
+func (r *Repository) runFlusher(ctx context.Context) {
+	defer close(r.flusherDone)
+	for {
+		j, ok := r.firstJob()
+		switch {
+		case ok:
+			if err := r.flushNext(j); err == nil {
+				r.finishJob()
+			} else if !sleep(ctx, flushRetry) {
+				return
+			}
+		case ctx.Err() != nil:
+			return
+		default:
+			select {
+			case <-r.kick:
+			case <-ctx.Done():
+			}
+		}
+	}
+}
+
+// sleep waits for d and reports true, or for ctx to be done, and reports false.
+func sleep(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// flushNext flushes one window and tells those who wait for it.
+func (r *Repository) flushNext(j flushJob) error {
+	// Not cut short when the repository closes: Close wants the flush.
+	if err := r.mem.takeSlot(context.Background()); err != nil {
+		return err
+	}
+	defer r.mem.giveSlot()
+	began := time.Now()
+	var err error
+	if !j.t.isDeleted() {
+		err = j.t.flush(j.w)
+	}
+	j.t.flushMu.Lock()
+	had := j.t.flushErr
+	j.t.flushErr = err
+	j.t.flushMu.Unlock()
+	if err != nil {
+		if had == nil {
+			r.log.Error("flush history", "timeline", j.t.info.ID, "from", j.w.start, "err", err)
+		}
+		r.mem.wake()
+		return err
+	}
+	j.t.dropFlushed(j.w)
+	r.log.Debug("flushed history", "timeline", j.t.info.ID, "to", j.w.end.lsn, "pages", len(j.w.pages), "took", time.Since(began))
+	r.mem.flushed(j.w.memory())
+	return nil
+}
+
+// flush writes w, which is sealed and the oldest, to the store. After a crash in the
+// middle of it the same stretch of WAL is ingested again, into windows that may end
+// elsewhere; the row's Intent tells their flush that the store has part of it already.
+func (t *Timeline) flush(w *window) error {
+	old := t.flushedRow()
+	if old.Intent < w.end.lsn {
+		old.Intent = w.end.lsn
+		if err := t.storeRow(old); err != nil {
+			return err
+		}
+		if err := t.r.store.Sync(); err != nil {
+			return err
+		}
+	}
+	if old.left > w.start {
+		if err := t.sweep(w, old.left); err != nil {
+			return fmt.Errorf("remove what an unfinished flush left: %w", err)
+		}
+	}
+	if err := t.writeWindow(w); err != nil {
+		return err
+	}
+	if err := t.r.store.Sync(); err != nil {
+		return err
+	}
+	old.LSN, old.Prev = w.end.lsn, w.end.prev
+	return t.storeRow(old)
+}
+
+func (t *Timeline) flushedRow() flushedRow {
+	t.flushMu.Lock()
+	defer t.flushMu.Unlock()
+	return t.row
+}
+
+func (t *Timeline) storeRow(row flushedRow) error {
+	if err := t.r.store.Update([]Op{rowOp(timelineKey(kindFlushed, t.no), row)}); err != nil {
+		return err
+	}
+	t.flushMu.Lock()
+	defer t.flushMu.Unlock()
+	t.row = row
+	return nil
+}
+
+// sweep deletes what the store has of t's pages and sizes in w above w.start, up to limit.
+func (t *Timeline) sweep(w *window, limit pg.LSN) (err error) {
+	out := t.r.store.Bulk()
+	defer out.Cancel()
+	one := func(object []byte) (err error) {
+		c := newCursor(t.r.store, object)
+		defer c.close(&err)
+		c.reset(object)
+		for at, ok := c.find(t.no, limit); ok && at > w.start; at, ok = c.next(t.no) {
+			if err := out.Delete(slices.Clone(c.it.Key())); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	for tag := range w.pages {
+		if err := one(appendPage(nil, tag)); err != nil {
+			return err
+		}
+	}
+	for rf := range w.rels {
+		if err := one(appendRelFork(nil, kindRelSize, rf)); err != nil {
+			return err
+		}
+	}
+	return out.Flush()
+}

@@ -1,0 +1,270 @@
+package repo
+
+import (
+	"errors"
+	"fmt"
+
+	"zenith/internal/pg"
+)
+
+// How chains are kept short. A read applies at most imageEvery records, and usually
+// fewer than imageAtEnd and what one window added.
+const (
+	imageEvery = 128 // records: an image is written after each such stretch
+	imageAtEnd = 64  // records: a chain longer than this gets an image at the window's end
+	chunkLinks = 256 // records in a chunk at most, where no image can be made
+)
+
+// pageFlush writes the pages of a window.
+type pageFlush struct {
+	t       *Timeline
+	w       *window
+	out     BulkWriter
+	before  lineage // what was before the window
+	settled bool    // before is all in the store
+
+	rel      relState // at the window's start, of relOf
+	relOf    pg.RelFork
+	relKnown bool
+
+	links []link
+}
+
+// write writes the versions of one page.
+func (f *pageFlush) write(tag pg.BufferTag) error {
+	f.links = f.w.arena.links(f.links[:0], f.w.pages[tag].versions)
+	st, err := f.relAtStart(tag.RelFork)
+	if err != nil {
+		return err
+	}
+	r := run{f: f, tag: tag, cut: st.cutLSN(tag.Block)}
+	rest := f.links
+	for _, cut := range f.w.cutsOf(tag) {
+		n := 0
+		for n < len(rest) && rest[n].end <= cut {
+			n++
+		}
+		if err := r.write(rest[:n]); err != nil {
+			return err
+		}
+		rest = rest[n:]
+		r = run{f: f, tag: tag, cut: cut, fresh: true}
+	}
+	return r.write(rest)
+}
+
+// run is a stretch of a page's versions in a window without a cut in between.
+type run struct {
+	f     *pageFlush
+	tag   pg.BufferTag
+	cut   pg.LSN // versions at or below are dead
+	fresh bool   // nothing is before the run: its base is a page of zeros
+
+	links  []link
+	from   int  // the first link that is not written yet
+	before int  // length of the chain before from, -1 if not known for sure
+	length int  // of the chain up to the current link
+	noRedo bool // the chain has a record that redo refused
+
+	page pg.Page // after links[:at]; nil if not built
+	at   int
+	ch   *chain // for redo
+}
+
+func (r *run) write(links []link) error {
+	if len(links) == 0 {
+		return nil
+	}
+	r.links = links
+	if err := r.start(); err != nil {
+		return err
+	}
+	r.ch = newChain(r.tag)
+	defer r.ch.free()
+	for i := range links {
+		l := &links[i]
+		if l.flags&(linkRestore|linkImage) != 0 {
+			r.length, r.noRedo = 0, false
+			r.page = nil
+		}
+		if err := r.step(i, l); err != nil {
+			return err
+		}
+	}
+	return r.chunk(len(links))
+}
+
+// step decides what to write after link i.
+func (r *run) step(i int, l *link) error {
+	if l.flags&linkImage != 0 {
+		return r.image(i, pg.Page(l.raw))
+	}
+	r.length++
+	last := i == len(r.links)-1
+	if !r.noRedo && (r.length >= imageEvery || last && r.length > imageAtEnd) {
+		err := r.build(i)
+		if err == nil {
+			return r.image(i, r.page)
+		}
+		if !errors.Is(err, ErrUnsupported) && !errors.Is(err, ErrCorrupt) {
+			return err
+		}
+		// The reader of the page will be told; history goes on.
+		r.noRedo = true
+	}
+	if i+1-r.from >= chunkLinks {
+		return r.chunk(i + 1)
+	}
+	return nil
+}
+
+// start learns how long the chain before the run is.
+func (r *run) start() (err error) {
+	if r.fresh || r.links[0].flags&(linkRestore|linkImage) != 0 {
+		return nil
+	}
+	if !r.f.settled {
+		// An ancestor may yet put images into what is in its windows.
+		ch := newChain(r.tag)
+		defer ch.free()
+		pr := r.reader()
+		defer pr.close(&err)
+		if err := pr.collect(ch, r.cut); err != nil {
+			return err
+		}
+		r.before, r.length, r.noRedo = -1, len(ch.links), ch.noRedo
+		return nil
+	}
+	c := newCursor(r.f.t.r.store, appendPage(nil, r.tag))
+	defer c.close(&err)
+	c.reset(appendPage(nil, r.tag))
+	_, at, ok := c.newest(r.f.before, func(m member) pg.LSN { return m.cap })
+	if !ok || at <= r.cut {
+		return nil
+	}
+	value, err := c.it.Value()
+	if err != nil {
+		return err
+	}
+	return r.continues(value, at)
+}
+
+// continues reads the length of the chain from its last chunk.
+func (r *run) continues(value []byte, at pg.LSN) error {
+	body, err := unseal(value)
+	if err != nil {
+		return fmt.Errorf("version of %v at %v: %w", r.tag, at, err)
+	}
+	if isImage(body) {
+		return nil
+	}
+	h, err := decodeChunkHeader(body)
+	if err != nil {
+		return fmt.Errorf("versions of %v at %v: %w", r.tag, at, err)
+	}
+	r.length, r.before, r.noRedo = h.after, h.after, h.flags&chunkNoRedo != 0
+	if h.before < 0 && h.after > h.n {
+		r.before = -1
+	}
+	return nil
+}
+
+func (r *run) reader() pageReader {
+	return pageReader{store: r.f.t.r.store, cache: nil, l: r.f.before}
+}
+
+// build brings the page up to link i.
+func (r *run) build(i int) error {
+	t := r.f.t
+	if r.page == nil {
+		r.page, r.at = make(pg.Page, pg.BlockSize), r.baseLink(i)
+		if r.at < 0 {
+			r.at = 0
+			if err := r.readBase(); err != nil {
+				r.page = nil
+				return err
+			}
+		}
+	}
+	for ; r.at <= i; r.at++ {
+		if err := r.ch.redo(t.r.redo, t.wal, &r.links[r.at], r.page); err != nil {
+			r.page = nil
+			return err
+		}
+	}
+	return nil
+}
+
+// baseLink finds the last link up to i that needs nothing of what is before it; -1 if
+// there is none.
+func (r *run) baseLink(i int) int {
+	for ; i >= 0; i-- {
+		if r.links[i].flags&linkRestore != 0 {
+			return i
+		}
+		if r.links[i].flags&linkImage != 0 {
+			copy(r.page, r.links[i].raw)
+			return i + 1
+		}
+	}
+	return -1
+}
+
+// readBase reads the page as it was before the run.
+func (r *run) readBase() (err error) {
+	if r.fresh {
+		return nil
+	}
+	pr := r.reader()
+	pr.cache = r.f.t.r.cache
+	defer pr.close(&err)
+	return r.f.t.buildPage(&pr, r.tag, r.cut, r.page)
+}
+
+// image writes page as the version of link i, and the links before it.
+func (r *run) image(i int, page pg.Page) error {
+	if err := r.chunk(i); err != nil {
+		return err
+	}
+	r.from, r.before, r.length, r.noRedo = i+1, 0, 0, false
+	return r.f.out.Put(r.key(i), encodeImage(page))
+}
+
+// chunk writes the links up to but not with end that are not written yet.
+func (r *run) chunk(end int) error {
+	if end == r.from {
+		return nil
+	}
+	links := r.links[r.from:end]
+	after, known := chainLength(links, r.before)
+	if !known {
+		after = max(after, r.length)
+	}
+	var flags byte
+	if r.noRedo {
+		flags = chunkNoRedo
+	}
+	err := r.f.out.Put(r.key(r.from), encodeChunk(links, r.before, after, flags))
+	r.from, r.before = end, after
+	if !known {
+		r.before = -1
+	}
+	return err
+}
+
+// chainLength counts the chain at the end of links. known is false if it depends on the
+// part before, and that is not known.
+func chainLength(links []link, before int) (n int, known bool) {
+	n, known = max(before, 0), before >= 0
+	for i := range links {
+		if links[i].flags&linkRestore != 0 {
+			n, known = 0, true
+		}
+		n++
+	}
+	return n, known
+}
+
+func (r *run) key(i int) []byte {
+	return appendVersion(appendPage(make([]byte, 0, pageKeySize+versionSize), r.tag), r.f.t.no, r.links[i].end)
+}

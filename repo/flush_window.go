@@ -1,0 +1,130 @@
+package repo
+
+import (
+	"maps"
+	"slices"
+
+	"zenith/internal/pg"
+)
+
+// writeWindow writes all of w. Nobody changes w any more.
+func (t *Timeline) writeWindow(w *window) (err error) {
+	out := t.r.store.Bulk()
+	defer out.Cancel()
+	for _, step := range []func(*window, BulkWriter) error{t.writeStates, t.writeDatabases, t.writeFiles, t.writeSizes, t.writePages} {
+		if err := step(w, out); err != nil {
+			return err
+		}
+	}
+	return out.Flush()
+}
+
+func (t *Timeline) writeStates(w *window, out BulkWriter) error {
+	for _, s := range w.states {
+		key := appendVersion(appendState(nil), t.no, s.lsn)
+		if err := out.Put(key, seal(slices.Clone(s.encoded))); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (t *Timeline) writeDatabases(w *window, out BulkWriter) error {
+	for k, evs := range w.dbs {
+		for _, ev := range evs {
+			key := appendVersion(appendDB(nil, kindDatabase, k.spc, k.db), t.no, ev.lsn)
+			if err := out.Put(key, encodeDB(ev)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (t *Timeline) writeFiles(w *window, out BulkWriter) error {
+	for path, vs := range w.files {
+		for _, v := range vs {
+			key := appendVersion(appendFile(nil, path), t.no, v.lsn)
+			if err := out.Put(key, encodeFile(v.content)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (t *Timeline) writeSizes(w *window, out BulkWriter) error {
+	for _, rf := range slices.SortedFunc(maps.Keys(w.rels), compareRelForks) {
+		r := w.rels[rf]
+		base := r.base
+		for evs := range slices.Chunk(r.events, relChunkEvents) {
+			key := appendVersion(appendRelFork(nil, kindRelSize, rf), t.no, evs[0].lsn)
+			if err := out.Put(key, encodeRelChunk(base, evs)); err != nil {
+				return err
+			}
+			for _, ev := range evs {
+				base = base.apply(ev)
+			}
+		}
+	}
+	return nil
+}
+
+func (t *Timeline) writePages(w *window, out BulkWriter) error {
+	f := pageFlush{t: t, w: w, out: out, before: t.lineage(w.start)}
+	f.settled = f.before.settled()
+	for _, tag := range slices.SortedFunc(maps.Keys(w.pages), compareTags) {
+		if err := f.write(tag); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// settled reports whether nothing of a lineage's history is in windows, nor will be.
+func (l lineage) settled() bool {
+	for _, m := range l {
+		if m.cap > m.t.view.Load().flushed.lsn {
+			return false
+		}
+	}
+	return true
+}
+
+// cutsOf gives the LSNs in w at which a block was cut off, in order.
+func (w *window) cutsOf(tag pg.BufferTag) (cuts []pg.LSN) {
+	r := w.rels[tag.RelFork]
+	if r == nil || r.noCuts() {
+		return nil
+	}
+	st := r.base
+	last := st.cutLSN(tag.Block)
+	for _, ev := range r.events {
+		st = st.apply(ev)
+		if c := st.cutLSN(tag.Block); c != last {
+			cuts, last = append(cuts, c), c
+		}
+	}
+	return cuts
+}
+
+// noCuts reports whether the events only made the fork longer.
+func (r *relLog) noCuts() bool {
+	return len(r.last.cuts) == len(r.base.cuts) &&
+		(len(r.last.cuts) == 0 || r.last.cuts[len(r.last.cuts)-1] == r.base.cuts[len(r.base.cuts)-1])
+}
+
+// relAtStart finds the state of a fork at the window's start.
+func (f *pageFlush) relAtStart(rf pg.RelFork) (relState, error) {
+	if f.relOf == rf && f.relKnown {
+		return f.rel, nil
+	}
+	st, err := lookupRel(f.t.r.store, nil, f.before, rf)
+	if err == nil && st.lsn != 0 && !rf.IsSLRU() && rf.DBOID != 0 {
+		var ev dbEvent
+		ev, err = lookupDB(f.t.r.store, nil, f.before, dbKey{rf.SpcOID, rf.DBOID})
+		st = st.dropDB(ev.lastDrop)
+	}
+	f.rel, f.relOf, f.relKnown = st, rf, err == nil
+	return st, err
+}

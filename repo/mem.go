@@ -1,0 +1,199 @@
+package repo
+
+import (
+	"bytes"
+	"errors"
+	"slices"
+	"sync"
+)
+
+// MemStore is a Store in memory, for tests. It keeps what was synced apart from what was
+// not, so that Crash can lose the rest.
+type MemStore struct {
+	mu     sync.RWMutex
+	tree   memTree
+	synced memTree
+	closed bool
+}
+
+// memTree is a sorted slice of blocks of entries; blocks are never changed in place, so a
+// copy of the outer slice is a snapshot.
+type memTree struct{ blocks [][]Op }
+
+const memBlock = 512
+
+// NewMemStore makes an empty store.
+func NewMemStore() *MemStore { return &MemStore{} }
+
+// Crash gives the store as it is after a crash of the machine, if keepAll is false: with
+// only what was synced; or after the death of the process.
+func (s *MemStore) Crash(keepAll bool) *MemStore {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.closed = true
+	if keepAll {
+		return &MemStore{tree: s.tree, synced: s.synced}
+	}
+	return &MemStore{tree: s.synced, synced: s.synced}
+}
+
+// Reopen gives the store again after Close.
+func (s *MemStore) Reopen() *MemStore { return s.Crash(true) }
+
+var errMemClosed = errors.New("memory store is closed")
+
+// Update implements Store.
+func (s *MemStore) Update(ops []Op) error { return s.apply(ops) }
+
+func (s *MemStore) apply(ops []Op) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return errMemClosed
+	}
+	s.tree = s.tree.apply(ops)
+	return nil
+}
+
+// Sync implements Store.
+func (s *MemStore) Sync() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return errMemClosed
+	}
+	s.synced = s.tree
+	return nil
+}
+
+// Close implements Store.
+func (s *MemStore) Close() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.closed, s.synced = true, s.tree
+	return nil
+}
+
+// Bulk implements Store.
+func (s *MemStore) Bulk() BulkWriter { return &memBulk{s: s} }
+
+// Iterator implements Store.
+func (s *MemStore) Iterator(prefix []byte) Iterator {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	it := &memIterator{tree: s.tree, prefix: bytes.Clone(prefix)}
+	it.Seek(prefix)
+	return it
+}
+
+type memBulk struct {
+	s   *MemStore
+	ops []Op
+}
+
+func (b *memBulk) Put(key, value []byte) error { return b.add(Op{key, value}) }
+func (b *memBulk) Delete(key []byte) error     { return b.add(Op{Key: key}) }
+func (b *memBulk) Cancel()                     { b.ops = nil }
+
+func (b *memBulk) add(op Op) error {
+	b.ops = append(b.ops, op)
+	if len(b.ops) < 4*memBlock {
+		return nil
+	}
+	return b.Flush()
+}
+
+func (b *memBulk) Flush() error {
+	ops := b.ops
+	b.ops = nil
+	return b.s.apply(ops)
+}
+
+func compareOps(a, b Op) int { return bytes.Compare(a.Key, b.Key) }
+
+// block gives the index of the block in which key is, if it is there.
+func (t memTree) block(key []byte) int {
+	i, found := slices.BinarySearchFunc(t.blocks, key, func(b []Op, k []byte) int { return bytes.Compare(b[0].Key, k) })
+	if !found && i > 0 {
+		i--
+	}
+	return i
+}
+
+// apply gives t with ops done, sharing the blocks that did not change.
+func (t memTree) apply(ops []Op) memTree {
+	ops = slices.Clone(ops)
+	slices.SortStableFunc(ops, compareOps)
+	if len(ops) == 0 {
+		return t
+	}
+	var out memTree
+	for len(ops) > 0 && len(t.blocks) > 0 {
+		i := t.block(ops[0].Key)
+		out.blocks = append(out.blocks, t.blocks[:i]...)
+		n := len(ops)
+		if i+1 < len(t.blocks) {
+			n, _ = slices.BinarySearchFunc(ops, t.blocks[i+1][0], compareOps)
+		}
+		out.blocks = append(out.blocks, merge(t.blocks[i], ops[:n])...)
+		ops, t.blocks = ops[n:], t.blocks[i+1:]
+	}
+	out.blocks = append(out.blocks, t.blocks...)
+	out.blocks = append(out.blocks, merge(nil, ops)...)
+	return out
+}
+
+// merge gives block with ops done, cut into blocks of the right size.
+func merge(block, ops []Op) [][]Op {
+	var all []Op
+	for len(block) > 0 || len(ops) > 0 {
+		if len(ops) == 0 || len(block) > 0 && compareOps(block[0], ops[0]) < 0 {
+			all, block = append(all, block[0]), block[1:]
+			continue
+		}
+		op := ops[0]
+		for len(ops) > 0 && bytes.Equal(ops[0].Key, op.Key) {
+			op, ops = ops[0], ops[1:]
+		}
+		if len(block) > 0 && bytes.Equal(block[0].Key, op.Key) {
+			block = block[1:]
+		}
+		if op.Value != nil {
+			all = append(all, op)
+		}
+	}
+	return slices.Collect(slices.Chunk(all, memBlock))
+}
+
+type memIterator struct {
+	tree   memTree
+	prefix []byte
+	b, i   int
+}
+
+func (it *memIterator) Seek(key []byte) {
+	if bytes.Compare(key, it.prefix) < 0 {
+		key = it.prefix
+	}
+	it.b, it.i = it.tree.block(key), 0
+	if it.b < len(it.tree.blocks) {
+		it.i, _ = slices.BinarySearchFunc(it.tree.blocks[it.b], Op{Key: key}, compareOps)
+	}
+	it.settle()
+}
+
+func (it *memIterator) settle() {
+	if it.b < len(it.tree.blocks) && it.i == len(it.tree.blocks[it.b]) {
+		it.b, it.i = it.b+1, 0
+	}
+}
+
+func (it *memIterator) Next() { it.i++; it.settle() }
+
+func (it *memIterator) Valid() bool {
+	return it.b < len(it.tree.blocks) && bytes.HasPrefix(it.Key(), it.prefix)
+}
+
+func (it *memIterator) Key() []byte            { return it.tree.blocks[it.b][it.i].Key }
+func (it *memIterator) Value() ([]byte, error) { return it.tree.blocks[it.b][it.i].Value, nil }
+func (it *memIterator) Close() error           { return nil }

@@ -1,0 +1,119 @@
+package repo
+
+import (
+	"encoding/json"
+	"fmt"
+
+	"zenith/internal/pg"
+)
+
+// formatVersion is the layout of keys and values that this code reads and writes.
+const formatVersion = 1
+
+type formatRow struct{ Version int }
+
+// timelineStatus is where a timeline is in its life.
+type timelineStatus string
+
+const (
+	statusCreating timelineStatus = "creating" // filled by a Bulk; a crash deletes it
+	statusLive     timelineStatus = "live"
+	statusDeleted  timelineStatus = "deleted" // its data may still be there; its number is used up
+)
+
+// timelineRow is what never changes about a timeline, but its status.
+type timelineRow struct {
+	ID      string
+	Name    string
+	Status  timelineStatus
+	Parent  *timelineNo `json:",omitempty"`
+	Start   pg.LSN
+	TLI     pg.TLI
+	SegSize int
+	SysID   uint64
+}
+
+// flushedRow says up to where the store has all of a timeline.
+type flushedRow struct {
+	LSN, Prev pg.LSN
+	// Intent is the end of a flush that was begun. If it is above LSN the flush was cut
+	// short: entries of the timeline in (LSN, Intent] are there in part.
+	Intent pg.LSN
+	// left is what Intent was when the repository was opened, if a flush was cut short.
+	left pg.LSN
+}
+
+func rowOp(key []byte, row any) Op {
+	b, err := json.Marshal(row)
+	if err != nil {
+		panic(err) // rows are plain structs
+	}
+	return Op{Key: key, Value: b}
+}
+
+// readRow reads the row under key; found is false if there is none.
+func readRow(s Store, key []byte, row any) (found bool, err error) {
+	it := s.Iterator(key)
+	defer closeIterator(it, &err)
+	it.Seek(key)
+	if !it.Valid() || len(it.Key()) != len(key) {
+		return false, nil
+	}
+	b, err := it.Value()
+	if err != nil {
+		return false, err
+	}
+	if err := json.Unmarshal(b, row); err != nil {
+		return false, fmt.Errorf("row %x: %v: %w", key, err, ErrCorrupt)
+	}
+	return true, nil
+}
+
+// readTimelineRows calls fn with each timeline's row, in order.
+func readTimelineRows(s Store, fn func(timelineNo, timelineRow) error) (err error) {
+	it := s.Iterator([]byte{byte(kindTimeline)})
+	defer closeIterator(it, &err)
+	for it.Seek([]byte{byte(kindTimeline)}); it.Valid(); it.Next() {
+		var row timelineRow
+		b, err := it.Value()
+		if err != nil {
+			return err
+		}
+		no, ok := parseTimelineKey(it.Key())
+		if !ok {
+			return fmt.Errorf("timeline key %x: %w", it.Key(), ErrCorrupt)
+		}
+		if err := json.Unmarshal(b, &row); err != nil {
+			return fmt.Errorf("timeline row %d: %v: %w", no, err, ErrCorrupt)
+		}
+		if err := fn(no, row); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// checkFormat writes the format row into a new store and checks an old one's.
+func checkFormat(s Store) error {
+	key := []byte{byte(kindFormat)}
+	var row formatRow
+	found, err := readRow(s, key, &row)
+	if err != nil {
+		return err
+	}
+	if !found {
+		return s.Update([]Op{rowOp(key, formatRow{formatVersion})})
+	}
+	if row.Version != formatVersion {
+		return fmt.Errorf("store has layout %d, this program reads %d: %w", row.Version, formatVersion, ErrUnsupported)
+	}
+	return nil
+}
+
+// closeIterator closes it and keeps its error, unless there is one already. A store may
+// learn only then that what it iterated over was damaged.
+func closeIterator(it Iterator, err *error) {
+	if cerr := it.Close(); *err == nil {
+		*err = cerr
+	}
+}

@@ -1,0 +1,137 @@
+package repo
+
+import (
+	"encoding/binary"
+	"fmt"
+	"slices"
+
+	"zenith/internal/pg"
+)
+
+// relState is a relation fork's size as of some LSN.
+type relState struct {
+	exists bool
+	n      pg.BlockNumber
+	lsn    pg.LSN // of the last change
+	// cuts are the truncations that still matter, oldest first, with n ascending: a
+	// version of a block that is not above the last cut with cut.n <= block is dead.
+	cuts []relCut // never changed in place
+}
+
+type relCut struct {
+	lsn pg.LSN
+	n   pg.BlockNumber
+}
+
+// relEvent is a change of size; dropped says that the fork is gone.
+type relEvent struct {
+	lsn     pg.LSN
+	n       pg.BlockNumber
+	dropped bool
+}
+
+// apply gives the state after ev.
+func (s relState) apply(ev relEvent) relState {
+	if ev.dropped {
+		ev.n = 0
+	}
+	if s.exists && ev.n < s.n {
+		s = s.cutAt(relCut{ev.lsn, ev.n})
+	}
+	s.exists, s.n, s.lsn = !ev.dropped, ev.n, ev.lsn
+	return s
+}
+
+func (s relState) cutAt(c relCut) relState {
+	keep := len(s.cuts)
+	for keep > 0 && s.cuts[keep-1].n >= c.n {
+		keep--
+	}
+	s.cuts = append(slices.Clone(s.cuts[:keep]), c)
+	return s
+}
+
+// dropDB gives the state after its database was last dropped at lsn, 0 if never.
+func (s relState) dropDB(lsn pg.LSN) relState {
+	if s.lsn == 0 || s.lsn > lsn {
+		return s
+	}
+	return relState{lsn: s.lsn, cuts: []relCut{{lsn: lsn}}}
+}
+
+// cutLSN is the LSN at and below which versions of a block are dead.
+func (s relState) cutLSN(blk pg.BlockNumber) pg.LSN {
+	for i := len(s.cuts) - 1; i >= 0; i-- {
+		if s.cuts[i].n <= blk {
+			return s.cuts[i].lsn
+		}
+	}
+	return 0
+}
+
+// relChunkEvents bounds the events in one value.
+const relChunkEvents = 1024
+
+// encodeRelChunk makes the value for events, which follow base, under the key of the
+// first one's LSN:
+//
+//	exists u8 | uvarint n | uvarint lsn | uvarint #cuts | cuts: uvarint lsn, n
+//	uvarint #events | events: uvarint lsn - last lsn (first: 0), uvarint n << 1 | dropped
+func encodeRelChunk(base relState, events []relEvent) []byte {
+	b := make([]byte, 0, 32+len(base.cuts)*8+len(events)*5)
+	b = appendBool(b, base.exists)
+	b = binary.AppendUvarint(b, uint64(base.n))
+	b = binary.AppendUvarint(b, uint64(base.lsn))
+	b = binary.AppendUvarint(b, uint64(len(base.cuts)))
+	for _, c := range base.cuts {
+		b = binary.AppendUvarint(b, uint64(c.lsn))
+		b = binary.AppendUvarint(b, uint64(c.n))
+	}
+	b = binary.AppendUvarint(b, uint64(len(events)))
+	last := events[0].lsn
+	for _, ev := range events {
+		b = binary.AppendUvarint(b, uint64(ev.lsn-last))
+		v := uint64(ev.n) << 1
+		if ev.dropped {
+			v |= 1
+		}
+		b = binary.AppendUvarint(b, v)
+		last = ev.lsn
+	}
+	return seal(b)
+}
+
+// decodeRelChunk gives the state at upTo, which is not below first, the key's LSN.
+func decodeRelChunk(value []byte, first, upTo pg.LSN) (relState, error) {
+	var s relState
+	b, err := unseal(value)
+	if err != nil {
+		return s, err
+	}
+	d := decoder{b: b[1:]}
+	s.exists = b[0] != 0
+	s.n, s.lsn = pg.BlockNumber(d.uvarint()), pg.LSN(d.uvarint())
+	for range min(d.uvarint(), uint64(len(d.b))) {
+		s.cuts = append(s.cuts, relCut{pg.LSN(d.uvarint()), pg.BlockNumber(d.uvarint())})
+	}
+	lsn := first
+	for range d.uvarint() {
+		lsn += pg.LSN(d.uvarint())
+		v := d.uvarint()
+		if d.bad {
+			return s, fmt.Errorf("relation sizes are cut off: %w", ErrCorrupt)
+		}
+		if lsn > upTo {
+			break
+		}
+		s = s.apply(relEvent{lsn: lsn, n: pg.BlockNumber(v >> 1), dropped: v&1 != 0})
+	}
+	return s, nil
+}
+
+func appendBool(b []byte, v bool) []byte {
+	if v {
+		return append(b, 1)
+	}
+	return append(b, 0)
+}

@@ -1,0 +1,129 @@
+package repo
+
+import (
+	"encoding/binary"
+	"fmt"
+	"sync"
+
+	"zenith/internal/pg"
+)
+
+// headSizes caches what the newest sizes are: the Writer asks for one with each record.
+// It is filled by whoever has the turn. A state in it holds for every LSN from its own up.
+type headSizes struct {
+	mu   sync.RWMutex
+	rels map[pg.RelFork]relState // as in the windows and the store: without drops of databases
+	dbs  map[dbKey]dbEvent
+}
+
+// maxHeadSizes bounds the cache.
+const maxHeadSizes = 100_000
+
+func newHeadSizes() *headSizes {
+	return &headSizes{rels: make(map[pg.RelFork]relState), dbs: make(map[dbKey]dbEvent)}
+}
+
+func (h *headSizes) rel(rf pg.RelFork) (relState, bool) {
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	s, ok := h.rels[rf]
+	return s, ok
+}
+
+func (h *headSizes) db(k dbKey) (dbEvent, bool) {
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	e, ok := h.dbs[k]
+	return e, ok
+}
+
+func (h *headSizes) setRel(rf pg.RelFork, s relState) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if len(h.rels) >= maxHeadSizes {
+		clear(h.rels)
+	}
+	h.rels[rf] = s
+}
+
+func (h *headSizes) setDB(k dbKey, e dbEvent) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.dbs[k] = e
+}
+
+func (h *headSizes) clear() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	clear(h.rels)
+	clear(h.dbs)
+}
+
+// lookupRel finds rf's size along l. Drops of its database are not regarded.
+func lookupRel(s Store, c *cursor, l lineage, rf pg.RelFork) (st relState, err error) {
+	p := probe{object: appendRelFork(nil, kindRelSize, rf)}
+	p.window = func(w *window, limit pg.LSN) (pg.LSN, bool) {
+		var ok bool
+		st, ok = w.rel(rf, limit)
+		return st.lsn, ok
+	}
+	p.store = func(value []byte, at, limit pg.LSN) (err error) {
+		st, err = decodeRelChunk(value, at, limit)
+		return err
+	}
+	if _, err := p.run(s, c, l); err != nil {
+		return st, fmt.Errorf("size of %v: %w", rf, err)
+	}
+	return st, nil
+}
+
+// lookupDB finds the last change of a database along l; the zero event if there is none.
+func lookupDB(s Store, c *cursor, l lineage, k dbKey) (ev dbEvent, err error) {
+	p := probe{object: appendDB(nil, kindDatabase, k.spc, k.db)}
+	p.window = func(w *window, limit pg.LSN) (pg.LSN, bool) {
+		e, ok := w.db(k, limit)
+		if ok {
+			ev = e
+		}
+		return e.lsn, ok
+	}
+	p.store = func(value []byte, at, _ pg.LSN) (err error) {
+		ev, err = decodeDB(value, at)
+		return err
+	}
+	if _, err := p.run(s, c, l); err != nil {
+		return ev, fmt.Errorf("database %d/%d: %w", k.spc, k.db, err)
+	}
+	return ev, nil
+}
+
+// encodeDB makes a database's value: exists u8 | uvarint last drop's LSN.
+func encodeDB(e dbEvent) []byte {
+	return seal(binary.AppendUvarint(appendBool(nil, e.exists), uint64(e.lastDrop)))
+}
+
+func decodeDB(value []byte, at pg.LSN) (dbEvent, error) {
+	b, err := unseal(value)
+	if err != nil {
+		return dbEvent{}, err
+	}
+	d := decoder{b: b[1:]}
+	return dbEvent{lsn: at, exists: b[0] != 0, lastDrop: pg.LSN(d.uvarint())}, nil
+}
+
+// encodeFile makes a file's value: present u8 | content.
+func encodeFile(content []byte) []byte {
+	return seal(append(appendBool(make([]byte, 0, len(content)+5), content != nil), content...))
+}
+
+func decodeFile(value []byte, at pg.LSN) (fileVersion, error) {
+	b, err := unseal(value)
+	if err != nil {
+		return fileVersion{}, err
+	}
+	f := fileVersion{lsn: at}
+	if b[0] != 0 {
+		f.content = append(make([]byte, 0, len(b)), b[1:]...)
+	}
+	return f, nil
+}

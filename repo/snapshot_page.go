@@ -1,0 +1,72 @@
+package repo
+
+import (
+	"context"
+	"fmt"
+
+	"zenith/internal/pg"
+)
+
+// ReadPage rebuilds tag into dst, with its checksum if the cluster has them. ErrNotFound
+// if the relation or the block does not exist.
+func (s *Snapshot) ReadPage(ctx context.Context, tag pg.BufferTag, dst pg.Page) error {
+	return s.readPages(ctx, tag, 1, dst, nil)
+}
+
+// ReadPages rebuilds n consecutive blocks into dst (n pages long); cheaper than one by
+// one. ErrNotFound if one of them does not exist.
+func (s *Snapshot) ReadPages(ctx context.Context, first pg.BufferTag, n int, dst []byte) error {
+	return s.readPages(ctx, first, n, dst, appendRelFork(nil, kindPage, first.RelFork))
+}
+
+func (s *Snapshot) readPages(ctx context.Context, tag pg.BufferTag, n int, dst []byte, wide []byte) (err error) {
+	if len(dst) < n*pg.BlockSize {
+		return fmt.Errorf("read %d pages into %d bytes: %w", n, len(dst), ErrInvalid)
+	}
+	st, err := s.rel(nil, tag.RelFork)
+	if err != nil {
+		return err
+	}
+	if !st.exists || uint64(tag.Block)+uint64(n) > uint64(st.n) {
+		return fmt.Errorf("%v at %v: %w", tag, s.point.LSN, ErrNotFound)
+	}
+	r := pageReader{store: s.t.r.store, cache: s.t.r.cache, l: s.l, wide: wide}
+	defer r.close(&err)
+	for i := range n {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		page := pg.Page(dst[i*pg.BlockSize : (i+1)*pg.BlockSize])
+		if err := s.readPage(&r, tag, st.cutLSN(tag.Block), page); err != nil {
+			return err
+		}
+		tag.Block++
+	}
+	return nil
+}
+
+func (s *Snapshot) readPage(r *pageReader, tag pg.BufferTag, cut pg.LSN, dst pg.Page) error {
+	if err := s.t.buildPage(r, tag, cut, dst); err != nil {
+		return fmt.Errorf("%v: %w", s, err)
+	}
+	if s.point.State.ChecksumVersion != 0 && !tag.IsSLRU() && !dst.IsNew() {
+		dst.SetChecksum(pg.Checksum(dst, tag.Block))
+	}
+	return nil
+}
+
+// buildPage rebuilds tag as r sees it, without checksum.
+func (t *Timeline) buildPage(r *pageReader, tag pg.BufferTag, cut pg.LSN, dst pg.Page) error {
+	ch := newChain(tag)
+	defer ch.free()
+	if err := r.collect(ch, cut); err != nil {
+		return err
+	}
+	if err := ch.build(t.r.redo, t.wal, dst); err != nil {
+		return err
+	}
+	if len(ch.links) > 0 && r.cache != nil {
+		r.cache.put(tag, ch.topNo, ch.topLSN, dst)
+	}
+	return nil
+}

@@ -1,0 +1,158 @@
+package repo
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"zenith/internal/pg"
+)
+
+// maxSealed is how many windows of a timeline may wait to be flushed.
+const maxSealed = 2
+
+// Begin starts a batch of changes. It waits for the Writer before it to end, and while
+// too much is not flushed yet.
+func (t *Timeline) Begin(ctx context.Context) (*Writer, error) {
+	for {
+		if err := t.takeTurn(ctx); err != nil {
+			return nil, err
+		}
+		wait, err := t.pressure()
+		if err != nil {
+			t.giveTurn()
+			return nil, err
+		}
+		if wait == nil {
+			break
+		}
+		t.giveTurn()
+		select {
+		case <-wait:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-t.r.done:
+			return nil, ErrClosed
+		}
+	}
+	if t.writer == nil {
+		t.writer = newWriter(t)
+	}
+	t.writer.reset()
+	return t.writer, nil
+}
+
+// pressure gives what a new batch must wait for, nil if it need not. It seals windows to
+// relieve memory. The caller has the turn.
+func (t *Timeline) pressure() (wait <-chan struct{}, err error) {
+	over, _, changed := t.r.mem.over()
+	if !over && t.sealedCount() < maxSealed {
+		return nil, nil
+	}
+	if over && t.view.Load().open().memory() >= minSeal {
+		t.sealOpen()
+	} else if over {
+		t.r.sealLargest(t)
+	}
+	if err := t.lastFlushError(); err != nil {
+		return nil, fmt.Errorf("%s: history cannot be stored: %w", t.info.Name, err)
+	}
+	if _, flushing, _ := t.r.mem.over(); !flushing && t.sealedCount() < maxSealed {
+		return nil, nil // nothing will become free by waiting
+	}
+	return changed, nil
+}
+
+func (t *Timeline) sealedCount() int { return len(t.view.Load().windows) - 1 }
+
+func (t *Timeline) lastFlushError() error {
+	t.flushMu.Lock()
+	defer t.flushMu.Unlock()
+	return t.flushErr
+}
+
+func (w *window) memory() int64 {
+	w.mu.RLock()
+	defer w.mu.RUnlock()
+	return w.size
+}
+
+// sealOpen puts a new window before the open one, and has that flushed. The caller has
+// the turn.
+func (t *Timeline) sealOpen() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	v := t.view.Load()
+	w := v.open()
+	w.mu.RLock()
+	end := w.end
+	w.mu.RUnlock()
+	if end.lsn == w.start {
+		return
+	}
+	t.view.Store(&view{windows: append([]*window{newWindow(end)}, v.windows...), flushed: v.flushed})
+	t.r.mem.sealed()
+	t.r.enqueue(flushJob{t, w})
+}
+
+// dropFlushed forgets the oldest window, which is in the store now.
+func (t *Timeline) dropFlushed(w *window) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	v := t.view.Load()
+	rest := slices.DeleteFunc(slices.Clone(v.windows), func(x *window) bool { return x == w })
+	t.view.Store(&view{windows: rest, flushed: w.end})
+}
+
+// Flush writes what is in memory to the store and waits for it.
+func (t *Timeline) Flush(ctx context.Context) error {
+	if err := t.takeTurn(ctx); err != nil {
+		return err
+	}
+	t.sealOpen()
+	t.giveTurn()
+	return t.waitFlushed(ctx)
+}
+
+// waitFlushed waits until all sealed windows are flushed, or that fails.
+func (t *Timeline) waitFlushed(ctx context.Context) error {
+	for {
+		_, _, changed := t.r.mem.over()
+		if t.sealedCount() == 0 || t.isDeleted() {
+			return nil
+		}
+		if err := t.lastFlushError(); err != nil {
+			return fmt.Errorf("flush %s: %w", t.info.Name, err)
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-t.r.flusherDone:
+			return ErrClosed
+		}
+	}
+}
+
+// putFileLSN is where PutFile stores: inside the record that will follow head, where no
+// point can be.
+func putFileLSN(head pg.LSN) pg.LSN { return head + 1 }
+
+// PutFile stores a file that WAL does not describe, as configuration: nil content
+// removes it. It is stored just above LastLSN, so that no view that could have been
+// seen changes; AtHead sees it at once. It is durable on return. Before WAL that was
+// on disk when the repository was opened is ingested again, LastLSN is too low for it.
+func (t *Timeline) PutFile(ctx context.Context, path string, content []byte) error {
+	if err := checkFile(path, content); err != nil {
+		return err
+	}
+	if err := t.takeTurn(ctx); err != nil {
+		return err
+	}
+	defer t.giveTurn()
+	key := appendVersion(appendFile(nil, path), t.no, putFileLSN(t.LastLSN()))
+	if err := t.r.store.Update([]Op{{key, encodeFile(content)}}); err != nil {
+		return fmt.Errorf("store %q: %w", path, err)
+	}
+	return t.r.store.Sync()
+}

@@ -1,0 +1,137 @@
+package repo
+
+import "zenith/internal/pg"
+
+// mergeStep is how many page versions are merged under one hold of the window's lock.
+const mergeStep = 1024
+
+// merge puts the batch into the open window. Nothing of it is visible yet: it is above
+// the published LSN.
+func (w *Writer) merge() {
+	for pages := w.pages; len(pages) > 0; {
+		n := min(len(pages), mergeStep)
+		w.size += w.w.mergePages(pages[:n])
+		pages = pages[n:]
+	}
+	w.size += w.w.mergeRest(w)
+	w.t.heads.merge(w)
+}
+
+func (w *window) mergePages(pages []pendingPage) (cost int64) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for i := range pages {
+		p := w.pages[pages[i].tag]
+		if p == nil {
+			p = new(pageLog)
+			w.pages[pages[i].tag] = p
+			cost += pageCost
+		}
+		if p.add(pages[i].v) {
+			cost += versionCost
+		}
+	}
+	return cost
+}
+
+// add appends v. A record may be reported twice for one page; an image counts for more
+// than a record that ends where it stands.
+func (p *pageLog) add(v version) bool {
+	if n := len(p.versions); n > 0 && p.versions[n-1].end == v.end {
+		if v.flags()&linkImage != 0 {
+			p.versions[n-1] = v
+		}
+		return false
+	}
+	p.versions = append(p.versions, v)
+	return true
+}
+
+func (w *window) mergeRest(from *Writer) (cost int64) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, e := range from.events {
+		r := w.rels[e.rf]
+		if r == nil {
+			r = &relLog{base: e.base, last: e.base}
+			w.rels[e.rf] = r
+			cost += smallCost
+		}
+		cost += r.add(e)
+	}
+	for _, d := range from.dbs {
+		w.dbs[d.k] = append(w.dbs[d.k], d.ev)
+		cost += smallCost
+	}
+	for _, f := range from.files {
+		w.files[f.path] = append(w.files[f.path], f.v)
+		cost += smallCost + int64(len(f.v.content))
+	}
+	for _, s := range from.states {
+		w.states = append(w.states, s)
+		cost += smallCost + int64(len(s.encoded))
+	}
+	return cost
+}
+
+// add appends an event. A drop of the database since the last one shows in the event's
+// base only; it becomes an event here, so that the log tells the whole story.
+func (r *relLog) add(e pendingEvent) (cost int64) {
+	evs := []relEvent{e.ev}
+	if r.last.exists && !e.base.exists {
+		evs = []relEvent{{lsn: e.base.cuts[len(e.base.cuts)-1].lsn, dropped: true}, e.ev}
+	}
+	for _, ev := range evs {
+		r.events = append(r.events, ev)
+		r.last = r.last.apply(ev)
+		cost += eventCost
+	}
+	return cost
+}
+
+// alloc gives room in the arena. Only the holder of the turn calls it, and only readers
+// look at the arena besides, under mu.
+func (w *window) alloc(n int) (b []byte, off uint32, grown int64) {
+	if w.arena.fits(n) {
+		return w.arena.alloc(n)
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.arena.alloc(n)
+}
+
+// merge takes over the sizes that the batch changed.
+func (h *headSizes) merge(w *Writer) {
+	if len(w.events) == 0 && len(w.dbs) == 0 {
+		return
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if len(h.rels) >= maxHeadSizes {
+		clear(h.rels)
+	}
+	for rf, p := range w.rels {
+		if p.dirty {
+			h.rels[rf] = p.state
+		}
+	}
+	for _, d := range w.dbs {
+		h.dbs[d.k] = d.ev
+	}
+}
+
+// publish makes what was merged into w visible up to e, and seals w if it is full. The
+// caller has the turn.
+func (t *Timeline) publish(w *window, e endpoint) {
+	w.mu.Lock()
+	w.end = e
+	size := w.size
+	w.mu.Unlock()
+	t.head.set(e)
+	if e.lsn-w.start >= sealWAL || size >= t.r.mem.sealSize() {
+		t.sealOpen()
+	}
+}
+
+// sealWAL is the stretch of WAL after which a window is sealed.
+const sealWAL = pg.LSN(64 << 20)
