@@ -1,0 +1,314 @@
+package walredo
+
+import (
+	"encoding/binary"
+
+	"zenith/internal/pg"
+)
+
+// A posting list segment (GinPostingList) holds ascending heap TIDs: the first one
+// as it is, then the differences of the others to the one before, as numbers of
+// block<<11 | offset in varbyte code (7 bits a byte, low ones first, the top bit set
+// where more follow), padded to an even length:
+//
+//	first ItemPointerData | nbytes u16 | bytes ... [0]
+const (
+	ginSegmentHeader = 8
+	ginOffsetBits    = 11 // MaxHeapTuplesPerPageBits
+	ginMaxVarbyte    = 7  // MaxBytesPerInteger
+)
+
+// Kinds of ginxlogSegmentAction.
+const (
+	ginSegmentDelete   = 1
+	ginSegmentInsert   = 2
+	ginSegmentReplace  = 3
+	ginSegmentAddItems = 4
+)
+
+// cutGinSegment takes the segment that b starts with off its front.
+func cutGinSegment(b []byte) (segment, rest []byte, err error) {
+	if len(b) < ginSegmentHeader {
+		return nil, nil, corrupt("posting list segment in %d bytes", len(b))
+	}
+	size := ginSegmentHeader + (int(binary.LittleEndian.Uint16(b[6:]))+1)&^1
+	if size > len(b) {
+		return nil, nil, corrupt("posting list segment of %d bytes in %d", size, len(b))
+	}
+	return b[:size], b[size:], nil
+}
+
+// ginSegmentAction is one ginxlogSegmentAction.
+type ginSegmentAction struct {
+	segno   uint8
+	kind    uint8
+	segment []byte // of INSERT and REPLACE
+	items   []byte // of ADDITEMS: ItemPointerData
+}
+
+func cutGinSegmentAction(b []byte) (a ginSegmentAction, rest []byte, err error) {
+	if len(b) < 2 {
+		return a, nil, corrupt("gin segment action in %d bytes", len(b))
+	}
+	a.segno, a.kind = b[0], b[1]
+	b = b[2:]
+	switch a.kind {
+	case ginSegmentDelete:
+		return a, b, nil
+	case ginSegmentInsert, ginSegmentReplace:
+		a.segment, b, err = cutGinSegment(b)
+		return a, b, err
+	case ginSegmentAddItems:
+		if len(b) < 2 {
+			return a, nil, corrupt("gin segment action in %d bytes", len(b))
+		}
+		n := pg.ItemPointerSize * int(binary.LittleEndian.Uint16(b))
+		if n > len(b)-2 {
+			return a, nil, corrupt("gin segment action adds %d bytes of items, has %d", n, len(b)-2)
+		}
+		a.items = b[2 : 2+n]
+		return a, b[2+n:], nil
+	default:
+		return a, nil, corrupt("gin segment action %d", a.kind)
+	}
+}
+
+// ginRecompress is ginRedoRecompress; b is a ginxlogRecompressDataLeaf. The page's
+// segments are read from a copy and written back in order, so that the bytes behind
+// the new end stay what they were, as in the original.
+func ginRecompress(page pg.Page, b []byte) error {
+	if len(b) < 2 {
+		return corrupt("ginxlogRecompressDataLeaf is %d bytes, want 2", len(b))
+	}
+	o, err := ginOpaque(page)
+	if err != nil {
+		return err
+	}
+	if o.flags()&(ginData|ginLeaf) != ginData|ginLeaf {
+		return corrupt("gin page with flags %#x is no data leaf", o.flags())
+	}
+	if o.flags()&ginCompressed == 0 {
+		if err := ginConvertLeaf(page, o); err != nil {
+			return err
+		}
+	}
+	lower := int(page.Lower())
+	if lower < ginDataAt || lower > ginOpaqueAt {
+		return corrupt("posting lists end at %d", lower)
+	}
+	nactions := binary.LittleEndian.Uint16(b)
+	if nactions == 0 {
+		return corrupt("ginxlogRecompressDataLeaf without actions")
+	}
+	var scratch [ginDataMaxSize]byte
+	w := ginLeafWriter{page: page, at: ginDataAt, old: scratch[:copy(scratch[:], page[ginDataAt:lower])]}
+	for rest := b[2:]; nactions > 0; nactions-- {
+		var a ginSegmentAction
+		if a, rest, err = cutGinSegmentAction(rest); err != nil {
+			return err
+		}
+		if err := w.do(&a); err != nil {
+			return err
+		}
+	}
+	if err := w.put(w.old); err != nil {
+		return err
+	}
+	page.SetLower(uint16(w.at))
+	return nil
+}
+
+// ginConvertLeaf rewrites a leaf of the format before PostgreSQL 9.4, an array of
+// item pointers, as one segment.
+func ginConvertLeaf(page pg.Page, o ginPageOpaque) error {
+	n := o.maxoff() * pg.ItemPointerSize
+	if n > ginDataMaxSize {
+		return corrupt("gin leaf of %d items", o.maxoff())
+	}
+	var scratch [ginDataMaxSize]byte
+	items := scratch[:copy(scratch[:], page[ginDataAt:ginDataAt+n])]
+	w := ginLeafWriter{page: page, at: ginDataAt}
+	if n > 0 {
+		var buf [ginDataMaxSize]byte
+		segment, err := ginMergeSegment(buf[:], ginTIDs{}, items)
+		if err != nil {
+			return err
+		}
+		if err := w.put(segment); err != nil {
+			return err
+		}
+	}
+	page.SetLower(uint16(w.at))
+	o.addFlags(ginCompressed)
+	o.setMaxoff(0)
+	return nil
+}
+
+// ginLeafWriter writes a leaf's segments anew.
+type ginLeafWriter struct {
+	page  pg.Page
+	at    int    // where the next segment goes
+	old   []byte // the old segments not yet dealt with
+	segno int    // the number of the first of them
+}
+
+// put writes finished segments.
+func (w *ginLeafWriter) put(segments []byte) error {
+	if w.at+len(segments) > ginOpaqueAt {
+		return corrupt("posting lists of %d bytes do not fit at %d", len(segments), w.at)
+	}
+	w.at += copy(w.page[w.at:], segments)
+	return nil
+}
+
+// next takes the next old segment.
+func (w *ginLeafWriter) next() (segment []byte, err error) {
+	segment, w.old, err = cutGinSegment(w.old)
+	w.segno++
+	return segment, err
+}
+
+// do keeps the old segments before the action's, then does the action.
+func (w *ginLeafWriter) do(a *ginSegmentAction) error {
+	if w.segno > int(a.segno) {
+		return corrupt("gin segment action for %d after %d", a.segno, w.segno-1)
+	}
+	for w.segno < int(a.segno) {
+		segment, err := w.next()
+		if err != nil {
+			return err
+		}
+		if err := w.put(segment); err != nil {
+			return err
+		}
+	}
+	if a.kind == ginSegmentInsert { // before the old segment of that number
+		return w.put(a.segment)
+	}
+	old, err := w.next()
+	if err != nil {
+		return err
+	}
+	switch a.kind {
+	case ginSegmentReplace:
+		return w.put(a.segment)
+	case ginSegmentAddItems:
+		return w.addItems(old, a.items)
+	default: // ginSegmentDelete
+		return nil
+	}
+}
+
+// addItems writes the old segment with more items.
+func (w *ginLeafWriter) addItems(old, items []byte) error {
+	tids, err := newGinTIDs(old)
+	if err != nil {
+		return err
+	}
+	var buf [ginDataMaxSize]byte
+	segment, err := ginMergeSegment(buf[:], tids, items)
+	if err != nil {
+		return err
+	}
+	return w.put(segment)
+}
+
+// ginTIDNumber is itemptr_to_uint64 of the item pointer that b starts with.
+func ginTIDNumber(b []byte) (uint64, error) {
+	t := pg.GetItemPointer(b)
+	if t.Offset == 0 || t.Offset >= 1<<ginOffsetBits {
+		return 0, corrupt("heap tid %v in a posting list", t)
+	}
+	return uint64(t.Block)<<ginOffsetBits | uint64(t.Offset), nil
+}
+
+// ginTIDs reads the heap TIDs of a segment as numbers, as ginPostingListDecode does.
+// The zero value is an empty list.
+type ginTIDs struct {
+	val  uint64 // the current one; 0: there are no more
+	rest []byte
+}
+
+func newGinTIDs(segment []byte) (ginTIDs, error) {
+	val, err := ginTIDNumber(segment)
+	n := int(binary.LittleEndian.Uint16(segment[6:]))
+	return ginTIDs{val: val, rest: segment[ginSegmentHeader : ginSegmentHeader+n]}, err
+}
+
+// next goes on to the next TID. Go's uvarint is GIN's varbyte code.
+func (r *ginTIDs) next() error {
+	if len(r.rest) == 0 {
+		r.val = 0
+		return nil
+	}
+	delta, n := binary.Uvarint(r.rest)
+	if n <= 0 || n > ginMaxVarbyte {
+		return corrupt("varbyte number in the last %d bytes of a posting list", len(r.rest))
+	}
+	r.val += delta
+	r.rest = r.rest[n:]
+	return nil
+}
+
+// ginSegmentEncoder makes a segment (ginCompressPostingList).
+type ginSegmentEncoder struct {
+	buf  []byte
+	prev uint64 // the last TID; 0: there is none yet
+}
+
+// add appends a TID.
+func (e *ginSegmentEncoder) add(val uint64) error {
+	if val <= e.prev || val>>ginOffsetBits > uint64(pg.InvalidBlockNumber) {
+		return corrupt("posting list goes from %#x to %#x", e.prev, val)
+	}
+	if e.prev == 0 {
+		e.buf = append(e.buf, make([]byte, ginSegmentHeader)...)
+		first := pg.ItemPointer{Block: pg.BlockNumber(val >> ginOffsetBits), Offset: pg.OffsetNumber(val & (1<<ginOffsetBits - 1))}
+		first.Put(e.buf)
+	} else {
+		e.buf = binary.AppendUvarint(e.buf, val-e.prev)
+	}
+	e.prev = val
+	return nil
+}
+
+// finish gives the segment, padded.
+func (e *ginSegmentEncoder) finish() ([]byte, error) {
+	n := len(e.buf) - ginSegmentHeader
+	if n < 0 || n > ginDataMaxSize {
+		return nil, corrupt("posting list segment of %d bytes", n)
+	}
+	binary.LittleEndian.PutUint16(e.buf[6:], uint16(n))
+	if n%2 != 0 {
+		e.buf = append(e.buf, 0)
+	}
+	return e.buf, nil
+}
+
+// ginMergeSegment makes, in buf if it is large enough, the segment of two ascending
+// lists: the TIDs of a segment and an array of item pointers. What is in both is in
+// it once (ginMergeItemPointers).
+func ginMergeSegment(buf []byte, tids ginTIDs, items []byte) ([]byte, error) {
+	enc := ginSegmentEncoder{buf: buf[:0]}
+	for tids.val != 0 || len(items) > 0 {
+		val := tids.val
+		if len(items) > 0 {
+			item, err := ginTIDNumber(items)
+			if err != nil {
+				return nil, err
+			}
+			if val == 0 || item <= val {
+				val, items = item, items[pg.ItemPointerSize:]
+			}
+		}
+		if err := enc.add(val); err != nil {
+			return nil, err
+		}
+		if val == tids.val {
+			if err := tids.next(); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return enc.finish()
+}
