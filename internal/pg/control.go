@@ -42,10 +42,17 @@ func (s DBState) String() string {
 	return fmt.Sprintf("unrecognized status code %d", uint32(s))
 }
 
+// The values of ControlSettings.WALLevel (access/xlog.h).
+const (
+	WALLevelMinimal = iota
+	WALLevelReplica
+	WALLevelLogical
+)
+
 // ControlSettings are the settings that pg_control keeps for standbys, and that a
 // PARAMETER_CHANGE record carries.
 type ControlSettings struct {
-	WALLevel             int32 // 0 minimal, 1 replica, 2 logical
+	WALLevel             int32 // WALLevelMinimal to WALLevelLogical
 	WALLogHints          bool
 	MaxConnections       int32
 	MaxWorkerProcesses   int32

@@ -40,7 +40,7 @@ var explainers = map[[2]uint8]func(rec *xlog.Record) (string, error){
 		s, err := xlog.ParseParameterChange(rec)
 		return fmt.Sprintf("max_connections=%d max_worker_processes=%d max_wal_senders=%d max_prepared_xacts=%d max_locks_per_xact=%d wal_level=%s wal_log_hints=%s track_commit_timestamp=%s",
 			s.MaxConnections, s.MaxWorkerProcesses, s.MaxWALSenders, s.MaxPreparedXacts, s.MaxLocksPerXact,
-			[]string{"minimal", "replica", "logical"}[s.WALLevel], onOff(s.WALLogHints), onOff(s.TrackCommitTimestamp)), err
+			nth(uint32(s.WALLevel), "minimal", "replica", "logical"), onOff(s.WALLogHints), onOff(s.TrackCommitTimestamp)), err
 	},
 	{uint8(xlog.RmXLOG), xlog.XLOGOverwriteContRecord}: func(rec *xlog.Record) (string, error) {
 		o, err := xlog.ParseOverwriteContRecord(rec)
@@ -84,7 +84,7 @@ var explainers = map[[2]uint8]func(rec *xlog.Record) (string, error){
 		c, err := xlog.ParseMultiXactCreate(rec)
 		s := fmt.Sprintf("%d offset %d nmembers %d:", c.ID, c.Offset, len(c.Members))
 		for _, m := range c.Members {
-			s += fmt.Sprintf(" %d (%s)", m.XID, []string{"keysh", "sh", "fornokeyupd", "forupd", "nokeyupd", "upd"}[m.Status])
+			s += fmt.Sprintf(" %d (%s)", m.XID, nth(m.Status, "keysh", "sh", "fornokeyupd", "forupd", "nokeyupd", "upd"))
 		}
 		return s, err
 	},
@@ -108,6 +108,13 @@ var explainers = map[[2]uint8]func(rec *xlog.Record) (string, error){
 		}
 		return s, err
 	},
+}
+
+func nth(i uint32, names ...string) string {
+	if int(i) < len(names) {
+		return names[i]
+	}
+	return "?"
 }
 
 func onOff(v bool) string {

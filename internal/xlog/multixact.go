@@ -1,6 +1,10 @@
 package xlog
 
-import "zenith/internal/pg"
+import (
+	"fmt"
+
+	"zenith/internal/pg"
+)
 
 // The operations of RM_MULTIXACT (access/multixact.h).
 const (
@@ -9,6 +13,8 @@ const (
 	MultiXactCreateID    = 0x20
 	MultiXactTruncateID  = 0x30
 )
+
+const maxMultiXactStatus = 5 // MultiXactStatusUpdate
 
 // MultiXactMember is a transaction in a multixact and what it did (MultiXactStatus).
 type MultiXactMember struct {
@@ -30,6 +36,9 @@ func ParseMultiXactCreate(rec *Record) (MultiXactCreate, error) {
 	c.Members = make([]MultiXactMember, f.count(8))
 	for i := range c.Members {
 		c.Members[i] = MultiXactMember{XID: f.xid(), Status: f.u32()}
+		if st := c.Members[i].Status; st > maxMultiXactStatus {
+			return c, fmt.Errorf("xl_multixact_create: member status %d: %w", st, ErrCorrupt)
+		}
 	}
 	return c, f.done("xl_multixact_create")
 }

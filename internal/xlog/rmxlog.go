@@ -71,6 +71,9 @@ func ParseParameterChange(rec *Record) (pg.ControlSettings, error) {
 		WALLevel:           f.i32(),
 	}
 	s.WALLogHints, s.TrackCommitTimestamp = f.flag(), f.flag()
+	if s.WALLevel < pg.WALLevelMinimal || s.WALLevel > pg.WALLevelLogical {
+		return s, fmt.Errorf("xl_parameter_change: wal_level %d: %w", s.WALLevel, ErrCorrupt)
+	}
 	return s, f.done("xl_parameter_change")
 }
 
