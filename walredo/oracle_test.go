@@ -3,6 +3,7 @@ package walredo
 import (
 	"fmt"
 	"io/fs"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -34,36 +35,65 @@ func TestOracle(t *testing.T) {
 }
 
 // consult runs the load on a copy of base and compares what stock replay and ours make
-// of it.
+// of it, at the end.
 func consult(t *testing.T, base *pgtest.Server, load func(srv *pgtest.Server)) {
+	t.Helper()
+	consultAt(t, base, load, 0)
+}
+
+// consultAt is consult that compares at as many record boundaries within the WAL, too.
+func consultAt(t *testing.T, base *pgtest.Server, load func(srv *pgtest.Server), points int) {
 	t.Helper()
 	srv := base.Copy(t)
 	srv.Start(t)
 	load(srv)
 	srv.Stop(t, pgtest.Immediate)
-
+	if t.Failed() {
+		return
+	}
 	control := base.Control(t)
+	var ends []pg.LSN
+	eachRecord(t, srv.WAL(t).Reader(control.CheckPoint), func(rec *xlog.Record) bool {
+		ends = append(ends, rec.EndLSN)
+		return true
+	})
+	stops := map[pg.LSN]bool{ends[len(ends)-1]: true}
+	for range points {
+		stops[ends[rand.IntN(len(ends))]] = true
+	}
+
 	w := newWorld(base.Dir, Cluster{LogHints: control.ChecksumVersion != 0 || control.Settings.WALLogHints})
 	w.commitTs = control.Settings.TrackCommitTimestamp
-	records := 0
-	var last pg.LSN
 	eachRecord(t, srv.WAL(t).Reader(control.CheckPoint), func(rec *xlog.Record) bool {
-		records++
-		last = rec.StartLSN
 		if err := w.replay(rec); err != nil {
 			t.Errorf("%s\n\t%v", describe(rec), err)
+		} else if stops[rec.EndLSN] {
+			askStock(t, w, base, srv.WAL(t), rec)
 		}
 		return !t.Failed()
 	})
-	stock := pgtest.Recover(t, base, srv.WAL(t), 0)
-	if done := redoDone(stock.Log(t)); done != last.String() {
-		t.Errorf("stock replay ended with the record at %s, ours with that at %v", done, last)
+	t.Logf("%d records", len(ends))
+	if len(ends) < 50 {
+		t.Errorf("the load logged only %d records", len(ends))
 	}
-	n := compareWorld(t, w, stock.Dir, control.ChecksumVersion != 0)
-	t.Logf("%d records, %d pages compared", records, n)
+}
+
+// askStock compares the world with what stock replay makes of the same WAL, up to rec.
+func askStock(t *testing.T, w *world, base *pgtest.Server, wal pgtest.WALDir, rec *xlog.Record) {
+	t.Helper()
+	stock := pgtest.Recover(t, base, wal, rec.EndLSN)
+	if done := redoDone(stock.Log(t)); done != rec.StartLSN.String() {
+		t.Errorf("stock replay ended with the record at %s, ours with that at %v", done, rec.StartLSN)
+	}
+	n := compareWorld(t, w, stock.Dir, base.Control(t).ChecksumVersion != 0)
+	t.Logf("at %v: %d pages compared", rec.EndLSN, n)
 	if n == 0 {
 		t.Error("nothing was compared")
 	}
+	if t.Failed() {
+		t.Errorf("compared behind %s", describe(rec))
+	}
+	stock.Remove(t)
 }
 
 // redoDone finds in a server's log which record its recovery ended with.

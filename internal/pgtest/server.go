@@ -186,3 +186,15 @@ func (s *Server) Copy(tb testing.TB) *Server {
 	}
 	return c
 }
+
+// Remove deletes the stopped server's data directory before the test ends, for a test
+// that makes many.
+func (s *Server) Remove(tb testing.TB) {
+	tb.Helper()
+	if s.cmd != nil {
+		tb.Fatalf("remove %s, where a server runs", s.Dir)
+	}
+	if err := os.RemoveAll(s.Dir); err != nil {
+		tb.Fatal(err)
+	}
+}
