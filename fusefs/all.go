@@ -1,0 +1,249 @@
+package fusefs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	iofs "io/fs"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/hanwen/go-fuse/v2/fs"
+	"github.com/hanwen/go-fuse/v2/fuse"
+	"zenith/internal/pg"
+)
+
+// Source is what All shows. Errors that are fs.ErrNotExist mean that there is no
+// such tenant, branch, timeline or state.
+type Source interface {
+	// Tenants lists the tenants' ids.
+	Tenants(ctx context.Context) ([]string, error)
+	// Branches lists a tenant's branches.
+	Branches(ctx context.Context, tenant string) ([]Branch, error)
+	// Timelines lists the ids of a tenant's timelines.
+	Timelines(ctx context.Context, tenant string) ([]string, error)
+	// Resolve gives what a point means: NAME (its head), NAME@LSN or NAME@TIME, where
+	// NAME is a branch's name or a timeline's id.
+	Resolve(ctx context.Context, tenant, point string) (timeline string, lsn pg.LSN, err error)
+	// Snapshot gives the state of a timeline at an LSN. It is closed, if it can be,
+	// when nobody uses it any more.
+	Snapshot(ctx context.Context, tenant, timeline string, lsn pg.LSN) (Tree, error)
+}
+
+// Branch is a branch's name and the id of its timeline.
+type Branch struct{ Name, Timeline string }
+
+// How long the kernel may believe what All's upper levels say. Zero would mean the
+// mount's default.
+const (
+	briefly = time.Second
+	never   = time.Nanosecond
+)
+
+// All mounts the whole tree, read-only, at dir:
+//
+//	tenants/<tenant>/branches/<name>          -> ../timelines/<id>
+//	tenants/<tenant>/branches/<name>@<point>  -> ../timelines/<id>@<lsn>
+//	tenants/<tenant>/timelines/<id>           -> <id>@<head lsn>
+//	tenants/<tenant>/timelines/<id>@<lsn>/    a data directory
+//
+// Names with an @ are not listed, but resolved when looked up.
+func All(dir string, src Source, opts Options) (*Mount, error) {
+	opts = opts.withDefaults()
+	ctx, cancel := context.WithCancel(context.Background())
+	a := &all{ctx: ctx, src: src, opts: opts}
+	root := a.dir("", a.fixed(map[string]level{"tenants": a.tenants()}))
+	return mounting{
+		dir:      dir,
+		root:     root,
+		rootAttr: stableAttr("", syscall.S_IFDIR),
+		readOnly: true,
+		cancel:   cancel,
+		finish:   a.closeAll,
+	}.start(opts)
+}
+
+// all is a mount of everything.
+type all struct {
+	ctx  context.Context // the mount's life
+	src  Source
+	opts Options
+
+	mu   sync.Mutex
+	open []*lazyTree
+}
+
+// level says what is in one of the upper directories: names to list, and the node
+// of a name looked up, with its mode and how long it may be believed.
+type level struct {
+	list func() ([]fuse.DirEntry, error)
+	find func(d *upperDir, name string) (fs.InodeEmbedder, uint32, time.Duration, error)
+}
+
+// upperDir is one of the directories above the states.
+type upperDir struct {
+	fs.Inode
+	all  *all
+	path string
+	level
+}
+
+func (a *all) dir(path string, l level) *upperDir { return &upperDir{all: a, path: path, level: l} }
+
+// fixed is a level with a few directories.
+func (a *all) fixed(dirs map[string]level) level {
+	return level{
+		list: func() ([]fuse.DirEntry, error) {
+			var list []fuse.DirEntry
+			for name := range dirs {
+				list = append(list, fuse.DirEntry{Name: name, Mode: syscall.S_IFDIR})
+			}
+			return list, nil
+		},
+		find: func(d *upperDir, name string) (fs.InodeEmbedder, uint32, time.Duration, error) {
+			l, ok := dirs[name]
+			if !ok {
+				return nil, 0, 0, iofs.ErrNotExist
+			}
+			return a.dir(join(d.path, name), l), syscall.S_IFDIR, longTime, nil
+		},
+	}
+}
+
+// tenants is the level of all tenants.
+func (a *all) tenants() level {
+	return level{
+		list: func() ([]fuse.DirEntry, error) {
+			ids, err := a.src.Tenants(a.ctx)
+			return named(ids, syscall.S_IFDIR), err
+		},
+		find: func(d *upperDir, name string) (fs.InodeEmbedder, uint32, time.Duration, error) {
+			ids, err := a.src.Tenants(a.ctx)
+			if err != nil {
+				return nil, 0, 0, err
+			}
+			if !slices.Contains(ids, name) {
+				return nil, 0, 0, iofs.ErrNotExist
+			}
+			l := a.fixed(map[string]level{"branches": a.branches(name), "timelines": a.timelines(name)})
+			return a.dir(join(d.path, name), l), syscall.S_IFDIR, briefly, nil
+		},
+	}
+}
+
+// branches is the level of a tenant's branches: symbolic links.
+func (a *all) branches(tenant string) level {
+	return level{
+		list: func() ([]fuse.DirEntry, error) {
+			bs, err := a.src.Branches(a.ctx, tenant)
+			var names []string
+			for _, b := range bs {
+				names = append(names, b.Name)
+			}
+			return named(names, syscall.S_IFLNK), err
+		},
+		find: func(d *upperDir, name string) (fs.InodeEmbedder, uint32, time.Duration, error) {
+			target, err := a.branchTarget(tenant, name)
+			if err != nil {
+				return nil, 0, 0, err
+			}
+			// Who opens it by path has it looked up anew each time, so it may be a constant.
+			read := func() (string, error) { return target, nil }
+			return &upperLink{all: a, path: join(d.path, name), read: read}, syscall.S_IFLNK, never, nil
+		},
+	}
+}
+
+// branchTarget gives where a name in branches/ leads.
+func (a *all) branchTarget(tenant, name string) (string, error) {
+	if strings.Contains(name, "@") {
+		id, lsn, err := a.src.Resolve(a.ctx, tenant, name)
+		return "../timelines/" + id + "@" + lsn.PathString(), err
+	}
+	bs, err := a.src.Branches(a.ctx, tenant)
+	if err != nil {
+		return "", err
+	}
+	for _, b := range bs {
+		if b.Name == name {
+			return "../timelines/" + b.Timeline, nil
+		}
+	}
+	return "", iofs.ErrNotExist
+}
+
+// timelines is the level of a tenant's timelines, and of their states.
+func (a *all) timelines(tenant string) level {
+	return level{
+		list: func() ([]fuse.DirEntry, error) {
+			ids, err := a.src.Timelines(a.ctx, tenant)
+			return named(ids, syscall.S_IFLNK), err
+		},
+		find: func(d *upperDir, name string) (fs.InodeEmbedder, uint32, time.Duration, error) {
+			id, point, isState := strings.Cut(name, "@")
+			ids, err := a.src.Timelines(a.ctx, tenant)
+			if err != nil {
+				return nil, 0, 0, err
+			}
+			if !slices.Contains(ids, id) {
+				return nil, 0, 0, iofs.ErrNotExist
+			}
+			if isState {
+				n, err := a.state(d, tenant, id, point, name)
+				return n, syscall.S_IFDIR, briefly, err
+			}
+			read := func() (string, error) {
+				_, head, err := a.src.Resolve(a.ctx, tenant, id)
+				return id + "@" + head.PathString(), err
+			}
+			return &upperLink{all: a, path: join(d.path, name), read: read}, syscall.S_IFLNK, never, nil
+		},
+	}
+}
+
+// state gives the root directory of a timeline's state.
+func (a *all) state(d *upperDir, tenant, id, point, name string) (fs.InodeEmbedder, error) {
+	lsn, err := pg.ParseLSN(point)
+	if err != nil || strings.Contains(point, "/") {
+		return nil, fmt.Errorf("%s: %w", name, iofs.ErrNotExist)
+	}
+	if known := d.GetChild(name); known != nil {
+		dir := known.Operations().(*snapDir)
+		_, err := dir.snap.tree.(*lazyTree).get(a.ctx)
+		return dir, err
+	}
+	tree := &lazyTree{make: func(ctx context.Context) (Tree, error) { return a.src.Snapshot(ctx, tenant, id, lsn) }}
+	inner, err := tree.get(a.ctx)
+	if err != nil {
+		return nil, err
+	}
+	a.mu.Lock()
+	a.open = append(slices.DeleteFunc(a.open, (*lazyTree).closed), tree)
+	a.mu.Unlock()
+	snap := newSnap(a.ctx, inner, join(d.path, name), a.opts)
+	snap.tree = tree
+	return &snapDir{snap: snap}, nil
+}
+
+// closeAll closes the states that the kernel had not forgotten at the end.
+func (a *all) closeAll() error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	var errs []error
+	for _, t := range a.open {
+		errs = append(errs, t.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// named makes a listing, in order.
+func named(names []string, mode uint32) []fuse.DirEntry {
+	var list []fuse.DirEntry
+	for _, n := range slices.Sorted(slices.Values(names)) {
+		list = append(list, fuse.DirEntry{Name: n, Mode: mode})
+	}
+	return list
+}

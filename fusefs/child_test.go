@@ -1,0 +1,301 @@
+package fusefs_test
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"zenith/fusefs"
+	"zenith/internal/pgtest"
+)
+
+// A process must not use a file system that it serves itself. So mounts are made by
+// a child process, this test binary again, that is told what to mount in JSON.
+
+const childEnv = "ZENITH_FUSEFS_TEST_MOUNT"
+
+// spec is what a child mounts.
+type spec struct {
+	Kind          string // "ro", "all" or "work"
+	Dir           string
+	Disk          string            // base: a directory
+	Mem           map[string]string // or contents
+	State         string            // a working tree's state
+	WALDir        string
+	Scratch       bool
+	NoPassthrough bool
+	UID, GID      uint32
+	ConfDir       string // stored files are shown here, over the base
+}
+
+func TestMain(m *testing.M) {
+	if os.Getenv(childEnv) != "" {
+		os.Exit(childMain())
+	}
+	os.Exit(m.Run())
+}
+
+// childMain mounts what the first line of stdin says and does what the others say.
+func childMain() int {
+	in := bufio.NewReader(os.Stdin)
+	text, err := in.ReadBytes('\n')
+	var s spec
+	if err = errors.Join(err, json.Unmarshal(text, &s)); err != nil {
+		fmt.Println("error", err)
+		return 1
+	}
+	source := &fakeSource{}
+	mnt, err := s.mount(source)
+	if err != nil {
+		fmt.Println("error", strings.ReplaceAll(err.Error(), "\n", " "))
+		return 1
+	}
+	fmt.Println("ready")
+	go func() {
+		err := mnt.Wait()
+		fmt.Println("ended", err)
+	}()
+	for commands := bufio.NewScanner(in); commands.Scan(); {
+		switch commands.Text() {
+		case "unmount":
+			answer(mnt.Unmount())
+		case "lazy":
+			answer(mnt.UnmountLazy())
+		case "calls":
+			fmt.Println("calls", calls.lookups.Load(), calls.readDirs.Load(), calls.reads.Load(), source.closed.Load())
+		}
+	}
+	select {
+	case <-mnt.Done():
+	default:
+		if err := mnt.UnmountLazy(); err != nil {
+			fmt.Println("error", err)
+			return 1
+		}
+		<-mnt.Done()
+	}
+	return 0
+}
+
+func answer(err error) {
+	switch {
+	case err == nil:
+		fmt.Println("ok")
+	case errors.Is(err, fusefs.ErrBusy):
+		fmt.Println("busy", err)
+	default:
+		fmt.Println("error", err)
+	}
+}
+
+func (s spec) mount(source fusefs.Source) (*fusefs.Mount, error) {
+	opts := fusefs.Options{
+		UID: s.UID, GID: s.GID,
+		Log: slog.New(slog.NewTextHandler(os.Stdout, &slog.HandlerOptions{Level: slog.LevelDebug})),
+	}
+	var tree fusefs.Tree = memTree(s.Mem)
+	if s.Disk != "" {
+		tree = osTree(s.Disk)
+	}
+	switch s.Kind {
+	case "ro":
+		return fusefs.ReadOnly(s.Dir, tree, opts)
+	case "all":
+		return fusefs.All(s.Dir, source, opts)
+	}
+	return fusefs.Work(s.Dir, tree, fusefs.WorkOptions{
+		Dir: s.State, Scratch: s.Scratch, NoPassthrough: s.NoPassthrough,
+		PutFile: func(_ context.Context, path string, content []byte) error {
+			if content == nil {
+				fmt.Println("gone", path)
+			} else {
+				fmt.Printf("put %s %q\n", path, content[:min(len(content), 40)])
+			}
+			return nil
+		},
+		WAL: fusefs.WAL{
+			Dir:      s.WALDir,
+			Synced:   func(segment string) { fmt.Println("synced", segment) },
+			Throttle: func(context.Context) {},
+		},
+	}, opts)
+}
+
+// mounted is a mount in a child process.
+type mounted struct {
+	dir   string
+	cmd   *exec.Cmd
+	in    io.WriteCloser
+	exit  chan struct{}
+	lines chan string // answers
+
+	mu  sync.Mutex
+	log []string // what else it said
+}
+
+// startMount mounts what s says at a new directory, until the end of the test.
+func startMount(t *testing.T, s spec, env ...string) *mounted {
+	t.Helper()
+	m, err := tryMount(t, s, env...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
+func tryMount(t *testing.T, s spec, env ...string) (*mounted, error) {
+	t.Helper()
+	if s.Dir == "" {
+		s.Dir = pgtest.TempDir(t)
+	}
+	if s.UID == 0 {
+		uid, gid := pgtest.Owner(t)
+		s.UID, s.GID = uint32(uid), uint32(gid)
+	}
+	text, err := json.Marshal(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(append(os.Environ(), childEnv+"=1"), env...)
+	cmd.Stderr = os.Stderr
+	return serveChild(t, s.Dir, cmd, text)
+}
+
+// serveChild starts a child and waits until it has mounted.
+func serveChild(t *testing.T, dir string, cmd *exec.Cmd, text []byte) (*mounted, error) {
+	t.Helper()
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	m := &mounted{dir: dir, cmd: cmd, in: in, exit: make(chan struct{}), lines: make(chan string, 16)}
+	go m.listen(out)
+	if _, err := fmt.Fprintf(in, "%s\n", text); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { m.end(t) })
+	if line := m.answer(t); line != "ready" {
+		return nil, errors.New(line)
+	}
+	return m, nil
+}
+
+// listen sorts what the child says into answers and the rest.
+func (m *mounted) listen(out io.Reader) {
+	defer close(m.exit)
+	defer close(m.lines)
+	scan := bufio.NewScanner(out)
+	for scan.Scan() {
+		switch word, _, _ := strings.Cut(scan.Text(), " "); word {
+		case "ready", "error", "ok", "busy", "calls":
+			m.lines <- scan.Text()
+		default:
+			m.mu.Lock()
+			m.log = append(m.log, scan.Text())
+			m.mu.Unlock()
+		}
+	}
+}
+
+func (m *mounted) answer(t *testing.T) string {
+	t.Helper()
+	select {
+	case line := <-m.lines:
+		return line
+	case <-time.After(time.Minute):
+		t.Fatal("the mounting process does not answer")
+		return ""
+	}
+}
+
+// ask gives a command and its answer.
+func (m *mounted) ask(t *testing.T, command string) string {
+	t.Helper()
+	if _, err := fmt.Fprintln(m.in, command); err != nil {
+		t.Fatal(err)
+	}
+	return m.answer(t)
+}
+
+// unmount must go well.
+func (m *mounted) unmount(t *testing.T) {
+	t.Helper()
+	if line := m.ask(t, "unmount"); line != "ok" {
+		t.Fatalf("unmount: %s", line)
+	}
+}
+
+// said gives what the child said that contains text.
+func (m *mounted) said(text string) []string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var found []string
+	for _, l := range m.log {
+		if strings.Contains(l, text) {
+			found = append(found, l)
+		}
+	}
+	return found
+}
+
+// eventually waits for the child to say something.
+func (m *mounted) eventually(t *testing.T, text string) {
+	t.Helper()
+	deadline := time.Now().Add(10 * time.Second)
+	for len(m.said(text)) == 0 {
+		if time.Now().After(deadline) {
+			t.Fatalf("the mounting process never said %q, but:\n%s", text, strings.Join(m.said(""), "\n"))
+		}
+		time.Sleep(time.Millisecond)
+	}
+}
+
+// end ends the child, and its mount with it.
+func (m *mounted) end(t *testing.T) {
+	m.in.Close()
+	select {
+	case <-m.exit:
+	case <-time.After(20 * time.Second):
+		t.Errorf("the mount at %s does not end", m.dir)
+		if err := m.cmd.Process.Kill(); err != nil {
+			t.Error(err)
+		}
+	}
+	if err := m.cmd.Wait(); err != nil && m.cmd.ProcessState.ExitCode() > 1 {
+		t.Errorf("the mounting process: %v", err)
+	}
+	if _, err := fusefs.CleanStale(m.dir); err != nil {
+		t.Error(err)
+	}
+	if t.Failed() {
+		t.Logf("the mounting process said:\n%s", strings.Join(m.said(""), "\n"))
+	}
+}
+
+// kill ends the child as the kernel would.
+func (m *mounted) kill(t *testing.T) {
+	t.Helper()
+	if err := m.cmd.Process.Signal(syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	<-m.exit
+}

@@ -1,0 +1,92 @@
+package fusefs
+
+import (
+	"context"
+	"syscall"
+
+	"github.com/hanwen/go-fuse/v2/fs"
+	"github.com/hanwen/go-fuse/v2/fuse"
+)
+
+var (
+	_ fs.FileReaddirenter = (*dirHandle)(nil)
+	_ fs.FileSeekdirer    = (*dirHandle)(nil)
+	_ fs.FileFsyncdirer   = (*dirHandle)(nil)
+	_ fs.FileLookuper     = (*listedDirHandle)(nil)
+)
+
+// dirHandle is an open directory: the names it had when it was opened or rewound.
+// A cookie is a position in that list, so names that come and go while someone
+// reads shift nothing. go-fuse calls it by one goroutine at a time.
+type dirHandle struct {
+	list func() ([]fuse.DirEntry, syscall.Errno)
+	sync func() syscall.Errno
+
+	entries []fuse.DirEntry
+	pos     int
+}
+
+// newDirHandle opens a directory whose names list gives, in an order of its own
+// that does not vary, and which sync makes durable (nil: nothing to do).
+func newDirHandle(list func() ([]fuse.DirEntry, syscall.Errno), sync func() syscall.Errno) *dirHandle {
+	return &dirHandle{list: list, sync: sync}
+}
+
+// dots are the two names that every directory has.
+func dots() []fuse.DirEntry {
+	return []fuse.DirEntry{{Name: ".", Mode: syscall.S_IFDIR}, {Name: "..", Mode: syscall.S_IFDIR}}
+}
+
+// Readdirent gives the next name.
+func (d *dirHandle) Readdirent(context.Context) (*fuse.DirEntry, syscall.Errno) {
+	if d.entries == nil {
+		entries, errno := d.list()
+		if errno != 0 {
+			return nil, errno
+		}
+		d.entries = entries
+	}
+	if d.pos >= len(d.entries) {
+		return nil, 0
+	}
+	e := d.entries[d.pos]
+	d.pos++
+	e.Off = uint64(d.pos)
+	return &e, 0
+}
+
+// Seekdir goes on at a cookie; at the start the names are listed anew.
+func (d *dirHandle) Seekdir(_ context.Context, off uint64) syscall.Errno {
+	if off == 0 {
+		d.entries = nil
+	}
+	if off > uint64(len(d.entries)) {
+		return syscall.EINVAL
+	}
+	d.pos = int(off)
+	return 0
+}
+
+// Fsyncdir makes the names durable.
+func (d *dirHandle) Fsyncdir(context.Context, uint32) syscall.Errno {
+	if d.sync == nil {
+		return 0
+	}
+	return d.sync()
+}
+
+// listedDirHandle is an open directory of a Tree: what its listing said of a name
+// need not be looked up again.
+type listedDirHandle struct {
+	dirHandle
+	dir   *snapDir
+	found map[string]Entry
+}
+
+// Lookup answers for a name that Readdirent has just given.
+func (d *listedDirHandle) Lookup(ctx context.Context, name string, out *fuse.EntryOut) (*fs.Inode, syscall.Errno) {
+	if e, ok := d.found[name]; ok {
+		return d.dir.child(ctx, e, out), 0
+	}
+	return d.dir.Lookup(ctx, name, out)
+}

@@ -1,0 +1,261 @@
+package fusefs
+
+import (
+	"context"
+	"errors"
+	"syscall"
+
+	"github.com/hanwen/go-fuse/v2/fs"
+	"github.com/hanwen/go-fuse/v2/fuse"
+	"golang.org/x/sys/unix"
+)
+
+// The kernel holds a directory's lock while it is changed, and both directories'
+// while something is renamed; so between a look at a name and its change nobody
+// else changes it.
+
+// vacant refuses a name that is taken, and a directory that was removed.
+func (d *dir) vacant(name string) error {
+	c, err := d.find(name)
+	if err != nil {
+		return err
+	}
+	if c != nil {
+		return syscall.EEXIST
+	}
+	d.t.touched.Store(true)
+	return nil
+}
+
+// Create makes a file and opens it.
+func (d *dir) Create(ctx context.Context, name string, flags, mode uint32, out *fuse.EntryOut) (*fs.Inode, fs.FileHandle, uint32, syscall.Errno) {
+	path := join(d.path(), name)
+	f, err := d.create(ctx, path, name, mode)
+	if err != nil {
+		return nil, nil, 0, d.t.errno("create", path, err)
+	}
+	h, fuseFlags, errno := f.Open(ctx, flags)
+	if errno != 0 {
+		return nil, nil, 0, errno
+	}
+	inode, errno := d.entry(ctx, f, out)
+	return inode, h, fuseFlags, errno
+}
+
+// create makes a file, empty.
+func (d *dir) create(ctx context.Context, path, name string, mode uint32) (*file, error) {
+	if err := d.vacant(name); err != nil {
+		return nil, err
+	}
+	k := kindOf(path, d.t.work.Scratch)
+	if err := d.t.guard(k); err != nil {
+		return nil, err
+	}
+	a := d.t.madeAttr(ctx, syscall.S_IFREG|mode&0o7777)
+	body := newOverlay(d.t.privatePath(a.ino), nil)
+	if k.place == inWAL {
+		var err error
+		if body, err = d.t.wal.create(name); err != nil {
+			return nil, err
+		}
+	}
+	f := d.t.newFile(k, body, a)
+	f.dirty.Store(true)
+	d.attach(name, f)
+	return f, nil
+}
+
+// Mkdir makes a directory.
+func (d *dir) Mkdir(ctx context.Context, name string, mode uint32, out *fuse.EntryOut) (*fs.Inode, syscall.Errno) {
+	if err := d.vacant(name); err != nil {
+		return nil, d.t.errno("mkdir", join(d.path(), name), err)
+	}
+	made := d.t.newDir("", d.t.madeAttr(ctx, syscall.S_IFDIR|mode&0o7777))
+	made.children = map[string]child{}
+	made.loaded.Store(true)
+	d.attach(name, made)
+	return d.entry(ctx, made, out)
+}
+
+// Mknod makes a socket or a pipe.
+func (d *dir) Mknod(ctx context.Context, name string, mode, rdev uint32, out *fuse.EntryOut) (*fs.Inode, syscall.Errno) {
+	if err := d.vacant(name); err != nil {
+		return nil, d.t.errno("mknod", join(d.path(), name), err)
+	}
+	switch mode & syscall.S_IFMT {
+	case syscall.S_IFSOCK, syscall.S_IFIFO:
+	default:
+		return nil, syscall.EPERM
+	}
+	a := d.t.madeAttr(ctx, mode)
+	a.rdev = rdev
+	made := &special{node{t: d.t, attr: a}}
+	d.attach(name, made)
+	return d.entry(ctx, made, out)
+}
+
+// Symlink makes a symbolic link.
+func (d *dir) Symlink(ctx context.Context, target, name string, out *fuse.EntryOut) (*fs.Inode, syscall.Errno) {
+	if err := d.vacant(name); err != nil {
+		return nil, d.t.errno("symlink", join(d.path(), name), err)
+	}
+	made := &link{node: node{t: d.t, attr: d.t.madeAttr(ctx, syscall.S_IFLNK|0o777)}, target: target}
+	d.attach(name, made)
+	return d.entry(ctx, made, out)
+}
+
+// Link answers what file systems without hard links answer.
+func (d *dir) Link(context.Context, fs.InodeEmbedder, string, *fuse.EntryOut) (*fs.Inode, syscall.Errno) {
+	return nil, syscall.EPERM
+}
+
+// Unlink takes a file away.
+func (d *dir) Unlink(_ context.Context, name string) syscall.Errno {
+	path := join(d.path(), name)
+	c, err := d.find(name)
+	if err != nil {
+		return d.t.errno("unlink", path, err)
+	}
+	if c == nil {
+		return syscall.ENOENT
+	}
+	d.t.touched.Store(true)
+	f, ok := c.(*file)
+	if !ok {
+		d.detach(name)
+		return 0
+	}
+	if err := d.t.guard(f.kind()); err != nil {
+		return d.t.errno("unlink", path, err)
+	}
+	if err := f.removed(path); err != nil {
+		return d.t.errno("unlink", path, err)
+	}
+	d.detach(name)
+	return 0
+}
+
+// Rmdir takes an empty directory away.
+func (d *dir) Rmdir(_ context.Context, name string) syscall.Errno {
+	c, err := d.find(name)
+	if err != nil {
+		return d.t.errno("rmdir", join(d.path(), name), err)
+	}
+	if c == nil {
+		return syscall.ENOENT
+	}
+	if err := emptyDir(c); err != nil {
+		return d.t.errno("rmdir", join(d.path(), name), err)
+	}
+	d.t.touched.Store(true)
+	d.detach(name)
+	return 0
+}
+
+// emptyDir refuses what must not be removed or replaced: a directory with something in it.
+func emptyDir(c child) error {
+	sub, ok := c.(*dir)
+	if !ok {
+		return nil
+	}
+	names, err := sub.names()
+	if err == nil && len(names) > 0 {
+		return syscall.ENOTEMPTY
+	}
+	return err
+}
+
+// Rename moves a name, over what is there.
+func (d *dir) Rename(ctx context.Context, name string, newParent fs.InodeEmbedder, newName string, flags uint32) syscall.Errno {
+	to, ok := newParent.(*dir)
+	if !ok || flags&^unix.RENAME_NOREPLACE != 0 {
+		return syscall.EINVAL
+	}
+	oldPath, newPath := join(d.path(), name), join(to.path(), newName)
+	err := d.rename(ctx, move{d, to, name, newName, oldPath, newPath}, flags)
+	return d.t.errno("rename", oldPath+" to "+newPath, err)
+}
+
+// move is a renaming: from a name in a directory to one in another.
+type move struct {
+	from, to         *dir
+	name, newName    string
+	oldPath, newPath string
+}
+
+func (d *dir) rename(ctx context.Context, m move, flags uint32) error {
+	c, err := m.from.find(m.name)
+	if err != nil {
+		return err
+	}
+	old, err := m.to.find(m.newName)
+	if err != nil {
+		return err
+	}
+	if c == nil {
+		return syscall.ENOENT
+	}
+	if old != nil {
+		if flags&unix.RENAME_NOREPLACE != 0 {
+			return syscall.EEXIST
+		}
+		if err := emptyDir(old); err != nil {
+			return err
+		}
+	}
+	d.t.touched.Store(true)
+	f, ok := c.(*file)
+	if !ok {
+		m.apply(c)
+		return d.t.movedDir(c, m.oldPath, m.newPath)
+	}
+	return d.t.moveFile(ctx, m, f, old)
+}
+
+// apply changes the names: c, which was at the old one or stands for what was, is
+// at the new one.
+func (m move) apply(c child) {
+	m.from.detach(m.name)
+	m.to.detach(m.newName)
+	m.to.attach(m.newName, c)
+}
+
+// moveFile renames a file, whose kind may become another by that.
+func (t *worktree) moveFile(ctx context.Context, m move, f *file, old child) error {
+	was, becomes := f.kind(), kindOf(m.newPath, t.work.Scratch)
+	if err := errors.Join(t.guard(was), t.guard(becomes)); err != nil {
+		return err
+	}
+	if was.place == inWAL || becomes.place == inWAL {
+		return t.renameWAL(ctx, m, f, becomes, old != nil)
+	}
+	if err := f.storeMoved(m.oldPath, m.newPath, becomes); err != nil {
+		return err
+	}
+	m.apply(f)
+	return nil
+}
+
+// movedDir gives everything below a directory that was renamed its new kind.
+func (t *worktree) movedDir(c child, oldPath, newPath string) error {
+	sub, ok := c.(*dir)
+	if !ok {
+		return nil
+	}
+	names, err := sub.names()
+	if err != nil {
+		return err
+	}
+	for name, c := range names {
+		oldPath, newPath := join(oldPath, name), join(newPath, name)
+		if f, ok := c.(*file); ok {
+			err = f.storeMoved(oldPath, newPath, kindOf(newPath, t.work.Scratch))
+		} else {
+			err = t.movedDir(c, oldPath, newPath)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,23 @@
+package fusefs
+
+import "errors"
+
+// The sentinels of this package.
+var (
+	// ErrBusy is returned when a mount cannot go because it is in use, or a mount
+	// point is taken by another mount.
+	ErrBusy = errors.New("in use")
+	// ErrNotEmpty is returned for a mount point that has something in it.
+	ErrNotEmpty = errors.New("directory is not empty")
+	// ErrStale is returned for a mount point whose daemon is gone: see CleanStale.
+	ErrStale = errors.New("stale mount of a daemon that is gone")
+	// ErrNotAllowed is the cause of what a working tree refuses: changes behind WAL's back.
+	ErrNotAllowed = errors.New("not allowed")
+)
+
+// errTooLarge is returned when a file that the branch stores whole grows too large for that.
+var errTooLarge = errors.New("too large to be stored in the branch")
+
+// errLookAgain is returned when what the kernel has under a name is not what the
+// name means any more; the kernel then looks it up again.
+var errLookAgain = errors.New("look the name up again")

@@ -1,0 +1,106 @@
+package fusefs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	iofs "io/fs"
+
+	"zenith/internal/pg"
+)
+
+// postmasterPid is there while a postgres runs on a data directory. One that was
+// killed leaves it behind; then the next to start, or to write, must see to it.
+const postmasterPid = "postmaster.pid"
+
+// guard refuses to let a file be changed that WAL describes while no postgres runs:
+// the branch would never learn of it.
+func (t *worktree) guard(k *kind) error {
+	if !k.guarded || t.running() {
+		return nil
+	}
+	return fmt.Errorf("change of a %s file while no postgres runs on the mount: %w", k.name, ErrNotAllowed)
+}
+
+// running reports whether there is a postmaster.pid.
+func (t *worktree) running() bool {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	return t.root.children[postmasterPid] != nil
+}
+
+// checkWrite refuses contents that the branch could not follow.
+func (t *worktree) checkWrite(k *kind, data []byte, off int64) error {
+	switch {
+	case k.sync == syncStore && off+int64(len(data)) > maxStored:
+		return errTooLarge
+	case k == kindControl:
+		return t.checkControl(data, off)
+	}
+	return nil
+}
+
+// checkControl refuses a pg_control that says that changes go past WAL.
+func (t *worktree) checkControl(data []byte, off int64) error {
+	c, err := pg.ParseControlFile(data)
+	if off != 0 || err != nil {
+		return nil // not how postgres writes it; it will not start on what it cannot read
+	}
+	if c.Settings.WALLevel == walLevelMinimal {
+		return fmt.Errorf("wal_level=minimal, with which not all changes are in WAL: %w", ErrNotAllowed)
+	}
+	if t.control != nil && c.ChecksumVersion != t.control.ChecksumVersion {
+		return fmt.Errorf("data checksums switched from %d to %d: %w", t.control.ChecksumVersion, c.ChecksumVersion, ErrNotAllowed)
+	}
+	return nil
+}
+
+const (
+	controlPath     = "global/pg_control"
+	walLevelMinimal = 0
+)
+
+// baseControl reads the base's pg_control; nil if it has none.
+func baseControl(ctx context.Context, base Tree) (*pg.ControlFile, error) {
+	e, err := base.Lookup(ctx, controlPath)
+	if errors.Is(err, iofs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	p := make([]byte, e.File.Size())
+	if err := readFull(ctx, e.File, p, 0); err != nil {
+		return nil, err
+	}
+	return pg.ParseControlFile(p)
+}
+
+// stoppedCleanly gives pg_control if it says that postgres was stopped cleanly.
+func (t *worktree) stoppedCleanly() (*pg.ControlFile, error) {
+	global, err := t.root.find("global")
+	if err != nil {
+		return nil, err
+	}
+	d, ok := global.(*dir)
+	if !ok || t.running() {
+		return nil, nil
+	}
+	c, err := d.find("pg_control")
+	if err != nil {
+		return nil, err
+	}
+	f, ok := c.(*file)
+	if !ok {
+		return nil, nil
+	}
+	p, err := f.contents()
+	if err != nil {
+		return nil, err
+	}
+	control, err := pg.ParseControlFile(p)
+	if err != nil || control.State != pg.DBShutdowned {
+		return nil, err
+	}
+	return control, nil
+}

@@ -1,0 +1,193 @@
+package fusefs
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	iofs "io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"zenith/internal/pg"
+)
+
+// What a working tree leaves for the next mount of its branch:
+//
+//	keep/files/<path>  a file, whole
+//	keep/marker.json   written last
+//
+// Files that belong to the state at a clean stop are of use only if the next base
+// is that state: if its last checkpoint is the one that the marker names. Nothing
+// here is changed while mounted, so it serves again after a crash that lost nothing
+// but what was never acknowledged.
+const (
+	keepName   = "keep"
+	keepNew    = "keep.new"
+	keepFiles  = "files"
+	markerName = "marker.json"
+)
+
+// marker says which state the kept files belong to.
+type marker struct {
+	Clean      bool     `json:"clean"` // postgres was stopped cleanly, the rest counts
+	SystemID   uint64   `json:"system_id"`
+	Checkpoint string   `json:"checkpoint"`
+	WAL        []string `json:"wal"` // the segments that pg_wal showed
+}
+
+// fits reports whether the kept files belong to the state whose pg_control is c.
+func (m marker) fits(c *pg.ControlFile) bool {
+	return m.Clean && c != nil && m.SystemID == c.SystemID && m.Checkpoint == c.CheckPoint.String()
+}
+
+// kept is what the last mount left and that is of use. A nil one has nothing.
+type kept struct {
+	files map[string]*keptFile // by path
+	wal   []string
+}
+
+// keptFile is a kept file, as a part of the base.
+type keptFile struct {
+	path string // on disk
+	size int64
+}
+
+// Size is the file's.
+func (k *keptFile) Size() int64 { return k.size }
+
+// ReadAt reads the file. It is opened for that: there may be thousands.
+func (k *keptFile) ReadAt(_ context.Context, p []byte, off int64) (int, error) {
+	f, err := os.Open(k.path)
+	if err != nil {
+		return 0, fmt.Errorf("kept file: %v", err) // its ENOENT is not the caller's
+	}
+	n, err := f.ReadAt(p, off)
+	return n, errors.Join(err, f.Close())
+}
+
+// openKept finds what the last mount left in a work directory.
+func openKept(workDir string, control *pg.ControlFile) (*kept, error) {
+	dir := filepath.Join(workDir, keepName)
+	m, found, err := readMarker(dir)
+	if err != nil {
+		return nil, err
+	}
+	if !found {
+		// The last mount may have ended between its two renames.
+		if m, found, err = readMarker(filepath.Join(workDir, keepNew)); err != nil || !found {
+			return nil, err
+		}
+		if err := replaceDir(dir, filepath.Join(workDir, keepNew)); err != nil {
+			return nil, err
+		}
+	}
+	k := &kept{files: map[string]*keptFile{}}
+	fits := m.fits(control)
+	if fits {
+		k.wal = m.WAL
+	}
+	root := filepath.Join(dir, keepFiles)
+	return k, filepath.WalkDir(root, func(path string, e iofs.DirEntry, err error) error {
+		if err != nil || e.IsDir() {
+			return err
+		}
+		fi, err := e.Info()
+		if err != nil {
+			return err
+		}
+		rel := strings.TrimPrefix(path, root+"/")
+		if fits || kindOf(rel, false).keep == keepAlways {
+			k.files[rel] = &keptFile{path: path, size: fi.Size()}
+		}
+		return nil
+	})
+}
+
+func readMarker(dir string) (marker, bool, error) {
+	text, err := os.ReadFile(filepath.Join(dir, markerName))
+	if errors.Is(err, os.ErrNotExist) {
+		return marker{}, false, nil
+	}
+	if err != nil {
+		return marker{}, false, err
+	}
+	var m marker
+	if err := json.Unmarshal(text, &m); err != nil {
+		return marker{}, false, nil // it was being written when the machine went down
+	}
+	return m, true, nil
+}
+
+// in lists a directory: the directories on the way to kept files, and the files.
+func (k *kept) in(dir string) (dirs []string, files map[string]*keptFile) {
+	if k == nil {
+		return nil, nil
+	}
+	files = map[string]*keptFile{}
+	for path, f := range k.files {
+		if path == dir || !hasPrefixDir(path, dir) {
+			continue
+		}
+		rest := path
+		if dir != "" {
+			rest = path[len(dir)+1:]
+		}
+		if name, _, below := strings.Cut(rest, "/"); below {
+			dirs = append(dirs, name)
+		} else {
+			files[rest] = f
+		}
+	}
+	slices.Sort(dirs)
+	return slices.Compact(dirs), files
+}
+
+// segments lists those that pg_wal showed.
+func (k *kept) segments() []string {
+	if k == nil {
+		return nil
+	}
+	return k.wal
+}
+
+// keepAll leaves what the next mount is to find again.
+func (t *worktree) keepAll() error {
+	control, err := t.stoppedCleanly()
+	if err != nil {
+		return err
+	}
+	dir := filepath.Join(t.work.Dir, keepNew)
+	if err := os.RemoveAll(dir); err != nil {
+		return err
+	}
+	if err := os.MkdirAll(filepath.Join(dir, keepFiles), 0o700); err != nil {
+		return err
+	}
+	m := marker{}
+	if control != nil {
+		m = marker{Clean: true, SystemID: control.SystemID, Checkpoint: control.CheckPoint.String()}
+	}
+	k := &keeper{t: t, root: filepath.Join(dir, keepFiles), clean: control != nil, marker: &m}
+	if err := k.dir("", t.root); err != nil {
+		return err
+	}
+	if err := k.finish(dir); err != nil {
+		return err
+	}
+	return replaceDir(filepath.Join(t.work.Dir, keepName), dir)
+}
+
+// replaceDir puts a directory in the place of another. Between the two steps there
+// is none; openKept then takes the new one.
+func replaceDir(dir, by string) error {
+	if err := os.RemoveAll(dir); err != nil {
+		return err
+	}
+	if err := os.Rename(by, dir); err != nil {
+		return err
+	}
+	return syncPath(filepath.Dir(dir))
+}

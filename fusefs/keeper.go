@@ -1,0 +1,155 @@
+package fusefs
+
+import (
+	"encoding/json"
+	"errors"
+	"maps"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"zenith/internal/pg"
+)
+
+// keeper writes the files that a working tree leaves.
+type keeper struct {
+	t      *worktree
+	root   string
+	clean  bool // postgres was stopped cleanly
+	marker *marker
+}
+
+// dir keeps what is to be kept of a directory, which is at path now.
+func (k *keeper) dir(path string, d *dir) error {
+	if !d.loaded.Load() {
+		return k.unseen(path, d.from)
+	}
+	k.t.mu.RLock()
+	names := maps.Clone(d.children)
+	k.t.mu.RUnlock()
+	for name, c := range names {
+		var err error
+		switch c := c.(type) {
+		case *dir:
+			err = k.dir(join(path, name), c)
+		case *file:
+			err = k.file(join(path, name), c, names)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// unseen keeps what was kept below a directory that nobody looked into.
+func (k *keeper) unseen(path, from string) error {
+	if k.t.kept == nil {
+		return nil
+	}
+	for old, f := range k.t.kept.files {
+		if !hasPrefixDir(old, from) {
+			continue
+		}
+		now := join(path, strings.TrimPrefix(strings.TrimPrefix(old, from), "/"))
+		if k.wants(now, kindOf(now, false), nil) {
+			if err := k.link(now, f); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// file keeps a file, if it is to be kept. siblings are the names in its directory.
+func (k *keeper) file(path string, f *file, siblings map[string]child) error {
+	if f.kind() == kindSegment {
+		k.marker.WAL = append(k.marker.WAL, filepath.Base(path))
+		return nil
+	}
+	if !k.wants(path, f.kind(), siblings) {
+		return nil
+	}
+	if !f.body.hasPrivate() {
+		if f.kept == nil {
+			return nil // the base shows it the next time, too
+		}
+		return k.link(path, f.kept)
+	}
+	if err := f.body.acquire(); err != nil {
+		return err
+	}
+	err := f.body.fill(k.t.ctx)
+	if err == nil {
+		err = k.makeDir(path)
+	}
+	if err == nil {
+		err = f.body.rename(filepath.Join(k.root, path))
+	}
+	if err == nil {
+		err = f.body.sync()
+	}
+	return errors.Join(err, f.body.release())
+}
+
+// wants says whether a file is kept. Without siblings, what was kept is.
+func (k *keeper) wants(path string, kd *kind, siblings map[string]child) bool {
+	switch {
+	case kd.keep == keepAlways:
+		return true
+	case !k.clean:
+		return false
+	case kd.keep == keepClean || siblings == nil:
+		return true
+	}
+	return unlogged(path, siblings)
+}
+
+// unlogged reports whether a path is a file of an unlogged relation, one with an
+// init fork, but not of that fork, which is in WAL.
+func unlogged(path string, siblings map[string]child) bool {
+	p := pg.ParsePath(path)
+	if p.Kind != pg.PathRelation || p.Fork.Fork == pg.InitFork {
+		return false
+	}
+	initFork := p.Fork
+	initFork.Fork = pg.InitFork
+	return siblings[filepath.Base(pg.RelPath(initFork, 0))] != nil
+}
+
+// link keeps a file once more as it was kept.
+func (k *keeper) link(path string, f *keptFile) error {
+	if err := k.makeDir(path); err != nil {
+		return err
+	}
+	return os.Link(f.path, filepath.Join(k.root, path))
+}
+
+func (k *keeper) makeDir(path string) error {
+	return os.MkdirAll(filepath.Dir(filepath.Join(k.root, path)), 0o700)
+}
+
+// finish makes the names durable and then writes the marker.
+func (k *keeper) finish(dir string) error {
+	err := filepath.WalkDir(k.root, func(path string, e os.DirEntry, err error) error {
+		if err != nil || !e.IsDir() {
+			return err
+		}
+		return syncPath(path)
+	})
+	if err != nil {
+		return err
+	}
+	text, err := json.Marshal(k.marker)
+	if err != nil {
+		return err
+	}
+	path := filepath.Join(dir, markerName)
+	if err := os.WriteFile(path, text, 0o600); err != nil {
+		return err
+	}
+	if err := syncPath(path); err != nil {
+		return err
+	}
+	return syncPath(dir)
+}

@@ -1,0 +1,117 @@
+package fusefs
+
+import (
+	"regexp"
+
+	"zenith/internal/pg"
+)
+
+// place says where the private contents of a file of a working tree are.
+type place uint8
+
+const (
+	inPrivate place = iota // a nameless file, gone at the end of the mount
+	inWAL                  // a file of the same name in the branch's WAL directory
+)
+
+// syncRule says what fsync does.
+type syncRule uint8
+
+const (
+	syncNothing syncRule = iota // WAL or nobody needs it: a crash throws the file away
+	syncWAL                     // make it durable and tell the branch
+	syncStore                   // store the whole file in the branch, if it changed
+)
+
+// keepRule says what of a file is there when the branch is mounted again.
+type keepRule uint8
+
+const (
+	keepNever  keepRule = iota // what the base shows
+	keepClean                  // the private file, if postgres was stopped cleanly; else as above
+	keepAlways                 // the private file, unless the daemon was killed
+)
+
+// kind is what is done with a sort of file.
+type kind struct {
+	name    string
+	guarded bool // WAL describes it: only a running postgres may change it
+	direct  bool // reads and writes may bypass us
+	place   place
+	sync    syncRule
+	keep    keepRule
+}
+
+// The kinds of files, by what happens to them:
+//
+//	kind       create    write          fsync           unlink       crash   clean stop
+//	control    private   checked        nothing         private      base's  kept
+//	relation   private   private block  nothing         private      base's  base's; unlogged: kept
+//	fsm        private   private block  nothing         private      base's  kept
+//	logged     private   private        nothing         private      base's  base's
+//	segment    branch's  branch's       durable, told   hidden only  branch's WAL
+//	walTemp    branch's  branch's       durable         removed      gone    gone
+//	config     stored    private        stored          forgotten    as last stored
+//	kept       private   private        nothing         private      base's  kept
+//	log        private   private        nothing         private      gone    kept; also after a crash of postgres
+//	runtime    private   private        nothing         private      gone    gone
+var (
+	kindControl  = &kind{name: "control", guarded: true, keep: keepClean}
+	kindRelation = &kind{name: "relation", guarded: true, direct: true}
+	kindFSM      = &kind{name: "fsm", guarded: true, direct: true, keep: keepClean}
+	kindLogged   = &kind{name: "logged", guarded: true}
+	kindSegment  = &kind{name: "segment", guarded: true, direct: true, place: inWAL, sync: syncWAL}
+	kindWALTemp  = &kind{name: "walTemp", guarded: true, direct: true, place: inWAL, sync: syncWAL}
+	kindConfig   = &kind{name: "config", sync: syncStore}
+	kindKept     = &kind{name: "kept", direct: true, keep: keepClean}
+	kindLog      = &kind{name: "log", direct: true, keep: keepAlways}
+	kindRuntime  = &kind{name: "runtime", direct: true}
+)
+
+// parsedKinds are the kinds of what package pg knows by name.
+var parsedKinds = map[pg.PathKind]*kind{
+	pg.PathRelation:     kindRelation,
+	pg.PathSLRU:         kindRelation,
+	pg.PathTempRelation: kindRuntime,
+	pg.PathRelMap:       kindLogged,
+	pg.PathDBVersion:    kindLogged,
+	pg.PathTwoPhase:     kindLogged,
+	pg.PathWALSegment:   kindSegment,
+}
+
+// namedKinds are those of all other paths; the first that matches counts.
+var namedKinds = []struct {
+	path *regexp.Regexp
+	kind *kind
+}{
+	{regexp.MustCompile(`^global/pg_control$`), kindControl},
+	{regexp.MustCompile(`^PG_VERSION$`), kindLogged},
+	{regexp.MustCompile(`^pg_wal/xlogtemp\.\d+$`), kindWALTemp},
+	{regexp.MustCompile(`(^|/)(pg_internal\.init|pgsql_tmp)`), kindRuntime},
+	{regexp.MustCompile(`^(pg_subtrans|pg_notify|pg_serial|pg_snapshots|pg_stat_tmp|pg_dynshmem)/`), kindRuntime},
+	{regexp.MustCompile(`^(postmaster\.(pid|opts)|current_logfiles|promote|logrotate)$`), kindRuntime},
+	{regexp.MustCompile(`^(standby\.signal|recovery\.signal|backup_label|tablespace_map)`), kindRuntime},
+	{regexp.MustCompile(`(^|/)(\.[^/]*|[^/]*(\.tmp|\.swp|~))$`), kindRuntime},
+	{regexp.MustCompile(`^(log|pg_log)/`), kindLog},
+	{regexp.MustCompile(`^(base|global|pg_tblspc|pg_stat|pg_replslot|pg_logical|pg_wal)/`), kindKept},
+}
+
+// kindOf gives the kind of the file at a path of a data directory. In a scratch
+// mount there is nothing to guard and nothing to keep, not even WAL.
+func kindOf(path string, scratch bool) *kind {
+	if scratch {
+		return kindRuntime
+	}
+	p := pg.ParsePath(path)
+	if k := parsedKinds[p.Kind]; k == kindRelation && p.Fork.Fork == pg.FSMFork {
+		return kindFSM
+	} else if k != nil {
+		return k
+	}
+	for _, k := range namedKinds {
+		if k.path.MatchString(path) {
+			return k.kind
+		}
+	}
+	return kindConfig
+}

@@ -1,0 +1,178 @@
+package fusefs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"runtime/debug"
+	"time"
+
+	"github.com/hanwen/go-fuse/v2/fs"
+	"github.com/hanwen/go-fuse/v2/fuse"
+	"golang.org/x/sys/unix"
+)
+
+// fsName is the file system's name and type: mounts are listed by
+// mount -t fuse.zenith.
+const fsName = "zenith"
+
+const (
+	maxWrite      = 1 << 20 // bytes of a read or a write: the kernel's own limit
+	maxBackground = 64      // read-ahead requests under way; go-fuse's 12 starve two scans
+	longTime      = 24 * time.Hour
+)
+
+// Options are common to all mounts. The zero value works.
+type Options struct {
+	UID, GID uint32       // owner of the files; both 0: this process's
+	Time     time.Time    // what files show that have no time of their own; zero: now
+	Log      *slog.Logger // default: slog.Default()
+}
+
+func (o Options) withDefaults() Options {
+	if o.UID == 0 && o.GID == 0 {
+		o.UID, o.GID = uint32(os.Geteuid()), uint32(os.Getegid())
+	}
+	if o.Time.IsZero() {
+		o.Time = time.Now()
+	}
+	if o.Log == nil {
+		o.Log = slog.Default()
+	}
+	return o
+}
+
+// Mount is a mounted file system. It is served until it is unmounted, by Unmount
+// or by anyone else.
+type Mount struct {
+	dir    string
+	direct bool // mounted by us, not by fusermount3
+	cancel context.CancelFunc
+	done   chan struct{}
+	err    error // set before done is closed
+}
+
+// mounting is what the three kinds of mounts have different.
+type mounting struct {
+	dir      string
+	root     fs.InodeEmbedder
+	rootAttr fs.StableAttr
+	readOnly bool
+	plainDir bool               // no READDIRPLUS
+	firstIno uint64             // 0: go-fuse's
+	cancel   context.CancelFunc // of the root's context
+	finish   func() error       // called when nothing is served any more; may be nil
+}
+
+// start mounts and serves.
+func (m mounting) start(opts Options) (*Mount, error) {
+	dir, err := checkMountPoint(m.dir)
+	if err != nil {
+		m.cancel()
+		return nil, err
+	}
+	fopts := m.fuseOptions(opts)
+	server, err := fuse.NewServer(fs.NewNodeFS(m.root, fopts), dir, &fopts.MountOptions)
+	if err != nil {
+		m.cancel()
+		return nil, fmt.Errorf("mount %s: %w", dir, err)
+	}
+	mnt := &Mount{dir: dir, direct: fopts.DirectMountStrict, cancel: m.cancel, done: make(chan struct{})}
+	go mnt.serve(server, m.finish)
+	if err := server.WaitMount(); err != nil {
+		return nil, errors.Join(fmt.Errorf("mount %s: %w", dir, err), mnt.Unmount())
+	}
+	return mnt, nil
+}
+
+// serve answers the kernel until the file system is unmounted.
+func (m *Mount) serve(server *fuse.Server, finish func() error) {
+	server.Serve()
+	if finish != nil {
+		m.err = finish()
+	}
+	m.cancel()
+	close(m.done)
+}
+
+// fuseOptions says how we mount. The kernel checks permissions by the files' modes
+// and never invalidates contents on its own: nothing changes but through it.
+func (m mounting) fuseOptions(opts Options) *fs.Options {
+	long := longTime
+	root := os.Geteuid() == 0
+	o := fuse.MountOptions{
+		FsName:                   fsName,
+		Name:                     fsName,
+		Options:                  []string{"default_permissions"},
+		AllowOther:               root,
+		DirectMountStrict:        root,
+		MaxWrite:                 maxWrite,
+		MaxBackground:            maxBackground,
+		DisableXAttrs:            true,
+		DisableReadDirPlus:       m.plainDir,
+		ExplicitDataCacheControl: true,
+		Logger:                   slog.NewLogLogger(opts.Log.Handler(), slog.LevelWarn),
+		PanicHandler: func(v any) fuse.Status {
+			opts.Log.Error("panic in a file system call", "panic", v, "stack", string(debug.Stack()))
+			return fuse.EIO
+		},
+	}
+	switch {
+	case m.readOnly && root:
+		o.DirectMountFlags = unix.MS_NOSUID | unix.MS_NODEV | unix.MS_RDONLY
+	case m.readOnly:
+		o.Options = append(o.Options, "ro")
+	}
+	return &fs.Options{
+		MountOptions:      o,
+		EntryTimeout:      &long,
+		AttrTimeout:       &long,
+		NegativeTimeout:   &long,
+		NullPermissions:   true,
+		FirstAutomaticIno: m.firstIno,
+		RootStableAttr:    &m.rootAttr,
+		Logger:            o.Logger,
+	}
+}
+
+// checkMountPoint refuses what must not be mounted on and makes the path absolute.
+func checkMountPoint(dir string) (string, error) {
+	dir, err := realPath(dir)
+	if err != nil {
+		return "", err
+	}
+	mounts, err := mountsAt(dir)
+	if err != nil {
+		return "", err
+	}
+	for _, m := range mounts {
+		if m.dead() {
+			return "", fmt.Errorf("mount point %s: %w", dir, ErrStale)
+		}
+		if m.fsType == "fuse."+fsName {
+			return "", fmt.Errorf("mount point %s has a mount already: %w", dir, ErrBusy)
+		}
+	}
+	names, err := os.ReadDir(dir)
+	if err != nil {
+		return "", fmt.Errorf("mount point: %w", err)
+	}
+	if len(names) > 0 {
+		return "", fmt.Errorf("mount point %s: %w", dir, ErrNotEmpty)
+	}
+	return dir, nil
+}
+
+// Dir is the mount point.
+func (m *Mount) Dir() string { return m.dir }
+
+// Done is closed when the file system is unmounted and everything is put away.
+func (m *Mount) Done() <-chan struct{} { return m.done }
+
+// Wait waits for that, and gives what went wrong in putting things away.
+func (m *Mount) Wait() error {
+	<-m.done
+	return m.err
+}

@@ -1,0 +1,204 @@
+package fusefs
+
+import (
+	"context"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/hanwen/go-fuse/v2/fs"
+	"github.com/hanwen/go-fuse/v2/fuse"
+)
+
+// attr is what stat shows of a node and chmod and its kin change.
+type attr struct {
+	ino                 uint64
+	mode                uint32 // with the file type
+	uid, gid            uint32
+	rdev                uint32
+	atime, mtime, ctime time.Time
+}
+
+// newAttr makes the attributes of what the base shows.
+func (t *worktree) newAttr(mode uint32) attr {
+	at := t.opts.Time
+	return attr{
+		ino: t.lastIno.Add(1), mode: mode, uid: t.opts.UID, gid: t.opts.GID,
+		atime: at, mtime: at, ctime: at,
+	}
+}
+
+// madeAttr makes the attributes of what the caller of ctx makes now.
+func (t *worktree) madeAttr(ctx context.Context, mode uint32) attr {
+	now := time.Now()
+	a := attr{ino: t.lastIno.Add(1), mode: mode, uid: t.opts.UID, gid: t.opts.GID, atime: now, mtime: now, ctime: now}
+	if c, ok := fuse.FromContext(ctx); ok {
+		a.uid, a.gid = c.Uid, c.Gid
+	}
+	return a
+}
+
+// node is what directories, files and the rest have in common: a place among the
+// names, and attributes. The tree holds its nodes itself; to go-fuse they are made
+// known when they are first looked up.
+type node struct {
+	fs.Inode
+	t       *worktree
+	inNames sync.Once // made known to go-fuse
+
+	parent *dir // this and the next two are guarded by t.mu
+	name   string
+	links  uint32 // 0: unlinked
+
+	attrMu sync.Mutex
+	attr   attr // its number and file type never change
+}
+
+// child is a node in a directory.
+type child interface {
+	fs.InodeEmbedder
+	common() *node
+	size() (int64, error)
+}
+
+func (n *node) common() *node { return n }
+
+// size is overridden by what has contents.
+func (n *node) size() (int64, error) { return 0, nil }
+
+// path is where the node is, or was when it was unlinked.
+func (n *node) path() string {
+	n.t.mu.RLock()
+	defer n.t.mu.RUnlock()
+	return n.pathLocked()
+}
+
+func (n *node) pathLocked() string {
+	if n.parent == nil {
+		return n.name
+	}
+	return join(n.parent.pathLocked(), n.name)
+}
+
+// inode gives go-fuse's view of a child.
+func (d *dir) inode(ctx context.Context, c child) *fs.Inode {
+	n := c.common()
+	n.inNames.Do(func() {
+		n.attrMu.Lock()
+		id := fs.StableAttr{Mode: n.attr.mode & syscall.S_IFMT, Ino: n.attr.ino}
+		n.attrMu.Unlock()
+		d.NewInode(ctx, c, id)
+	})
+	return &n.Inode
+}
+
+// stat writes what stat shows. size is the node's.
+func (n *node) stat(out *fuse.Attr, size int64) {
+	n.t.mu.RLock()
+	out.Nlink = n.links
+	n.t.mu.RUnlock()
+	n.attrMu.Lock()
+	defer n.attrMu.Unlock()
+	a := n.attr
+	out.Ino, out.Mode, out.Uid, out.Gid, out.Rdev = a.ino, a.mode, a.uid, a.gid, a.rdev
+	out.Size = uint64(size)
+	out.Blksize, out.Blocks = blockSize, (uint64(size)+511)/512
+	out.SetTimes(&a.atime, &a.mtime, &a.ctime)
+}
+
+// entry answers a lookup or a creation.
+func (d *dir) entry(ctx context.Context, c child, out *fuse.EntryOut) (*fs.Inode, syscall.Errno) {
+	size, err := c.size()
+	if err != nil {
+		return nil, d.t.errno("stat", c.common().path(), err)
+	}
+	c.common().stat(&out.Attr, size)
+	if _, ok := c.(*file); ok && d.from == walDir {
+		// A rename may put another file in its place: see renameWAL.
+		out.SetEntryTimeout(never)
+	}
+	return d.inode(ctx, c), 0
+}
+
+// Getattr is stat.
+func (n *node) Getattr(_ context.Context, _ fs.FileHandle, out *fuse.AttrOut) syscall.Errno {
+	n.stat(&out.Attr, 0)
+	return 0
+}
+
+// Setattr is chmod, chown and utimes; the kernel has checked who may.
+func (n *node) Setattr(_ context.Context, _ fs.FileHandle, in *fuse.SetAttrIn, out *fuse.AttrOut) syscall.Errno {
+	n.change(in)
+	n.stat(&out.Attr, 0)
+	out.SetTimeout(longTime)
+	return 0
+}
+
+// change takes new attributes over, save the size.
+func (n *node) change(in *fuse.SetAttrIn) {
+	n.attrMu.Lock()
+	defer n.attrMu.Unlock()
+	a := &n.attr
+	a.ctime = time.Now()
+	if mode, ok := in.GetMode(); ok {
+		a.mode = a.mode&syscall.S_IFMT | mode&0o7777
+	}
+	if uid, ok := in.GetUID(); ok {
+		a.uid = uid
+	}
+	if gid, ok := in.GetGID(); ok {
+		a.gid = gid
+	}
+	if t, ok := in.GetATime(); ok {
+		a.atime = t
+	}
+	if t, ok := in.GetMTime(); ok {
+		a.mtime = t
+	}
+}
+
+// modified sets the times that a write sets.
+func (n *node) modified() {
+	now := time.Now()
+	n.attrMu.Lock()
+	n.attr.mtime, n.attr.ctime = now, now
+	n.attrMu.Unlock()
+}
+
+var (
+	_ fs.NodeGetattrer  = (*link)(nil)
+	_ fs.NodeSetattrer  = (*link)(nil)
+	_ fs.NodeReadlinker = (*link)(nil)
+	_ fs.NodeGetattrer  = (*special)(nil)
+	_ fs.NodeSetattrer  = (*special)(nil)
+)
+
+// link is a symbolic link: pg_tblspc/OID of a tablespace that was made on this
+// mount, outside of it. The next mount has its contents, which WAL has, in a plain
+// directory of that name.
+type link struct {
+	node
+	target string
+}
+
+func (l *link) size() (int64, error) { return int64(len(l.target)), nil }
+
+// Readlink gives where it leads.
+func (l *link) Readlink(context.Context) ([]byte, syscall.Errno) { return []byte(l.target), 0 }
+
+// Getattr is lstat.
+func (l *link) Getattr(_ context.Context, _ fs.FileHandle, out *fuse.AttrOut) syscall.Errno {
+	l.stat(&out.Attr, int64(len(l.target)))
+	return 0
+}
+
+// Setattr is lchown and lutimes.
+func (l *link) Setattr(_ context.Context, _ fs.FileHandle, in *fuse.SetAttrIn, out *fuse.AttrOut) syscall.Errno {
+	l.change(in)
+	l.stat(&out.Attr, int64(len(l.target)))
+	out.SetTimeout(longTime)
+	return 0
+}
+
+// special is a socket or a pipe; the kernel does what they do.
+type special struct{ node }

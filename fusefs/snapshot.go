@@ -1,0 +1,186 @@
+package fusefs
+
+import (
+	"context"
+	"io"
+	"slices"
+	"strings"
+	"syscall"
+
+	"github.com/hanwen/go-fuse/v2/fs"
+	"github.com/hanwen/go-fuse/v2/fuse"
+)
+
+var (
+	_ fs.NodeLookuper       = (*snapDir)(nil)
+	_ fs.NodeOpendirHandler = (*snapDir)(nil)
+	_ fs.NodeGetattrer      = (*snapDir)(nil)
+	_ fs.NodeStatfser       = (*snapDir)(nil)
+	_ fs.NodeOnForgetter    = (*snapDir)(nil)
+	_ fs.NodeOpener         = (*snapFile)(nil)
+	_ fs.NodeReader         = (*snapFile)(nil)
+	_ fs.NodeFlusher        = (*snapFile)(nil)
+	_ fs.NodeGetattrer      = (*snapFile)(nil)
+)
+
+// ReadOnly mounts a state, immutable, at dir.
+func ReadOnly(dir string, tree Tree, opts Options) (*Mount, error) {
+	opts = opts.withDefaults()
+	ctx, cancel := context.WithCancel(context.Background())
+	snap := newSnap(ctx, tree, "", opts)
+	return mounting{
+		dir:      dir,
+		root:     &snapDir{snap: snap},
+		rootAttr: snap.stable("", syscall.S_IFDIR),
+		readOnly: true,
+		cancel:   cancel,
+	}.start(opts)
+}
+
+// snap is one state in a mount.
+type snap struct {
+	ctx    context.Context // the mount's life. Interrupts are not heeded: no program expects EINTR here
+	tree   Tree
+	prefix string // of the inode numbers: where the state is in the mount
+	opts   Options
+	time   uint64
+}
+
+func newSnap(ctx context.Context, tree Tree, prefix string, opts Options) *snap {
+	t := opts.Time
+	if m, ok := tree.(modTimer); ok {
+		t = m.ModTime()
+	}
+	return &snap{ctx: ctx, tree: tree, prefix: prefix, opts: opts, time: uint64(t.Unix())}
+}
+
+// stable gives a path of the state its identity.
+func (s *snap) stable(path string, mode uint32) fs.StableAttr {
+	return stableAttr(s.prefix+"/"+path, mode)
+}
+
+// fill writes what stat shows.
+func (s *snap) fill(out *fuse.Attr, mode uint32, size int64) {
+	out.Mode, out.Size, out.Nlink = mode, uint64(size), 1
+	out.Uid, out.Gid = s.opts.UID, s.opts.GID
+	out.Atime, out.Mtime, out.Ctime = s.time, s.time, s.time
+}
+
+// snapDir is a directory of a state.
+type snapDir struct {
+	fs.Inode
+	snap *snap
+	path string
+}
+
+// Lookup finds a name. One that is not there will never be, which the kernel may
+// remember.
+func (d *snapDir) Lookup(ctx context.Context, name string, out *fuse.EntryOut) (*fs.Inode, syscall.Errno) {
+	path := join(d.path, name)
+	e, err := d.snap.tree.Lookup(d.snap.ctx, path)
+	if err != nil {
+		return nil, errno(d.snap.opts.Log, "lookup", path, err)
+	}
+	e.Name = name
+	return d.child(ctx, e, out), 0
+}
+
+// child makes the node of an entry.
+func (d *snapDir) child(ctx context.Context, e Entry, out *fuse.EntryOut) *fs.Inode {
+	path := join(d.path, e.Name)
+	out.SetEntryTimeout(longTime) // also where the mount's default is short
+	out.SetAttrTimeout(longTime)
+	if e.Dir {
+		d.snap.fill(&out.Attr, syscall.S_IFDIR|0o700, 0)
+		return d.NewInode(ctx, &snapDir{snap: d.snap, path: path}, d.snap.stable(path, syscall.S_IFDIR))
+	}
+	d.snap.fill(&out.Attr, syscall.S_IFREG|0o600, e.File.Size())
+	return d.NewInode(ctx, &snapFile{snap: d.snap, path: path, file: e.File}, d.snap.stable(path, syscall.S_IFREG))
+}
+
+// OpendirHandle opens the directory; the kernel keeps what it reads.
+func (d *snapDir) OpendirHandle(context.Context, uint32) (fs.FileHandle, uint32, syscall.Errno) {
+	h := &listedDirHandle{dir: d}
+	h.list = func() ([]fuse.DirEntry, syscall.Errno) {
+		entries, err := d.snap.tree.ReadDir(d.snap.ctx, d.path)
+		if err != nil {
+			return nil, errno(d.snap.opts.Log, "readdir", d.path, err)
+		}
+		slices.SortFunc(entries, func(a, b Entry) int { return strings.Compare(a.Name, b.Name) })
+		h.found = make(map[string]Entry, len(entries))
+		list := dots()
+		for _, e := range entries {
+			mode := uint32(syscall.S_IFREG)
+			if e.Dir {
+				mode = syscall.S_IFDIR
+			}
+			h.found[e.Name] = e
+			list = append(list, fuse.DirEntry{Name: e.Name, Mode: mode, Ino: d.snap.stable(join(d.path, e.Name), mode).Ino})
+		}
+		return list, 0
+	}
+	return h, fuse.FOPEN_CACHE_DIR | fuse.FOPEN_KEEP_CACHE, 0
+}
+
+// Getattr is stat.
+func (d *snapDir) Getattr(_ context.Context, _ fs.FileHandle, out *fuse.AttrOut) syscall.Errno {
+	d.snap.fill(&out.Attr, syscall.S_IFDIR|0o700, 0)
+	out.SetTimeout(longTime)
+	return 0
+}
+
+// Statfs says that there is no room.
+func (d *snapDir) Statfs(_ context.Context, out *fuse.StatfsOut) syscall.Errno {
+	return statfsNone(out)
+}
+
+func statfsNone(out *fuse.StatfsOut) syscall.Errno {
+	out.Bsize, out.Frsize, out.NameLen = blockSize, blockSize, 255
+	return 0
+}
+
+// OnForget lets the state go when the kernel has forgotten its root.
+func (d *snapDir) OnForget() {
+	if c, ok := d.snap.tree.(io.Closer); ok && d.path == "" {
+		if err := c.Close(); err != nil {
+			d.snap.opts.Log.Error("close state", "path", d.snap.prefix, "err", err)
+		}
+	}
+}
+
+// snapFile is a file of a state.
+type snapFile struct {
+	fs.Inode
+	snap *snap
+	path string
+	file File
+}
+
+// Open answers ENOSYS, which says that files need not be opened: the kernel asks
+// once in a mount's life and then keeps what it has read.
+func (f *snapFile) Open(context.Context, uint32) (fs.FileHandle, uint32, syscall.Errno) {
+	return nil, 0, syscall.ENOSYS
+}
+
+// Flush answers the same, to the same end.
+func (f *snapFile) Flush(context.Context, fs.FileHandle) syscall.Errno { return syscall.ENOSYS }
+
+// Read reads, at any offset and size, in one call of the File.
+func (f *snapFile) Read(_ context.Context, _ fs.FileHandle, dest []byte, off int64) (fuse.ReadResult, syscall.Errno) {
+	size := f.file.Size()
+	if off >= size {
+		return fuse.ReadResultData(nil), 0
+	}
+	dest = dest[:min(int64(len(dest)), size-off)]
+	if err := readFull(f.snap.ctx, f.file, dest, off); err != nil {
+		return nil, errno(f.snap.opts.Log, "read", f.path, err)
+	}
+	return fuse.ReadResultData(dest), 0
+}
+
+// Getattr is stat.
+func (f *snapFile) Getattr(_ context.Context, _ fs.FileHandle, out *fuse.AttrOut) syscall.Errno {
+	f.snap.fill(&out.Attr, syscall.S_IFREG|0o600, f.file.Size())
+	out.SetTimeout(longTime)
+	return 0
+}

@@ -1,0 +1,121 @@
+package fusefs
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// busyPatience is how long Unmount waits for the last process to close its files:
+// an exiting postgres is gone for its parent before it is for the kernel.
+const busyPatience = time.Second
+
+// Unmount takes the file system away and waits until everything is put away. While
+// it is in use nothing happens and the error, which is ErrBusy, says by whom.
+func (m *Mount) Unmount() error {
+	deadline := time.Now().Add(busyPatience)
+	for {
+		select {
+		case <-m.done:
+			return m.err
+		default:
+		}
+		err := unmount(m.dir, m.direct, false)
+		if err == nil {
+			return m.Wait()
+		}
+		if !errors.Is(err, ErrBusy) || time.Now().After(deadline) {
+			return err
+		}
+		time.Sleep(busyPatience / 20)
+	}
+}
+
+// UnmountLazy takes the mount point away at once. Whoever has files open may go on
+// using them; Done and Wait say when the last is closed.
+func (m *Mount) UnmountLazy() error { return unmount(m.dir, m.direct, true) }
+
+// unmount detaches what is mounted at dir.
+func unmount(dir string, direct, lazy bool) error {
+	var err error
+	if direct {
+		flags := unix.UMOUNT_NOFOLLOW
+		if lazy {
+			flags |= unix.MNT_DETACH
+		}
+		err = unix.Unmount(dir, flags)
+	} else {
+		err = fusermount(dir, lazy)
+	}
+	if errors.Is(err, unix.EBUSY) {
+		return fmt.Errorf("unmount %s: %w%s", dir, ErrBusy, holders(dir))
+	}
+	if err != nil {
+		return fmt.Errorf("unmount %s: %w", dir, err)
+	}
+	return nil
+}
+
+// fusermount unmounts as an ordinary user must.
+func fusermount(dir string, lazy bool) error {
+	args := []string{"-u", dir}
+	if lazy {
+		args = []string{"-u", "-z", dir}
+	}
+	cmd := exec.Command("fusermount3", args...)
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	err := cmd.Run()
+	if err == nil {
+		return nil
+	}
+	text := strings.TrimSpace(stderr.String())
+	if strings.Contains(text, unix.EBUSY.Error()) || strings.Contains(text, "Device or resource busy") {
+		return unix.EBUSY
+	}
+	return fmt.Errorf("fusermount3: %w: %s", err, text)
+}
+
+// holders says, as far as we may see it, which processes are below dir.
+func holders(dir string) string {
+	procs, err := filepath.Glob("/proc/[0-9]*")
+	if err != nil {
+		return ""
+	}
+	var found []string
+	for _, proc := range procs {
+		if !uses(proc, dir) {
+			continue
+		}
+		name, _ := os.ReadFile(proc + "/comm") // gone by now: it has no name
+		found = append(found, fmt.Sprintf("%s (pid %s)", strings.TrimSpace(string(name)), filepath.Base(proc)))
+		if len(found) == 5 {
+			found = append(found, "...")
+			break
+		}
+	}
+	if len(found) == 0 {
+		return ""
+	}
+	return " by " + strings.Join(found, ", ")
+}
+
+// uses reports whether a process has a file or its current directory below dir.
+// The links of /proc are read, never followed: that would ask the file system.
+func uses(proc, dir string) bool {
+	links, _ := filepath.Glob(proc + "/fd/*")
+	for _, l := range append(links, proc+"/cwd", proc+"/root") {
+		target, err := os.Readlink(l)
+		if err == nil && (target == dir || strings.HasPrefix(target, dir+"/")) {
+			return true
+		}
+	}
+	return false
+}

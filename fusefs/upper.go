@@ -1,0 +1,168 @@
+package fusefs
+
+import (
+	"context"
+	"errors"
+	"io"
+	iofs "io/fs"
+	"sync"
+	"syscall"
+
+	"github.com/hanwen/go-fuse/v2/fs"
+	"github.com/hanwen/go-fuse/v2/fuse"
+)
+
+var (
+	_ fs.NodeLookuper       = (*upperDir)(nil)
+	_ fs.NodeOpendirHandler = (*upperDir)(nil)
+	_ fs.NodeGetattrer      = (*upperDir)(nil)
+	_ fs.NodeStatfser       = (*upperDir)(nil)
+	_ fs.NodeReadlinker     = (*upperLink)(nil)
+	_ fs.NodeGetattrer      = (*upperLink)(nil)
+)
+
+// Lookup finds a name. What is not there may be there later.
+func (d *upperDir) Lookup(ctx context.Context, name string, out *fuse.EntryOut) (*fs.Inode, syscall.Errno) {
+	ops, mode, believed, err := d.find(d, name)
+	if err != nil {
+		out.SetEntryTimeout(never)
+		return nil, d.all.errno("lookup", join(d.path, name), err)
+	}
+	d.all.fill(&out.Attr, mode)
+	if snap, ok := ops.(*snapDir); ok {
+		snap.snap.fill(&out.Attr, syscall.S_IFDIR|0o700, 0)
+	}
+	out.SetEntryTimeout(believed)
+	return d.NewInode(ctx, ops, stableAttr(join(d.path, name), mode)), 0
+}
+
+// OpendirHandle opens the directory.
+func (d *upperDir) OpendirHandle(context.Context, uint32) (fs.FileHandle, uint32, syscall.Errno) {
+	list := func() ([]fuse.DirEntry, syscall.Errno) {
+		entries, err := d.list()
+		if err != nil {
+			return nil, d.all.errno("readdir", d.path, err)
+		}
+		for i, e := range entries {
+			entries[i].Ino = stableAttr(join(d.path, e.Name), e.Mode).Ino
+		}
+		return append(dots(), entries...), 0
+	}
+	return newDirHandle(list, nil), 0, 0
+}
+
+// Getattr is stat.
+func (d *upperDir) Getattr(_ context.Context, _ fs.FileHandle, out *fuse.AttrOut) syscall.Errno {
+	d.all.fill(&out.Attr, syscall.S_IFDIR)
+	return 0
+}
+
+// Statfs says that there is no room.
+func (d *upperDir) Statfs(_ context.Context, out *fuse.StatfsOut) syscall.Errno {
+	return statfsNone(out)
+}
+
+// fill writes what stat shows of the upper levels: anyone may walk them.
+func (a *all) fill(out *fuse.Attr, mode uint32) {
+	t := uint64(a.opts.Time.Unix())
+	out.Mode, out.Nlink = mode|0o755, 1
+	if mode == syscall.S_IFLNK {
+		out.Mode = mode | 0o777
+	}
+	out.Uid, out.Gid = a.opts.UID, a.opts.GID
+	out.Atime, out.Mtime, out.Ctime = t, t, t
+}
+
+func (a *all) errno(op, path string, err error) syscall.Errno {
+	return errno(a.opts.Log, op, path, err)
+}
+
+// upperLink is a symbolic link, resolved each time it is read.
+type upperLink struct {
+	fs.Inode
+	all  *all
+	path string
+	read func() (string, error)
+}
+
+// Readlink gives where it leads now.
+func (l *upperLink) Readlink(context.Context) ([]byte, syscall.Errno) {
+	target, err := l.read()
+	if err != nil {
+		return nil, l.all.errno("readlink", l.path, err)
+	}
+	return []byte(target), 0
+}
+
+// Getattr is lstat. The size is not given: it may be another at the next reading.
+func (l *upperLink) Getattr(_ context.Context, _ fs.FileHandle, out *fuse.AttrOut) syscall.Errno {
+	l.all.fill(&out.Attr, syscall.S_IFLNK)
+	return 0
+}
+
+// lazyTree is a Tree that is closed while nobody needs it and made again when
+// somebody does: the kernel may forget a directory at the moment it is looked up.
+type lazyTree struct {
+	make func(context.Context) (Tree, error)
+
+	mu   sync.Mutex
+	tree Tree // nil: closed
+}
+
+func (t *lazyTree) get(ctx context.Context) (Tree, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.tree != nil {
+		return t.tree, nil
+	}
+	tree, err := t.make(ctx)
+	if err == nil {
+		t.tree = tree
+	}
+	return tree, err
+}
+
+func (t *lazyTree) closed() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.tree == nil
+}
+
+// Close lets the state go.
+func (t *lazyTree) Close() error {
+	t.mu.Lock()
+	tree := t.tree
+	t.tree = nil
+	t.mu.Unlock()
+	if c, ok := tree.(io.Closer); ok {
+		return c.Close()
+	}
+	return nil
+}
+
+// ReadDir is the state's.
+func (t *lazyTree) ReadDir(ctx context.Context, path string) ([]Entry, error) {
+	tree, err := t.get(ctx)
+	if err != nil {
+		return nil, gone(err)
+	}
+	return tree.ReadDir(ctx, path)
+}
+
+// Lookup is the state's.
+func (t *lazyTree) Lookup(ctx context.Context, path string) (Entry, error) {
+	tree, err := t.get(ctx)
+	if err != nil {
+		return Entry{}, gone(err)
+	}
+	return tree.Lookup(ctx, path)
+}
+
+// gone keeps a state that does not exist any more from being taken for a name that
+// never existed in it.
+func gone(err error) error {
+	if errors.Is(err, iofs.ErrNotExist) {
+		return errLookAgain
+	}
+	return err
+}

@@ -1,0 +1,283 @@
+package fusefs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	iofs "io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+	"zenith/internal/pg"
+)
+
+// walDir is where postgres has its WAL.
+const walDir = "pg_wal"
+
+// segments are the branch's WAL segments. What pg_wal shows of them is less than
+// what there is: at first those that the base shows; those that postgres removes
+// or recycles stay the branch's.
+type segments struct {
+	dir string
+	out *WAL
+
+	mu      sync.Mutex      // guards what follows
+	visible []string        // at the start
+	floor   string          // position of the first that was visible: what is before is history
+	hidden  map[string]bool // removed or recycled on this mount
+}
+
+// isSegment reports whether a name in pg_wal is a segment's.
+func isSegment(name string) bool {
+	return pg.ParsePath(join(walDir, name)).Kind == pg.PathWALSegment
+}
+
+// position orders segments: the name without its timeline.
+func position(segment string) string { return segment[8:] }
+
+// open finds out what pg_wal shows, and takes from the base what the branch lacks.
+func (s *segments) open(ctx context.Context, out *WAL, base Tree, kept *kept) error {
+	s.dir, s.out, s.hidden = out.Dir, out, map[string]bool{}
+	if err := s.removeTemps(); err != nil {
+		return err
+	}
+	entries, err := base.ReadDir(ctx, walDir)
+	if err != nil && !errors.Is(err, iofs.ErrNotExist) {
+		return err
+	}
+	for _, e := range entries {
+		if e.Dir || !isSegment(e.Name) {
+			continue
+		}
+		if err := s.take(ctx, e); err != nil {
+			return fmt.Errorf("take %s from the base: %w", e.Name, err)
+		}
+		s.show(e.Name)
+	}
+	for _, name := range kept.segments() {
+		if _, err := os.Stat(filepath.Join(s.dir, name)); err == nil && isSegment(name) {
+			s.show(name)
+		}
+	}
+	return nil
+}
+
+// removeTemps removes what a killed daemon's postgres had begun to make.
+func (s *segments) removeTemps() error {
+	temps, err := filepath.Glob(filepath.Join(s.dir, "xlogtemp.*"))
+	for _, t := range temps {
+		err = errors.Join(err, os.Remove(t))
+	}
+	return err
+}
+
+// show adds a segment to what is visible at the start.
+func (s *segments) show(name string) {
+	s.visible = append(s.visible, name)
+	if s.floor == "" || position(name) < s.floor {
+		s.floor = position(name)
+	}
+}
+
+// take copies a segment of the base to the branch, if it is not there.
+func (s *segments) take(ctx context.Context, e Entry) error {
+	path := filepath.Join(s.dir, e.Name)
+	if _, err := os.Stat(path); err == nil || !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	temp := filepath.Join(s.dir, "xlogtemp.base")
+	if err := copyToDisk(ctx, e.File, temp); err != nil {
+		return err
+	}
+	if err := os.Rename(temp, path); err != nil {
+		return err
+	}
+	return s.syncDir()
+}
+
+// fromWAL adds the visible segments to pg_wal.
+func (t *worktree) fromWAL(dir string, found map[string]child) error {
+	if dir != walDir || t.work.Scratch {
+		return nil
+	}
+	for _, name := range t.wal.visible {
+		body, err := openOverlay(filepath.Join(t.wal.dir, name))
+		if err != nil {
+			return err
+		}
+		found[name] = t.newFile(kindSegment, body, t.newAttr(syscall.S_IFREG|0o600))
+	}
+	return nil
+}
+
+// create makes an empty segment, or what will become one.
+func (s *segments) create(name string) (*overlay, error) {
+	path := filepath.Join(s.dir, name)
+	if isSegment(name) {
+		if err := s.mayMake(name); err != nil {
+			return nil, err
+		}
+		// What the branch may have here was never part of it: WAL that was torn off.
+		if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return nil, err
+		}
+	}
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	return &overlay{path: path, exists: true}, f.Close()
+}
+
+// mayMake refuses to make a segment that the branch has as a part of its history.
+func (s *segments) mayMake(name string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if position(name) < s.floor || s.hidden[name] {
+		return fmt.Errorf("segment %s is in the branch's history: %w", name, ErrNotAllowed)
+	}
+	return nil
+}
+
+// hide takes a segment out of pg_wal; the branch keeps it.
+func (s *segments) hide(path string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.hidden[filepath.Base(path)] = true
+}
+
+func (s *segments) remove(path string) error { return os.Remove(path) }
+
+// sync makes a file of the WAL durable and tells the branch.
+func (s *segments) sync(ctx context.Context, f *file, k *kind) error {
+	if s.out.Throttle != nil {
+		s.out.Throttle(ctx)
+	}
+	if err := f.body.sync(); err != nil {
+		return err
+	}
+	if name := filepath.Base(f.body.where()); k == kindSegment && s.out.Synced != nil {
+		s.out.Synced(name)
+	}
+	return nil
+}
+
+// syncDir makes the names of the branch's segments durable.
+func (s *segments) syncDir() error { return syncPath(s.dir) }
+
+// syncPath is fsync of a file or directory.
+func syncPath(path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Sync(), f.Close())
+}
+
+// renameWAL renames a file from or to what is in the branch's WAL directory.
+//
+// A new segment is made under a temporary name and renamed: that is a rename there
+// too. In all other cases, of which postgres recycling an old segment as a new one is the
+// usual, the file under the old name has to stay what it is, for the branch and for
+// who has it open; another one takes the new name. The kernel thinks that it is the
+// old, which from now on cannot be opened, and learns the truth when it looks the
+// name up again.
+func (t *worktree) renameWAL(ctx context.Context, m move, f *file, becomes *kind, replaces bool) error {
+	if becomes == kindSegment {
+		if replaces {
+			return fmt.Errorf("segment %s is there: %w", m.newName, ErrNotAllowed)
+		}
+		if err := t.wal.mayMake(m.newName); err != nil {
+			return err
+		}
+	}
+	if f.kind() == kindWALTemp && becomes.place == inWAL {
+		if err := f.body.rename(filepath.Join(t.wal.dir, m.newName)); err != nil {
+			return err
+		}
+		f.setKind(becomes)
+		m.apply(f)
+		return nil
+	}
+	fresh, err := t.standIn(ctx, m, f, becomes)
+	if err != nil {
+		return err
+	}
+	if err := f.removed(m.oldPath); err != nil {
+		return err
+	}
+	f.mu.Lock()
+	f.moved = true
+	f.mu.Unlock()
+	m.apply(fresh)
+	return nil
+}
+
+// standIn makes the file that takes f's new name: zeros for a segment that was one,
+// else a copy.
+func (t *worktree) standIn(ctx context.Context, m move, f *file, becomes *kind) (*file, error) {
+	a := t.madeAttr(ctx, syscall.S_IFREG|0o600)
+	body := newOverlay(t.privatePath(a.ino), nil)
+	if becomes.place == inWAL {
+		var err error
+		if body, err = t.wal.create(m.newName); err != nil {
+			return nil, err
+		}
+	}
+	fresh := t.newFile(becomes, body, a)
+	err := errors.Join(f.body.acquire(), fresh.body.acquire())
+	if err == nil && f.kind() == kindSegment && becomes == kindSegment {
+		var size int64
+		if size, err = f.body.stat(); err == nil {
+			err = fresh.body.allocate(0, size, false)
+		}
+	} else if err == nil {
+		err = copyBody(t.ctx, fresh.body, f.body)
+	}
+	return fresh, errors.Join(err, f.body.release(), fresh.body.release())
+}
+
+// copyBody copies all contents.
+func copyBody(ctx context.Context, to, from *overlay) error {
+	p := make([]byte, fillChunk)
+	for off := int64(0); ; {
+		n, err := from.read(ctx, p, off)
+		if err != nil || n == 0 {
+			return err
+		}
+		if _, err := to.write(ctx, p[:n], off); err != nil {
+			return err
+		}
+		off += int64(n)
+	}
+}
+
+// copyToDisk writes a File's contents to a new file, durably.
+func copyToDisk(ctx context.Context, from File, path string) (err error) {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	p := make([]byte, fillChunk)
+	for off := int64(0); off < from.Size(); {
+		part := p[:min(int64(len(p)), from.Size()-off)]
+		if err := readFull(ctx, from, part, off); err != nil {
+			return err
+		}
+		if _, err := f.Write(part); err != nil {
+			return err
+		}
+		off += int64(len(part))
+	}
+	return unix.Fdatasync(int(f.Fd()))
+}
+
+// hasPrefixDir reports whether path is dir or below it.
+func hasPrefixDir(path, dir string) bool {
+	return dir == "" || path == dir || strings.HasPrefix(path, dir+"/")
+}

@@ -1,0 +1,151 @@
+package fusefs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"syscall"
+
+	"github.com/hanwen/go-fuse/v2/fs"
+	"golang.org/x/sys/unix"
+	"zenith/internal/pg"
+)
+
+// WAL is where the WAL of a working tree's branch is, and who is told of it.
+type WAL struct {
+	// Dir has the branch's segment files, and must be on a file system of its own
+	// or the work directory's that passthrough may use. A segment that the base
+	// shows in pg_wal and that is not there is copied there from the base.
+	Dir string
+	// Synced is called when a segment's contents are durable, before fsync returns.
+	Synced func(segment string)
+	// Throttle is called before, and may wait while the ingest is behind. It must
+	// return when ctx ends.
+	Throttle func(ctx context.Context)
+}
+
+// WorkOptions say what a working tree needs.
+type WorkOptions struct {
+	// Dir is the mount's private state: Dir/private is emptied at the start and
+	// gone at the end, Dir/keep is what the next mount finds again.
+	Dir string
+	// WAL is the branch's; not used by a scratch mount.
+	WAL WAL
+	// PutFile stores a configuration file in the branch, durably, before it returns;
+	// nil contents: the file is gone. Not used by a scratch mount.
+	PutFile func(ctx context.Context, path string, content []byte) error
+	// Scratch makes everything private, pg_wal too, and throws it away at the end.
+	Scratch bool
+	// NoPassthrough keeps reads and writes from bypassing the daemon.
+	NoPassthrough bool
+}
+
+// Work mounts a writable working tree over base at dir. When it ends, by Unmount
+// or otherwise, the base of the next mount of the branch must be the state at the
+// end of the WAL: what was written to relations is not brought along.
+func Work(dir string, base Tree, work WorkOptions, opts Options) (*Mount, error) {
+	opts = opts.withDefaults()
+	t, err := newWorktree(base, work, opts)
+	if err != nil {
+		return nil, fmt.Errorf("working tree: %w", err)
+	}
+	return mounting{
+		dir:      dir,
+		root:     t.root,
+		rootAttr: fs.StableAttr{Mode: syscall.S_IFDIR, Ino: t.root.attr.ino},
+		plainDir: true,
+		cancel:   t.cancel,
+		finish:   t.finish,
+	}.start(opts)
+}
+
+// worktree is the state of a working tree.
+type worktree struct {
+	base   Tree
+	work   WorkOptions
+	opts   Options
+	kept   *kept           // what the last mount left
+	ctx    context.Context // the mount's life; interrupts of single calls are not heeded
+	cancel context.CancelFunc
+
+	lastIno atomic.Uint64
+	touched atomic.Bool // something was changed
+
+	mu   sync.RWMutex // guards the names: dir.children, node.parent, node.name, node.links
+	root *dir
+
+	control *pg.ControlFile // the base's; nil: it has none
+	wal     segments
+}
+
+// newWorktree prepares the state below work.Dir.
+func newWorktree(base Tree, work WorkOptions, opts Options) (*worktree, error) {
+	t := &worktree{base: base, work: work, opts: opts}
+	t.ctx, t.cancel = context.WithCancel(context.Background())
+	if err := os.RemoveAll(t.privateDir()); err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(t.privateDir(), 0o700); err != nil {
+		return nil, err
+	}
+	if !work.Scratch {
+		var err error
+		if t.control, err = baseControl(t.ctx, base); err != nil {
+			return nil, err
+		}
+		if t.kept, err = openKept(work.Dir, t.control); err != nil {
+			return nil, err
+		}
+		if err := t.wal.open(t.ctx, &t.work.WAL, base, t.kept); err != nil {
+			return nil, err
+		}
+	}
+	// The number of the data directory is the key under which postgres looks for the
+	// shared memory of an earlier server in it: no two mounts may have the same.
+	t.root = &dir{node: node{t: t, links: 1, attr: t.newAttr(syscall.S_IFDIR | 0o700)}}
+	t.root.attr.ino = 1<<20 + rand.Uint64N(1<<30)
+	t.root.inNames.Do(func() {}) // go-fuse makes the root known
+	t.lastIno.Store(1 << 32)
+	return t, nil
+}
+
+func (t *worktree) privateDir() string { return filepath.Join(t.work.Dir, "private") }
+
+// privatePath names the private file of an inode.
+func (t *worktree) privatePath(ino uint64) string {
+	return filepath.Join(t.privateDir(), strconv.FormatUint(ino, 16))
+}
+
+func (t *worktree) errno(op, path string, err error) syscall.Errno {
+	return errno(t.opts.Log, op, path, err)
+}
+
+// statfs is that of the file system with the private files.
+func (t *worktree) statfs() (unix.Statfs_t, error) {
+	var st unix.Statfs_t
+	err := unix.Statfs(t.privateDir(), &st)
+	return st, err
+}
+
+// finish puts everything away once nobody can reach the tree any more.
+func (t *worktree) finish() error {
+	var errs []error
+	if !t.work.Scratch {
+		errs = append(errs, t.storeAll())
+		if t.touched.Load() {
+			errs = append(errs, t.keepAll())
+		}
+	}
+	if err := errors.Join(errs...); err != nil {
+		// What could not be put away stays where it is, for who looks into it; the
+		// next mount empties it.
+		return fmt.Errorf("put away working tree %s: %w", t.work.Dir, err)
+	}
+	return os.RemoveAll(t.privateDir())
+}
