@@ -1,0 +1,20 @@
+// Package datadir composes a state of a timeline as a PostgreSQL data directory.
+//
+// A View is made of a repo.Snapshot. Nothing is copied: files are read from history when
+// they are read. What history has no file for is made up, always in the same way, so that
+// a View of an LSN never changes:
+//
+//	directories             those of initdb, empty where their contents belong to a
+//	                        running server
+//	relations, SLRUs        from their pages; main forks of unlogged relations are
+//	                        their init forks, as after a crash
+//	global/pg_control       says that the cluster was shut down here
+//	pg_wal                  the segment, or two, with the WAL up to the LSN and behind
+//	                        it the checkpoint of that shutdown
+//	pg_tblspc/OID           a directory, where the server has a link to one
+//	pg_logical/replorigin_checkpoint  if there are replication origins
+//
+// Free space maps, statistics, temporary files, replication slots and whatever else
+// belongs to a running server is absent. Stock postgres starts on a copy at once, without
+// recovery.
+package datadir

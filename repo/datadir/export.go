@@ -1,0 +1,222 @@
+package datadir
+
+import (
+	"archive/tar"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"zenith/internal/pg"
+)
+
+// ExportOptions are ExportTar's and ExportDir's.
+type ExportOptions struct {
+	SkipRelations bool                                 // leave out the data of users' relations
+	Progress      func(what string, done, total int64) // in bytes; may be nil
+	UID, GID      int                                  // who gets the files of ExportDir, if Chown
+	Chown         bool
+}
+
+// ExportTar writes v as a tar stream, which it does not close. Extracted by root, the
+// files go to user postgres.
+func ExportTar(ctx context.Context, v *View, w *tar.Writer, o ExportOptions) error {
+	return export(ctx, v, &tarSink{w: w, time: v.ModTime()}, o)
+}
+
+// ExportDir writes v into dir, which must be empty or not exist, and makes it durable.
+func ExportDir(ctx context.Context, v *View, dir string, o ExportOptions) error {
+	entries, err := os.ReadDir(dir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if len(entries) > 0 {
+		return fmt.Errorf("%s is not empty: %w", dir, fs.ErrExist)
+	}
+	sink := &dirSink{dir: dir, o: o}
+	if err := export(ctx, v, sink, o); err != nil {
+		return err
+	}
+	return syncFS(dir)
+}
+
+// sink takes what is exported, a directory before what is in it.
+type sink interface {
+	mkdir(path string) error
+	create(path string, size int64) (io.WriteCloser, error)
+}
+
+// exporter walks a View.
+type exporter struct {
+	v     *View
+	sink  sink
+	o     ExportOptions
+	done  int64
+	total int64
+	buf   []byte
+}
+
+func export(ctx context.Context, v *View, s sink, o ExportOptions) error {
+	e := &exporter{v: v, sink: s, o: o, buf: make([]byte, 1<<20)}
+	if o.Progress != nil {
+		err := e.walk(ctx, "", func(_ string, entry Entry) error {
+			if !entry.Dir {
+				e.total += entry.File.Size()
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	if err := s.mkdir(""); err != nil {
+		return err
+	}
+	return e.walk(ctx, "", func(path string, entry Entry) error {
+		if entry.Dir {
+			return s.mkdir(path)
+		}
+		if err := e.file(ctx, path, entry.File); err != nil {
+			return fmt.Errorf("export %s: %w", path, err)
+		}
+		return nil
+	})
+}
+
+// walk calls fn with everything below dir that is to be exported.
+func (e *exporter) walk(ctx context.Context, dir string, fn func(path string, entry Entry) error) error {
+	entries, err := e.v.ReadDir(ctx, dir)
+	if err != nil {
+		return err
+	}
+	for _, entry := range entries {
+		path := entry.Name
+		if dir != "" {
+			path = dir + "/" + path
+		}
+		if e.o.SkipRelations && isUserRelation(path) {
+			continue
+		}
+		if err := fn(path, entry); err != nil {
+			return err
+		}
+		if entry.Dir {
+			if err := e.walk(ctx, path, fn); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// isUserRelation tells relations that initdb did not make.
+func isUserRelation(path string) bool {
+	p := pg.ParsePath(path)
+	return p.Kind == pg.PathRelation && p.Fork.RelNumber >= pg.FirstNormalObjectID
+}
+
+// file copies one file.
+func (e *exporter) file(ctx context.Context, path string, f File) (err error) {
+	w, err := e.sink.create(path, f.Size())
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, w.Close()) }()
+	for off := int64(0); off < f.Size(); {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		part := e.buf[:min(f.Size()-off, int64(len(e.buf)))]
+		if _, err := f.ReadAt(ctx, part, off); err != nil {
+			return err
+		}
+		if _, err := w.Write(part); err != nil {
+			return err
+		}
+		off += int64(len(part))
+		e.done += int64(len(part))
+		if e.o.Progress != nil {
+			e.o.Progress("export", e.done, e.total)
+		}
+	}
+	return nil
+}
+
+// tarSink writes a tar stream.
+type tarSink struct {
+	w    *tar.Writer
+	time time.Time
+}
+
+func (s *tarSink) mkdir(path string) error {
+	if path == "" {
+		return nil
+	}
+	return s.w.WriteHeader(&tar.Header{
+		Typeflag: tar.TypeDir, Name: path + "/", Mode: 0o700, ModTime: s.time, Uname: "postgres", Gname: "postgres",
+	})
+}
+
+func (s *tarSink) create(path string, size int64) (io.WriteCloser, error) {
+	err := s.w.WriteHeader(&tar.Header{
+		Typeflag: tar.TypeReg, Name: path, Size: size, Mode: 0o600, ModTime: s.time, Uname: "postgres", Gname: "postgres",
+	})
+	return tarFile{s.w}, err
+}
+
+// tarFile is one file of a tar stream: the next header ends it.
+type tarFile struct{ io.Writer }
+
+func (tarFile) Close() error { return nil }
+
+// dirSink writes a directory.
+type dirSink struct {
+	dir string
+	o   ExportOptions
+}
+
+func (s *dirSink) mkdir(path string) error {
+	name := filepath.Join(s.dir, path)
+	if err := os.Mkdir(name, 0o700); err != nil && !(path == "" && errors.Is(err, fs.ErrExist)) {
+		return err
+	}
+	if err := os.Chmod(name, 0o700); err != nil {
+		return err
+	}
+	return s.chown(name)
+}
+
+func (s *dirSink) create(path string, _ int64) (io.WriteCloser, error) {
+	name := filepath.Join(s.dir, path)
+	f, err := os.OpenFile(name, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.chown(name); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
+}
+
+func (s *dirSink) chown(name string) error {
+	if !s.o.Chown {
+		return nil
+	}
+	return os.Lchown(name, s.o.UID, s.o.GID)
+}
+
+// syncFS makes durable what was written to the file system of dir.
+func syncFS(dir string) error {
+	f, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	return unix.Syncfs(int(f.Fd()))
+}

@@ -1,0 +1,134 @@
+package datadir
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"zenith/internal/pg"
+	"zenith/internal/xlog"
+	"zenith/repo"
+)
+
+// PrepareHead makes a timeline's WAL ready to be gone on with by a server: afterwards the
+// timeline has files of its own for the WAL around its head, in which a shutdown checkpoint
+// follows the head, and zeros follow that. If the head is the end of a shutdown checkpoint
+// already, none is added.
+//
+// All WAL that is there must have been ingested: what is behind the head is the rest of a
+// record that was never completed, and goes. The checkpoint is not ingested here: the head
+// moves behind it with the next look at the WAL. It returns where that will be.
+//
+// A crash in between leaves WAL that ends at the head.
+func PrepareHead(ctx context.Context, tl *repo.Timeline) (pg.LSN, error) {
+	snap, err := tl.AtHead(ctx)
+	if err != nil {
+		return 0, err
+	}
+	stop := shutdownAt(snap)
+	if err := os.MkdirAll(tl.WALDir(), 0o700); err != nil {
+		return 0, err
+	}
+	if err := removeBeyond(tl, stop.end); err != nil {
+		return 0, fmt.Errorf("clear wal behind %v: %w", stop.end, err)
+	}
+	// A record that begins in one segment and ends in the next one is there whole, or not
+	// at all: the segment that begins it is written last.
+	segs := stop.segments()
+	for i := len(segs) - 1; i >= 0; i-- {
+		if err := segs[i].write(ctx, tl.SegmentPath(segs[i].start)); err != nil {
+			return 0, fmt.Errorf("prepare wal at %v: %w", stop.at, err)
+		}
+	}
+	return stop.end, syncDir(tl.WALDir())
+}
+
+// removeBeyond removes the segments that begin at or behind end.
+func removeBeyond(tl *repo.Timeline, end pg.LSN) error {
+	entries, err := os.ReadDir(tl.WALDir())
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		_, start, ok := xlog.ParseSegmentName(e.Name(), tl.Info().SegSize)
+		if !ok || start < end {
+			continue
+		}
+		if err := os.Remove(filepath.Join(tl.WALDir(), e.Name())); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// write makes the file at path what f is, durably. What is there already, up to the
+// head, stays; a new file appears whole.
+func (f *walFile) write(ctx context.Context, path string) error {
+	keep := int64(max(f.stop.at, f.start) - f.start)
+	file, err := os.OpenFile(path, os.O_RDWR, 0)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return f.create(ctx, path)
+	case err != nil:
+		return err
+	}
+	defer file.Close()
+	info, err := file.Stat()
+	if err != nil {
+		return err
+	}
+	if info.Size() < keep {
+		return fmt.Errorf("%s ends at byte %d, before the head: %w", path, info.Size(), repo.ErrCorrupt)
+	}
+	return f.writeFrom(ctx, file, keep)
+}
+
+// create makes a new file at path.
+func (f *walFile) create(ctx context.Context, path string) error {
+	tmp := path + ".tmp"
+	file, err := os.OpenFile(tmp, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	if err := f.writeFrom(ctx, file, 0); err != nil {
+		return errors.Join(err, os.Remove(tmp))
+	}
+	return os.Rename(tmp, path)
+}
+
+// writeFrom writes f's bytes from off on. Zeros at the end are not written.
+func (f *walFile) writeFrom(ctx context.Context, file *os.File, off int64) error {
+	if err := file.Truncate(off); err != nil {
+		return err
+	}
+	if err := file.Truncate(f.Size()); err != nil {
+		return err
+	}
+	buf := make([]byte, 1<<20)
+	last := min(int64(f.stop.end-f.start), f.Size())
+	for off < last {
+		part := buf[:min(last-off, int64(len(buf)))]
+		if _, err := f.ReadAt(ctx, part, off); err != nil {
+			return err
+		}
+		if _, err := file.WriteAt(part, off); err != nil {
+			return err
+		}
+		off += int64(len(part))
+	}
+	return file.Sync()
+}
+
+// syncDir makes a directory's entries durable.
+func syncDir(dir string) error {
+	f, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	return f.Sync()
+}

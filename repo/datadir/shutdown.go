@@ -1,0 +1,146 @@
+package datadir
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"zenith/internal/pg"
+	"zenith/internal/xlog"
+	"zenith/repo"
+)
+
+// controlPath is pg_control's. What history has there is the template: what never changes
+// about the cluster.
+const controlPath = "global/pg_control"
+
+// shutdown is the clean shutdown that a View pretends happened at its LSN.
+type shutdown struct {
+	wal        xlog.Source
+	at         pg.LSN        // up to here the WAL is what it is
+	checkPoint pg.CheckPoint // its Redo is where the record starts
+	patches    []xlog.Patch  // of the record, if it is not there already
+	end        pg.LSN        // of the record
+	cfg        xlog.Config
+}
+
+// shutdownAt is the shutdown at snap's LSN. If a server has really been shut down there,
+// its checkpoint will do.
+func shutdownAt(snap *repo.Snapshot) shutdown {
+	info, state := snap.Timeline().Info(), snap.State()
+	s := shutdown{
+		wal: snap.Timeline().WAL(), at: snap.LSN(), end: snap.LSN(),
+		checkPoint: state.CheckPoint,
+		cfg:        xlog.Config{SegSize: info.SegSize, SysID: info.SysID, TLI: state.CheckPoint.ThisTLI},
+	}
+	s.checkPoint.OldestActiveXID = 0
+	if state.Shutdown {
+		s.checkPoint.Redo = state.Prev
+		return s
+	}
+	if state.LastCommitLSN != 0 {
+		s.checkPoint.Time = max(s.checkPoint.Time, state.MaxCommit.Time().Unix())
+	}
+	s.patches, s.end = xlog.ShutdownCheckpoint(s.at, state.Prev, &s.checkPoint, s.cfg)
+	return s
+}
+
+// firstUnloggedLSN is FirstNormalUnloggedLSN.
+const firstUnloggedLSN = 1000
+
+// controlFile is pg_control after the shutdown.
+func (s *shutdown) controlFile(template []byte, state *repo.State) ([]byte, error) {
+	c, err := pg.ParseControlFile(template)
+	if err != nil {
+		return nil, fmt.Errorf("template: %w", err)
+	}
+	c.State = pg.DBShutdowned
+	c.Time = s.checkPoint.Time
+	c.CheckPoint = s.checkPoint.Redo
+	c.CheckPointCopy = s.checkPoint
+	c.UnloggedLSN = firstUnloggedLSN
+	c.MinRecoveryPoint, c.MinRecoveryTLI = 0, 0
+	c.BackupStartPoint, c.BackupEndPoint, c.BackupEndRequired = 0, 0, false
+	c.ChecksumVersion = state.ChecksumVersion
+	c.Settings = state.Settings
+	return c.Encode(), nil
+}
+
+// originsFile is what a checkpoint would write of replication origins.
+func originsFile(state *repo.State) []byte {
+	if len(state.Origins) == 0 {
+		return nil
+	}
+	return pg.EncodeReplOrigins(state.SortedOrigins())
+}
+
+// segments are the files of pg_wal: those that the checkpoint's record lies in.
+func (s *shutdown) segments() []*walFile {
+	var list []*walFile
+	size := pg.LSN(s.cfg.SegSize)
+	for at := s.checkPoint.Redo &^ (size - 1); at < s.end; at += size {
+		list = append(list, &walFile{stop: s, start: at})
+	}
+	return list
+}
+
+// walFile is a WAL segment that ends with the shutdown's checkpoint: zeros follow.
+type walFile struct {
+	stop  *shutdown
+	start pg.LSN
+}
+
+func (f *walFile) path() string {
+	return "pg_wal/" + xlog.SegmentName(f.stop.cfg.TLI, f.start, f.stop.cfg.SegSize)
+}
+
+// Size implements File.
+func (f *walFile) Size() int64 { return int64(f.stop.cfg.SegSize) }
+
+// ReadAt implements File.
+func (f *walFile) ReadAt(_ context.Context, p []byte, off int64) (int, error) {
+	if off < 0 || off >= f.Size() {
+		return 0, io.EOF
+	}
+	want := p[:min(int64(len(p)), f.Size()-off)]
+	if err := f.stop.read(want, f.start+pg.LSN(off)); err != nil {
+		return 0, err
+	}
+	if len(want) < len(p) {
+		return len(want), io.EOF
+	}
+	return len(want), nil
+}
+
+// read fills p with WAL from at on.
+func (s *shutdown) read(p []byte, at pg.LSN) error {
+	clear(p)
+	if at < s.at {
+		if err := readWAL(s.wal, p[:min(pg.LSN(len(p)), s.at-at)], at); err != nil {
+			return err
+		}
+	}
+	for _, patch := range s.patches {
+		from, to := max(at, patch.At), min(at+pg.LSN(len(p)), patch.At+pg.LSN(len(patch.Bytes)))
+		if from < to {
+			copy(p[from-at:], patch.Bytes[from-patch.At:to-patch.At])
+		}
+	}
+	return nil
+}
+
+// readWAL reads all of p.
+func readWAL(src xlog.Source, p []byte, at pg.LSN) error {
+	for len(p) > 0 {
+		n, err := src.ReadWAL(p, at)
+		if n == 0 && errors.Is(err, io.EOF) {
+			return fmt.Errorf("wal at %v is missing: %w", at, repo.ErrCorrupt)
+		}
+		if n == 0 && err != nil {
+			return err
+		}
+		p, at = p[n:], at+pg.LSN(n)
+	}
+	return nil
+}

@@ -1,0 +1,243 @@
+package datadir
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"zenith/internal/pg"
+	"zenith/repo"
+)
+
+// View is one state of a timeline as a data directory. It never changes and is safe for
+// concurrent use. Paths are relative to the data directory, with slashes; "" is itself.
+// What does not exist is an fs.ErrNotExist.
+type View struct {
+	snap    *repo.Snapshot
+	stop    shutdown
+	control bytesFile
+	origins bytesFile // nil: none
+}
+
+// New composes snap.
+func New(ctx context.Context, snap *repo.Snapshot) (*View, error) {
+	v := &View{snap: snap, stop: shutdownAt(snap)}
+	template, err := snap.ReadFile(ctx, controlPath)
+	if err != nil {
+		return nil, err
+	}
+	if v.control, err = v.stop.controlFile(template, snap.State()); err != nil {
+		return nil, err
+	}
+	v.origins = originsFile(snap.State())
+	return v, nil
+}
+
+// Snapshot is what the View shows.
+func (v *View) Snapshot() *repo.Snapshot { return v.snap }
+
+// ModTime is the time that all files show: that of the last commit, or checkpoint.
+func (v *View) ModTime() time.Time { return time.Unix(v.stop.checkPoint.Time, 0) }
+
+// Lookup gives the one entry at path.
+func (v *View) Lookup(ctx context.Context, path string) (Entry, error) {
+	e, err := v.lookup(ctx, path)
+	if errors.Is(err, repo.ErrNotFound) {
+		err = notExist(path)
+	}
+	e.Name = path[strings.LastIndexByte(path, '/')+1:]
+	return e, err
+}
+
+func (v *View) lookup(ctx context.Context, path string) (Entry, error) {
+	if isSkeleton[path] {
+		return Entry{Dir: true}, nil
+	}
+	switch p := pg.ParsePath(path); p.Kind {
+	case pg.PathRelation:
+		return v.lookupRelation(ctx, p)
+	case pg.PathSLRU:
+		n, exists, err := v.snap.RelSize(ctx, p.Fork)
+		return v.pages(p.Fork, 0, n), existing(exists, err)
+	case pg.PathDatabase:
+		exists, err := v.snap.HasDatabase(ctx, p.Fork.SpcOID, p.Fork.DBOID)
+		return Entry{Dir: true}, existing(exists, err)
+	case pg.PathTempRelation:
+		return Entry{}, repo.ErrNotFound
+	case pg.PathWALSegment:
+		for _, f := range v.stop.segments() {
+			if f.path() == path {
+				return Entry{File: f}, nil
+			}
+		}
+		return Entry{}, repo.ErrNotFound
+	}
+	return v.lookupOther(ctx, path)
+}
+
+func existing(exists bool, err error) error {
+	if err == nil && !exists {
+		return repo.ErrNotFound
+	}
+	return err
+}
+
+// lookupOther looks for what is not named by PostgreSQL's storage.
+func (v *View) lookupOther(ctx context.Context, path string) (Entry, error) {
+	switch {
+	case path == controlPath:
+		return Entry{File: v.control}, nil
+	case path == pg.ReplOriginPath && v.origins != nil:
+		return Entry{File: v.origins}, nil
+	}
+	link, isVersion := strings.CutSuffix(path, "/"+pg.TablespaceVersionDir)
+	if _, isLink := tablespaceOf(link); isLink {
+		_, err := v.snap.ReadFile(ctx, link)
+		return Entry{Dir: true}, err
+	}
+	if isVersion {
+		return Entry{}, repo.ErrNotFound
+	}
+	content, err := v.snap.ReadFile(ctx, path)
+	if err == nil {
+		return Entry{File: bytesFile(content)}, nil
+	}
+	if !errors.Is(err, repo.ErrNotFound) {
+		return Entry{}, err
+	}
+	err = v.snap.Files(ctx, path+"/", func(string, int) error { return errFound })
+	if errors.Is(err, errFound) {
+		return Entry{Dir: true}, nil
+	}
+	return Entry{}, existing(false, err)
+}
+
+// errFound ends a search.
+var errFound = errors.New("found")
+
+// ReadDir lists a directory, in the order of names.
+func (v *View) ReadDir(ctx context.Context, dir string) ([]Entry, error) {
+	l := lister{ctx: ctx, v: v, dir: dir, seen: map[string]bool{}}
+	err := l.list()
+	if err != nil {
+		return nil, fmt.Errorf("list %q: %w", dir, err)
+	}
+	if len(l.entries) == 0 {
+		// Is it an empty directory, or none?
+		e, err := v.Lookup(ctx, dir)
+		if err == nil && !e.Dir {
+			err = notExist(dir)
+		}
+		return nil, err
+	}
+	slices.SortFunc(l.entries, func(a, b Entry) int { return strings.Compare(a.Name, b.Name) })
+	return l.entries, nil
+}
+
+// lister collects the entries of one directory.
+type lister struct {
+	ctx     context.Context // of the one call of ReadDir
+	v       *View
+	dir     string
+	entries []Entry
+	seen    map[string]bool
+}
+
+// add adds an entry, unless one of that name is there.
+func (l *lister) add(e Entry) {
+	if !l.seen[e.Name] {
+		l.seen[e.Name] = true
+		l.entries = append(l.entries, e)
+	}
+}
+
+// addPath adds what is at path if it is in the directory, or the directory in which
+// path is if that is.
+func (l *lister) addPath(path string, file func() File) {
+	name, deeper, ok := child(l.dir, path)
+	switch {
+	case !ok:
+	case deeper:
+		l.add(Entry{Name: name, Dir: true})
+	default:
+		l.add(Entry{Name: name, File: file()})
+	}
+}
+
+func (l *lister) list() error {
+	for _, dir := range skeleton {
+		if parent(dir) == l.dir {
+			l.add(Entry{Name: dir[strings.LastIndexByte(dir, '/')+1:], Dir: true})
+		}
+	}
+	l.addPath(controlPath, func() File { return l.v.control })
+	if l.v.origins != nil {
+		l.addPath(pg.ReplOriginPath, func() File { return l.v.origins })
+	}
+	if l.dir == "pg_wal" {
+		for _, f := range l.v.stop.segments() {
+			l.addPath(f.path(), func() File { return f })
+		}
+	}
+	if err := l.databases(); err != nil {
+		return err
+	}
+	if err := l.relations(); err != nil {
+		return err
+	}
+	if err := l.slrus(); err != nil {
+		return err
+	}
+	return l.files()
+}
+
+// databases adds those of "base" or of a tablespace.
+func (l *lister) databases() error {
+	if l.dir != "base" && !strings.HasSuffix(l.dir, "/"+pg.TablespaceVersionDir) {
+		return nil
+	}
+	return l.v.snap.Databases(l.ctx, func(spc, db pg.OID) error {
+		if path := pg.DatabasePath(spc, db); parent(path) == l.dir {
+			l.add(Entry{Name: db.String(), Dir: true})
+		}
+		return nil
+	})
+}
+
+// slrus adds the segments of the SLRU whose directory it is.
+func (l *lister) slrus() error {
+	for _, slru := range pg.SLRUs {
+		if slru.Dir() != l.dir {
+			continue
+		}
+		return l.v.snap.SLRUSegments(l.ctx, slru, func(segno uint32, n pg.BlockNumber) error {
+			seg := slru.Segment(segno)
+			l.addPath(pg.RelPath(seg, 0), func() File { return l.v.pages(seg, 0, n).File })
+			return nil
+		})
+	}
+	return nil
+}
+
+// files adds what history has as whole files. A tablespace is one of them, but shows as
+// a directory.
+func (l *lister) files() error {
+	prefix := l.dir
+	if prefix != "" {
+		prefix += "/"
+	}
+	return l.v.snap.Files(l.ctx, prefix, func(path string, size int) error {
+		if _, ok := tablespaceOf(path); ok {
+			path += "/" + pg.TablespaceVersionDir
+			if parent(path) == l.dir {
+				l.add(Entry{Name: pg.TablespaceVersionDir, Dir: true})
+				return nil
+			}
+		}
+		l.addPath(path, func() File { return &storedFile{snap: l.v.snap, path: path, size: int64(size)} })
+		return nil
+	})
+}

@@ -1,0 +1,92 @@
+package ingest
+
+import (
+	"context"
+
+	"zenith/internal/pg"
+	"zenith/internal/xlog"
+)
+
+// versionFile is the contents of PG_VERSION in each database's directory.
+var versionFile = []byte(pg.MajorVersion + "\n")
+
+func versionPath(d database) string { return pg.DatabasePath(d.spc, d.db) + "/PG_VERSION" }
+
+// tablespacePath is the file that stands for a tablespace in history: its name is the
+// tablespace's link's, and its contents are where the server put it.
+func tablespacePath(spc pg.OID) string { return "pg_tblspc/" + spc.String() }
+
+// createDatabase is XLOG_DBASE_CREATE_WAL_LOG: an empty directory. Relations and their
+// map follow in records of their own.
+func createDatabase(_ context.Context, in *Ingester) error {
+	c, err := xlog.ParseDbaseCreate(&in.rec)
+	if err != nil {
+		return err
+	}
+	d := database{c.SpcOID, c.DBOID}
+	in.batch.w.DBCreate(d.spc, d.db, in.rec.EndLSN)
+	in.batch.w.File(versionPath(d), in.rec.EndLSN, versionFile)
+	in.dbs[d] = true
+	return nil
+}
+
+// dropDatabase is XLOG_DBASE_DROP. A database that moves to another tablespace is
+// dropped from the one it was in.
+func dropDatabase(_ context.Context, in *Ingester) error {
+	drop, err := xlog.ParseDbaseDrop(&in.rec)
+	if err != nil {
+		return err
+	}
+	for _, spc := range drop.SpcOIDs {
+		d := database{spc, drop.DBOID}
+		in.batch.w.DBDrop(d.spc, d.db, in.rec.EndLSN)
+		in.batch.w.File(versionPath(d), in.rec.EndLSN, nil)
+		in.batch.w.File(pg.RelMapPath(d.spc, d.db), in.rec.EndLSN, nil)
+		in.dbs[d] = false
+	}
+	return nil
+}
+
+// createTablespace is XLOG_TBLSPC_CREATE.
+func createTablespace(_ context.Context, in *Ingester) error {
+	t, err := xlog.ParseTblspcCreate(&in.rec)
+	if err != nil {
+		return err
+	}
+	in.batch.w.File(tablespacePath(t.SpcOID), in.rec.EndLSN, []byte(t.Path+"\n"))
+	return nil
+}
+
+// dropTablespace is XLOG_TBLSPC_DROP: nothing but empty directories can be there.
+func dropTablespace(ctx context.Context, in *Ingester) error {
+	spc, err := xlog.ParseTblspcDrop(&in.rec)
+	if err != nil {
+		return err
+	}
+	snap, err := in.tl.At(ctx, in.tl.LastLSN())
+	if err != nil {
+		return err
+	}
+	in.batch.w.File(tablespacePath(spc), in.rec.EndLSN, nil)
+	return snap.Databases(ctx, func(s, db pg.OID) error {
+		if s == spc {
+			in.batch.w.DBDrop(s, db, in.rec.EndLSN)
+			in.dbs[database{s, db}] = false
+		}
+		return nil
+	})
+}
+
+// updateRelMap is XLOG_RELMAP_UPDATE.
+func updateRelMap(_ context.Context, in *Ingester) error {
+	u, err := xlog.ParseRelMapUpdate(&in.rec)
+	if err != nil {
+		return err
+	}
+	spc := u.SpcOID
+	if u.DBOID == 0 {
+		spc = pg.GlobalTablespace
+	}
+	in.batch.w.File(pg.RelMapPath(spc, u.DBOID), in.rec.EndLSN, u.Data)
+	return nil
+}

@@ -1,0 +1,73 @@
+package ingest
+
+import (
+	"context"
+
+	"zenith/internal/xlog"
+)
+
+// handler says what a record does besides changing pages.
+type handler struct {
+	// apply adds the record's changes to the batch. It parses before it changes
+	// anything, so that a record that it refuses leaves nothing behind.
+	apply func(ctx context.Context, in *Ingester) error
+	// alone: everything before is published first, so that apply can see it.
+	alone bool
+	// whole, in place of apply, does everything: the record is a batch of its own.
+	whole func(ctx context.Context, in *Ingester) error
+}
+
+// ops are a resource manager's handlers by the upper half of the info byte.
+type ops [16]handler
+
+// handlers is the list of what has effects beyond pages. Pages that a record changes
+// without naming them are in walredo.Touches, control data in repo.State.
+var handlers = [xlog.RmMax + 1]*ops{
+	xlog.RmXLOG: {
+		xlog.XLOGParameterChange >> 4: {apply: parameterChange, alone: true},
+	},
+	xlog.RmXact: {
+		xlog.XactCommit >> 4:         {apply: transactionEnds},
+		xlog.XactAbort >> 4:          {apply: transactionEnds},
+		xlog.XactCommitPrepared >> 4: {apply: transactionEnds},
+		xlog.XactAbortPrepared >> 4:  {apply: transactionEnds},
+		xlog.XactPrepare >> 4:        {apply: prepare},
+	},
+	xlog.RmSmgr: {
+		xlog.SmgrCreate >> 4:   {apply: createFork},
+		xlog.SmgrTruncate >> 4: {apply: truncateRelation},
+	},
+	xlog.RmDbase: {
+		xlog.DbaseCreateFileCopy >> 4: {whole: copyDatabase, alone: true},
+		xlog.DbaseCreateWALLog >> 4:   {apply: createDatabase},
+		xlog.DbaseDrop >> 4:           {apply: dropDatabase},
+	},
+	xlog.RmTblspc: {
+		xlog.TblspcCreate >> 4: {apply: createTablespace},
+		xlog.TblspcDrop >> 4:   {apply: dropTablespace, alone: true},
+	},
+	xlog.RmRelMap: {
+		xlog.RelMapUpdate >> 4: {apply: updateRelMap},
+	},
+	xlog.RmCLOG: {
+		xlog.CLOGTruncate >> 4: {apply: truncateXact, alone: true},
+	},
+	xlog.RmCommitTs: {
+		xlog.CommitTsTruncate >> 4: {apply: truncateCommitTs, alone: true},
+	},
+	xlog.RmMultiXact: {
+		xlog.MultiXactTruncateID >> 4: {apply: truncateMultiXact, alone: true},
+	},
+}
+
+// handlerOf finds the record's handler, an empty one if it has none.
+func handlerOf(rec *xlog.Record) handler {
+	if rec.RmgrID > xlog.RmMax || handlers[rec.RmgrID] == nil {
+		return handler{}
+	}
+	op := rec.Op()
+	if rec.RmgrID == xlog.RmXact {
+		op = rec.XactOp()
+	}
+	return handlers[rec.RmgrID][op>>4]
+}

@@ -1,0 +1,156 @@
+package ingest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"zenith/internal/pg"
+	"zenith/internal/xlog"
+	"zenith/repo"
+)
+
+// ImportOptions are Import's.
+type ImportOptions struct {
+	ID       repo.TimelineID                      // zero: random
+	Name     string                               // the branch name
+	Progress func(what string, done, total int64) // in bytes; may be nil
+	Log      *slog.Logger                         // default: discards
+	Workers  int                                  // files read at a time; default 4
+}
+
+// Import makes a timeline from the data directory dir of a cleanly stopped server. Its
+// history begins at the end of the shutdown checkpoint's record. The directory is only
+// read. The timeline is there whole, or not at all.
+//
+// Unlogged relations come without their contents, as after a crash. What belongs to a
+// running server, statistics and replication slots are left behind.
+func Import(ctx context.Context, r *repo.Repository, dir string, o ImportOptions) (*repo.Timeline, error) {
+	tl, err := importDir(ctx, r, dir, o)
+	if err != nil {
+		return nil, fmt.Errorf("import %s: %w", dir, err)
+	}
+	return tl, nil
+}
+
+func importDir(ctx context.Context, r *repo.Repository, dir string, o ImportOptions) (*repo.Timeline, error) {
+	control, err := checkStopped(dir)
+	if err != nil {
+		return nil, err
+	}
+	src := stoppedWAL{dir: filepath.Join(dir, "pg_wal"), tli: control.CheckPointCopy.ThisTLI, segSize: int(control.SegSize)}
+	end, err := src.shutdownEnd(control)
+	if err != nil {
+		return nil, err
+	}
+	origins, err := readOrigins(dir)
+	if err != nil {
+		return nil, err
+	}
+	list, err := scan(dir)
+	if err != nil {
+		return nil, err
+	}
+	state := repo.NewState(control, end, origins)
+	bulk, err := r.Create(ctx, repo.CreateOptions{
+		ID: o.ID, Name: o.Name, TLI: src.tli, SegSize: src.segSize, SysID: control.SystemID,
+	})
+	if err != nil {
+		return nil, err
+	}
+	defer bulk.Abort()
+	tl := bulk.Timeline()
+	if err := src.copyTo(tl, state.Prev, state.LSN); err != nil {
+		return nil, err
+	}
+	l := newLoader(bulk, dir, control, state.LSN, o)
+	if err := l.load(ctx, list); err != nil {
+		return nil, err
+	}
+	if err := bulk.Commit(ctx, state); err != nil {
+		return nil, err
+	}
+	return tl, nil
+}
+
+// mustNotExist are files that say that a directory is not that of a cleanly stopped
+// server, and what they say.
+var mustNotExist = []struct{ name, says string }{
+	{"postmaster.pid", "a server is running on it, or was killed"},
+	{"backup_label", "it is a base backup that was never recovered"},
+	{"recovery.signal", "it is to be recovered from an archive"},
+	{"standby.signal", "it is a standby"},
+}
+
+// checkStopped makes sure that dir is a data directory that can be imported.
+func checkStopped(dir string) (*pg.ControlFile, error) {
+	version, err := os.ReadFile(filepath.Join(dir, "PG_VERSION"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("it is not a PostgreSQL data directory: it has no PG_VERSION: %w", ErrNotClean)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if v := strings.TrimSpace(string(version)); v != pg.MajorVersion {
+		return nil, fmt.Errorf("it is PostgreSQL %s's, not %s's: %w", v, pg.MajorVersion, ErrVersion)
+	}
+	for _, f := range mustNotExist {
+		if _, err := os.Lstat(filepath.Join(dir, f.name)); err == nil {
+			return nil, fmt.Errorf("there is a %s: %s: %w", f.name, f.says, ErrNotClean)
+		} else if !errors.Is(err, fs.ErrNotExist) {
+			return nil, err
+		}
+	}
+	content, err := os.ReadFile(filepath.Join(dir, controlPath))
+	if err != nil {
+		return nil, err
+	}
+	control, err := pg.ParseControlFile(content)
+	switch {
+	case errors.Is(err, pg.ErrVersion):
+		return nil, fmt.Errorf("%v: %w", err, ErrVersion)
+	case err != nil:
+		return nil, fmt.Errorf("%v: %w", err, ErrDamaged)
+	case control.State != pg.DBShutdowned:
+		return nil, fmt.Errorf("pg_control says that the cluster is %q, not %q: %w", control.State, pg.DBShutdowned, ErrNotClean)
+	case !xlog.ValidSegSize(int(control.SegSize)):
+		return nil, fmt.Errorf("pg_control: WAL segments of %d bytes: %w", control.SegSize, ErrDamaged)
+	}
+	return control, nil
+}
+
+// controlPath is pg_control's.
+const controlPath = "global/pg_control"
+
+// readOrigins reads how far replication origins had come.
+func readOrigins(dir string) ([]pg.ReplOrigin, error) {
+	content, err := os.ReadFile(filepath.Join(dir, pg.ReplOriginPath))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	list, err := pg.ParseReplOrigins(content)
+	if err != nil {
+		return nil, fmt.Errorf("%v: %w", err, ErrDamaged)
+	}
+	return list, nil
+}
+
+// scan lists the files of a data directory that history keeps, in the order of their
+// places in it.
+func scan(dir string) ([]source, error) {
+	s := scanner{dir: dir}
+	if err := s.scan(); err != nil {
+		return nil, err
+	}
+	slices.SortFunc(s.list, compareSources)
+	return s.list, nil
+}

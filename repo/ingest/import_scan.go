@@ -1,0 +1,296 @@
+package ingest
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"zenith/internal/pg"
+)
+
+// source is a file of a data directory, or all segments of a relation's fork.
+type source struct {
+	path string     // below the data directory; of a fork: of its first segment
+	fork pg.RelFork // of relations and SLRUs; else path is all there is
+	page bool       // fork counts
+	size int64      // in bytes, over all segments
+	db   bool       // not a file but a database's directory: fork's
+	data []byte     // the contents, if they are not those of a file at path
+}
+
+// compareSources orders by the place in history: pages by key, the rest before them.
+func compareSources(a, b source) int {
+	return cmp.Or(
+		cmp.Compare(bit(a.page), bit(b.page)),
+		cmp.Compare(a.fork.SpcOID, b.fork.SpcOID),
+		cmp.Compare(a.fork.DBOID, b.fork.DBOID),
+		cmp.Compare(a.fork.RelNumber, b.fork.RelNumber),
+		cmp.Compare(a.fork.Fork, b.fork.Fork),
+		cmp.Compare(a.path, b.path))
+}
+
+func bit(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// leftBehind are the names at the top of a data directory that are not looked into:
+// what is scanned in its own way, what belongs to a running server, and logs.
+var leftBehind = []string{
+	"base", "global", "pg_tblspc", "pg_twophase", "pg_xact", "pg_multixact", "pg_commit_ts", "pg_wal",
+	"pg_dynshmem", "pg_logical", "pg_notify", "pg_replslot", "pg_serial", "pg_snapshots", "pg_stat",
+	"pg_stat_tmp", "pg_subtrans", "postmaster.pid", "postmaster.opts", "current_logfiles", "backup_manifest",
+	"log", "pg_log", "lost+found",
+}
+
+// maxConfigFile bounds the files that are kept because nobody knows what they are.
+const maxConfigFile = 512 << 10
+
+// defaultConfig are the files without which no server starts, for directories whose
+// configuration lies elsewhere, as Debian's do.
+var defaultConfig = []struct{ name, content string }{
+	{"postgresql.conf", "# The data directory was imported without a postgresql.conf.\n"},
+	{"pg_hba.conf", "# The data directory was imported without a pg_hba.conf: nobody connects from elsewhere.\n" +
+		"local all all trust\nhost all all 127.0.0.1/32 trust\nhost all all ::1/128 trust\n"},
+	{"pg_ident.conf", ""},
+}
+
+// scanner walks a data directory.
+type scanner struct {
+	dir  string
+	list []source
+}
+
+func (s *scanner) scan() error {
+	if err := s.config(""); err != nil {
+		return err
+	}
+	s.defaults()
+	for _, slru := range pg.SLRUs {
+		if err := s.slru(slru); err != nil {
+			return err
+		}
+	}
+	if err := s.twoPhase(); err != nil {
+		return err
+	}
+	if err := s.files("global", []string{"pg_control", "pg_filenode.map"}); err != nil {
+		return err
+	}
+	if err := s.relations(database{spc: pg.GlobalTablespace}); err != nil {
+		return err
+	}
+	if err := s.databases(pg.DefaultTablespace, "base"); err != nil {
+		return err
+	}
+	return s.tablespaces()
+}
+
+// readDir lists a directory below the data directory; none is an empty one.
+func (s *scanner) readDir(dir string) ([]fs.DirEntry, error) {
+	entries, err := os.ReadDir(filepath.Join(s.dir, dir))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	return entries, err
+}
+
+// config adds files that are nobody else's, as configuration is.
+func (s *scanner) config(dir string) error {
+	entries, err := s.readDir(dir)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		name := path.Join(dir, e.Name())
+		if dir == "" && slices.Contains(leftBehind, name) || strings.HasPrefix(e.Name(), "pgsql_tmp") {
+			continue
+		}
+		info, err := os.Stat(filepath.Join(s.dir, name)) // through links
+		if err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+		switch {
+		case info.IsDir() && e.Type()&fs.ModeSymlink == 0:
+			err = s.config(name)
+		case info.Mode().IsRegular() && info.Size() <= maxConfigFile:
+			s.list = append(s.list, source{path: name, size: info.Size()})
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// defaults adds what is missing of the configuration.
+func (s *scanner) defaults() {
+	for _, d := range defaultConfig {
+		if !slices.ContainsFunc(s.list, func(f source) bool { return f.path == d.name }) {
+			s.list = append(s.list, source{path: d.name, data: []byte(d.content), size: int64(len(d.content))})
+		}
+	}
+}
+
+func (s *scanner) slru(slru pg.SLRU) error {
+	entries, err := s.readDir(slru.Dir())
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		p := pg.ParsePath(slru.Dir() + "/" + e.Name())
+		if p.Kind != pg.PathSLRU {
+			continue
+		}
+		if err := s.addFork(p.Fork); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *scanner) twoPhase() error {
+	entries, err := s.readDir("pg_twophase")
+	if err != nil {
+		return err
+	}
+	names := []string{}
+	for _, e := range entries {
+		if pg.ParsePath("pg_twophase/"+e.Name()).Kind == pg.PathTwoPhase {
+			names = append(names, e.Name())
+		}
+	}
+	return s.files("pg_twophase", names)
+}
+
+// files adds files that must be there.
+func (s *scanner) files(dir string, names []string) error {
+	for _, name := range names {
+		info, err := os.Stat(filepath.Join(s.dir, dir, name))
+		if err != nil {
+			return err
+		}
+		s.list = append(s.list, source{path: dir + "/" + name, size: info.Size()})
+	}
+	return nil
+}
+
+// databases adds the databases' directories in dir, that of a tablespace.
+func (s *scanner) databases(spc pg.OID, dir string) error {
+	entries, err := s.readDir(dir)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		p := pg.ParsePath(dir + "/" + e.Name())
+		if p.Kind != pg.PathDatabase || !e.IsDir() {
+			continue
+		}
+		d := database{spc, p.Fork.DBOID}
+		s.list = append(s.list, source{path: dir + "/" + e.Name(), fork: p.Fork, db: true})
+		if err := s.relations(d); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// tablespaces adds the tablespaces and what is in them. Each is a link to a directory,
+// or a directory.
+func (s *scanner) tablespaces() error {
+	entries, err := s.readDir("pg_tblspc")
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		link := "pg_tblspc/" + e.Name()
+		dir := link + "/" + pg.TablespaceVersionDir
+		p := pg.ParsePath(dir + "/1")
+		if p.Kind != pg.PathDatabase {
+			continue
+		}
+		location := ""
+		if e.Type()&fs.ModeSymlink != 0 {
+			if location, err = os.Readlink(filepath.Join(s.dir, link)); err != nil {
+				return err
+			}
+		}
+		if _, err := os.Stat(filepath.Join(s.dir, dir)); err != nil {
+			return fmt.Errorf("tablespace %v at %q: %v: %w", p.Fork.SpcOID, location, err, ErrDamaged)
+		}
+		s.list = append(s.list, source{path: tablespacePath(p.Fork.SpcOID), data: []byte(location + "\n")})
+		if err := s.databases(p.Fork.SpcOID, dir); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// relations adds what is in a database's directory: relations, save the contents of
+// unlogged ones, and the files that history keeps.
+func (s *scanner) relations(d database) error {
+	dir := pg.DatabasePath(d.spc, d.db)
+	entries, err := s.readDir(dir)
+	if err != nil {
+		return err
+	}
+	var forks []pg.RelFork
+	unlogged := map[pg.OID]bool{}
+	for _, e := range entries {
+		p := pg.ParsePath(dir + "/" + e.Name())
+		switch {
+		case p.Kind == pg.PathRelMap && d.spc != pg.GlobalTablespace, p.Kind == pg.PathDBVersion:
+			if err := s.files(dir, []string{e.Name()}); err != nil {
+				return err
+			}
+		case p.Kind == pg.PathRelation && p.Segment == 0 && p.Fork.Fork != pg.FSMFork:
+			forks = append(forks, p.Fork)
+			unlogged[p.Fork.RelNumber] = unlogged[p.Fork.RelNumber] || p.Fork.Fork == pg.InitFork
+		}
+	}
+	for _, rf := range forks {
+		if unlogged[rf.RelNumber] && rf.Fork != pg.InitFork {
+			continue
+		}
+		if err := s.addFork(rf); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// segmentSize is the size of a relation's file that another one follows.
+const segmentSize = pg.RelSegBlocks * pg.BlockSize
+
+// addFork adds a relation's fork or an SLRU's segment. As for PostgreSQL, a fork ends with
+// its first segment that is not full.
+func (s *scanner) addFork(rf pg.RelFork) error {
+	f := source{path: pg.RelPath(rf, 0), fork: rf, page: true}
+	for segno := uint32(0); ; segno++ {
+		p := pg.RelPath(rf, segno)
+		info, err := os.Stat(filepath.Join(s.dir, p))
+		if segno > 0 && errors.Is(err, fs.ErrNotExist) {
+			break
+		}
+		if err != nil {
+			return err
+		}
+		if info.Size()%pg.BlockSize != 0 || info.Size() > segmentSize {
+			return fmt.Errorf("%s has %d bytes, not a number of %d-byte blocks: %w", p, info.Size(), pg.BlockSize, ErrDamaged)
+		}
+		f.size += info.Size()
+		if info.Size() < segmentSize || rf.IsSLRU() {
+			break
+		}
+	}
+	s.list = append(s.list, f)
+	return nil
+}

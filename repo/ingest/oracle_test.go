@@ -1,0 +1,465 @@
+package ingest_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"io/fs"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"zenith/internal/pg"
+	"zenith/internal/pgtest"
+	"zenith/internal/xlog"
+	"zenith/repo"
+	"zenith/repo/datadir"
+	"zenith/repo/ingest"
+	"zenith/walredo"
+)
+
+var (
+	oraclePoints  = flag.Int("oracle.points", 4, "how many points in the WAL TestOracle compares with stock recovery")
+	oracleSeed    = flag.Uint64("oracle.seed", 0, "chooses the points; 0: another each time")
+	oracleSeconds = flag.Int("oracle.seconds", 4, "how long the busy server of TestOracle runs")
+	oracleAt      = flag.String("oracle.at", "", "the one LSN to compare")
+)
+
+// TestOracle compares states of history with what stock PostgreSQL's recovery makes of the
+// same base and the same WAL cut there: every file, raw bytes. Then stock postgres starts
+// on a copy of the state, without recovery.
+func TestOracle(t *testing.T) {
+	base, busy := busyServer(t)
+	tl := follow(t, base, busy)
+	ends := recordEnds(t, tl)
+	seed := *oracleSeed
+	if seed == 0 {
+		seed = uint64(time.Now().UnixNano())
+	}
+	t.Logf("%d records up to %v, -oracle.seed=%d", len(ends), tl.LastLSN(), seed)
+	rnd := rand.New(rand.NewPCG(seed, 0))
+	for i := range *oraclePoints {
+		at := ends[rnd.IntN(len(ends))]
+		switch {
+		case *oracleAt != "":
+			var err error
+			if at, err = pg.ParseLSN(*oracleAt); err != nil {
+				t.Fatal(err)
+			}
+		case i == 0:
+			at = ends[len(ends)-1]
+		}
+		t.Run(at.String(), func(t *testing.T) {
+			ref := pgtest.Recover(t, base, busy.WAL(t), at)
+			snap, err := tl.At(t.Context(), at)
+			if err != nil {
+				t.Fatal(err)
+			}
+			view, err := datadir.New(t.Context(), snap)
+			if err != nil {
+				t.Fatal(err)
+			}
+			compareView(t, view, ref.Dir)
+			if i%5 == 0 {
+				startCopy(t, base, view)
+			}
+		})
+		if *oracleAt != "" {
+			break
+		}
+	}
+}
+
+// busyServer makes a data directory, the base, and lets a server on a copy of it do all
+// kinds of things. The server has crashed when it returns.
+func busyServer(t *testing.T) (base, busy *pgtest.Server) {
+	t.Helper()
+	base = pgtest.Init(t, pgtest.Options{
+		InitArgs: []string{"--data-checksums", "--wal-segsize=4"},
+		Config: []string{
+			"max_prepared_transactions=20", "track_commit_timestamp=on", "allow_in_place_tablespaces=on",
+			"max_wal_size=100GB", "wal_keep_size=100GB", "autovacuum=on", "autovacuum_naptime=1s",
+			"max_connections=30", "vacuum_defer_cleanup_age=0",
+		},
+	})
+	nearSegmentEnds(t, base)
+	base.Start(t)
+	base.Run(t, "pgbench", "-i", "-s", "1", "-q")
+	base.Psql(t, "CREATE TABLE acc(id int PRIMARY KEY, bal int); INSERT INTO acc SELECT g, 0 FROM generate_series(1, 200) g")
+	base.Stop(t, pgtest.Fast)
+	busy = base.Copy(t)
+	busy.Start(t)
+	work(t, busy)
+	busy.Stop(t, pgtest.Immediate)
+	return base, busy
+}
+
+// nearSegmentEnds puts the counters of transactions and multixacts just before the end of
+// their SLRU's first segment, so that the load goes into the next one and VACUUM removes
+// the first.
+func nearSegmentEnds(t *testing.T, srv *pgtest.Server) {
+	t.Helper()
+	for _, name := range []string{"pg_xact/0000", "pg_multixact/offsets/0000", "pg_multixact/members/0000"} {
+		if err := os.Truncate(filepath.Join(srv.Dir, name), pg.SLRUPagesPerSegment*pg.BlockSize); err != nil {
+			t.Fatal(err)
+		}
+	}
+	cmd := pgtest.Command(t, "pg_resetwal", "-D", srv.Dir, "-x", "1040000", "-m", "65500,1", "-O", "52200")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("pg_resetwal: %v\n%s", err, out)
+	}
+}
+
+// work keeps the server busy with several clients.
+func work(t *testing.T, srv *pgtest.Server) {
+	t.Helper()
+	seconds := fmt.Sprint(*oracleSeconds)
+	clients := [][]string{
+		{"pgbench", "-n", "-c", "2", "-T", seconds},
+		{"pgbench", "-n", "-c", "3", "-T", seconds, "-f", testFile(t, "lock.pgbench")},
+	}
+	done := make(chan error, len(clients))
+	for _, c := range clients {
+		cmd := srv.Client(t, c[0], c[1:]...)
+		go func() {
+			out, err := cmd.CombinedOutput()
+			if err != nil {
+				err = fmt.Errorf("%v: %w\n%s", c, err, out)
+			}
+			done <- err
+		}()
+	}
+	// More than a page of pg_xact in one transaction, and segments to remove.
+	srv.Psql(t, `CREATE TABLE sub(a int);
+		DO $$ BEGIN FOR i IN 1..35000 LOOP BEGIN INSERT INTO sub VALUES (i); EXCEPTION WHEN raise_exception THEN NULL; END; END LOOP; END $$;
+		UPDATE pg_database SET datallowconn = true WHERE datname = 'template0'`)
+	srv.Run(t, "vacuumdb", "--all", "--freeze", "-q")
+	for deadline, round := time.Now().Add(time.Duration(*oracleSeconds)*time.Second), 1; ; round++ {
+		srv.Run(t, "psql", "-X", "-q", "-v", fmt.Sprintf("round=%d", round), "-f", testFile(t, "load.sql"))
+		if time.Now().After(deadline) {
+			break
+		}
+	}
+	for range clients {
+		if err := <-done; err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// testFile is a copy of a file of testdata that the server's user can read.
+func testFile(t *testing.T, name string) string {
+	t.Helper()
+	b, err := os.ReadFile(filepath.Join("testdata", name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(pgtest.TempDir(t), name)
+	if err := os.WriteFile(path, b, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// openRepo makes an empty repository.
+func openRepo(t *testing.T) *repo.Repository {
+	t.Helper()
+	r, err := repo.Open(repo.Options{Dir: t.TempDir(), Redo: walredo.Redo})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := r.Close(); err != nil {
+			t.Errorf("close the repository: %v", err)
+		}
+	})
+	return r
+}
+
+// follow imports base and takes in the WAL that busy wrote.
+func follow(t *testing.T, base, busy *pgtest.Server) *repo.Timeline {
+	t.Helper()
+	start := time.Now()
+	tl, err := ingest.Import(t.Context(), openRepo(t), base.Dir, ingest.ImportOptions{Name: "main"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("import: %v", time.Since(start))
+	giveWAL(t, busy.WAL(t), tl)
+	in, err := ingest.New(tl, ingest.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	start = time.Now()
+	head, err := in.Catchup(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("ingest: %v to %v in %v", tl.StartLSN(), head, time.Since(start))
+	return tl
+}
+
+// giveWAL puts a server's WAL segments into the timeline.
+func giveWAL(t *testing.T, wal pgtest.WALDir, tl *repo.Timeline) {
+	t.Helper()
+	entries, err := os.ReadDir(wal.Dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		_, start, ok := xlog.ParseSegmentName(e.Name(), wal.SegSize)
+		if !ok || start+pg.LSN(wal.SegSize) <= tl.StartLSN() {
+			continue
+		}
+		b, err := os.ReadFile(filepath.Join(wal.Dir, e.Name()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(tl.SegmentPath(start), b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// recordEnds lists the ends of all records of the timeline.
+func recordEnds(t *testing.T, tl *repo.Timeline) []pg.LSN {
+	t.Helper()
+	var ends []pg.LSN
+	var rec xlog.Record
+	r := xlog.NewReader(tl.WAL(), xlog.Config{SegSize: tl.Info().SegSize}, tl.StartLSN())
+	for {
+		err := r.Next(&rec)
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		ends = append(ends, rec.EndLSN)
+	}
+	if got, want := tl.LastLSN(), r.EndLSN(); got != want {
+		t.Fatalf("head is %v, the WAL ends at %v", got, want)
+	}
+	return ends
+}
+
+// comparable tells the files that history keeps and stock recovery makes anew, byte for byte.
+func comparable(path string) bool {
+	switch p := pg.ParsePath(path); p.Kind {
+	case pg.PathRelation:
+		return p.Fork.Fork != pg.FSMFork
+	case pg.PathSLRU, pg.PathRelMap, pg.PathDBVersion, pg.PathTwoPhase:
+		return true
+	}
+	return path == "PG_VERSION"
+}
+
+// compareView compares each file of the view with the one in dir, and pg_control.
+func compareView(t *testing.T, v *datadir.View, dir string) {
+	t.Helper()
+	ours := map[string]datadir.File{}
+	walk(t, v, "", func(path string, e datadir.Entry) {
+		if !e.Dir && comparable(path) {
+			ours[path] = e.File
+		}
+	})
+	compared, n := 0, int64(0)
+	err := filepath.WalkDir(dir, func(name string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		path, err := filepath.Rel(dir, name)
+		if err != nil || !comparable(path) {
+			return err
+		}
+		want, err := os.ReadFile(name)
+		if err != nil {
+			return err
+		}
+		f, ok := ours[path]
+		delete(ours, path)
+		switch {
+		case !ok && len(want) == 0 && pg.ParsePath(path).Segment > 0:
+		case !ok:
+			t.Errorf("%s is missing: %d bytes", path, len(want))
+		default:
+			compareFile(t, v, path, f, want)
+			compared, n = compared+1, n+int64(len(want))
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for path, f := range ours {
+		t.Errorf("%s, %d bytes, should not be there", path, f.Size())
+	}
+	if compared < 200 {
+		t.Errorf("only %d files were compared", compared)
+	}
+	compareControl(t, v, dir)
+	t.Logf("compared %d files, %d bytes", compared, n)
+}
+
+// walk calls fn with everything in a view.
+func walk(t *testing.T, v *datadir.View, dir string, fn func(path string, e datadir.Entry)) {
+	t.Helper()
+	entries, err := v.ReadDir(t.Context(), dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		path := strings.TrimPrefix(dir+"/"+e.Name, "/")
+		fn(path, e)
+		if e.Dir {
+			walk(t, v, path, fn)
+		}
+	}
+}
+
+func readFile(ctx context.Context, f datadir.File) ([]byte, error) {
+	b := make([]byte, f.Size())
+	if len(b) == 0 {
+		return b, nil
+	}
+	n, err := f.ReadAt(ctx, b, 0)
+	if n == len(b) {
+		err = nil
+	}
+	return b[:n], err
+}
+
+func compareFile(t *testing.T, v *datadir.View, path string, f datadir.File, want []byte) {
+	t.Helper()
+	if f.Size() != int64(len(want)) {
+		t.Errorf("%s has %d bytes, want %d", path, f.Size(), len(want))
+	}
+	e, err := v.Lookup(t.Context(), path)
+	if err != nil || e.Dir || e.File.Size() != f.Size() {
+		t.Errorf("look up %s: %+v, %v; listed with %d bytes", path, e, err, f.Size())
+	}
+	got, err := readFile(t.Context(), f)
+	if err != nil {
+		t.Errorf("read %s: %v", path, err)
+		return
+	}
+	bad := 0
+	for at := 0; at < min(len(got), len(want)) && bad < 3; at += pg.BlockSize {
+		end := min(at+pg.BlockSize, len(got), len(want))
+		if off := differs(got[at:end], want[at:end]); off >= 0 {
+			bad++
+			t.Errorf("%s block %d differs from byte %d on: got % x, want % x; %s", path, at/pg.BlockSize, off,
+				got[at+off:min(at+off+16, end)], want[at+off:min(at+off+16, end)], headers(got[at:end], want[at:end]))
+		}
+	}
+}
+
+func differs(a, b []byte) int {
+	if bytes.Equal(a, b) {
+		return -1
+	}
+	for i := range a {
+		if a[i] != b[i] {
+			return i
+		}
+	}
+	return -1
+}
+
+func headers(a, b pg.Page) string {
+	if len(a) < pg.BlockSize || len(b) < pg.BlockSize {
+		return ""
+	}
+	return fmt.Sprintf("lsn %v and %v, lower %d and %d, upper %d and %d", a.LSN(), b.LSN(), a.Lower(), b.Lower(), a.Upper(), b.Upper())
+}
+
+// compareControl compares the counters with those that the recovered server had.
+func compareControl(t *testing.T, v *datadir.View, dir string) {
+	t.Helper()
+	e, err := v.Lookup(t.Context(), "global/pg_control")
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := readFile(t.Context(), e.File)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := pg.ParseControlFile(b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if b, err = os.ReadFile(filepath.Join(dir, "global/pg_control")); err != nil {
+		t.Fatal(err)
+	}
+	want, err := pg.ParseControlFile(b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	g, w := got.CheckPointCopy, want.CheckPointCopy
+	g.Redo, g.Time, g.FullPageWrites = w.Redo, w.Time, w.FullPageWrites
+	if g != w {
+		t.Errorf("checkpoint:\n got %+v\nwant %+v", g, w)
+	}
+	if got.Settings != want.Settings || got.ChecksumVersion != want.ChecksumVersion || got.SystemID != want.SystemID {
+		t.Errorf("control data:\n got %+v\nwant %+v", got, want)
+	}
+}
+
+// startCopy starts stock postgres on a copy of the view and has everything checked.
+func startCopy(t *testing.T, base *pgtest.Server, v *datadir.View) {
+	t.Helper()
+	srv := base.Copy(t)
+	if err := os.RemoveAll(srv.Dir); err != nil {
+		t.Fatal(err)
+	}
+	uid, gid := pgtest.Owner(t)
+	err := datadir.ExportDir(t.Context(), v, srv.Dir, datadir.ExportOptions{Chown: true, UID: uid, GID: gid})
+	if err != nil {
+		t.Fatal(err)
+	}
+	pgtest.Command(t, "pg_waldump", "-p", filepath.Join(srv.Dir, "pg_wal"))
+	srv.Configure(t, "autovacuum=off")
+	srv.Start(t)
+	for _, db := range strings.Fields(srv.Psql(t, "SELECT datname FROM pg_database WHERE datallowconn")) {
+		srv.Run(t, "psql", "-XAtq", "-v", "ON_ERROR_STOP=1", "-d", db, "-c", checkSQL)
+	}
+	srv.Psql(t, "CREATE TABLE after AS SELECT * FROM pgbench_accounts; CHECKPOINT")
+	for _, gid := range strings.Fields(srv.Psql(t, "SELECT gid FROM pg_prepared_xacts WHERE database = 'postgres'")) {
+		srv.Psql(t, fmt.Sprintf("COMMIT PREPARED '%s'", gid))
+	}
+	srv.Stop(t, pgtest.Fast)
+	for _, bad := range []string{"recover", "redo", "PANIC", "ERROR", "WARNING"} {
+		if i := strings.Index(srv.Log(t), bad); i >= 0 {
+			t.Errorf("the log of the server on the copy says %q:\n%s", bad, srv.Log(t))
+			break
+		}
+	}
+	if out, err := pgtest.Command(t, "pg_checksums", "--check", "-D", srv.Dir).CombinedOutput(); err != nil {
+		t.Errorf("pg_checksums: %v\n%s", err, out)
+	}
+}
+
+// checkSQL fails if an index or a table is damaged.
+const checkSQL = `
+CREATE EXTENSION IF NOT EXISTS amcheck;
+CREATE EXTENSION IF NOT EXISTS pg_visibility;
+SELECT bt_index_check(c.oid, true) FROM pg_class c JOIN pg_am a ON a.oid = c.relam JOIN pg_index i ON i.indexrelid = c.oid
+ WHERE a.amname = 'btree' AND c.relkind = 'i' AND c.relpersistence <> 't' AND i.indisvalid;
+DO $$ DECLARE r record; n bigint; BEGIN
+ FOR r IN SELECT oid::regclass AS rel, relkind, relpersistence FROM pg_class WHERE relkind IN ('r', 'm', 't') AND relpersistence <> 't' LOOP
+  SELECT count(*) INTO n FROM verify_heapam(r.rel);
+  IF n > 0 THEN RAISE EXCEPTION 'verify_heapam(%): % findings', r.rel, n; END IF;
+  IF r.relpersistence = 'p' THEN
+   SELECT count(*) INTO n FROM pg_check_visible(r.rel);
+   IF n > 0 THEN RAISE EXCEPTION 'pg_check_visible(%): % findings', r.rel, n; END IF;
+   SELECT count(*) INTO n FROM pg_check_frozen(r.rel);
+   IF n > 0 THEN RAISE EXCEPTION 'pg_check_frozen(%): % findings', r.rel, n; END IF;
+  END IF;
+ END LOOP;
+END $$;`
