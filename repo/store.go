@@ -3,7 +3,7 @@ package repo
 // Store is an ordered key space on disk: the door to badger. storetest is its contract.
 type Store interface {
 	// Iterator ranges over the keys that begin with prefix. It sees what was written
-	// before the call; it may or may not see later writes. Close it.
+	// before the call; it may or may not see later writes. Seek comes first. Close it.
 	Iterator(prefix []byte) Iterator
 	// Update writes all of ops or none: up to MaxUpdate bytes. Later ops win.
 	Update(ops []Op) error
