@@ -15,33 +15,39 @@ var checksumBase = [32]uint32{
 // of its fork. The checksum that it carries now does not matter. A new page (IsNew)
 // carries none: do not ask.
 func Checksum(page Page, blkno BlockNumber) uint16 {
-	page = page[:BlockSize]
 	var sum uint32
-	for col := 0; col < 32; col += 4 {
-		sum ^= checksumColumns(page, col)
+	for col := 0; col < 32; col += 8 {
+		sum ^= checksumColumns(page[:BlockSize], col)
 	}
 	return uint16((sum^uint32(blkno))%65535 + 1)
 }
 
-// checksumColumns sums four neighbouring columns of the page seen as 64 rows of 32
-// words: as many as keep the multiplier busy without spilling registers.
-func checksumColumns(page Page, col int) uint32 {
-	a, b, c, d := checksumBase[col], checksumBase[col+1], checksumBase[col+2], checksumBase[col+3]
-	for off := col * 4; off+16 <= BlockSize; off += 128 {
-		row := page[off : off+16 : off+16]
-		v := binary.LittleEndian.Uint32(row[8:])
-		if off == 0 {
-			v &= 0xFFFF0000 // pd_checksum counts as zero
-		}
-		a = checksumMix(a, binary.LittleEndian.Uint32(row))
-		b = checksumMix(b, binary.LittleEndian.Uint32(row[4:]))
-		c = checksumMix(c, v)
-		d = checksumMix(d, binary.LittleEndian.Uint32(row[12:]))
+// checksumColumns sums eight neighbouring columns of the page seen as 64 rows of 32
+// words: enough to keep the multiplier busy, few enough for the registers.
+func checksumColumns(page []byte, col int) uint32 {
+	base := (*[8]uint32)(checksumBase[col:])
+	s0, s1, s2, s3, s4, s5, s6, s7 := base[0], base[1], base[2], base[3], base[4], base[5], base[6], base[7]
+	mask := ^uint32(0)
+	if col == 0 {
+		mask = 0xFFFF0000 // pd_checksum, in the first row, counts as zero
+	}
+	for page = page[col*4:]; len(page) >= 32; page = page[min(128, len(page)):] {
+		row := (*[32]byte)(page)
+		s0 = checksumMix(s0, binary.LittleEndian.Uint32(row[0:4]))
+		s1 = checksumMix(s1, binary.LittleEndian.Uint32(row[4:8]))
+		s2 = checksumMix(s2, binary.LittleEndian.Uint32(row[8:12])&mask)
+		s3 = checksumMix(s3, binary.LittleEndian.Uint32(row[12:16]))
+		s4 = checksumMix(s4, binary.LittleEndian.Uint32(row[16:20]))
+		s5 = checksumMix(s5, binary.LittleEndian.Uint32(row[20:24]))
+		s6 = checksumMix(s6, binary.LittleEndian.Uint32(row[24:28]))
+		s7 = checksumMix(s7, binary.LittleEndian.Uint32(row[28:32]))
+		mask = ^uint32(0)
 	}
 	for range 2 {
-		a, b, c, d = checksumMix(a, 0), checksumMix(b, 0), checksumMix(c, 0), checksumMix(d, 0)
+		s0, s1, s2, s3 = checksumMix(s0, 0), checksumMix(s1, 0), checksumMix(s2, 0), checksumMix(s3, 0)
+		s4, s5, s6, s7 = checksumMix(s4, 0), checksumMix(s5, 0), checksumMix(s6, 0), checksumMix(s7, 0)
 	}
-	return a ^ b ^ c ^ d
+	return s0 ^ s1 ^ s2 ^ s3 ^ s4 ^ s5 ^ s6 ^ s7
 }
 
 // checksumMix is CHECKSUM_COMP, a round of a changed FNV-1a.

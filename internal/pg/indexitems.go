@@ -118,8 +118,9 @@ func (p Page) IndexMultiDelete(offs []OffsetNumber) error {
 		presorted = presorted && id.Offset() < lastOff
 		lastOff = min(lastOff, id.Offset())
 		ids[len(items)] = id
-		items = append(items, compactItem{line: OffsetNumber(len(items) + 1), off: id.Offset(), size: MaxAlign(id.Length())})
-		total += MaxAlign(id.Length())
+		it := compactItem{line: OffsetNumber(len(items) + 1), off: uint16(id.Offset()), size: uint16(MaxAlign(id.Length()))}
+		items = append(items, it)
+		total += int(it.size)
 	}
 	if next != len(offs) {
 		return fmt.Errorf("delete %d items of a page with %d: %w", len(offs), p.MaxOffset(), ErrCorrupt)

@@ -75,9 +75,12 @@ func (p Page) freeLine(limit OffsetNumber) OffsetNumber {
 // compactItem is an item that compactify moves (itemIdCompactData).
 type compactItem struct {
 	line OffsetNumber // the line pointer to update
-	off  int          // where its data are
-	size int          // aligned length
+	off  uint16       // where its data are
+	size uint16       // aligned length
 }
+
+// end is where the item's data end.
+func (it *compactItem) end() int { return int(it.off) + int(it.size) }
 
 // compactify is compactify_tuples: pack the items downward from pd_special, in the
 // order given, which is that of their line pointers. presorted says that they lie in
@@ -87,8 +90,8 @@ func (p Page) compactify(items []compactItem, presorted bool) {
 	src := p
 	upper := int(p.Special())
 	i := 0
-	for i < len(items) && items[i].off+items[i].size == upper {
-		upper -= items[i].size
+	for i < len(items) && items[i].end() == upper {
+		upper = int(items[i].off)
 		i++
 	}
 	if i < len(items) && !presorted {
@@ -99,11 +102,11 @@ func (p Page) compactify(items []compactItem, presorted bool) {
 	}
 	for i < len(items) {
 		// Neighbours in the order wanted move in one piece.
-		tail := items[i].off + items[i].size
+		tail := items[i].end()
 		head := tail
-		for ; i < len(items) && items[i].off+items[i].size == head; i++ {
-			head = items[i].off
-			upper -= items[i].size
+		for ; i < len(items) && items[i].end() == head; i++ {
+			head = int(items[i].off)
+			upper -= int(items[i].size)
 			id := p.ItemID(items[i].line)
 			p.SetItemID(items[i].line, MakeItemID(upper, id.Flags(), id.Length()))
 		}
@@ -139,13 +142,13 @@ func (p Page) RepairFragmentation() error {
 		if !id.HasStorage() {
 			continue
 		}
-		it := compactItem{line: off, off: id.Offset(), size: MaxAlign(id.Length())}
 		if err := p.checkItem(id, len(items) < len(buf)); err != nil {
 			return err
 		}
-		presorted = presorted && it.off < lastOff
-		lastOff = min(lastOff, it.off)
-		total += it.size
+		it := compactItem{line: off, off: uint16(id.Offset()), size: uint16(MaxAlign(id.Length()))}
+		presorted = presorted && int(it.off) < lastOff
+		lastOff = min(lastOff, int(it.off))
+		total += int(it.size)
 		items = append(items, it)
 	}
 	if total > special-lower {
