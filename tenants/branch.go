@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"zenith/internal/pg"
+	"zenith/internal/xlog"
 	"zenith/repo"
 	"zenith/repo/ingest"
 	"zenith/repo/pageserver"
@@ -21,6 +23,7 @@ type branch struct {
 
 	catching sync.Mutex    // held by who runs the ingester
 	synced   chan struct{} // capacity 1: WAL was written since the last look
+	written  atomic.Uint64 // start of the newest segment that was written
 
 	mu     sync.Mutex
 	writer string // who writes it: the directory of a mount; "" for nobody
@@ -75,26 +78,28 @@ func (b *branch) follow(ctx context.Context) {
 	}
 }
 
-// walSynced tells the follower that WAL was written. It never waits.
-func (b *branch) walSynced() {
+// walSynced tells the follower that WAL in a segment was written. It never waits.
+func (b *branch) walSynced(segment string) {
+	if _, start, ok := xlog.ParseSegmentName(segment, b.tl.Info().SegSize); ok && uint64(start) > b.written.Load() {
+		b.written.Store(uint64(start))
+	}
 	select {
 	case b.synced <- struct{}{}:
 	default:
 	}
 }
 
-// holdBack waits while ingest is more than the configured number of bytes behind lsn,
-// but no longer than throttle.
-func (b *branch) holdBack(ctx context.Context, lsn pg.LSN) {
-	lag := pg.LSN(b.t.m.cfg.MaxLag)
-	if lsn < lag || b.tl.LastLSN() >= lsn-lag {
+// holdBack waits while ingest is more than the configured number of bytes behind what is
+// written, but no longer than throttle.
+func (b *branch) holdBack(ctx context.Context) {
+	written, lag := pg.LSN(b.written.Load()), pg.LSN(b.t.m.cfg.MaxLag)
+	if written < lag || b.tl.LastLSN() >= written-lag {
 		return
 	}
-	b.walSynced()
 	ctx, cancel := context.WithTimeout(ctx, throttle)
 	defer cancel()
 	// Whatever it says: the writer goes on.
-	_ = b.tl.WaitLSN(ctx, lsn-lag)
+	_ = b.tl.WaitLSN(ctx, written-lag)
 }
 
 // acquire takes the branch for its one writer, who is called who.

@@ -158,11 +158,9 @@ func (m *Manager) stopComputes(ctx context.Context) error {
 		running = append(running, c.(*compute))
 		return true
 	})
-	m.mu.Lock()
-	for _, t := range m.tenants {
+	for _, t := range m.openTenants() {
 		running = append(running, t.listComputes()...)
 	}
-	m.mu.Unlock()
 	var err error
 	for _, c := range running {
 		if serr := c.stop(ctx, pageserver.StopOptions{}); !errors.Is(serr, pageserver.ErrNotFound) {

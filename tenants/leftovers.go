@@ -56,7 +56,8 @@ func cleanComputes(dir string) error {
 	}
 	for _, e := range entries {
 		compute := filepath.Join(dir, e.Name())
-		err = errors.Join(err, endLeftover(compute), fusefs.CleanStale(filepath.Join(compute, "data")))
+		_, stale := fusefs.CleanStale(filepath.Join(compute, "data"))
+		err = errors.Join(err, endLeftover(compute), stale)
 		if err == nil && strings.HasPrefix(e.Name(), throwawayPrefix) {
 			err = os.RemoveAll(compute)
 		}

@@ -6,12 +6,15 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
 	"time"
+
+	"golang.org/x/sync/singleflight"
 
 	"zenith/repo"
 	"zenith/repo/pageserver"
@@ -48,7 +51,8 @@ type Manager struct {
 	tenants map[repo.TenantID]*tenant
 	mounts  map[string]*mount // by directory
 
-	execs sync.Map // *compute -> true: the throw-away ones that run
+	opening singleflight.Group
+	execs   sync.Map // *compute -> true: the throw-away ones that run
 }
 
 // Open makes a Manager for a work directory that init has made. Tenants are opened
@@ -126,23 +130,52 @@ func (m *Manager) tenant(ctx context.Context, id string) (*tenant, error) {
 	if err != nil {
 		return nil, err
 	}
+	if t, err := m.opened(tid); t != nil || err != nil {
+		return t, err
+	}
+	t, err, _ := m.opening.Do(tid.String(), func() (any, error) { return m.open(tid) })
+	if err != nil {
+		return nil, err
+	}
+	return t.(*tenant), ctx.Err()
+}
+
+// opened gives a tenant that is open, or nil.
+func (m *Manager) opened(id repo.TenantID) (*tenant, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.closed {
 		return nil, pageserver.Errorf(pageserver.ErrUnavailable, "the page server is shutting down")
 	}
-	if t, ok := m.tenants[tid]; ok {
-		return t, nil
+	return m.tenants[id], nil
+}
+
+// open opens a tenant for all who wait for it.
+func (m *Manager) open(id repo.TenantID) (*tenant, error) {
+	if t, err := m.opened(id); t != nil || err != nil {
+		return t, err
 	}
-	if _, err := os.Stat(m.tenantDir(tid)); errors.Is(err, fs.ErrNotExist) {
-		return nil, pageserver.Errorf(pageserver.ErrNotFound, "tenant %v: no such tenant", tid)
+	if _, err := os.Stat(m.tenantDir(id)); errors.Is(err, fs.ErrNotExist) {
+		return nil, pageserver.Errorf(pageserver.ErrNotFound, "tenant %v: no such tenant", id)
 	}
-	t, err := m.openTenant(ctx, tid)
+	t, err := m.openTenant(m.ctx, id)
 	if err != nil {
-		return nil, fmt.Errorf("open tenant %v: %w", tid, err)
+		return nil, classify(fmt.Errorf("open tenant %v: %w", id, err))
 	}
-	m.tenants[tid] = t
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.closed {
+		return nil, errors.Join(pageserver.Errorf(pageserver.ErrUnavailable, "the page server is shutting down"), t.repo.Close())
+	}
+	m.tenants[id] = t
 	return t, nil
+}
+
+// openTenants gives the tenants that are open.
+func (m *Manager) openTenants() []*tenant {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return slices.Collect(maps.Values(m.tenants))
 }
 
 func (m *Manager) tenantID(id string) (repo.TenantID, error) {

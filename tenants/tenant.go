@@ -90,7 +90,7 @@ func (t *tenant) logsHints() bool {
 	for _, tl := range t.repo.Timelines() {
 		p, err := tl.Resolve(t.m.ctx, tl.FirstLSN())
 		if err == nil {
-			return p.State.ChecksumVersion != 0 || p.State.WalLogHints
+			return p.State.ChecksumVersion != 0 || p.State.Settings.WALLogHints
 		}
 	}
 	return true

@@ -1,0 +1,133 @@
+// Command bench measures zenith side by side with a peer in the same run, prints a table
+// and writes bench/results.json. Absolute times say nothing about another machine; the
+// ratio does. It is run by `make bench`, never by a test.
+//
+// Each row is the median of interleaved runs of ours and of the peer: what disturbs one
+// disturbs the other. For times, a ratio below 1 means that we are faster; for rates, one
+// above 1.
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"slices"
+	"text/tabwriter"
+)
+
+// row is one line of the table.
+type row struct {
+	Name     string  `json:"name"`
+	Ours     float64 `json:"ours"`
+	Peer     float64 `json:"peer"`
+	PeerName string  `json:"peer_name"`
+	Ratio    float64 `json:"ratio"`
+	Unit     string  `json:"unit"`
+	spread   string
+	note     string
+}
+
+// options are the command line's.
+type options struct {
+	binary  string
+	distrib string
+	out     string
+	runs    int
+	seconds int
+}
+
+// benches are all there is, by name.
+var benches = []struct {
+	name string
+	run  func(ctx context.Context, o options) ([]row, error)
+}{
+	{"branch", benchBranch},
+	{"pgbench", benchPgbench},
+	{"ingest", benchIngest},
+}
+
+func main() {
+	var o options
+	flag.StringVar(&o.binary, "zenith", "bin/zenith", "the binary to measure")
+	flag.StringVar(&o.distrib, "pg-distrib", "/usr/lib/postgresql/15", "the PostgreSQL installation")
+	flag.StringVar(&o.out, "out", "bench/results.json", "where to write the results")
+	flag.IntVar(&o.runs, "runs", 3, "interleaved runs of each row")
+	flag.IntVar(&o.seconds, "seconds", 10, "length of one pgbench run")
+	only := flag.String("only", "", "run only the benchmark of that name")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	if err := run(ctx, o, *only); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, o options, only string) error {
+	var err error
+	if o.binary, err = filepath.Abs(o.binary); err != nil {
+		return err
+	}
+	rows := []row{}
+	for _, b := range benches {
+		if only != "" && b.name != only {
+			continue
+		}
+		fmt.Fprintf(os.Stderr, "%s...\n", b.name)
+		rs, err := b.run(ctx, o)
+		if err != nil {
+			return fmt.Errorf("%s: %w", b.name, err)
+		}
+		rows = append(rows, rs...)
+	}
+	print(rows)
+	text, err := json.MarshalIndent(rows, "", "  ")
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(o.out, append(text, '\n'), 0o644)
+}
+
+// print writes the table.
+func print(rows []row) {
+	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintln(w, "what\tours\tpeer\tunit\tratio\tspread\tpeer is\t")
+	for _, r := range rows {
+		fmt.Fprintf(w, "%s\t%.4g\t%.4g\t%s\t%.2f\t%s\t%s\t\n", r.Name, r.Ours, r.Peer, r.Unit, r.Ratio, r.spread, r.PeerName)
+	}
+	w.Flush()
+	for _, r := range rows {
+		if r.note != "" {
+			fmt.Printf("%s: %s\n", r.Name, r.note)
+		}
+	}
+}
+
+// compare runs ours and the peer in turn and makes a row of the medians.
+func compare(o options, name, peerName, unit string, ours, peer func() (float64, error)) (row, error) {
+	var us, them []float64
+	for range o.runs {
+		v, err := ours()
+		if err != nil {
+			return row{}, fmt.Errorf("%s: %w", name, err)
+		}
+		us = append(us, v)
+		if v, err = peer(); err != nil {
+			return row{}, fmt.Errorf("%s, %s: %w", name, peerName, err)
+		}
+		them = append(them, v)
+	}
+	r := row{Name: name, Ours: median(us), Peer: median(them), PeerName: peerName, Unit: unit}
+	r.Ratio = r.Ours / r.Peer
+	r.spread = fmt.Sprintf("%.3g-%.3g / %.3g-%.3g", slices.Min(us), slices.Max(us), slices.Min(them), slices.Max(them))
+	return r, nil
+}
+
+func median(v []float64) float64 {
+	s := slices.Sorted(slices.Values(v))
+	return s[len(s)/2]
+}

@@ -1,0 +1,155 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// place is a directory in which one benchmark works, and what it runs there.
+type place struct {
+	o   options
+	dir string
+	ctx context.Context
+}
+
+// newPlace makes a directory that the user who runs postgres can reach.
+func newPlace(ctx context.Context, o options) (*place, error) {
+	dir, err := os.MkdirTemp("", "zbench")
+	if err != nil {
+		return nil, err
+	}
+	return &place{o: o, dir: dir, ctx: ctx}, os.Chmod(dir, 0o755)
+}
+
+func (p *place) close() {
+	_, _ = p.zenith("stop")
+	os.RemoveAll(p.dir)
+}
+
+// command runs a program and gives what it prints.
+func (p *place) command(name string, args ...string) (string, error) {
+	cmd := exec.CommandContext(p.ctx, name, args...)
+	var out, stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr, cmd.Dir = &out, &stderr, p.dir
+	if err := cmd.Run(); err != nil {
+		return out.String(), fmt.Errorf("%s %s: %w: %s", filepath.Base(name), strings.Join(args, " "), err, stderr.Bytes())
+	}
+	return strings.TrimSpace(out.String()), nil
+}
+
+func (p *place) zenith(args ...string) (string, error) {
+	return p.command(p.o.binary, append([]string{"-D", filepath.Join(p.dir, ".zenith")}, args...)...)
+}
+
+// start runs postgres at a point and gives its connection string.
+func (p *place) start(point string, args ...string) (string, error) {
+	out, err := p.zenith(append([]string{"pg", "start", point}, args...)...)
+	return out[strings.LastIndexByte(out, '\n')+1:], err
+}
+
+func (p *place) pg(name string, args ...string) (string, error) {
+	return p.command(filepath.Join(p.o.distrib, "bin", name), args...)
+}
+
+// asPostgres runs a program as the user that may run postgres.
+func (p *place) asPostgres(name string, args ...string) (string, error) {
+	if os.Geteuid() == 0 {
+		return p.command("runuser", append([]string{"-u", "postgres", "--", name}, args...)...)
+	}
+	return p.command(name, args...)
+}
+
+func (p *place) sql(url, query string) (string, error) {
+	return p.pg("psql", url, "-XqAt", "-v", "ON_ERROR_STOP=1", "-c", query)
+}
+
+// sharedBuffers is what both sides get.
+const sharedBuffers = "128MB"
+
+// native is a postgres with its default durability on an ordinary directory.
+type native struct {
+	p         *place
+	data, url string
+}
+
+// initNative makes a cluster in dir and starts it.
+func (p *place) initNative(dir string) (*native, error) {
+	if err := p.ownDir(filepath.Dir(dir)); err != nil {
+		return nil, err
+	}
+	if _, err := p.asPostgres(filepath.Join(p.o.distrib, "bin/initdb"), "-D", dir, "-U", "postgres", "-A", "trust", "-N", "-k"); err != nil {
+		return nil, err
+	}
+	return p.startNative(dir)
+}
+
+// ownDir makes a directory for the user that runs postgres.
+func (p *place) ownDir(dir string) error {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	if os.Geteuid() != 0 {
+		return nil
+	}
+	_, err := p.command("chown", "postgres:", dir)
+	return err
+}
+
+func (p *place) startNative(dir string) (*native, error) {
+	return p.startNativeWith(dir, "-c max_wal_size=4GB -c shared_buffers="+sharedBuffers)
+}
+
+// startNativeWith starts the server with settings of its own.
+func (p *place) startNativeWith(dir, settings string) (*native, error) {
+	port, err := freePort()
+	if err != nil {
+		return nil, err
+	}
+	opts := fmt.Sprintf("-p %d -k '' -c listen_addresses=127.0.0.1 %s", port, settings)
+	_, err = p.asPostgres(filepath.Join(p.o.distrib, "bin/pg_ctl"), "-D", dir, "-l", dir+".log", "-w", "-o", opts, "start")
+	return &native{p: p, data: dir, url: fmt.Sprintf("postgresql://postgres@127.0.0.1:%d/postgres", port)}, err
+}
+
+func (n *native) stop(mode string) error {
+	_, err := n.p.asPostgres(filepath.Join(n.p.o.distrib, "bin/pg_ctl"), "-D", n.data, "-w", "-m", mode, "stop")
+	return err
+}
+
+func freePort() (int, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return 0, err
+	}
+	defer l.Close()
+	return l.Addr().(*net.TCPAddr).Port, nil
+}
+
+// pgbench runs a load and gives its transactions per second.
+func (p *place) pgbench(url string, args ...string) (float64, error) {
+	out, err := p.pg("pgbench", append(append([]string{"-n"}, args...), url)...)
+	if err != nil {
+		return 0, err
+	}
+	for line := range strings.Lines(out) {
+		if rest, ok := strings.CutPrefix(line, "tps = "); ok {
+			return strconv.ParseFloat(strings.Fields(rest)[0], 64)
+		}
+	}
+	return 0, errors.New("pgbench says no tps")
+}
+
+// milliseconds times fn.
+func milliseconds(fn func() error) (float64, error) {
+	began := time.Now()
+	err := fn()
+	return float64(time.Since(began).Microseconds()) / 1000, err
+}

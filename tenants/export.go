@@ -1,0 +1,35 @@
+package tenants
+
+import (
+	"archive/tar"
+	"context"
+	"io"
+
+	"zenith/repo/datadir"
+	"zenith/repo/pageserver"
+)
+
+// Export writes the data directory of a point as an uncompressed tar stream. If it fails,
+// the stream has no end mark: no tar takes it for complete.
+func (m *Manager) Export(ctx context.Context, tenant, at string, o pageserver.ExportOptions, w io.Writer) error {
+	t, err := m.tenant(ctx, tenant)
+	if err != nil {
+		return err
+	}
+	b, p, _, err := t.point(ctx, at)
+	if err != nil {
+		return err
+	}
+	view, err := b.view(ctx, p.LSN)
+	if err != nil {
+		return err
+	}
+	b.use(1)
+	defer b.use(-1)
+	stream := tar.NewWriter(w)
+	err = datadir.ExportTar(ctx, view, stream, datadir.ExportOptions{SkipRelations: o.SkipRelations, Progress: o.Progress})
+	if err != nil {
+		return classify(err)
+	}
+	return stream.Close()
+}

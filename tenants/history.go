@@ -1,0 +1,166 @@
+package tenants
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"io"
+
+	"zenith/internal/pg"
+	"zenith/internal/rmgrdesc"
+	"zenith/internal/xlog"
+	"zenith/repo"
+	"zenith/repo/pageserver"
+)
+
+// WALDump writes the records of a branch that start in [from, to) as pg_waldump prints them.
+func (m *Manager) WALDump(ctx context.Context, tenant, name string, from, to pg.LSN, w io.Writer) error {
+	b, err := m.lookup(ctx, tenant, name)
+	if err != nil {
+		return err
+	}
+	head, err := b.catchup(ctx)
+	if err != nil {
+		return err
+	}
+	if to == 0 || to > head {
+		to = head
+	}
+	if from == 0 {
+		from = b.tl.FirstLSN()
+	}
+	start, err := b.resolve(ctx, point{lsn: from})
+	if err != nil {
+		return err
+	}
+	info := b.tl.Info()
+	r := xlog.NewReader(b.tl.WAL(), xlog.Config{SegSize: info.SegSize, SysID: info.SysID}, start.LSN)
+	out := bufio.NewWriter(w)
+	var rec xlog.Record
+	for r.EndLSN() < to {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if err := r.Next(&rec); errors.Is(err, io.EOF) {
+			break
+		} else if err != nil {
+			return classify(err)
+		}
+		if rec.StartLSN < from {
+			continue
+		}
+		if rec.StartLSN >= to {
+			break
+		}
+		if _, err := out.WriteString(rmgrdesc.Line(&rec) + "\n"); err != nil {
+			return err
+		}
+	}
+	return out.Flush()
+}
+
+// lookup finds a branch of a tenant.
+func (m *Manager) lookup(ctx context.Context, tenant, name string) (*branch, error) {
+	t, err := m.tenant(ctx, tenant)
+	if err != nil {
+		return nil, err
+	}
+	return t.lookup(name)
+}
+
+// ReadPage gives a block of the file at path in the data directory of a point.
+func (m *Manager) ReadPage(ctx context.Context, tenant, at, path string, block pg.BlockNumber) (pg.Page, error) {
+	parsed := pg.ParsePath(path)
+	if parsed.Kind != pg.PathRelation && parsed.Kind != pg.PathSLRU {
+		return nil, pageserver.Errorf(pageserver.ErrBadArgument, "page %s: not the path of a relation, such as base/5/16384", path)
+	}
+	t, err := m.tenant(ctx, tenant)
+	if err != nil {
+		return nil, err
+	}
+	b, p, _, err := t.point(ctx, at)
+	if err != nil {
+		return nil, err
+	}
+	s, err := b.tl.At(ctx, p.LSN)
+	if err != nil {
+		return nil, classify(err)
+	}
+	n, exists, err := s.RelSize(ctx, parsed.Fork)
+	switch {
+	case err != nil:
+		return nil, classify(err)
+	case !exists:
+		return nil, pageserver.Errorf(pageserver.ErrNotFound, "%s: no such relation at %v", path, p.LSN)
+	case block >= n:
+		return nil, pageserver.Errorf(pageserver.ErrNotFound, "%s: no block %d: it has %d blocks at %v", path, block, n, p.LSN)
+	}
+	page := make(pg.Page, pg.BlockSize)
+	return page, classify(s.ReadPage(ctx, parsed.Fork.Tag(block), page))
+}
+
+// Pages opens a branch for page requests.
+func (m *Manager) Pages(ctx context.Context, tenant, name string) (pageserver.PageSource, error) {
+	b, err := m.lookup(ctx, tenant, name)
+	if err != nil {
+		return nil, err
+	}
+	return &pageSource{b: b}, nil
+}
+
+// pageSource answers page requests from a branch. It keeps the last snapshot: requests
+// for one LSN come in rows.
+type pageSource struct {
+	b    *branch
+	snap *repo.Snapshot
+}
+
+// pageWait is how long a page request waits for an LSN that has not arrived.
+const pageWait = throttle
+
+// at gives the snapshot for a request: the head for LSN 0, waited for if it is yet to come.
+func (s *pageSource) at(ctx context.Context, lsn pg.LSN) (*repo.Snapshot, error) {
+	if lsn == 0 {
+		head, err := s.b.catchup(ctx)
+		if err != nil {
+			return nil, err
+		}
+		lsn = head
+	}
+	if s.snap != nil && s.snap.LSN() == lsn {
+		return s.snap, nil
+	}
+	wait, cancel := context.WithTimeout(ctx, pageWait)
+	defer cancel()
+	if err := s.b.tl.WaitLSN(wait, lsn); err != nil {
+		return nil, s.b.outOfRange(point{lsn: lsn})
+	}
+	snap, err := s.b.tl.At(ctx, lsn)
+	if err != nil {
+		return nil, classify(err)
+	}
+	s.snap = snap
+	return snap, nil
+}
+
+// Size gives the number of blocks of a relation's fork, and whether it exists.
+func (s *pageSource) Size(ctx context.Context, rel pg.RelFork, lsn pg.LSN) (pg.BlockNumber, bool, error) {
+	snap, err := s.at(ctx, lsn)
+	if err != nil {
+		return 0, false, err
+	}
+	n, exists, err := snap.RelSize(ctx, rel)
+	return n, exists, classify(err)
+}
+
+// ReadPage fills dst.
+func (s *pageSource) ReadPage(ctx context.Context, tag pg.BufferTag, lsn pg.LSN, dst pg.Page) error {
+	snap, err := s.at(ctx, lsn)
+	if err != nil {
+		return err
+	}
+	return classify(snap.ReadPage(ctx, tag, dst))
+}
+
+// Close ends the source.
+func (s *pageSource) Close() error { return nil }

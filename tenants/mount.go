@@ -1,0 +1,261 @@
+package tenants
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"strings"
+	"sync"
+
+	"zenith/fusefs"
+	"zenith/internal/pg"
+	"zenith/repo/datadir"
+	"zenith/repo/pageserver"
+)
+
+// mount is a mount that is there.
+type mount struct {
+	dir, mode string
+	tenant    *tenant // this and what follows: nil or 0 for the whole tree
+	branch    *branch
+	lsn       pg.LSN // what it shows; where a writable one began
+
+	fs   *fusefs.Mount
+	once sync.Once
+	put  func() error // what is to be done once, when it is gone
+	err  error
+}
+
+// gone does what is to be done when the mount is gone, whoever took it away.
+func (m *mount) gone() error {
+	m.once.Do(func() {
+		if m.put != nil {
+			m.err = m.put()
+		}
+	})
+	return m.err
+}
+
+// options are what all our mounts have in common.
+func (m *Manager) options() fusefs.Options {
+	return fusefs.Options{UID: uint32(m.as.uid), GID: uint32(m.as.gid), Log: m.log}
+}
+
+// mountPoint mounts a point of a tenant at dir.
+func (m *Manager) mountPoint(ctx context.Context, t *tenant, at, dir string, scratch bool) (*mount, error) {
+	b, p, what, err := t.point(ctx, at)
+	if err != nil {
+		return nil, err
+	}
+	mnt := &mount{dir: dir, tenant: t, branch: b, lsn: p.LSN}
+	switch {
+	case scratch:
+		mnt.mode = pageserver.ModeScratch
+		return mnt, m.attach(mnt, func() error { return m.mountScratch(ctx, mnt) })
+	case what.head():
+		mnt.mode = pageserver.ModeWritable
+		return mnt, m.attach(mnt, func() error { return m.mountWork(ctx, mnt) })
+	default:
+		mnt.mode = pageserver.ModeReadOnly
+		return mnt, m.attach(mnt, func() error { return m.mountReadOnly(ctx, mnt) })
+	}
+}
+
+// attach enters a mount into the list of mounts and does the mounting. When the mount
+// goes, by our doing or not, it is taken out again.
+func (m *Manager) attach(mnt *mount, do func() error) error {
+	m.mu.Lock()
+	other, taken := m.mounts[mnt.dir]
+	if !taken {
+		m.mounts[mnt.dir] = mnt
+	}
+	m.mu.Unlock()
+	if taken {
+		return pageserver.Errorf(pageserver.ErrBusy, "%s: already has a mount (%s)", mnt.dir, other.describe().Mode)
+	}
+	detach := func() {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		delete(m.mounts, mnt.dir)
+	}
+	if err := do(); err != nil {
+		detach()
+		return mountError(mnt.dir, err)
+	}
+	put := mnt.put
+	mnt.put = func() error {
+		defer detach()
+		if put != nil {
+			return put()
+		}
+		return nil
+	}
+	m.wg.Go(func() {
+		err := mnt.fs.Wait()
+		if err = errors.Join(err, mnt.gone()); err != nil {
+			m.log.Error("put a mount away", "dir", mnt.dir, "err", err)
+		}
+	})
+	return nil
+}
+
+// mountError gives an error of mounting its kind.
+func mountError(dir string, err error) error {
+	switch {
+	case errors.As(err, new(*pageserver.Error)):
+		return err
+	case errors.Is(err, fusefs.ErrBusy):
+		return pageserver.Errorf(pageserver.ErrBusy, "%s: already has a mount", dir)
+	case errors.Is(err, fusefs.ErrNotEmpty):
+		return pageserver.Errorf(pageserver.ErrMountFailed, "mount point %s: is not empty", dir)
+	case errors.Is(err, fs.ErrNotExist):
+		return pageserver.Errorf(pageserver.ErrMountFailed, "mount point %s: no such directory", dir)
+	}
+	if known := classify(err); errors.As(known, new(*pageserver.Error)) {
+		return known
+	}
+	return &pageserver.Error{Kind: pageserver.ErrMountFailed, Msg: err.Error()}
+}
+
+func (m *Manager) mountReadOnly(ctx context.Context, mnt *mount) error {
+	view, err := mnt.branch.view(ctx, mnt.lsn)
+	if err != nil {
+		return err
+	}
+	if mnt.fs, err = fusefs.ReadOnly(mnt.dir, tree{view: view}, m.options()); err != nil {
+		return err
+	}
+	mnt.branch.use(1)
+	mnt.put = func() error { mnt.branch.use(-1); return nil }
+	return nil
+}
+
+// mountScratch mounts a state that can be written; what is written is thrown away.
+func (m *Manager) mountScratch(ctx context.Context, mnt *mount) error {
+	view, err := mnt.branch.view(ctx, mnt.lsn)
+	if err != nil {
+		return err
+	}
+	private, err := mnt.tenant.privateDir()
+	if err != nil {
+		return err
+	}
+	work := fusefs.WorkOptions{Dir: private, Scratch: true, NoPassthrough: m.cfg.NoPassthrough}
+	if mnt.fs, err = fusefs.Work(mnt.dir, tree{view: view}, work, m.options()); err != nil {
+		return errors.Join(err, os.RemoveAll(private))
+	}
+	mnt.branch.use(1)
+	mnt.put = func() error {
+		mnt.branch.use(-1)
+		return os.RemoveAll(private)
+	}
+	return nil
+}
+
+// mountWork mounts the head of a branch for its one writer. The branch's own WAL goes on
+// from a shutdown checkpoint: if none is at the head, one is written first.
+func (m *Manager) mountWork(ctx context.Context, mnt *mount) (err error) {
+	b := mnt.branch
+	if err := b.acquire(mnt.dir); err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			b.release()
+		}
+	}()
+	if _, err := b.catchup(ctx); err != nil {
+		return err
+	}
+	if _, err := datadir.PrepareHead(ctx, b.tl); err != nil {
+		return err
+	}
+	if mnt.lsn, err = b.catchup(ctx); err != nil {
+		return err
+	}
+	snap, err := b.tl.AtHead(ctx)
+	if err != nil {
+		return err
+	}
+	view, err := compose(ctx, snap)
+	if err != nil {
+		return err
+	}
+	follow, stop := context.WithCancel(m.ctx)
+	if mnt.fs, err = fusefs.Work(mnt.dir, tree{view: view}, m.workOptions(b), m.options()); err != nil {
+		stop()
+		return err
+	}
+	var following sync.WaitGroup
+	following.Go(func() { b.follow(follow) })
+	b.use(1)
+	mnt.put = func() error {
+		stop()
+		following.Wait()
+		_, err := b.catchup(context.WithoutCancel(m.ctx))
+		b.use(-1)
+		b.release()
+		return err
+	}
+	return nil
+}
+
+// workOptions tie a working tree to its branch.
+func (m *Manager) workOptions(b *branch) fusefs.WorkOptions {
+	return fusefs.WorkOptions{
+		Dir: b.tl.WorkDir(),
+		WAL: fusefs.WAL{
+			Dir:      b.tl.WALDir(),
+			Synced:   b.walSynced,
+			Throttle: b.holdBack,
+		},
+		PutFile:       b.tl.PutFile,
+		NoPassthrough: m.cfg.NoPassthrough,
+	}
+}
+
+// unmount takes a mount away and waits until everything is put away.
+func (m *Manager) unmount(ctx context.Context, mnt *mount, lazy bool) error {
+	if lazy {
+		return mountError(mnt.dir, mnt.fs.UnmountLazy())
+	}
+	if err := mnt.fs.Unmount(); err != nil {
+		if errors.Is(err, fusefs.ErrBusy) {
+			return &pageserver.Error{Kind: pageserver.ErrBusy, Msg: strings.TrimPrefix(err.Error(), "unmount ")}
+		}
+		return mountError(mnt.dir, err)
+	}
+	return errors.Join(mnt.gone(), ctx.Err())
+}
+
+// umountAll takes all mounts away; what is in use goes when its last user is gone, which
+// the process does not wait for.
+func (m *Manager) umountAll(ctx context.Context) error {
+	m.mu.Lock()
+	var list []*mount
+	for _, mnt := range m.mounts {
+		list = append(list, mnt)
+	}
+	m.mu.Unlock()
+	var err error
+	for _, mnt := range list {
+		if mnt.fs == nil {
+			continue
+		}
+		if uerr := m.unmount(ctx, mnt, false); uerr != nil {
+			err = errors.Join(err, fmt.Errorf("%w; unmounted nevertheless", uerr), m.unmount(ctx, mnt, true))
+		}
+	}
+	return err
+}
+
+// describe says what the mount is.
+func (m *mount) describe() pageserver.Mount {
+	d := pageserver.Mount{Dir: m.dir, Mode: m.mode, LSN: m.lsn}
+	if m.tenant != nil {
+		d.Tenant, d.Branch, d.Timeline = m.tenant.id.String(), m.branch.tl.Name(), m.branch.tl.ID().String()
+	}
+	return d
+}

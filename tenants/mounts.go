@@ -1,0 +1,124 @@
+package tenants
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"zenith/fusefs"
+	"zenith/repo/pageserver"
+)
+
+// Mount mounts a point, or everything, at a directory of the user's.
+func (m *Manager) Mount(ctx context.Context, o pageserver.MountOptions) (pageserver.Mount, error) {
+	dir, err := m.mountDir(o.Dir)
+	if err != nil {
+		return pageserver.Mount{}, err
+	}
+	if _, err := fusefs.CleanStale(dir); err != nil {
+		return pageserver.Mount{}, mountError(dir, err)
+	}
+	if o.Point == "" {
+		mnt := &mount{dir: dir, mode: pageserver.ModeTree}
+		err := m.attach(mnt, func() (err error) {
+			mnt.fs, err = fusefs.All(dir, everything{m}, m.options())
+			return err
+		})
+		return mnt.describe(), err
+	}
+	t, err := m.tenant(ctx, o.Tenant)
+	if err != nil {
+		return pageserver.Mount{}, err
+	}
+	mnt, err := m.mountPoint(ctx, t, o.Point, dir, o.Scratch)
+	if err != nil {
+		return pageserver.Mount{}, err
+	}
+	return mnt.describe(), nil
+}
+
+// mountDir checks a mount point that a user named, and gives the path by which we know it.
+func (m *Manager) mountDir(dir string) (string, error) {
+	if !filepath.IsAbs(dir) {
+		return "", pageserver.Errorf(pageserver.ErrBadArgument, "mount point %s: want an absolute path", dir)
+	}
+	dir = m.realDir(dir)
+	work, err := filepath.EvalSymlinks(m.cfg.Dir)
+	if err != nil {
+		return "", err
+	}
+	if dir == work || strings.HasPrefix(dir, work+"/") {
+		return "", pageserver.Errorf(pageserver.ErrNotAllowed, "mount point %s: is inside the work directory %s", dir, work)
+	}
+	if strings.HasPrefix(work, dir+"/") {
+		return "", pageserver.Errorf(pageserver.ErrNotAllowed, "mount point %s: would hide the work directory %s", dir, work)
+	}
+	return dir, nil
+}
+
+// Umount takes a mount away.
+func (m *Manager) Umount(ctx context.Context, dir string, lazy bool) error {
+	if mnt := m.mountAt(m.realDir(dir)); mnt != nil && mnt.fs != nil {
+		if c := m.computeAt(mnt); c != nil {
+			return pageserver.Errorf(pageserver.ErrBusy, "%s: postgres runs on it (pg stop %s)", dir, c.name)
+		}
+		return m.unmount(ctx, mnt, lazy)
+	}
+	cleaned, err := fusefs.CleanStale(dir)
+	if err != nil && !os.IsNotExist(err) {
+		return mountError(dir, err)
+	}
+	if !cleaned {
+		return pageserver.Errorf(pageserver.ErrNotFound, "%s: no such mount", dir)
+	}
+	return nil
+}
+
+// mountAt gives the mount at a directory, nil if there is none.
+func (m *Manager) mountAt(dir string) *mount {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.mounts[dir]
+}
+
+// realDir gives the path by which we know a mount point. The last name is resolved only
+// where no mount of ours is: that would ask ourselves.
+func (m *Manager) realDir(dir string) string {
+	if parent, err := filepath.EvalSymlinks(filepath.Dir(dir)); err == nil {
+		dir = filepath.Join(parent, filepath.Base(dir))
+	}
+	if m.mountAt(dir) != nil {
+		return dir
+	}
+	if real, err := filepath.EvalSymlinks(dir); err == nil {
+		return real
+	}
+	return dir
+}
+
+// computeAt finds the running compute whose mount it is.
+func (m *Manager) computeAt(mnt *mount) *compute {
+	if mnt.tenant == nil {
+		return nil
+	}
+	for _, c := range mnt.tenant.listComputes() {
+		if c.dataDir() == mnt.dir {
+			return c
+		}
+	}
+	return nil
+}
+
+// MountList gives the mounts, sorted by directory.
+func (m *Manager) MountList(context.Context) ([]pageserver.Mount, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	list := []pageserver.Mount{}
+	for _, mnt := range m.mounts {
+		list = append(list, mnt.describe())
+	}
+	slices.SortFunc(list, func(a, b pageserver.Mount) int { return strings.Compare(a.Dir, b.Dir) })
+	return list, nil
+}

@@ -1,0 +1,44 @@
+package tenants
+
+import (
+	"context"
+	"strconv"
+	"time"
+
+	"zenith/repo/pageserver"
+)
+
+// Status says what there is and what runs, of the tenants that are open.
+func (m *Manager) Status(ctx context.Context) ([]pageserver.StatusRow, error) {
+	ids, err := m.TenantList(ctx)
+	if err != nil {
+		return nil, err
+	}
+	mounts, err := m.MountList(ctx)
+	if err != nil {
+		return nil, err
+	}
+	open, branches, running := m.openTenants(), 0, 0
+	for _, t := range open {
+		branches += len(t.repo.Timelines())
+		for _, c := range t.listComputes() {
+			if c.describe().Status == pageserver.ComputeRunning {
+				running++
+			}
+		}
+	}
+	row := func(name string, n int) pageserver.StatusRow {
+		return pageserver.StatusRow{Name: name, Value: strconv.Itoa(n)}
+	}
+	return []pageserver.StatusRow{
+		{Name: "uptime", Value: time.Since(m.began).Round(time.Second).String()},
+		{Name: "workdir", Value: m.cfg.Dir},
+		{Name: "default_tenant", Value: m.cfg.DefaultTenant},
+		row("tenants", len(ids)),
+		row("tenants_open", len(open)),
+		row("branches", branches),
+		row("mounts", len(mounts)),
+		row("postgres_running", running),
+		row("receivers", 0),
+	}, nil
+}
