@@ -1,0 +1,167 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"log/slog"
+
+	"github.com/urfave/cli/v2"
+)
+
+// environ is what the commands share: where to read and write, and the global flags.
+// It is filled before the command runs and never changed then.
+type environ struct {
+	in       io.Reader
+	out, err io.Writer
+
+	workdir   string // as the user wrote it, for messages and for making paths
+	quiet     bool
+	logFormat string // "" where no flag said so: the page server's settings count
+	logLevel  string
+}
+
+// defaultWorkdir is in the current directory.
+const defaultWorkdir = ".zenith"
+
+const appDescription = `A session:
+
+   zenith init                                 # make .zenith, with a fresh cluster as branch main
+   zenith start                                # start the page server
+   zenith pg start main                        # postgres on it; prints the connection string
+   psql "$(zenith pg start main | tail -1)"    # use it
+   zenith branch before main@-15m              # the state of a quarter of an hour ago
+   zenith pg start before                      # postgres on that, beside the other
+   zenith pg exec main@-10m -- pg_dump -t orders   # bring a table back
+   zenith mount main@0/16B3748 /mnt/then       # files, read-only; fusermount3 and fuse needed
+   zenith stop                                 # stops postgres, unmounts, stops the page server
+
+A point is NAME, NAME@LSN (main@0/16B3748) or NAME@TIME (main@2026-11-22T10:00:00Z, main@-15m).
+
+Exit codes: 0 ok, 1 error, 2 usage, 10 no work directory, 11 locked or already in use, 12 not allowed,
+13 no such tenant, branch, timeline or mount, 14 LSN outside what is kept, 15 mount failed, 16 timeout.`
+
+// newApp makes the command line.
+func newApp(e *environ) *cli.App {
+	app := &cli.App{
+		Name:        "zenith",
+		Usage:       "git for PostgreSQL: branches, time travel, and data directories as mounts",
+		UsageText:   "zenith [global flags] COMMAND [flags] [arguments]",
+		Description: appDescription,
+		Version:     version(),
+		Reader:      e.in, Writer: e.out, ErrWriter: e.err,
+		HideHelpCommand:       true,
+		CustomAppHelpTemplate: cli.AppHelpTemplate,
+		ExitErrHandler:        func(*cli.Context, error) {}, // main does that
+		OnUsageError:          onUsageError,
+		Flags: []cli.Flag{
+			&cli.StringFlag{Name: "workdir", Aliases: []string{"D"}, Value: defaultWorkdir, Usage: "work `DIR`ectory"},
+			&cli.StringFlag{Name: "log-format", Usage: "the page server's log: text or json"},
+			&cli.StringFlag{Name: "log-level", Usage: "the page server's log: debug, info, warn or error"},
+			&cli.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Usage: "no progress"},
+		},
+		Before: e.before,
+		Action: e.noCommand,
+		Commands: []*cli.Command{
+			cmdInit(e), cmdStart(e), cmdStop(e), cmdRestart(e), cmdStatus(e),
+			cmdTenant(e), cmdBranch(e), cmdLSN(e), cmdMount(e), cmdUmount(e), cmdPg(e),
+			cmdReceive(e), cmdExport(e), cmdGC(e), cmdCheck(e), cmdWAL(e), cmdPage(e),
+		},
+	}
+	finish(app.Commands)
+	return app
+}
+
+// finish sets what all commands have in common.
+func finish(commands []*cli.Command) {
+	for _, c := range commands {
+		c.OnUsageError = onUsageError
+		c.HideHelpCommand = true
+		finish(c.Subcommands)
+	}
+}
+
+func onUsageError(c *cli.Context, err error, _ bool) error {
+	name := "zenith"
+	if c.Command != nil && c.Command.HelpName != "" {
+		name = c.Command.HelpName
+	}
+	return usagef("%v (see %s --help)", err, name)
+}
+
+// before takes over the global flags.
+func (e *environ) before(c *cli.Context) error {
+	e.workdir, e.quiet = c.String("workdir"), c.Bool("quiet")
+	e.logFormat, e.logLevel = c.String("log-format"), c.String("log-level")
+	if e.workdir == "" {
+		return usagef("--workdir: is empty")
+	}
+	if e.logFormat != "" && e.logFormat != logText && e.logFormat != logJSON {
+		return usagef("--log-format %q: want %s or %s", e.logFormat, logText, logJSON)
+	}
+	if e.logLevel != "" {
+		if _, err := parseLevel(e.logLevel); err != nil {
+			return usagef("--log-level: %v", err)
+		}
+	}
+	return nil
+}
+
+// noCommand is what zenith alone does.
+func (e *environ) noCommand(c *cli.Context) error {
+	c.App.Writer = e.err
+	if err := cli.ShowAppHelp(c); err != nil {
+		return err
+	}
+	return statusError(exitUsage)
+}
+
+// The formats of the log.
+const (
+	logText = "text"
+	logJSON = "json"
+)
+
+// parseLevel reads the name of a log level.
+func parseLevel(s string) (slog.Level, error) {
+	var l slog.Level
+	if err := l.UnmarshalText([]byte(s)); err != nil {
+		return l, fmt.Errorf("%q: want debug, info, warn or error", s)
+	}
+	return l, nil
+}
+
+// newLog makes a log in one of the formats.
+func newLog(w io.Writer, format string, level slog.Level) *slog.Logger {
+	o := &slog.HandlerOptions{Level: level}
+	if format == logJSON {
+		return slog.New(slog.NewJSONHandler(w, o))
+	}
+	return slog.New(slog.NewTextHandler(w, o))
+}
+
+// wantArgs checks the number of a command's arguments.
+func wantArgs(c *cli.Context, least, most int) error {
+	n := c.NArg()
+	if n >= least && n <= most {
+		return nil
+	}
+	what := "too many arguments"
+	if n < least {
+		what = "too few arguments"
+	}
+	return usagef("%s; usage: %s", what, usageLine(c))
+}
+
+// usageLine is a command's line of usage.
+func usageLine(c *cli.Context) string {
+	line := c.Command.HelpName
+	if c.Command.ArgsUsage != "" {
+		line += " " + c.Command.ArgsUsage
+	}
+	return line
+}
+
+// tenantFlag is the flag of commands on tenant data.
+func tenantFlag() cli.Flag {
+	return &cli.StringFlag{Name: "tenantid", Usage: "tenant, 32 `HEX` digits (default: the one of init)"}
+}

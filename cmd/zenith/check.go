@@ -1,0 +1,42 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/urfave/cli/v2"
+)
+
+func cmdCheck(e *environ) *cli.Command {
+	return &cli.Command{
+		Name: "check", ArgsUsage: "[NAME]",
+		Usage: "verify the store: every page of every head, checksums, WAL; exit 1 and a list if not",
+		Flags: []cli.Flag{tenantFlag()},
+		Action: func(c *cli.Context) error {
+			if err := wantArgs(c, 0, 1); err != nil {
+				return err
+			}
+			return e.runCheck(c)
+		},
+	}
+}
+
+func (e *environ) runCheck(c *cli.Context) error {
+	return e.withTenant(c, func(ctx context.Context, s *session) error {
+		tell, end := e.newProgress()
+		found := func(problem string) error {
+			_, err := fmt.Fprintln(e.out, problem)
+			return err
+		}
+		res, err := s.Check(ctx, s.tenant, c.Args().First(), found, tell)
+		end()
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(e.out, "checked %d branches, %d pages, %d bytes of WAL: %d problems\n", res.Branches, res.Pages, res.WALBytes, res.Problems)
+		if res.Problems > 0 {
+			return fmt.Errorf("check: %d problems", res.Problems)
+		}
+		return nil
+	})
+}

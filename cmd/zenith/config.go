@@ -1,0 +1,172 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+
+	"zenith/repo/pageserver"
+)
+
+// The files of a work directory.
+const (
+	configFile  = "config"          // the CLI's
+	serverFile  = "pageserver.toml" // the page server's
+	logFile     = "pageserver.log"  //
+	pidFileName = "pageserver.pid"  // locked by the page server as long as it runs
+	addrFile    = "pageserver.addr" // where it listens, while it runs
+	initFile    = "init.unfinished" // there while init works; a killed one leaves it behind
+	tenantsDir  = "tenants"         // the tenants'
+	configNote  = "zenith's command line: where the page server is, and which tenant is meant.\n"
+	serverNote  = "What zenith init was given. Flags of zenith start override it.\n"
+	listenUsual = "127.0.0.1:6400"
+)
+
+// cliConfig is <workdir>/config.
+type cliConfig struct {
+	PageServer string            `toml:"pageserver"`           // HOST:PORT, or a conninfo
+	PgDistrib  string            `toml:"pg_distrib,omitempty"` // has bin/pg_dump and the like
+	TenantID   tenantID          `toml:"tenantid,omitempty"`   // the default
+	Remotes    map[string]string `toml:"remotes,omitempty"`    // other page servers, by name
+}
+
+// serverConfig is <workdir>/pageserver.toml.
+type serverConfig struct {
+	Listen    hostPort  `toml:"listen"`
+	PgDistrib string    `toml:"pg_distrib"`
+	PgUser    string    `toml:"pg_user,omitempty"`
+	MaxLag    byteSize  `toml:"max_lag,omitempty"` // WAL that ingest may be behind before fsync waits
+	LogFormat logFormat `toml:"log_format,omitempty"`
+	LogLevel  logLevel  `toml:"log_level,omitempty"`
+}
+
+// Types of settings that check themselves, so that errors name the line.
+type (
+	tenantID  string
+	hostPort  string
+	byteSize  int64
+	logFormat string
+	logLevel  string
+)
+
+var hex32 = regexp.MustCompile(`^[0-9a-f]{32}$`)
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (id *tenantID) UnmarshalText(text []byte) error {
+	if !hex32.Match(text) {
+		return fmt.Errorf("%q: want 32 lower-case hex digits", text)
+	}
+	*id = tenantID(text)
+	return nil
+}
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (a *hostPort) UnmarshalText(text []byte) error {
+	_, port, err := net.SplitHostPort(string(text))
+	if err != nil || port == "" {
+		return fmt.Errorf("%q: want HOST:PORT", text)
+	}
+	*a = hostPort(text)
+	return nil
+}
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (b *byteSize) UnmarshalText(text []byte) error {
+	r, err := pageserver.ParseRetain(string(text))
+	if err != nil || r.Time != 0 || r.Bytes == 0 {
+		return fmt.Errorf("%q: want a size such as 256MB", text)
+	}
+	*b = byteSize(r.Bytes)
+	return nil
+}
+
+// MarshalText implements encoding.TextMarshaler.
+func (b byteSize) MarshalText() ([]byte, error) { return fmt.Appendf(nil, "%d", int64(b)), nil }
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (f *logFormat) UnmarshalText(text []byte) error {
+	if s := string(text); s != logText && s != logJSON {
+		return fmt.Errorf("%q: want %s or %s", text, logText, logJSON)
+	}
+	*f = logFormat(text)
+	return nil
+}
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (l *logLevel) UnmarshalText(text []byte) error {
+	_, err := parseLevel(string(text))
+	*l = logLevel(text)
+	return err
+}
+
+// level gives the log level, info where none is set.
+func (l logLevel) level() slog.Level {
+	level, err := parseLevel(string(l))
+	if err != nil {
+		return slog.LevelInfo
+	}
+	return level
+}
+
+// path gives a file of the work directory.
+func (e *environ) path(name string) string { return filepath.Join(e.workdir, name) }
+
+// config reads the CLI's settings. A work directory is one that has them.
+func (e *environ) config() (*cliConfig, error) {
+	var c cliConfig
+	err := readTOML(e.path(configFile), &c)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, &kindError{e.workdir + ": no work directory here (run zenith init)", errNoWorkdir}
+	}
+	if err != nil {
+		return nil, err
+	}
+	if c.PageServer == "" {
+		return nil, fmt.Errorf("%s: pageserver is not set", e.path(configFile))
+	}
+	return &c, nil
+}
+
+// server reads the page server's settings.
+func (e *environ) server() (*serverConfig, error) {
+	if _, err := e.config(); err != nil {
+		return nil, err
+	}
+	var c serverConfig
+	err := readTOML(e.path(serverFile), &c)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, pageserver.Errorf(pageserver.ErrNotAllowed, "%s: its page server is a remote one", e.workdir)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if c.Listen == "" {
+		c.Listen = listenUsual
+	}
+	return &c, nil
+}
+
+// local reports whether the page server is one of this work directory.
+func (e *environ) local() bool {
+	_, err := os.Stat(e.path(serverFile))
+	return err == nil
+}
+
+// address gives the HOST:PORT of the page server. One of ours may listen elsewhere than
+// the files say: start has flags, and port 0 means any.
+func (e *environ) address(c *cliConfig) (string, error) {
+	addr, err := pageserver.Address(c.PageServer)
+	if err != nil || !e.local() {
+		return addr, err
+	}
+	if text, err := os.ReadFile(e.path(addrFile)); err == nil {
+		return strings.TrimSpace(string(text)), nil
+	}
+	return addr, nil
+}

@@ -1,0 +1,192 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"zenith/repo/pageserver"
+)
+
+// closeTimeout bounds the end of the daemon: stopping every postgres and unmounting.
+const closeTimeout = 5 * time.Minute
+
+// startOptions are the flags of start, which override pageserver.toml.
+type startOptions struct {
+	foreground bool
+	notify     int // file descriptor on which start waits for word; 0: none
+	listen     string
+	distrib    string
+	pgUser     string
+	maxLag     string
+}
+
+func startFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.BoolFlag{Name: "foreground", Usage: "be the page server, log to stderr"},
+		&cli.StringFlag{Name: "listen", Usage: "`HOST:PORT`, instead of what init was given"},
+		&cli.StringFlag{Name: "pg-distrib", Usage: "the `DIR`ectory that has bin/postgres, instead of what init was given"},
+		&cli.StringFlag{Name: "pg-user", Usage: "`USER` that postgres runs as, where we are root, instead of what init was given"},
+		&cli.StringFlag{Name: "max-lag", Usage: "`BYTES` of WAL (256MB) that ingest may be behind before fsync of WAL waits"},
+		&cli.IntFlag{Name: "notify-fd", Hidden: true},
+	}
+}
+
+func readStartOptions(c *cli.Context) (startOptions, error) {
+	o := startOptions{
+		foreground: c.Bool("foreground"), notify: c.Int("notify-fd"), listen: c.String("listen"),
+		distrib: c.String("pg-distrib"), pgUser: c.String("pg-user"), maxLag: c.String("max-lag"),
+	}
+	if o.distrib == "" {
+		return o, nil
+	}
+	var err error
+	o.distrib, err = filepath.Abs(o.distrib)
+	return o, err
+}
+
+// settings takes flags and files together.
+func (e *environ) settings(o startOptions) (*settings, error) {
+	cfg, err := e.config()
+	if err != nil {
+		return nil, err
+	}
+	server, err := e.server()
+	if err != nil {
+		return nil, err
+	}
+	s := &settings{tenant: string(cfg.TenantID), serverConfig: *server}
+	if s.workdir, err = e.absWorkdir(); err != nil {
+		return nil, err
+	}
+	return s, s.override(o, e)
+}
+
+// override puts flags above what the file says.
+func (s *settings) override(o startOptions, e *environ) error {
+	if o.listen != "" {
+		if err := s.Listen.UnmarshalText([]byte(o.listen)); err != nil {
+			return usagef("--listen %v", err)
+		}
+	}
+	if o.maxLag != "" {
+		if err := s.MaxLag.UnmarshalText([]byte(o.maxLag)); err != nil {
+			return usagef("--max-lag %v", err)
+		}
+	}
+	for _, f := range []struct {
+		to   *string
+		from string
+	}{
+		{&s.PgDistrib, o.distrib}, {&s.PgUser, o.pgUser},
+		{(*string)(&s.LogFormat), e.logFormat}, {(*string)(&s.LogLevel), e.logLevel},
+	} {
+		if f.from != "" {
+			*f.to = f.from
+		}
+	}
+	return nil
+}
+
+// runDaemon is the page server, until a signal ends it.
+func (e *environ) runDaemon(ctx context.Context, o startOptions) error {
+	if o.notify != 0 {
+		syscall.CloseOnExec(o.notify)
+	}
+	err := e.daemon(ctx, o)
+	if err != nil && o.notify != 0 {
+		// start prints it; the log has it too.
+		return errors.Join(err, tellStarter(o.notify, fmt.Sprintf("%d %s", exitCode(err), oneLine(err.Error()))))
+	}
+	return err
+}
+
+func (e *environ) daemon(ctx context.Context, o startOptions) (err error) {
+	s, err := e.settings(o)
+	if err != nil {
+		return err
+	}
+	lock, err := lockFile(e.path(pidFileName))
+	if err != nil {
+		return fmt.Errorf("%s: page server: %w", e.workdir, err)
+	}
+	defer lock.Close()
+	defer func() { err = errors.Join(err, os.Remove(e.path(pidFileName))) }()
+	if err := writePid(lock); err != nil {
+		return err
+	}
+	log := newLog(e.err, string(s.LogFormat), s.LogLevel.level())
+	l, err := listen(string(s.Listen))
+	if err != nil {
+		return err
+	}
+	svc, closeService, err := newService(s, log)
+	if err != nil {
+		return errors.Join(err, l.Close())
+	}
+	server := pageserver.New(svc, pageserver.Options{Log: log})
+	err = e.serve(ctx, o, server, l, log)
+	server.Close()
+	closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
+	defer cancel()
+	err = errors.Join(err, closeService(closing))
+	log.Info("page server stopped", "err", err)
+	return err
+}
+
+// listen says what is in the way where a port is taken.
+func listen(addr string) (net.Listener, error) {
+	l, err := net.Listen("tcp", addr)
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return nil, pageserver.Errorf(pageserver.ErrBusy, "listen on %s: the port is in use (zenith start --listen HOST:PORT, or %s)", addr, serverFile)
+	case errors.Is(err, syscall.EACCES):
+		return nil, pageserver.Errorf(pageserver.ErrNotAllowed, "listen on %s: permission denied", addr)
+	case err != nil:
+		return nil, err
+	}
+	return l, nil
+}
+
+// serve answers until ctx ends.
+func (e *environ) serve(ctx context.Context, o startOptions, server *pageserver.Server, l net.Listener, log *slog.Logger) error {
+	addr := l.Addr().String()
+	if err := writeFile(e.path(addrFile), []byte(addr+"\n")); err != nil {
+		return errors.Join(err, l.Close())
+	}
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(l) }()
+	log.Info("page server started", "address", addr, "pid", os.Getpid(), "version", version())
+	var err error
+	if o.notify != 0 {
+		err = tellStarter(o.notify, "ok "+addr)
+	}
+	if err == nil {
+		select {
+		case <-ctx.Done():
+			log.Info("page server stops: asked to")
+			signal.Reset(syscall.SIGINT, syscall.SIGTERM) // a second one kills
+		case err = <-served:
+		}
+	}
+	return errors.Join(err, os.Remove(e.path(addrFile)))
+}
+
+// tellStarter sends a line to the process that started us.
+func tellStarter(fd int, line string) error {
+	f := os.NewFile(uintptr(fd), "notify")
+	_, err := f.WriteString(line + "\n")
+	if errors.Is(err, syscall.EPIPE) { // it gave up waiting
+		err = nil
+	}
+	return errors.Join(err, f.Close())
+}

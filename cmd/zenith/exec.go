@@ -1,0 +1,137 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"zenith/repo/pageserver"
+)
+
+// Bounds of the end of pg exec.
+const (
+	commandGrace  = 10 * time.Second // for the command to go after a signal
+	tearDownGrace = 2 * time.Minute
+)
+
+// Exit statuses of a command that could not be run, as shells have them.
+const (
+	exitCannotRun   = 126
+	exitNoSuchCmd   = 127
+	exitBySignalOff = 128
+)
+
+func cmdPgExec(e *environ) *cli.Command {
+	return &cli.Command{
+		Name: "exec", ArgsUsage: "POINT -- CMD [ARGS]",
+		Usage: "run a command against a throw-away postgres at a point",
+		Description: `CMD runs here, with PGHOST, PGPORT, PGUSER and PGDATABASE set; its exit status is ours. What it writes
+to the database is thrown away. Examples:
+
+   zenith pg exec main@-10m -- pg_dump -t orders | psql "$MAIN"
+   zenith pg exec main@0/16B3748 -- psql -c 'select count(*) from orders'`,
+		Flags: []cli.Flag{tenantFlag()},
+		Action: func(c *cli.Context) error {
+			if c.NArg() < 2 {
+				return usagef("too few arguments; usage: %s", usageLine(c))
+			}
+			return e.runExec(c, c.Args().First(), c.Args().Tail())
+		},
+	}
+}
+
+func (e *environ) runExec(c *cli.Context, point string, argv []string) error {
+	return e.withTenant(c, func(ctx context.Context, s *session) error {
+		path, err := e.findCommand(s.cfg, argv[0])
+		if err != nil {
+			return err
+		}
+		cp, stop, err := s.PgExec(ctx, s.tenant, point)
+		if err != nil {
+			return err
+		}
+		status := e.runAgainst(ctx, cp, path, argv)
+		ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), tearDownGrace)
+		defer cancel()
+		if err := stop(ending); err != nil {
+			return fmt.Errorf("tear down postgres at %s: %w", point, err)
+		}
+		return status
+	})
+}
+
+// findCommand looks for a command as a shell does, and then among PostgreSQL's own.
+func (e *environ) findCommand(cfg *cliConfig, name string) (string, error) {
+	path, err := exec.LookPath(name)
+	if err == nil || errors.Is(err, exec.ErrDot) {
+		return path, nil
+	}
+	if !strings.Contains(name, "/") && cfg.PgDistrib != "" {
+		if path, err := exec.LookPath(filepath.Join(cfg.PgDistrib, "bin", name)); err == nil {
+			return path, nil
+		}
+	}
+	if errors.Is(err, os.ErrPermission) {
+		fmt.Fprintf(e.err, "zenith: %s: permission denied\n", name)
+		return "", statusError(exitCannotRun)
+	}
+	fmt.Fprintf(e.err, "zenith: %s: no such command\n", name)
+	return "", statusError(exitNoSuchCmd)
+}
+
+// runAgainst runs the command and gives its exit status as an error. When ctx ends, by a
+// signal, the command gets SIGTERM and some time. (Of a ^C the terminal has told it already.)
+func (e *environ) runAgainst(ctx context.Context, cp pageserver.Compute, path string, argv []string) error {
+	cmd := exec.CommandContext(ctx, path)
+	cmd.Args = argv
+	cmd.Env = connectEnv(os.Environ(), cp)
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = e.in, e.out, e.err
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
+	cmd.WaitDelay = commandGrace
+	err := cmd.Run()
+	var exit *exec.ExitError
+	switch {
+	case cmd.ProcessState == nil: // did not start
+		fmt.Fprintf(e.err, "zenith: %s: %v\n", argv[0], err)
+		return statusError(exitCannotRun)
+	case err == nil, errors.Is(err, exec.ErrWaitDelay) && cmd.ProcessState.Success():
+		return nil
+	case errors.As(err, &exit):
+		return statusError(exitStatus(exit.ProcessState))
+	case ctx.Err() != nil:
+		return statusError(exitStatus(cmd.ProcessState))
+	}
+	return err
+}
+
+func exitStatus(state *os.ProcessState) int {
+	if ws, ok := state.Sys().(syscall.WaitStatus); ok && ws.Signaled() {
+		return exitBySignalOff + int(ws.Signal())
+	}
+	return state.ExitCode()
+}
+
+// otherwhere are libpq's variables that would lead elsewhere than to our postgres.
+var otherwhere = []string{
+	"PGHOST", "PGHOSTADDR", "PGPORT", "PGUSER", "PGDATABASE", "PGSERVICE", "PGSERVICEFILE",
+	"PGSSLMODE", "PGREQUIRESSL", "PGCHANNELBINDING", "PGGSSENCMODE", "PGTARGETSESSIONATTRS", "PGOPTIONS",
+}
+
+// connectEnv is an environment in which libpq connects to cp.
+func connectEnv(env []string, cp pageserver.Compute) []string {
+	env = slices.DeleteFunc(slices.Clone(env), func(kv string) bool {
+		name, _, _ := strings.Cut(kv, "=")
+		return slices.Contains(otherwhere, name)
+	})
+	return append(env, "PGHOST="+cp.Host, "PGPORT="+strconv.Itoa(cp.Port), "PGUSER="+cp.User, "PGDATABASE="+cp.Database)
+}

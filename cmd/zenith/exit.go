@@ -1,0 +1,107 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"zenith/repo/pageserver"
+)
+
+// The exit codes of the contract.
+const (
+	exitOK          = 0
+	exitError       = 1
+	exitUsage       = 2
+	exitNoWorkdir   = 10
+	exitBusy        = 11
+	exitNotAllowed  = 12
+	exitNotFound    = 13
+	exitOutOfRange  = 14
+	exitMountFailed = 15
+	exitTimeout     = 16
+	exitInterrupted = 130 // as a shell has it for SIGINT
+)
+
+// errNoWorkdir is returned when a command needs a work directory and there is none.
+var errNoWorkdir = errors.New("no work directory")
+
+// errUsage is returned for a command line that cannot be understood.
+var errUsage = errors.New("usage")
+
+// exitCodes pairs kinds of error with exit codes: the first row that an error wraps counts.
+var exitCodes = []struct {
+	err  error
+	code int
+}{
+	{errNoWorkdir, exitNoWorkdir},
+	{errUsage, exitUsage},
+	{pageserver.ErrBusy, exitBusy},
+	{pageserver.ErrNotAllowed, exitNotAllowed},
+	{pageserver.ErrNotFound, exitNotFound},
+	{pageserver.ErrOutOfRange, exitOutOfRange},
+	{pageserver.ErrMountFailed, exitMountFailed},
+	{pageserver.ErrTimeout, exitTimeout},
+	{pageserver.ErrBadArgument, exitUsage},
+	{pageserver.ErrSyntax, exitUsage},
+}
+
+// exitCode gives the code for err.
+func exitCode(err error) int {
+	if err == nil {
+		return exitOK
+	}
+	for _, row := range exitCodes {
+		if errors.Is(err, row.err) {
+			return row.code
+		}
+	}
+	return exitError
+}
+
+// statusError is an exit status that was passed on, and has been explained already.
+type statusError int
+
+// Error is for nobody: report does not print it.
+func (s statusError) Error() string { return fmt.Sprintf("exit status %d", int(s)) }
+
+// kindError is a message with the error that decides on the exit code.
+type kindError struct {
+	msg  string
+	kind error
+}
+
+func (e *kindError) Error() string { return e.msg }
+func (e *kindError) Unwrap() error { return e.kind }
+
+// usagef makes a usage error.
+func usagef(format string, args ...any) error {
+	return &kindError{fmt.Sprintf(format, args...), errUsage}
+}
+
+// report prints err as one line and gives the exit code.
+func (e *environ) report(ctx context.Context, err error) int {
+	var status statusError
+	if errors.As(err, &status) {
+		return int(status)
+	}
+	if err == nil {
+		return exitOK
+	}
+	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
+		fmt.Fprintln(e.err, "zenith: interrupted")
+		return exitInterrupted
+	}
+	fmt.Fprintf(e.err, "zenith: %s\n", oneLine(err.Error()))
+	return exitCode(err)
+}
+
+// oneLine joins lines.
+func oneLine(s string) string {
+	lines := strings.FieldsFunc(s, func(r rune) bool { return r == '\n' || r == '\r' })
+	for i := range lines {
+		lines[i] = strings.TrimSpace(lines[i])
+	}
+	return strings.Join(lines, "; ")
+}

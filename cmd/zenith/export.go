@@ -1,0 +1,211 @@
+package main
+
+import (
+	"archive/tar"
+	"compress/gzip"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/klauspost/compress/zstd"
+	"github.com/urfave/cli/v2"
+	"golang.org/x/sys/unix"
+
+	"zenith/repo/pageserver"
+)
+
+func cmdExport(e *environ) *cli.Command {
+	return &cli.Command{
+		Name: "export", ArgsUsage: "POINT",
+		Usage: "write a data directory on which stock postgres starts by itself",
+		Description: `Examples:
+
+   zenith export main --dir /srv/copy
+   zenith export main@-1d --tar main.tar.zst      or .tar, .tar.gz; "-" is standard output`,
+		Flags: []cli.Flag{
+			tenantFlag(),
+			&cli.StringFlag{Name: "dir", Usage: "into `DIR`ectory, new or empty"},
+			&cli.StringFlag{Name: "tar", Usage: "into a tar `FILE`"},
+		},
+		Action: func(c *cli.Context) error {
+			if err := wantArgs(c, 1, 1); err != nil {
+				return err
+			}
+			if (c.String("dir") == "") == (c.String("tar") == "") {
+				return usagef("export: want --dir DIR or --tar FILE")
+			}
+			return e.withTenant(c, func(ctx context.Context, s *session) error {
+				tell, end := e.newProgress()
+				defer end()
+				send := func(w io.Writer) error {
+					return s.Export(ctx, s.tenant, c.Args().First(), pageserver.ExportOptions{Progress: tell}, w)
+				}
+				if dir := c.String("dir"); dir != "" {
+					return exportDir(dir, send)
+				}
+				return e.exportTar(c.String("tar"), send)
+			})
+		},
+	}
+}
+
+// exportTar writes the stream to a file that gets its name when it is whole.
+func (e *environ) exportTar(name string, send func(io.Writer) error) error {
+	if name == "-" {
+		return send(e.out)
+	}
+	f, err := os.OpenFile(name+".part", os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return err
+	}
+	err = compressed(name, f, send)
+	err = errors.Join(err, f.Sync(), f.Close())
+	if err == nil {
+		err = os.Rename(f.Name(), name)
+	}
+	if err != nil {
+		return errors.Join(err, os.Remove(f.Name()))
+	}
+	return syncDir(filepath.Dir(name))
+}
+
+// compressed sends into w through what the file's name asks for.
+func compressed(name string, w io.Writer, send func(io.Writer) error) error {
+	var z io.WriteCloser
+	switch {
+	case strings.HasSuffix(name, ".gz"), strings.HasSuffix(name, ".tgz"):
+		z = gzip.NewWriter(w)
+	case strings.HasSuffix(name, ".zst"):
+		zw, err := zstd.NewWriter(w)
+		if err != nil {
+			return err
+		}
+		z = zw
+	default:
+		return send(w)
+	}
+	err := send(z)
+	if err != nil {
+		return err // not closed: the stream must not look whole
+	}
+	return z.Close()
+}
+
+// exportDir unpacks the stream into a directory that is new or empty. What a failure
+// leaves is removed.
+func exportDir(dir string, send func(io.Writer) error) error {
+	existed := isDir(dir)
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return err
+	}
+	if len(entries) > 0 {
+		return pageserver.Errorf(pageserver.ErrNotAllowed, "export: %s is not empty", dir)
+	}
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	pr, pw := io.Pipe()
+	sent := make(chan error, 1)
+	go func() {
+		err := send(pw)
+		pw.CloseWithError(err)
+		sent <- err
+	}()
+	unpackErr := unpack(root, pr)
+	if unpackErr == nil { // what tar has behind its end
+		_, unpackErr = io.Copy(io.Discard, pr)
+	}
+	pr.CloseWithError(unpackErr)
+	err = <-sent
+	if err == nil || unpackErr != nil && errors.Is(err, unpackErr) {
+		err = unpackErr
+	}
+	if err != nil {
+		return errors.Join(err, removeContent(dir, existed))
+	}
+	return syncAll(root)
+}
+
+// syncAll makes everything on the directory's file system durable: one call, where a
+// database has thousands of files.
+func syncAll(root *os.Root) error {
+	d, err := root.Open(".")
+	if err != nil {
+		return err
+	}
+	return errors.Join(unix.Syncfs(int(d.Fd())), d.Close())
+}
+
+// removeContent takes a directory's content away, and itself if it is ours.
+func removeContent(dir string, existed bool) error {
+	if !existed {
+		return os.RemoveAll(dir)
+	}
+	entries, err := os.ReadDir(dir)
+	for _, entry := range entries {
+		err = errors.Join(err, os.RemoveAll(filepath.Join(dir, entry.Name())))
+	}
+	return err
+}
+
+// unpack writes a tar stream's files and directories below root, which nothing can leave.
+func unpack(root *os.Root, r io.Reader) error {
+	tr := tar.NewReader(r)
+	for {
+		h, err := tr.Next()
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("read tar: %w", err)
+		}
+		if err := unpackEntry(root, h, tr); err != nil {
+			return fmt.Errorf("unpack %s: %w", h.Name, err)
+		}
+	}
+}
+
+func unpackEntry(root *os.Root, h *tar.Header, r io.Reader) error {
+	name := filepath.Clean(h.Name)
+	mode := os.FileMode(h.Mode).Perm()
+	switch h.Typeflag {
+	case tar.TypeDir:
+		if name != "." {
+			if err := root.MkdirAll(name, mode); err != nil {
+				return err
+			}
+		}
+		if err := root.Chmod(name, mode); err != nil {
+			return err
+		}
+	case tar.TypeReg:
+		if err := unpackFile(root, name, mode, r); err != nil {
+			return err
+		}
+	default:
+		return fmt.Errorf("is of type %q", h.Typeflag)
+	}
+	if os.Geteuid() == 0 { // stock postgres does not run as root: the files are its user's
+		return root.Lchown(name, h.Uid, h.Gid)
+	}
+	return nil
+}
+
+func unpackFile(root *os.Root, name string, mode os.FileMode, r io.Reader) error {
+	f, err := root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(f, r)
+	return errors.Join(err, f.Close())
+}

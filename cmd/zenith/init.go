@@ -1,0 +1,300 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+
+	"github.com/urfave/cli/v2"
+
+	"zenith/repo"
+	"zenith/repo/pageserver"
+	"zenith/tenants"
+)
+
+// initOptions are the flags of init.
+type initOptions struct {
+	tenant      string
+	listen      string
+	distrib     string
+	pgUser      string
+	noChecksums bool
+	fromPGData  string
+	fromServer  string
+	remote      string
+}
+
+func cmdInit(e *environ) *cli.Command {
+	return &cli.Command{
+		Name:  "init",
+		Usage: "make a work directory with a first tenant and its branch main",
+		Description: `Examples:
+
+   zenith init                                      a fresh cluster (initdb); superuser postgres
+   zenith init --from-pgdata /var/lib/postgresql/15/main    a copy of a cleanly stopped data directory
+   zenith -D /srv/zenith init --listen 127.0.0.1:6500
+   zenith init --remote-pageserver db7:6400         only point to a page server elsewhere`,
+		Flags: []cli.Flag{
+			tenantFlag(),
+			&cli.StringFlag{Name: "listen", Value: listenUsual, Usage: "`HOST:PORT` of the page server; port 0: any free one"},
+			&cli.StringFlag{Name: "pg-distrib", Usage: "PostgreSQL 15: the `DIR`ectory that has bin/postgres (default: the installed one)"},
+			&cli.StringFlag{Name: "pg-user", Usage: "`USER` that postgres runs as, where we are root (default: postgres)"},
+			&cli.BoolFlag{Name: "no-data-checksums", Usage: "the fresh cluster has none"},
+			&cli.StringFlag{Name: "from-pgdata", Usage: "load a cleanly stopped data `DIR`ectory"},
+			&cli.StringFlag{Name: "from-server", Usage: "load a running server, `CONNINFO`, by base backup"},
+			&cli.StringFlag{Name: "remote-pageserver", Usage: "use the page server at `CONNINFO`; make none here"},
+		},
+		Action: func(c *cli.Context) error {
+			if err := wantArgs(c, 0, 0); err != nil {
+				return err
+			}
+			return e.runInit(c.Context, initOptions{
+				tenant: c.String("tenantid"), listen: c.String("listen"), distrib: c.String("pg-distrib"), pgUser: c.String("pg-user"),
+				noChecksums: c.Bool("no-data-checksums"), fromPGData: c.String("from-pgdata"), fromServer: c.String("from-server"),
+				remote: c.String("remote-pageserver"),
+			})
+		},
+	}
+}
+
+// check finds what cannot be, before anything is touched.
+func (o initOptions) check() error {
+	sources := 0
+	for _, s := range []string{o.fromPGData, o.fromServer, o.remote} {
+		if s != "" {
+			sources++
+		}
+	}
+	var listen hostPort
+	switch {
+	case sources > 1:
+		return usagef("--from-pgdata, --from-server and --remote-pageserver exclude each other")
+	case sources > 0 && o.noChecksums:
+		return usagef("--no-data-checksums is for a fresh cluster; an existing one has them or not")
+	case o.tenant != "" && !hex32.MatchString(o.tenant):
+		return usagef("--tenantid %q: want 32 lower-case hex digits", o.tenant)
+	case listen.UnmarshalText([]byte(o.listen)) != nil:
+		return usagef("--listen %q: want HOST:PORT", o.listen)
+	case o.fromServer != "":
+		return pageserver.Errorf(pageserver.ErrUnsupported, "init --from-server: not supported yet")
+	}
+	return nil
+}
+
+func (e *environ) runInit(ctx context.Context, o initOptions) error {
+	if err := o.check(); err != nil {
+		return err
+	}
+	if o.remote != "" {
+		return e.initRemote(ctx, o)
+	}
+	s, err := e.initSettings(o)
+	if err != nil {
+		return err
+	}
+	return e.making(func() error { return e.initLocal(ctx, o, s) })
+}
+
+// initSettings makes the page server's settings from the flags.
+func (e *environ) initSettings(o initOptions) (*settings, error) {
+	workdir, err := e.absWorkdir()
+	if err != nil {
+		return nil, err
+	}
+	distrib := o.distrib
+	if distrib == "" {
+		distrib = tenants.FindDistrib()
+	}
+	if distrib == "" {
+		return nil, pageserver.Errorf(pageserver.ErrNotFound, "no PostgreSQL 15 is installed: install it, or say where it is with --pg-distrib DIR")
+	}
+	if distrib, err = filepath.Abs(distrib); err != nil {
+		return nil, err
+	}
+	s := &settings{workdir: workdir, tenant: o.tenant}
+	s.Listen, s.PgDistrib, s.PgUser = hostPort(o.listen), distrib, o.pgUser
+	if s.tenant == "" {
+		s.tenant = repo.RandomTenantID().String()
+	}
+	return s, nil
+}
+
+// making runs fill on a work directory that is new, and takes everything back if that
+// fails. A file says so meanwhile, so that after a killed init the next one begins again.
+func (e *environ) making(fill func() error) (err error) {
+	if err := e.refuseExisting(); err != nil {
+		return err
+	}
+	existed := isDir(e.workdir)
+	if err := os.MkdirAll(e.workdir, 0o711); err != nil { // others: postgres runs as another user
+		return err
+	}
+	lock, err := lockFile(e.path(initFile))
+	if err != nil {
+		return fmt.Errorf("%s: another init: %w", e.workdir, err)
+	}
+	defer lock.Close()
+	defer func() {
+		if err == nil {
+			err = e.commitInit()
+			return
+		}
+		err = errors.Join(err, e.takeBack(existed))
+	}()
+	if err := e.clearUnfinished(); err != nil {
+		return err
+	}
+	return fill()
+}
+
+// refuseExisting protects a work directory that is there, and a directory that is something else.
+func (e *environ) refuseExisting() error {
+	entries, err := os.ReadDir(e.workdir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	for _, entry := range entries {
+		if entry.Name() == initFile {
+			return nil
+		}
+	}
+	if _, err := os.Lstat(e.path(configFile)); err == nil {
+		return fmt.Errorf("%s: is a work directory already", e.workdir)
+	}
+	if len(entries) > 0 {
+		return fmt.Errorf("%s: is not empty", e.workdir)
+	}
+	return nil
+}
+
+// made are the files that init makes.
+var made = []string{configFile, serverFile, tenantsDir}
+
+// clearUnfinished removes what a killed init left.
+func (e *environ) clearUnfinished() error {
+	var err error
+	for _, name := range made {
+		err = errors.Join(err, os.RemoveAll(e.path(name)))
+	}
+	return err
+}
+
+func (e *environ) commitInit() error {
+	if err := os.Remove(e.path(initFile)); err != nil {
+		return err
+	}
+	return syncDir(e.workdir)
+}
+
+// takeBack removes everything after a failure.
+func (e *environ) takeBack(existed bool) error {
+	err := errors.Join(e.clearUnfinished(), os.Remove(e.path(initFile)))
+	if !existed {
+		err = errors.Join(err, os.Remove(e.workdir))
+	}
+	return err
+}
+
+func isDir(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.IsDir()
+}
+
+// initLocal makes the first tenant and writes the settings.
+func (e *environ) initLocal(ctx context.Context, o initOptions, s *settings) error {
+	from := o.fromPGData
+	if from != "" {
+		var err error
+		if from, err = filepath.Abs(from); err != nil {
+			return err
+		}
+	}
+	fmt.Fprintf(e.out, "initializing tenantid %s\n", s.tenant)
+	info, err := e.firstTenant(ctx, s, tenants.InitOptions{Tenant: s.tenant, FromPGData: from, NoChecksums: o.noChecksums})
+	if err != nil {
+		return err
+	}
+	if err := writeTOML(e.path(serverFile), serverNote, &s.serverConfig); err != nil {
+		return err
+	}
+	cfg := &cliConfig{PageServer: string(s.Listen), PgDistrib: s.PgDistrib, TenantID: tenantID(s.tenant)}
+	if err := writeTOML(e.path(configFile), configNote, cfg); err != nil {
+		return err
+	}
+	fmt.Fprintf(e.out, "created initial timeline %s timeline.lsn %s\n", info.TimelineID, info.LSN)
+	fmt.Fprintf(e.out, "created %s branch\n", tenants.MainBranch)
+	return nil
+}
+
+// firstTenant loads it in this process: no page server runs yet.
+func (e *environ) firstTenant(ctx context.Context, s *settings, o tenants.InitOptions) (info pageserver.TenantInfo, err error) {
+	m, err := newManager(s, slog.New(slog.DiscardHandler))
+	if err != nil {
+		return info, err
+	}
+	defer func() { err = errors.Join(err, m.Close(context.WithoutCancel(ctx))) }()
+	tell, end := e.newProgress()
+	defer end()
+	o.Progress = tell
+	return m.CreateTenant(ctx, o)
+}
+
+// initRemote writes settings that point to another page server, which must answer.
+func (e *environ) initRemote(ctx context.Context, o initOptions) error {
+	cfg := &cliConfig{PageServer: o.remote, PgDistrib: o.distrib, TenantID: tenantID(o.tenant)}
+	if cfg.PgDistrib == "" {
+		cfg.PgDistrib = tenants.FindDistrib()
+	}
+	addr, err := pageserver.Address(o.remote)
+	if err != nil {
+		return err
+	}
+	if err := e.refuseExisting(); err != nil {
+		return err
+	}
+	client, err := pageserver.Dial(ctx, addr)
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	ids, err := client.TenantList(ctx)
+	if err != nil {
+		return err
+	}
+	if err := chooseTenant(cfg, ids); err != nil {
+		return err
+	}
+	return e.making(func() error {
+		if err := writeTOML(e.path(configFile), configNote, cfg); err != nil {
+			return err
+		}
+		fmt.Fprintf(e.out, "using page server %s\n", addr)
+		if cfg.TenantID != "" {
+			fmt.Fprintf(e.out, "using tenantid %s\n", cfg.TenantID)
+		}
+		return nil
+	})
+}
+
+// chooseTenant checks the tenant that was named, or takes the only one there is.
+func chooseTenant(cfg *cliConfig, ids []string) error {
+	if cfg.TenantID == "" {
+		if len(ids) == 1 {
+			cfg.TenantID = tenantID(ids[0])
+		}
+		return nil
+	}
+	for _, id := range ids {
+		if id == string(cfg.TenantID) {
+			return nil
+		}
+	}
+	return pageserver.Errorf(pageserver.ErrNotFound, "tenant %s: no such tenant", cfg.TenantID)
+}

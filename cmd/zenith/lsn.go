@@ -1,0 +1,33 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/urfave/cli/v2"
+)
+
+func cmdLSN(e *environ) *cli.Command {
+	return &cli.Command{
+		Name: "lsn", ArgsUsage: "POINT",
+		Usage: "the LSN that a point means",
+		Description: `Examples:
+
+   zenith lsn main          the head: holds every commit acknowledged before
+   zenith lsn main@-1h      after the last commit an hour ago`,
+		Flags: []cli.Flag{tenantFlag()},
+		Action: func(c *cli.Context) error {
+			if err := wantArgs(c, 1, 1); err != nil {
+				return err
+			}
+			return e.withTenant(c, func(ctx context.Context, s *session) error {
+				lsn, err := s.LSN(ctx, s.tenant, c.Args().First())
+				if err != nil {
+					return err
+				}
+				fmt.Fprintln(e.out, lsn)
+				return nil
+			})
+		},
+	}
+}

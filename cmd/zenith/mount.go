@@ -1,0 +1,142 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+
+	"github.com/urfave/cli/v2"
+
+	"zenith/fusefs"
+	"zenith/repo/pageserver"
+)
+
+func cmdMount(e *environ) *cli.Command {
+	return &cli.Command{
+		Name: "mount", ArgsUsage: "[POINT] DIR",
+		Usage: "show a point as a PostgreSQL data directory; without one, the tree of everything",
+		Description: `DIR must be an empty directory. Examples:
+
+   zenith mount main /mnt/main               the head, writable: stock postgres starts on it
+   zenith mount main@0/16B3748 /mnt/then     read-only, and the same for ever
+   zenith mount main@-1h /mnt/try --scratch  writable, thrown away at umount
+   zenith mount /mnt/all                     tenants, branches and timelines to walk through
+   zenith mount list
+   zenith umount /mnt/main`,
+		Flags: []cli.Flag{
+			tenantFlag(),
+			&cli.BoolFlag{Name: "scratch", Usage: "writable over any point; what is written goes at umount"},
+		},
+		Action: func(c *cli.Context) error {
+			if err := wantArgs(c, 1, 2); err != nil {
+				return err
+			}
+			return e.runMount(c)
+		},
+		Subcommands: []*cli.Command{{
+			Name: "list", Usage: "what is mounted",
+			Flags: []cli.Flag{outputFlag()},
+			Action: func(c *cli.Context) error {
+				if err := wantArgs(c, 0, 0); err != nil {
+					return err
+				}
+				return e.runMountList(c)
+			},
+		}},
+	}
+}
+
+func cmdUmount(e *environ) *cli.Command {
+	return &cli.Command{
+		Name: "umount", ArgsUsage: "DIR",
+		Usage: "end a mount, also one that a killed page server left behind",
+		Flags: []cli.Flag{&cli.BoolFlag{Name: "lazy", Usage: "out of sight now, gone when its last user is"}},
+		Action: func(c *cli.Context) error {
+			if err := wantArgs(c, 1, 1); err != nil {
+				return err
+			}
+			return e.runUmount(c, c.Args().First(), c.Bool("lazy"))
+		},
+	}
+}
+
+func (e *environ) runMount(c *cli.Context) error {
+	o := pageserver.MountOptions{Scratch: c.Bool("scratch")}
+	dir := c.Args().First()
+	if c.NArg() == 2 {
+		o.Point, dir = c.Args().Get(0), c.Args().Get(1)
+	} else if o.Scratch {
+		return usagef("mount --scratch: of which point?")
+	}
+	abs, err := filepath.Abs(dir)
+	if err != nil {
+		return err
+	}
+	o.Dir = abs
+	return e.withSession(c, func(ctx context.Context, s *session) error {
+		if o.Point != "" {
+			if err := s.needTenant(); err != nil {
+				return err
+			}
+			o.Tenant = s.tenant
+		}
+		m, err := s.Mount(ctx, o)
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(e.out, "mounted %s at %s\n", mounted(m), dir)
+		return nil
+	})
+}
+
+// mounted says what a mount shows.
+func mounted(m pageserver.Mount) string {
+	if m.Mode == pageserver.ModeTree {
+		return "all tenants"
+	}
+	return m.Timeline + "@" + m.LSN.String()
+}
+
+// runUmount works without a page server for what a killed one left: the kernel's end of
+// a mount, that nobody serves.
+func (e *environ) runUmount(c *cli.Context, dir string, lazy bool) error {
+	abs, err := filepath.Abs(dir)
+	if err != nil {
+		return err
+	}
+	err = e.withSession(c, func(ctx context.Context, s *session) error { return s.Umount(ctx, abs, lazy) })
+	if err == nil || !e.local() || !(errors.Is(err, pageserver.ErrUnavailable) || errors.Is(err, pageserver.ErrNotFound)) {
+		return err
+	}
+	cleaned, cleanErr := fusefs.CleanStale(abs)
+	if cleanErr != nil {
+		return pageserver.Errorf(pageserver.ErrMountFailed, "umount %s: %v", dir, cleanErr)
+	}
+	if !cleaned {
+		return err
+	}
+	return nil
+}
+
+func (e *environ) runMountList(c *cli.Context) error {
+	asJSON, err := jsonWanted(c)
+	if err != nil {
+		return err
+	}
+	return e.withSession(c, func(ctx context.Context, s *session) error {
+		mounts, err := s.MountList(ctx)
+		if err != nil {
+			return err
+		}
+		l := list{fields: []field{{"dir", false}, {"mode", false}, {"branch", false}, {"timeline", false}, {"lsn", false}, {"tenant", true}}}
+		for _, m := range mounts {
+			lsn := ""
+			if m.LSN != 0 {
+				lsn = m.LSN.String()
+			}
+			l.rows = append(l.rows, []string{m.Dir, m.Mode, m.Branch, m.Timeline, lsn, m.Tenant})
+		}
+		return l.write(e.out, asJSON)
+	})
+}

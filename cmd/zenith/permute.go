@@ -1,0 +1,144 @@
+package main
+
+import (
+	"strings"
+
+	"github.com/urfave/cli/v2"
+)
+
+// permute brings arguments into the order that the cli library wants: global flags, the
+// command's words, its flags, "--", the rest. So flags may stand after arguments, as in
+// `zenith mount main DIR --scratch`, and global flags after the command. What follows
+// "--" is left alone; for `pg exec`, so is what follows the command to be run.
+func permute(app *cli.App, args []string) ([]string, error) {
+	p := permuter{global: app.Flags, commands: app.Commands, keep: -1}
+	for len(args) > 0 && args[0] != "--" {
+		if !isFlag(args[0]) {
+			if p.word(args[0]); p.full() {
+				args = args[1:]
+				break
+			}
+			args = args[1:]
+			continue
+		}
+		n, err := p.flag(args)
+		if err != nil {
+			return nil, err
+		}
+		args = args[n:]
+	}
+	if len(args) > 0 && args[0] == "--" {
+		args = args[1:]
+	}
+	if p.help {
+		p.flags = append(p.flags, "--help")
+	}
+	if p.command == nil {
+		if len(p.words) > 0 {
+			return nil, usagef("unknown command %q (see zenith --help)", p.words[0])
+		}
+		return append(p.globals, p.flags...), nil
+	}
+	return p.join(args), nil
+}
+
+// permuter sorts arguments.
+type permuter struct {
+	global   []cli.Flag
+	commands []*cli.Command // that a word can name at this place
+	command  *cli.Command   // the innermost one named so far
+	keep     int            // number of words after which the rest is left alone; -1: none
+	help     bool           // zenith help COMMAND is zenith COMMAND --help
+
+	globals, path, flags, words []string
+}
+
+// restAfter gives the commands that run a command: after so many words the rest is its own.
+var restAfter = map[string]int{"exec": 2}
+
+// word takes an argument that is no flag: the name of a command, or a word for it.
+func (p *permuter) word(w string) {
+	if p.command == nil && w == "help" {
+		p.help = true
+		return
+	}
+	if len(p.words) == 0 {
+		for _, c := range p.commands {
+			if c.HasName(w) {
+				p.command, p.commands = c, c.Subcommands
+				p.path = append(p.path, w)
+				if n, found := restAfter[c.Name]; found {
+					p.keep = n
+				}
+				return
+			}
+		}
+	}
+	p.words = append(p.words, w)
+}
+
+// full reports whether the rest is to be left alone.
+func (p *permuter) full() bool {
+	return len(p.words) == p.keep || (p.command == nil && len(p.words) > 0)
+}
+
+// flag takes a flag and its value, and gives the number of arguments that they are.
+func (p *permuter) flag(args []string) (int, error) {
+	name, _, joined := strings.Cut(strings.TrimLeft(args[0], "-"), "=")
+	into, found := &p.flags, (cli.Flag)(nil)
+	if p.command != nil {
+		found = lookup(p.command.Flags, name)
+	}
+	if found == nil {
+		if found = lookup(p.global, name); found != nil {
+			into = &p.globals
+		}
+	}
+	if found == nil && p.command == nil && name != "help" && name != "h" && name != "version" && name != "v" {
+		return 0, usagef("unknown flag %s (see zenith --help)", args[0])
+	}
+	if p.command == nil {
+		into = &p.globals
+	}
+	n := 1
+	if found != nil && !joined && takesValue(found) {
+		n = 2
+	}
+	if n > len(args) {
+		return 0, usagef("flag %s needs a value", args[0])
+	}
+	*into = append(*into, args[:n]...)
+	return n, nil
+}
+
+// join puts it all together; rest comes after the words.
+func (p *permuter) join(rest []string) []string {
+	all := append(p.globals, p.path...)
+	all = append(all, p.flags...)
+	if len(p.words)+len(rest) == 0 {
+		return all
+	}
+	all = append(all, "--")
+	all = append(all, p.words...)
+	return append(all, rest...)
+}
+
+// isFlag tells a flag from a word. "-" alone is a word: standard output.
+func isFlag(arg string) bool { return len(arg) > 1 && arg[0] == '-' }
+
+func lookup(flags []cli.Flag, name string) cli.Flag {
+	for _, f := range flags {
+		for _, n := range f.Names() {
+			if n == name {
+				return f
+			}
+		}
+	}
+	return nil
+}
+
+// takesValue reports whether a flag is more than a switch.
+func takesValue(f cli.Flag) bool {
+	d, ok := f.(cli.DocGenerationFlag)
+	return ok && d.TakesValue()
+}

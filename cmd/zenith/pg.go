@@ -1,0 +1,172 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/url"
+	"strconv"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"zenith/repo/pageserver"
+)
+
+func cmdPg(e *environ) *cli.Command {
+	return &cli.Command{
+		Name:  "pg",
+		Usage: "stock postgres servers, each on a mount of its own",
+		Description: `Examples:
+
+   zenith pg start main                      the last line printed is the connection string
+   zenith pg start dev --port 5544 --set work_mem=64MB
+   zenith pg start main@0/16B3748            on a scratch mount: writes are thrown away
+   zenith pg list
+   zenith pg stop dev
+   zenith pg exec main@-10m -- pg_dump -t orders`,
+		Action: func(c *cli.Context) error {
+			return usagef("want zenith pg create, start, stop, list or exec")
+		},
+		Subcommands: []*cli.Command{cmdPgCreate(e), cmdPgStart(e), cmdPgStop(e), cmdPgList(e), cmdPgExec(e)},
+	}
+}
+
+func computeFlags() []cli.Flag {
+	return []cli.Flag{
+		tenantFlag(),
+		&cli.IntFlag{Name: "port", Usage: "`PORT` (default: the one it had, or a free one)"},
+		&cli.StringSliceFlag{Name: "set", Usage: "`SETTING=VALUE` of postgresql.conf; may be given more than once"},
+	}
+}
+
+func cmdPgCreate(e *environ) *cli.Command {
+	return &cli.Command{
+		Name: "create", ArgsUsage: "NAME", Usage: "make a postgres for a branch and do not start it", Flags: computeFlags(),
+		Action: func(c *cli.Context) error {
+			return e.runCompute(c, (*pageserver.Client).PgCreate, func(cp pageserver.Compute) {
+				fmt.Fprintf(e.out, "created postgres %s\n", cp.Name)
+			})
+		},
+	}
+}
+
+func cmdPgStart(e *environ) *cli.Command {
+	return &cli.Command{
+		Name: "start", ArgsUsage: "POINT", Usage: "start postgres; prints the connection string alone on the last line", Flags: computeFlags(),
+		Action: func(c *cli.Context) error {
+			return e.runCompute(c, (*pageserver.Client).PgStart, func(cp pageserver.Compute) {
+				fmt.Fprintf(e.out, "postgres %s accepts connections\n%s\n", cp.Name, connString(cp))
+			})
+		},
+	}
+}
+
+type computeCall func(*pageserver.Client, context.Context, string, string, pageserver.ComputeOptions) (pageserver.Compute, error)
+
+func (e *environ) runCompute(c *cli.Context, do computeCall, done func(pageserver.Compute)) error {
+	if err := wantArgs(c, 1, 1); err != nil {
+		return err
+	}
+	o := pageserver.ComputeOptions{Port: c.Int("port")}
+	if c.IsSet("port") && (o.Port < 1 || o.Port > 65535) {
+		return usagef("--port %d: want 1 to 65535", o.Port)
+	}
+	for _, s := range c.StringSlice("set") {
+		name, value, found := strings.Cut(s, "=")
+		name = strings.TrimSpace(name)
+		if !found || name == "" {
+			return usagef("--set %q: want SETTING=VALUE", s)
+		}
+		if strings.EqualFold(name, "port") {
+			return usagef("--set port: use --port")
+		}
+		o.Settings = append(o.Settings, pageserver.Setting{Name: name, Value: strings.TrimSpace(value)})
+	}
+	return e.withTenant(c, func(ctx context.Context, s *session) error {
+		cp, err := do(s.Client, ctx, s.tenant, c.Args().First(), o)
+		if err == nil {
+			done(cp)
+		}
+		return err
+	})
+}
+
+// connString is what psql and drivers take.
+func connString(cp pageserver.Compute) string {
+	u := url.URL{Scheme: "postgresql", User: url.User(cp.User), Path: "/" + cp.Database}
+	if strings.HasPrefix(cp.Host, "/") { // the directory of a unix socket
+		u.RawQuery = url.Values{"host": {cp.Host}, "port": {strconv.Itoa(cp.Port)}}.Encode()
+		return u.String()
+	}
+	u.Host = address(cp)
+	return u.String()
+}
+
+func address(cp pageserver.Compute) string {
+	return net.JoinHostPort(cp.Host, strconv.Itoa(cp.Port))
+}
+
+func cmdPgStop(e *environ) *cli.Command {
+	return &cli.Command{
+		Name: "stop", ArgsUsage: "NAME", Usage: "stop postgres and unmount",
+		Flags: []cli.Flag{
+			tenantFlag(),
+			&cli.BoolFlag{Name: "destroy", Usage: "forget its settings and directory too (the branch stays)"},
+			&cli.StringFlag{Name: "mode", Aliases: []string{"m"}, Value: "fast", Usage: "`MODE` of pg_ctl stop: smart, fast or immediate"},
+		},
+		Action: func(c *cli.Context) error {
+			if err := wantArgs(c, 1, 1); err != nil {
+				return err
+			}
+			mode := c.String("mode")
+			if mode != "smart" && mode != "fast" && mode != "immediate" {
+				return usagef("--mode %q: want smart, fast or immediate", mode)
+			}
+			return e.withTenant(c, func(ctx context.Context, s *session) error {
+				name := c.Args().First()
+				if err := s.PgStop(ctx, s.tenant, name, pageserver.StopOptions{Mode: mode, Destroy: c.Bool("destroy")}); err != nil {
+					return err
+				}
+				fmt.Fprintf(e.out, "stopped postgres %s\n", name)
+				return nil
+			})
+		},
+	}
+}
+
+func cmdPgList(e *environ) *cli.Command {
+	return &cli.Command{
+		Name: "list", Usage: "every postgres: branch, address, LSN, status",
+		Flags: []cli.Flag{tenantFlag(), outputFlag()},
+		Action: func(c *cli.Context) error {
+			if err := wantArgs(c, 0, 0); err != nil {
+				return err
+			}
+			asJSON, err := jsonWanted(c)
+			if err != nil {
+				return err
+			}
+			return e.withTenant(c, func(ctx context.Context, s *session) error {
+				computes, err := s.PgList(ctx, s.tenant)
+				if err != nil {
+					return err
+				}
+				return computeList(computes).write(e.out, asJSON)
+			})
+		},
+	}
+}
+
+func computeList(computes []pageserver.Compute) *list {
+	l := &list{fields: []field{
+		{"branch", false}, {"address", false}, {"lsn", false}, {"status", false},
+		{"timeline", true}, {"user", true}, {"database", true}, {"dir", true}, {"log", true}, {"uri", true},
+	}}
+	for _, cp := range computes {
+		l.rows = append(l.rows, []string{
+			cp.Name, address(cp), cp.LSN.String(), cp.Status, cp.Timeline, cp.User, cp.Database, cp.Dir, cp.Log, connString(cp),
+		})
+	}
+	return l
+}

@@ -1,0 +1,109 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"zenith/repo/pageserver"
+)
+
+// A page server runs if, and only if, its pid file is locked. The lock is one of the open
+// file (OFD): it ends with the process, however that ends, and a child that postgres is
+// does not inherit it, because Go closes its files on exec.
+
+// lockFile creates and locks a file. ErrBusy means that another process has it.
+func lockFile(path string) (*os.File, error) {
+	for {
+		f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o644)
+		if err != nil {
+			return nil, err
+		}
+		err = lockOpen(f)
+		if err == nil {
+			if same, statErr := stillThere(f, path); statErr != nil || same {
+				return f, statErr
+			}
+			f.Close() // its owner removed it between open and lock
+			continue
+		}
+		pid, readErr := readPid(f)
+		f.Close()
+		if errors.Is(err, unix.EAGAIN) || errors.Is(err, unix.EACCES) {
+			if readErr != nil {
+				return nil, pageserver.Errorf(pageserver.ErrBusy, "already running")
+			}
+			return nil, pageserver.Errorf(pageserver.ErrBusy, "already running, pid %d", pid)
+		}
+		return nil, fmt.Errorf("lock %s: %w", path, err)
+	}
+}
+
+func lockOpen(f *os.File) error {
+	return unix.FcntlFlock(f.Fd(), unix.F_OFD_SETLK, &unix.Flock_t{Type: unix.F_WRLCK, Whence: io.SeekStart})
+}
+
+// stillThere reports whether path is the file that f has open.
+func stillThere(f *os.File, path string) (bool, error) {
+	mine, err := f.Stat()
+	if err != nil {
+		return false, err
+	}
+	now, err := os.Stat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	return err == nil && os.SameFile(mine, now), err
+}
+
+// writePid puts our process id into a pid file that we have locked.
+func writePid(f *os.File) error {
+	if err := f.Truncate(0); err != nil {
+		return err
+	}
+	_, err := f.WriteAt(fmt.Appendf(nil, "%d\n", os.Getpid()), 0)
+	return err
+}
+
+func readPid(f *os.File) (int, error) {
+	text := make([]byte, 32)
+	n, err := f.ReadAt(text, 0)
+	if err != nil && err != io.EOF {
+		return 0, err
+	}
+	pid, err := strconv.Atoi(strings.TrimSpace(string(text[:n])))
+	if err == nil && pid <= 0 {
+		err = strconv.ErrRange
+	}
+	return pid, err
+}
+
+// probe tells whether the owner of a pid file runs, and its process id (0: not written
+// yet), without getting into the way of one that starts.
+func probe(path string) (pid int, running bool, err error) {
+	f, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return 0, false, nil
+	}
+	if err != nil {
+		return 0, false, err
+	}
+	defer f.Close()
+	lk := unix.Flock_t{Type: unix.F_RDLCK, Whence: io.SeekStart}
+	if err := unix.FcntlFlock(f.Fd(), unix.F_OFD_GETLK, &lk); err != nil {
+		return 0, false, fmt.Errorf("look at the lock of %s: %w", path, err)
+	}
+	if lk.Type == unix.F_UNLCK {
+		return 0, false, nil
+	}
+	if pid, err = readPid(f); err != nil {
+		pid = 0
+	}
+	return pid, true, nil
+}

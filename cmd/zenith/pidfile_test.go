@@ -1,0 +1,60 @@
+package main
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strconv"
+	"testing"
+
+	"zenith/repo/pageserver"
+)
+
+func TestPidFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), pidFileName)
+	expect := func(wantPid int, wantRunning bool) {
+		t.Helper()
+		if pid, running, err := probe(path); pid != wantPid || running != wantRunning || err != nil {
+			t.Errorf("got pid %d, running %v, %v, want %d, %v", pid, running, err, wantPid, wantRunning)
+		}
+	}
+	expect(0, false)
+	// A stale file names some process that has nothing to do with it: this test.
+	if err := os.WriteFile(path, []byte(strconv.Itoa(os.Getpid())+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	expect(0, false)
+
+	f, err := lockFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := writePid(f); err != nil {
+		t.Fatal(err)
+	}
+	expect(os.Getpid(), true)
+	if again, err := lockFile(path); !errors.Is(err, pageserver.ErrBusy) {
+		t.Errorf("a second lock: got %v, %v", again, err)
+	}
+	f.Close()
+	expect(0, false)
+}
+
+// TestStopSparesAStranger: a pid file that a killed page server left must not end whoever
+// has its number now.
+func TestStopSparesAStranger(t *testing.T) {
+	dir := t.TempDir()
+	e := &environ{workdir: dir}
+	for name, text := range map[string]string{
+		configFile:  "pageserver = \"127.0.0.1:1\"\n",
+		serverFile:  "listen = \"127.0.0.1:1\"\n",
+		pidFileName: strconv.Itoa(os.Getpid()) + "\n",
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := e.runStop(t.Context(), closeTimeout); err == nil || exitCode(err) != exitError {
+		t.Errorf("got %v", err) // and we are still here
+	}
+}

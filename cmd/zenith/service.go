@@ -1,0 +1,41 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+	"path/filepath"
+
+	"zenith/repo/pageserver"
+	"zenith/tenants"
+)
+
+// settings is everything that the page server is told, flags and files taken together. It
+// is made once, before anything is touched.
+type settings struct {
+	workdir string // absolute
+	tenant  string // the default one
+	serverConfig
+}
+
+// newService opens the tenants of a work directory. close ends everything that runs there.
+func newService(s *settings, log *slog.Logger) (svc pageserver.Service, close func(context.Context) error, err error) {
+	m, err := newManager(s, log)
+	if err != nil {
+		return nil, nil, err
+	}
+	return m, m.Close, nil
+}
+
+func newManager(s *settings, log *slog.Logger) (*tenants.Manager, error) {
+	return tenants.Open(tenants.Config{
+		Dir:           s.workdir,
+		DefaultTenant: s.tenant,
+		PgDistrib:     s.PgDistrib,
+		PgUser:        s.PgUser,
+		MaxLag:        int64(s.MaxLag),
+		Log:           log,
+	})
+}
+
+// absWorkdir gives the work directory as the page server wants it.
+func (e *environ) absWorkdir() (string, error) { return filepath.Abs(e.workdir) }

@@ -1,0 +1,105 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"text/tabwriter"
+
+	"github.com/urfave/cli/v2"
+
+	"zenith/repo/pageserver"
+)
+
+func cmdStatus(e *environ) *cli.Command {
+	return &cli.Command{
+		Name:  "status",
+		Usage: "page server running or not, its address, tenants, branches, mounts, receivers",
+		Flags: []cli.Flag{outputFlag()},
+		Action: func(c *cli.Context) error {
+			if err := wantArgs(c, 0, 0); err != nil {
+				return err
+			}
+			asJSON, err := jsonWanted(c)
+			if err != nil {
+				return err
+			}
+			return e.runStatus(c.Context, asJSON)
+		},
+	}
+}
+
+// runStatus is no error when the page server is down: that is an answer.
+func (e *environ) runStatus(ctx context.Context, asJSON bool) error {
+	cfg, err := e.config()
+	if err != nil {
+		return err
+	}
+	addr, err := e.address(cfg)
+	if err != nil {
+		return err
+	}
+	rows, err := e.askStatus(ctx, cfg)
+	var down bool
+	if down = errors.Is(err, pageserver.ErrUnavailable); err != nil && !down {
+		return err
+	}
+	head := []pageserver.StatusRow{{Name: "page server", Value: "running"}, {Name: "address", Value: addr}}
+	if down {
+		head[0].Value = e.whyDown(err)
+	} else if pid, running, err := probe(e.path(pidFileName)); err == nil && running {
+		head = append(head, pageserver.StatusRow{Name: "pid", Value: strconv.Itoa(pid)})
+	}
+	return e.printStatus(head, rows, asJSON)
+}
+
+func (e *environ) askStatus(ctx context.Context, cfg *cliConfig) ([]pageserver.StatusRow, error) {
+	client, err := e.dial(ctx, cfg)
+	if err != nil {
+		return nil, err
+	}
+	defer client.Close()
+	return client.Status(ctx)
+}
+
+// whyDown tells one that does not run from one that does and cannot be reached.
+func (e *environ) whyDown(err error) string {
+	pid, running, probeErr := probe(e.path(pidFileName))
+	switch {
+	case !e.local():
+		return "not reachable: " + oneLine(err.Error())
+	case probeErr == nil && running:
+		return fmt.Sprintf("running, pid %d, and does not answer: %s", pid, oneLine(err.Error()))
+	}
+	return "not running"
+}
+
+// printStatus prints what we know and then what the server says, without repeating.
+func (e *environ) printStatus(head, rows []pageserver.StatusRow, asJSON bool) error {
+	known := map[string]bool{}
+	for _, r := range head {
+		known[r.Name] = true
+	}
+	for _, r := range rows {
+		if !known[r.Name] {
+			head = append(head, r)
+		}
+	}
+	if asJSON {
+		type row struct {
+			Name  string `json:"name"`
+			Value string `json:"value"`
+		}
+		all := make([]row, len(head))
+		for i, r := range head {
+			all[i] = row(r)
+		}
+		return writeJSON(e.out, all)
+	}
+	tw := tabwriter.NewWriter(e.out, 0, 0, 2, ' ', 0)
+	for _, r := range head {
+		fmt.Fprintf(tw, "%s:\t%s\n", r.Name, r.Value)
+	}
+	return tw.Flush()
+}

@@ -1,0 +1,118 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/BurntSushi/toml"
+)
+
+// readTOML reads a file into v. Unknown keys are errors; errors name file and line.
+func readTOML(path string, v any) error {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	meta, err := toml.Decode(string(text), v)
+	var parse toml.ParseError
+	if errors.As(err, &parse) {
+		return fmt.Errorf("%s:%d: %s", path, parse.Position.Line, parseMessage(parse))
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	if unknown := meta.Undecoded(); len(unknown) > 0 {
+		return fmt.Errorf("%s:%d: unknown key %q", path, keyLine(string(text), unknown[0]), unknown[0])
+	}
+	return nil
+}
+
+// parseMessage is what is wrong, with the key if that is known.
+func parseMessage(e toml.ParseError) string {
+	msg := e.Message
+	if msg == "" {
+		msg = e.Error()
+	}
+	if e.LastKey != "" {
+		msg = e.LastKey + ": " + msg
+	}
+	return oneLine(msg)
+}
+
+// keyLine finds the line that sets a key, or begins a table of that name: the library
+// does not tell for a key that it does not mind.
+func keyLine(text string, key toml.Key) int {
+	table := toml.Key{}
+	for i, line := range strings.Split(text, "\n") {
+		line = strings.TrimSpace(line)
+		if strings.HasPrefix(line, "[") {
+			table = splitKey(strings.Trim(strings.SplitN(line, "#", 2)[0], "[] \t"))
+			if table.String() == key.String() {
+				return i + 1
+			}
+			continue
+		}
+		name, _, found := strings.Cut(line, "=")
+		full := append(append(toml.Key{}, table...), splitKey(name)...)
+		if found && strings.HasPrefix(full.String()+".", key.String()+".") {
+			return i + 1
+		}
+	}
+	return 1
+}
+
+// splitKey cuts a dotted key; quotes around its parts go.
+func splitKey(s string) toml.Key {
+	parts := strings.Split(strings.TrimSpace(s), ".")
+	for i := range parts {
+		parts[i] = strings.Trim(strings.TrimSpace(parts[i]), `"'`)
+	}
+	return parts
+}
+
+// writeTOML writes v to a file that is there whole or not at all, under comment.
+func writeTOML(path, comment string, v any) error {
+	var b bytes.Buffer
+	for line := range strings.Lines(comment) {
+		b.WriteString("# " + line)
+	}
+	b.WriteString("\n")
+	if err := toml.NewEncoder(&b).Encode(v); err != nil {
+		return fmt.Errorf("write %s: %w", path, err)
+	}
+	return writeFile(path, b.Bytes())
+}
+
+// writeFile replaces a file durably: its old content or the new is there, never a part.
+func writeFile(path string, content []byte) (err error) {
+	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*")
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			os.Remove(f.Name())
+		}
+	}()
+	_, err = f.Write(content)
+	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return fmt.Errorf("write %s: %w", path, err)
+	}
+	if err := os.Rename(f.Name(), path); err != nil {
+		return err
+	}
+	return syncDir(filepath.Dir(path))
+}
+
+// syncDir makes the entries of a directory durable.
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
