@@ -291,11 +291,23 @@ func checkReached(t *testing.T, all coverage, id opID, name string, o *op) {
 // maxReports bounds what one fixture's failure prints.
 const maxReports = 10
 
-// replayFixture replays a fixture's WAL and compares.
-func replayFixture(t testing.TB, f fixture) (checked int, c coverage) {
-	t.Helper()
+// newFixtureWorld has no base: what a fixture's pages were before is not known.
+func newFixtureWorld() *world {
 	w := newWorld("", Cluster{LogHints: true})
 	w.commitTs = true
+	return w
+}
+
+// replayFixture replays a fixture's WAL, says how many blocks it compared and what it
+// reached.
+func replayFixture(t testing.TB, f fixture) (checked int, c coverage) {
+	t.Helper()
+	w := newFixtureWorld()
+	return w.replayFixture(t, f), w.covered
+}
+
+func (w *world) replayFixture(t testing.TB, f fixture) (checked int) {
+	t.Helper()
 	img, tmp := make(pg.Page, pg.BlockSize), make(pg.Page, pg.BlockSize)
 	reports := 0
 	report := func(rec *xlog.Record, format string, args ...any) bool {
@@ -331,7 +343,7 @@ func replayFixture(t testing.TB, f fixture) (checked int, c coverage) {
 		}
 		return true
 	})
-	return checked, w.covered
+	return checked
 }
 
 // adopt finds the blocks that the fixture's WAL has said nothing of yet, and that this

@@ -29,6 +29,7 @@ func TestOracle(t *testing.T) {
 	}
 	for _, f := range fixtures(t) {
 		t.Run(f.name, func(t *testing.T) {
+			t.Parallel()
 			consult(t, f.prepare(t, "full_page_writes=off"), func(srv *pgtest.Server) { psql(t, srv, f.load) })
 		})
 	}

@@ -20,6 +20,9 @@ type world struct {
 	commitTs bool // the server keeps pg_commit_ts
 	forks    map[pg.RelFork]*fork
 	covered  coverage
+
+	// before, if set, sees each page that is about to be changed, registered or not.
+	before func(page pg.Page, tag pg.BufferTag, rec *xlog.Record)
 }
 
 // fork is the blocks of one fork, or of an SLRU's segment; gone says it was dropped.
@@ -141,6 +144,9 @@ func (w *world) applyBlock(rec *xlog.Record, blk *xlog.BlockRef) error {
 			wp.page[i] = 0xA5
 		}
 	}
+	if w.before != nil {
+		w.before(wp.page, blk.Tag, rec)
+	}
 	if err := w.cluster.Redo(wp.page, blk.Tag, rec); err != nil {
 		return err
 	}
@@ -164,6 +170,9 @@ func (w *world) applyUnnamed(rec *xlog.Record, tag pg.BufferTag) error {
 		}
 	}
 	wp := w.at(tag)
+	if w.before != nil {
+		w.before(wp.page, tag, rec)
+	}
 	if err := w.cluster.Redo(wp.page, tag, rec); err != nil {
 		return err
 	}
