@@ -65,23 +65,34 @@ func btreeDedup(page pg.Page, rec *xlog.Record, blk *xlog.BlockRef) error {
 	copy(old[:], page)
 	page.Init(btOpaqueSize)
 	copy(page[btOpaqueAt:], old[btOpaqueAt:])
+	items := appendItems(page)
 	if first == btFirstKey {
 		highKey, err := pg.Page(old[:]).Item(btHighKey)
 		if err != nil {
 			return err
 		}
-		if err := addItem(page, highKey, btHighKey); err != nil {
+		if err := items.add(highKey); err != nil {
 			return err
 		}
 	}
-	for off, last := first, pg.Page(old[:]).MaxOffset(); off <= last; {
+	if err := btDedupItems(&items, old[:], first, intervals); err != nil {
+		return err
+	}
+	items.done()
+	return nil
+}
+
+// btDedupItems adds old's items from the first data item on, those of each interval as
+// one.
+func btDedupItems(items *itemAppender, old pg.Page, first pg.OffsetNumber, intervals btDedupIntervals) error {
+	for off, last := first, old.MaxOffset(); off <= last; {
 		n := 1
 		if base, nItems := intervals.first(); base == off {
-			if err := btMergeItems(page, old[:], off, nItems); err != nil {
+			if err := btMergeItems(items, old, off, nItems); err != nil {
 				return err
 			}
 			n, intervals = nItems, intervals[sizeofBTDedupInterval:]
-		} else if err := btCopyItem(page, old[:], off); err != nil {
+		} else if err := btCopyItem(items, old, off); err != nil {
 			return err
 		}
 		off += pg.OffsetNumber(n)
@@ -92,18 +103,18 @@ func btreeDedup(page pg.Page, rec *xlog.Record, blk *xlog.BlockRef) error {
 	return nil
 }
 
-// btCopyItem adds old's item to the end of page, as long as the tuple itself is.
-func btCopyItem(page, old pg.Page, off pg.OffsetNumber) error {
+// btCopyItem adds old's item, as long as the tuple itself is.
+func btCopyItem(items *itemAppender, old pg.Page, off pg.OffsetNumber) error {
 	t, err := btItem(old, off)
 	if err != nil {
 		return err
 	}
-	return addItem(page, t, page.MaxOffset()+1)
+	return items.add(t)
 }
 
 // btMergeItems adds one posting list tuple of n items of old, the key being that of
 // the first.
-func btMergeItems(page, old pg.Page, off pg.OffsetNumber, n int) error {
+func btMergeItems(items *itemAppender, old pg.Page, off pg.OffsetNumber, n int) error {
 	if n < 2 || int(off)+n-1 > int(old.MaxOffset()) {
 		return corrupt("deduplication of %d items from %d", n, off)
 	}
@@ -128,5 +139,5 @@ func btMergeItems(page, old pg.Page, off pg.OffsetNumber, n int) error {
 	if err != nil {
 		return err
 	}
-	return addItem(page, merged, page.MaxOffset()+1)
+	return items.add(merged)
 }

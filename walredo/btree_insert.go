@@ -87,10 +87,12 @@ func btRestorePage(page pg.Page, data []byte) error {
 		}
 		starts[n+1] = uint16(at)
 	}
+	items := appendItems(page)
 	for i := n - 1; i >= 0; i-- {
-		if err := addItem(page, data[starts[i]:starts[i+1]], pg.OffsetNumber(n-i)); err != nil {
+		if err := items.add(data[starts[i]:starts[i+1]]); err != nil {
 			return err
 		}
 	}
+	items.done()
 	return nil
 }

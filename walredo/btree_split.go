@@ -169,28 +169,29 @@ func btFillLeft(page, old pg.Page, firstKey pg.OffsetNumber, half btLeftHalf, xl
 	if half.newItem != nil && (xl.newItemOff < firstKey || xl.newItemOff > xl.firstRightOff) {
 		return corrupt("new item %d of a left page that ends before %d", xl.newItemOff, xl.firstRightOff)
 	}
-	if err := addItem(page, half.highKey, btHighKey); err != nil {
+	items := appendItems(page)
+	if err := items.add(half.highKey); err != nil {
 		return err
 	}
-	to := btFirstKey
 	for off := firstKey; off < xl.firstRightOff; off++ {
 		if half.newItem != nil && off == xl.newItemOff {
-			if err := addItem(page, half.newItem, to); err != nil {
+			if err := items.add(half.newItem); err != nil {
 				return err
 			}
-			to++
 		}
 		item, err := old.Item(off)
 		if err != nil {
 			return err
 		}
-		if err := addItem(page, item, to); err != nil {
+		if err := items.add(item); err != nil {
 			return err
 		}
-		to++
 	}
 	if half.newItem != nil && xl.newItemOff == xl.firstRightOff {
-		return addItem(page, half.newItem, to)
+		if err := items.add(half.newItem); err != nil {
+			return err
+		}
 	}
+	items.done()
 	return nil
 }

@@ -27,6 +27,7 @@ import (
 //
 //	-- initdb: --data-checksums
 //	-- config: track_commit_timestamp=on
+//	-- oracle: no, and why not
 //
 // What stands before a line "-- record" prepares and is not in the fixture. A script
 // that needs two sessions opens the second by dblink; :'conn' is its conninfo.
@@ -44,6 +45,7 @@ type fixture struct {
 	config   []string
 	setup    string
 	load     string
+	noOracle string // why TestOracle leaves it out
 }
 
 // fixtures reads the scripts that -case selects.
@@ -82,6 +84,8 @@ func parseFixture(name, script string) fixture {
 			f.initArgs = append(f.initArgs, strings.Fields(args)...)
 		} else if v, ok := strings.CutPrefix(line, "-- config: "); ok {
 			f.config = append(f.config, v)
+		} else if why, ok := strings.CutPrefix(line, "-- oracle: no, "); ok {
+			f.noOracle = why
 		}
 	}
 	return f
@@ -266,6 +270,7 @@ func TestEveryOp(t *testing.T) {
 var unreached = map[string]string{
 	"XLOG/FPI":                  "only called to refuse a record without an image",
 	"Hash/SPLIT_PAGE":           "the same",
+	"Gin/VACUUM_PAGE":           "the same",
 	"Heap/HOT_UPDATE+INIT":      "a HOT update's page has the old tuple: never made anew",
 	"Heap2/LOCK_UPDATED effect": "the page has a tuple of a running transaction: not all frozen",
 }

@@ -2,6 +2,7 @@
 -- with a new bitmap page. To have that many takes 13 million rows, so the metapage is
 -- told that they are there (hashm_firstfree, hashm_spares[3]), and the file is made as
 -- long; they all count as in use. No one ever reads them.
+-- oracle: no, it would read 256 MiB of zeros several times
 CREATE TABLE many (k int);
 CREATE INDEX many_k ON many USING hash (k);
 INSERT INTO many SELECT 1 FROM generate_series(1, 400);
