@@ -8,12 +8,13 @@ import (
 
 // findProof looks behind the place where no record can be read for WAL that can only
 // have been written after one was there: a record that names the place as its
-// predecessor, or a later page whose address is right and on which valid records start
-// that do not lead back before the place. It returns where that is, or 0.
+// predecessor, or a later page whose address is right and from which valid records do
+// not lead back before the place. It returns where that is, or 0.
 //
 // Segments that PostgreSQL reuses are full of old records, but none of their pages has
 // the right address. A record that lies on several pages and was torn has such pages,
-// but no record behind it.
+// but no record behind it. What a crash of the machine left behind the end has both,
+// but its first record follows one that lies before the place.
 func (r *Reader) findProof() (pg.LSN, error) {
 	at := RecordStart(r.next, r.cfg.SegSize)
 	if proof, err := r.proofOnPage(at); proof != 0 || err != nil {
@@ -22,11 +23,9 @@ func (r *Reader) findProof() (pg.LSN, error) {
 	first := at &^ (PageSize - 1)
 	segEnd := (first &^ pg.LSN(r.cfg.SegSize-1)) + pg.LSN(r.cfg.SegSize)
 	for dist := pg.LSN(1); ; {
-		page := first + dist*PageSize
-		if page >= segEnd {
-			return r.proofBehind(segEnd, at)
-		}
-		if proof, err := r.proofBehind(page, at); proof != 0 || err != nil {
+		page := min(first+dist*PageSize, segEnd)
+		proof, stale, err := r.proofBehind(page, at)
+		if proof != 0 || stale || err != nil || page == segEnd {
 			return proof, err
 		}
 		if dist < denseProbes {
@@ -99,16 +98,17 @@ func (r *Reader) followsAt(at, prev pg.LSN) (bool, error) {
 	return err == nil, nil
 }
 
-// proofBehind judges the page at, which lies behind the unreadable record failed.
-func (r *Reader) proofBehind(page, failed pg.LSN) (pg.LSN, error) {
+// proofBehind judges the page at, which lies behind the unreadable record failed. stale
+// says that it is of a history without that record.
+func (r *Reader) proofBehind(page, failed pg.LSN) (proof pg.LSN, stale bool, err error) {
 	var b [LongPageHeaderSize]byte
 	n, err := readFull(r.win.src, b[:], page)
 	if err != nil || n < ShortPageHeaderSize {
-		return 0, err
+		return 0, false, err
 	}
 	hdr := parsePageHeader(b[:n])
 	if hdr.check(page, &r.cfg) != nil {
-		return 0, nil
+		return 0, false, nil
 	}
 	start := page + pg.LSN(hdr.Size())
 	contRecord := hdr.Info&pageFirstIsContRecord != 0
@@ -119,12 +119,14 @@ func (r *Reader) proofBehind(page, failed pg.LSN) (pg.LSN, error) {
 	var rec Record
 	switch err := probe.read(&rec); {
 	case isSourceError(err):
-		return 0, err
+		return 0, false, err
 	case err == nil && rec.Prev >= failed:
-		return rec.StartLSN, nil
-	case err == nil || contRecord:
-		return 0, nil // left over from before, or the tail of the torn record itself
+		return rec.StartLSN, false, nil
+	case err == nil:
+		return 0, true, nil
+	case contRecord:
+		return 0, false, nil // it may be the tail of the torn record itself
 	default:
-		return page, nil
+		return page, false, nil
 	}
 }

@@ -399,3 +399,45 @@ func TestReaderHugeLength(t *testing.T) {
 		t.Fatalf("%v allocations", n)
 	}
 }
+
+// What is written while the reader holds older bytes of the same pages is read without
+// an end between.
+func TestReaderReadsAfresh(t *testing.T) {
+	b := newBuilder(xlog.Config{SegSize: 1 << 20}, 1<<20)
+	for range 10 {
+		b.add(100)
+	}
+	r := b.reader(b)
+	expect(t, r, b.records[:5])
+	b.add(500)
+	b.add(2 * xlog.PageSize)
+	b.fill(0)
+	b.add(100)
+	expect(t, r, b.records[5:])
+}
+
+// After a crash of the machine later pages of the old WAL may be there behind the end of
+// the new, with the right addresses. They lead back to before the end, so they prove
+// nothing.
+func TestReaderIgnoresPagesOfALostFuture(t *testing.T) {
+	b := newBuilder(xlog.Config{SegSize: 1 << 20, SysID: 42, TLI: 1}, 1<<20)
+	for b.at < 1<<20+6*xlog.PageSize {
+		b.add(600)
+	}
+	// The server lost the third page's records from the second on, and went on there.
+	cut := 0
+	for b.records[cut].start < 1<<20+2*xlog.PageSize {
+		cut++
+	}
+	crashed := &builder{memWAL: b.clone(), cfg: b.cfg, rnd: b.rnd, records: b.records[:cut+1], at: b.records[cut].end, prev: b.records[cut].start}
+	rest := xlog.PageSize - crashed.at%xlog.PageSize
+	crashed.write(crashed.at, make([]byte, rest))
+	crashed.fill(80)
+	r := crashed.reader(crashed)
+	expect(t, r, crashed.records)
+	expectEnd(t, r)
+	n := len(crashed.records)
+	crashed.add(50)
+	expect(t, r, crashed.records[n:])
+	expectEnd(t, r)
+}
