@@ -10,8 +10,10 @@ chmod 755 "$home" # as root, postgres runs as another user and has to get in
 work=$home/.zenith
 
 say() { printf '\n\033[1m%s\033[0m\n' "$*"; }
-run() { printf '  $ %s\n' "${*//$work/.zenith}"; "$@" | sed 's/^/    /'; }
-z() { run "$zenith" -D "$work" "$@"; }
+show() { printf '  $ %s\n' "${*//$home\//}"; }
+indent() { sed 's/^/    /'; }
+run() { show "${@/#$pgbin\//}"; "$@" | indent; }
+z() { show zenith "$@"; "$zenith" -D "$work" "$@" | indent; }
 
 cleanup() {
 	status=$?
@@ -28,7 +30,7 @@ trap cleanup EXIT
 
 sql() { # sql URL STATEMENT: runs it with psql and prints the answer
 	printf '  $ psql -c "%s"\n' "$2"
-	"$pgbin/psql" "$1" -XAt -v ON_ERROR_STOP=1 -c "$2" | sed 's/^/    /'
+	"$pgbin/psql" "$1" -XAt -v ON_ERROR_STOP=1 -c "$2" | indent
 }
 
 say "1. A repository for databases: like 'git init', with a fresh PostgreSQL cluster as its first content."
@@ -70,7 +72,7 @@ echo "  \$ zenith pg exec main@$before -- pg_dump -t pgbench_branches --data-onl
 say "9. Any state is also just files: the data directory as it was at $before, read-only."
 z mount "main@$before" "$home/past"
 run ls "$home/past"
-run "$pgbin/pg_controldata" "$home/past" | grep -E 'cluster state|checkpoint location|NextXID'
+run "$pgbin/pg_controldata" "$home/past" | grep -E 'pg_controldata|cluster state|checkpoint location|NextXID'
 z umount "$home/past"
 
 say "10. Everything stopped and unmounted."

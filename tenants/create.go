@@ -45,7 +45,7 @@ func (m *Manager) CreateTenant(ctx context.Context, o InitOptions) (pageserver.T
 	if err := m.pg.check(ctx); err != nil {
 		return pageserver.TenantInfo{}, err
 	}
-	if err := m.as.canReach(filepath.Join(m.tenantDir(id), "pg")); err != nil {
+	if err := m.as.canReach(m.tenantDir(id)); err != nil {
 		return pageserver.TenantInfo{}, err
 	}
 	building := m.tenantDir(id) + unfinished
