@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"sync"
 	"syscall"
@@ -36,7 +37,8 @@ type spec struct {
 	Scratch       bool
 	NoPassthrough bool
 	UID, GID      uint32
-	ConfDir       string // stored files are shown here, over the base
+	ConfDir       string // stored files are here
+	Clean         bool   // CleanStale first
 }
 
 func TestMain(m *testing.M) {
@@ -100,6 +102,11 @@ func answer(err error) {
 }
 
 func (s spec) mount(source fusefs.Source) (*fusefs.Mount, error) {
+	if s.Clean {
+		if cleaned, err := fusefs.CleanStale(s.Dir); err != nil || !cleaned {
+			return nil, fmt.Errorf("CleanStale: %v, %w", cleaned, err)
+		}
+	}
 	opts := fusefs.Options{
 		UID: s.UID, GID: s.GID,
 		Log: slog.New(slog.NewTextHandler(os.Stdout, &slog.HandlerOptions{Level: slog.LevelDebug})),
@@ -116,20 +123,27 @@ func (s spec) mount(source fusefs.Source) (*fusefs.Mount, error) {
 	}
 	return fusefs.Work(s.Dir, tree, fusefs.WorkOptions{
 		Dir: s.State, Scratch: s.Scratch, NoPassthrough: s.NoPassthrough,
-		PutFile: func(_ context.Context, path string, content []byte) error {
-			if content == nil {
-				fmt.Println("gone", path)
-			} else {
-				fmt.Printf("put %s %q\n", path, content[:min(len(content), 40)])
-			}
-			return nil
-		},
+		PutFile: s.putFile,
 		WAL: fusefs.WAL{
 			Dir:      s.WALDir,
 			Synced:   func(segment string) { fmt.Println("synced", segment) },
 			Throttle: func(context.Context) {},
 		},
 	}, opts)
+}
+
+// putFile says what is stored, and stores it in ConfDir.
+func (s spec) putFile(_ context.Context, path string, content []byte) error {
+	stored := filepath.Join(s.ConfDir, path)
+	if content == nil {
+		fmt.Println("gone", path)
+		return os.Remove(stored)
+	}
+	fmt.Printf("put %s %q\n", path, content[:min(len(content), 40)])
+	if err := os.MkdirAll(filepath.Dir(stored), 0o700); err != nil {
+		return err
+	}
+	return os.WriteFile(stored, content, 0o600)
 }
 
 // mounted is a mount in a child process.
@@ -163,19 +177,37 @@ func tryMount(t *testing.T, s spec, env ...string) (*mounted, error) {
 		uid, gid := pgtest.Owner(t)
 		s.UID, s.GID = uint32(uid), uint32(gid)
 	}
+	return serveChild(t, s, childCommand(os.Args[0], env...))
+}
+
+func childCommand(binary string, env ...string) *exec.Cmd {
+	cmd := exec.Command(binary)
+	cmd.Env = append(append(os.Environ(), childEnv+"=1"), env...)
+	cmd.Stderr = os.Stderr
+	return cmd
+}
+
+// startMountAs mounts by another user's process.
+func startMountAs(t *testing.T, binary string, s spec, uid, gid uint32) *mounted {
+	t.Helper()
+	s.UID, s.GID = uid, gid
+	cmd := childCommand(binary)
+	cmd.Dir = s.State
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uid, Gid: gid}}
+	m, err := serveChild(t, s, cmd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
+// serveChild starts a child and waits until it has mounted.
+func serveChild(t *testing.T, s spec, cmd *exec.Cmd) (*mounted, error) {
+	t.Helper()
 	text, err := json.Marshal(s)
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(append(os.Environ(), childEnv+"=1"), env...)
-	cmd.Stderr = os.Stderr
-	return serveChild(t, s.Dir, cmd, text)
-}
-
-// serveChild starts a child and waits until it has mounted.
-func serveChild(t *testing.T, dir string, cmd *exec.Cmd, text []byte) (*mounted, error) {
-	t.Helper()
 	in, err := cmd.StdinPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -187,7 +219,7 @@ func serveChild(t *testing.T, dir string, cmd *exec.Cmd, text []byte) (*mounted,
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	m := &mounted{dir: dir, cmd: cmd, in: in, exit: make(chan struct{}), lines: make(chan string, 16)}
+	m := &mounted{dir: s.Dir, cmd: cmd, in: in, exit: make(chan struct{}), lines: make(chan string, 16)}
 	go m.listen(out)
 	if _, err := fmt.Fprintf(in, "%s\n", text); err != nil {
 		t.Fatal(err)

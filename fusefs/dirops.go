@@ -2,7 +2,6 @@ package fusefs
 
 import (
 	"context"
-	"errors"
 	"syscall"
 
 	"github.com/hanwen/go-fuse/v2/fs"
@@ -223,7 +222,10 @@ func (m move) apply(c child) {
 // moveFile renames a file, whose kind may become another by that.
 func (t *worktree) moveFile(ctx context.Context, m move, f *file, old child) error {
 	was, becomes := f.kind(), kindOf(m.newPath, t.work.Scratch)
-	if err := errors.Join(t.guard(was), t.guard(becomes)); err != nil {
+	if err := t.guard(was); err != nil {
+		return err
+	}
+	if err := t.guard(becomes); err != nil {
 		return err
 	}
 	if was.place == inWAL || becomes.place == inWAL {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"os/exec"
 	"runtime/debug"
 	"time"
 
@@ -69,6 +70,9 @@ type mounting struct {
 // start mounts and serves.
 func (m mounting) start(opts Options) (*Mount, error) {
 	dir, err := checkMountPoint(m.dir)
+	if err == nil {
+		err = checkFuse()
+	}
 	if err != nil {
 		m.cancel()
 		return nil, err
@@ -135,6 +139,21 @@ func (m mounting) fuseOptions(opts Options) *fs.Options {
 		RootStableAttr:    &m.rootAttr,
 		Logger:            o.Logger,
 	}
+}
+
+// checkFuse says what is missing for a mount, which the attempt itself would say in
+// a riddle.
+func checkFuse() error {
+	if err := unix.Access("/dev/fuse", unix.R_OK|unix.W_OK); err != nil {
+		return fmt.Errorf("use /dev/fuse: %w", err)
+	}
+	if os.Geteuid() == 0 {
+		return nil
+	}
+	if _, err := exec.LookPath("fusermount3"); err != nil {
+		return fmt.Errorf("mounting as an ordinary user needs fusermount3, of package fuse3: %w", err)
+	}
+	return nil
 }
 
 // checkMountPoint refuses what must not be mounted on and makes the path absolute.

@@ -1,0 +1,154 @@
+package fusefs_test
+
+import (
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/hanwen/go-fuse/v2/posixtest"
+	"zenith/fusefs"
+	"zenith/internal/pgtest"
+)
+
+func TestMountPoints(t *testing.T) {
+	requireFuse(t)
+	mem := map[string]string{"f": "text"}
+	full := pgtest.TempDir(t)
+	if err := os.WriteFile(full+"/x", nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	link := filepath.Join(pgtest.TempDir(t), "link")
+	target := pgtest.TempDir(t)
+	if err := os.Symlink(target, link); err != nil {
+		t.Fatal(err)
+	}
+	for dir, want := range map[string]error{full: fusefs.ErrNotEmpty, full + "/none": os.ErrNotExist, full + "/x": syscall.ENOTDIR} {
+		if _, err := tryMount(t, spec{Kind: "ro", Dir: dir, Mem: mem}); err == nil || !strings.Contains(err.Error(), want.Error()) {
+			if want != os.ErrNotExist || err == nil || !strings.Contains(err.Error(), "no such file") {
+				t.Errorf("mount at %s: %v, want %v", dir, err, want)
+			}
+		}
+	}
+	m := startMount(t, spec{Kind: "ro", Dir: link, Mem: mem})
+	if text := string(readFile(t, "/proc/mounts")); !strings.Contains(text, "zenith "+target+" fuse.zenith ro") {
+		t.Errorf("not listed as fuse.zenith at %s:\n%s", target, text)
+	}
+	if _, err := tryMount(t, spec{Kind: "ro", Dir: link, Mem: mem}); err == nil || !strings.Contains(err.Error(), fusefs.ErrBusy.Error()) {
+		t.Errorf("second mount at the same place: %v", err)
+	}
+	if cleaned, err := fusefs.CleanStale(link); cleaned || err != nil {
+		t.Errorf("CleanStale of a live mount: %v, %v", cleaned, err)
+	}
+	m.unmount(t)
+	if got := m.ask(t, "unmount"); got != "ok" {
+		t.Errorf("second unmount: %s", got)
+	}
+}
+
+// TestStale: a killed daemon leaves a dead mount; it is told from a live one, and
+// goes, even while somebody is in it.
+func TestStale(t *testing.T) {
+	requireFuse(t)
+	s := workSpec(t)
+	s.Dir = pgtest.TempDir(t)
+	m := startMount(t, s)
+	stat(t, m.dir)
+	f, err := os.Open(m.dir + "/PG_VERSION")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if err := os.WriteFile(m.dir+"/pg_stat_tmp/x", []byte("text"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	m.kill(t)
+	if _, err := os.ReadDir(m.dir); !errors.Is(err, syscall.ENOTCONN) {
+		t.Fatalf("a dead mount: %v", err)
+	}
+	if mounted, err := fusefs.IsMounted(m.dir); !mounted || err != nil {
+		t.Errorf("IsMounted: %v, %v", mounted, err)
+	}
+	if _, err := tryMount(t, s); err == nil || !strings.Contains(err.Error(), fusefs.ErrStale.Error()) {
+		t.Errorf("mount over a dead mount: %v", err)
+	}
+	if cleaned, err := fusefs.CleanStale(m.dir); !cleaned || err != nil {
+		t.Errorf("CleanStale: %v, %v", cleaned, err)
+	}
+	if cleaned, err := fusefs.CleanStale(m.dir); cleaned || err != nil {
+		t.Errorf("CleanStale of a clean directory: %v, %v", cleaned, err)
+	}
+	again := startMount(t, s)
+	wantFile(t, again.dir+"/PG_VERSION", []byte("15\n"))
+	if got := listing(t, again.dir+"/pg_stat_tmp"); got != "" {
+		t.Errorf("runtime files survived the daemon: %s", got)
+	}
+}
+
+// notHere are the tests of package posixtest for what a working tree does not have.
+var notHere = map[string]string{
+	"Link":                "no hard links",
+	"LinkUnlinkRename":    "no hard links",
+	"Tmpfile":             "no unnamed files",
+	"XAttr":               "no extended attributes",
+	"XAttrLarge":          "no extended attributes",
+	"FcntlFlockSetLk":     "the kernel's own locks do: one mount, one kernel; the test looks into the server",
+	"FcntlFlockLocksFile": "as above",
+}
+
+func TestPosix(t *testing.T) {
+	requireFuse(t)
+	for name, test := range posixtest.All {
+		t.Run(name, func(t *testing.T) {
+			if reason := notHere[name]; reason != "" {
+				t.Skip(reason)
+			}
+			for _, no := range []bool{false, true} {
+				s := workSpec(t)
+				s.NoPassthrough = no
+				test(t, startMount(t, s).dir+"/pg_stat_tmp")
+			}
+		})
+	}
+}
+
+// TestOrdinaryUser mounts as a user who is not root: fusermount3, no others allowed,
+// no passthrough.
+func TestOrdinaryUser(t *testing.T) {
+	requireFuse(t)
+	if os.Geteuid() != 0 {
+		t.Skip("all tests of this run are by an ordinary user")
+	}
+	if st := stat(t, "/dev/fuse"); st.Mode&0o006 != 0o006 {
+		t.Skip("/dev/fuse is root's alone here")
+	}
+	uid, gid := pgtest.Owner(t)
+	binary := filepath.Join(pgtest.TempDir(t), "fusefs.test")
+	run(t, exec.Command("cp", os.Args[0], binary))
+	s := workSpec(t)
+	s.Dir = pgtest.TempDir(t)
+	s.State, s.WALDir, s.ConfDir = pgtest.TempDir(t), pgtest.TempDir(t), pgtest.TempDir(t)
+	m := startMountAs(t, binary, s, uint32(uid), uint32(gid))
+	if _, err := os.ReadDir(s.Dir); !errors.Is(err, syscall.EACCES) {
+		t.Errorf("root reads a user's mount: %v", err)
+	}
+	as := func(script string) string { return runAs(t, uid, gid, s.Dir, script) }
+	as("echo 1 > postmaster.pid && head -c 8192 /dev/zero > base/5/16384 && rm base/5/16385")
+	if got := as("stat -c '%a %U %s' base base/5/16384"); got != "700 postgres 0\n600 postgres 8192\n" {
+		t.Errorf("stat: %s", got)
+	}
+	m.kill(t)
+	s.Clean = true // only its user may see that the mount is dead
+	m = startMountAs(t, binary, s, uint32(uid), uint32(gid))
+	m.unmount(t)
+}
+
+func runAs(t *testing.T, uid, gid int, dir, script string) string {
+	t.Helper()
+	cmd := exec.Command("sh", "-c", "cd "+dir+" && "+script)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}}
+	return run(t, cmd)
+}

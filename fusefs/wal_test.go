@@ -1,0 +1,176 @@
+package fusefs_test
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// install makes a segment as postgres does: under a temporary name, synced, renamed.
+func install(t *testing.T, m *mounted, name string, p []byte) {
+	t.Helper()
+	temp := m.dir + "/pg_wal/xlogtemp.123"
+	if err := os.WriteFile(temp, p, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	syncFile(t, temp)
+	if err := os.Rename(temp, m.dir+"/pg_wal/"+name); err != nil {
+		t.Fatal(err)
+	}
+	syncFile(t, m.dir+"/pg_wal/"+name)
+	syncFile(t, m.dir+"/pg_wal")
+}
+
+// syncFile is fsync of a file or a directory.
+func syncFile(t *testing.T, path string) {
+	t.Helper()
+	f, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if err := f.Sync(); err != nil {
+		t.Fatalf("fsync %s: %v", path, err)
+	}
+}
+
+func TestWALIsTheBranches(t *testing.T) {
+	bothWays(t, func(t *testing.T, s spec) {
+		m := startMount(t, s)
+		pretendServer(t, m)
+		// What the base shows was copied to the branch.
+		wantFile(t, filepath.Join(s.WALDir, segment(3)), pattern(segmentSize))
+		install(t, m, segment(4), bytes.Repeat([]byte("4"), segmentSize))
+		m.eventually(t, "synced "+segment(4))
+		if got := m.said("synced xlogtemp"); len(got) > 0 {
+			t.Errorf("told of a temporary file: %v", got)
+		}
+		f, err := os.OpenFile(m.dir+"/pg_wal/"+segment(4), os.O_RDWR, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		if _, err := f.WriteAt([]byte("commit"), 8192); err != nil {
+			t.Fatal(err)
+		}
+		if err := unix.Fdatasync(int(f.Fd())); err != nil {
+			t.Fatal(err)
+		}
+		if got := readFile(t, filepath.Join(s.WALDir, segment(4)))[8192:8198]; string(got) != "commit" {
+			t.Errorf("the branch has %q", got)
+		}
+		if got, want := listing(t, m.dir+"/pg_wal"), segment(3)+" "+segment(4); got != want {
+			t.Errorf("pg_wal has %s, want %s", got, want)
+		}
+	})
+}
+
+func TestWALRemovedStaysInTheBranch(t *testing.T) {
+	bothWays(t, func(t *testing.T, s spec) {
+		m := startMount(t, s)
+		pretendServer(t, m)
+		install(t, m, segment(4), bytes.Repeat([]byte("4"), segmentSize))
+		if err := os.Remove(m.dir + "/pg_wal/" + segment(3)); err != nil {
+			t.Fatal(err)
+		}
+		if got := listing(t, m.dir+"/pg_wal"); got != segment(4) {
+			t.Errorf("pg_wal has %s", got)
+		}
+		wantFile(t, filepath.Join(s.WALDir, segment(3)), pattern(segmentSize))
+		// Nor may it, or what is before it, be made anew.
+		for _, n := range []int{2, 3} {
+			err := os.WriteFile(m.dir+"/pg_wal/"+segment(n), nil, 0o600)
+			refused(t, "making "+segment(n), err, syscall.EPERM)
+			if err := os.WriteFile(m.dir+"/pg_wal/xlogtemp.1", nil, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			refused(t, "renaming to "+segment(n), os.Rename(m.dir+"/pg_wal/xlogtemp.1", m.dir+"/pg_wal/"+segment(n)), syscall.EPERM)
+		}
+		wantFile(t, filepath.Join(s.WALDir, segment(3)), pattern(segmentSize))
+	})
+}
+
+// TestWALRecycled: a segment renamed to a new name stays what it is, for the branch
+// and for who reads it; under the new name is another.
+func TestWALRecycled(t *testing.T) {
+	bothWays(t, func(t *testing.T, s spec) {
+		m := startMount(t, s)
+		pretendServer(t, m)
+		reader, err := os.OpenFile(m.dir+"/pg_wal/"+segment(3), os.O_RDWR, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer reader.Close()
+		for n := 4; n < 8; n++ {
+			from, to := m.dir+"/pg_wal/"+segment(n-1), m.dir+"/pg_wal/"+segment(n)
+			syncFile(t, from)
+			stat(t, from)
+			if err := os.Rename(from, to); err != nil {
+				t.Fatal(err)
+			}
+			syncFile(t, to)
+			wantFile(t, to, make([]byte, segmentSize))
+			writeAt(t, to, bytes.Repeat([]byte{byte(n)}, 16384), 0)
+			want := append(bytes.Repeat([]byte{byte(n)}, 16384), make([]byte, segmentSize-16384)...)
+			wantFile(t, to, want)
+			wantFile(t, filepath.Join(s.WALDir, segment(n)), want)
+			if got := listing(t, m.dir+"/pg_wal"); got != segment(n) {
+				t.Errorf("pg_wal has %s, want %s", got, segment(n))
+			}
+		}
+		p := make([]byte, segmentSize)
+		if _, err := reader.ReadAt(p, 0); err != nil || !bytes.Equal(p, pattern(segmentSize)) {
+			t.Errorf("who had segment 3 open reads another: %v", err)
+		}
+		wantFile(t, filepath.Join(s.WALDir, segment(3)), pattern(segmentSize))
+	})
+}
+
+// TestWALRestored: restore_command and promotion rename between segments and other names.
+func TestWALRestored(t *testing.T) {
+	bothWays(t, func(t *testing.T, s spec) {
+		m := startMount(t, s)
+		pretendServer(t, m)
+		if err := os.WriteFile(m.dir+"/pg_wal/RECOVERYXLOG", pattern(segmentSize), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Rename(m.dir+"/pg_wal/RECOVERYXLOG", m.dir+"/pg_wal/"+segment(5)); err != nil {
+			t.Fatal(err)
+		}
+		wantFile(t, m.dir+"/pg_wal/"+segment(5), pattern(segmentSize))
+		wantFile(t, filepath.Join(s.WALDir, segment(5)), pattern(segmentSize))
+		if err := os.Rename(m.dir+"/pg_wal/"+segment(5), m.dir+"/pg_wal/"+segment(5)+".partial"); err != nil {
+			t.Fatal(err)
+		}
+		wantFile(t, m.dir+"/pg_wal/"+segment(5)+".partial", pattern(segmentSize))
+		wantFile(t, filepath.Join(s.WALDir, segment(5)), pattern(segmentSize))
+	})
+}
+
+// TestWALAfterAKill: what a killed daemon left is not shown, and gives way.
+func TestWALAfterAKill(t *testing.T) {
+	requireFuse(t)
+	s := workSpec(t)
+	for name, text := range map[string]string{segment(1): "history", segment(3): "real", segment(4): "torn", "xlogtemp.7": "x"} {
+		if err := os.WriteFile(filepath.Join(s.WALDir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	m := startMount(t, s)
+	pretendServer(t, m)
+	if got := listing(t, m.dir+"/pg_wal"); got != segment(3) {
+		t.Errorf("pg_wal has %s", got)
+	}
+	wantFile(t, m.dir+"/pg_wal/"+segment(3), []byte("real"))
+	install(t, m, segment(4), []byte("new"))
+	wantFile(t, filepath.Join(s.WALDir, segment(4)), []byte("new"))
+	wantFile(t, filepath.Join(s.WALDir, segment(1)), []byte("history"))
+	if got := listing(t, s.WALDir); strings.Contains(got, "xlogtemp") {
+		t.Errorf("the branch has %s", got)
+	}
+}
