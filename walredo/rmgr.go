@@ -112,13 +112,15 @@ func Name(rm xlog.RmgrID, info uint8) (rmgrName, opName string) {
 	case m == nil && rm >= xlog.RmMinCustom:
 		return fmt.Sprintf("custom%03d", rm), fmt.Sprintf("UNKNOWN (%x)", info)
 	case m == nil:
-		return fmt.Sprintf("UNKNOWN (%d)", rm), fmt.Sprintf("UNKNOWN (%x)", info)
+		return fmt.Sprintf("unknown%03d", rm), fmt.Sprintf("UNKNOWN (%x)", info)
 	case o == nil:
 		return m.name, fmt.Sprintf("UNKNOWN (%x)", info)
-	case info&^m.opMask&infoInit != 0 && o.initName != "":
+	case m.opMask != opMaskFlag || info&infoInit == 0 || rm == xlog.RmXact: // whose flag means something else
+		return m.name, o.name
+	case o.initName != "":
 		return m.name, o.initName
 	default:
-		return m.name, o.name
+		return m.name, fmt.Sprintf("UNKNOWN (%x)", info)
 	}
 }
 
