@@ -134,6 +134,3 @@ func Mask(rm xlog.RmgrID, page pg.Page, blkno pg.BlockNumber) bool {
 	rmgrs[rm].mask(page, blkno)
 	return true
 }
-
-// redoNothing is the redo function of ops that leave their blocks as they are.
-func redoNothing(pg.Page, *xlog.Record, *xlog.BlockRef) error { return nil }
