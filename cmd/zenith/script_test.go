@@ -1,0 +1,107 @@
+package main
+
+import (
+	"errors"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"zenith/internal/pgtest"
+)
+
+// TestMain lets the test binary be zenith itself, for the scripts: also when the page
+// server runs it again.
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"zenith": main})
+}
+
+// TestScripts runs the sessions of testdata, with a real postgres and real mounts.
+func TestScripts(t *testing.T) {
+	if testing.Short() {
+		t.Skip("needs postgres and /dev/fuse")
+	}
+	bin := pgtest.BinDir(t)
+	// Not t.TempDir: postgres runs as another user where we are root, and must get there.
+	root, err := os.MkdirTemp("", "zs")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := os.RemoveAll(root); err != nil {
+			t.Errorf("something is left mounted: %v", err)
+		}
+	})
+	if err := os.Chmod(root, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	testscript.Run(t, testscript.Params{
+		Dir:                 "testdata",
+		WorkdirRoot:         root,
+		RequireExplicitExec: true,
+		RequireUniqueNames:  true,
+		Cmds:                map[string]func(*testscript.TestScript, bool, []string){"exits": exits, "line": line},
+		Setup: func(env *testscript.Env) error {
+			env.Setenv("PGBIN", bin)
+			env.Setenv("HOME", env.WorkDir)
+			env.Defer(func() { // a page server that a failed script left
+				cmd := exec.Command(self(t), "-D", env.WorkDir+"/.zenith", "stop")
+				cmd.Args[0] = "zenith"
+				if out, err := cmd.CombinedOutput(); err == nil {
+					t.Logf("the script left a page server: %s", out)
+				}
+			})
+			return nil
+		},
+	})
+}
+
+// self is this binary, which is zenith if it is called so.
+func self(t *testing.T) string {
+	path, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// exits runs a command that must end with a given status: exits 13 zenith lsn nowhere.
+// Its error must be one line.
+func exits(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: exits STATUS COMMAND...")
+	}
+	err := ts.Exec(args[1], args[2:]...)
+	got := 0
+	var exit *exec.ExitError
+	if errors.As(err, &exit) {
+		got = exit.ExitCode()
+	} else if err != nil {
+		ts.Fatalf("%v", err)
+	}
+	if strconv.Itoa(got) != args[0] {
+		ts.Fatalf("exit status %d, want %s", got, args[0])
+	}
+	if stderr := ts.ReadFile("stderr"); got != 0 && (strings.Count(stderr, "\n") != 1 || !strings.HasPrefix(stderr, "zenith: ")) {
+		ts.Fatalf("want one line on stderr, got %q", stderr)
+	}
+}
+
+// line keeps a line of the last command's standard output in a variable: line URL -1.
+func line(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: line VARIABLE NUMBER (from 1, or from the end: -1)")
+	}
+	lines := strings.Split(strings.TrimRight(ts.ReadFile("stdout"), "\n"), "\n")
+	n, err := strconv.Atoi(args[1])
+	if n < 0 {
+		n += len(lines) + 1
+	}
+	if err != nil || n < 1 || n > len(lines) {
+		ts.Fatalf("there is no line %s in %q", args[1], lines)
+	}
+	ts.Setenv(args[0], lines[n-1])
+}
