@@ -191,6 +191,9 @@ func (l *lister) list() error {
 	if err := l.slrus(); err != nil {
 		return err
 	}
+	if err := l.tablespace(); err != nil {
+		return err
+	}
 	return l.files()
 }
 
@@ -222,6 +225,19 @@ func (l *lister) slrus() error {
 	return nil
 }
 
+// tablespace adds the one directory of a tablespace.
+func (l *lister) tablespace() error {
+	if _, ok := tablespaceOf(l.dir); !ok {
+		return nil
+	}
+	_, err := l.v.snap.ReadFile(l.ctx, l.dir)
+	if errors.Is(err, repo.ErrNotFound) {
+		return nil
+	}
+	l.add(Entry{Name: pg.TablespaceVersionDir, Dir: true})
+	return err
+}
+
 // files adds what history has as whole files. A tablespace is one of them, but shows as
 // a directory.
 func (l *lister) files() error {
@@ -232,10 +248,6 @@ func (l *lister) files() error {
 	return l.v.snap.Files(l.ctx, prefix, func(path string, size int) error {
 		if _, ok := tablespaceOf(path); ok {
 			path += "/" + pg.TablespaceVersionDir
-			if parent(path) == l.dir {
-				l.add(Entry{Name: pg.TablespaceVersionDir, Dir: true})
-				return nil
-			}
 		}
 		l.addPath(path, func() File { return &storedFile{snap: l.v.snap, path: path, size: int64(size)} })
 		return nil

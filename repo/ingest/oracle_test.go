@@ -141,7 +141,9 @@ func work(t *testing.T, srv *pgtest.Server) {
 		UPDATE pg_database SET datallowconn = true WHERE datname = 'template0'`)
 	srv.Run(t, "vacuumdb", "--all", "--freeze", "-q")
 	for deadline, round := time.Now().Add(time.Duration(*oracleSeconds)*time.Second), 1; ; round++ {
-		srv.Run(t, "psql", "-X", "-q", "-v", fmt.Sprintf("round=%d", round), "-f", testFile(t, "load.sql"))
+		for _, load := range []string{"index.sql", "load.sql"} {
+			srv.Run(t, "psql", "-X", "-q", "-v", fmt.Sprintf("round=%d", round), "-f", testFile(t, load))
+		}
 		if time.Now().After(deadline) {
 			break
 		}
@@ -170,7 +172,7 @@ func testFile(t *testing.T, name string) string {
 // openRepo makes an empty repository.
 func openRepo(t *testing.T) *repo.Repository {
 	t.Helper()
-	r, err := repo.Open(repo.Options{Dir: t.TempDir(), Redo: walredo.Redo})
+	r, err := repo.Open(repo.Options{Dir: t.TempDir(), Redo: walredo.Redo, Store: testStore()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -403,6 +405,10 @@ func compareControl(t *testing.T, v *datadir.View, dir string) {
 	}
 	g, w := got.CheckPointCopy, want.CheckPointCopy
 	g.Redo, g.Time, g.FullPageWrites = w.Redo, w.Time, w.FullPageWrites
+	if w.OldestXID.Precedes(g.OldestXID) {
+		// We take it from truncations of pg_xact, too; recovery from checkpoints alone.
+		g.OldestXID, g.OldestXIDDB = w.OldestXID, w.OldestXIDDB
+	}
 	if g != w {
 		t.Errorf("checkpoint:\n got %+v\nwant %+v", g, w)
 	}
@@ -423,7 +429,6 @@ func startCopy(t *testing.T, base *pgtest.Server, v *datadir.View) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	pgtest.Command(t, "pg_waldump", "-p", filepath.Join(srv.Dir, "pg_wal"))
 	srv.Configure(t, "autovacuum=off")
 	srv.Start(t)
 	for _, db := range strings.Fields(srv.Psql(t, "SELECT datname FROM pg_database WHERE datallowconn")) {
@@ -434,9 +439,10 @@ func startCopy(t *testing.T, base *pgtest.Server, v *datadir.View) {
 		srv.Psql(t, fmt.Sprintf("COMMIT PREPARED '%s'", gid))
 	}
 	srv.Stop(t, pgtest.Fast)
-	for _, bad := range []string{"recover", "redo", "PANIC", "ERROR", "WARNING"} {
-		if i := strings.Index(srv.Log(t), bad); i >= 0 {
-			t.Errorf("the log of the server on the copy says %q:\n%s", bad, srv.Log(t))
+	log, _, _ := strings.Cut(srv.Log(t), "received fast shutdown request")
+	for _, bad := range []string{"not properly shut down", "recovery", "redo", "PANIC", "FATAL", "ERROR", "WARNING"} {
+		if strings.Contains(log, bad) {
+			t.Errorf("the log of the server on the copy says %q:\n%s", bad, log)
 			break
 		}
 	}

@@ -1,0 +1,41 @@
+-- All kinds of indexes, built, filled, deleted from and vacuumed. psql variables: round.
+\set ON_ERROR_STOP 1
+set wal_compression = lz4;
+create table if not exists ix(id int, a int[], p point, b box, t text, d int, j jsonb);
+create index if not exists ix_hash on ix using hash (t);
+create index if not exists ix_gin on ix using gin (a) with (fastupdate = on, gin_pending_list_limit = 64);
+create index if not exists ix_gin2 on ix using gin (j) with (fastupdate = off);
+create index if not exists ix_gist on ix using gist (b);
+create index if not exists ix_spgist on ix using spgist (p);
+create index if not exists ix_spgist2 on ix using spgist (t);
+create index if not exists ix_brin on ix using brin (id) with (pages_per_range = 2, autosummarize = off);
+insert into ix select g + :round * 10000, array[g % 10, g % 100, g], point(g % 57, g % 91), box(point(g % 100, g % 37), point(g % 100 + 3, g % 37 + 3)),
+  'k' || (g % 700) || repeat('z', g % 40), g % 5, jsonb_build_object('a', g % 30, 'b', g) from generate_series(1, 2500) g;
+set wal_compression = pglz;
+select brin_summarize_new_values('ix_brin');
+select gin_clean_pending_list('ix_gin');
+update ix set d = d + 1, b = box(point(d, d), point(id % 100, 5)), a = a || d where id % 3 = 0;
+delete from ix where id % 4 = 1;
+set wal_compression = off;
+vacuum ix;
+select brin_desummarize_range('ix_brin', 0);
+insert into ix select g, array[1, g % 50], point(g, g), box(point(0, 0), point(g, g)), 'again' || g, g, '{}' from generate_series(1, 800) g;
+delete from ix where d > 3;
+vacuum ix;
+reindex index ix_gist;
+begin; create table ix2 as select * from ix; create index on ix2 using gin (a); create index on ix2 using gist (b); create index on ix2 using spgist (p);
+create index on ix2 using hash (t); create index on ix2 using brin (id); savepoint s; drop table ix2; rollback to s; commit;
+drop table ix2;
+create unlogged table ix3 as select * from ix limit 100;
+create index on ix3 using gin (a); create index on ix3 using gist (b); create index on ix3 using spgist (p);
+create index on ix3 using hash (t); create index on ix3 using brin (id); create index on ix3 (t);
+drop table ix3;
+select pg_logical_emit_message(true, 'prefix', 'a message'), pg_logical_emit_message(false, 'prefix', 'another');
+select pg_replication_origin_create('origin' || :round);
+select pg_replication_origin_session_setup('origin' || :round);
+begin; select pg_replication_origin_xact_setup('0/1234567', now()); insert into ix(id) values (-1); commit;
+select pg_replication_origin_session_reset();
+select pg_replication_origin_advance('origin' || :round, '0/7654321');
+select case when :round > 1 then pg_replication_origin_drop('origin' || (:round - 1)) end;
+select pg_create_restore_point('point' || :round);
+select pg_switch_wal();
