@@ -24,7 +24,7 @@ type CreateOptions struct {
 func CheckName(name string) error {
 	bad := name == "" || len(name) > 255 || name[0] == '.' || name[0] == '-'
 	for _, r := range name {
-		bad = bad || r <= ' ' || r == 0x7F || r == '/' || r == '@' || r == '\\' || r == '\uFFFD'
+		bad = bad || r < ' ' || r == 0x7F || r == '/' || r == '@' || r == '\\' || r == '\uFFFD'
 	}
 	if _, err := ParseTimelineID(name); err == nil {
 		bad = true
