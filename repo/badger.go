@@ -79,7 +79,7 @@ func badgerOptions(dir string, o BadgerOptions) badger.Options {
 		WithBaseTableSize(8 << 20).
 		WithBaseLevelSize(128 << 20).
 		WithNumCompactors(2).
-		WithValueThreshold(o.MemTable / 8). // no values apart
+		WithValueThreshold(min(o.MemTable/8, 1<<20)). // no values apart; badger allows no more
 		WithValueLogFileSize(16 << 20).
 		WithBloomFalsePositive(0). // iterators do not use it
 		WithCompression(options.None).
