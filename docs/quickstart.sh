@@ -40,8 +40,9 @@ say "2. The page server keeps the history and serves it as files."
 z start
 
 say "3. Stock PostgreSQL, on the branch 'main': its data directory is a mount, its WAL is our history."
+show zenith pg start main
 main=$("$zenith" -D "$work" pg start main | tail -n 1)
-echo "  \$ zenith pg start main"; echo "    $main"
+echo "    $main"
 
 say "4. Some life: pgbench fills 1,000,000 accounts and runs transactions."
 "$pgbin/pgbench" -i -s 10 -q "$main" 2>&1 | tail -n 1 | sed 's/^/    /'
@@ -58,16 +59,19 @@ z branch rescue "main@$before"
 z branch
 
 say "7. Stock PostgreSQL on the branch: it starts at once, without recovery, and the rows are there."
+show zenith pg start rescue
 rescue=$("$zenith" -D "$work" pg start rescue | tail -n 1)
+echo "    $rescue"
 sql "$rescue" "SELECT count(*), sum(abalance) FROM pgbench_accounts"
 sql "$rescue" "UPDATE pgbench_accounts SET abalance = 0 WHERE aid = 1"
 echo "  main goes on, untouched by what the branch does:"
 sql "$main" "SELECT count(*) FROM pgbench_accounts"
 
-say "8. Or, without a branch: one command that takes a table out of the past and puts it back."
-echo "  \$ zenith pg exec main@$before -- pg_dump -t pgbench_branches --data-only | grep -c ..."
+say "8. Or, without a branch: one command takes a table out of the past and puts it back."
+show "zenith pg exec main@$before -- pg_dump -t pgbench_accounts --data-only | psql"
 "$zenith" -D "$work" pg exec "main@$before" -- "$pgbin/pg_dump" -t pgbench_accounts --data-only \
-	| grep -cE '^[0-9]+	' | sed 's/^/    rows dumped: /'
+	| "$pgbin/psql" "$main" -Xq -v ON_ERROR_STOP=1 -o /dev/null
+sql "$main" "SELECT count(*), sum(abalance) FROM pgbench_accounts"
 
 say "9. Any state is also just files: the data directory as it was at $before, read-only."
 z mount "main@$before" "$home/past"

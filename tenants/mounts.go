@@ -2,6 +2,8 @@ package tenants
 
 import (
 	"context"
+	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -17,26 +19,46 @@ func (m *Manager) Mount(ctx context.Context, o pageserver.MountOptions) (pageser
 	if err != nil {
 		return pageserver.Mount{}, err
 	}
-	if _, err := fusefs.CleanStale(dir); err != nil {
+	if _, err := fusefs.CleanStale(dir); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return pageserver.Mount{}, mountError(dir, err)
 	}
-	if o.Point == "" {
-		mnt := &mount{dir: dir, mode: pageserver.ModeTree}
-		err := m.attach(mnt, func() (err error) {
-			mnt.fs, err = fusefs.All(dir, everything{m}, m.options())
-			return err
-		})
-		return mnt.describe(), err
-	}
-	t, err := m.tenant(ctx, o.Tenant)
+	made, err := makeDir(dir)
 	if err != nil {
-		return pageserver.Mount{}, err
+		return pageserver.Mount{}, mountError(dir, err)
 	}
-	mnt, err := m.mountPoint(ctx, t, o.Point, dir, o.Scratch)
+	mnt, err := m.mountAny(ctx, dir, o)
 	if err != nil {
+		if made {
+			err = errors.Join(err, os.Remove(dir))
+		}
 		return pageserver.Mount{}, err
 	}
 	return mnt.describe(), nil
+}
+
+// makeDir makes the mount point if it is not there; the directory that it is in must be.
+func makeDir(dir string) (made bool, err error) {
+	err = os.Mkdir(dir, 0o755)
+	if errors.Is(err, fs.ErrExist) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// mountAny mounts what o asks for at dir.
+func (m *Manager) mountAny(ctx context.Context, dir string, o pageserver.MountOptions) (*mount, error) {
+	if o.Point == "" {
+		mnt := &mount{dir: dir, mode: pageserver.ModeTree}
+		return mnt, m.attach(mnt, func() (err error) {
+			mnt.fs, err = fusefs.All(dir, everything{m}, m.options())
+			return err
+		})
+	}
+	t, err := m.tenant(ctx, o.Tenant)
+	if err != nil {
+		return nil, err
+	}
+	return m.mountPoint(ctx, t, o.Point, dir, o.Scratch)
 }
 
 // mountDir checks a mount point that a user named, and gives the path by which we know it.
