@@ -50,7 +50,7 @@ type serverConfig struct {
 type (
 	tenantID  string
 	hostPort  string
-	byteSize  int64
+	byteSize  string
 	logFormat string
 	logLevel  string
 )
@@ -78,16 +78,21 @@ func (a *hostPort) UnmarshalText(text []byte) error {
 
 // UnmarshalText implements encoding.TextUnmarshaler.
 func (b *byteSize) UnmarshalText(text []byte) error {
-	r, err := pageserver.ParseRetain(string(text))
-	if err != nil || r.Time != 0 || r.Bytes == 0 {
+	*b = byteSize(text)
+	if b.bytes() == 0 {
 		return fmt.Errorf("%q: want a size such as 256MB", text)
 	}
-	*b = byteSize(r.Bytes)
 	return nil
 }
 
-// MarshalText implements encoding.TextMarshaler.
-func (b byteSize) MarshalText() ([]byte, error) { return fmt.Appendf(nil, "%d", int64(b)), nil }
+// bytes gives the size, 0 where none is set.
+func (b byteSize) bytes() int64 {
+	r, err := pageserver.ParseRetain(string(b))
+	if err != nil || r.Time != 0 {
+		return 0
+	}
+	return r.Bytes
+}
 
 // UnmarshalText implements encoding.TextUnmarshaler.
 func (f *logFormat) UnmarshalText(text []byte) error {

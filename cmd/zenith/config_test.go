@@ -41,7 +41,7 @@ func TestServerConfigErrorsNameTheLine(t *testing.T) {
 
 func TestConfigRoundTrip(t *testing.T) {
 	path := filepath.Join(t.TempDir(), serverFile)
-	in := serverConfig{Listen: "[::1]:7000", PgDistrib: "/usr/lib/postgresql/15", PgUser: "me", MaxLag: 1 << 30, LogLevel: "debug"}
+	in := serverConfig{Listen: "[::1]:7000", PgDistrib: "/usr/lib/postgresql/15", PgUser: "me", MaxLag: "1GB", LogLevel: "debug"}
 	if err := writeTOML(path, serverNote, &in); err != nil {
 		t.Fatal(err)
 	}

@@ -32,7 +32,7 @@ func newManager(s *settings, log *slog.Logger) (*tenants.Manager, error) {
 		DefaultTenant: s.tenant,
 		PgDistrib:     s.PgDistrib,
 		PgUser:        s.PgUser,
-		MaxLag:        int64(s.MaxLag),
+		MaxLag:        s.MaxLag.bytes(),
 		Log:           log,
 	})
 }
