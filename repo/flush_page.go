@@ -138,7 +138,7 @@ func (r *run) start() (err error) {
 	c := newCursor(r.f.t.r.store, appendPage(nil, r.tag))
 	defer c.close(&err)
 	c.reset(appendPage(nil, r.tag))
-	_, at, ok := c.newest(r.f.before, func(m member) pg.LSN { return m.cap })
+	m, at, ok := c.newest(r.f.before, func(m member) pg.LSN { return m.cap })
 	if !ok || at <= r.cut {
 		return nil
 	}
@@ -146,11 +146,12 @@ func (r *run) start() (err error) {
 	if err != nil {
 		return err
 	}
-	return r.continues(value, at)
+	return r.continues(value, at, m.cap)
 }
 
-// continues reads the length of the chain from its last chunk.
-func (r *run) continues(value []byte, at pg.LSN) error {
+// continues reads the length of the chain at limit from its last chunk. A chunk of an
+// ancestor may go on beyond limit, the branch point.
+func (r *run) continues(value []byte, at, limit pg.LSN) error {
 	body, err := unseal(value)
 	if err != nil {
 		return fmt.Errorf("version of %v at %v: %w", r.tag, at, err)
@@ -162,9 +163,17 @@ func (r *run) continues(value []byte, at pg.LSN) error {
 	if err != nil {
 		return fmt.Errorf("versions of %v at %v: %w", r.tag, at, err)
 	}
-	r.length, r.before, r.noRedo = h.after, h.after, h.flags&chunkNoRedo != 0
-	if h.before < 0 && h.after > h.n {
-		r.before = -1
+	links, err := h.decodeLinks(nil, at)
+	if err != nil {
+		return fmt.Errorf("versions of %v at %v: %w", r.tag, at, err)
+	}
+	for len(links) > 0 && links[len(links)-1].end > limit {
+		links = links[:len(links)-1]
+	}
+	n, known := chainLength(links, h.before)
+	r.length, r.before, r.noRedo = n, n, h.flags&chunkNoRedo != 0
+	if !known {
+		r.length, r.before = max(n, h.after), -1
 	}
 	return nil
 }

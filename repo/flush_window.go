@@ -94,24 +94,26 @@ func (l lineage) settled() bool {
 // cutsOf gives the LSNs in w at which a block was cut off, in order.
 func (w *window) cutsOf(tag pg.BufferTag) (cuts []pg.LSN) {
 	r := w.rels[tag.RelFork]
-	if r == nil || r.noCuts() {
+	if r == nil || !r.last.cutAfter(w.start) {
 		return nil
 	}
-	st := r.base
-	last := st.cutLSN(tag.Block)
+	// The log's base may be of within the window, behind a drop of the database.
+	st, last := r.base, w.start
+	if c := st.cutLSN(tag.Block); c > last {
+		cuts, last = append(cuts, c), c
+	}
 	for _, ev := range r.events {
 		st = st.apply(ev)
-		if c := st.cutLSN(tag.Block); c != last {
+		if c := st.cutLSN(tag.Block); c > last {
 			cuts, last = append(cuts, c), c
 		}
 	}
 	return cuts
 }
 
-// noCuts reports whether the events only made the fork longer.
-func (r *relLog) noCuts() bool {
-	return len(r.last.cuts) == len(r.base.cuts) &&
-		(len(r.last.cuts) == 0 || r.last.cuts[len(r.last.cuts)-1] == r.base.cuts[len(r.base.cuts)-1])
+// cutAfter reports whether there was a cut above lsn. The last cut is never forgotten.
+func (s relState) cutAfter(lsn pg.LSN) bool {
+	return len(s.cuts) > 0 && s.cuts[len(s.cuts)-1].lsn > lsn
 }
 
 // relAtStart finds the state of a fork at the window's start.

@@ -56,7 +56,7 @@ func (s relState) dropDB(lsn pg.LSN) relState {
 	if s.lsn == 0 || s.lsn > lsn {
 		return s
 	}
-	return relState{lsn: s.lsn, cuts: []relCut{{lsn: lsn}}}
+	return relState{lsn: lsn, cuts: []relCut{{lsn: lsn}}}
 }
 
 // cutLSN is the LSN at and below which versions of a block are dead.

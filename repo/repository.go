@@ -61,7 +61,7 @@ type Repository struct {
 
 // Open opens the repository in o.Dir, making it if it is not there. Timelines whose
 // creation or deletion was cut short by a crash are gone. A timeline's LastLSN is what
-// was flushed: the WAL behind it has to be ingested again.
+// was flushed: the WAL behind it has to be ingested again, the ancestors' first.
 func Open(o Options) (r *Repository, err error) {
 	if o.Redo == nil {
 		return nil, fmt.Errorf("open repository without redo: %w", ErrInvalid)

@@ -18,7 +18,8 @@ type Point struct {
 }
 
 // Resolve finds the last record boundary at or below lsn, and the state there.
-// ErrOutOfRange before FirstLSN and beyond LastLSN.
+// ErrOutOfRange before FirstLSN and beyond LastLSN. ErrBusy if after a crash an ancestor
+// has not got back to where t branches off.
 func (t *Timeline) Resolve(ctx context.Context, lsn pg.LSN) (Point, error) {
 	if head := t.LastLSN(); lsn > head {
 		return Point{}, fmt.Errorf("%v is beyond the head of %s, %v: %w", lsn, t.info.Name, head, ErrOutOfRange)
@@ -26,11 +27,25 @@ func (t *Timeline) Resolve(ctx context.Context, lsn pg.LSN) (Point, error) {
 	if lsn < t.first {
 		return Point{}, fmt.Errorf("%v is before the history of %s begins, %v: %w", lsn, t.info.Name, t.first, ErrOutOfRange)
 	}
+	if err := t.lineage(lsn).complete(); err != nil {
+		return Point{}, err
+	}
 	s, err := t.stateBefore(lsn)
 	if err != nil {
 		return Point{}, err
 	}
 	return t.walk(ctx, s, lsn, nil)
+}
+
+// complete reports an error if the WAL of a member that was not flushed before a crash
+// is still to be ingested again.
+func (l lineage) complete() error {
+	for _, m := range l {
+		if head := m.t.LastLSN(); head < m.cap {
+			return fmt.Errorf("wal of %s behind %v, up to %v, was not ingested yet: %w", m.t.info.Name, head, m.cap, ErrBusy)
+		}
+	}
+	return nil
 }
 
 // At gives the immutable snapshot at Resolve(lsn).

@@ -1,0 +1,59 @@
+package repotest
+
+import (
+	"encoding/binary"
+	"errors"
+	"hash/fnv"
+
+	"zenith/internal/pg"
+	"zenith/internal/xlog"
+)
+
+// Refused as an info makes Redo refuse a record.
+const Refused = 0x70
+
+// ErrRefused is what Redo returns for a record with info Refused.
+var ErrRefused = errors.New("refused record")
+
+// Redo is a RedoFunc for tests: each record mixes itself into the page, so that none can
+// be missing, out of order or there twice without being seen. Mixed is what it must come to.
+func Redo(page pg.Page, tag pg.BufferTag, rec *xlog.Record) error {
+	if rec.Info == Refused {
+		return ErrRefused
+	}
+	var mixed uint64
+	if !restores(tag, rec) {
+		mixed = Mixed(page)
+	}
+	clear(page)
+	binary.LittleEndian.PutUint64(page[64:], Mix(mixed, tag, rec))
+	page.SetLSN(rec.EndLSN)
+	page.SetUpper(pg.BlockSize)
+	return nil
+}
+
+func restores(tag pg.BufferTag, rec *xlog.Record) bool {
+	for i := range rec.Blocks {
+		if rec.Blocks[i].Tag == tag {
+			return rec.Blocks[i].Restores()
+		}
+	}
+	return false
+}
+
+// Mixed reads what the records came to.
+func Mixed(page pg.Page) uint64 { return binary.LittleEndian.Uint64(page[64:]) }
+
+// Mix gives what a record makes of old.
+func Mix(old uint64, tag pg.BufferTag, rec *xlog.Record) uint64 {
+	h := fnv.New64a()
+	var b [32]byte
+	binary.LittleEndian.PutUint64(b[:], old)
+	binary.LittleEndian.PutUint64(b[8:], uint64(rec.EndLSN))
+	binary.LittleEndian.PutUint32(b[16:], uint32(tag.RelNumber))
+	binary.LittleEndian.PutUint32(b[20:], uint32(tag.Block))
+	binary.LittleEndian.PutUint32(b[24:], uint32(rec.XID))
+	binary.LittleEndian.PutUint32(b[28:], uint32(len(rec.MainData)))
+	h.Write(b[:])
+	return h.Sum64()
+}

@@ -1,0 +1,73 @@
+// Package repotest helps to test what stands on a repository: one over a store in memory
+// whose contents are checked when the test ends, and WAL to fill it from.
+package repotest
+
+import (
+	"context"
+	"testing"
+
+	"zenith/internal/pg"
+	"zenith/repo"
+)
+
+// Start is where the timelines that Create makes begin.
+const Start = pg.LSN(0x1000028)
+
+// Config of the WAL of timelines made by Create.
+const (
+	SegSize = 1 << 20
+	SysID   = 0x5EED
+)
+
+// Open opens a repository in a temporary directory, over a store in memory, and closes
+// and verifies it when the test ends.
+func Open(t *testing.T, redo repo.RedoFunc) *repo.Repository {
+	t.Helper()
+	r, err := repo.Open(repo.Options{Dir: t.TempDir(), Redo: redo, Store: repo.NewMemStore()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { Close(t, r) })
+	return r
+}
+
+// Close verifies and closes a repository.
+func Close(t *testing.T, r *repo.Repository) {
+	t.Helper()
+	for _, tl := range r.Timelines() {
+		if err := tl.Flush(context.Background()); err != nil {
+			t.Errorf("flush %s: %v", tl.Name(), err)
+		}
+	}
+	err := r.Verify(context.Background(), func(problem error) error {
+		t.Errorf("verify: %v", problem)
+		return nil
+	})
+	if err != nil {
+		t.Errorf("verify: %v", err)
+	}
+	if err := r.Close(); err != nil {
+		t.Errorf("close: %v", err)
+	}
+}
+
+// StartState is the state at Start, as after a shutdown checkpoint.
+func StartState() *repo.State {
+	return &repo.State{
+		LSN: Start, Prev: Start - 8, LastCheckpoint: Start - 8, Shutdown: true,
+		CheckPoint: pg.CheckPoint{ThisTLI: 1, PrevTLI: 1, NextXID: 700, NextOID: 16384, NextMulti: 1, OldestXID: 700, Time: 1_700_000_000},
+	}
+}
+
+// Create makes an empty timeline that starts at Start.
+func Create(t *testing.T, r *repo.Repository, name string) *repo.Timeline {
+	t.Helper()
+	b, err := r.Create(t.Context(), repo.CreateOptions{Name: name, TLI: 1, SegSize: SegSize, SysID: SysID})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Commit(t.Context(), StartState()); err != nil {
+		t.Fatal(err)
+	}
+	return b.Timeline()
+}
