@@ -178,8 +178,9 @@ func (w *world) replayDbase(rec *xlog.Record) error {
 		for _, rf := range w.database(x.SrcSpcOID, x.SrcDBOID) {
 			src := w.fork(rf)
 			dst := &fork{gone: src.gone}
-			for _, p := range src.pages {
-				dst.pages = append(dst.pages, worldPage{page: append(pg.Page(nil), p.page...), known: true})
+			for i := range src.pages {
+				page := w.at(rf.Tag(pg.BlockNumber(i))).page
+				dst.pages = append(dst.pages, worldPage{page: append(pg.Page(nil), page...), known: true})
 			}
 			rf.SpcOID, rf.DBOID = x.SpcOID, x.DBOID
 			w.forks[rf] = dst
@@ -251,7 +252,7 @@ func compareWorld(t *testing.T, w *world, dir string, checksums bool) (pages int
 			place = placeInSLRU
 		}
 		for i := range f.pages[:min(len(f.pages), len(want)/pg.BlockSize)] {
-			p := &f.pages[i]
+			p := w.at(rf.Tag(pg.BlockNumber(i)))
 			if checksums && !rf.IsSLRU() {
 				p.page.SetChecksumInplace(pg.BlockNumber(i))
 			}

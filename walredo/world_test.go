@@ -95,14 +95,19 @@ func (f *fork) load(base string, rf pg.RelFork) {
 	}
 }
 
-// at gives a page, extending the fork with zero pages if need be.
+// at gives a page, extending the fork with zero pages if need be. Those in between are
+// made when they are asked for.
 func (w *world) at(tag pg.BufferTag) *worldPage {
 	f := w.fork(tag.RelFork)
 	f.gone = false
 	for pg.BlockNumber(len(f.pages)) <= tag.Block {
-		f.pages = append(f.pages, worldPage{page: make(pg.Page, pg.BlockSize)})
+		f.pages = append(f.pages, worldPage{})
 	}
-	return &f.pages[tag.Block]
+	wp := &f.pages[tag.Block]
+	if wp.page == nil {
+		wp.page = make(pg.Page, pg.BlockSize)
+	}
+	return wp
 }
 
 func (w *world) size(rf pg.RelFork) pg.BlockNumber { return pg.BlockNumber(len(w.fork(rf).pages)) }
