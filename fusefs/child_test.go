@@ -126,10 +126,19 @@ func (s spec) mount(source fusefs.Source) (*fusefs.Mount, error) {
 		PutFile: s.putFile,
 		WAL: fusefs.WAL{
 			Dir:      s.WALDir,
-			Synced:   func(segment string) { fmt.Println("synced", segment) },
+			Synced:   func(segment string) { sayOnce("synced", segment) },
 			Throttle: func(context.Context) {},
 		},
 	}, opts)
+}
+
+var said sync.Map
+
+// sayOnce says what is said thousands of times.
+func sayOnce(words ...any) {
+	if _, again := said.LoadOrStore(fmt.Sprint(words...), true); !again {
+		fmt.Println(words...)
+	}
 }
 
 // putFile says what is stored, and stores it in ConfDir.
@@ -330,4 +339,14 @@ func (m *mounted) kill(t *testing.T) {
 		t.Fatal(err)
 	}
 	<-m.exit
+}
+
+// waitFor waits for something to become true.
+func waitFor(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(30 * time.Second); !ok(); time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("waited in vain for %s", what)
+		}
+	}
 }

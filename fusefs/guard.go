@@ -16,7 +16,12 @@ const postmasterPid = "postmaster.pid"
 // guard refuses to let a file be changed that WAL describes while no postgres runs:
 // the branch would never learn of it.
 func (t *worktree) guard(k *kind) error {
-	if !k.guarded || t.running() {
+	switch {
+	case !k.guarded:
+		return nil
+	case t.ended.Load():
+		return fmt.Errorf("change of a %s file after a refused start: mount the branch anew: %w", k.name, ErrNotAllowed)
+	case t.running():
 		return nil
 	}
 	return fmt.Errorf("change of a %s file while no postgres runs on the mount: %w", k.name, ErrNotAllowed)
@@ -40,8 +45,19 @@ func (t *worktree) checkWrite(k *kind, data []byte, off int64) error {
 	return nil
 }
 
-// checkControl refuses a pg_control that says that changes go past WAL.
+// checkControl refuses a pg_control that says that changes go past WAL. By then
+// postgres has written WAL that says so, too; it would overwrite it at the next
+// start, for its pg_control does not know of it, while the branch has it. So on
+// this mount there is no other start.
 func (t *worktree) checkControl(data []byte, off int64) error {
+	err := t.badControl(data, off)
+	if err != nil {
+		t.ended.Store(true)
+	}
+	return err
+}
+
+func (t *worktree) badControl(data []byte, off int64) error {
 	c, err := pg.ParseControlFile(data)
 	if off != 0 || err != nil {
 		return nil // not how postgres writes it; it will not start on what it cannot read

@@ -120,7 +120,7 @@ func (o osTree) ReadDir(_ context.Context, dir string) ([]fusefs.Entry, error) {
 	}
 	var list []fusefs.Entry
 	for _, n := range names {
-		fi, err := n.Info()
+		fi, err := os.Stat(filepath.Join(string(o), dir, n.Name())) // a tablespace is a plain directory
 		if err != nil {
 			return nil, err
 		}

@@ -76,6 +76,7 @@ type worktree struct {
 
 	lastIno atomic.Uint64
 	touched atomic.Bool // something was changed
+	ended   atomic.Bool // no postgres may run on this mount any more: see checkControl
 
 	mu   sync.RWMutex // guards the names: dir.children, node.parent, node.name, node.links
 	root *dir
