@@ -8,8 +8,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-
-	"zenith/repo/pageserver"
 )
 
 // supportedMajor is the PostgreSQL whose files and WAL zenith reads.
@@ -23,10 +21,10 @@ func (d distrib) bin(name string) string { return filepath.Join(d.dir, "bin", na
 // check makes sure that the installation is there and of the right major version.
 func (d distrib) check(ctx context.Context) error {
 	if d.dir == "" {
-		return pageserver.Errorf(pageserver.ErrBadArgument, "no PostgreSQL installation is set: name one with --pg-distrib DIR (the directory that has bin/postgres)")
+		return fmt.Errorf("no PostgreSQL installation is set: name one with --pg-distrib DIR (the directory that has bin/postgres)")
 	}
 	if _, err := os.Stat(d.bin("postgres")); err != nil {
-		return pageserver.Errorf(pageserver.ErrBadArgument, "pg-distrib %s: no bin/postgres there", d.dir)
+		return fmt.Errorf("pg-distrib %s: no bin/postgres there", d.dir)
 	}
 	out, err := exec.CommandContext(ctx, d.bin("postgres"), "--version").Output()
 	if err != nil {
@@ -37,7 +35,7 @@ func (d distrib) check(ctx context.Context) error {
 		return fmt.Errorf("%s --version says %q", d.bin("postgres"), bytes.TrimSpace(out))
 	}
 	if major, _, _ := strings.Cut(fields[2], "."); major != supportedMajor {
-		return pageserver.Errorf(pageserver.ErrBadArgument, "pg-distrib %s: is PostgreSQL %s, zenith needs %s", d.dir, fields[2], supportedMajor)
+		return fmt.Errorf("pg-distrib %s: is PostgreSQL %s, zenith needs %s", d.dir, fields[2], supportedMajor)
 	}
 	return nil
 }
