@@ -113,8 +113,7 @@ func (in *Ingester) place(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("control data at %v: %w", last, err)
 	}
-	info := in.tl.Info()
-	in.reader = xlog.NewReader(in.tl.WAL(), xlog.Config{SegSize: info.SegSize, SysID: info.SysID, TLI: info.TLI}, last)
+	in.reader = xlog.NewReader(in.tl.WAL(), in.tl.WALConfig(), last)
 	in.reader.SetPrev(prev)
 	in.state = at.State.Clone()
 	in.stated = last

@@ -7,7 +7,6 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"io/fs"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -172,7 +171,7 @@ func testFile(t *testing.T, name string) string {
 // openRepo makes an empty repository.
 func openRepo(t *testing.T) *repo.Repository {
 	t.Helper()
-	r, err := repo.Open(repo.Options{Dir: t.TempDir(), Redo: walredo.Redo, Store: testStore()})
+	r, err := repo.Open(repo.Options{Dir: t.TempDir(), Redo: walredo.Redo})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -272,17 +271,13 @@ func compareView(t *testing.T, v *datadir.View, dir string) {
 		}
 	})
 	compared, n := 0, int64(0)
-	err := filepath.WalkDir(dir, func(name string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() {
-			return err
+	walkFiles(t, dir, "", func(path string) {
+		if !comparable(path) {
+			return
 		}
-		path, err := filepath.Rel(dir, name)
-		if err != nil || !comparable(path) {
-			return err
-		}
-		want, err := os.ReadFile(name)
+		want, err := os.ReadFile(filepath.Join(dir, path))
 		if err != nil {
-			return err
+			t.Fatal(err)
 		}
 		f, ok := ours[path]
 		delete(ours, path)
@@ -294,11 +289,7 @@ func compareView(t *testing.T, v *datadir.View, dir string) {
 			compareFile(t, v, path, f, want)
 			compared, n = compared+1, n+int64(len(want))
 		}
-		return nil
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
 	for path, f := range ours {
 		t.Errorf("%s, %d bytes, should not be there", path, f.Size())
 	}
@@ -307,6 +298,27 @@ func compareView(t *testing.T, v *datadir.View, dir string) {
 	}
 	compareControl(t, v, dir)
 	t.Logf("compared %d files, %d bytes", compared, n)
+}
+
+// walkFiles calls fn with all files of a directory, through links.
+func walkFiles(t *testing.T, top, dir string, fn func(path string)) {
+	t.Helper()
+	entries, err := os.ReadDir(filepath.Join(top, dir))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		path := filepath.Join(dir, e.Name())
+		info, err := os.Stat(filepath.Join(top, path))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if info.IsDir() {
+			walkFiles(t, top, path, fn)
+		} else {
+			fn(path)
+		}
+	}
 }
 
 // walk calls fn with everything in a view.
@@ -417,8 +429,9 @@ func compareControl(t *testing.T, v *datadir.View, dir string) {
 	}
 }
 
-// startCopy starts stock postgres on a copy of the view and has everything checked.
-func startCopy(t *testing.T, base *pgtest.Server, v *datadir.View) {
+// startCopy starts stock postgres on a copy of the view, has everything checked, and gives
+// the server's log.
+func startCopy(t *testing.T, base *pgtest.Server, v *datadir.View) (log string) {
 	t.Helper()
 	srv := base.Copy(t)
 	if err := os.RemoveAll(srv.Dir); err != nil {
@@ -434,12 +447,12 @@ func startCopy(t *testing.T, base *pgtest.Server, v *datadir.View) {
 	for _, db := range strings.Fields(srv.Psql(t, "SELECT datname FROM pg_database WHERE datallowconn")) {
 		srv.Run(t, "psql", "-XAtq", "-v", "ON_ERROR_STOP=1", "-d", db, "-c", checkSQL)
 	}
-	srv.Psql(t, "CREATE TABLE after AS SELECT * FROM pgbench_accounts; CHECKPOINT")
+	srv.Psql(t, "CREATE TABLE after AS SELECT * FROM pg_class; CHECKPOINT")
 	for _, gid := range strings.Fields(srv.Psql(t, "SELECT gid FROM pg_prepared_xacts WHERE database = 'postgres'")) {
 		srv.Psql(t, fmt.Sprintf("COMMIT PREPARED '%s'", gid))
 	}
 	srv.Stop(t, pgtest.Fast)
-	log, _, _ := strings.Cut(srv.Log(t), "received fast shutdown request")
+	log, _, _ = strings.Cut(srv.Log(t), "received fast shutdown request")
 	for _, bad := range []string{"not properly shut down", "recovery", "redo", "PANIC", "FATAL", "ERROR", "WARNING"} {
 		if strings.Contains(log, bad) {
 			t.Errorf("the log of the server on the copy says %q:\n%s", bad, log)
@@ -449,6 +462,7 @@ func startCopy(t *testing.T, base *pgtest.Server, v *datadir.View) {
 	if out, err := pgtest.Command(t, "pg_checksums", "--check", "-D", srv.Dir).CombinedOutput(); err != nil {
 		t.Errorf("pg_checksums: %v\n%s", err, out)
 	}
+	return srv.Log(t)
 }
 
 // checkSQL fails if an index or a table is damaged.
