@@ -7,7 +7,7 @@ CREATE TABLESPACE elsewhere LOCATION '';
 CREATE TABLE posting (id int, k int[]);
 INSERT INTO posting SELECT g, ARRAY[1, 10 + g % 11] FROM generate_series(1, 30000) g;
 CREATE INDEX posting_k ON posting USING gin (k) WITH (fastupdate = off);
-INSERT INTO posting SELECT g, ARRAY[2] FROM generate_series(1, 2700) g;
+INSERT INTO posting SELECT g, ARRAY[2] FROM generate_series(1, 2600) g;
 -- 500 bytes are not compressed yet: some 15 on a page.
 CREATE FUNCTION wide(n int) RETURNS text LANGUAGE sql IMMUTABLE AS
 $$ SELECT lpad(n::text, 8, '0') || repeat('x', 480) $$;
@@ -37,7 +37,7 @@ VACUUM entry;
 INSERT INTO entry SELECT g, ARRAY[wide(g), 'a'] FROM generate_series(1, 20) g;
 
 -- A key's TIDs outgrow their entry: CREATE_PTREE.
-INSERT INTO posting SELECT g, ARRAY[2] FROM generate_series(2701, 2900) g;
+INSERT INTO posting SELECT g, ARRAY[2] FROM generate_series(2601, 2800) g;
 -- TIDs at the end and in the middle of a posting tree: items are added to segments, and
 -- segments that become too long are replaced by two. Leaves split.
 INSERT INTO posting SELECT g, ARRAY[1, 2, 10 + g % 11] FROM generate_series(1, 150) g;

@@ -52,14 +52,15 @@ INSERT INTO nested SELECT g, chr(33 + g % 5) || chr(33 + g * 31 % 93) || chr(33 
 -- ones and of placeholders.
 DELETE FROM radix WHERE id % 7 IN (1, 2, 4);
 VACUUM radix;
-DELETE FROM nested WHERE id % 90 < 70 AND id < 700;
+DELETE FROM nested WHERE id % 90 < 70 AND id < 700 OR id % 990 < 12;
 VACUUM nested;
 SELECT txid_current();
 SELECT txid_current();
 VACUUM radix;
 VACUUM nested;
 INSERT INTO radix SELECT g, md5(g::text) FROM generate_series(1, 100) g;
-INSERT INTO nested SELECT g, chr(33 + g % 3) || chr(33 + g * 31 % 90) || chr(33 + g * 7 % 11) || chr(33 + g * 17 % 89) || repeat('i', 400) || g FROM generate_series(1, 50) g;
+INSERT INTO nested SELECT g, chr(33 + g % 3) || chr(33 + g * 31 % 90) || chr(33 + g * 7 % 11) || chr(33 + g * 17 % 89) || repeat('i', 40 * g) || g FROM generate_series(1, 50) g;
+INSERT INTO nested SELECT g, chr(33 + g % 3) || chr(33 + g * 31 % 90) || chr(33 + g * 7 % 11) || chr(33 + g * 17 % 89) || repeat('i', 3000) || g FROM generate_series(990, 1001) g;
 DELETE FROM radix;
 VACUUM radix;
 INSERT INTO radix SELECT g, md5(g::text) FROM generate_series(1, 40) g;
