@@ -102,6 +102,7 @@ func (s *Server) TryStart(tb testing.TB) error {
 	defer log.Close()
 	cmd := Command(tb, "postgres", "-D", s.Dir, "-k", s.Socket)
 	cmd.Stdout, cmd.Stderr = log, log
+	dieWithUs(cmd)
 	if err := cmd.Start(); err != nil {
 		return err
 	}

@@ -1,0 +1,8 @@
+//go:build !linux
+
+package pgtest
+
+import "os/exec"
+
+// dieWithUs can do nothing here.
+func dieWithUs(*exec.Cmd) {}
