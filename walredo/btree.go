@@ -8,6 +8,7 @@ import (
 	"zenith/internal/xlog"
 )
 
+// btreeRmgr is Btree, in access/nbtree/nbtxlog.c.
 var btreeRmgr = rmgr{
 	name:   "Btree",
 	opMask: opMaskAll,
@@ -166,10 +167,9 @@ func btreeMetaCleanup(page pg.Page, _ *xlog.Record, blk *xlog.BlockRef) error {
 	return btRestoreMeta(page, blk)
 }
 
-// xlBtreeNewRoot is xl_btree_newroot.
+// xlBtreeNewRoot is xl_btree_newroot; where the root is, block 0 says too.
 type xlBtreeNewRoot struct {
-	rootBlk pg.BlockNumber
-	level   uint32
+	level uint32
 }
 
 const sizeofXLBtreeNewRoot = 8
@@ -178,10 +178,7 @@ func parseXLBtreeNewRoot(b []byte) (xlBtreeNewRoot, error) {
 	if len(b) < sizeofXLBtreeNewRoot {
 		return xlBtreeNewRoot{}, corrupt("xl_btree_newroot is %d bytes, want %d", len(b), sizeofXLBtreeNewRoot)
 	}
-	return xlBtreeNewRoot{
-		rootBlk: pg.BlockNumber(binary.LittleEndian.Uint32(b)),
-		level:   binary.LittleEndian.Uint32(b[4:]),
-	}, nil
+	return xlBtreeNewRoot{level: binary.LittleEndian.Uint32(b[4:])}, nil
 }
 
 // btreeNewRoot is btree_xlog_newroot: block 0 is the new root, 1 its left child, 2

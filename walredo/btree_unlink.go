@@ -7,10 +7,11 @@ import (
 	"zenith/internal/xlog"
 )
 
-// xlBtreeMarkPageHalfDead is xl_btree_mark_page_halfdead.
+// xlBtreeMarkPageHalfDead is xl_btree_mark_page_halfdead; where the leaf is, block 0 says
+// too.
 type xlBtreeMarkPageHalfDead struct {
-	parentOff                    pg.OffsetNumber // poffset: the item of the parent that is deleted
-	left, right, topParent, leaf pg.BlockNumber
+	parentOff              pg.OffsetNumber // poffset: the parent's item that leads to the leaf
+	left, right, topParent pg.BlockNumber
 }
 
 const sizeofXLBtreeMarkPageHalfDead = 20
@@ -22,7 +23,6 @@ func parseXLBtreeMarkPageHalfDead(b []byte) (xlBtreeMarkPageHalfDead, error) {
 	}
 	return xlBtreeMarkPageHalfDead{
 		parentOff: pg.OffsetNumber(binary.LittleEndian.Uint16(b)),
-		leaf:      pg.BlockNumber(binary.LittleEndian.Uint32(b[4:])),
 		left:      pg.BlockNumber(binary.LittleEndian.Uint32(b[8:])),
 		right:     pg.BlockNumber(binary.LittleEndian.Uint32(b[12:])),
 		topParent: pg.BlockNumber(binary.LittleEndian.Uint32(b[16:])),

@@ -56,6 +56,11 @@ CREATE TABLE filled AS SELECT g AS k FROM generate_series(1, 3000) g;
 CREATE INDEX filled_k ON filled USING hash (k);
 SET wal_consistency_checking = hash;
 INSERT INTO filled SELECT g FROM generate_series(1, 300) g;
+-- Built for more rows than there are: so many buckets that a splitpoint has phases.
+CREATE TABLE guessed AS SELECT 1 AS k;
+ANALYZE guessed;
+UPDATE pg_class SET reltuples = 400000 WHERE oid = 'guessed'::regclass;
+CREATE INDEX guessed_k ON guessed USING hash (k);
 -- Of an unlogged table: the init fork.
 CREATE UNLOGGED TABLE unlogged (k int);
 CREATE INDEX unlogged_k ON unlogged USING hash (k);
