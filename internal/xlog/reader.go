@@ -226,7 +226,7 @@ func (r *Reader) assemble(pageAt pg.LSN, off int, total uint32) (raw []byte, end
 		if r.hdr.Info&pageFirstIsOverwriteContRecord != 0 {
 			return nil, 0, pageAt, nil
 		}
-		if r.hdr.Info&pageFirstIsContRecord == 0 || r.hdr.RemLen == 0 || uint64(total) != uint64(r.hdr.RemLen)+uint64(len(r.asm)) {
+		if r.hdr.Info&pageFirstIsContRecord == 0 || uint64(total) != uint64(r.hdr.RemLen)+uint64(len(r.asm)) {
 			return nil, 0, 0, fmt.Errorf("page %v does not continue the record at %v: info %04X, %d bytes left, want %d",
 				pageAt, pos, r.hdr.Info, r.hdr.RemLen, int(total)-len(r.asm))
 		}

@@ -1,6 +1,7 @@
 package xlog_test
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -216,15 +217,24 @@ func TestReaderOverwrittenContRecord(t *testing.T) {
 
 // damages are ways to break a record in the middle of the WAL.
 var damages = map[string]func(b *builder, r built){
-	"checksum": func(b *builder, r built) { b.flip(r.start + 20) },
-	"body":     func(b *builder, r built) { b.flip(r.start + 30) },
-	"xl_prev":  func(b *builder, r built) { b.flip(r.start + 9) },
-	"rmgr":     func(b *builder, r built) { b.write(r.start+17, []byte{100}) },
+	"checksum": func(b *builder, r built) { b.flip(b.place(r, 20)) },
+	"body":     func(b *builder, r built) { b.flip(b.place(r, 30)) },
+	"xl_prev":  func(b *builder, r built) { b.flip(b.place(r, 9)) },
+	"rmgr":     func(b *builder, r built) { b.write(b.place(r, 17), []byte{100}) },
 	"length":   func(b *builder, r built) { b.flip(r.start + 1) },
 	"length 0": func(b *builder, r built) { b.write(r.start, make([]byte, 4)) },
-	"zeros":    func(b *builder, r built) { b.write(r.start, make([]byte, 24)) },
+	"zeros":    func(b *builder, r built) { b.write(r.start, make([]byte, 8)) },
 	"page address": func(b *builder, r built) {
 		b.flip((r.end &^ (xlog.PageSize - 1)) + 8)
+	},
+	"continuation length": func(b *builder, r built) { b.flip((r.end &^ (xlog.PageSize - 1)) + 16) },
+	"continuation flag":   func(b *builder, r built) { b.pages[r.end&^(xlog.PageSize-1)][2] ^= 1 },
+	"page flags":          func(b *builder, r built) { b.flip((r.end &^ (xlog.PageSize - 1)) + 2) },
+	"rmgr with a right checksum": func(b *builder, r built) {
+		raw := bytes.Clone(r.raw)
+		raw[17] = 100
+		patches, _ := xlog.LayRecord(r.start, seal(raw), b.cfg)
+		b.patch(patches)
 	},
 	"page magic": func(b *builder, r built) { b.flip(r.end &^ (xlog.PageSize - 1)) },
 	"a page of zeros": func(b *builder, r built) {
@@ -238,8 +248,28 @@ var damages = map[string]func(b *builder, r built){
 	},
 }
 
+// place is where byte n of a record lies.
+func (b *builder) place(r built, n int) pg.LSN {
+	at := r.start + pg.LSN(n)
+	if pageAt := at &^ (xlog.PageSize - 1); pageAt > r.start {
+		at = xlog.RecordStart(pageAt, b.cfg.SegSize) + at - pageAt
+	}
+	return at
+}
+
 func (m *memWAL) flip(at pg.LSN) {
 	m.pages[at&^(xlog.PageSize-1)][at%xlog.PageSize] ^= 0x40
+}
+
+// acrossPages gives, for each index, the next record that lies on two pages.
+func acrossPages(records []built, from []int) []int {
+	for k, i := range from {
+		for records[i].start/xlog.PageSize == (records[i].end-1)/xlog.PageSize {
+			i++
+		}
+		from[k] = i
+	}
+	return from
 }
 
 func TestReaderDamage(t *testing.T) {
@@ -249,7 +279,7 @@ func TestReaderDamage(t *testing.T) {
 			for range 3000 {
 				b.add(100 + b.rnd.IntN(900))
 			}
-			for _, i := range []int{0, 1, 20, 57, 1500} {
+			for _, i := range acrossPages(b.records, []int{0, 20, 57, 1500}) {
 				broken := &builder{memWAL: b.clone(), cfg: b.cfg, records: b.records}
 				damage(broken, b.records[i])
 				r := b.reader(broken)
@@ -313,6 +343,40 @@ func TestReaderFlippedBits(t *testing.T) {
 	}
 }
 
+// However many pages are lost, one that is left behind them shows it.
+func TestReaderLostPages(t *testing.T) {
+	for lost := pg.LSN(1); lost <= 8; lost++ {
+		b := newBuilder(xlog.Config{SegSize: 1 << 20}, 1<<20)
+		b.fill(0)
+		n := len(b.records)
+		for b.at < 1<<20+(lost+2)*xlog.PageSize {
+			b.add(300)
+		}
+		b.cut(b.at - 1000) // little is left, too little for one page more
+		b.write(1<<20+xlog.PageSize, make([]byte, lost*xlog.PageSize))
+		r := b.reader(b)
+		expect(t, r, b.records[:n])
+		var rec xlog.Record
+		if err := r.Next(&rec); !errors.Is(err, xlog.ErrCorrupt) {
+			t.Errorf("%d pages lost: %v", lost, err)
+		}
+	}
+}
+
+func TestReaderChecksTimeline(t *testing.T) {
+	b := newBuilder(xlog.Config{SegSize: 1 << 20, TLI: 3}, 1<<20)
+	b.fill(0)
+	n := len(b.records)
+	b.cfg.TLI = 2
+	b.fill(0)
+	r := b.reader(b)
+	expect(t, r, b.records[:n])
+	var rec xlog.Record
+	if err := r.Next(&rec); !errors.Is(err, xlog.ErrCorrupt) {
+		t.Fatalf("timeline 2 after 3: %v", err)
+	}
+}
+
 func TestReaderChecksPrev(t *testing.T) {
 	b := newBuilder(xlog.Config{SegSize: 1 << 20}, 1<<20)
 	b.add(100)
@@ -321,6 +385,10 @@ func TestReaderChecksPrev(t *testing.T) {
 	r := xlog.NewReader(b, b.cfg, b.records[0].end)
 	r.SetPrev(b.records[0].start)
 	expect(t, r, b.records[1:])
+
+	b.prev = b.at + 8
+	b.add(100)
+	expectEnd(t, xlog.NewReader(b, b.cfg, b.records[3].start))
 
 	r = xlog.NewReader(b, b.cfg, b.records[0].end)
 	r.SetPrev(b.records[0].start - 8)
@@ -351,7 +419,7 @@ func TestReaderForeignWAL(t *testing.T) {
 				t.Fatalf("got %v, want %v", err, c.want)
 			}
 			// From the middle of the segment, too.
-			if err := xlog.NewReader(b, c.cfg, b.records[40].start).Next(&rec); !errors.Is(err, c.want) {
+			if err := xlog.NewReader(b, c.cfg, b.records[len(b.records)-10].start).Next(&rec); !errors.Is(err, c.want) {
 				t.Fatalf("from the middle: got %v, want %v", err, c.want)
 			}
 		})
@@ -414,6 +482,10 @@ func TestReaderReadsAfresh(t *testing.T) {
 	b.fill(0)
 	b.add(100)
 	expect(t, r, b.records[5:])
+	for n := len(b.records); n < 150; n++ {
+		b.add(100)
+		expect(t, r, b.records[n:])
+	}
 }
 
 // After a crash of the machine later pages of the old WAL may be there behind the end of
