@@ -16,6 +16,9 @@ import (
 // TestCrafted writes records that no short load makes, and some that none does, into a
 // segment of our own, and compares what we and pg_waldump say of them.
 func TestCrafted(t *testing.T) {
+	if testing.Short() {
+		t.Skip("needs pg_waldump")
+	}
 	w := newSegment()
 	rnd := rand.New(rand.NewPCG(1, 2))
 	for i := range 24 * 256 * 4 {

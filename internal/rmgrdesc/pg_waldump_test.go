@@ -20,6 +20,9 @@ const zone = "Asia/Kathmandu"
 // TestServer compares what we and pg_waldump say of the WAL of a server that has done
 // one of everything.
 func TestServer(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts a server")
+	}
 	load, err := os.ReadFile("testdata/load.sql")
 	if err != nil {
 		t.Fatal(err)
