@@ -73,6 +73,11 @@ func importDir(ctx context.Context, r *repo.Repository, dir string, o ImportOpti
 	if err := l.load(ctx, list); err != nil {
 		return nil, err
 	}
+	if again, err := checkStopped(dir); err != nil {
+		return nil, err
+	} else if *again != *control {
+		return nil, fmt.Errorf("a server ran on it meanwhile: %w", ErrNotClean)
+	}
 	if err := bulk.Commit(ctx, state); err != nil {
 		return nil, err
 	}

@@ -18,11 +18,11 @@ func (in *Ingester) apply(ctx context.Context) error {
 			return err
 		}
 	}
-	if h.whole != nil {
-		return h.whole(ctx, in)
-	}
 	if err := in.checkLevel(rec); err != nil {
 		return err
+	}
+	if h.whole != nil {
+		return h.whole(ctx, in)
 	}
 	if err := in.begin(ctx); err != nil {
 		return err
