@@ -204,6 +204,7 @@ func newFiles(ctx context.Context, s *Snapshot, no timelineNo) (ops []Op, err er
 	if s.files[0].cap == s.point.LSN {
 		return nil, nil
 	}
+	sights := s.files.look()
 	err = eachObject(s.t.r.store, []byte{byte(kindFile)}, nil, func(c *cursor, object []byte) error {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -212,7 +213,7 @@ func newFiles(ctx context.Context, s *Snapshot, no timelineNo) (ops []Op, err er
 		if !ok {
 			return fmt.Errorf("key %x: %w", object, ErrCorrupt)
 		}
-		f, err := s.file(c, path)
+		f, err := s.file(reading{c, sights}, path)
 		if err == nil && f.lsn > s.point.LSN {
 			ops = append(ops, Op{appendVersion(appendFile(nil, path), no, s.point.LSN), encodeFile(f.content)})
 		}

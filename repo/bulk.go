@@ -83,7 +83,7 @@ func (b *Bulk) relBefore(rf pg.RelFork) (st relState, err error) {
 	if b.creating {
 		return st, nil
 	}
-	l := b.t.lineage(b.t.LastLSN())
+	l := b.t.lineage(b.t.LastLSN()).look()
 	if st, err = lookupRel(b.t.r.store, nil, l, rf); err != nil || st.lsn == 0 || rf.IsSLRU() || rf.DBOID == 0 {
 		return st, err
 	}
@@ -95,7 +95,7 @@ func (b *Bulk) relBefore(rf pg.RelFork) (st relState, err error) {
 func (b *Bulk) DBCreate(spc, db pg.OID, lsn pg.LSN) error {
 	ev := dbEvent{lsn: lsn, exists: true}
 	if !b.creating {
-		old, err := lookupDB(b.t.r.store, nil, b.t.lineage(b.t.LastLSN()), dbKey{spc, db})
+		old, err := lookupDB(b.t.r.store, nil, b.t.lineage(b.t.LastLSN()).look(), dbKey{spc, db})
 		if err != nil {
 			return err
 		}

@@ -8,7 +8,7 @@ import (
 )
 
 // pageCache keeps pages that took redo to rebuild, by their tag and newest version: the
-// next LSNs of a page then need only the records since. Pages in it are never changed.
+// next LSNs of a page then need only the records since.
 type pageCache struct {
 	seed   maphash.Seed
 	shards [16]cacheShard
@@ -46,16 +46,18 @@ func (c *pageCache) shard(tag pg.BufferTag) *cacheShard {
 	return &c.shards[maphash.Comparable(c.seed, tag)%uint64(len(c.shards))]
 }
 
-// get gives the page as version lsn of timeline no left it, or nil.
-func (c *pageCache) get(tag pg.BufferTag, no timelineNo, lsn pg.LSN) pg.Page {
+// get copies the page as version lsn of timeline no left it, if it is there.
+func (c *pageCache) get(tag pg.BufferTag, no timelineNo, lsn pg.LSN, dst pg.Page) bool {
 	s := c.shard(tag)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if e := s.find(tag, no, lsn); e != nil {
-		e.used = true
-		return e.page
+	e := s.find(tag, no, lsn)
+	if e == nil {
+		return false
 	}
-	return nil
+	e.used = true
+	copy(dst, e.page)
+	return true
 }
 
 func (s *cacheShard) find(tag pg.BufferTag, no timelineNo, lsn pg.LSN) *cacheEntry {
@@ -76,8 +78,7 @@ func (c *pageCache) put(tag pg.BufferTag, no timelineNo, lsn pg.LSN, page pg.Pag
 	}
 	e := s.slot()
 	e.tag, e.no, e.lsn, e.used = tag, no, lsn, false
-	// Readers may still copy the page that was in the slot: it is not overwritten.
-	e.page = append(make(pg.Page, 0, pg.BlockSize), page[:pg.BlockSize]...)
+	e.page = append(e.page[:0], page[:pg.BlockSize]...)
 	e.more = s.pages[tag]
 	s.pages[tag] = e
 }

@@ -56,7 +56,7 @@ func (c *chain) free() {
 type pageReader struct {
 	store Store
 	cache *pageCache
-	l     lineage
+	l     []sight
 	c     *cursor // opened when needed; over the page, or more
 	wide  []byte  // prefix of a cursor for more than one page; nil: the page
 }
@@ -84,25 +84,22 @@ func (r *pageReader) close(err *error) {
 // collect fills ch with the chain of its page; versions at or below cut are dead.
 func (r *pageReader) collect(ch *chain, cut pg.LSN) error {
 	var cur *cursor
-	for _, m := range r.l {
+	for i := range r.l {
+		m := &r.l[i]
 		if m.cap <= cut {
 			return nil
 		}
-		limit := m.cap
-		if v := m.t.view.Load(); limit > v.flushed.lsn {
-			limit = v.flushed.lsn
-			for _, w := range v.windows {
-				ch.scratch = w.page(ch.scratch[:0], ch.tag, m.cap)
-				if ch.take(r.cache, m.t.no, m.cap, cut) {
-					return ch.complete()
-				}
+		for _, w := range m.windows {
+			ch.scratch = w.page(ch.scratch[:0], ch.tag, m.cap)
+			if ch.take(r.cache, m.no, m.cap, cut) {
+				return ch.complete()
 			}
 		}
 		if cur == nil {
 			cur = r.cursor(ch.tag)
 		}
-		for at, ok := cur.find(m.t.no, limit); ok; at, ok = cur.next(m.t.no) {
-			done, err := ch.takeStored(r.cache, cur.it, m.t.no, at, limit, cut)
+		for at, ok := cur.find(m.no, m.limit); ok; at, ok = cur.next(m.no) {
+			done, err := ch.takeStored(r.cache, cur.it, m.no, at, m.limit, cut)
 			if done || err != nil {
 				return err
 			}
@@ -146,14 +143,19 @@ func (c *chain) topped(cache *pageCache, no timelineNo, at pg.LSN) bool {
 	if c.topLSN == 0 {
 		c.topNo, c.topLSN = no, at
 	}
-	if cache == nil {
+	if cache == nil || !cache.get(c.tag, no, at, c.room()) {
 		return false
 	}
-	c.base = cache.get(c.tag, no, at)
-	if c.base != nil {
-		c.want = -1 // the rest was not looked at
+	c.base, c.want = c.image, -1 // the rest was not looked at
+	return true
+}
+
+// room gives the page that backs base.
+func (c *chain) room() pg.Page {
+	if c.image == nil {
+		c.image = make(pg.Page, pg.BlockSize)
 	}
-	return c.base != nil
+	return c.image
 }
 
 // takeStored adds the version that it is on.
@@ -174,11 +176,8 @@ func (c *chain) takeStored(cache *pageCache, it Iterator, no timelineNo, at, lim
 		if c.topped(cache, no, at) {
 			return true, nil
 		}
-		if c.image == nil {
-			c.image = make(pg.Page, pg.BlockSize)
-		}
-		c.base = c.image
-		if err := decodeImage(body, c.image); err != nil {
+		c.base = c.room()
+		if err := decodeImage(body, c.base); err != nil {
 			return false, fmt.Errorf("version of %v at %v: %w", c.tag, at, err)
 		}
 		return true, c.complete()

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"hash/crc32"
+	"sync"
 
 	"github.com/klauspost/compress/s2"
 
@@ -64,21 +65,22 @@ func unseal(b []byte) ([]byte, error) {
 	return b[:n], nil
 }
 
+var imageBuffers = sync.Pool{New: func() any { return new([]byte) }}
+
 // encodeImage makes the value for a page.
 func encodeImage(page pg.Page) []byte {
-	b := make([]byte, 1, 1+s2.MaxEncodedLen(pg.BlockSize)+4)
-	b[0] = valueImageS2
-	enc := s2.Encode(b[1:cap(b)-4], page[:pg.BlockSize])
-	if len(enc) < pg.BlockSize*15/16 {
-		return seal(shrink(b[:1+len(enc)]))
+	page = page[:pg.BlockSize]
+	buf := imageBuffers.Get().(*[]byte)
+	defer imageBuffers.Put(buf)
+	if *buf == nil {
+		*buf = make([]byte, s2.MaxEncodedLen(pg.BlockSize))
 	}
-	b[0] = valueImageRaw
-	return seal(append(b[:1], page[:pg.BlockSize]...))
+	kind, body := valueImageS2, s2.Encode(*buf, page)
+	if len(body) > pg.BlockSize*15/16 {
+		kind, body = valueImageRaw, page
+	}
+	return seal(append(append(make([]byte, 0, 1+len(body)+4), kind), body...))
 }
-
-// shrink copies b into a slice with room for the checksum and little else, so that a
-// batch of small images does not hold big buffers.
-func shrink(b []byte) []byte { return append(make([]byte, 0, len(b)+4), b...) }
 
 func isImage(body []byte) bool { return body[0] == valueImageRaw || body[0] == valueImageS2 }
 

@@ -20,7 +20,7 @@ type pageFlush struct {
 	t       *Timeline
 	w       *window
 	out     BulkWriter
-	before  lineage // what was before the window
+	before  []sight // what was before the window
 	settled bool    // before is all in the store
 
 	rel      relState // at the window's start, of relOf
@@ -28,6 +28,32 @@ type pageFlush struct {
 	relKnown bool
 
 	links []link
+
+	reader pageReader // of before, over all pages
+	served int        // how many pages were read through it
+}
+
+// readerPages is after how many pages the reader's iterator is renewed: it holds on to
+// what was in the store when it was made.
+const readerPages = 512
+
+// read gives the reader.
+func (f *pageFlush) read() (*pageReader, error) {
+	if f.served++; f.served%readerPages == 0 {
+		if err := f.close(); err != nil {
+			return nil, err
+		}
+	}
+	if f.reader.store == nil {
+		f.reader = pageReader{store: f.t.r.store, cache: f.t.r.cache, l: f.before, wide: []byte{byte(kindPage)}}
+	}
+	return &f.reader, nil
+}
+
+func (f *pageFlush) close() (err error) {
+	f.reader.close(&err)
+	f.reader = pageReader{}
+	return err
 }
 
 // write writes the versions of one page.
@@ -119,26 +145,26 @@ func (r *run) step(i int, l *link) error {
 }
 
 // start learns how long the chain before the run is.
-func (r *run) start() (err error) {
+func (r *run) start() error {
 	if r.fresh || r.links[0].flags&(linkRestore|linkImage) != 0 {
 		return nil
+	}
+	pr, err := r.f.read()
+	if err != nil {
+		return err
 	}
 	if !r.f.settled {
 		// An ancestor may yet put images into what is in its windows.
 		ch := newChain(r.tag)
 		defer ch.free()
-		pr := r.reader()
-		defer pr.close(&err)
 		if err := pr.collect(ch, r.cut); err != nil {
 			return err
 		}
 		r.before, r.length, r.noRedo = -1, len(ch.links), ch.noRedo
 		return nil
 	}
-	c := newCursor(r.f.t.r.store, appendPage(nil, r.tag))
-	defer c.close(&err)
-	c.reset(appendPage(nil, r.tag))
-	m, at, ok := c.newest(r.f.before, func(m member) pg.LSN { return m.cap })
+	c := pr.cursor(r.tag)
+	m, at, ok := c.newest(r.f.before)
 	if !ok || at <= r.cut {
 		return nil
 	}
@@ -176,10 +202,6 @@ func (r *run) continues(value []byte, at, limit pg.LSN) error {
 		r.length, r.before = max(n, h.after), -1
 	}
 	return nil
-}
-
-func (r *run) reader() pageReader {
-	return pageReader{store: r.f.t.r.store, cache: nil, l: r.f.before}
 }
 
 // build brings the page up to link i.
@@ -220,14 +242,15 @@ func (r *run) baseLink(i int) int {
 }
 
 // readBase reads the page as it was before the run.
-func (r *run) readBase() (err error) {
+func (r *run) readBase() error {
 	if r.fresh {
 		return nil
 	}
-	pr := r.reader()
-	pr.cache = r.f.t.r.cache
-	defer pr.close(&err)
-	return r.f.t.buildPage(&pr, r.tag, r.cut, r.page)
+	pr, err := r.f.read()
+	if err != nil {
+		return err
+	}
+	return r.f.t.buildPage(pr, r.tag, r.cut, r.page)
 }
 
 // image writes page as the version of link i, and the links before it.

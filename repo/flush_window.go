@@ -1,6 +1,7 @@
 package repo
 
 import (
+	"errors"
 	"maps"
 	"slices"
 
@@ -71,24 +72,14 @@ func (t *Timeline) writeSizes(w *window, out BulkWriter) error {
 }
 
 func (t *Timeline) writePages(w *window, out BulkWriter) error {
-	f := pageFlush{t: t, w: w, out: out, before: t.lineage(w.start)}
-	f.settled = f.before.settled()
+	f := pageFlush{t: t, w: w, out: out, before: t.lineage(w.start).look()}
+	f.settled = settled(f.before)
 	for _, tag := range slices.SortedFunc(maps.Keys(w.pages), compareTags) {
 		if err := f.write(tag); err != nil {
-			return err
+			return errors.Join(err, f.close())
 		}
 	}
-	return nil
-}
-
-// settled reports whether nothing of a lineage's history is in windows, nor will be.
-func (l lineage) settled() bool {
-	for _, m := range l {
-		if m.cap > m.t.view.Load().flushed.lsn {
-			return false
-		}
-	}
-	return true
+	return f.close()
 }
 
 // cutsOf gives the LSNs in w at which a block was cut off, in order.

@@ -28,6 +28,48 @@ func (t *Timeline) lineage(at pg.LSN) lineage {
 	return l
 }
 
+// sight is where a member's history up to its cap was when it was looked at: up to limit
+// in the store, above that in the windows. Windows stay readable after their flush, so a
+// sight remains true, for an iterator over the store that was made after it.
+type sight struct {
+	no      timelineNo
+	cap     pg.LSN
+	limit   pg.LSN
+	windows []*window // nil if limit is cap
+}
+
+// look gives the members' sights. It comes before any iterator that is used with them.
+func (l lineage) look() []sight {
+	all := make([]sight, len(l))
+	for i, m := range l {
+		v := m.t.view.Load()
+		all[i] = sight{no: m.t.no, cap: m.cap, limit: m.cap}
+		if m.cap > v.flushed.lsn {
+			all[i].limit, all[i].windows = v.flushed.lsn, v.windows
+		}
+	}
+	return all
+}
+
+// settled reports whether the store has it all.
+func settled(sights []sight) bool {
+	for i := range sights {
+		if sights[i].windows != nil {
+			return false
+		}
+	}
+	return true
+}
+
+// eachWindow calls fn with the windows in which some of the history may be.
+func eachWindow(sights []sight, fn func(w *window, limit pg.LSN)) {
+	for _, s := range sights {
+		for _, w := range s.windows {
+			fn(w, s.cap)
+		}
+	}
+}
+
 // cursor finds versions of objects in the store along a lineage. It is the one place
 // that knows how versions are ordered.
 //
@@ -116,14 +158,14 @@ func (c *cursor) next(no timelineNo) (at pg.LSN, ok bool) {
 	return c.lsn, c.on && c.no == no
 }
 
-// newest moves to the newest version along l, each member's capped by limit.
-func (c *cursor) newest(l lineage, limit func(member) pg.LSN) (m member, at pg.LSN, ok bool) {
-	for _, m := range l {
-		if at, ok := c.find(m.t.no, limit(m)); ok {
-			return m, at, true
+// newest moves to the newest version along sights that is in the store.
+func (c *cursor) newest(sights []sight) (s *sight, at pg.LSN, ok bool) {
+	for i := range sights {
+		if at, ok := c.find(sights[i].no, sights[i].limit); ok {
+			return &sights[i], at, true
 		}
 	}
-	return member{}, 0, false
+	return nil, 0, false
 }
 
 // nextObject moves to the first object at or above start, or above the current one if

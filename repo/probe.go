@@ -19,45 +19,33 @@ type probe struct {
 	beyond bool
 }
 
-// storeLimit is the LSN up to which a member's history is complete in the store.
-func storeLimit(m member) pg.LSN { return min(m.cap, m.t.view.Load().flushed.lsn) }
-
-// run runs the probe. c may be nil: run opens a cursor if it needs one.
-func (p *probe) run(s Store, c *cursor, l lineage) (found bool, err error) {
+// run runs the probe. c may be nil: run opens a cursor if it needs one. Otherwise c was
+// made after sights.
+func (p *probe) run(s Store, c *cursor, sights []sight) (found bool, err error) {
 	if c == nil {
-		// Opened late: what is hot is in the windows.
 		defer func() {
 			if c != nil {
 				c.close(&err)
 			}
 		}()
 	}
-	for _, m := range l {
-		v := m.t.view.Load()
-		limit := m.cap
-		var inWindow pg.LSN
-		if m.cap > v.flushed.lsn {
-			limit = v.flushed.lsn
-			for _, w := range v.windows {
-				if inWindow, found = p.window(w, m.cap); found {
-					break
-				}
-			}
-			if found && !p.beyond {
-				return true, nil
-			}
-			if p.beyond {
-				limit = m.cap
-			}
+	for i := range sights {
+		m := &sights[i]
+		inWindow, found := p.runWindows(m)
+		if found && !p.beyond {
+			return true, nil
 		}
-		if c == nil {
+		limit := m.limit
+		if p.beyond {
+			limit = m.cap
+		}
+		if c == nil { // opened late: what is hot is in the windows
 			c = newCursor(s, p.object)
 		}
-		if len(c.object) == 0 || !slices.Equal(c.object, p.object) {
+		if !slices.Equal(c.object, p.object) {
 			c.reset(p.object)
 		}
-		at, ok := c.find(m.t.no, limit)
-		if ok && (!found || at >= inWindow) {
+		if at, ok := c.find(m.no, limit); ok && (!found || at >= inWindow) {
 			value, err := c.it.Value()
 			if err == nil {
 				err = p.store(value, at, m.cap)
@@ -69,6 +57,15 @@ func (p *probe) run(s Store, c *cursor, l lineage) (found bool, err error) {
 		}
 	}
 	return false, nil
+}
+
+func (p *probe) runWindows(m *sight) (at pg.LSN, found bool) {
+	for _, w := range m.windows {
+		if at, found := p.window(w, m.cap); found {
+			return at, true
+		}
+	}
+	return 0, false
 }
 
 // eachObject calls fn with the objects that begin with prefix, in order, those in the
@@ -97,17 +94,4 @@ func eachObject(s Store, prefix []byte, extra []string, fn func(c *cursor, objec
 		more = c.nextObject(nil)
 	}
 	return nil
-}
-
-// eachWindow calls fn with the windows that a lineage's history may be in.
-func (l lineage) eachWindow(fn func(w *window, limit pg.LSN)) {
-	for _, m := range l {
-		v := m.t.view.Load()
-		if m.cap <= v.flushed.lsn {
-			continue
-		}
-		for _, w := range v.windows {
-			fn(w, m.cap)
-		}
-	}
 }

@@ -59,8 +59,8 @@ func (h *headSizes) clear() {
 	clear(h.dbs)
 }
 
-// lookupRel finds rf's size along l. Drops of its database are not regarded.
-func lookupRel(s Store, c *cursor, l lineage, rf pg.RelFork) (st relState, err error) {
+// lookupRel finds rf's size along sights. Drops of its database are not regarded.
+func lookupRel(s Store, c *cursor, sights []sight, rf pg.RelFork) (st relState, err error) {
 	p := probe{object: appendRelFork(nil, kindRelSize, rf)}
 	p.window = func(w *window, limit pg.LSN) (pg.LSN, bool) {
 		var ok bool
@@ -71,14 +71,14 @@ func lookupRel(s Store, c *cursor, l lineage, rf pg.RelFork) (st relState, err e
 		st, err = decodeRelChunk(value, at, limit)
 		return err
 	}
-	if _, err := p.run(s, c, l); err != nil {
+	if _, err := p.run(s, c, sights); err != nil {
 		return st, fmt.Errorf("size of %v: %w", rf, err)
 	}
 	return st, nil
 }
 
-// lookupDB finds the last change of a database along l; the zero event if there is none.
-func lookupDB(s Store, c *cursor, l lineage, k dbKey) (ev dbEvent, err error) {
+// lookupDB finds the last change of a database along sights; the zero event if there is none.
+func lookupDB(s Store, c *cursor, sights []sight, k dbKey) (ev dbEvent, err error) {
 	p := probe{object: appendDB(nil, kindDatabase, k.spc, k.db)}
 	p.window = func(w *window, limit pg.LSN) (pg.LSN, bool) {
 		e, ok := w.db(k, limit)
@@ -91,7 +91,7 @@ func lookupDB(s Store, c *cursor, l lineage, k dbKey) (ev dbEvent, err error) {
 		ev, err = decodeDB(value, at)
 		return err
 	}
-	if _, err := p.run(s, c, l); err != nil {
+	if _, err := p.run(s, c, sights); err != nil {
 		return ev, fmt.Errorf("database %d/%d: %w", k.spc, k.db, err)
 	}
 	return ev, nil

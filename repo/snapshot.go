@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"sync/atomic"
 
 	"zenith/internal/pg"
 )
@@ -15,6 +16,8 @@ type Snapshot struct {
 	l     lineage
 	files lineage // l, but with what PutFile stored since, for AtHead
 	point Point
+
+	settled atomic.Pointer[[]sight] // of l, once all of it is in the store
 
 	mu   sync.RWMutex
 	rels map[pg.RelFork]relState // drops of databases regarded
@@ -46,12 +49,30 @@ func (s *Snapshot) RelSize(ctx context.Context, rf pg.RelFork) (n pg.BlockNumber
 	if err := ctx.Err(); err != nil {
 		return 0, false, err
 	}
-	st, err := s.rel(nil, rf)
+	st, err := s.rel(reading{sights: s.sights()}, rf)
 	return st.n, st.exists, err
 }
 
-// rel finds rf's state. c is used if it is not nil.
-func (s *Snapshot) rel(c *cursor, rf pg.RelFork) (relState, error) {
+// sights looks at l.
+func (s *Snapshot) sights() []sight {
+	if all := s.settled.Load(); all != nil {
+		return *all
+	}
+	all := s.l.look()
+	if settled(all) {
+		s.settled.Store(&all)
+	}
+	return all
+}
+
+// reading is a cursor for many objects, and what it is good for.
+type reading struct {
+	c      *cursor
+	sights []sight
+}
+
+// rel finds rf's state. It uses r's cursor, if it has one.
+func (s *Snapshot) rel(r reading, rf pg.RelFork) (relState, error) {
 	s.mu.RLock()
 	st, ok := s.rels[rf]
 	s.mu.RUnlock()
@@ -61,12 +82,12 @@ func (s *Snapshot) rel(c *cursor, rf pg.RelFork) (relState, error) {
 	st, ok = s.t.heads.rel(rf)
 	if !ok || st.lsn > s.point.LSN {
 		var err error
-		if st, err = lookupRel(s.t.r.store, c, s.l, rf); err != nil {
+		if st, err = lookupRel(s.t.r.store, r.c, r.sights, rf); err != nil {
 			return st, err
 		}
 	}
 	if st.lsn != 0 && !rf.IsSLRU() && rf.DBOID != 0 {
-		ev, err := s.db(nil, dbKey{rf.SpcOID, rf.DBOID})
+		ev, err := s.db(reading{sights: r.sights}, dbKey{rf.SpcOID, rf.DBOID})
 		if err != nil {
 			return st, err
 		}
@@ -81,7 +102,7 @@ func (s *Snapshot) rel(c *cursor, rf pg.RelFork) (relState, error) {
 	return st, nil
 }
 
-func (s *Snapshot) db(c *cursor, k dbKey) (dbEvent, error) {
+func (s *Snapshot) db(r reading, k dbKey) (dbEvent, error) {
 	s.mu.RLock()
 	ev, ok := s.dbs[k]
 	s.mu.RUnlock()
@@ -91,7 +112,7 @@ func (s *Snapshot) db(c *cursor, k dbKey) (dbEvent, error) {
 	ev, ok = s.t.heads.db(k)
 	if !ok || ev.lsn > s.point.LSN {
 		var err error
-		if ev, err = lookupDB(s.t.r.store, c, s.l, k); err != nil {
+		if ev, err = lookupDB(s.t.r.store, r.c, r.sights, k); err != nil {
 			return ev, err
 		}
 	}
@@ -105,7 +126,8 @@ func (s *Snapshot) db(c *cursor, k dbKey) (dbEvent, error) {
 // order, until fn returns an error.
 func (s *Snapshot) Relations(ctx context.Context, spc, db pg.OID, fn func(rf pg.RelFork, n pg.BlockNumber) error) error {
 	var extra []string
-	s.l.eachWindow(func(w *window, limit pg.LSN) {
+	sights := s.sights()
+	eachWindow(sights, func(w *window, limit pg.LSN) {
 		w.mu.RLock()
 		defer w.mu.RUnlock()
 		for rf, log := range w.rels {
@@ -122,7 +144,7 @@ func (s *Snapshot) Relations(ctx context.Context, spc, db pg.OID, fn func(rf pg.
 		if !ok {
 			return fmt.Errorf("key %x: %w", object, ErrCorrupt)
 		}
-		st, err := s.rel(c, rf)
+		st, err := s.rel(reading{c, sights}, rf)
 		if err != nil || !st.exists {
 			return err
 		}
@@ -140,7 +162,8 @@ func (s *Snapshot) SLRUSegments(ctx context.Context, slru pg.SLRU, fn func(segno
 // Databases calls fn with each database directory: tablespace and database.
 func (s *Snapshot) Databases(ctx context.Context, fn func(spc, db pg.OID) error) error {
 	var extra []string
-	s.l.eachWindow(func(w *window, limit pg.LSN) {
+	sights := s.sights()
+	eachWindow(sights, func(w *window, limit pg.LSN) {
 		w.mu.RLock()
 		defer w.mu.RUnlock()
 		for k := range w.dbs {
@@ -155,7 +178,7 @@ func (s *Snapshot) Databases(ctx context.Context, fn func(spc, db pg.OID) error)
 		if !ok {
 			return fmt.Errorf("key %x: %w", object, ErrCorrupt)
 		}
-		ev, err := s.db(c, dbKey{spc, db})
+		ev, err := s.db(reading{c, sights}, dbKey{spc, db})
 		if err != nil || !ev.exists {
 			return err
 		}
@@ -168,7 +191,7 @@ func (s *Snapshot) HasDatabase(ctx context.Context, spc, db pg.OID) (bool, error
 	if err := ctx.Err(); err != nil {
 		return false, err
 	}
-	ev, err := s.db(nil, dbKey{spc, db})
+	ev, err := s.db(reading{sights: s.sights()}, dbKey{spc, db})
 	return ev.exists, err
 }
 
@@ -177,14 +200,14 @@ func (s *Snapshot) ReadFile(ctx context.Context, path string) ([]byte, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	f, err := s.file(nil, path)
+	f, err := s.file(reading{sights: s.files.look()}, path)
 	if err == nil && f.content == nil {
 		err = fmt.Errorf("file %q: %w", path, ErrNotFound)
 	}
 	return f.content, err
 }
 
-func (s *Snapshot) file(c *cursor, path string) (f fileVersion, err error) {
+func (s *Snapshot) file(r reading, path string) (f fileVersion, err error) {
 	p := probe{object: appendFile(nil, path), beyond: true}
 	p.window = func(w *window, limit pg.LSN) (pg.LSN, bool) {
 		v, ok := w.file(path, limit)
@@ -197,7 +220,7 @@ func (s *Snapshot) file(c *cursor, path string) (f fileVersion, err error) {
 		f, err = decodeFile(value, at)
 		return err
 	}
-	if _, err := p.run(s.t.r.store, c, s.files); err != nil {
+	if _, err := p.run(s.t.r.store, r.c, r.sights); err != nil {
 		return f, fmt.Errorf("file %q: %w", path, err)
 	}
 	return f, nil
@@ -206,7 +229,8 @@ func (s *Snapshot) file(c *cursor, path string) (f fileVersion, err error) {
 // Files calls fn with each file whose path begins with prefix, in order.
 func (s *Snapshot) Files(ctx context.Context, prefix string, fn func(path string, size int) error) error {
 	var extra []string
-	s.files.eachWindow(func(w *window, _ pg.LSN) {
+	sights := s.files.look()
+	eachWindow(sights, func(w *window, _ pg.LSN) {
 		w.mu.RLock()
 		defer w.mu.RUnlock()
 		for path := range w.files {
@@ -224,7 +248,7 @@ func (s *Snapshot) Files(ctx context.Context, prefix string, fn func(path string
 		if !ok {
 			return fmt.Errorf("key %x: %w", object, ErrCorrupt)
 		}
-		f, err := s.file(c, path)
+		f, err := s.file(reading{c, sights}, path)
 		if err != nil || f.content == nil {
 			return err
 		}

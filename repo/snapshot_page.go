@@ -23,14 +23,15 @@ func (s *Snapshot) readPages(ctx context.Context, tag pg.BufferTag, n int, dst [
 	if len(dst) < n*pg.BlockSize {
 		return fmt.Errorf("read %d pages into %d bytes: %w", n, len(dst), ErrInvalid)
 	}
-	st, err := s.rel(nil, tag.RelFork)
+	sights := s.sights()
+	st, err := s.rel(reading{sights: sights}, tag.RelFork)
 	if err != nil {
 		return err
 	}
 	if !st.exists || uint64(tag.Block)+uint64(n) > uint64(st.n) {
 		return fmt.Errorf("%v at %v: %w", tag, s.point.LSN, ErrNotFound)
 	}
-	r := pageReader{store: s.t.r.store, cache: s.t.r.cache, l: s.l, wide: wide}
+	r := pageReader{store: s.t.r.store, cache: s.t.r.cache, l: sights, wide: wide}
 	defer r.close(&err)
 	for i := range n {
 		if err := ctx.Err(); err != nil {

@@ -86,7 +86,7 @@ func (t *Timeline) stateBefore(lsn pg.LSN) (s *State, err error) {
 		}
 		return err
 	}
-	found, perr := p.run(t.r.store, nil, t.lineage(lsn))
+	found, perr := p.run(t.r.store, nil, t.lineage(lsn).look())
 	if err == nil {
 		err = perr
 	}

@@ -158,7 +158,7 @@ func (w *Writer) rel(rf pg.RelFork) (*pendingRel, error) {
 		st, ok := w.t.heads.rel(rf)
 		if !ok {
 			var err error
-			if st, err = lookupRel(w.t.r.store, nil, w.t.lineage(maxLSN), rf); err != nil {
+			if st, err = lookupRel(w.t.r.store, nil, w.t.lineage(maxLSN).look(), rf); err != nil {
 				w.fail(err)
 				return nil, err
 			}
@@ -217,7 +217,7 @@ func (w *Writer) db(k dbKey) (dbEvent, error) {
 	ev, ok := w.t.heads.db(k)
 	if !ok {
 		var err error
-		if ev, err = lookupDB(w.t.r.store, nil, w.t.lineage(maxLSN), k); err != nil {
+		if ev, err = lookupDB(w.t.r.store, nil, w.t.lineage(maxLSN).look(), k); err != nil {
 			w.fail(err)
 			return ev, err
 		}
