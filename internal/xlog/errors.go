@@ -13,8 +13,6 @@ var (
 	ErrCorrupt = errors.New("corrupt wal record")
 	// ErrVersion is returned for WAL of another major version of PostgreSQL.
 	ErrVersion = errors.New("wal of an unsupported PostgreSQL version")
-	// ErrUnsupported is returned when a record is sound but what it needs is not there.
-	ErrUnsupported = errors.New("unsupported wal record")
 )
 
 // Damage is the error of Reader.Next when the WAL is broken at one place and goes on
