@@ -34,16 +34,28 @@ type file struct {
 	body *overlay
 	kept *keptFile // what body shows, if the last mount kept it
 
-	mu     sync.Mutex // guards the next four
-	k      *kind
-	opens  int
-	direct bool // the kernel reads and writes the private file itself, from the first open to the last close
-	moved  bool // another file is under its name
+	mu    sync.Mutex // guards the next four
+	k     *kind
+	opens int
+	mode  ioMode
+	moved bool // another file is under its name
 
 	storing sync.Mutex  // held while the file is stored in the branch
 	stored  bool        // guarded by storing: the branch has a file at this path
 	dirty   atomic.Bool // the branch's file is not this one
 }
+
+// ioMode is how an inode is read and written. It is decided at the first open and
+// may change only while the file is closed: the kernel mixes no modes. Nor may it
+// become ioDirect later on: go-fuse takes the end of any handle of an inode for that of a
+// direct one, and would take the private file away from one that is being opened.
+type ioMode uint8
+
+const (
+	ioUndecided ioMode = iota
+	ioDirect           // by the kernel itself, in the private file
+	ioCached           // by us, through the kernel's cache
+)
 
 func (t *worktree) newFile(k *kind, body *overlay, a attr) *file {
 	return &file{node: node{t: t, attr: a}, body: body, k: k}
@@ -74,57 +86,83 @@ func (h *directHandle) PassthroughFd() (int, bool) { return h.fd, true }
 
 // Open opens the file.
 func (f *file) Open(_ context.Context, flags uint32) (fs.FileHandle, uint32, syscall.Errno) {
-	writes := flags&syscall.O_ACCMODE != syscall.O_RDONLY
-	h, err := f.open(writes)
+	h, fuseFlags, err := f.open(flags)
 	if err != nil {
 		return nil, 0, f.t.errno("open", f.path(), err)
-	}
-	var fuseFlags uint32 = fuse.FOPEN_KEEP_CACHE
-	if f.kind().sync != syncStore {
-		fuseFlags |= fuse.FOPEN_NOFLUSH
 	}
 	return h, fuseFlags, 0
 }
 
-func (f *file) open(writes bool) (fs.FileHandle, error) {
-	if writes {
+func (f *file) open(flags uint32) (fs.FileHandle, uint32, error) {
+	if flags&syscall.O_ACCMODE != syscall.O_RDONLY {
 		if err := f.t.guard(f.kind()); err != nil {
-			return nil, err
+			return nil, 0, err
 		}
 		f.t.touched.Store(true)
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.moved {
-		return nil, errLookAgain
+		return nil, 0, errLookAgain
 	}
 	if err := f.body.acquire(); err != nil {
-		return nil, err
+		return nil, 0, err
 	}
-	if f.opens == 0 {
-		f.direct = f.k.direct && !f.t.work.NoPassthrough && writes && f.body.whole()
+	fuseFlags := f.decideLocked(flags)
+	var h fs.FileHandle = &handle{}
+	if f.mode == ioDirect {
+		private, err := f.body.private()
+		if err != nil {
+			return nil, 0, errors.Join(err, f.body.release())
+		}
+		h = &directHandle{fd: int(private.Fd())}
 	}
 	f.opens++
-	if !f.direct {
-		return &handle{}, nil
+	return h, fuseFlags, nil
+}
+
+// decideLocked decides how an inode that nobody has open is used, and says what the
+// kernel may do with the file opened. Where the kernel cannot do without us,
+// go-fuse quietly opens a direct file as any other.
+func (f *file) decideLocked(flags uint32) uint32 {
+	fuseFlags := uint32(fuse.FOPEN_KEEP_CACHE)
+	switch direct := f.mayBeDirect(flags); {
+	case f.opens > 0:
+	case f.mode == ioDirect && !direct:
+		// What the kernel has cached of the file, by prefetching, may be old.
+		f.mode, fuseFlags = ioCached, 0
+	case f.mode == ioUndecided && direct:
+		f.mode = ioDirect
+	case f.mode == ioUndecided:
+		f.mode = ioCached
 	}
-	private, err := f.body.private()
-	if err != nil {
-		f.opens--
-		return nil, errors.Join(err, f.body.release())
+	if f.k.sync != syncStore {
+		fuseFlags |= fuse.FOPEN_NOFLUSH
 	}
-	return &directHandle{fd: int(private.Fd())}, nil
+	return fuseFlags
+}
+
+// mayBeDirect says whether the kernel may read and write the file without us. With
+// O_DSYNC each write of WAL is a commit, of which the branch must hear.
+func (f *file) mayBeDirect(flags uint32) bool {
+	tells := f.k.sync == syncWAL && flags&syscall.O_DSYNC != 0
+	return f.k.direct && !f.t.work.NoPassthrough && !tells && f.body.whole()
 }
 
 // Release closes the file.
 func (f *file) Release(context.Context, fs.FileHandle) syscall.Errno {
 	f.mu.Lock()
 	f.opens--
+	stored, unseen := f.k.sync == syncStore, f.mode == ioDirect
 	f.mu.Unlock()
-	err := f.body.release()
-	if f.kind().sync == syncStore {
-		err = errors.Join(err, f.store())
+	var err error
+	if stored {
+		if unseen {
+			f.dirty.Store(true)
+		}
+		err = f.store()
 	}
+	err = errors.Join(err, f.body.release())
 	return f.t.errno("close", f.path(), err)
 }
 

@@ -2,6 +2,7 @@ package fusefs_test
 
 import (
 	"bytes"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -173,4 +174,47 @@ func TestWALAfterAKill(t *testing.T) {
 	if got := listing(t, s.WALDir); strings.Contains(got, "xlogtemp") {
 		t.Errorf("the branch has %s", got)
 	}
+}
+
+// TestWALWrittenInSync: with O_DSYNC there is no fsync, and the branch hears of each
+// write.
+func TestWALWrittenInSync(t *testing.T) {
+	bothWays(t, func(t *testing.T, s spec) {
+		m := startMount(t, s)
+		pretendServer(t, m)
+		temp, name := m.dir+"/pg_wal/xlogtemp.1", m.dir+"/pg_wal/"+segment(4)
+		if err := os.WriteFile(temp, make([]byte, segmentSize), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Rename(temp, name); err != nil {
+			t.Fatal(err)
+		}
+		// The kernel closes files in the background; a segment is not opened at once.
+		waitFor(t, "the segment to be closed", func() bool { return len(openFiles(t, m, s.WALDir)) == 0 })
+		f, err := os.OpenFile(name, os.O_RDWR|unix.O_DSYNC, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		if _, err := f.WriteAt([]byte("commit"), 0); err != nil {
+			t.Fatal(err)
+		}
+		m.eventually(t, "synced "+segment(4))
+	})
+}
+
+// openFiles lists what the mounting process has open below a directory.
+func openFiles(t *testing.T, m *mounted, dir string) []string {
+	t.Helper()
+	links, err := filepath.Glob(fmt.Sprintf("/proc/%d/fd/*", m.cmd.Process.Pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var found []string
+	for _, l := range links {
+		if target, err := os.Readlink(l); err == nil && strings.HasPrefix(target, dir+"/") {
+			found = append(found, target)
+		}
+	}
+	return found
 }

@@ -455,3 +455,37 @@ func TestWorkOneProcessor(t *testing.T) {
 	}
 	m.unmount(t)
 }
+
+// TestWorkCacheIsNotOld: prefetching fills the kernel's cache even of a file that it
+// reads and writes without us, and past that cache. Nobody may see that later.
+func TestWorkCacheIsNotOld(t *testing.T) {
+	bothWays(t, func(t *testing.T, s spec) {
+		m := startMount(t, s)
+		name := m.dir + "/new.tmp"
+		f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o600)
+		if err != nil {
+			t.Fatal(err)
+		}
+		old, want := bytes.Repeat([]byte("o"), 16384), bytes.Repeat([]byte("n"), 16384)
+		if _, err := f.WriteAt(old, 0); err != nil {
+			t.Fatal(err)
+		}
+		if err := unix.Fadvise(int(f.Fd()), 0, 16384, unix.FADV_WILLNEED); err != nil {
+			t.Fatal(err)
+		}
+		waitFor(t, "the kernel to read ahead", func() bool {
+			var cached unix.Cachestat_t
+			err := unix.Cachestat(uint(f.Fd()), &unix.CachestatRange{Len: 16384}, &cached, 0)
+			return err != nil || cached.Cache == 4 // older kernels cannot tell
+		})
+		if _, err := f.WriteAt(want, 0); err != nil {
+			t.Fatal(err)
+		}
+		f.Close()
+		if err := os.Rename(name, m.dir+"/new.conf"); err != nil {
+			t.Fatal(err)
+		}
+		wantFile(t, m.dir+"/new.conf", want)
+		wantFile(t, s.ConfDir+"/new.conf", want)
+	})
+}
