@@ -235,12 +235,19 @@ func (m *model) restart(crash bool) {
 
 func (m *model) relog(t *timeline) { t.log = repotest.NewLog(t.tl) }
 
+// create makes the first timeline.
+func (m *model) create() *timeline {
+	main := &timeline{
+		tl: repotest.Create(m.t, m.r, "main"), name: "main", start: repotest.Start,
+		lsns: []pg.LSN{repotest.Start}, worlds: []*world{newWorld()}, put: map[string]string{},
+	}
+	m.timelines = []*timeline{main}
+	m.start(main)
+	return main
+}
+
 func (m *model) run(steps int) {
-	first := repotest.Create(m.t, m.r, "main")
-	w := newWorld()
-	m.timelines = []*timeline{{tl: first, name: "main", start: repotest.Start, lsns: []pg.LSN{repotest.Start}, worlds: []*world{w}, put: map[string]string{}}}
-	m.start(m.timelines[0])
-	w.dbs = map[database]bool{}
+	m.create()
 	for range steps {
 		switch n := m.rnd.IntN(100); {
 		case n < 40:

@@ -135,6 +135,7 @@ func (t *timeline) headWorld() *world {
 type model struct {
 	t     *testing.T
 	rnd   *rand.Rand
+	hot   bool // few pages get most records
 	dir   string
 	open  func() repo.Store
 	crash func() // makes the next open find what a crash leaves
@@ -165,6 +166,9 @@ var relForks = func() (list []pg.RelFork) {
 
 // anyRel picks a fork whose database is there.
 func (m *model) anyRel(w *world) pg.RelFork {
+	if m.hot && m.rnd.IntN(4) > 0 {
+		return relForks[6]
+	}
 	for {
 		rf := relForks[min(m.rnd.IntN(len(relForks)), m.rnd.IntN(len(relForks)))]
 		if rf.IsSLRU() || rf.DBOID == 0 || w.dbs[database{rf.SpcOID, rf.DBOID}] {
@@ -217,6 +221,18 @@ func (m *model) record(t *timeline) {
 	m.apply(t, got)
 	t.steps = append(t.steps, step{lsn, got.StartLSN, write})
 	t.lsns, t.worlds = append(t.lsns, lsn), append(t.worlds, w)
+}
+
+// pageRecord appends a record that changes one page.
+func (m *model) pageRecord(t *timeline, tag pg.BufferTag) {
+	w := t.headWorld()
+	m.xid++
+	rec := t.log.Add(m.t, repotest.Rec{Rmgr: xlog.RmLogicalMsg, XID: m.xid, Main: []byte("x"), Blocks: []repotest.Block{{Tag: tag}}})
+	w.next = pg.FullTransactionID(m.xid) + 1
+	write := m.changePages(w, rec, []pg.BufferTag{tag})
+	m.apply(t, rec)
+	t.steps = append(t.steps, step{rec.EndLSN, rec.StartLSN, write})
+	t.lsns, t.worlds = append(t.lsns, rec.EndLSN), append(t.worlds, w)
 }
 
 func (m *model) apply(t *timeline, rec *xlog.Record) {

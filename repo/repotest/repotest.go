@@ -59,15 +59,18 @@ func StartState() *repo.State {
 	}
 }
 
-// Create makes an empty timeline that starts at Start.
+// Create makes an empty timeline that starts at Start. Its WAL has the page header before
+// that.
 func Create(t *testing.T, r *repo.Repository, name string) *repo.Timeline {
 	t.Helper()
 	b, err := r.Create(t.Context(), repo.CreateOptions{Name: name, TLI: 1, SegSize: SegSize, SysID: SysID})
 	if err != nil {
 		t.Fatal(err)
 	}
+	tl := b.Timeline()
+	(&Log{tl: tl}).write(t, Start-Start%SegSize, pageHeader(Start-Start%SegSize, 0))
 	if err := b.Commit(t.Context(), StartState()); err != nil {
 		t.Fatal(err)
 	}
-	return b.Timeline()
+	return tl
 }
