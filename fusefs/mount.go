@@ -78,7 +78,16 @@ func (m mounting) start(opts Options) (*Mount, error) {
 		return nil, err
 	}
 	fopts := m.fuseOptions(opts)
-	server, err := fuse.NewServer(fs.NewNodeFS(m.root, fopts), dir, &fopts.MountOptions)
+	var server *fuse.Server
+	mount := func() (err error) {
+		server, err = fuse.NewServer(fs.NewNodeFS(m.root, fopts), dir, &fopts.MountOptions)
+		return err
+	}
+	if fopts.DirectMountStrict {
+		err = withoutHeirs(mount)
+	} else { // fusermount3 opens it, and go-fuse sets the flag
+		err = mount()
+	}
 	if err != nil {
 		m.cancel()
 		return nil, fmt.Errorf("mount %s: %w", dir, err)

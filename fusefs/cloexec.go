@@ -1,0 +1,40 @@
+package fusefs
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// withoutHeirs runs mount, which opens /dev/fuse and forks nothing, so that no child of
+// ours inherits the descriptor: go-fuse's direct mount leaves it open on exec. A postgres
+// that had it would keep the mount "served" after we were killed, and everyone who
+// touches the mount would wait for ever.
+func withoutHeirs(mount func() error) error {
+	syscall.ForkLock.RLock() // no fork between open and the flag
+	defer syscall.ForkLock.RUnlock()
+	if err := mount(); err != nil {
+		return err
+	}
+	links, err := filepath.Glob("/proc/self/fd/*")
+	if err != nil {
+		return err
+	}
+	for _, link := range links {
+		if to, err := os.Readlink(link); err != nil || to != "/dev/fuse" {
+			continue // of another file, or closed by now
+		}
+		fd, err := strconv.Atoi(filepath.Base(link))
+		if err != nil {
+			return err
+		}
+		if _, err := unix.FcntlInt(uintptr(fd), unix.F_SETFD, unix.FD_CLOEXEC); err != nil {
+			return fmt.Errorf("close /dev/fuse on exec: %w", err)
+		}
+	}
+	return nil
+}
