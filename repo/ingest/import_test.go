@@ -159,7 +159,7 @@ func TestImport(t *testing.T) {
 		t.Fatal(err)
 	}
 	copied := pgtest.Recover(t, srv, srv.WAL(t), 0)
-	compareView(t, v, copied.Dir)
+	compareView(t, v, copied.Dir, true)
 	e, err := v.Lookup(t.Context(), "conf.d/more.conf")
 	if err != nil {
 		t.Fatal(err)

@@ -64,7 +64,7 @@ func live(t *testing.T, base *pgtest.Server, tl *repo.Timeline, sql string, mode
 	if _, err := in.Catchup(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	compareView(t, headView(t, tl), pgtest.Recover(t, cold, srv.WAL(t), 0).Dir)
+	compareView(t, headView(t, tl), pgtest.Recover(t, cold, srv.WAL(t), 0).Dir, true)
 }
 
 // prepareHead does what a mount does first, and sees that doing it again changes nothing.

@@ -1,8 +1,6 @@
 package ingest_test
 
 import (
-	"bytes"
-	"context"
 	"errors"
 	"flag"
 	"fmt"
@@ -44,8 +42,8 @@ func TestOracle(t *testing.T) {
 	checksums, config := kindOfServer(rnd)
 	t.Logf("-oracle.seed=%d: checksums %v, %v", seed, checksums, config)
 	base, busy := busyServer(t, checksums, config)
-	tl := follow(t, base, busy, walredo.Cluster{LogHints: checksums})
-	ends := recordEnds(t, tl)
+	r, tl := follow(t, base, busy, walredo.Cluster{LogHints: checksums})
+	ends, forgot := recordEnds(t, tl)
 	t.Logf("%d records up to %v", len(ends), tl.LastLSN())
 	for i := range *oraclePoints {
 		at := ends[rnd.IntN(len(ends))]
@@ -59,16 +57,16 @@ func TestOracle(t *testing.T) {
 			at = ends[len(ends)-1]
 		}
 		t.Run(at.String(), func(t *testing.T) {
-			ref := pgtest.Recover(t, base, busy.WAL(t), at)
-			snap, err := tl.At(t.Context(), at)
-			if err != nil {
-				t.Fatal(err)
-			}
+			snap := snapshot(t, r, tl, at, i)
+			from := base.Copy(t)
+			set := snap.State().Settings
+			from.Configure(t, fmt.Sprintf("track_commit_timestamp=%v", set.TrackCommitTimestamp), fmt.Sprintf("max_connections=%d", set.MaxConnections))
+			ref := pgtest.Recover(t, from, busy.WAL(t), at)
 			view, err := datadir.New(t.Context(), snap)
 			if err != nil {
 				t.Fatal(err)
 			}
-			compareView(t, view, ref.Dir)
+			compareView(t, view, ref.Dir, at < forgot)
 			if i%5 == 0 {
 				startCopy(t, base, view)
 			}
@@ -77,6 +75,29 @@ func TestOracle(t *testing.T) {
 			break
 		}
 	}
+}
+
+// snapshot gives the state at an LSN: of the timeline or of a branch there, read from
+// memory or from the store.
+func snapshot(t *testing.T, r *repo.Repository, tl *repo.Timeline, at pg.LSN, i int) *repo.Snapshot {
+	t.Helper()
+	if i == *oraclePoints/2 {
+		if err := tl.Flush(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if i%2 == 1 {
+		branch, err := r.Branch(t.Context(), repo.TimelineID{}, fmt.Sprint("branch", i), tl, at)
+		if err != nil {
+			t.Fatal(err)
+		}
+		tl = branch
+	}
+	snap, err := tl.At(t.Context(), at)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return snap
 }
 
 // kindOfServer chooses what matters to what is in the WAL.
@@ -103,7 +124,7 @@ func busyServer(t *testing.T, checksums bool, config []string) (base, busy *pgte
 	base = pgtest.Init(t, pgtest.Options{
 		InitArgs: args,
 		Config: append([]string{
-			"max_prepared_transactions=20", "track_commit_timestamp=on", "allow_in_place_tablespaces=on",
+			"max_prepared_transactions=20", "allow_in_place_tablespaces=on",
 			"max_wal_size=100GB", "wal_keep_size=100GB", "autovacuum=on", "autovacuum_naptime=1s", "max_connections=30",
 		}, config...),
 	})
@@ -113,8 +134,20 @@ func busyServer(t *testing.T, checksums bool, config []string) (base, busy *pgte
 	base.Psql(t, "CREATE TABLE acc(id int PRIMARY KEY, bal int); INSERT INTO acc SELECT g, 0 FROM generate_series(1, 200) g")
 	base.Stop(t, pgtest.Fast)
 	busy = base.Copy(t)
+	busy.Configure(t, "track_commit_timestamp=on")
 	busy.Start(t)
 	work(t, busy)
+	// Commit timestamps are forgotten, and begin anew after a crash.
+	busy.Stop(t, pgtest.Fast)
+	busy.Configure(t, "track_commit_timestamp=off", "max_connections=31")
+	busy.Start(t)
+	busy.Psql(t, "CREATE TABLE later AS SELECT * FROM acc")
+	busy.Run(t, "pgbench", "-n", "-c", "3", "-t", "100", "-f", testFile(t, "lock.pgbench"))
+	busy.Stop(t, pgtest.Immediate)
+	busy.Configure(t, "track_commit_timestamp=on")
+	busy.Start(t)
+	busy.Psql(t, "INSERT INTO later SELECT * FROM acc")
+	busy.Run(t, "pgbench", "-n", "-c", "3", "-t", "500", "-f", testFile(t, "lock.pgbench"))
 	busy.Stop(t, pgtest.Immediate)
 	return base, busy
 }
@@ -207,10 +240,11 @@ func openRepoFor(t *testing.T, c walredo.Cluster) *repo.Repository {
 }
 
 // follow imports base and takes in the WAL that busy wrote.
-func follow(t *testing.T, base, busy *pgtest.Server, c walredo.Cluster) *repo.Timeline {
+func follow(t *testing.T, base, busy *pgtest.Server, c walredo.Cluster) (*repo.Repository, *repo.Timeline) {
 	t.Helper()
 	start := time.Now()
-	tl, err := ingest.Import(t.Context(), openRepoFor(t, c), base.Dir, ingest.ImportOptions{Name: "main"})
+	r := openRepoFor(t, c)
+	tl, err := ingest.Import(t.Context(), r, base.Dir, ingest.ImportOptions{Name: "main"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -226,7 +260,7 @@ func follow(t *testing.T, base, busy *pgtest.Server, c walredo.Cluster) *repo.Ti
 		t.Fatal(err)
 	}
 	t.Logf("ingest: %v to %v in %v", tl.StartLSN(), head, time.Since(start))
-	return tl
+	return r, tl
 }
 
 // giveWAL puts a server's WAL segments into the timeline.
@@ -251,10 +285,22 @@ func giveWAL(t *testing.T, wal pgtest.WALDir, tl *repo.Timeline) {
 	}
 }
 
-// recordEnds lists the ends of all records of the timeline.
-func recordEnds(t *testing.T, tl *repo.Timeline) []pg.LSN {
+// mustDo are records that the busy server must have written, so that the oracle is about
+// them: all whose effects ingest knows more of than pages, and what extends SLRUs.
+var mustDo = []string{
+	"Transaction/COMMIT", "Transaction/ABORT", "Transaction/PREPARE", "Transaction/COMMIT_PREPARED", "Transaction/ABORT_PREPARED",
+	"Storage/CREATE", "Storage/TRUNCATE", "Database/CREATE_FILE_COPY", "Database/CREATE_WAL_LOG", "Database/DROP",
+	"Tablespace/CREATE", "RelMap/UPDATE", "CLOG/ZEROPAGE", "CLOG/TRUNCATE", "CommitTs/ZEROPAGE", "CommitTs/TRUNCATE",
+	"MultiXact/ZERO_OFF_PAGE", "MultiXact/ZERO_MEM_PAGE", "MultiXact/CREATE_ID", "MultiXact/TRUNCATE_ID",
+	"XLOG/PARAMETER_CHANGE", "XLOG/SWITCH", "ReplicationOrigin/SET", "Heap2/VISIBLE", "Sequence/LOG",
+}
+
+// recordEnds lists the ends of all records of the timeline, and tells where commit
+// timestamps were forgotten.
+func recordEnds(t *testing.T, tl *repo.Timeline) (ends []pg.LSN, forgot pg.LSN) {
 	t.Helper()
-	var ends []pg.LSN
+	forgot = ^pg.LSN(0)
+	did := map[string]int{}
 	var rec xlog.Record
 	r := xlog.NewReader(tl.WAL(), xlog.Config{SegSize: tl.Info().SegSize}, tl.StartLSN())
 	for {
@@ -266,190 +312,27 @@ func recordEnds(t *testing.T, tl *repo.Timeline) []pg.LSN {
 			t.Fatal(err)
 		}
 		ends = append(ends, rec.EndLSN)
+		rm, op := walredo.Name(rec.RmgrID, rec.Info)
+		did[rm+"/"+op]++
+		if rec.RmgrID == xlog.RmXLOG && rec.Op() == xlog.XLOGParameterChange {
+			set, err := xlog.ParseParameterChange(&rec)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !set.TrackCommitTimestamp {
+				forgot = min(forgot, rec.EndLSN)
+			}
+		}
+	}
+	for _, name := range mustDo {
+		if did[name] == 0 {
+			t.Errorf("the server did no %s: the oracle says nothing about it", name)
+		}
 	}
 	if got, want := tl.LastLSN(), r.EndLSN(); got != want {
 		t.Fatalf("head is %v, the WAL ends at %v", got, want)
 	}
-	return ends
-}
-
-// comparable tells the files that history keeps and stock recovery makes anew, byte for byte.
-func comparable(path string) bool {
-	switch p := pg.ParsePath(path); p.Kind {
-	case pg.PathRelation:
-		return p.Fork.Fork != pg.FSMFork
-	case pg.PathSLRU, pg.PathRelMap, pg.PathDBVersion, pg.PathTwoPhase:
-		return true
-	}
-	return path == "PG_VERSION"
-}
-
-// compareView compares each file of the view with the one in dir, and pg_control.
-func compareView(t *testing.T, v *datadir.View, dir string) {
-	t.Helper()
-	ours := map[string]datadir.File{}
-	walk(t, v, "", func(path string, e datadir.Entry) {
-		if !e.Dir && comparable(path) {
-			ours[path] = e.File
-		}
-	})
-	compared, n := 0, int64(0)
-	walkFiles(t, dir, "", func(path string) {
-		if !comparable(path) {
-			return
-		}
-		want, err := os.ReadFile(filepath.Join(dir, path))
-		if err != nil {
-			t.Fatal(err)
-		}
-		f, ok := ours[path]
-		delete(ours, path)
-		switch {
-		case !ok && len(want) == 0 && pg.ParsePath(path).Segment > 0:
-		case !ok:
-			t.Errorf("%s is missing: %d bytes", path, len(want))
-		default:
-			compareFile(t, v, path, f, want)
-			compared, n = compared+1, n+int64(len(want))
-		}
-	})
-	for path, f := range ours {
-		t.Errorf("%s, %d bytes, should not be there", path, f.Size())
-	}
-	if compared < 200 {
-		t.Errorf("only %d files were compared", compared)
-	}
-	compareControl(t, v, dir)
-	t.Logf("compared %d files, %d bytes", compared, n)
-}
-
-// walkFiles calls fn with all files of a directory, through links.
-func walkFiles(t *testing.T, top, dir string, fn func(path string)) {
-	t.Helper()
-	entries, err := os.ReadDir(filepath.Join(top, dir))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, e := range entries {
-		path := filepath.Join(dir, e.Name())
-		info, err := os.Stat(filepath.Join(top, path))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if info.IsDir() {
-			walkFiles(t, top, path, fn)
-		} else {
-			fn(path)
-		}
-	}
-}
-
-// walk calls fn with everything in a view.
-func walk(t *testing.T, v *datadir.View, dir string, fn func(path string, e datadir.Entry)) {
-	t.Helper()
-	entries, err := v.ReadDir(t.Context(), dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, e := range entries {
-		path := strings.TrimPrefix(dir+"/"+e.Name, "/")
-		fn(path, e)
-		if e.Dir {
-			walk(t, v, path, fn)
-		}
-	}
-}
-
-func readFile(ctx context.Context, f datadir.File) ([]byte, error) {
-	b := make([]byte, f.Size())
-	if len(b) == 0 {
-		return b, nil
-	}
-	n, err := f.ReadAt(ctx, b, 0)
-	if n == len(b) {
-		err = nil
-	}
-	return b[:n], err
-}
-
-func compareFile(t *testing.T, v *datadir.View, path string, f datadir.File, want []byte) {
-	t.Helper()
-	if f.Size() != int64(len(want)) {
-		t.Errorf("%s has %d bytes, want %d", path, f.Size(), len(want))
-	}
-	e, err := v.Lookup(t.Context(), path)
-	if err != nil || e.Dir || e.File.Size() != f.Size() {
-		t.Errorf("look up %s: %+v, %v; listed with %d bytes", path, e, err, f.Size())
-	}
-	got, err := readFile(t.Context(), f)
-	if err != nil {
-		t.Errorf("read %s: %v", path, err)
-		return
-	}
-	bad := 0
-	for at := 0; at < min(len(got), len(want)) && bad < 3; at += pg.BlockSize {
-		end := min(at+pg.BlockSize, len(got), len(want))
-		if off := differs(got[at:end], want[at:end]); off >= 0 {
-			bad++
-			t.Errorf("%s block %d differs from byte %d on: got % x, want % x; %s", path, at/pg.BlockSize, off,
-				got[at+off:min(at+off+16, end)], want[at+off:min(at+off+16, end)], headers(got[at:end], want[at:end]))
-		}
-	}
-}
-
-func differs(a, b []byte) int {
-	if bytes.Equal(a, b) {
-		return -1
-	}
-	for i := range a {
-		if a[i] != b[i] {
-			return i
-		}
-	}
-	return -1
-}
-
-func headers(a, b pg.Page) string {
-	if len(a) < pg.BlockSize || len(b) < pg.BlockSize {
-		return ""
-	}
-	return fmt.Sprintf("lsn %v and %v, lower %d and %d, upper %d and %d", a.LSN(), b.LSN(), a.Lower(), b.Lower(), a.Upper(), b.Upper())
-}
-
-// compareControl compares the counters with those that the recovered server had.
-func compareControl(t *testing.T, v *datadir.View, dir string) {
-	t.Helper()
-	e, err := v.Lookup(t.Context(), "global/pg_control")
-	if err != nil {
-		t.Fatal(err)
-	}
-	b, err := readFile(t.Context(), e.File)
-	if err != nil {
-		t.Fatal(err)
-	}
-	got, err := pg.ParseControlFile(b)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if b, err = os.ReadFile(filepath.Join(dir, "global/pg_control")); err != nil {
-		t.Fatal(err)
-	}
-	want, err := pg.ParseControlFile(b)
-	if err != nil {
-		t.Fatal(err)
-	}
-	g, w := got.CheckPointCopy, want.CheckPointCopy
-	g.Redo, g.Time, g.FullPageWrites = w.Redo, w.Time, w.FullPageWrites
-	if w.OldestXID.Precedes(g.OldestXID) {
-		// We take it from truncations of pg_xact, too; recovery from checkpoints alone.
-		g.OldestXID, g.OldestXIDDB = w.OldestXID, w.OldestXIDDB
-	}
-	if g != w {
-		t.Errorf("checkpoint:\n got %+v\nwant %+v", g, w)
-	}
-	if got.Settings != want.Settings || got.ChecksumVersion != want.ChecksumVersion || got.SystemID != want.SystemID {
-		t.Errorf("control data:\n got %+v\nwant %+v", got, want)
-	}
+	return ends, forgot
 }
 
 // startCopy starts stock postgres on a copy of the view, has everything checked, and gives
