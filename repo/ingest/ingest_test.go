@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -14,6 +15,7 @@ import (
 	"zenith/repo"
 	"zenith/repo/datadir"
 	"zenith/repo/ingest"
+	"zenith/walredo"
 )
 
 // smallServer makes a base and the WAL of a little work on a copy of it.
@@ -223,5 +225,47 @@ func readAll(t *testing.T, tl *repo.Timeline) {
 	})
 	if n < 500 {
 		t.Errorf("only %d files", n)
+	}
+}
+
+// TestUnknownManager sees that a record of a resource manager that nobody knows stops
+// nothing: its pages cannot be read from there on until an image comes, others can.
+func TestUnknownManager(t *testing.T) {
+	base, busy := smallServer(t)
+	tl, in := imported(t, base, busy)
+	list := records(t, tl)
+	rows := 0
+	i := slices.IndexFunc(list, func(r record) bool {
+		if r.rm == xlog.RmHeap && len(r.raw) < 600 && len(r.raw) > 300 {
+			rows++ // of table t; the first makes the page
+		}
+		return rows > 2 && r.rm == xlog.RmHeap && r.start/xlog.PageSize == (r.end-1)/xlog.PageSize
+	})
+	r := list[i]
+	r.raw[17] = byte(xlog.RmMinCustom)
+	binary.LittleEndian.PutUint32(r.raw[20:], xlog.RecordCRC(r.raw))
+	overwrite(t, tl, r.start, r.raw)
+	var rec xlog.Record
+	if err := xlog.Decode(r.raw, r.start, r.end, &rec); err != nil {
+		t.Fatal(err)
+	}
+	tag := rec.Blocks[0].Tag
+	head, err := in.Catchup(t.Context())
+	if want := list[len(list)-1].end; err != nil || head != want {
+		t.Fatalf("got head %v, %v, want %v", head, err, want)
+	}
+	page := make(pg.Page, pg.BlockSize)
+	for _, c := range []struct {
+		at   pg.LSN
+		blk  pg.BlockNumber
+		want error
+	}{{list[i-1].end, tag.Block, nil}, {r.end, tag.Block, walredo.ErrUnsupported}, {head, tag.Block, walredo.ErrUnsupported}, {head, tag.Block + 1, nil}} {
+		snap, err := tl.At(t.Context(), c.at)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := snap.ReadPage(t.Context(), tag.RelFork.Tag(c.blk), page); !errors.Is(err, c.want) {
+			t.Errorf("block %d at %v: got %v, want %v", c.blk, c.at, err, c.want)
+		}
 	}
 }
