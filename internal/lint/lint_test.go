@@ -31,7 +31,7 @@ var allowed = map[string][]string{
 	"fusefs":            {"internal/pg"},
 	"tenants": {"fusefs", "repo", "repo/datadir", "repo/ingest", "repo/pageserver", "walredo",
 		"internal/pg", "internal/xlog", "internal/rmgrdesc"},
-	"cmd/zenith": {"tenants", "repo/pageserver", "repo", "internal/pg"},
+	"cmd/zenith": {"tenants", "fusefs", "repo/pageserver", "repo", "internal/pg"},
 	"bench":      {"repo", "repo/datadir", "repo/ingest", "walredo", "internal/pg", "internal/xlog", "internal/pgtest"},
 }
 
