@@ -173,9 +173,15 @@ func TestImport(t *testing.T) {
 	}
 }
 
-// TestBigRelation imports a relation of more than one segment.
+// TestBigRelation imports a relation of more than one segment, from a directory whose
+// configuration is elsewhere.
 func TestBigRelation(t *testing.T) {
 	srv := pgtest.Init(t, pgtest.Options{InitArgs: []string{"--wal-segsize=1"}})
+	for _, name := range []string{"postgresql.conf", "pg_hba.conf", "pg_ident.conf"} {
+		if err := os.Remove(filepath.Join(srv.Dir, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
 	page := make(pg.Page, pg.BlockSize)
 	page.Init(0)
 	const segment = pg.RelSegBlocks * pg.BlockSize
@@ -239,6 +245,15 @@ func TestBigRelation(t *testing.T) {
 		other := (want.off + pg.BlockSize) % want.size
 		if _, err := e.File.ReadAt(t.Context(), buf, other); err != nil || !bytes.Equal(buf, make([]byte, pg.BlockSize)) {
 			t.Errorf("%s at %d: not zeros, %v", want.name, other, err)
+		}
+	}
+	for name, want := range map[string]string{"pg_hba.conf": "127.0.0.1/32 trust", "postgresql.conf": "imported"} {
+		e, err := v.Lookup(t.Context(), name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if b, err := readFile(t.Context(), e.File); err != nil || !strings.Contains(string(b), want) {
+			t.Errorf("%s: got %q, %v, want %q in it", name, b, err, want)
 		}
 	}
 	if len(listed) != 4 {

@@ -155,6 +155,18 @@ func TestMinimal(t *testing.T) {
 	if head != tl.LastLSN() {
 		t.Errorf("head: got %v, want %v", head, tl.LastLSN())
 	}
+	// A server that logs everything may take over.
+	base.Start(t)
+	base.Stop(t, pgtest.Fast)
+	busy = base.Copy(t)
+	busy.Configure(t, "wal_level=replica")
+	busy.Start(t)
+	busy.Psql(t, "CREATE TABLE t AS SELECT 1 AS one")
+	busy.Stop(t, pgtest.Immediate)
+	_, in = imported(t, base, busy)
+	if _, err := in.Catchup(t.Context()); err != nil {
+		t.Errorf("wal_level raised: %v", err)
+	}
 }
 
 // TestGrowing takes the WAL in piece by piece, as it is written, and restarts in between.
