@@ -27,8 +27,7 @@ const appDescription = `A session:
 
    zenith init                                 # make .zenith, with a fresh cluster as branch main
    zenith start                                # start the page server
-   zenith pg start main                        # postgres on it; prints the connection string
-   psql "$(zenith pg start main | tail -1)"    # use it
+   psql "$(zenith pg start main | tail -1)"    # start postgres on it, and use it
    zenith branch before main@-15m              # the state of a quarter of an hour ago
    zenith pg start before                      # postgres on that, beside the other
    zenith pg exec main@-10m -- pg_dump -t orders   # bring a table back
@@ -54,9 +53,9 @@ func newApp(e *environ) *cli.App {
 		ExitErrHandler:        func(*cli.Context, error) {}, // main does that
 		OnUsageError:          onUsageError,
 		Flags: []cli.Flag{
-			&cli.StringFlag{Name: "workdir", Aliases: []string{"D"}, Value: defaultWorkdir, Usage: "work `DIR`ectory"},
-			&cli.StringFlag{Name: "log-format", Usage: "the page server's log: text or json"},
-			&cli.StringFlag{Name: "log-level", Usage: "the page server's log: debug, info, warn or error"},
+			&cli.StringFlag{Name: "workdir", Aliases: []string{"D"}, Value: defaultWorkdir, Usage: "the work directory, `DIR`"},
+			&cli.StringFlag{Name: "log-format", Usage: "of the page server's log: text or json"},
+			&cli.StringFlag{Name: "log-level", Usage: "of the page server's log: debug, info, warn or error"},
 			&cli.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Usage: "no progress"},
 		},
 		Before: e.before,

@@ -34,7 +34,7 @@ func startFlags() []cli.Flag {
 	return []cli.Flag{
 		&cli.BoolFlag{Name: "foreground", Usage: "be the page server, log to stderr"},
 		&cli.StringFlag{Name: "listen", Usage: "`HOST:PORT`, instead of what init was given"},
-		&cli.StringFlag{Name: "pg-distrib", Usage: "the `DIR`ectory that has bin/postgres, instead of what init was given"},
+		&cli.StringFlag{Name: "pg-distrib", Usage: "`DIR` has bin/postgres; instead of what init was given"},
 		&cli.StringFlag{Name: "pg-user", Usage: "`USER` that postgres runs as, where we are root, instead of what init was given"},
 		&cli.StringFlag{Name: "max-lag", Usage: "`BYTES` of WAL (256MB) that ingest may be behind before fsync of WAL waits"},
 		&cli.IntFlag{Name: "notify-fd", Hidden: true},

@@ -28,7 +28,7 @@ func cmdExport(e *environ) *cli.Command {
    zenith export main@-1d --tar main.tar.zst      or .tar, .tar.gz; "-" is standard output`,
 		Flags: []cli.Flag{
 			tenantFlag(),
-			&cli.StringFlag{Name: "dir", Usage: "into `DIR`ectory, new or empty"},
+			&cli.StringFlag{Name: "dir", Usage: "into the directory `DIR`, new or empty"},
 			&cli.StringFlag{Name: "tar", Usage: "into a tar `FILE`"},
 		},
 		Action: func(c *cli.Context) error {

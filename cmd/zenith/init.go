@@ -41,10 +41,10 @@ func cmdInit(e *environ) *cli.Command {
 		Flags: []cli.Flag{
 			tenantFlag(),
 			&cli.StringFlag{Name: "listen", Value: listenUsual, Usage: "`HOST:PORT` of the page server; port 0: any free one"},
-			&cli.StringFlag{Name: "pg-distrib", Usage: "PostgreSQL 15: the `DIR`ectory that has bin/postgres (default: the installed one)"},
+			&cli.StringFlag{Name: "pg-distrib", Usage: "PostgreSQL 15: `DIR` has bin/postgres (default: the installed one)"},
 			&cli.StringFlag{Name: "pg-user", Usage: "`USER` that postgres runs as, where we are root (default: postgres)"},
 			&cli.BoolFlag{Name: "no-data-checksums", Usage: "the fresh cluster has none"},
-			&cli.StringFlag{Name: "from-pgdata", Usage: "load a cleanly stopped data `DIR`ectory"},
+			&cli.StringFlag{Name: "from-pgdata", Usage: "load the data directory `DIR`, cleanly stopped"},
 			&cli.StringFlag{Name: "from-server", Usage: "load a running server, `CONNINFO`, by base backup"},
 			&cli.StringFlag{Name: "remote-pageserver", Usage: "use the page server at `CONNINFO`; make none here"},
 		},

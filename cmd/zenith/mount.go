@@ -113,10 +113,13 @@ func (e *environ) runUmount(c *cli.Context, dir string, lazy bool) error {
 	if cleanErr != nil {
 		return pageserver.Errorf(pageserver.ErrMountFailed, "umount %s: %v", dir, cleanErr)
 	}
-	if !cleaned {
-		return err
+	if cleaned {
+		return nil
 	}
-	return nil
+	if there, mountErr := fusefs.IsMounted(abs); mountErr == nil && !there {
+		return pageserver.Errorf(pageserver.ErrNotFound, "umount %s: nothing of ours is mounted there", dir)
+	}
+	return err
 }
 
 func (e *environ) runMountList(c *cli.Context) error {
