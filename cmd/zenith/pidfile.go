@@ -8,6 +8,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -87,6 +88,30 @@ func readPid(f *os.File) (int, error) {
 // probe tells whether the owner of a pid file runs, and its process id (0: not written
 // yet), without getting into the way of one that starts.
 func probe(path string) (pid int, running bool, err error) {
+	for end := time.Now().Add(dyingPatience); ; time.Sleep(dyingPatience / 100) {
+		pid, running, err = look(path)
+		if err != nil || !running || !dying(pid) || time.Now().After(end) {
+			return pid, running, err
+		}
+	}
+}
+
+// dyingPatience is how long a killed process may take to close its files.
+const dyingPatience = 2 * time.Second
+
+// dying reports whether a process was killed and is not gone yet: its main thread is a
+// zombie while others still close the files that they share.
+func dying(pid int) bool {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return false
+	}
+	_, state, _ := strings.Cut(string(stat), ") ")
+	return strings.HasPrefix(state, "Z") || strings.HasPrefix(state, "X")
+}
+
+// look is probe at this moment.
+func look(path string) (pid int, running bool, err error) {
 	f, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return 0, false, nil
