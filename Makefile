@@ -1,9 +1,11 @@
 # The targets a person types. `make quickstart` and `make test` are all a newcomer needs.
 GO         ?= go
 PG_DISTRIB ?= /usr/lib/postgresql/15
-SOURCES    := $(shell find cmd fusefs internal repo tenants walredo -name '*.go' -not -name '*_test.go') go.mod
+SOURCES    := $(shell find cmd fusefs internal repo tenants walredo -name '*.go' -not -name '*_test.go') go.mod go.sum
+FUZZTIME   ?= 60s
+POINTS     ?= 300
 
-.PHONY: build deps quickstart test unit lint fuzz bench testdata clean
+.PHONY: build deps quickstart test unit lint fuzz oracle bench testdata clean
 
 build: bin/zenith
 
@@ -18,17 +20,45 @@ deps:
 quickstart: deps build
 	@PG_DISTRIB=$(PG_DISTRIB) docs/quickstart.sh
 
-# Everything: formats, redo, the store, and real postgres on real mounts.
+# Everything: formats, redo, the store, and real postgres on real mounts. The race detector
+# watches what has goroutines; the integration tests drive the binary as it is shipped, and
+# the mount tests run once more on one processor.
 test: deps lint build
-	$(GO) test -race -timeout 20m ./...
+	$(GO) test -race -timeout 20m ./repo/... ./tenants/... ./fusefs/... ./cmd/... ./internal/pg/... ./internal/xlog/...
+	$(GO) test -timeout 20m ./walredo/... ./internal/... ./integration/...
+	GOMAXPROCS=1 $(GO) test -timeout 10m -count=1 ./fusefs/...
 
 # What needs neither postgres nor a mount.
 unit:
-	$(GO) test ./internal/... ./repo/... ./walredo/... -short
+	$(GO) test -short ./internal/... ./repo/... ./walredo/...
 
 lint:
-	@out=$$(gofmt -l cmd fusefs internal repo tenants walredo integration); [ -z "$$out" ] || { echo "gofmt: $$out"; exit 1; }
+	@out=$$(gofmt -l bench cmd fusefs integration internal repo tenants walredo); [ -z "$$out" ] || { echo "gofmt: $$out"; exit 1; }
 	$(GO) vet ./...
+	$(GO) test ./internal/lint
+
+# Every fuzz target for FUZZTIME each. A minute each is under an hour.
+fuzz:
+	@for pkg in $$($(GO) list ./...); do \
+		for target in $$($(GO) test -short -list '^Fuzz' $$pkg | grep '^Fuzz'); do \
+			echo "$$pkg $$target"; \
+			$(GO) test -run XXX -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 1x $$pkg || exit 1; \
+		done; \
+	done
+
+# The composed data directory against stock recovery, byte for byte, at POINTS record boundaries.
+oracle:
+	$(GO) test ./repo/ingest -count=1 -v -timeout 3h -run TestOracle -oracle.points=$(POINTS)
+
+# Side by side with a peer in the same run; writes bench/results.json.
+bench: deps build
+	@command -v mkfs.xfs >/dev/null || { echo "bench needs xfsprogs (apt-get install xfsprogs)"; exit 1; }
+	$(GO) run ./bench -pg-distrib $(PG_DISTRIB)
+
+# Records the fixtures' WAL anew: needs postgres.
+testdata: deps
+	$(GO) test ./walredo -count=1 -run TestUpdateFixtures -update
+	$(GO) test ./internal/xlog -count=1 -run UpdateFixtures -update
 
 clean:
 	rm -rf bin
