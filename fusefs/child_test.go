@@ -162,6 +162,7 @@ type mounted struct {
 	in    io.WriteCloser
 	exit  chan struct{}
 	lines chan string // answers
+	ended bool
 
 	mu  sync.Mutex
 	log []string // what else it said
@@ -312,6 +313,10 @@ func (m *mounted) eventually(t *testing.T, text string) {
 
 // end ends the child, and its mount with it.
 func (m *mounted) end(t *testing.T) {
+	if m.ended {
+		return
+	}
+	m.ended = true
 	m.in.Close()
 	select {
 	case <-m.exit:

@@ -44,6 +44,9 @@ func (k *keeper) dir(path string, d *dir) error {
 
 // unseen keeps what was kept below a directory that nobody looked into.
 func (k *keeper) unseen(path, from string) error {
+	if from == walDir {
+		k.marker.WAL = append(k.marker.WAL, k.t.wal.visible...)
+	}
 	if k.t.kept == nil {
 		return nil
 	}

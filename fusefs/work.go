@@ -51,6 +51,9 @@ type WorkOptions struct {
 // end of the WAL: what was written to relations is not brought along.
 func Work(dir string, base Tree, work WorkOptions, opts Options) (*Mount, error) {
 	opts = opts.withDefaults()
+	if m, ok := base.(modTimer); ok {
+		opts.Time = m.ModTime()
+	}
 	t, err := newWorktree(base, work, opts)
 	if err != nil {
 		return nil, fmt.Errorf("working tree: %w", err)

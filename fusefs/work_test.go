@@ -489,3 +489,50 @@ func TestWorkCacheIsNotOld(t *testing.T) {
 		wantFile(t, s.ConfDir+"/new.conf", want)
 	})
 }
+
+// TestWorkCalls makes the calls that postgres makes and that no other test does.
+func TestWorkCalls(t *testing.T) {
+	bothWays(t, func(t *testing.T, s spec) {
+		m := startMount(t, s)
+		pretendServer(t, m)
+		for _, name := range []string{"16384", "20000"} {
+			f, err := os.OpenFile(m.dir+"/base/5/"+name, os.O_RDWR|os.O_CREATE, 0o600)
+			if err != nil {
+				t.Fatal(err)
+			}
+			fd := int(f.Fd())
+			zeros := make([]byte, 8192)
+			if n, err := unix.Pwritev(fd, [][]byte{zeros, pattern(8192), zeros}, 8192); n != 3*8192 || err != nil {
+				t.Errorf("pwritev: %d, %v", n, err)
+			}
+			for what, err := range map[string]error{
+				"sync_file_range": unix.SyncFileRange(fd, 0, 8192, unix.SYNC_FILE_RANGE_WRITE),
+				"fadvise":         unix.Fadvise(fd, 0, 8192, unix.FADV_WILLNEED),
+				"fsync":           unix.Fsync(fd),
+				"fdatasync":       unix.Fdatasync(fd),
+				"fallocate":       unix.Fallocate(fd, 0, 0, 10*8192),
+				"keep size":       unix.Fallocate(fd, unix.FALLOC_FL_KEEP_SIZE, 0, 20*8192),
+			} {
+				if err != nil {
+					t.Errorf("%s: %v", what, err)
+				}
+			}
+			refused(t, "punching a hole", unix.Fallocate(fd, unix.FALLOC_FL_PUNCH_HOLE|unix.FALLOC_FL_KEEP_SIZE, 0, 8192), unix.EOPNOTSUPP)
+			if got := stat(t, f.Name()).Size; got != 10*8192 {
+				t.Errorf("size is %d", got)
+			}
+			p := make([]byte, 8192)
+			if _, err := f.ReadAt(p, 2*8192); err != nil || !bytes.Equal(p, pattern(8192)) {
+				t.Errorf("what pwritev wrote is not there: %v", err)
+			}
+			f.Close()
+		}
+		var st unix.Statfs_t
+		if err := unix.Statfs(m.dir, &st); err != nil || st.Bavail == 0 {
+			t.Errorf("statfs: %v, %d blocks free", err, st.Bavail)
+		}
+		if err := os.Chmod(m.dir+"/base/5/20000", 0o640); err != nil || stat(t, m.dir+"/base/5/20000").Mode&0o777 != 0o640 {
+			t.Errorf("chmod: %v", err)
+		}
+	})
+}

@@ -1,0 +1,179 @@
+package fusefs_test
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"zenith/internal/pg"
+)
+
+// controlBase makes a base on disk whose pg_control says that it was stopped at a
+// checkpoint.
+func controlBase(t *testing.T, checkpoint pg.LSN) string {
+	t.Helper()
+	dir := t.TempDir()
+	control := &pg.ControlFile{SystemID: 7, State: pg.DBShutdowned, CheckPoint: checkpoint}
+	control.Settings.WALLevel = 1
+	for path, text := range map[string][]byte{
+		"global/pg_control":         control.Encode(),
+		"base/5/16384":              nil, // unlogged: as its init fork
+		"base/5/16384_init":         nil,
+		"base/5/16390":              pattern(8192),
+		"base/6/16384":              nil,
+		"base/6/16384_init":         nil,
+		"pg_wal/" + segment(3):      pattern(segmentSize),
+		"log/.keep":                 nil,
+		"pg_logical/mappings/.keep": nil,
+	} {
+		path = filepath.Join(dir, path)
+		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
+}
+
+// unloggedFiles are what only the mount has. The last is no unlogged relation's.
+var unloggedFiles = map[string]string{
+	"base/5/16384":                     "unlogged",
+	"base/5/16384.1":                   "its second segment",
+	"base/5/16384_vm":                  "its visibility map",
+	"base/5/16390_fsm":                 "free space",
+	"base/6/16384":                     "another database's",
+	"pg_replslot/slot/state":           "slot",
+	"pg_logical/mappings/map-1-2-3":    "mapping",
+	"pg_wal/archive_status/0001.ready": "",
+	"log/today.log":                    "log",
+}
+
+func writeUnlogged(t *testing.T, m *mounted) {
+	t.Helper()
+	pretendServer(t, m)
+	for path, text := range unloggedFiles {
+		if err := os.MkdirAll(filepath.Dir(filepath.Join(m.dir, path)), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(m.dir, path), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	writeAt(t, m.dir+"/base/5/16390", make([]byte, 8192), 0)
+}
+
+// stopServer is the opposite of pretendServer.
+func stopServer(t *testing.T, m *mounted) {
+	t.Helper()
+	if err := os.Remove(m.dir + "/postmaster.pid"); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// wantUnlogged looks whether those files are there, or of them the log alone.
+func wantUnlogged(t *testing.T, m *mounted, all bool) {
+	t.Helper()
+	for path, text := range unloggedFiles {
+		got, err := os.ReadFile(filepath.Join(m.dir, path))
+		if kept := err == nil && (string(got) == text); kept != (all || path == "log/today.log") && text != "" {
+			t.Errorf("%s: %q, %v; all were to be kept: %v", path, got, err, all)
+		}
+	}
+	wantFile(t, m.dir+"/base/5/16390", pattern(8192)) // WAL has it, so the base
+}
+
+func keepSpec(t *testing.T, checkpoint pg.LSN) spec {
+	requireFuse(t)
+	return spec{Kind: "work", Disk: controlBase(t, checkpoint), State: t.TempDir(), WALDir: t.TempDir(), ConfDir: t.TempDir()}
+}
+
+func TestKeepAfterACleanStop(t *testing.T) {
+	s := keepSpec(t, 0x3000028)
+	m := startMount(t, s)
+	writeUnlogged(t, m)
+	install(t, m, segment(4), pattern(segmentSize))
+	stopServer(t, m)
+	m.unmount(t)
+
+	// It is there, also again and again, whatever of it is looked at, or changed.
+	for _, touch := range []string{"", "base/6/16384", "log/today.log"} {
+		m = startMount(t, s)
+		if touch != "" {
+			pretendServer(t, m)
+			writeAt(t, filepath.Join(m.dir, touch), []byte(unloggedFiles[touch]), 0)
+			stopServer(t, m)
+		}
+		m.unmount(t)
+	}
+	m = startMount(t, s)
+	wantUnlogged(t, m, true)
+	if got, want := listing(t, m.dir+"/pg_wal"), segment(3)+" "+segment(4)+" archive_status"; got != want {
+		t.Errorf("pg_wal has %s, want %s", got, want)
+	}
+	pretendServer(t, m)
+	if err := os.RemoveAll(m.dir + "/pg_replslot/slot"); err != nil {
+		t.Fatal(err)
+	}
+	stopServer(t, m)
+	m.unmount(t)
+	m = startMount(t, s)
+	if _, err := os.Stat(m.dir + "/pg_replslot/slot"); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("a dropped slot is back: %v", err)
+	}
+	m.unmount(t)
+
+	// Once the branch has moved on, it is not.
+	s.Disk = controlBase(t, 0x4000028)
+	wantUnlogged(t, startMount(t, s), false)
+}
+
+func TestKeepAfterACrash(t *testing.T) {
+	s := keepSpec(t, 0x3000028)
+	m := startMount(t, s)
+	writeUnlogged(t, m)
+	m.unmount(t) // postmaster.pid is still there
+	m = startMount(t, s)
+	wantUnlogged(t, m, false)
+}
+
+// TestKeepSurvivesAKill: a killed daemon takes away what was written under it, but
+// not what an earlier one had kept.
+func TestKeepSurvivesAKill(t *testing.T) {
+	s := keepSpec(t, 0x3000028)
+	m := startMount(t, s)
+	writeUnlogged(t, m)
+	stopServer(t, m)
+	m.unmount(t)
+	m = startMount(t, s)
+	pretendServer(t, m)
+	for path := range unloggedFiles {
+		if err := os.WriteFile(filepath.Join(m.dir, path), []byte("newer"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	m.kill(t)
+	m.end(t)
+	// And if it was killed between its two renames, when it was ending:
+	if err := os.Rename(s.State+"/keep", s.State+"/keep.new"); err != nil {
+		t.Fatal(err)
+	}
+	wantUnlogged(t, startMount(t, s), true)
+}
+
+func TestKeepDamagedMarker(t *testing.T) {
+	s := keepSpec(t, 0x3000028)
+	m := startMount(t, s)
+	writeUnlogged(t, m)
+	stopServer(t, m)
+	m.unmount(t)
+	if err := os.Truncate(s.State+"/keep/marker.json", 10); err != nil {
+		t.Fatal(err)
+	}
+	m = startMount(t, s)
+	if got := readFile(t, m.dir+"/base/5/16384"); len(got) != 0 {
+		t.Errorf("shown without a marker: %q", got)
+	}
+}
