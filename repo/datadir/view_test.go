@@ -23,6 +23,9 @@ import (
 // freshView is the view of a fresh data directory, and that directory.
 func freshView(t *testing.T) (*datadir.View, *pgtest.Server) {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("needs PostgreSQL")
+	}
 	srv := pgtest.Init(t, pgtest.Options{InitArgs: []string{"--data-checksums", "--wal-segsize=1"}})
 	r, err := repo.Open(repo.Options{Dir: t.TempDir(), Redo: walredo.Redo, Store: repo.NewMemStore()})
 	if err != nil {

@@ -63,6 +63,7 @@ func change(t *testing.T, path string, edit func(b []byte) []byte) {
 // TestRefusals sees that directories that cannot be imported are not, that the error says
 // why in one line, and that nothing of the timeline is left.
 func TestRefusals(t *testing.T) {
+	needPostgres(t)
 	srv := pgtest.Init(t, pgtest.Options{InitArgs: []string{"--data-checksums", "--wal-segsize=1"}})
 	wal := "pg_wal/" + xlog.SegmentName(1, srv.Control(t).CheckPoint, 1<<20)
 	r := openRepo(t)
@@ -116,6 +117,7 @@ func TestRefusals(t *testing.T) {
 // TestImport imports a directory with everything in it and compares the first state with
 // it.
 func TestImport(t *testing.T) {
+	needPostgres(t)
 	srv := pgtest.Init(t, pgtest.Options{
 		InitArgs: []string{"--data-checksums", "--wal-segsize=1"},
 		Config:   []string{"max_prepared_transactions=5", "include_dir='conf.d'"},
@@ -176,6 +178,7 @@ func TestImport(t *testing.T) {
 // TestBigRelation imports a relation of more than one segment, from a directory whose
 // configuration is elsewhere.
 func TestBigRelation(t *testing.T) {
+	needPostgres(t)
 	srv := pgtest.Init(t, pgtest.Options{InitArgs: []string{"--wal-segsize=1"}})
 	for _, name := range []string{"postgresql.conf", "pg_hba.conf", "pg_ident.conf"} {
 		if err := os.Remove(filepath.Join(srv.Dir, name)); err != nil {

@@ -21,6 +21,7 @@ import (
 // smallServer makes a base and the WAL of a little work on a copy of it.
 func smallServer(t *testing.T, config ...string) (base, busy *pgtest.Server) {
 	t.Helper()
+	needPostgres(t)
 	base = pgtest.Init(t, pgtest.Options{InitArgs: []string{"--data-checksums", "--wal-segsize=1"}, Config: config})
 	busy = base.Copy(t)
 	busy.Start(t)
@@ -89,10 +90,20 @@ func overwrite(t *testing.T, tl *repo.Timeline, at pg.LSN, b []byte) (before []b
 	return before
 }
 
-// TestDamage sees that damage stops the timeline at the record before it, that what is
-// before can be read, and that the timeline goes on once the damage is repaired.
-func TestDamage(t *testing.T) {
+// TestWAL takes in the WAL of a small server, as it is and as it should not be.
+func TestWAL(t *testing.T) {
 	base, busy := smallServer(t)
+	for _, c := range []struct {
+		name string
+		test func(t *testing.T, base, busy *pgtest.Server)
+	}{{"damage", testDamage}, {"bad record", testBadRecord}, {"growing", testGrowing}, {"unknown manager", testUnknownManager}} {
+		t.Run(c.name, func(t *testing.T) { c.test(t, base, busy) })
+	}
+}
+
+// testDamage sees that damage stops the timeline at the record before it, that what is
+// before can be read, and that the timeline goes on once the damage is repaired.
+func testDamage(t *testing.T, base, busy *pgtest.Server) {
 	tl, in := imported(t, base, busy)
 	list := records(t, tl)
 	bad := list[len(list)/2]
@@ -115,10 +126,9 @@ func TestDamage(t *testing.T) {
 	readAll(t, tl)
 }
 
-// TestBadRecord sees that a record that is whole but makes no sense stops the timeline
+// testBadRecord sees that a record that is whole but makes no sense stops the timeline
 // just before it, although it is in the middle of a batch.
-func TestBadRecord(t *testing.T) {
-	base, busy := smallServer(t)
+func testBadRecord(t *testing.T, base, busy *pgtest.Server) {
 	tl, in := imported(t, base, busy)
 	list := records(t, tl)
 	i := len(list) - 1
@@ -169,9 +179,8 @@ func TestMinimal(t *testing.T) {
 	}
 }
 
-// TestGrowing takes the WAL in piece by piece, as it is written, and restarts in between.
-func TestGrowing(t *testing.T) {
-	base, busy := smallServer(t)
+// testGrowing takes the WAL in piece by piece, as it is written, and restarts in between.
+func testGrowing(t *testing.T, base, busy *pgtest.Server) {
 	tl, in := imported(t, base, busy)
 	list := records(t, tl)
 	whole := map[pg.LSN][]byte{}
@@ -240,10 +249,9 @@ func readAll(t *testing.T, tl *repo.Timeline) {
 	}
 }
 
-// TestUnknownManager sees that a record of a resource manager that nobody knows stops
+// testUnknownManager sees that a record of a resource manager that nobody knows stops
 // nothing: its pages cannot be read from there on until an image comes, others can.
-func TestUnknownManager(t *testing.T) {
-	base, busy := smallServer(t)
+func testUnknownManager(t *testing.T, base, busy *pgtest.Server) {
 	tl, in := imported(t, base, busy)
 	list := records(t, tl)
 	rows := 0

@@ -17,6 +17,7 @@ import (
 // mounts do, and of a branch: stopped, crashed, at a segment's end. Each time the state is
 // compared with what stock recovery makes of the WAL.
 func TestLife(t *testing.T) {
+	needPostgres(t)
 	base := pgtest.Init(t, pgtest.Options{InitArgs: []string{"--data-checksums", "--wal-segsize=1"}, Config: []string{"wal_keep_size=1GB"}})
 	r := openRepo(t)
 	tl, err := ingest.Import(t.Context(), r, base.Dir, ingest.ImportOptions{Name: "main"})

@@ -34,6 +34,7 @@ var (
 // same base and the same WAL cut there: every file, raw bytes. Then stock postgres starts
 // on a copy of the state, without recovery.
 func TestOracle(t *testing.T) {
+	needPostgres(t)
 	seed := *oracleSeed
 	if seed == 0 {
 		seed = uint64(time.Now().UnixNano())
@@ -74,6 +75,14 @@ func TestOracle(t *testing.T) {
 		if *oracleAt != "" {
 			break
 		}
+	}
+}
+
+// needPostgres skips what takes a server, and its time, in a short run.
+func needPostgres(t *testing.T) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("needs PostgreSQL")
 	}
 }
 
