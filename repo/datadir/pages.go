@@ -64,14 +64,14 @@ func (v *View) segment(fork pg.RelFork, segno uint32, n pg.BlockNumber, exists b
 
 // relations adds those of a database's directory. Forks of one relation follow each
 // other.
-func (l *lister) relations() error {
+func (l *lister) relations(ctx context.Context) error {
 	p := pg.ParsePath(l.dir)
 	if p.Kind != pg.PathDatabase {
 		return nil
 	}
 	var rel pg.OID
 	var forks []forkSize
-	err := l.v.snap.Relations(l.ctx, p.Fork.SpcOID, p.Fork.DBOID, func(rf pg.RelFork, n pg.BlockNumber) error {
+	err := l.v.snap.Relations(ctx, p.Fork.SpcOID, p.Fork.DBOID, func(rf pg.RelFork, n pg.BlockNumber) error {
 		if rf.RelNumber != rel {
 			l.relation(forks)
 			rel, forks = rf.RelNumber, forks[:0]

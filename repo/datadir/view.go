@@ -120,8 +120,8 @@ var errFound = errors.New("found")
 
 // ReadDir lists a directory, in the order of names.
 func (v *View) ReadDir(ctx context.Context, dir string) ([]Entry, error) {
-	l := lister{ctx: ctx, v: v, dir: dir, seen: map[string]bool{}}
-	err := l.list()
+	l := lister{v: v, dir: dir, seen: map[string]bool{}}
+	err := l.list(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("list %q: %w", dir, err)
 	}
@@ -139,7 +139,6 @@ func (v *View) ReadDir(ctx context.Context, dir string) ([]Entry, error) {
 
 // lister collects the entries of one directory.
 type lister struct {
-	ctx     context.Context // of the one call of ReadDir
 	v       *View
 	dir     string
 	entries []Entry
@@ -167,7 +166,7 @@ func (l *lister) addPath(path string, file func() File) {
 	}
 }
 
-func (l *lister) list() error {
+func (l *lister) list(ctx context.Context) error {
 	for _, dir := range skeleton {
 		if parent(dir) == l.dir {
 			l.add(Entry{Name: dir[strings.LastIndexByte(dir, '/')+1:], Dir: true})
@@ -182,27 +181,27 @@ func (l *lister) list() error {
 			l.addPath(f.path(), func() File { return f })
 		}
 	}
-	if err := l.databases(); err != nil {
+	if err := l.databases(ctx); err != nil {
 		return err
 	}
-	if err := l.relations(); err != nil {
+	if err := l.relations(ctx); err != nil {
 		return err
 	}
-	if err := l.slrus(); err != nil {
+	if err := l.slrus(ctx); err != nil {
 		return err
 	}
-	if err := l.tablespace(); err != nil {
+	if err := l.tablespace(ctx); err != nil {
 		return err
 	}
-	return l.files()
+	return l.files(ctx)
 }
 
 // databases adds those of "base" or of a tablespace.
-func (l *lister) databases() error {
+func (l *lister) databases(ctx context.Context) error {
 	if l.dir != "base" && !strings.HasSuffix(l.dir, "/"+pg.TablespaceVersionDir) {
 		return nil
 	}
-	return l.v.snap.Databases(l.ctx, func(spc, db pg.OID) error {
+	return l.v.snap.Databases(ctx, func(spc, db pg.OID) error {
 		if path := pg.DatabasePath(spc, db); parent(path) == l.dir {
 			l.add(Entry{Name: db.String(), Dir: true})
 		}
@@ -211,12 +210,12 @@ func (l *lister) databases() error {
 }
 
 // slrus adds the segments of the SLRU whose directory it is.
-func (l *lister) slrus() error {
+func (l *lister) slrus(ctx context.Context) error {
 	for _, slru := range pg.SLRUs {
 		if slru.Dir() != l.dir {
 			continue
 		}
-		return l.v.snap.SLRUSegments(l.ctx, slru, func(segno uint32, n pg.BlockNumber) error {
+		return l.v.snap.SLRUSegments(ctx, slru, func(segno uint32, n pg.BlockNumber) error {
 			seg := slru.Segment(segno)
 			l.addPath(pg.RelPath(seg, 0), func() File { return l.v.pages(seg, 0, n).File })
 			return nil
@@ -226,11 +225,11 @@ func (l *lister) slrus() error {
 }
 
 // tablespace adds the one directory of a tablespace.
-func (l *lister) tablespace() error {
+func (l *lister) tablespace(ctx context.Context) error {
 	if _, ok := tablespaceOf(l.dir); !ok {
 		return nil
 	}
-	_, err := l.v.snap.ReadFile(l.ctx, l.dir)
+	_, err := l.v.snap.ReadFile(ctx, l.dir)
 	if errors.Is(err, repo.ErrNotFound) {
 		return nil
 	}
@@ -240,12 +239,12 @@ func (l *lister) tablespace() error {
 
 // files adds what history has as whole files. A tablespace is one of them, but shows as
 // a directory.
-func (l *lister) files() error {
+func (l *lister) files(ctx context.Context) error {
 	prefix := l.dir
 	if prefix != "" {
 		prefix += "/"
 	}
-	return l.v.snap.Files(l.ctx, prefix, func(path string, size int) error {
+	return l.v.snap.Files(ctx, prefix, func(path string, size int) error {
 		if _, ok := tablespaceOf(path); ok {
 			path += "/" + pg.TablespaceVersionDir
 		}
