@@ -19,10 +19,10 @@ import (
 // BadgerOptions are OpenBadger's.
 type BadgerOptions struct {
 	Log      *slog.Logger // default: discards
-	MemTable int64        // bytes of a memtable, of which a few may be in memory; default 32 MiB
+	MemTable int64        // bytes of a memtable, of which a few may be in memory; default 16 MiB
 }
 
-const defaultMemTable = 32 << 20
+const defaultMemTable = 16 << 20
 
 // Free space below which nothing more is written. Badger writes through mapped memory,
 // where a full disk is not an error but the process's death.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"math"
 	"os"
 	"path/filepath"
 	"sync"
@@ -19,7 +20,7 @@ type WAL struct {
 	t *Timeline
 
 	mu    sync.Mutex
-	files map[string]*walFile
+	files map[pg.LSN]*walFile // by the segment's first LSN
 	clock int64
 }
 
@@ -31,7 +32,7 @@ type walFile struct {
 // maxWALFiles is how many segments of a timeline are kept open.
 const maxWALFiles = 8
 
-func newWAL(t *Timeline) *WAL { return &WAL{t: t, files: make(map[string]*walFile)} }
+func newWAL(t *Timeline) *WAL { return &WAL{t: t, files: make(map[pg.LSN]*walFile)} }
 
 // ReadWAL reads raw WAL bytes from at. It may read fewer than asked for; io.EOF when
 // there are none.
@@ -58,9 +59,8 @@ func (w *WAL) ReadWAL(p []byte, at pg.LSN) (int, error) {
 
 // readSegment reads from the own segment that holds at.
 func (w *WAL) readSegment(p []byte, at pg.LSN, off int64) (int, error) {
-	path := w.t.SegmentPath(at)
 	for {
-		f, err := w.open(path, at)
+		f, err := w.open(at - pg.LSN(off))
 		if err != nil {
 			return 0, err
 		}
@@ -72,33 +72,29 @@ func (w *WAL) readSegment(p []byte, at pg.LSN, off int64) (int, error) {
 	}
 }
 
-func (w *WAL) open(path string, at pg.LSN) (*os.File, error) {
+// open gives the segment that begins at seg.
+func (w *WAL) open(seg pg.LSN) (*os.File, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.clock++
-	if have := w.files[path]; have != nil {
-		if w.complete(at) || have.isAt(path) {
+	if have := w.files[seg]; have != nil {
+		// Below the head nobody puts another file in a segment's place.
+		if seg+pg.LSN(w.t.info.SegSize) <= w.t.LastLSN() || have.isAt(w.t.SegmentPath(seg)) {
 			have.used = w.clock
 			return have.f, nil
 		}
 		have.f.Close() // read only: nothing can be lost
-		delete(w.files, path)
+		delete(w.files, seg)
 	}
-	f, err := os.Open(path)
+	f, err := os.Open(w.t.SegmentPath(seg))
 	if err != nil {
 		return nil, err
 	}
 	if len(w.files) >= maxWALFiles {
 		w.evict()
 	}
-	w.files[path] = &walFile{f, w.clock}
+	w.files[seg] = &walFile{f, w.clock}
 	return f, nil
-}
-
-// complete reports whether the segment of at lies below the head, so that nobody puts
-// another file in its place.
-func (w *WAL) complete(at pg.LSN) bool {
-	return at-at%pg.LSN(w.t.info.SegSize)+pg.LSN(w.t.info.SegSize) <= w.t.LastLSN()
 }
 
 func (f *walFile) isAt(path string) bool {
@@ -111,22 +107,23 @@ func (f *walFile) isAt(path string) bool {
 }
 
 func (w *WAL) evict() {
-	var oldest string
-	for path, f := range w.files {
-		if oldest == "" || f.used < w.files[oldest].used {
-			oldest = path
+	oldest := int64(math.MaxInt64)
+	var seg pg.LSN
+	for s, f := range w.files {
+		if f.used < oldest {
+			oldest, seg = f.used, s
 		}
 	}
-	w.files[oldest].f.Close()
-	delete(w.files, oldest)
+	w.files[seg].f.Close()
+	delete(w.files, seg)
 }
 
 func (w *WAL) close() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for path, f := range w.files {
+	for seg, f := range w.files {
 		f.f.Close()
-		delete(w.files, path)
+		delete(w.files, seg)
 	}
 }
 

@@ -319,6 +319,7 @@ func (w *Writer) Abort() {
 func (w *Writer) finish() {
 	w.done = true
 	w.account()
+	w.w = nil // not to be kept in memory until the next batch
 	w.t.giveTurn()
 }
 
