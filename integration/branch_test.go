@@ -167,6 +167,24 @@ func TestDataDirectoryMadeAgain(t *testing.T) {
 	}
 }
 
+// TestBranchAtTime goes back to a time between two commits.
+func TestBranchAtTime(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	main := s.start("main")
+	s.sql(main, "CREATE TABLE t AS SELECT 1 AS i")
+	const now = `SELECT to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')`
+	between := s.sql(main, "SELECT pg_sleep(0.2)", now)
+	between = between[strings.LastIndexByte(between, '\n')+1:]
+	s.sql(main, "SELECT pg_sleep(0.2)", "INSERT INTO t VALUES (2)")
+	s.ok("branch", "before", "main@"+between)
+	s.want(s.start("before"), "SELECT count(*) FROM t", "1")
+	s.ok("branch", "after", "main@"+strings.TrimSpace(s.sql(main, now)))
+	s.want(s.start("after"), "SELECT count(*) FROM t", "2")
+	s.ok("branch", "aged", "main@-1ms")
+	s.fails(14, "branch", "old", "main@-400d")
+}
+
 // TestBranchAtBoundaries branches where a record begins a segment or a page, inside of a record,
 // and before the start of history.
 func TestBranchAtBoundaries(t *testing.T) {

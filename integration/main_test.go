@@ -34,6 +34,9 @@ func TestMain(m *testing.M) {
 		binary = filepath.Join(dir, "zenith")
 		build := exec.Command("go", "build", "-o", binary, "../cmd/zenith")
 		build.Env = append(os.Environ(), "CGO_ENABLED=0")
+		if raceDetector {
+			build = exec.Command("go", "build", "-race", "-o", binary, "../cmd/zenith")
+		}
 		if out, err := build.CombinedOutput(); err != nil {
 			fmt.Fprintf(os.Stderr, "build zenith: %v\n%s", err, out)
 			return 1
@@ -76,13 +79,15 @@ func emptySite(t *testing.T) *site {
 }
 
 func (s *site) close() {
-	if s.t.Failed() {
-		if log, err := os.ReadFile(filepath.Join(s.work, "pageserver.log")); err == nil {
-			s.t.Logf("page server's log:\n%s", tail(log, 60))
-		}
-	}
 	if out, err := exec.Command(binary, "-D", s.work, "stop").CombinedOutput(); err != nil {
 		s.t.Logf("stop: %v: %s", err, out)
+	}
+	log, err := os.ReadFile(filepath.Join(s.work, "pageserver.log"))
+	if err == nil && (bytes.Contains(log, []byte("DATA RACE")) || bytes.Contains(log, []byte("panic"))) {
+		s.t.Error("the page server's log has a data race or a panic")
+	}
+	if s.t.Failed() {
+		s.t.Logf("page server's log:\n%s", tail(log, 100))
 	}
 	if err := os.RemoveAll(s.dir); err != nil {
 		s.t.Errorf("something is left in the work directory: %v", err)

@@ -1,0 +1,185 @@
+package integration
+
+import (
+	"bytes"
+	enc "encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"zenith/internal/pg"
+	"zenith/internal/xlog"
+	"zenith/walredo"
+)
+
+// comparison is a data directory that postgres wrote beside the one composed from the
+// history at the same LSN.
+type comparison struct {
+	t              *testing.T
+	wrote, rebuilt string
+	pages, equal   int // compared, and equal before anything was masked
+	differ         int
+}
+
+// compareFiles compares page for page what postgres wrote with what WAL says of it. The
+// masks hide what PostgreSQL's own consistency check hides: hints, and free space.
+func compareFiles(t *testing.T, wrote, rebuilt string) {
+	t.Helper()
+	c := &comparison{t: t, wrote: wrote, rebuilt: rebuilt}
+	for _, p := range c.paths(wrote) {
+		c.file(p)
+	}
+	for _, p := range c.paths(rebuilt) {
+		if _, err := os.Stat(filepath.Join(wrote, p)); errors.Is(err, fs.ErrNotExist) {
+			c.fail("%s: postgres has no such file", p)
+		}
+	}
+	t.Logf("%d pages compared, %d of them equal before masks, %d differ", c.pages, c.equal, c.differ)
+	if c.pages < 1000 {
+		t.Error("too few pages for a data directory")
+	}
+}
+
+func (c *comparison) fail(format string, args ...any) {
+	c.t.Helper()
+	if c.differ++; c.differ <= 40 {
+		c.t.Errorf(format, args...)
+	}
+}
+
+// paths gives the files that WAL says everything of.
+func (c *comparison) paths(dir string) (found []string) {
+	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || !d.Type().IsRegular() {
+			return err
+		}
+		rel, err := filepath.Rel(dir, path)
+		if err != nil {
+			return err
+		}
+		p := pg.ParsePath(rel)
+		switch p.Kind {
+		case pg.PathRelation:
+			init := p.Fork
+			init.Fork = pg.InitFork
+			_, err := os.Stat(filepath.Join(dir, pg.RelPath(init, 0)))
+			if unlogged := err == nil; p.Fork.Fork != pg.FSMFork && (!unlogged || p.Fork.Fork == pg.InitFork) {
+				found = append(found, rel)
+			}
+		case pg.PathSLRU, pg.PathRelMap, pg.PathDBVersion, pg.PathTwoPhase:
+			found = append(found, rel)
+		}
+		return nil
+	})
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	return found
+}
+
+// file compares one file, page by page.
+func (c *comparison) file(path string) {
+	a := c.read(c.wrote, path)
+	b := c.read(c.rebuilt, path)
+	p := pg.ParsePath(path)
+	if p.Kind != pg.PathRelation && p.Kind != pg.PathSLRU {
+		if !bytes.Equal(a, b) {
+			c.fail("%s: differs", path)
+		}
+		return
+	}
+	if len(b) > len(a) || len(bytes.Trim(a[len(b):], "\x00")) > 0 {
+		// What postgres only extended and never wrote is not in WAL.
+		c.fail("%s: %d bytes, rebuilt %d", path, len(a), len(b))
+		return
+	}
+	for off := 0; off < len(b); off += pg.BlockSize {
+		x, y := pg.Page(a[off:off+pg.BlockSize]), pg.Page(b[off:off+pg.BlockSize])
+		c.pages++
+		if bytes.Equal(x, y) {
+			c.equal++
+			continue
+		}
+		lsns := fmt.Sprintf("LSN %v, rebuilt %v", x.LSN(), y.LSN())
+		kind := maskPage(p, x, y, pg.BlockNumber(off/pg.BlockSize))
+		if !bytes.Equal(x, y) {
+			at := 0
+			for x[at] == y[at] {
+				at++
+			}
+			c.fail("%s block %d (%s), %s: differs from byte %d on", path, off/pg.BlockSize, kind, lsns, at)
+		}
+	}
+}
+
+// read gives a file's content; one that is not there is empty, as one that postgres
+// has truncated on its way to unlink it.
+func (c *comparison) read(dir, path string) []byte {
+	f, err := os.Open(filepath.Join(dir, path))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	defer f.Close()
+	content, err := io.ReadAll(f)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	return content
+}
+
+// maskPage hides hints and free space on two images of a page; it says of which kind the
+// page is.
+func maskPage(p pg.Path, x, y pg.Page, blk pg.BlockNumber) string {
+	if p.Kind == pg.PathSLRU {
+		return "SLRU"
+	}
+	for _, page := range []pg.Page{x, y} {
+		page.SetChecksum(0)
+	}
+	if p.Fork.Fork == pg.VisibilityMapFork {
+		x.SetLSN(0)
+		y.SetLSN(0)
+		return "visibility map"
+	}
+	if x.IsNew() || y.IsNew() {
+		return "new"
+	}
+	rm := rmgrOf(y)
+	walredo.Mask(rm, x, blk)
+	walredo.Mask(rm, y, blk)
+	name, _ := walredo.Name(rm, 0)
+	return strings.ToLower(name)
+}
+
+// rmgrOf tells an access method's page by its special area.
+func rmgrOf(page pg.Page) xlog.RmgrID {
+	id := enc.LittleEndian.Uint16(page[pg.BlockSize-2:])
+	switch size := pg.BlockSize - int(page.Special()); {
+	case size == 0:
+		return xlog.RmHeap
+	case size == 16 && id == 0xFF80:
+		return xlog.RmHash
+	case size == 16 && id == 0xFF81:
+		return xlog.RmGist
+	case size == 16:
+		return xlog.RmBtree
+	case size == 8 && id == 0xFF82:
+		return xlog.RmSPGist
+	case size == 8 && id >= 0xF091 && id <= 0xF093:
+		return xlog.RmBRIN
+	case size == 8 && enc.LittleEndian.Uint32(page[page.Special():]) == 0x1717:
+		return xlog.RmSeq
+	case size == 8 && id == 0xFF83:
+		return xlog.RmGeneric
+	default:
+		return xlog.RmGin
+	}
+}
