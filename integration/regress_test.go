@@ -1,0 +1,162 @@
+package integration
+
+import (
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"zenith/internal/pg"
+)
+
+var (
+	regressDir    = flag.String("regress", "", "directory made by regress/prepare.sh: run PostgreSQL's own suites")
+	regressPoints = flag.Int("regress.points", 20, "record boundaries of the suites' WAL to look at")
+	regressSeed   = flag.Uint64("regress.seed", 1, "chooses the record boundaries")
+)
+
+// TestRegress runs PostgreSQL's regression and isolation suites on a plain data directory and on a
+// mount, with one installation: the same tests pass. Then what the history says is
+// compared with the files that postgres wrote, and looked at in many of its states.
+func TestRegress(t *testing.T) {
+	if *regressDir == "" {
+		t.Skip("takes a quarter of an hour: make regress")
+	}
+	s := newSite(t)
+	plain, dir := filepath.Join(s.dir, "plain"), s.mountDir("data")
+	s.ok("export", "main", "--dir", plain)
+	if os.Geteuid() == 0 {
+		s.runCmd(exec.Command("chown", "-R", "postgres", plain))
+	}
+	want := s.suites("plain", plain)
+	first := s.lsn("main")
+	s.ok("mount", "main", dir)
+	got := s.suites("mount", dir)
+	if slices.Sort(want); len(want) < 250 {
+		t.Fatalf("only %d tests passed on a plain directory", len(want))
+	}
+	slices.Sort(got)
+	for _, name := range want {
+		if _, ok := slices.BinarySearch(got, name); !ok {
+			t.Errorf("%s passes on a plain directory, not on a mount", name)
+		}
+	}
+
+	last := s.lsn("main")
+	rebuilt := s.mountDir("rebuilt")
+	s.ok("mount", "main@"+last, rebuilt)
+	compareFiles(t, dir, rebuilt)
+	s.ok("umount", rebuilt)
+	s.ok("umount", dir)
+	s.checkPoint("main@" + last)
+	s.checkPoints(first, last)
+}
+
+// suites runs both suites on a server on dir and gives the names of the tests that passed.
+func (s *site) suites(label, dir string) (passed []string) {
+	s.t.Helper()
+	conf, err := os.OpenFile(filepath.Join(dir, "postgresql.conf"), os.O_APPEND|os.O_WRONLY, 0)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	_, err = conf.WriteString("max_prepared_transactions = 10\n")
+	if closeErr := conf.Close(); err != nil || closeErr != nil {
+		s.t.Fatal(err, closeErr)
+	}
+	v := s.serve(dir)
+	defer v.stop("fast")
+	lib := filepath.Join(pgDistrib, "lib/pgxs/src/test")
+	for suite, driver := range map[string]string{"regress": "regress/pg_regress", "isolation": "isolation/pg_isolation_regress"} {
+		began := time.Now()
+		out := s.suite(v, label, suite, filepath.Join(lib, driver))
+		n := len(passed)
+		for _, m := range regexp.MustCompile(`(?m)^(?:test| ) +(\S+) +\.\.\. (\w+)`).FindAllStringSubmatch(out, -1) {
+			if m[2] == "ok" {
+				passed = append(passed, suite+"/"+m[1])
+			} else {
+				s.t.Logf("%s: %s/%s: %s", label, suite, m[1], m[2])
+			}
+		}
+		s.t.Logf("%s: %s: %d tests passed in %.0f s", label, suite, len(passed)-n, time.Since(began).Seconds())
+		if n == len(passed) {
+			s.t.Fatalf("no test of %s passed:\n%s", suite, out)
+		}
+	}
+	return passed
+}
+
+// suite runs one driver. Some tests fail everywhere when the suite is not of the server's
+// own minor version, so its exit status says nothing.
+func (s *site) suite(v *server, label, suite, driver string) string {
+	s.t.Helper()
+	at, err := url.Parse(v.url)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	out := filepath.Join(s.dir, "out", label, suite)
+	if err := os.MkdirAll(out, 0o755); err != nil {
+		s.t.Fatal(err)
+	}
+	if os.Geteuid() == 0 {
+		s.runCmd(exec.Command("chown", "-R", "postgres", out))
+	}
+	cmd := asPostgres(driver, "--host="+at.Hostname(), "--port="+at.Port(), "--user=postgres", "--bindir="+pgDistrib+"/bin",
+		"--inputdir="+filepath.Join(*regressDir, suite), "--outputdir="+out, "--dlpath="+filepath.Join(*regressDir, "dl"),
+		"--schedule="+filepath.Join(*regressDir, suite, map[string]string{"regress": "parallel_schedule", "isolation": "isolation_schedule"}[suite]))
+	// pg_isolation_regress looks for isolationtester there.
+	cmd.Env = append(os.Environ(), "PATH="+filepath.Dir(driver)+":"+os.Getenv("PATH"))
+	return s.runCmd(cmd).out
+}
+
+// checkPoint has amcheck and pg_dump look at every database of a state.
+func (s *site) checkPoint(point string) {
+	s.t.Helper()
+	script, err := filepath.Abs("regress/check.sh")
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	cmd := exec.Command(binary, "-D", s.work, "pg", "exec", point, "--", script)
+	cmd.Env = append(os.Environ(), "PG_DISTRIB="+pgDistrib)
+	r := s.runCmd(cmd)
+	if r.code != 0 {
+		s.t.Errorf("%s: exit %d:\n%s%s", point, r.code, r.out, r.err)
+		return
+	}
+	s.t.Logf("%s: %s btree indexes are sound", point, strings.TrimSpace(r.out))
+}
+
+// checkPoints looks at states between two LSNs, every second one on a branch of a branch.
+func (s *site) checkPoints(first, last string) {
+	s.t.Helper()
+	lo, hi := s.parseLSN(first), s.parseLSN(last)
+	rnd := rand.New(rand.NewPCG(*regressSeed, 0))
+	for i := range *regressPoints {
+		at := lo + pg.LSN(rnd.Uint64N(uint64(hi-lo)))
+		point := fmt.Sprint("main@", at)
+		if i%2 == 1 {
+			parent, child := fmt.Sprint("parent", i), fmt.Sprint("child", i)
+			later := at + pg.LSN(rnd.Uint64N(uint64(hi-at)))
+			s.ok("branch", parent, fmt.Sprint("main@", later))
+			s.ok("branch", child, fmt.Sprint(parent, "@", at))
+			point = child + "@" + s.lsn(child)
+		}
+		s.checkPoint(point)
+	}
+}
+
+func (s *site) parseLSN(text string) pg.LSN {
+	s.t.Helper()
+	l, err := pg.ParseLSN(text)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return l
+}
