@@ -67,7 +67,7 @@ func (b dyingBulk) Cancel()                 {}
 // TestModelWithDeathInFlush crashes in the middle of flushes. What these left must not be
 // seen, nor harm when the WAL is ingested again into other windows.
 func TestModelWithDeathInFlush(t *testing.T) {
-	for seed := range seeds(8) {
+	for seed := range seeds(4) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			m := &model{t: t, rnd: rand.New(rand.NewPCG(seed, 3)), dir: t.TempDir(), xid: 700, hot: true}
 			store := &dyingStore{MemStore: repo.NewMemStore(), left: -1}

@@ -278,7 +278,7 @@ func (m *model) run(steps int) {
 }
 
 func TestModelOverMemory(t *testing.T) {
-	for seed := range seeds(12) {
+	for seed := range seeds(6) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			m := &model{t: t, rnd: rand.New(rand.NewPCG(seed, 1)), dir: t.TempDir(), xid: 700}
 			store := repo.NewMemStore()

@@ -1,0 +1,160 @@
+package repo
+
+import (
+	"math/rand/v2"
+	"slices"
+	"testing"
+
+	"zenith/internal/pg"
+)
+
+// entry is a version in the naive picture of the store.
+type entry struct {
+	block pg.BlockNumber
+	no    timelineNo
+	lsn   pg.LSN
+}
+
+var testFork = pg.RelFork{RelFileLocator: pg.RelFileLocator{SpcOID: 1663, DBOID: 5, RelNumber: 7}}
+
+func storeOf(t *testing.T, entries []entry) Store {
+	t.Helper()
+	s := NewMemStore()
+	var ops []Op
+	for _, e := range entries {
+		ops = append(ops, Op{appendVersion(appendPage(nil, testFork.Tag(e.block)), e.no, e.lsn), []byte{1}})
+	}
+	if err := s.Update(ops); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// naive lists what a lineage sees of a block, newest first.
+func naive(entries []entry, sights []sight, block pg.BlockNumber) (seen []entry) {
+	for _, s := range sights {
+		var own []entry
+		for _, e := range entries {
+			if e.block == block && e.no == s.no && e.lsn <= s.limit {
+				own = append(own, e)
+			}
+		}
+		slices.SortFunc(own, func(a, b entry) int { return compareLSN(b.lsn, a.lsn) })
+		seen = append(seen, own...)
+	}
+	return seen
+}
+
+// randomSights makes a lineage of some of ten timelines.
+func randomSights(rnd *rand.Rand) (sights []sight) {
+	at := pg.LSN(8 * (1 + rnd.IntN(40)))
+	for no := timelineNo(9); ; no-- {
+		if rnd.IntN(2) == 0 {
+			sights = append(sights, sight{no: no, cap: at, limit: at})
+			at = pg.LSN(8 * rnd.IntN(int(at/8)+1))
+		}
+		if no == 0 {
+			return sights
+		}
+	}
+}
+
+func TestCursorAgainstNaive(t *testing.T) {
+	for seed := range uint64(300) {
+		rnd := rand.New(rand.NewPCG(seed, 1))
+		var entries []entry
+		for range rnd.IntN(150) {
+			e := entry{pg.BlockNumber(rnd.IntN(4)), timelineNo(rnd.IntN(10)), pg.LSN(8 * (1 + rnd.IntN(40)))}
+			if !slices.Contains(entries, e) {
+				entries = append(entries, e)
+			}
+		}
+		s := storeOf(t, entries)
+		c := newCursor(s, appendRelFork(nil, kindPage, testFork))
+		for range 40 {
+			sights := randomSights(rnd)
+			block := pg.BlockNumber(rnd.IntN(4)) // in any order
+			c.reset(appendPage(nil, testFork.Tag(block)))
+			checkChain(t, c, entries, sights, block, rnd.IntN(6))
+			c.reset(appendPage(nil, testFork.Tag(block)))
+			want := naive(entries, sights, block)
+			m, at, ok := c.newest(sights)
+			if ok != (len(want) > 0) || ok && (m.no != want[0].no || at != want[0].lsn) {
+				t.Fatalf("seed %d: newest %v %v %v, want %v", seed, m, at, ok, want)
+			}
+		}
+		var err error
+		if c.close(&err); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// checkChain walks down the versions as chain.collect does, but gives up on a timeline
+// after some steps.
+func checkChain(t *testing.T, c *cursor, entries []entry, sights []sight, block pg.BlockNumber, steps int) {
+	t.Helper()
+	var got, want []entry
+	for _, m := range sights {
+		n := 0
+		for at, ok := c.find(m.no, m.limit); ok && n < steps; at, ok = c.next(m.no) {
+			got = append(got, entry{block, m.no, at})
+			n++
+		}
+		one := naive(entries, []sight{m}, block)
+		want = append(want, one[:min(len(one), steps)]...)
+	}
+	if !slices.Equal(got, want) {
+		t.Fatalf("block %d, sights %v\ngot  %v\nwant %v", block, sights, got, want)
+	}
+}
+
+func TestEachObject(t *testing.T) {
+	entries := []entry{{1, 3, 8}, {1, 2, 8}, {4, 1, 16}, {4, 1, 8}, {9, 0, 8}}
+	s := storeOf(t, entries)
+	object := func(b pg.BlockNumber) string { return string(appendPage(nil, testFork.Tag(b))) }
+	var got []pg.BlockNumber
+	err := eachObject(s, appendRelFork(nil, kindPage, testFork), []string{object(12), object(4), object(0), object(4)},
+		func(c *cursor, o []byte) error {
+			tag, _ := parsePage(o)
+			got = append(got, tag.Block)
+			c.reset(o)
+			c.newest([]sight{{no: 3, limit: 100}, {no: 1, limit: 8}, {no: 0, limit: 8}}) // moves on
+			return nil
+		})
+	if want := []pg.BlockNumber{0, 1, 4, 9, 12}; err != nil || !slices.Equal(got, want) {
+		t.Fatalf("objects %v, error %v; want %v", got, err, want)
+	}
+}
+
+// TestDepthCostsNoSeeks reads pages that the oldest of a hundred generations wrote.
+func TestDepthCostsNoSeeks(t *testing.T) {
+	var sights []sight
+	for no := timelineNo(200); no > 0; no -= 2 { // the odd ones are strangers
+		sights = append(sights, sight{no: no, cap: pg.LSN(no) * 8, limit: pg.LSN(no) * 8})
+	}
+	sights = append(sights, sight{no: 0, cap: 8, limit: 8})
+	for _, c := range []struct {
+		name    string
+		entries []entry
+		want    entry
+		seeks   int
+	}{
+		{"in the oldest ancestor", []entry{{0, 0, 8}}, entry{0, 0, 8}, 1},
+		{"in the timeline itself", []entry{{0, 0, 8}, {0, 200, 1600}}, entry{0, 200, 1600}, 1},
+		{"beside a stranger", []entry{{0, 0, 8}, {0, 199, 8}}, entry{0, 0, 8}, 1},
+		{"beside many strangers", []entry{{0, 0, 8}, {0, 199, 8}, {0, 199, 16}, {0, 199, 24}}, entry{0, 0, 8}, 2},
+		{"in an ancestor that went on", []entry{{0, 100, 8000}, {0, 100, 8008}, {0, 100, 800}, {0, 0, 8}}, entry{0, 100, 800}, 2},
+		{"nowhere", []entry{{1, 0, 8}}, entry{}, 1},
+	} {
+		cur := newCursor(storeOf(t, c.entries), []byte{byte(kindPage)})
+		cur.reset(appendPage(nil, testFork.Tag(0)))
+		m, at, ok := cur.newest(sights)
+		if ok != (c.want != entry{}) || ok && (m.no != c.want.no || at != c.want.lsn) {
+			t.Errorf("%s: found %v %v %v, want %v", c.name, m, at, ok, c.want)
+		}
+		if cur.seeks != c.seeks {
+			t.Errorf("%s: %d seeks, want %d", c.name, cur.seeks, c.seeks)
+		}
+	}
+}
