@@ -1,11 +1,15 @@
 package fusefs_test
 
 import (
+	"bytes"
 	"errors"
+	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 
@@ -151,4 +155,58 @@ func runAs(t *testing.T, uid, gid int, dir, script string) string {
 	cmd := exec.Command("sh", "-c", "cd "+dir+" && "+script)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}}
 	return run(t, cmd)
+}
+
+// TestOpenChurn opens and closes the same few files all the time, in parallel, as many
+// short sessions do: the kernel must never find two ways of reading one inode.
+func TestOpenChurn(t *testing.T) {
+	bothWays(t, func(t *testing.T, s spec) {
+		m := startMount(t, s)
+		pretendServer(t, m)
+		var wg sync.WaitGroup
+		for g := range 8 {
+			wg.Go(func() {
+				for i := range 200 {
+					name := []string{"16384", "16385", "20000", "20001"}[(g+i)%4]
+					if err := useFile(m.dir+"/base/5/"+name, i%5 == 0, int64(g)*8192); err != nil {
+						t.Errorf("round %d: %v", i, err)
+						return
+					}
+				}
+			})
+		}
+		wg.Wait()
+	})
+}
+
+// useFile opens, writes or reads, and closes.
+func useFile(path string, reads bool, off int64) (err error) {
+	flags := os.O_RDWR | os.O_CREATE
+	if reads {
+		flags = os.O_RDONLY
+	}
+	f, err := os.OpenFile(path, flags, 0o600)
+	if reads && errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	if reads {
+		_, err = f.Read(make([]byte, 8192))
+		if errors.Is(err, io.EOF) {
+			err = nil
+		}
+		return err
+	}
+	want := pattern(8192)
+	if _, err := f.WriteAt(want, off); err != nil {
+		return err
+	}
+	got := make([]byte, 8192)
+	if _, err := f.ReadAt(got, off); err != nil || !bytes.Equal(got, want) {
+		return fmt.Errorf("read back at %d: %w, equal %v", off, err, bytes.Equal(got, want))
+	}
+	return nil
 }

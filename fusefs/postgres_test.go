@@ -103,7 +103,8 @@ func TestPostgres(t *testing.T) {
 			srv.Psql(t, exercise)
 			srv.Psql(t, "CREATE TABLESPACE away LOCATION '"+location+"'")
 			srv.Psql(t, "CREATE TABLE far TABLESPACE away AS SELECT generate_series(1,1000) AS i")
-			srv.Run(t, "pgbench", "-n", "-c", "4", "-j", "2", "-T", "3")
+			srv.Run(t, "pgbench", "-n", "-c", "4", "-j", "2", "-T", "2")
+			srv.Run(t, "pgbench", "-n", "-C", "-c", "4", "-j", "2", "-t", "20")
 			checkBank(t, srv)
 			crashBackend(t, srv)
 			checkBank(t, srv)
@@ -116,6 +117,9 @@ func TestPostgres(t *testing.T) {
 			run(t, pgtest.Command(t, "pg_checksums", "--check", "-D", m.dir))
 			if got := m.said("level=ERROR"); len(got) > 0 {
 				t.Errorf("errors: %s", strings.Join(got, "\n"))
+			}
+			if log := srv.Log(t); strings.Contains(log, syscall.EIO.Error()) || strings.Contains(log, "Input/output error") {
+				t.Errorf("the server had i/o errors:\n%s", log)
 			}
 			remount(t, m, s)
 		})
@@ -144,7 +148,9 @@ func crashBackend(t *testing.T, srv *pgtest.Server) {
 		t.Fatal(err)
 	}
 	waitFor(t, "the server to come back", func() bool {
-		return srv.Client(t, "psql", "-XAtqc", "SELECT 1 FROM pg_stat_activity WHERE backend_type = 'walwriter' AND pid <> "+pid).Run() == nil
+		out, err := srv.Client(t, "psql", "-XAtqc", "SELECT pid FROM pg_stat_activity WHERE backend_type = 'walwriter'").Output()
+		now := strings.TrimSpace(string(out))
+		return err == nil && now != "" && now != pid
 	})
 }
 

@@ -17,7 +17,8 @@ import (
 // not exist is an error that is fs.ErrNotExist.
 //
 // A Tree may have two more methods: ModTime() time.Time, the time that its files
-// show, and Close() error, called when a state below All is no longer in use.
+// show, and Close() error, called when a read-only mount, or a state below All, is no
+// longer in use.
 type Tree interface {
 	// ReadDir lists a directory, in any order.
 	ReadDir(ctx context.Context, path string) ([]Entry, error)

@@ -19,14 +19,16 @@ import (
 
 // WAL is where the WAL of a working tree's branch is, and who is told of it.
 type WAL struct {
-	// Dir has the branch's segment files, and must be on a file system of its own
-	// or the work directory's that passthrough may use. A segment that the base
-	// shows in pg_wal and that is not there is copied there from the base.
+	// Dir has the branch's segment files, best on the file system of WorkOptions.Dir:
+	// passthrough is had for both or for none. A segment that the base shows in
+	// pg_wal and that is not there is copied there from the base.
 	Dir string
-	// Synced is called when a segment's contents are durable, before fsync returns.
+	// Synced is called when a segment's contents are durable, before fsync returns; so it
+	// should be quick. Of WAL that is written with O_DSYNC (wal_sync_method open_sync,
+	// open_datasync) the branch may hear late, when that is otherwise synced.
 	Synced func(segment string)
-	// Throttle is called before, and may wait while the ingest is behind. It must
-	// return when ctx ends.
+	// Throttle is called before contents are made durable, and may wait while the ingest
+	// is behind. It must return when ctx ends.
 	Throttle func(ctx context.Context)
 }
 
@@ -49,6 +51,11 @@ type WorkOptions struct {
 // Work mounts a writable working tree over base at dir. When it ends, by Unmount
 // or otherwise, the base of the next mount of the branch must be the state at the
 // end of the WAL: what was written to relations is not brought along.
+//
+// A postgres that was killed had best be started on a new mount, over a new base:
+// then it needs no recovery. On the same mount it recovers as on any file system,
+// for which it needs full_page_writes: a kill may tear a page that is being written
+// where the kernel writes it without us.
 func Work(dir string, base Tree, work WorkOptions, opts Options) (*Mount, error) {
 	opts = opts.withDefaults()
 	if m, ok := base.(modTimer); ok {
