@@ -20,6 +20,7 @@ import (
 var (
 	regressDir    = flag.String("regress", "", "directory made by regress/prepare.sh: run PostgreSQL's own suites")
 	regressPoints = flag.Int("regress.points", 20, "record boundaries of the suites' WAL to look at")
+	regressSet    = flag.String("regress.set", "", "more lines of postgresql.conf, separated by commas")
 	regressSeed   = flag.Uint64("regress.seed", 1, "chooses the record boundaries")
 )
 
@@ -67,7 +68,7 @@ func (s *site) suites(label, dir string) (passed []string) {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	_, err = conf.WriteString("max_prepared_transactions = 10\n")
+	_, err = conf.WriteString("max_prepared_transactions = 10\n" + strings.ReplaceAll(*regressSet, ",", "\n") + "\n")
 	if closeErr := conf.Close(); err != nil || closeErr != nil {
 		s.t.Fatal(err, closeErr)
 	}
