@@ -161,6 +161,9 @@ func TestKillPageServer(t *testing.T) {
 	for range 3 {
 		l.during(s, main, 300, func() { kill9(t, pidIn(t, filepath.Join(s.work, "pageserver.pid"))) })
 		s.ok("start")
+		if list := s.ok("pg", "list"); !strings.Contains(list, "crashed") {
+			t.Errorf("pg list after the loss of a postgres:\n%s", list)
+		}
 		main = s.start("main")
 		l.check(s, main)
 	}

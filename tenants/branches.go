@@ -3,6 +3,7 @@ package tenants
 import (
 	"context"
 	"errors"
+	"strings"
 
 	"zenith/internal/pg"
 	"zenith/repo"
@@ -75,6 +76,9 @@ func (m *Manager) BranchDelete(ctx context.Context, tenant, name string) error {
 	if b.mounted() {
 		return pageserver.Errorf(pageserver.ErrBusy, "branch %s: is mounted (zenith mount list)", name)
 	}
+	if err := t.destroyStopped(ctx, b.tl.Name()); err != nil {
+		return err
+	}
 	err = t.repo.Delete(ctx, b.tl.Name())
 	if errors.Is(err, repo.ErrBusy) {
 		return pageserver.Errorf(pageserver.ErrBusy, "branch %s: has branches of its own", name)
@@ -86,6 +90,17 @@ func (m *Manager) BranchDelete(ctx context.Context, tenant, name string) error {
 	defer t.mu.Unlock()
 	delete(t.branches, b.tl.ID())
 	return nil
+}
+
+// destroyStopped removes the computes of a branch that is going away. None of them runs.
+func (t *tenant) destroyStopped(ctx context.Context, branch string) error {
+	var err error
+	for _, c := range t.listComputes() {
+		if name, _, _ := strings.Cut(c.name, "@"); name == branch {
+			err = errors.Join(err, c.stop(ctx, pageserver.StopOptions{Destroy: true}))
+		}
+	}
+	return err
 }
 
 // LSN gives the LSN that a point means.

@@ -132,6 +132,9 @@ func (c *compute) start(ctx context.Context, o pageserver.ComputeOptions) error 
 	if err := c.create(); err != nil {
 		return fmt.Errorf("pg %s: %w", c.name, err)
 	}
+	if err := removeSockets(c.dir); err != nil {
+		return err
+	}
 	if err := c.unmount(ctx); err != nil { // after a crash: a fresh mount needs no recovery
 		return err
 	}
@@ -196,7 +199,7 @@ func (c *compute) stop(ctx context.Context, o pageserver.StopOptions) error {
 		if err := c.proc.stop(ctx, o.Mode); err != nil {
 			return err
 		}
-	} else if c.mount == nil && !o.Destroy {
+	} else if c.mount == nil && !o.Destroy && !wasLost(c.dir) {
 		return pageserver.Errorf(pageserver.ErrNotFound, "pg %s: is not running", c.name)
 	}
 	if err := c.unmount(ctx); err != nil {
@@ -235,6 +238,8 @@ func (c *compute) describe() pageserver.Compute {
 		Dir: c.dataDir(), Log: c.logPath(),
 	}
 	switch {
+	case c.proc == nil && wasLost(c.dir):
+		d.Status = pageserver.ComputeCrashed
 	case c.proc == nil:
 	case c.proc.running():
 		d.Status = pageserver.ComputeRunning

@@ -3,6 +3,7 @@ package tenants
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"strings"
 	"time"
@@ -74,6 +75,8 @@ func (m *Manager) PgStart(ctx context.Context, tenant, point string, o pageserve
 		if created { // nothing is left half made; its log's last words are in the error
 			t.forget(c)
 			err = errors.Join(err, os.RemoveAll(c.dir))
+		} else if !errors.As(err, new(*pageserver.Error)) {
+			err = fmt.Errorf("%w (log: %s)", err, c.logPath())
 		}
 		return pageserver.Compute{}, classify(err)
 	}

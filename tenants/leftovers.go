@@ -16,20 +16,46 @@ import (
 // throwawayPrefix begins the directory names of pg exec's computes.
 const throwawayPrefix = ".exec-"
 
-const pidFile = "postgres.pid"
+// pidFile names the process that runs a compute. crashedFile is what becomes of it when
+// that process was lost with its page server: the compute is "crashed" until it is started.
+const (
+	pidFile     = "postgres.pid"
+	crashedFile = "crashed"
+)
 
 // writePIDFile notes which process runs a compute, for a page server that comes after
 // one that was killed.
 func writePIDFile(dir string, pid int) error {
 	text := fmt.Sprintf("%d %s\n", pid, processStart(pid))
-	return os.WriteFile(filepath.Join(dir, pidFile), []byte(text), 0o644)
+	return errors.Join(removeFile(dir, crashedFile), os.WriteFile(filepath.Join(dir, pidFile), []byte(text), 0o644))
 }
 
+// removePIDFile says that the compute was stopped.
 func removePIDFile(dir string) error {
-	if err := os.Remove(filepath.Join(dir, pidFile)); !errors.Is(err, os.ErrNotExist) {
+	return errors.Join(removeFile(dir, crashedFile), removeFile(dir, pidFile))
+}
+
+func removeFile(dir, name string) error {
+	if err := os.Remove(filepath.Join(dir, name)); !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
 	return nil
+}
+
+// removeSockets removes the unix sockets that a postgres which did not end by itself left
+// in its compute's directory: their lock files would keep the next one from starting.
+func removeSockets(dir string) error {
+	left, err := filepath.Glob(filepath.Join(dir, ".s.PGSQL.*"))
+	for _, path := range left {
+		err = errors.Join(err, os.Remove(path))
+	}
+	return err
+}
+
+// wasLost reports whether the compute's process was lost with its page server.
+func wasLost(dir string) bool {
+	_, err := os.Stat(filepath.Join(dir, crashedFile))
+	return err == nil
 }
 
 // processStart is the kernel's start time of a process: with the pid it names one
@@ -41,7 +67,7 @@ func processStart(pid int) string {
 	}
 	_, rest, ok := strings.Cut(string(stat), ") ") // the name may hold anything
 	fields := strings.Fields(rest)
-	if !ok || len(fields) < 20 {
+	if !ok || len(fields) < 20 || fields[0] == "Z" { // a zombie has ended
 		return ""
 	}
 	return fields[19]
@@ -71,26 +97,23 @@ func endLeftover(compute string) error {
 	if err != nil {
 		return nil // was not running
 	}
-	fields := strings.Fields(string(text))
-	if len(fields) != 2 {
-		return removePIDFile(compute)
-	}
-	pid, err := strconv.Atoi(fields[0])
-	if err != nil {
-		return removePIDFile(compute)
-	}
-	same := func() bool { return processStart(pid) == fields[1] }
-	for _, sig := range []syscall.Signal{syscall.SIGQUIT, syscall.SIGKILL} {
-		if !same() {
-			break
+	if fields := strings.Fields(string(text)); len(fields) == 2 {
+		if pid, err := strconv.Atoi(fields[0]); err == nil {
+			endProcess(pid, fields[1])
 		}
-		_ = syscall.Kill(pid, sig)
-		for range 50 {
-			if !same() {
-				break
+	}
+	return os.Rename(filepath.Join(compute, pidFile), filepath.Join(compute, crashedFile))
+}
+
+// endProcess ends the process with that pid and start time.
+func endProcess(pid int, start string) {
+	same := func() bool { return processStart(pid) == start }
+	for _, sig := range []syscall.Signal{syscall.SIGQUIT, syscall.SIGKILL} {
+		for n := 0; same() && n < 50; n++ {
+			if n == 0 {
+				_ = syscall.Kill(pid, sig)
 			}
 			time.Sleep(100 * time.Millisecond)
 		}
 	}
-	return removePIDFile(compute)
 }

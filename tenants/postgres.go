@@ -88,11 +88,11 @@ func (p *postgres) waitReady(ctx context.Context, logFrom int64) error {
 	for {
 		select {
 		case <-p.done:
-			return fmt.Errorf("postgres did not start: %s (log: %s)", p.lastWords(logFrom), p.logPath)
+			return fmt.Errorf("postgres did not start: %s", p.lastWords(logFrom))
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-deadline.C:
-			return pageserver.Errorf(pageserver.ErrTimeout, "postgres on port %d does not accept connections after %v (log: %s)", p.port, startTimeout, p.logPath)
+			return pageserver.Errorf(pageserver.ErrTimeout, "postgres on port %d does not accept connections after %v", p.port, startTimeout)
 		case <-poll.C:
 			if accepts(p.port) {
 				return nil

@@ -2,6 +2,7 @@ package tenants
 
 import (
 	"context"
+	"errors"
 	"strconv"
 	"time"
 
@@ -17,6 +18,11 @@ func (m *Manager) Status(ctx context.Context) ([]pageserver.StatusRow, error) {
 	mounts, err := m.MountList(ctx)
 	if err != nil {
 		return nil, err
+	}
+	if m.cfg.DefaultTenant != "" {
+		if _, err := m.tenant(ctx, ""); err != nil && !errors.Is(err, pageserver.ErrNotFound) {
+			return nil, err
+		}
 	}
 	open, branches, running := m.openTenants(), 0, 0
 	for _, t := range open {
