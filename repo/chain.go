@@ -90,8 +90,7 @@ func (r *pageReader) collect(ch *chain, cut pg.LSN) error {
 			return nil
 		}
 		for _, w := range m.windows {
-			ch.scratch = w.page(ch.scratch[:0], ch.tag, m.cap)
-			if ch.take(r.cache, m.no, m.cap, cut) {
+			if ch.takeWindow(r.cache, w, m, cut) {
 				return ch.complete()
 			}
 		}
@@ -106,6 +105,23 @@ func (r *pageReader) collect(ch *chain, cut pg.LSN) error {
 		}
 	}
 	return ch.complete()
+}
+
+// windowLinks is how many links are taken from a window at a time.
+const windowLinks = 256
+
+// takeWindow adds w's links, and reports whether the chain's base was reached.
+func (c *chain) takeWindow(cache *pageCache, w *window, m *sight, cut pg.LSN) bool {
+	for limit := m.cap; ; {
+		c.scratch = w.page(c.scratch[:0], c.tag, limit, windowLinks)
+		if c.take(cache, m.no, limit, cut) {
+			return true
+		}
+		if len(c.scratch) < windowLinks {
+			return false
+		}
+		limit = c.scratch[0].end - 1
+	}
 }
 
 // take adds scratch's links up to limit, newest first, and reports whether the chain's

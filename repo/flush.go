@@ -46,6 +46,17 @@ func (r *Repository) finishJob() {
 	}
 }
 
+// dropQueue gives back the memory of windows that could not be flushed. Their WAL is
+// ingested again after the next Open.
+func (r *Repository) dropQueue() {
+	r.queueMu.Lock()
+	defer r.queueMu.Unlock()
+	for _, j := range r.queue {
+		r.mem.flushed(j.w.memory())
+	}
+	r.queue = nil
+}
+
 // runFlusher flushes windows until ctx is done and the queue is empty or cannot be
 // flushed.
 func (r *Repository) runFlusher(ctx context.Context) {

@@ -8,8 +8,8 @@ import (
 	"zenith/internal/pg"
 )
 
-// entry is a version in the naive picture of the store.
-type entry struct {
+// seen is a version in the naive picture of the store.
+type seen struct {
 	block pg.BlockNumber
 	no    timelineNo
 	lsn   pg.LSN
@@ -17,7 +17,7 @@ type entry struct {
 
 var testFork = pg.RelFork{RelFileLocator: pg.RelFileLocator{SpcOID: 1663, DBOID: 5, RelNumber: 7}}
 
-func storeOf(t *testing.T, entries []entry) Store {
+func storeOf(t *testing.T, entries []seen) Store {
 	t.Helper()
 	s := NewMemStore()
 	var ops []Op
@@ -31,18 +31,18 @@ func storeOf(t *testing.T, entries []entry) Store {
 }
 
 // naive lists what a lineage sees of a block, newest first.
-func naive(entries []entry, sights []sight, block pg.BlockNumber) (seen []entry) {
+func naive(entries []seen, sights []sight, block pg.BlockNumber) (all []seen) {
 	for _, s := range sights {
-		var own []entry
+		var own []seen
 		for _, e := range entries {
 			if e.block == block && e.no == s.no && e.lsn <= s.limit {
 				own = append(own, e)
 			}
 		}
-		slices.SortFunc(own, func(a, b entry) int { return compareLSN(b.lsn, a.lsn) })
-		seen = append(seen, own...)
+		slices.SortFunc(own, func(a, b seen) int { return compareLSN(b.lsn, a.lsn) })
+		all = append(all, own...)
 	}
-	return seen
+	return all
 }
 
 // randomSights makes a lineage of some of ten timelines.
@@ -62,9 +62,9 @@ func randomSights(rnd *rand.Rand) (sights []sight) {
 func TestCursorAgainstNaive(t *testing.T) {
 	for seed := range uint64(300) {
 		rnd := rand.New(rand.NewPCG(seed, 1))
-		var entries []entry
+		var entries []seen
 		for range rnd.IntN(150) {
-			e := entry{pg.BlockNumber(rnd.IntN(4)), timelineNo(rnd.IntN(10)), pg.LSN(8 * (1 + rnd.IntN(40)))}
+			e := seen{pg.BlockNumber(rnd.IntN(4)), timelineNo(rnd.IntN(10)), pg.LSN(8 * (1 + rnd.IntN(40)))}
 			if !slices.Contains(entries, e) {
 				entries = append(entries, e)
 			}
@@ -92,13 +92,13 @@ func TestCursorAgainstNaive(t *testing.T) {
 
 // checkChain walks down the versions as chain.collect does, but gives up on a timeline
 // after some steps.
-func checkChain(t *testing.T, c *cursor, entries []entry, sights []sight, block pg.BlockNumber, steps int) {
+func checkChain(t *testing.T, c *cursor, entries []seen, sights []sight, block pg.BlockNumber, steps int) {
 	t.Helper()
-	var got, want []entry
+	var got, want []seen
 	for _, m := range sights {
 		n := 0
 		for at, ok := c.find(m.no, m.limit); ok && n < steps; at, ok = c.next(m.no) {
-			got = append(got, entry{block, m.no, at})
+			got = append(got, seen{block, m.no, at})
 			n++
 		}
 		one := naive(entries, []sight{m}, block)
@@ -110,7 +110,7 @@ func checkChain(t *testing.T, c *cursor, entries []entry, sights []sight, block 
 }
 
 func TestEachObject(t *testing.T) {
-	entries := []entry{{1, 3, 8}, {1, 2, 8}, {4, 1, 16}, {4, 1, 8}, {9, 0, 8}}
+	entries := []seen{{1, 3, 8}, {1, 2, 8}, {4, 1, 16}, {4, 1, 8}, {9, 0, 8}}
 	s := storeOf(t, entries)
 	object := func(b pg.BlockNumber) string { return string(appendPage(nil, testFork.Tag(b))) }
 	var got []pg.BlockNumber
@@ -136,21 +136,21 @@ func TestDepthCostsNoSeeks(t *testing.T) {
 	sights = append(sights, sight{no: 0, cap: 8, limit: 8})
 	for _, c := range []struct {
 		name    string
-		entries []entry
-		want    entry
+		entries []seen
+		want    seen
 		seeks   int
 	}{
-		{"in the oldest ancestor", []entry{{0, 0, 8}}, entry{0, 0, 8}, 1},
-		{"in the timeline itself", []entry{{0, 0, 8}, {0, 200, 1600}}, entry{0, 200, 1600}, 1},
-		{"beside a stranger", []entry{{0, 0, 8}, {0, 199, 8}}, entry{0, 0, 8}, 1},
-		{"beside many strangers", []entry{{0, 0, 8}, {0, 199, 8}, {0, 199, 16}, {0, 199, 24}}, entry{0, 0, 8}, 2},
-		{"in an ancestor that went on", []entry{{0, 100, 8000}, {0, 100, 8008}, {0, 100, 800}, {0, 0, 8}}, entry{0, 100, 800}, 2},
-		{"nowhere", []entry{{1, 0, 8}}, entry{}, 1},
+		{"in the oldest ancestor", []seen{{0, 0, 8}}, seen{0, 0, 8}, 1},
+		{"in the timeline itself", []seen{{0, 0, 8}, {0, 200, 1600}}, seen{0, 200, 1600}, 1},
+		{"beside a stranger", []seen{{0, 0, 8}, {0, 199, 8}}, seen{0, 0, 8}, 1},
+		{"beside many strangers", []seen{{0, 0, 8}, {0, 199, 8}, {0, 199, 16}, {0, 199, 24}}, seen{0, 0, 8}, 2},
+		{"in an ancestor that went on", []seen{{0, 100, 8000}, {0, 100, 8008}, {0, 100, 800}, {0, 0, 8}}, seen{0, 100, 800}, 2},
+		{"nowhere", []seen{{1, 0, 8}}, seen{}, 1},
 	} {
 		cur := newCursor(storeOf(t, c.entries), []byte{byte(kindPage)})
 		cur.reset(appendPage(nil, testFork.Tag(0)))
 		m, at, ok := cur.newest(sights)
-		if ok != (c.want != entry{}) || ok && (m.no != c.want.no || at != c.want.lsn) {
+		if ok != (c.want != seen{}) || ok && (m.no != c.want.no || at != c.want.lsn) {
 			t.Errorf("%s: found %v %v %v, want %v", c.name, m, at, ok, c.want)
 		}
 		if cur.seeks != c.seeks {

@@ -2,6 +2,8 @@ package repo
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"sync"
 )
 
@@ -13,7 +15,8 @@ type Memory struct {
 
 	mu      sync.Mutex
 	used    int64
-	waiting int           // sealed windows that are not flushed
+	waiting int // sealed windows that are not flushed
+	users   map[*Repository]bool
 	changed chan struct{} // closed and renewed when memory or a place becomes free
 }
 
@@ -29,7 +32,10 @@ func NewMemory(limit int64) *Memory {
 	if limit <= 0 {
 		limit = defaultMemory
 	}
-	return &Memory{limit: limit, slots: make(chan struct{}, flushSlots), changed: make(chan struct{})}
+	return &Memory{
+		limit: limit, slots: make(chan struct{}, flushSlots),
+		users: make(map[*Repository]bool), changed: make(chan struct{}),
+	}
 }
 
 // sealSize is the size at which a window is sealed: two more may be behind it.
@@ -46,6 +52,44 @@ func (m *Memory) add(n int64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.used += n
+}
+
+func (m *Memory) join(r *Repository) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.users[r] = true
+}
+
+func (m *Memory) leave(r *Repository) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.users, r)
+}
+
+// sealLargest seals the largest open window of all, but that of not, whose turn the
+// caller has, if its turn can be had at once.
+func (m *Memory) sealLargest(not *Timeline) {
+	m.mu.Lock()
+	users := slices.Collect(maps.Keys(m.users))
+	m.mu.Unlock()
+	var largest *Timeline
+	var size int64 = minSeal
+	for _, r := range users {
+		for _, t := range r.Timelines() {
+			if n := t.view.Load().open().memory(); t != not && n >= size {
+				largest, size = t, n
+			}
+		}
+	}
+	if largest == nil {
+		return
+	}
+	select {
+	case <-largest.turn:
+		largest.sealOpen()
+		largest.giveTurn()
+	default: // its Writer will do so
+	}
 }
 
 // sealed counts a window that waits to be flushed.

@@ -92,6 +92,7 @@ func Open(o Options) (r *Repository, err error) {
 	ctx, stop := context.WithCancel(context.Background())
 	r.stopFlusher = stop
 	go r.runFlusher(ctx)
+	r.mem.join(r)
 	return r, nil
 }
 
@@ -191,30 +192,17 @@ func (r *Repository) close() error {
 			t.giveTurn()
 		}
 	}
+	r.mem.leave(r)
 	close(r.done)
 	r.stopFlusher()
 	<-r.flusherDone
+	r.dropQueue()
 	var errs []error
 	for _, t := range all {
 		errs = append(errs, t.lastFlushError())
 		t.forget()
 	}
 	return errors.Join(append(errs, r.store.Close())...)
-}
-
-// Kill stops everything without flushing, as a crash would; for tests.
-func (r *Repository) Kill() {
-	r.closeOnce.Do(func() {
-		close(r.done)
-		r.queueMu.Lock()
-		r.queue = nil
-		r.queueMu.Unlock()
-		r.stopFlusher()
-		<-r.flusherDone
-		for _, t := range r.Timelines() {
-			t.forget()
-		}
-	})
 }
 
 // Timelines lists the timelines, in the order in which they were created.
@@ -242,25 +230,4 @@ func (r *Repository) ByName(name string) (*Timeline, error) {
 		return t, nil
 	}
 	return nil, fmt.Errorf("branch %q: %w", name, ErrNotFound)
-}
-
-// sealLargest seals the largest open window of another timeline than not, which the
-// caller holds, if its turn can be had at once.
-func (r *Repository) sealLargest(not *Timeline) {
-	var largest *Timeline
-	var size int64 = minSeal
-	for _, t := range r.Timelines() {
-		if n := t.view.Load().open().memory(); t != not && n >= size {
-			largest, size = t, n
-		}
-	}
-	if largest == nil {
-		return
-	}
-	select {
-	case <-largest.turn:
-		largest.sealOpen()
-		largest.giveTurn()
-	default: // its Writer will do so
-	}
 }

@@ -52,7 +52,7 @@ func (t *Timeline) pressure() (wait <-chan struct{}, err error) {
 	if over && t.view.Load().open().memory() >= minSeal {
 		t.sealOpen()
 	} else if over {
-		t.r.sealLargest(t)
+		t.r.mem.sealLargest(t)
 	}
 	if err := t.lastFlushError(); err != nil {
 		return nil, fmt.Errorf("%s: history cannot be stored: %w", t.info.Name, err)

@@ -92,16 +92,16 @@ func (w *window) empty() bool {
 	return w.size == 0 && w.end.lsn == w.start
 }
 
-// page gives tag's links at or below lsn, oldest first, appended to dst.
-func (w *window) page(dst []link, tag pg.BufferTag, lsn pg.LSN) []link {
+// page appends to dst tag's newest links at or below lsn, oldest first: all of them, or n.
+func (w *window) page(dst []link, tag pg.BufferTag, lsn pg.LSN, n int) []link {
 	w.mu.RLock()
 	defer w.mu.RUnlock()
 	p := w.pages[tag]
 	if p == nil {
 		return dst
 	}
-	n, _ := slices.BinarySearchFunc(p.versions, lsn+1, func(v version, l pg.LSN) int { return compareLSN(v.end, l) })
-	return w.arena.links(dst, p.versions[:n])
+	end, _ := slices.BinarySearchFunc(p.versions, lsn+1, func(v version, l pg.LSN) int { return compareLSN(v.end, l) })
+	return w.arena.links(dst, p.versions[max(0, end-n):end])
 }
 
 // rel gives rf's state at lsn, if the window knows of a change at or below it.
