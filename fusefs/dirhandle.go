@@ -39,12 +39,8 @@ func dots() []fuse.DirEntry {
 
 // Readdirent gives the next name.
 func (d *dirHandle) Readdirent(context.Context) (*fuse.DirEntry, syscall.Errno) {
-	if d.entries == nil {
-		entries, errno := d.list()
-		if errno != 0 {
-			return nil, errno
-		}
-		d.entries = entries
+	if errno := d.load(); errno != 0 {
+		return nil, errno
 	}
 	if d.pos >= len(d.entries) {
 		return nil, 0
@@ -55,10 +51,26 @@ func (d *dirHandle) Readdirent(context.Context) (*fuse.DirEntry, syscall.Errno) 
 	return &e, 0
 }
 
-// Seekdir goes on at a cookie; at the start the names are listed anew.
+// load lists the names, unless that has been done.
+func (d *dirHandle) load() syscall.Errno {
+	if d.entries != nil {
+		return 0
+	}
+	entries, errno := d.list()
+	d.entries = entries
+	return errno
+}
+
+// Seekdir goes on at a cookie; at the start the names are listed anew. The cookie may be the
+// first thing that is asked: the kernel had the names before it in its cache, from another
+// reader, and dropped the rest for want of memory.
 func (d *dirHandle) Seekdir(_ context.Context, off uint64) syscall.Errno {
 	if off == 0 {
-		d.entries = nil
+		d.entries, d.pos = nil, 0
+		return 0
+	}
+	if errno := d.load(); errno != 0 {
+		return errno
 	}
 	if off > uint64(len(d.entries)) {
 		return syscall.EINVAL
