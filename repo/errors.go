@@ -21,7 +21,9 @@ var (
 	// ErrUnsupported is returned when a page's history has a record that redo does not
 	// know. Older versions of the page, and those from its next image on, can be read.
 	ErrUnsupported = errors.New("not supported")
-	// ErrBusy is returned when a timeline has a writer already, or has children.
+	// ErrBusy is returned when a timeline to be deleted has children, when an ancestor has
+	// not come back to the branch point after a crash, and when another process has the
+	// store open.
 	ErrBusy = errors.New("busy")
 	// ErrInvalid is returned for a name or an argument that can never be right.
 	ErrInvalid = errors.New("invalid argument")
