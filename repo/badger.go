@@ -53,6 +53,9 @@ func OpenBadger(dir string, o BadgerOptions) (s Store, err error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}
+	if err := checkTables(dir); err != nil {
+		return nil, err
+	}
 	defer recovered("open store "+dir, &err)
 	db, err := badger.OpenManaged(badgerOptions(dir, o))
 	if err != nil {
@@ -288,9 +291,21 @@ func (it *badgerIterator) Close() error {
 
 // recovered makes a panic of badger's an error.
 func recovered(doing string, err *error) {
-	if p := recover(); p != nil && *err == nil {
-		*err = fmt.Errorf("%s: %v: %w", doing, p, ErrCorrupt)
+	p := recover()
+	if p == nil || *err != nil {
+		return
 	}
+	kind := ErrCorrupt
+	if e, ok := p.(error); ok && errors.Is(e, badger.ErrDBClosed) {
+		kind = ErrClosed
+	}
+	*err = fmt.Errorf("%s: %s: %w", doing, clipped(fmt.Sprint(p)), kind)
+}
+
+// clipped makes one line of what badger says in many, with all that it has in memory.
+func clipped(s string) string {
+	s = strings.Join(strings.Fields(s), " ")
+	return s[:min(len(s), 200)]
 }
 
 // badgerLog passes on badger's errors and warnings; what it has to say otherwise is for

@@ -2,6 +2,7 @@ package repo
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"slices"
 	"sync"
@@ -53,6 +54,11 @@ func (s *MemStore) apply(ops []Op) error {
 	}
 	s.tree = s.tree.apply(ops)
 	return nil
+}
+
+// Verify implements Store: memory is not damaged.
+func (s *MemStore) Verify(ctx context.Context, _ func(problem error) error, _ func(done, total int64)) error {
+	return ctx.Err()
 }
 
 // Sync implements Store.

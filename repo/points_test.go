@@ -184,7 +184,7 @@ func TestWriterRefuses(t *testing.T) {
 }
 
 func TestDamagedWAL(t *testing.T) {
-	r := repotest.Open(t, repotest.Redo)
+	r := openDamaged(t, repo.NewMemStore())
 	main := repotest.Create(t, r, "main")
 	rf := pg.RelFork{RelFileLocator: pg.RelFileLocator{SpcOID: 1664, RelNumber: 9}}
 	l := repotest.NewLog(main)
@@ -216,6 +216,12 @@ func TestDamagedWAL(t *testing.T) {
 			t.Errorf("block %d: error %v, want %v", b, err, want)
 		}
 	}
+	if err := main.Flush(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	// In the store, too, they only point at their records.
+	wantProblems(t, verify(t, r), "version of "+rf.Tag(0).String()+" at", "version of "+rf.Tag(2).String()+" at")
+	wantProblems(t, verifyPages(t, snap, rf), rf.Tag(0).String(), rf.Tag(2).String())
 }
 
 func flip(t *testing.T, path string, at int64) {

@@ -50,10 +50,15 @@ func (s *Snapshot) readPage(r *pageReader, tag pg.BufferTag, cut pg.LSN, dst pg.
 	if err := s.t.buildPage(r, tag, cut, dst); err != nil {
 		return fmt.Errorf("%v: %w", s, err)
 	}
-	if s.point.State.ChecksumVersion != 0 && !tag.IsSLRU() && !dst.IsNew() {
-		dst.SetChecksum(pg.Checksum(dst, tag.Block))
-	}
+	s.seal(tag, dst)
 	return nil
+}
+
+// seal gives a page its checksum, if the cluster has them.
+func (s *Snapshot) seal(tag pg.BufferTag, page pg.Page) {
+	if s.point.State.ChecksumVersion != 0 && !tag.IsSLRU() && !page.IsNew() {
+		page.SetChecksum(pg.Checksum(page, tag.Block))
+	}
 }
 
 // buildPage rebuilds tag as r sees it, without checksum.

@@ -1,5 +1,7 @@
 package repo
 
+import "context"
+
 // Store is an ordered key space on disk: the door to badger. storetest is its contract.
 type Store interface {
 	// Iterator ranges over the keys that begin with prefix. It sees what was written
@@ -11,6 +13,9 @@ type Store interface {
 	Bulk() BulkWriter
 	// Sync makes what was written before it durable.
 	Sync() error
+	// Verify reads all that is stored and calls found with each damage, until found
+	// returns an error. It may call found and tell, which is told bytes, concurrently.
+	Verify(ctx context.Context, found func(problem error) error, tell func(done, total int64)) error
 	Close() error
 }
 

@@ -2,127 +2,139 @@ package repo
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"runtime"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
 
 	"zenith/internal/pg"
 )
 
-// Verify reads the whole store and calls found with each entry that is damaged or breaks
-// the layout's rules, until found returns an error. It reads no WAL and rebuilds no pages.
-func (r *Repository) Verify(ctx context.Context, found func(problem error) error) (err error) {
-	v := verifier{found: found, known: make(map[timelineNo]bool)}
-	err = readTimelineRows(r.store, func(no timelineNo, _ timelineRow) error {
-		v.known[no] = true
-		return nil
-	})
-	if err != nil {
+// Verify reads the whole store, its files and its entries, and the WAL that the entries
+// point at, on all processors. It calls found with each damage, until found returns an
+// error; found and tell, which is told how far it is, may be called by any goroutine, found
+// by one at a time. No pages are rebuilt: see Snapshot.VerifyPages.
+func (r *Repository) Verify(ctx context.Context, found func(problem error) error, tell func(what string, done, total int64)) error {
+	v := &verifier{tell: tell, timelines: make(map[timelineNo]verified)}
+	v.found = func(problem error) error {
+		v.mu.Lock()
+		defer v.mu.Unlock()
+		return found(problem)
+	}
+	if err := r.store.Verify(ctx, v.found, func(done, total int64) {
+		v.total = total
+		tell("check store", done, total)
+	}); err != nil {
 		return err
 	}
-	for _, k := range []kind{kindState, kindDatabase, kindFile, kindRelSize, kindPage} {
-		if err := v.kind(ctx, r.store, k); err != nil {
-			return err
-		}
+	if err := v.learn(r); err != nil {
+		return err
 	}
-	return nil
+	g, ctx := errgroup.WithContext(ctx)
+	batches := make(chan []storeEntry, runtime.GOMAXPROCS(0))
+	g.Go(func() error {
+		defer close(batches)
+		return v.scan(ctx, r.store, batches)
+	})
+	for range runtime.GOMAXPROCS(0) {
+		g.Go(func() error {
+			w := entryChecker{v: v, page: make(pg.Page, pg.BlockSize)}
+			for b := range batches {
+				if err := w.batch(ctx, b); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	return g.Wait()
 }
 
 type verifier struct {
-	found  func(error) error
-	known  map[timelineNo]bool
-	object []byte
-	no     timelineNo
-	lsn    pg.LSN // of the version before, which is newer
+	tell      func(what string, done, total int64)
+	total     int64 // bytes of the store's files, about as many as its entries have
+	timelines map[timelineNo]verified
+
+	mu    sync.Mutex // held while found runs
+	found func(error) error
 }
 
-// valueChecks look at an entry's value, by its key's kind.
-var valueChecks = map[kind]func(object, value []byte, at pg.LSN) error{
-	kindState: func(_, value []byte, at pg.LSN) error {
-		b, err := unseal(value)
-		if err != nil {
-			return err
-		}
-		s, err := decodeState(b)
-		if err == nil && s.LSN != at {
-			err = fmt.Errorf("it is of %v: %w", s.LSN, ErrCorrupt)
-		}
-		return err
-	},
-	kindDatabase: func(_, value []byte, at pg.LSN) error {
-		_, err := decodeDB(value, at)
-		return err
-	},
-	kindFile: func(object, value []byte, at pg.LSN) error {
-		if _, ok := parseFile(object); !ok {
-			return fmt.Errorf("its key has no path: %w", ErrCorrupt)
-		}
-		_, err := decodeFile(value, at)
-		return err
-	},
-	kindRelSize: func(object, value []byte, at pg.LSN) error {
-		if _, ok := parseRelFork(object); !ok {
-			return fmt.Errorf("its key names no relation: %w", ErrCorrupt)
-		}
-		_, err := decodeRelChunk(value, at, maxLSN)
-		return err
-	},
-	kindPage: checkPageValue,
+// verified is a timeline whose entries are verified.
+type verified struct {
+	t    *Timeline // nil if it exists no more
+	upTo pg.LSN    // what was flushed
 }
 
-func checkPageValue(object, value []byte, at pg.LSN) error {
-	if _, ok := parsePage(object); !ok {
-		return fmt.Errorf("its key names no block: %w", ErrCorrupt)
-	}
-	body, err := unseal(value)
-	if err != nil {
-		return err
-	}
-	if isImage(body) {
-		return decodeImage(body, make(pg.Page, pg.BlockSize))
-	}
-	h, err := decodeChunkHeader(body)
-	if err != nil {
-		return err
-	}
-	links, err := h.decodeLinks(nil, at)
-	for i := range links {
-		l := &links[i]
-		if l.start >= l.end || i > 0 && l.end <= links[i-1].end || l.flags&linkPointer == 0 && len(l.raw) != l.size {
-			return fmt.Errorf("record %d of %d, %v to %v: %w", i, len(links), l.start, l.end, ErrCorrupt)
-		}
+// storeEntry is a copy of one of the store's.
+type storeEntry struct{ key, value []byte }
+
+func (v *verifier) learn(r *Repository) error {
+	err := readTimelineRows(r.store, func(no timelineNo, _ timelineRow) error {
+		v.timelines[no] = verified{}
+		return nil
+	})
+	for _, t := range r.Timelines() {
+		v.timelines[t.no] = verified{t, t.view.Load().flushed.lsn}
 	}
 	return err
 }
 
-func (v *verifier) kind(ctx context.Context, s Store, k kind) (err error) {
-	it := s.Iterator([]byte{byte(k)})
-	defer closeIterator(it, &err)
-	v.object = v.object[:0]
-	n := 0
-	for it.Seek([]byte{byte(k)}); it.Valid(); it.Next() {
-		if n++; n%1024 == 0 && ctx.Err() != nil {
-			return ctx.Err()
-		}
-		value, err := it.Value()
-		if err == nil {
-			err = v.entry(k, it.Key(), value)
+// verifiedKinds are the kinds of versioned keys.
+var verifiedKinds = [...]kind{kindState, kindDatabase, kindFile, kindRelSize, kindPage}
+
+// batchBytes is how much of the store one goroutine verifies at a time.
+const batchBytes = 256 << 10
+
+func (v *verifier) scan(ctx context.Context, s Store, out chan<- []storeEntry) error {
+	var done int64
+	for _, k := range verifiedKinds {
+		err := v.scanKind(ctx, s, k, func(b []storeEntry, size int) error {
+			done += int64(size)
+			v.tell("check index", min(done, v.total), v.total)
+			select {
+			case out <- b:
+				return nil
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		})
+		if errors.Is(err, ErrCorrupt) {
+			// What it stands on cannot be passed by.
+			err = v.found(fmt.Errorf("read index of %ss: %w", kindNames[k], err))
 		}
 		if err != nil {
-			if err := v.found(fmt.Errorf("entry %x: %w", it.Key(), err)); err != nil {
-				return err
-			}
+			return err
 		}
 	}
 	return nil
 }
 
-func (v *verifier) entry(k kind, key, value []byte) error {
-	object, no, lsn, ok := splitVersion(key)
-	if !ok || !v.known[no] {
-		return fmt.Errorf("of no timeline: %w", ErrCorrupt)
+// scanKind calls fn with the entries of a kind, in order, and how many bytes they have.
+func (v *verifier) scanKind(ctx context.Context, s Store, k kind, fn func(b []storeEntry, size int) error) (err error) {
+	it := s.Iterator([]byte{byte(k)})
+	defer closeIterator(it, &err)
+	var batch []storeEntry
+	var buf []byte
+	for it.Seek([]byte{byte(k)}); it.Valid(); it.Next() {
+		value, err := it.Value()
+		if err != nil {
+			return err
+		}
+		at := len(buf)
+		buf = append(append(buf, it.Key()...), value...)
+		n := at + len(it.Key())
+		batch = append(batch, storeEntry{buf[at:n:n], buf[n:len(buf):len(buf)]})
+		if len(buf) >= batchBytes {
+			if err := fn(batch, len(buf)); err != nil {
+				return err
+			}
+			batch, buf = nil, make([]byte, 0, batchBytes+batchBytes/8)
+		}
 	}
-	if string(object) == string(v.object) && no == v.no && lsn >= v.lsn {
-		return fmt.Errorf("%v behind %v: %w", lsn, v.lsn, ErrCorrupt)
+	if len(batch) == 0 {
+		return ctx.Err()
 	}
-	v.object, v.no, v.lsn = append(v.object[:0], object...), no, lsn
-	return valueChecks[k](object, value, lsn)
+	return fn(batch, len(buf))
 }

@@ -42,7 +42,7 @@ func Close(t *testing.T, r *repo.Repository) {
 	err := r.Verify(context.Background(), func(problem error) error {
 		t.Errorf("verify: %v", problem)
 		return nil
-	})
+	}, func(string, int64, int64) {})
 	if err != nil {
 		t.Errorf("verify: %v", err)
 	}

@@ -1,0 +1,163 @@
+package repo
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"sync/atomic"
+	"syscall"
+
+	"github.com/dgraph-io/badger/v4"
+	"github.com/dgraph-io/badger/v4/table"
+	"golang.org/x/sync/errgroup"
+)
+
+// Verify implements Store: every block of every table has a checksum. badger could verify
+// it whenever it reads a block, but takes one that is wrong for the table's end, and says
+// nothing; a compaction would even drop what is behind. So it is told not to, the values
+// have checksums of their own, and what else damage can do, as to a key, is found here.
+func (s *badgerStore) Verify(ctx context.Context, found func(problem error) error, tell func(done, total int64)) error {
+	tables, total, err := s.tables()
+	if err != nil {
+		return err
+	}
+	var done atomic.Int64
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(runtime.GOMAXPROCS(0))
+	for _, id := range tables {
+		g.Go(func() error {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			size, err := s.verifyTable(id)
+			if errors.Is(err, ErrCorrupt) {
+				err = found(err)
+			}
+			tell(done.Add(size), total)
+			return err
+		})
+	}
+	return g.Wait()
+}
+
+// tables lists the store's tables, and their bytes.
+func (s *badgerStore) tables() (ids []uint64, total int64, err error) {
+	defer recovered("list store's tables", &err)
+	for _, t := range s.db.Tables() {
+		ids = append(ids, t.ID)
+		total += int64(t.OnDiskSize)
+	}
+	return ids, total, nil
+}
+
+func (s *badgerStore) verifyTable(id uint64) (size int64, err error) {
+	name := filepath.Join(s.dir, table.IDToFilename(id))
+	data, err := os.ReadFile(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return 0, nil // compacted since
+	}
+	if err != nil {
+		return 0, err
+	}
+	size = int64(len(data))
+	defer recovered("store's file "+name, &err)
+	t, err := openTable(name, data)
+	if err != nil {
+		return size, err
+	}
+	if err := t.VerifyChecksum(); err != nil {
+		return size, fmt.Errorf("store's file %s: %w: %w", name, ErrCorrupt, err)
+	}
+	return size, nil
+}
+
+// openTable reads a table's index and its last block, which is what badger does with each
+// table when it opens a store. But on damage badger ends the process, or panics where
+// nobody can recover.
+func openTable(name string, data []byte) (t *table.Table, err error) {
+	defer recovered("store's file "+name, &err)
+	if err := checkFooter(data); err != nil {
+		return nil, fmt.Errorf("store's file %s: %w", name, err)
+	}
+	id, _ := table.ParseFileID(filepath.Base(name))
+	if t, err = table.OpenInMemoryTable(data, id, &table.Options{}); err != nil {
+		return nil, fmt.Errorf("store's file %s: %w: %w", name, ErrCorrupt, err)
+	}
+	return t, nil
+}
+
+// checkFooter looks at what is behind a table's index, of which badger believes anything:
+//
+//	index | its length 4 | its checksum, a protobuf of one varint | that one's length 4
+func checkFooter(data []byte) error {
+	const sumTag, sumMost = 0x10, 11
+	n := len(data) - 4
+	if n < 0 {
+		return fmt.Errorf("it has %d bytes: %w", len(data), ErrCorrupt)
+	}
+	sumLen := int(binary.BigEndian.Uint32(data[n:]))
+	if sumLen < 2 || sumLen > sumMost || sumLen+4 > n {
+		return fmt.Errorf("its index has a checksum of %d bytes: %w", sumLen, ErrCorrupt)
+	}
+	n -= sumLen
+	if _, used := binary.Uvarint(data[n+1 : n+sumLen]); data[n] != sumTag || used != sumLen-1 {
+		return fmt.Errorf("its index's checksum is no number: %w", ErrCorrupt)
+	}
+	n -= 4
+	if indexLen := int(binary.BigEndian.Uint32(data[n:])); indexLen > n {
+		return fmt.Errorf("its index has %d bytes of %d: %w", indexLen, len(data), ErrCorrupt)
+	}
+	return nil
+}
+
+// checkTables opens each table that the store in dir has as badger is going to. What is
+// wrong with the list of tables badger says itself.
+func checkTables(dir string) error {
+	f, err := os.Open(filepath.Join(dir, badger.ManifestFilename))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	manifest, _, err := badger.ReplayManifestFile(f, 0, badger.Options{})
+	if err != nil {
+		return fmt.Errorf("store's file %s: %w: %w", f.Name(), ErrCorrupt, err)
+	}
+	for id := range manifest.Tables {
+		name := filepath.Join(dir, table.IDToFilename(id))
+		if err := checkTable(name); errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("store's file %s is missing: %w", name, ErrCorrupt)
+		} else if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func checkTable(name string) error {
+	f, err := os.Open(name)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	st, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	if st.Size() == 0 {
+		return fmt.Errorf("store's file %s is empty: %w", name, ErrCorrupt)
+	}
+	data, err := syscall.Mmap(int(f.Fd()), 0, int(st.Size()), syscall.PROT_READ, syscall.MAP_SHARED)
+	if err != nil {
+		return fmt.Errorf("map %s: %w", name, err)
+	}
+	_, err = openTable(name, data)
+	return errors.Join(err, syscall.Munmap(data))
+}

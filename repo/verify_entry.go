@@ -1,0 +1,167 @@
+package repo
+
+import (
+	"context"
+	"fmt"
+
+	"zenith/internal/pg"
+	"zenith/internal/xlog"
+)
+
+// entryChecker checks entries, for one goroutine.
+type entryChecker struct {
+	v     *verifier
+	page  pg.Page
+	links []link
+	buf   []byte
+	rec   xlog.Record
+}
+
+var kindNames = map[kind]string{
+	kindState: "state", kindDatabase: "database", kindFile: "file", kindRelSize: "relation size", kindPage: "page",
+}
+
+func (w *entryChecker) batch(ctx context.Context, batch []storeEntry) error {
+	for _, e := range batch {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if err := w.entry(e); err != nil {
+			if err := w.v.found(err); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (w *entryChecker) entry(e storeEntry) error {
+	object, no, lsn, ok := splitVersion(e.key)
+	tl, known := w.v.timelines[no]
+	if !ok || !known {
+		return fmt.Errorf("entry %x: it is of no timeline: %w", e.key, ErrCorrupt)
+	}
+	name := fmt.Sprintf("timeline %d", no)
+	if t := tl.t; t != nil {
+		name = "branch " + t.info.Name
+		if t.parent != nil && lsn < t.info.StartLSN {
+			return fmt.Errorf("%s: %s at %v: it is before the branch begins: %w", name, objectName(object), lsn, ErrCorrupt)
+		}
+	}
+	if err := valueChecks[kind(object[0])](w, object, e.value, lsn, tl); err != nil {
+		return fmt.Errorf("%s: %s at %v: %w", name, objectName(object), lsn, err)
+	}
+	return nil
+}
+
+// objectName says what a key is of, to a reader.
+func objectName(object []byte) string {
+	switch k := kind(object[0]); k {
+	case kindPage:
+		if tag, ok := parsePage(object); ok {
+			return fmt.Sprintf("version of %v", tag)
+		}
+	case kindRelSize:
+		if rf, ok := parseRelFork(object); ok {
+			return fmt.Sprintf("size of %v", rf)
+		}
+	case kindFile:
+		if path, ok := parseFile(object); ok {
+			return fmt.Sprintf("file %q", path)
+		}
+	case kindDatabase:
+		if spc, db, ok := parseDB(object); ok {
+			return fmt.Sprintf("database %d/%d", spc, db)
+		}
+	case kindState:
+		return "state"
+	}
+	return fmt.Sprintf("entry %x", object)
+}
+
+// valueChecks look at an entry's value, by its key's kind.
+var valueChecks = map[kind]func(w *entryChecker, object, value []byte, at pg.LSN, tl verified) error{
+	kindState: func(_ *entryChecker, _, value []byte, at pg.LSN, _ verified) error {
+		b, err := unseal(value)
+		if err != nil {
+			return err
+		}
+		s, err := decodeState(b)
+		if err == nil && s.LSN != at {
+			err = fmt.Errorf("it is of %v: %w", s.LSN, ErrCorrupt)
+		}
+		return err
+	},
+	kindDatabase: func(_ *entryChecker, _, value []byte, at pg.LSN, _ verified) error {
+		_, err := decodeDB(value, at)
+		return err
+	},
+	kindFile: func(_ *entryChecker, object, value []byte, at pg.LSN, _ verified) error {
+		if _, ok := parseFile(object); !ok {
+			return fmt.Errorf("its key has no path: %w", ErrCorrupt)
+		}
+		_, err := decodeFile(value, at)
+		return err
+	},
+	kindRelSize: func(_ *entryChecker, object, value []byte, at pg.LSN, _ verified) error {
+		if _, ok := parseRelFork(object); !ok {
+			return fmt.Errorf("its key names no relation: %w", ErrCorrupt)
+		}
+		_, err := decodeRelChunk(value, at, maxLSN)
+		return err
+	},
+	kindPage: (*entryChecker).pageValue,
+}
+
+func (w *entryChecker) pageValue(object, value []byte, at pg.LSN, tl verified) error {
+	if _, ok := parsePage(object); !ok {
+		return fmt.Errorf("its key names no block: %w", ErrCorrupt)
+	}
+	body, err := unseal(value)
+	if err != nil {
+		return err
+	}
+	if isImage(body) {
+		return decodeImage(body, w.page)
+	}
+	h, err := decodeChunkHeader(body)
+	if err != nil {
+		return err
+	}
+	w.links, err = h.decodeLinks(w.links[:0], at)
+	if err != nil {
+		return err
+	}
+	for i := range w.links {
+		l := &w.links[i]
+		err := w.record(l, tl)
+		if err == nil && (l.start >= l.end || i > 0 && l.end <= w.links[i-1].end) {
+			err = fmt.Errorf("it is out of order: %w", ErrCorrupt)
+		}
+		if err != nil {
+			return fmt.Errorf("record %d of %d, %v to %v: %w", i+1, len(w.links), l.start, l.end, err)
+		}
+	}
+	return nil
+}
+
+// record reads the record that an entry has or points at.
+func (w *entryChecker) record(l *link, tl verified) error {
+	raw := l.raw
+	if l.flags&linkPointer != 0 {
+		if tl.t == nil || l.end > tl.upTo {
+			return nil // its WAL is gone, or may be written anew: nobody reads the entry
+		}
+		var err error
+		if raw, err = tl.t.wal.record(w.buf, l.start, l.size); err != nil {
+			return err
+		}
+		w.buf = raw
+	} else if err := xlog.CheckCRC(raw); err != nil {
+		return fmt.Errorf("%w: %w", ErrCorrupt, err)
+	}
+	if err := xlog.Decode(raw, l.start, l.end, &w.rec); err != nil {
+		return fmt.Errorf("%w: %w", ErrCorrupt, err)
+	}
+	return nil
+}
