@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -26,7 +27,7 @@ type branch struct {
 	written  atomic.Uint64 // start of the newest segment that was written
 
 	mu     sync.Mutex
-	writer string // who writes it: the directory of a mount; "" for nobody
+	writer string // who writes it: the directory of a mount, or a receiver; "" for nobody
 	users  int    // mounts of any kind that show a point of it
 }
 
@@ -106,6 +107,9 @@ func (b *branch) holdBack(ctx context.Context) {
 func (b *branch) acquire(who string) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if b.writer != "" && !filepath.IsAbs(b.writer) {
+		return pageserver.Errorf(pageserver.ErrBusy, "branch %s: is written by %s", b.tl.Name(), b.writer)
+	}
 	if b.writer != "" {
 		return pageserver.Errorf(pageserver.ErrBusy, "branch %s: already mounted for writing at %s", b.tl.Name(), b.writer)
 	}

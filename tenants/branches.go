@@ -69,7 +69,7 @@ func (m *Manager) BranchDelete(ctx context.Context, tenant, name string) error {
 		return pageserver.Errorf(pageserver.ErrBusy, "branch %s: postgres runs on it (pg stop %s)", name, c.name)
 	}
 	// Taken like a writer, so that nobody mounts it meanwhile.
-	if err := b.acquire("(being deleted)"); err != nil {
+	if err := b.acquire("its deletion"); err != nil {
 		return err
 	}
 	defer b.release()

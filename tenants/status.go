@@ -24,9 +24,13 @@ func (m *Manager) Status(ctx context.Context) ([]pageserver.StatusRow, error) {
 			return nil, err
 		}
 	}
-	open, branches, running := m.openTenants(), 0, 0
+	open, branches, running, receivers, behind := m.openTenants(), 0, 0, 0, int64(0)
 	for _, t := range open {
 		branches += len(t.repo.Timelines())
+		for _, r := range t.listReceivers() {
+			receivers++
+			behind = max(behind, r.LagBytes)
+		}
 		for _, c := range t.listComputes() {
 			if c.describe().Status == pageserver.ComputeRunning {
 				running++
@@ -45,6 +49,7 @@ func (m *Manager) Status(ctx context.Context) ([]pageserver.StatusRow, error) {
 		row("branches", branches),
 		row("mounts", len(mounts)),
 		row("postgres_running", running),
-		row("receivers", 0),
+		row("receivers", receivers),
+		{Name: "receivers_lag_bytes", Value: strconv.FormatInt(behind, 10)},
 	}, nil
 }

@@ -26,9 +26,10 @@ type tenant struct {
 	repo *repo.Repository
 	log  *slog.Logger
 
-	mu       sync.Mutex
-	branches map[repo.TimelineID]*branch
-	computes map[string]*compute
+	mu        sync.Mutex
+	branches  map[repo.TimelineID]*branch
+	computes  map[string]*compute
+	receivers map[repo.TimelineID]*receiving
 }
 
 // openTenant opens a tenant's repository and brings every timeline up to the end of
@@ -48,7 +49,7 @@ func (m *Manager) openTenant(ctx context.Context, id repo.TenantID) (*tenant, er
 			t.log.Error("ingest WAL", "branch", tl.Name(), "err", err)
 		}
 	}
-	if err := t.loadComputes(); err != nil {
+	if err := errors.Join(t.loadComputes(), t.loadReceivers()); err != nil {
 		return nil, errors.Join(err, t.repo.Close())
 	}
 	return t, nil
@@ -58,7 +59,7 @@ func (m *Manager) openTenant(ctx context.Context, id repo.TenantID) (*tenant, er
 func (m *Manager) newTenant(id repo.TenantID, dir string) (*tenant, error) {
 	t := &tenant{
 		m: m, id: id, dir: dir, log: m.log.With("tenant", id.String()),
-		branches: map[repo.TimelineID]*branch{}, computes: map[string]*compute{},
+		branches: map[repo.TimelineID]*branch{}, computes: map[string]*compute{}, receivers: map[repo.TimelineID]*receiving{},
 	}
 	var hints atomic.Bool
 	r, err := repo.Open(repo.Options{Dir: dir, Log: t.log, Memory: m.memory, Redo: redoFunc(&hints)})

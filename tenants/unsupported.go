@@ -23,17 +23,3 @@ func (m *Manager) GC(context.Context, string, string, pageserver.Retain, pageser
 func (m *Manager) Lease(context.Context, string, string, pg.LSN) (time.Time, error) {
 	return time.Time{}, notYet("lease")
 }
-
-// ReceiveStart will follow a running server.
-func (m *Manager) ReceiveStart(context.Context, string, string, string) error {
-	return notYet("receive")
-}
-
-// ReceiveStop will end a receiver.
-func (m *Manager) ReceiveStop(context.Context, string, string) error { return notYet("receive") }
-
-// ReceiveList gives the receivers: there are none.
-func (m *Manager) ReceiveList(ctx context.Context, tenant string) ([]pageserver.Receiver, error) {
-	_, err := m.tenant(ctx, tenant)
-	return []pageserver.Receiver{}, err
-}

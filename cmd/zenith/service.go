@@ -23,6 +23,7 @@ func newService(s *settings, log *slog.Logger) (svc pageserver.Service, close fu
 	if err != nil {
 		return nil, nil, err
 	}
+	m.Resume()
 	return m, m.Close, nil
 }
 

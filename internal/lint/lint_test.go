@@ -28,8 +28,9 @@ var allowed = map[string][]string{
 	"repo/ingest":       {"repo", "walredo", "internal/pg", "internal/xlog"},
 	"repo/datadir":      {"repo", "internal/pg", "internal/xlog"},
 	"repo/pageserver":   {"repo", "internal/pg"},
+	"repo/receiver":     {"repo", "internal/pg", "internal/xlog"},
 	"fusefs":            {"internal/pg"},
-	"tenants": {"fusefs", "repo", "repo/datadir", "repo/ingest", "repo/pageserver", "walredo",
+	"tenants": {"fusefs", "repo", "repo/datadir", "repo/ingest", "repo/pageserver", "repo/receiver", "walredo",
 		"internal/pg", "internal/xlog", "internal/rmgrdesc"},
 	"cmd/zenith": {"tenants", "fusefs", "repo/pageserver", "repo", "internal/pg"},
 	"bench":      {"repo", "repo/datadir", "repo/ingest", "walredo", "internal/pg", "internal/xlog", "internal/pgtest"},
@@ -40,6 +41,7 @@ var doors = map[string]string{
 	"github.com/dgraph-io/badger/v4": "repo",
 	"github.com/hanwen/go-fuse/v2":   "fusefs",
 	"github.com/jackc/pgproto3/v2":   "repo/pageserver",
+	"github.com/jackc/pgx/v5":        "repo/receiver",
 	"github.com/urfave/cli/v2":       "cmd/zenith",
 }
 

@@ -1,0 +1,80 @@
+package receiver
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+var (
+	// ErrConnInfo is returned when a connection string cannot be understood.
+	ErrConnInfo = errors.New("bad connection string")
+	// ErrVersion is returned when the server is not of PostgreSQL's version 15.
+	ErrVersion = errors.New("not PostgreSQL 15")
+	// ErrForeign is returned when the server is of another cluster: its system identifier differs.
+	ErrForeign = errors.New("another cluster")
+	// ErrTimeline is returned when the server is, or goes, on another timeline.
+	ErrTimeline = errors.New("another timeline")
+	// ErrRemoved is returned when the server has removed WAL that is needed.
+	ErrRemoved = errors.New("WAL removed")
+	// ErrDiverged is returned when the server's WAL is not the continuation of the branch's.
+	ErrDiverged = errors.New("diverged")
+
+	errShutdown = errors.New("the server shut down")
+	errSilence  = errors.New("the server has been silent for too long")
+	errProtocol = errors.New("replication protocol violated")
+)
+
+// lasting are the errors that do not go away by themselves.
+var lasting = []error{ErrVersion, ErrForeign, ErrTimeline, ErrRemoved, ErrDiverged}
+
+// isLasting reports whether somebody has to do something about err.
+func isLasting(err error) bool {
+	for _, l := range lasting {
+		if errors.Is(err, l) {
+			return true
+		}
+	}
+	return false
+}
+
+// The SQLSTATEs that are told apart.
+const (
+	stateUndefinedFile   = "58P01" // a WAL segment was removed
+	stateUndefinedObject = "42704" // no such slot
+	stateDuplicateObject = "42710" // the slot is there
+)
+
+// sqlState gives a server's error's SQLSTATE, "" for other errors.
+func sqlState(err error) string {
+	var pe *pgconn.PgError
+	if errors.As(err, &pe) {
+		return pe.Code
+	}
+	return ""
+}
+
+// said makes one line of a server's error.
+func said(err error) error {
+	var pe *pgconn.PgError
+	if !errors.As(err, &pe) {
+		return err
+	}
+	return fmt.Errorf("the server says: %s (%s)%w", pe.Message, pe.Code, silent{err})
+}
+
+// silent is an error that is to be found by errors.As and has nothing to say.
+type silent struct{ error }
+
+func (silent) Error() string   { return "" }
+func (s silent) Unwrap() error { return s.error }
+
+// oneLine is an error's text without line ends.
+func oneLine(err error) string {
+	if err == nil {
+		return ""
+	}
+	return strings.Join(strings.Fields(err.Error()), " ")
+}

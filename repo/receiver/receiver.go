@@ -1,0 +1,169 @@
+package receiver
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"zenith/internal/pg"
+	"zenith/repo"
+)
+
+// Options are New's. Catchup and Synced are needed.
+type Options struct {
+	// Catchup ingests all WAL that the timeline has on disk. It is called before each
+	// connection, so that the stream begins where it has to.
+	Catchup func(ctx context.Context) (pg.LSN, error)
+	// Synced is told the name of a segment in which WAL has become durable. It does not wait.
+	Synced func(segment string)
+	// Throttle waits, a second at most, while ingest is too far behind; may be nil.
+	Throttle func(ctx context.Context)
+	Log      *slog.Logger // default: discards
+}
+
+// What a receiver does, as Status says it.
+const (
+	Connecting = "connecting" // or reading again what it has
+	Streaming  = "streaming"
+	Waiting    = "waiting" // to try again after an error
+	Failed     = "failed"  // the same, after an error that somebody has to do something about
+)
+
+// Status is how a receiver is and how far it has come.
+type Status struct {
+	State                              string
+	Received, Flushed, Applied, Server pg.LSN // Server: the end of the server's WAL, when last heard of
+	Err                                error  // of the last connection; nil while streaming
+}
+
+// Receiver follows a server into a timeline.
+type Receiver struct {
+	server *Server
+	tl     *repo.Timeline
+	o      Options
+
+	mu     sync.Mutex
+	status Status
+}
+
+// How long a receiver waits after an error: twice as long after each in a row.
+const (
+	minWait = 100 * time.Millisecond
+	maxWait = 10 * time.Second
+)
+
+// New makes a receiver of server's WAL into tl. Run runs it.
+func New(server *Server, tl *repo.Timeline, o Options) *Receiver {
+	if o.Throttle == nil {
+		o.Throttle = func(context.Context) {}
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	return &Receiver{server: server, tl: tl, o: o, status: Status{State: Connecting}}
+}
+
+// Server is what the receiver follows.
+func (r *Receiver) Server() *Server { return r.server }
+
+// Status says how the receiver is.
+func (r *Receiver) Status() Status {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	s := r.status
+	s.Applied = r.tl.LastLSN()
+	s.Received, s.Flushed = max(s.Received, s.Applied), max(s.Flushed, s.Applied)
+	return s
+}
+
+// note changes the status.
+func (r *Receiver) note(change func(*Status)) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	change(&r.status)
+}
+
+// Run follows the server until ctx ends. Errors are told by Status, and logged once.
+func (r *Receiver) Run(ctx context.Context) {
+	wait, told := minWait, ""
+	for {
+		before := r.tl.LastLSN()
+		err := r.connected(ctx)
+		if ctx.Err() != nil {
+			return
+		}
+		if r.tl.LastLSN() > before {
+			wait, told = minWait, ""
+		}
+		if now := oneLine(err); now != told {
+			r.o.Log.Warn("receive WAL", "server", r.server.String(), "err", err)
+			told = now
+		}
+		r.note(func(s *Status) {
+			s.State, s.Err = Waiting, err
+			if isLasting(err) {
+				s.State = Failed
+			}
+		})
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(wait):
+		}
+		wait = min(2*wait, maxWait)
+		// The error stays to be seen until the next connection streams.
+		r.note(func(s *Status) {
+			if s.State == Waiting {
+				s.State = Connecting
+			}
+		})
+	}
+}
+
+// connected is the life of one connection.
+func (r *Receiver) connected(ctx context.Context) error {
+	if _, err := r.o.Catchup(ctx); err != nil {
+		return err
+	}
+	c, id, err := r.server.dial(ctx)
+	if err != nil {
+		return err
+	}
+	defer c.close()
+	if err := belongs(id, r.tl); err != nil {
+		return err
+	}
+	s := newSession(r, c)
+	if err := s.begin(ctx); err != nil {
+		return err
+	}
+	r.o.Log.Info("receive WAL", "server", r.server.String(), "from", s.from)
+	r.note(func(s *Status) { s.State, s.Err, s.Server = Streaming, nil, id.end })
+	return s.run(ctx)
+}
+
+// belongs makes sure that the server's WAL can be the timeline's.
+func belongs(id identity, tl *repo.Timeline) error {
+	info := tl.Info()
+	switch {
+	case id.sysID != info.SysID:
+		return fmt.Errorf("the server's system identifier is %d, the branch's is %d: %w", id.sysID, info.SysID, ErrForeign)
+	case id.tli != info.TLI:
+		return fmt.Errorf("the server is on timeline %d, the branch's WAL is of timeline %d: %w", id.tli, info.TLI, ErrTimeline)
+	case id.end < tl.LastLSN():
+		return fmt.Errorf("the server's WAL ends at %v, before the branch's at %v: %w", id.end, tl.LastLSN(), ErrDiverged)
+	}
+	return nil
+}
+
+// Check connects to the server and makes sure that a receiver for tl could follow it.
+func Check(ctx context.Context, server *Server, tl *repo.Timeline) error {
+	c, id, err := server.dial(ctx)
+	if err != nil {
+		return err
+	}
+	defer c.close()
+	return belongs(id, tl)
+}

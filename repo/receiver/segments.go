@@ -1,0 +1,136 @@
+package receiver
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+	"syscall"
+
+	"zenith/internal/pg"
+	"zenith/repo"
+)
+
+// segments writes a stream into a timeline's segment files. One goroutine writes; one syncs.
+type segments struct {
+	tl   *repo.Timeline
+	size pg.LSN
+
+	mu      sync.Mutex
+	cur     *os.File
+	at      pg.LSN     // the first LSN of cur
+	full    []*os.File // written to their ends and not synced yet
+	made    bool       // a file was made: its name is not durable yet
+	written pg.LSN
+	dirty   bool
+}
+
+func newSegments(tl *repo.Timeline, from pg.LSN) *segments {
+	return &segments{tl: tl, size: pg.LSN(tl.Info().SegSize), written: from}
+}
+
+// write puts data at an LSN.
+func (s *segments) write(at pg.LSN, data []byte) error {
+	for len(data) > 0 {
+		f, err := s.open(at &^ (s.size - 1))
+		if err != nil {
+			return fmt.Errorf("write wal: %w", err)
+		}
+		off := at & (s.size - 1)
+		n := min(len(data), int(s.size-off))
+		if _, err := f.WriteAt(data[:n], int64(off)); err != nil {
+			return fmt.Errorf("write wal: %w", err)
+		}
+		at, data = at+pg.LSN(n), data[n:]
+		s.mu.Lock()
+		s.written, s.dirty = at, true
+		s.mu.Unlock()
+	}
+	return nil
+}
+
+// open gives the segment that begins at start, made of zeros if it is new.
+func (s *segments) open(start pg.LSN) (*os.File, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.cur != nil && s.at == start {
+		return s.cur, nil
+	}
+	f, err := os.OpenFile(s.tl.SegmentPath(start), os.O_CREATE|os.O_WRONLY, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	info, err := f.Stat()
+	if err == nil && info.Size() < int64(s.size) {
+		s.made = true
+		err = f.Truncate(int64(s.size))
+	}
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	if s.cur != nil {
+		s.full = append(s.full, s.cur)
+	}
+	s.cur, s.at = f, start
+	return f, nil
+}
+
+// sync makes durable what was written before the call, and says up to where that is.
+func (s *segments) sync() (pg.LSN, error) {
+	s.mu.Lock()
+	files, done, made, upTo, dirty := append([]*os.File(nil), s.full...), len(s.full), s.made, s.written, s.dirty
+	if s.cur != nil {
+		files = append(files, s.cur)
+	}
+	s.full, s.made, s.dirty = nil, false, false
+	s.mu.Unlock()
+	if !dirty {
+		return upTo, nil
+	}
+	var err error
+	for i, f := range files {
+		err = errors.Join(err, fdatasync(f))
+		if i < done {
+			err = errors.Join(err, f.Close())
+		}
+	}
+	if made {
+		err = errors.Join(err, syncDir(s.tl.WALDir()))
+	}
+	if err != nil {
+		return 0, fmt.Errorf("sync wal: %w", err)
+	}
+	return upTo, nil
+}
+
+// close closes the files. What was not synced may be lost: nobody was told about it.
+func (s *segments) close() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var err error
+	for _, f := range s.full {
+		err = errors.Join(err, f.Close())
+	}
+	if s.cur != nil {
+		err = errors.Join(err, s.cur.Close())
+	}
+	s.full, s.cur = nil, nil
+	return err
+}
+
+func fdatasync(f *os.File) error {
+	for {
+		if err := syscall.Fdatasync(int(f.Fd())); err != syscall.EINTR {
+			return err
+		}
+	}
+}
+
+func syncDir(dir string) error {
+	f, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	return f.Sync()
+}

@@ -1,0 +1,148 @@
+package receiver
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"zenith/internal/pg"
+)
+
+// slotKey is what a connection string calls the replication slot, as a standby's
+// configuration does.
+const slotKey = "primary_slot_name"
+
+// usualName is the application_name, unless the connection string has one.
+const usualName = "zenith"
+
+const connectTimeout = 15 * time.Second
+
+// Server says how to reach a server for replication.
+type Server struct {
+	cfg  *pgconn.Config
+	slot string
+}
+
+// ParseServer understands a connection string of libpq, in either form. In addition,
+// primary_slot_name names a physical replication slot, made if it is not there;
+// application_name is what synchronous_standby_names knows us by.
+func ParseServer(conninfo string) (*Server, error) {
+	cfg, err := pgconn.ParseConfig(conninfo)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %s", ErrConnInfo, oneLine(err)) // pgconn leaves passwords out
+	}
+	s := &Server{cfg: cfg, slot: cfg.RuntimeParams[slotKey]}
+	delete(cfg.RuntimeParams, slotKey)
+	if !validSlot(s.slot) {
+		return nil, fmt.Errorf("%w: %s %q: want up to 63 of a-z, 0-9 and _", ErrConnInfo, slotKey, s.slot)
+	}
+	cfg.RuntimeParams["replication"] = "true"
+	if cfg.RuntimeParams["application_name"] == "" {
+		cfg.RuntimeParams["application_name"] = usualName
+	}
+	if cfg.ConnectTimeout == 0 {
+		cfg.ConnectTimeout = connectTimeout
+	}
+	return s, nil
+}
+
+// validSlot is ReplicationSlotValidateName; no slot is valid.
+func validSlot(name string) bool {
+	return len(name) <= 63 && strings.Trim(name, "abcdefghijklmnopqrstuvwxyz0123456789_") == ""
+}
+
+// String describes the server, without a password.
+func (s *Server) String() string {
+	parts := []string{"host=" + s.cfg.Host, "port=" + strconv.Itoa(int(s.cfg.Port)), "user=" + s.cfg.User,
+		"application_name=" + s.cfg.RuntimeParams["application_name"]}
+	if s.slot != "" {
+		parts = append(parts, slotKey+"="+s.slot)
+	}
+	return strings.Join(parts, " ")
+}
+
+// identity is the answer to IDENTIFY_SYSTEM.
+type identity struct {
+	sysID uint64
+	tli   pg.TLI
+	end   pg.LSN // of the server's flushed WAL
+}
+
+// dial connects and makes sure that it is a server that we understand.
+func (s *Server) dial(ctx context.Context) (*conn, identity, error) {
+	pc, err := pgconn.ConnectConfig(ctx, s.cfg.Copy())
+	if err != nil {
+		return nil, identity{}, fmt.Errorf("connect to %s: %w", s.address(), connectError(err))
+	}
+	c := &conn{pc: pc}
+	id, err := c.identify(ctx)
+	if err != nil {
+		c.close()
+		return nil, id, err
+	}
+	return c, id, nil
+}
+
+func (s *Server) address() string {
+	if strings.HasPrefix(s.cfg.Host, "/") {
+		return s.cfg.Host
+	}
+	return net.JoinHostPort(s.cfg.Host, strconv.Itoa(int(s.cfg.Port)))
+}
+
+// connectError takes the useful part of pgconn's, which lists every try on lines of its own.
+func connectError(err error) error {
+	if sqlState(err) != "" {
+		return said(err)
+	}
+	lines := strings.Split(strings.TrimSpace(err.Error()), "\n")
+	return fmt.Errorf("%s%w", strings.TrimSpace(lines[len(lines)-1]), silent{err})
+}
+
+// identify asks who the server is.
+func (c *conn) identify(ctx context.Context) (id identity, err error) {
+	version := c.pc.ParameterStatus("server_version")
+	if major, _, _ := strings.Cut(version, "."); major != pg.MajorVersion {
+		return id, fmt.Errorf("the server is PostgreSQL %s, not %s: %w", version, pg.MajorVersion, ErrVersion)
+	}
+	rows, err := c.query(ctx, "IDENTIFY_SYSTEM")
+	if err != nil {
+		return id, fmt.Errorf("identify the server: %w", err)
+	}
+	if len(rows) != 1 || len(rows[0]) < 3 {
+		return id, fmt.Errorf("IDENTIFY_SYSTEM gave %d rows: %w", len(rows), errProtocol)
+	}
+	if id.sysID, err = strconv.ParseUint(rows[0][0], 10, 64); err != nil {
+		return id, fmt.Errorf("system identifier: %v: %w", err, errProtocol)
+	}
+	tli, err := strconv.ParseUint(rows[0][1], 10, 32)
+	if err != nil {
+		return id, fmt.Errorf("timeline: %v: %w", err, errProtocol)
+	}
+	id.tli = pg.TLI(tli)
+	if id.end, err = pg.ParseLSN(rows[0][2]); err != nil {
+		return id, fmt.Errorf("%v: %w", err, errProtocol)
+	}
+	return id, nil
+}
+
+// makeSlot makes a physical slot that keeps WAL from now on. made is false if it was there.
+func (c *conn) makeSlot(ctx context.Context, name string, temporary bool) (made bool, err error) {
+	kind := ""
+	if temporary {
+		kind = " TEMPORARY"
+	}
+	_, err = c.query(ctx, fmt.Sprintf("CREATE_REPLICATION_SLOT %q%s PHYSICAL RESERVE_WAL", name, kind))
+	if sqlState(err) == stateDuplicateObject {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("create replication slot %s: %w", name, err)
+	}
+	return true, nil
+}

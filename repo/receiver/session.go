@@ -1,0 +1,240 @@
+package receiver
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgproto3"
+	"golang.org/x/sync/errgroup"
+
+	"zenith/internal/pg"
+	"zenith/internal/xlog"
+	"zenith/repo"
+)
+
+// session is one connection's stream.
+type session struct {
+	r    *Receiver
+	c    *conn
+	tl   *repo.Timeline
+	segs *segments
+
+	from pg.LSN // where the stream begins, a bit before head
+	head pg.LSN // where what is new begins
+	next pg.LSN // the reader's: where the next message has to begin
+
+	flushed atomic.Uint64
+	heard   atomic.Int64  // unix nanoseconds of the last message
+	dirty   chan struct{} // capacity 1: something is to be synced
+	moved   chan struct{} // capacity 1: the server is to be told
+}
+
+// How long the server may be silent until it is asked, and until it is given up.
+const (
+	tellEvery = 10 * time.Second
+	askAfter  = 25 * time.Second
+	giveUp    = 60 * time.Second
+)
+
+func newSession(r *Receiver, c *conn) *session {
+	s := &session{r: r, c: c, tl: r.tl, dirty: make(chan struct{}, 1), moved: make(chan struct{}, 1)}
+	head, prev := r.tl.Head()
+	seg := pg.LSN(r.tl.Info().SegSize)
+	s.head = head
+	// From the page on which the last record starts, so that it can be compared; but not
+	// from an older segment, which the server may have removed with every right.
+	s.from = max(prev&^(xlog.PageSize-1), head&^(seg-1), r.tl.FirstLSN()&^(xlog.PageSize-1))
+	s.next = s.from
+	s.segs = newSegments(r.tl, head)
+	s.flushed.Store(uint64(head))
+	return s
+}
+
+// begin asks for the stream, making the slot if it is not there.
+func (s *session) begin(ctx context.Context) error {
+	slot, tli := s.r.server.slot, s.tl.Info().TLI
+	err := s.c.stream(ctx, slot, s.from, tli)
+	if slot != "" && sqlState(err) == stateUndefinedObject {
+		if err = s.c.ready(ctx); err != nil {
+			return err
+		}
+		if _, err = s.c.makeSlot(ctx, slot, false); err != nil {
+			return err
+		}
+		err = s.c.stream(ctx, slot, s.from, tli)
+	}
+	if err != nil {
+		return s.explain(fmt.Errorf("stream from %v: %w", s.from, err))
+	}
+	return nil
+}
+
+// explain says what a server's error means.
+func (s *session) explain(err error) error {
+	if sqlState(err) == stateUndefinedFile {
+		return fmt.Errorf("%w: the branch needs WAL from %v on (a replication slot, %s, would have kept it): %w", err, s.next, slotKey, ErrRemoved)
+	}
+	return err
+}
+
+// run follows the stream until it breaks or ctx ends.
+func (s *session) run(ctx context.Context) (err error) {
+	s.heard.Store(time.Now().UnixNano())
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return s.read(ctx) })
+	g.Go(func() error { return s.flush(ctx) })
+	g.Go(func() error { return s.applied(ctx) })
+	g.Go(func() error { return s.tell(ctx) })
+	err = g.Wait()
+	return errors.Join(err, s.segs.close())
+}
+
+// read writes what comes into the segments.
+func (s *session) read(ctx context.Context) error {
+	for {
+		msg, err := s.c.receive(ctx)
+		if err != nil {
+			return s.explain(err)
+		}
+		s.heard.Store(time.Now().UnixNano())
+		switch m := msg.(type) {
+		case *pgproto3.CopyData:
+			in, err := parseIncoming(m.Data)
+			if err != nil {
+				return err
+			}
+			if err := s.take(ctx, in); err != nil {
+				return err
+			}
+		case *pgproto3.CopyDone:
+			return fmt.Errorf("the server ended the stream of timeline %d at %v: %w", s.tl.Info().TLI, s.next, ErrTimeline)
+		case *pgproto3.CommandComplete:
+			return errShutdown
+		}
+	}
+}
+
+// take takes one message.
+func (s *session) take(ctx context.Context, in incoming) error {
+	s.r.note(func(st *Status) { st.Server = max(in.end, in.at+pg.LSN(len(in.data))) })
+	if in.reply {
+		signal(s.moved)
+	}
+	if len(in.data) == 0 {
+		return nil
+	}
+	if in.at != s.next {
+		return fmt.Errorf("WAL of %v came where %v was expected: %w", in.at, s.next, errProtocol)
+	}
+	s.next += pg.LSN(len(in.data))
+	if in.at < s.head {
+		known := min(len(in.data), int(s.head-in.at))
+		if err := s.compare(in.at, in.data[:known]); err != nil {
+			return err
+		}
+		in.at, in.data = in.at+pg.LSN(known), in.data[known:]
+	}
+	if err := s.segs.write(in.at, in.data); err != nil {
+		return err
+	}
+	s.r.note(func(st *Status) { st.Received = s.next })
+	signal(s.dirty)
+	s.r.o.Throttle(ctx)
+	return nil
+}
+
+// compare makes sure that the server's WAL is what we have.
+func (s *session) compare(at pg.LSN, theirs []byte) error {
+	ours := make([]byte, len(theirs))
+	for n := 0; n < len(ours); {
+		got, err := s.tl.WAL().ReadWAL(ours[n:], at+pg.LSN(n))
+		if err != nil {
+			return fmt.Errorf("read wal at %v: %w", at+pg.LSN(n), err)
+		}
+		n += got
+	}
+	if !bytes.Equal(ours, theirs) {
+		return fmt.Errorf("the server's WAL before %v is not the branch's: the branch, or the server, was written to on its own: %w", s.head, ErrDiverged)
+	}
+	return nil
+}
+
+// flush makes durable what was written, and has it ingested.
+func (s *session) flush(ctx context.Context) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-s.dirty:
+		}
+		upTo, err := s.segs.sync()
+		if err != nil {
+			return err
+		}
+		s.flushed.Store(uint64(upTo))
+		s.r.note(func(st *Status) { st.Flushed = upTo })
+		signal(s.moved)
+		info := s.tl.Info()
+		s.r.o.Synced(xlog.SegmentName(info.TLI, upTo-1, info.SegSize))
+	}
+}
+
+// applied has the server told when the head moves.
+func (s *session) applied(ctx context.Context) error {
+	for {
+		if err := s.tl.WaitLSN(ctx, s.tl.LastLSN()+1); err != nil {
+			return err
+		}
+		signal(s.moved)
+	}
+}
+
+// tell sends status replies, and watches over the connection.
+func (s *session) tell(ctx context.Context) error {
+	tick := time.NewTicker(tellEvery)
+	defer tick.Stop()
+	for {
+		ask := false
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-s.moved:
+		case <-tick.C:
+			silence := time.Since(time.Unix(0, s.heard.Load()))
+			if silence > giveUp {
+				return fmt.Errorf("%w: %v", errSilence, silence.Round(time.Second))
+			}
+			ask = silence > askAfter
+		}
+		if err := s.c.reply(s.position(), ask); err != nil {
+			return fmt.Errorf("reply to the server: %w", err)
+		}
+	}
+}
+
+// position is what the server is told.
+func (s *session) position() position {
+	p := position{flush: pg.LSN(s.flushed.Load()), apply: s.tl.LastLSN()}
+	s.segs.mu.Lock()
+	p.write = s.segs.written
+	s.segs.mu.Unlock()
+	if s.r.server.slot != "" {
+		// The slot lets the server remove the segments before what we have flushed. The one
+		// that holds the head is where we would begin again.
+		seg := pg.LSN(s.tl.Info().SegSize)
+		p.flush = min(p.flush, p.apply&^(seg-1)+seg-1)
+	}
+	return p
+}
+
+// signal puts a token into a channel of capacity 1.
+func signal(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}

@@ -1,0 +1,280 @@
+package tenants
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+
+	"zenith/internal/pg"
+	"zenith/repo"
+	"zenith/repo/pageserver"
+	"zenith/repo/receiver"
+)
+
+// receiving is a receiver that runs. It holds its branch as the one writer does.
+type receiving struct {
+	b      *branch
+	r      *receiver.Receiver
+	cancel context.CancelFunc
+	wg     sync.WaitGroup
+}
+
+// receiverFile is what is kept of a receiver, so that the next page server starts it
+// again: <tenant>/receivers/<timeline>, which only its owner may read.
+type receiverFile struct {
+	ConnInfo string `json:"conninfo"`
+}
+
+func receiversDir(tenantDir string) string { return filepath.Join(tenantDir, "receivers") }
+
+// ReceiveStart follows a running server into a branch, from now on and whenever the page
+// server runs. A server that cannot be followed is refused at once.
+func (m *Manager) ReceiveStart(ctx context.Context, tenant, name, conninfo string) error {
+	t, err := m.tenant(ctx, tenant)
+	if err != nil {
+		return err
+	}
+	b, err := t.lookup(name)
+	if err != nil {
+		return err
+	}
+	server, err := parseServer(conninfo)
+	if err != nil {
+		return err
+	}
+	if err := b.acquire(receiverOf(server)); err != nil {
+		return err
+	}
+	if _, err = b.catchup(ctx); err == nil {
+		err = receiverError(b, receiver.Check(ctx, server, b.tl))
+	}
+	if err == nil {
+		err = keepReceiver(t.dir, b.tl.ID(), conninfo)
+	}
+	if err != nil {
+		b.release()
+		return err
+	}
+	t.startReceiver(b, server)
+	return nil
+}
+
+func parseServer(conninfo string) (*receiver.Server, error) {
+	server, err := receiver.ParseServer(conninfo)
+	if err != nil {
+		return nil, pageserver.Errorf(pageserver.ErrBadArgument, "%v", err)
+	}
+	return server, nil
+}
+
+// receiverOf is what a branch's writer is called that is a receiver.
+func receiverOf(s *receiver.Server) string { return "a WAL receiver (" + s.String() + ")" }
+
+// receiverKinds pairs the receiver's errors with the kinds that a client can tell apart.
+var receiverKinds = []struct{ is, kind error }{
+	{receiver.ErrVersion, pageserver.ErrUnsupported},
+	{receiver.ErrForeign, pageserver.ErrNotAllowed},
+	{receiver.ErrTimeline, pageserver.ErrNotAllowed},
+	{receiver.ErrDiverged, pageserver.ErrNotAllowed},
+	{receiver.ErrRemoved, pageserver.ErrOutOfRange},
+}
+
+func receiverError(b *branch, err error) error {
+	if err == nil {
+		return nil
+	}
+	for _, k := range receiverKinds {
+		if errors.Is(err, k.is) {
+			return pageserver.Errorf(k.kind, "branch %s: %v", b.tl.Name(), err)
+		}
+	}
+	return classify(fmt.Errorf("branch %s: %w", b.tl.Name(), err))
+}
+
+// keepReceiver has the next page server start a receiver.
+func keepReceiver(tenantDir string, id repo.TimelineID, conninfo string) error {
+	dir := receiversDir(tenantDir)
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	content, err := json.Marshal(receiverFile{ConnInfo: conninfo})
+	if err != nil {
+		return err
+	}
+	tmp := filepath.Join(dir, id.String()+".tmp")
+	if err := writeSynced(tmp, content); err != nil {
+		return errors.Join(err, os.Remove(tmp))
+	}
+	if err := os.Rename(tmp, filepath.Join(dir, id.String())); err != nil {
+		return err
+	}
+	return errors.Join(syncDir(dir), syncDir(tenantDir))
+}
+
+// writeSynced makes a file that only its owner may read.
+func writeSynced(path string, content []byte) error {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(content)
+	if err == nil {
+		err = f.Sync()
+	}
+	return errors.Join(err, f.Close())
+}
+
+// startReceiver runs a receiver into a branch that is taken for it.
+func (t *tenant) startReceiver(b *branch, server *receiver.Server) {
+	ctx, cancel := context.WithCancel(t.m.ctx)
+	r := receiver.New(server, b.tl, receiver.Options{
+		Catchup: b.catchup, Synced: b.walSynced, Throttle: b.holdBack, Log: t.log.With("branch", b.tl.Name()),
+	})
+	rc := &receiving{b: b, r: r, cancel: cancel}
+	rc.wg.Go(func() { b.follow(ctx) })
+	rc.wg.Go(func() { r.Run(ctx) })
+	t.m.wg.Go(rc.wg.Wait)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.receivers[b.tl.ID()] = rc
+}
+
+// loadReceivers starts the receivers that are kept. One that cannot be started is logged:
+// the tenant's branches can be used without.
+func (t *tenant) loadReceivers() error {
+	entries, err := os.ReadDir(receiversDir(t.dir))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		id, err := repo.ParseTimelineID(e.Name())
+		if err != nil {
+			continue // what a killed process left
+		}
+		if err := t.loadReceiver(id); err != nil {
+			t.log.Error("start receiver", "timeline", id, "err", err)
+		}
+	}
+	return nil
+}
+
+func (t *tenant) loadReceiver(id repo.TimelineID) error {
+	content, err := os.ReadFile(filepath.Join(receiversDir(t.dir), id.String()))
+	if err != nil {
+		return err
+	}
+	var kept receiverFile
+	if err := json.Unmarshal(content, &kept); err != nil {
+		return err
+	}
+	server, err := parseServer(kept.ConnInfo)
+	if err != nil {
+		return err
+	}
+	b, err := t.lookup(id.String())
+	if err != nil {
+		return err
+	}
+	if err := b.acquire(receiverOf(server)); err != nil {
+		return err
+	}
+	t.startReceiver(b, server)
+	return nil
+}
+
+// ReceiveStop ends a branch's receiver for good. A replication slot stays on the server.
+func (m *Manager) ReceiveStop(ctx context.Context, tenant, name string) error {
+	t, err := m.tenant(ctx, tenant)
+	if err != nil {
+		return err
+	}
+	b, err := t.lookup(name)
+	if err != nil {
+		return err
+	}
+	t.mu.Lock()
+	rc := t.receivers[b.tl.ID()]
+	delete(t.receivers, b.tl.ID())
+	t.mu.Unlock()
+	if rc == nil {
+		return pageserver.Errorf(pageserver.ErrNotFound, "branch %s: has no receiver", name)
+	}
+	err = os.Remove(filepath.Join(receiversDir(t.dir), b.tl.ID().String()))
+	if err == nil {
+		err = syncDir(receiversDir(t.dir))
+	}
+	rc.cancel()
+	rc.wg.Wait()
+	_, cerr := b.catchup(context.WithoutCancel(ctx))
+	b.release()
+	return errors.Join(err, cerr)
+}
+
+// ReceiveList gives a tenant's receivers, sorted by branch.
+func (m *Manager) ReceiveList(ctx context.Context, tenant string) ([]pageserver.Receiver, error) {
+	t, err := m.tenant(ctx, tenant)
+	if err != nil {
+		return nil, err
+	}
+	return t.listReceivers(), nil
+}
+
+func (t *tenant) listReceivers() []pageserver.Receiver {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	list := []pageserver.Receiver{}
+	for _, rc := range t.receivers {
+		list = append(list, rc.describe())
+	}
+	slices.SortFunc(list, func(a, b pageserver.Receiver) int { return strings.Compare(a.Branch, b.Branch) })
+	return list
+}
+
+func (rc *receiving) describe() pageserver.Receiver {
+	s := rc.r.Status()
+	d := pageserver.Receiver{
+		Branch: rc.b.tl.Name(), ConnInfo: rc.r.Server().String(), Status: s.State,
+		Received: s.Received, Flushed: s.Flushed, Applied: s.Applied, LagBytes: lag(s.Server, s.Applied),
+	}
+	if s.Err != nil {
+		d.LastError = strings.Join(strings.Fields(s.Err.Error()), " ")
+	}
+	return d
+}
+
+func lag(server, applied pg.LSN) int64 {
+	if server <= applied {
+		return 0
+	}
+	return int64(server - applied)
+}
+
+// Resume opens the tenants that have receivers, so that these go on. The page server
+// calls it when it starts; it returns at once.
+func (m *Manager) Resume() {
+	m.wg.Go(func() {
+		ids, err := m.TenantList(m.ctx)
+		if err != nil {
+			m.log.Error("resume receivers", "err", err)
+		}
+		for _, id := range ids {
+			kept, err := os.ReadDir(receiversDir(filepath.Join(m.tenantsDir(), id)))
+			if err != nil || len(kept) == 0 || m.ctx.Err() != nil {
+				continue // none
+			}
+			if _, err := m.tenant(m.ctx, id); err != nil {
+				m.log.Error("resume receivers", "tenant", id, "err", err)
+			}
+		}
+	})
+}
