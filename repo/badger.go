@@ -57,7 +57,7 @@ func OpenBadger(dir string, o BadgerOptions) (s Store, err error) {
 		return nil, err
 	}
 	defer recovered("open store "+dir, &err)
-	db, err := badger.OpenManaged(badgerOptions(dir, o))
+	db, err := openManaged(badgerOptions(dir, o))
 	if err != nil {
 		if strings.Contains(err.Error(), "Cannot acquire directory lock") {
 			return nil, fmt.Errorf("store %s is in use by another process: %w", dir, ErrBusy)
@@ -67,6 +67,19 @@ func OpenBadger(dir string, o BadgerOptions) (s Store, err error) {
 	b := &badgerStore{dir: dir, db: db, read: db.NewTransactionAt(math.MaxUint64, false)}
 	b.ts.Store(db.MaxVersion())
 	return b, syncDir(filepath.Dir(dir))
+}
+
+// openManaged opens badger, again where it stumbled over a log without a byte: it makes a log
+// in two steps, the file and then its size, and deletes one in the reverse two; the process may die
+// in between. The attempt that fails gives that log its size, so each one costs one attempt.
+func openManaged(o badger.Options) (db *badger.DB, err error) {
+	for range 8 {
+		db, err = badger.OpenManaged(o)
+		if err == nil || !strings.Contains(err.Error(), "Create a new file") {
+			break
+		}
+	}
+	return db, err
 }
 
 // badgerOptions are for values of some hundred bytes to 8 KiB that come in big sorted

@@ -69,3 +69,32 @@ func TestBadgerIsForOneProcess(t *testing.T) {
 		t.Fatal("opened twice")
 	}
 }
+
+// TestBadgerEmptyLogs: the process died between the making of a log and its first byte, or between the
+// two steps of deleting one.
+func TestBadgerEmptyLogs(t *testing.T) {
+	m := &badgerMaker{dir: t.TempDir()}
+	s := m.Open(t)
+	if err := s.Update([]repo.Op{{Key: []byte("k"), Value: []byte("v")}}); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"00000.mem", "00002.mem", "00007.mem", "000005.vlog"} {
+		if err := os.WriteFile(filepath.Join(m.dir, name), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range 2 {
+		s = m.Open(t)
+		it := s.Iterator([]byte("k"))
+		if it.Seek([]byte("k")); !it.Valid() {
+			t.Error("what was written is gone")
+		}
+		it.Close()
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
