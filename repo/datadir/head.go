@@ -43,7 +43,10 @@ func PrepareHead(ctx context.Context, tl *repo.Timeline) (pg.LSN, error) {
 			return 0, fmt.Errorf("prepare wal at %v: %w", stop.at, err)
 		}
 	}
-	return stop.end, syncDir(tl.WALDir())
+	if err := tl.MarkDurable(stop.end); err != nil {
+		return 0, err
+	}
+	return stop.end, errors.Join(syncDir(tl.WALDir()), syncDir(filepath.Dir(tl.WALDir())))
 }
 
 // removeBeyond removes the segments that begin at or behind end.

@@ -96,7 +96,7 @@ func TestWAL(t *testing.T) {
 	for _, c := range []struct {
 		name string
 		test func(t *testing.T, base, busy *pgtest.Server)
-	}{{"damage", testDamage}, {"bad record", testBadRecord}, {"growing", testGrowing}, {"unknown manager", testUnknownManager}} {
+	}{{"damage", testDamage}, {"torn", testTorn}, {"bad record", testBadRecord}, {"growing", testGrowing}, {"unknown manager", testUnknownManager}} {
 		t.Run(c.name, func(t *testing.T) { c.test(t, base, busy) })
 	}
 }
@@ -124,6 +124,38 @@ func testDamage(t *testing.T, base, busy *pgtest.Server) {
 		t.Fatalf("after the repair: got head %v, %v, want %v", head, err, want)
 	}
 	readAll(t, tl)
+}
+
+// testTorn sees that what cannot be read behind the mark of durable WAL is its end, though
+// records follow, and that below the mark it is damage; and that the mark follows the head.
+func testTorn(t *testing.T, base, busy *pgtest.Server) {
+	tl, in := imported(t, base, busy)
+	list := records(t, tl)
+	torn := list[len(list)/2]
+	before := overwrite(t, tl, torn.start, make([]byte, xlog.RecordHeaderSize))
+	if err := tl.MarkDurable(torn.end); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := in.Catchup(t.Context()); !errors.Is(err, xlog.ErrCorrupt) {
+		t.Fatalf("hole below the mark: got error %v", err)
+	}
+	if err := tl.MarkDurable(torn.start); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		head, err := in.Catchup(t.Context())
+		if want := list[len(list)/2-1].end; err != nil || head != want {
+			t.Fatalf("hole behind the mark: got head %v, %v, want %v", head, err, want)
+		}
+	}
+	overwrite(t, tl, torn.start, before) // the server gets round to writing it
+	head, err := in.Catchup(t.Context())
+	if want := list[len(list)-1].end; err != nil || head != want {
+		t.Fatalf("completed: got head %v, %v, want %v", head, err, want)
+	}
+	if mark, ok, err := tl.Durable(); !ok || err != nil || mark != head {
+		t.Fatalf("mark: got %v, %v, %v, want %v", mark, ok, err, head)
+	}
 }
 
 // testBadRecord sees that a record that is whole but makes no sense stops the timeline

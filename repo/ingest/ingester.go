@@ -139,7 +139,25 @@ func (in *Ingester) end(ctx context.Context, cause error) error {
 		return nil
 	}
 	in.drop()
-	return cause
+	return in.unlessTorn(cause)
+}
+
+// unlessTorn tells damage from what a server leaves that is writing, or died: see
+// repo.Timeline.Durable.
+func (in *Ingester) unlessTorn(cause error) error {
+	var damage *xlog.Damage
+	if !errors.As(cause, &damage) {
+		return cause
+	}
+	mark, ok, err := in.tl.Durable()
+	if err != nil {
+		return errors.Join(cause, err)
+	}
+	if !ok || damage.At < mark {
+		return cause
+	}
+	in.log.Debug("wal ends with a record that was never completed", "at", damage.At, "goes on at", damage.Proof, "cause", damage.Err)
+	return nil
 }
 
 // refuse is what to do when the record in hand cannot be applied because of cause. If
@@ -177,6 +195,15 @@ func (in *Ingester) begin(ctx context.Context) error {
 	return nil
 }
 
+// mark notes how far the WAL is durable, for a timeline that a server writes.
+func (in *Ingester) mark() error {
+	mark, ok, err := in.tl.Durable()
+	if err != nil || !ok || in.state.LSN <= mark { // after a crash WAL is read again
+		return err
+	}
+	return in.tl.MarkDurable(in.state.LSN)
+}
+
 // commit publishes the batch, if there is one, up to the last record applied.
 func (in *Ingester) commit(ctx context.Context) error {
 	if in.batch == nil {
@@ -191,6 +218,9 @@ func (in *Ingester) commit(ctx context.Context) error {
 	if err == nil {
 		in.batch = nil
 		err = b.w.Commit(in.state.LSN, in.state.Prev)
+	}
+	if err == nil {
+		err = in.mark()
 	}
 	if err != nil {
 		in.drop()
