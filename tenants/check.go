@@ -2,25 +2,48 @@ package tenants
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io"
+	"runtime"
+	"sync"
+	"sync/atomic"
+
+	"golang.org/x/sync/errgroup"
 
 	"zenith/internal/pg"
-	"zenith/internal/xlog"
 	"zenith/repo"
 	"zenith/repo/pageserver"
 )
 
-// checker verifies branches: it reads every page of their heads and all of their WAL.
+// checker verifies a tenant: the WAL of branches, the store, and every page of the
+// branches' heads. Each is done on all processors.
 type checker struct {
-	ctx    context.Context
-	found  func(problem string) error
-	p      pageserver.Progress
-	result pageserver.CheckResult
+	p     pageserver.Progress
+	heads []*headCheck
+
+	newest atomic.Int64 // entries of all heads' newest
+	pages  atomic.Int64
+	wal    atomic.Int64
+	found  atomic.Int64
+
+	mu   sync.Mutex // held while tell runs
+	tell func(problem string) error
 }
 
-// Check verifies one branch, or all of the tenant if name is "".
+// headCheck is a branch that is checked at its head.
+type headCheck struct {
+	b    *branch
+	snap *repo.Snapshot
+	// newest says, for pages, the end of the last record of the branch's WAL that changed
+	// them: the index must have it.
+	newest map[pg.BufferTag]pg.LSN
+}
+
+// maxNewest bounds the entries of all newest maps, which are about 64 bytes each. Of what
+// pages are beyond, only the chains are checked.
+const maxNewest = 1 << 20
+
+// Check verifies one branch, or all of the tenant if name is "", and in either case the
+// whole store.
 func (m *Manager) Check(ctx context.Context, tenant, name string, found func(string) error, p pageserver.Progress) (pageserver.CheckResult, error) {
 	t, err := m.tenant(ctx, tenant)
 	if err != nil {
@@ -34,117 +57,158 @@ func (m *Manager) Check(ctx context.Context, tenant, name string, found func(str
 		}
 		timelines = []*repo.Timeline{b.tl}
 	}
-	c := &checker{ctx: ctx, found: found, p: p}
+	c := &checker{p: p, tell: found}
 	for _, tl := range timelines {
-		b, err := t.branch(tl)
-		if err == nil {
-			err = c.branch(b)
-		}
-		if err != nil {
-			return c.result, err
+		if err := c.head(ctx, t, tl); err != nil {
+			return pageserver.CheckResult{}, err
 		}
 	}
-	return c.result, nil
+	for _, step := range []func(context.Context) error{
+		c.checkWAL,
+		func(ctx context.Context) error { return t.repo.Verify(ctx, c.problem, p) },
+		c.checkPages,
+	} {
+		if err := step(ctx); err != nil {
+			return pageserver.CheckResult{}, classify(err)
+		}
+	}
+	return pageserver.CheckResult{
+		Branches: int64(len(timelines)), Pages: c.pages.Load(), WALBytes: c.wal.Load(), Problems: c.found.Load(),
+	}, nil
 }
 
-// problem tells one, if there is one. What ends the check is returned.
-func (c *checker) problem(b *branch, err error) error {
-	if err == nil {
-		return nil
-	}
-	if c.ctx.Err() != nil {
-		return c.ctx.Err()
-	}
-	c.result.Problems++
-	return c.found(fmt.Sprintf("branch %s: %v", b.tl.Name(), err))
+// problem tells one. What it returns ends the check.
+func (c *checker) problem(err error) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.found.Add(1)
+	return c.tell(err.Error())
 }
 
-func (c *checker) branch(b *branch) error {
-	c.result.Branches++
-	_, err := b.catchup(c.ctx)
-	if err := c.problem(b, err); err != nil {
-		return err
+// of is problem for one that a branch has, unless the check has ended.
+func (c *checker) of(ctx context.Context, b *branch, err error) error {
+	if ctx.Err() != nil {
+		return ctx.Err()
 	}
-	if err := c.problem(b, c.wal(b)); err != nil {
-		return err
-	}
-	snap, err := b.tl.At(c.ctx, b.tl.LastLSN())
+	return c.problem(fmt.Errorf("branch %s: %w", b.tl.Name(), err))
+}
+
+// head takes the head of a branch to be checked, if it can be had.
+func (c *checker) head(ctx context.Context, t *tenant, tl *repo.Timeline) error {
+	b, err := t.branch(tl)
 	if err != nil {
-		return c.problem(b, err)
+		return err
 	}
-	err = snap.Databases(c.ctx, func(spc, db pg.OID) error { return c.relations(b, snap, spc, db) })
-	if err == nil {
-		err = c.relations(b, snap, pg.GlobalTablespace, 0)
-	}
-	if err == nil {
-		err = c.slrus(b, snap)
-	}
-	return c.problem(b, err)
-}
-
-// wal reads the branch's own WAL: every record follows the one before.
-func (c *checker) wal(b *branch) error {
-	info := b.tl.Info()
-	r := xlog.NewReader(b.tl.WAL(), xlog.Config{SegSize: info.SegSize, SysID: info.SysID}, info.StartLSN)
-	head := b.tl.LastLSN()
-	var rec xlog.Record
-	for r.EndLSN() < head {
-		if err := c.ctx.Err(); err != nil {
+	if _, err := b.catchup(ctx); err != nil {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if err := c.problem(err); err != nil {
 			return err
 		}
-		err := r.Next(&rec)
-		if errors.Is(err, io.EOF) {
-			return fmt.Errorf("wal ends at %v, before the head %v: %w", r.EndLSN(), head, r.EndReason())
-		}
-		if err != nil {
-			return err
-		}
-		c.result.WALBytes += int64(rec.EndLSN - rec.StartLSN)
+	}
+	h := &headCheck{b: b, newest: make(map[pg.BufferTag]pg.LSN)}
+	c.heads = append(c.heads, h)
+	if h.snap, err = tl.At(ctx, tl.LastLSN()); err != nil {
+		h.snap = nil
+		return c.of(ctx, b, err)
 	}
 	return nil
 }
 
-func (c *checker) relations(b *branch, snap *repo.Snapshot, spc, db pg.OID) error {
-	return snap.Relations(c.ctx, spc, db, func(rf pg.RelFork, n pg.BlockNumber) error { return c.fork(b, snap, rf, n) })
+// pageRun is a stretch of a fork.
+type pageRun struct {
+	h     *headCheck
+	first pg.BufferTag
+	n     pg.BlockNumber
 }
 
-func (c *checker) slrus(b *branch, snap *repo.Snapshot) error {
-	for _, slru := range pg.SLRUs {
-		err := snap.SLRUSegments(c.ctx, slru, func(segno uint32, n pg.BlockNumber) error {
-			return c.fork(b, snap, slru.Segment(segno), n)
+// runPages is how many pages one goroutine verifies at a time.
+const runPages = 1024
+
+func (c *checker) checkPages(ctx context.Context) error {
+	var runs []pageRun
+	var total int64
+	for _, h := range c.heads {
+		if h.snap == nil {
+			continue
+		}
+		err := h.eachFork(ctx, func(rf pg.RelFork, n pg.BlockNumber) error {
+			for at := pg.BlockNumber(0); at < n; at += runPages {
+				runs = append(runs, pageRun{h, rf.Tag(at), min(runPages, n-at)})
+			}
+			total += int64(n) * pg.BlockSize
+			return nil
 		})
 		if err != nil {
+			if err := c.of(ctx, h.b, err); err != nil {
+				return err
+			}
+		}
+	}
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(runtime.GOMAXPROCS(0))
+	for _, r := range runs {
+		if ctx.Err() != nil {
+			break
+		}
+		g.Go(func() error { return c.checkRun(ctx, r, total) })
+	}
+	return g.Wait()
+}
+
+// eachFork calls fn with all relations, SLRU segments too.
+func (h *headCheck) eachFork(ctx context.Context, fn func(rf pg.RelFork, n pg.BlockNumber) error) error {
+	err := h.snap.Databases(ctx, func(spc, db pg.OID) error { return h.snap.Relations(ctx, spc, db, fn) })
+	if err != nil {
+		return err
+	}
+	if err := h.snap.Relations(ctx, pg.GlobalTablespace, 0, fn); err != nil {
+		return err
+	}
+	for _, slru := range pg.SLRUs {
+		err := h.snap.SLRUSegments(ctx, slru, func(segno uint32, n pg.BlockNumber) error { return fn(slru.Segment(segno), n) })
+		if err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// fork rebuilds every page of a fork.
-func (c *checker) fork(b *branch, snap *repo.Snapshot, rf pg.RelFork, n pg.BlockNumber) error {
-	page := make(pg.Page, pg.BlockSize)
-	for blkno := range n {
-		tag := rf.Tag(blkno)
-		err := snap.ReadPage(c.ctx, tag, page)
-		if err == nil && !rf.IsSLRU() {
-			err = checkHeader(page, tag)
+func (c *checker) checkRun(ctx context.Context, r pageRun, total int64) error {
+	var ended error
+	err := r.h.snap.VerifyPages(ctx, r.first, r.n, func(p *repo.PageCheck) error {
+		done := c.pages.Add(1)
+		if done%256 == 0 {
+			c.p("check pages", done*pg.BlockSize, total)
 		}
-		if err := c.problem(b, err); err != nil {
-			return err
+		if err := r.h.page(p); err != nil {
+			ended = c.of(ctx, r.h.b, err)
 		}
-		c.result.Pages++
-		if c.result.Pages%1024 == 0 {
-			c.p("check", c.result.Pages*pg.BlockSize, 0)
-		}
+		return ended
+	})
+	if err != nil && ended == nil {
+		return c.of(ctx, r.h.b, err)
 	}
-	return nil
+	return ended
+}
+
+// page says what is wrong with a page.
+func (h *headCheck) page(p *repo.PageCheck) error {
+	if p.Err != nil {
+		return p.Err
+	}
+	if last := h.newest[p.Tag]; last > p.LSN && last > p.Cut {
+		return fmt.Errorf("%v: the record up to %v is not in the index, which ends at %v: %w", p.Tag, last, p.LSN, repo.ErrCorrupt)
+	}
+	if p.Tag.IsSLRU() || p.Page.IsNew() {
+		return nil
+	}
+	return checkHeader(p.Page, p.Tag)
 }
 
 // checkHeader finds a page that postgres would refuse (PageIsVerified).
 func checkHeader(page pg.Page, tag pg.BufferTag) error {
-	if page.IsNew() {
-		return nil
-	}
 	if lower, upper, special := page.Lower(), page.Upper(), page.Special(); lower < pg.PageHeaderSize ||
 		lower > upper || upper > special || special > pg.BlockSize || special%8 != 0 {
 		return fmt.Errorf("%v: page header has lower %d, upper %d, special %d: %w", tag, lower, upper, special, repo.ErrCorrupt)

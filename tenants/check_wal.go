@@ -1,0 +1,151 @@
+package tenants
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+
+	"golang.org/x/sync/errgroup"
+
+	"zenith/internal/pg"
+	"zenith/internal/xlog"
+	"zenith/repo"
+)
+
+// checkWAL reads the branches' own WAL up to their heads: every segment is there, and
+// every record follows the one before.
+func (c *checker) checkWAL(ctx context.Context) error {
+	var total int64
+	for _, h := range c.heads {
+		total += int64(h.b.tl.LastLSN() - h.b.tl.StartLSN())
+	}
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(runtime.GOMAXPROCS(0))
+	for _, h := range c.heads {
+		g.Go(func() error {
+			w := walCheck{c: c, h: h, total: total, head: h.b.tl.LastLSN()}
+			if h.snap != nil {
+				w.head = h.snap.LSN()
+			}
+			return w.run(ctx)
+		})
+	}
+	return g.Wait()
+}
+
+// walCheck checks one branch's WAL.
+type walCheck struct {
+	c       *checker
+	h       *headCheck
+	total   int64
+	head    pg.LSN
+	missing map[pg.LSN]bool // segments, by their start
+}
+
+func (w *walCheck) run(ctx context.Context) error {
+	tl := w.h.b.tl
+	if err := w.findMissing(ctx); err != nil {
+		return err
+	}
+	for at := tl.StartLSN(); at < w.head; {
+		end, err := w.read(ctx, at)
+		if err == nil || ctx.Err() != nil {
+			return ctx.Err()
+		}
+		// What is behind the damage is checked from the next segment on.
+		at = w.next(end)
+		if seg := w.segment(end); w.missing[seg] || w.missing[seg+w.size()] {
+			continue // it was told
+		}
+		err = fmt.Errorf("wal behind %v, segment %s: %w", end, filepath.Base(tl.SegmentPath(end)), err)
+		if err := w.c.of(ctx, w.h.b, err); err != nil {
+			return err
+		}
+	}
+	return ctx.Err()
+}
+
+func (w *walCheck) size() pg.LSN { return pg.LSN(w.h.b.tl.Info().SegSize) }
+
+func (w *walCheck) segment(lsn pg.LSN) pg.LSN { return lsn - lsn%w.size() }
+
+// next gives the start of the next segment that is there.
+func (w *walCheck) next(lsn pg.LSN) pg.LSN {
+	at := w.segment(lsn) + w.size()
+	for w.missing[at] {
+		at += w.size()
+	}
+	return at
+}
+
+// findMissing tells each segment that is not there.
+func (w *walCheck) findMissing(ctx context.Context) error {
+	tl := w.h.b.tl
+	w.missing = make(map[pg.LSN]bool)
+	for seg := w.segment(tl.StartLSN()); seg < w.head && tl.StartLSN() < w.head; seg += w.size() {
+		_, err := os.Stat(tl.SegmentPath(seg))
+		if err == nil {
+			continue
+		}
+		if errors.Is(err, fs.ErrNotExist) {
+			w.missing[seg] = true
+			err = fmt.Errorf("wal segment %s is missing: %w", filepath.Base(tl.SegmentPath(seg)), repo.ErrCorrupt)
+		}
+		if err := w.c.of(ctx, w.h.b, err); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// read reads records from at, a segment's start or the branch's, to the head, and gives
+// the end of the last one.
+func (w *walCheck) read(ctx context.Context, at pg.LSN) (pg.LSN, error) {
+	tl := w.h.b.tl
+	r := xlog.NewReader(tl.WAL(), tl.WALConfig(), at)
+	if at != tl.StartLSN() {
+		if err := r.Seek(at); err != nil {
+			return at, err
+		}
+	}
+	var rec xlog.Record
+	for n := 0; r.EndLSN() < w.head; n++ {
+		if n%256 == 0 {
+			if err := ctx.Err(); err != nil {
+				return w.head, err
+			}
+			w.c.p("check wal", w.c.wal.Load(), w.total)
+		}
+		err := r.Next(&rec)
+		if errors.Is(err, io.EOF) {
+			err = fmt.Errorf("it ends before the head, %v: %w: %w", w.head, repo.ErrCorrupt, r.EndReason())
+		}
+		if err != nil {
+			return r.EndLSN(), err
+		}
+		w.c.wal.Add(int64(rec.EndLSN - rec.StartLSN))
+		w.note(&rec)
+	}
+	return r.EndLSN(), nil
+}
+
+// note keeps what the index must have of a record.
+func (w *walCheck) note(rec *xlog.Record) {
+	for i := range rec.Blocks {
+		tag := rec.Blocks[i].Tag
+		if tag.Fork == pg.FSMFork {
+			continue // is not kept
+		}
+		if _, known := w.h.newest[tag]; !known {
+			if w.c.newest.Add(1) > maxNewest {
+				continue
+			}
+		}
+		w.h.newest[tag] = rec.EndLSN
+	}
+}
