@@ -19,7 +19,8 @@ const MainBranch = "main"
 // InitOptions say what a new tenant's main branch is made from.
 type InitOptions struct {
 	Tenant      string // id; "" for a random one
-	FromPGData  string // a cleanly stopped data directory; "" for a fresh initdb
+	FromPGData  string // a cleanly stopped data directory
+	FromServer  string // the connection string of a running server; if both are "": a fresh initdb
 	NoChecksums bool   // of the fresh initdb
 	Progress    pageserver.Progress
 }
@@ -65,24 +66,33 @@ func (m *Manager) CreateTenant(ctx context.Context, o InitOptions) (pageserver.T
 
 // load fills a new tenant's repository in dir.
 func (m *Manager) load(ctx context.Context, id repo.TenantID, dir string, o InitOptions) (info pageserver.TenantInfo, err error) {
-	from := o.FromPGData
-	if from == "" {
-		from = filepath.Join(dir, "initdb")
-		if err := m.initdb(ctx, from, !o.NoChecksums); err != nil {
-			return info, err
-		}
-		defer os.RemoveAll(from)
-	}
 	t, err := m.newTenant(id, dir)
 	if err != nil {
 		return info, err
 	}
 	defer func() { err = errors.Join(err, t.repo.Close()) }()
-	tl, err := ingest.Import(ctx, t.repo, from, ingest.ImportOptions{Name: MainBranch, Progress: o.Progress})
+	loadMain := m.loadDir
+	if o.FromServer != "" {
+		loadMain = m.loadServer
+	}
+	tl, err := loadMain(ctx, t, o)
 	if err != nil {
 		return info, err
 	}
 	return pageserver.TenantInfo{ID: id.String(), TimelineID: tl.ID().String(), LSN: tl.LastLSN()}, nil
+}
+
+// loadDir makes the main branch from a data directory: a stopped server's, or a fresh one.
+func (m *Manager) loadDir(ctx context.Context, t *tenant, o InitOptions) (*repo.Timeline, error) {
+	from := o.FromPGData
+	if from == "" {
+		from = filepath.Join(t.dir, "initdb")
+		if err := m.initdb(ctx, from, !o.NoChecksums); err != nil {
+			return nil, err
+		}
+		defer os.RemoveAll(from)
+	}
+	return ingest.Import(ctx, t.repo, from, ingest.ImportOptions{Name: MainBranch, Progress: o.Progress})
 }
 
 // initdb makes a fresh cluster in dir, a directory that must not be there yet.

@@ -36,6 +36,7 @@ func cmdInit(e *environ) *cli.Command {
 
    zenith init                                      a fresh cluster (initdb); superuser postgres
    zenith init --from-pgdata /var/lib/postgresql/15/main    a copy of a cleanly stopped data directory
+   zenith init --from-server "host=db7 user=repl primary_slot_name=zenith"   a running server; a slot keeps WAL for us
    zenith -D /srv/zenith init --listen 127.0.0.1:6500
    zenith init --remote-pageserver db7:6400         only point to a page server elsewhere`,
 		Flags: []cli.Flag{
@@ -45,7 +46,7 @@ func cmdInit(e *environ) *cli.Command {
 			&cli.StringFlag{Name: "pg-user", Usage: "`USER` that postgres runs as, where we are root (default: postgres)"},
 			&cli.BoolFlag{Name: "no-data-checksums", Usage: "the fresh cluster has none"},
 			&cli.StringFlag{Name: "from-pgdata", Usage: "load the data directory `DIR`, cleanly stopped"},
-			&cli.StringFlag{Name: "from-server", Usage: "load a running server, `CONNINFO`, by base backup"},
+			&cli.StringFlag{Name: "from-server", Usage: "load a running server, `CONNINFO`, by base backup, and follow it from zenith start on"},
 			&cli.StringFlag{Name: "remote-pageserver", Usage: "use the page server at `CONNINFO`; make none here"},
 		},
 		Action: func(c *cli.Context) error {
@@ -79,8 +80,6 @@ func (o initOptions) check() error {
 		return usagef("--tenantid %q: want 32 lower-case hex digits", o.tenant)
 	case listen.UnmarshalText([]byte(o.listen)) != nil:
 		return usagef("--listen %q: want HOST:PORT", o.listen)
-	case o.fromServer != "":
-		return pageserver.Errorf(pageserver.ErrUnsupported, "init --from-server: not supported yet")
 	}
 	return nil
 }
@@ -217,7 +216,7 @@ func (e *environ) initLocal(ctx context.Context, o initOptions, s *settings) err
 		}
 	}
 	fmt.Fprintf(e.out, "initializing tenantid %s\n", s.tenant)
-	info, err := e.firstTenant(ctx, s, tenants.InitOptions{Tenant: s.tenant, FromPGData: from, NoChecksums: o.noChecksums})
+	info, err := e.firstTenant(ctx, s, tenants.InitOptions{Tenant: s.tenant, FromPGData: from, FromServer: o.fromServer, NoChecksums: o.noChecksums})
 	if err != nil {
 		return err
 	}

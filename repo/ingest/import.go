@@ -23,6 +23,11 @@ type ImportOptions struct {
 	Progress func(what string, done, total int64) // in bytes; may be nil
 	Log      *slog.Logger                         // default: discards
 	Workers  int                                  // files read at a time; default 4
+
+	// Recovered says that dir is a base backup which was recovered and stopped: history
+	// begins at the backup's end.
+	Recovered *Recovered
+	Locations map[pg.OID]string // of tablespaces that are elsewhere than where dir's links point to
 }
 
 // Import makes a timeline from the data directory dir of a cleanly stopped server. Its
@@ -57,7 +62,13 @@ func importDir(ctx context.Context, r *repo.Repository, dir string, o ImportOpti
 	if err != nil {
 		return nil, err
 	}
+	relocate(list, o.Locations)
 	state := repo.NewState(control, end, origins)
+	if o.Recovered != nil {
+		if state, err = o.Recovered.stateAfter(control, origins); err != nil {
+			return nil, err
+		}
+	}
 	bulk, err := r.Create(ctx, repo.CreateOptions{
 		ID: o.ID, Name: o.Name, TLI: src.tli, SegSize: src.segSize, SysID: control.SystemID,
 	})

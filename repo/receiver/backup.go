@@ -1,0 +1,218 @@
+package receiver
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"strconv"
+
+	"github.com/jackc/pgx/v5/pgproto3"
+
+	"zenith/internal/pg"
+)
+
+// BackupOptions are BaseBackup's.
+type BackupOptions struct {
+	Dir      string                                     // the data directory to make; it must not be there
+	TblspcTo string                                     // a directory for the tablespaces' contents, made if there are any
+	Own      func(path string) error                    // gives a file to who is to own it; may be nil
+	Progress func(what string, done, total int64)       // in bytes; may be nil
+	Check    func(sysID uint64, tli pg.TLI) (err error) // is asked before anything is fetched; may be nil
+}
+
+// Backup is a base backup that is there: a data directory that holds the WAL which it needs
+// to become consistent, from Start to Stop.
+type Backup struct {
+	Start, Stop pg.LSN
+	TLI         pg.TLI
+	SysID       uint64
+	Tablespaces map[pg.OID]string // where the server has them
+}
+
+// BaseBackup fetches a base backup with the WAL that it needs. Until its end the server
+// keeps that WAL for a slot: the connection string's, which stays, or a temporary one.
+func BaseBackup(ctx context.Context, server *Server, o BackupOptions) (b *Backup, err error) {
+	c, id, err := server.dial(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer c.close()
+	if o.Check != nil {
+		if err := o.Check(id.sysID, id.tli); err != nil {
+			return nil, err
+		}
+	}
+	slot, temporary := server.slot, server.slot == ""
+	if temporary {
+		slot = fmt.Sprintf("zenith_%d", c.pc.PID())
+	}
+	made, err := c.makeSlot(ctx, slot, temporary)
+	if err != nil {
+		return nil, err
+	}
+	f := &fetch{c: c, o: o, b: &Backup{TLI: id.tli, SysID: id.sysID, Tablespaces: map[pg.OID]string{}}}
+	if err := f.run(ctx); err != nil {
+		err = fmt.Errorf("base backup: %w", err)
+		if made && !temporary {
+			err = errors.Join(err, dropSlot(ctx, server, slot))
+		}
+		return nil, err
+	}
+	return f.b, nil
+}
+
+// dropSlot drops a slot over a connection of its own.
+func dropSlot(ctx context.Context, server *Server, slot string) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), connectTimeout)
+	defer cancel()
+	c, _, err := server.dial(ctx)
+	if err != nil {
+		return fmt.Errorf("drop replication slot %s: %w", slot, err)
+	}
+	defer c.close()
+	if _, err := c.query(ctx, fmt.Sprintf("DROP_REPLICATION_SLOT %q WAIT", slot)); err != nil {
+		return fmt.Errorf("drop replication slot %s: %w", slot, err)
+	}
+	return nil
+}
+
+const backupCommand = "BASE_BACKUP (LABEL 'zenith', PROGRESS, CHECKPOINT 'fast', WAL, WAIT 'false', MANIFEST 'no')"
+
+// fetch is a base backup on its way. The server answers with the start, the list of
+// tablespaces, one stream that holds all archives, and the stop.
+type fetch struct {
+	c *conn
+	o BackupOptions
+	b *Backup
+
+	results     int // that have begun
+	rows        [][]string
+	done, total int64
+	archive     *archive // being unpacked; nil between two
+}
+
+func (f *fetch) run(ctx context.Context) (err error) {
+	if err := f.c.send(backupCommand); err != nil {
+		return err
+	}
+	defer func() {
+		if f.archive != nil {
+			err = errors.Join(err, f.archive.abort())
+		}
+	}()
+	for {
+		msg, err := f.c.receive(ctx)
+		if err != nil {
+			return err
+		}
+		switch m := msg.(type) {
+		case *pgproto3.RowDescription:
+			f.results, f.rows = f.results+1, nil
+		case *pgproto3.DataRow:
+			f.rows = append(f.rows, texts(m))
+		case *pgproto3.CommandComplete:
+			err = f.result()
+		case *pgproto3.CopyOutResponse:
+			err = f.result()
+		case *pgproto3.CopyData:
+			err = f.data(m.Data)
+		case *pgproto3.CopyDone:
+			err = f.endArchive()
+		case *pgproto3.ReadyForQuery:
+			if f.b.Stop == 0 {
+				return fmt.Errorf("it has no end: %w", errProtocol)
+			}
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// The result sets, by their numbers.
+const (
+	resultStart = 1 + iota
+	resultTablespaces
+	resultStop
+)
+
+// result takes a result set that is complete.
+func (f *fetch) result() (err error) {
+	rows := f.rows
+	f.rows = nil
+	if len(rows) == 0 {
+		return nil
+	}
+	switch f.results {
+	case resultStart:
+		f.b.Start, err = pg.ParseLSN(rows[0][0])
+	case resultStop:
+		f.b.Stop, err = pg.ParseLSN(rows[0][0])
+	case resultTablespaces:
+		err = f.tablespaces(rows)
+	}
+	return err
+}
+
+// tablespaces takes the list of archives: oid, location and size in KiB; of the data
+// directory only the size.
+func (f *fetch) tablespaces(rows [][]string) error {
+	for _, r := range rows {
+		if len(r) < 3 {
+			return fmt.Errorf("a tablespace of %d columns: %w", len(r), errProtocol)
+		}
+		if kb, err := strconv.ParseInt(r[2], 10, 64); err == nil {
+			f.total += kb << 10
+		}
+		if r[0] == "" {
+			continue
+		}
+		oid, err := strconv.ParseUint(r[0], 10, 32)
+		if err != nil {
+			return fmt.Errorf("tablespace %q: %w", r[0], errProtocol)
+		}
+		f.b.Tablespaces[pg.OID(oid)] = r[1]
+	}
+	return nil
+}
+
+// The messages within the archives' stream.
+const (
+	msgArchive  = 'n'
+	msgManifest = 'm'
+	msgData     = 'd'
+	msgProgress = 'p'
+)
+
+// data takes one message of the stream.
+func (f *fetch) data(b []byte) error {
+	if len(b) == 0 {
+		return fmt.Errorf("an empty message: %w", errProtocol)
+	}
+	switch kind, body := b[0], b[1:]; kind {
+	case msgArchive:
+		if err := f.endArchive(); err != nil {
+			return err
+		}
+		name, _, _ := bytes.Cut(body, []byte{0})
+		return f.beginArchive(string(name))
+	case msgData:
+		if f.archive == nil {
+			return fmt.Errorf("data of no archive: %w", errProtocol)
+		}
+		f.done += int64(len(body))
+		return f.archive.write(body)
+	case msgProgress:
+		if len(body) == 8 && f.o.Progress != nil {
+			f.o.Progress("base backup", int64(binary.BigEndian.Uint64(body)), max(f.total, f.done))
+		}
+		return nil
+	case msgManifest:
+		return fmt.Errorf("a manifest, which was not asked for: %w", errProtocol)
+	default:
+		return fmt.Errorf("a message of kind %q: %w", kind, errProtocol)
+	}
+}
