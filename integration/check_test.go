@@ -1,0 +1,229 @@
+package integration
+
+import (
+	"bytes"
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// needle is a word that is found in files by its bytes. It is as WAL has it and as the store keeps records.
+type needle string
+
+// in lists the places of a needle in the files that match a pattern below the work directory.
+func (n needle) in(s *site, pattern string) (places []place) {
+	s.t.Helper()
+	files, err := filepath.Glob(filepath.Join(s.work, pattern))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	for _, name := range files {
+		b, err := os.ReadFile(name)
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		for at := 0; ; {
+			i := bytes.Index(b[at:], []byte(n))
+			if i < 0 {
+				break
+			}
+			places = append(places, place{name, int64(at + i)})
+			at += i + 1
+		}
+	}
+	if len(places) == 0 {
+		s.t.Fatalf("%q is in none of %v", n, files)
+	}
+	return places
+}
+
+const (
+	tables   = "tenants/*/store/*.sst"
+	segments = "tenants/*/timelines/*/wal/*"
+)
+
+// place is a byte of a file.
+type place struct {
+	file string
+	at   int64
+}
+
+// flip turns one bit over; twice is as before.
+func (p place) flip(t *testing.T) {
+	t.Helper()
+	f, err := os.OpenFile(p.file, os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	b := make([]byte, 1)
+	if _, err := f.ReadAt(b, p.at); err != nil {
+		t.Fatal(err)
+	}
+	b[0] ^= 0x10
+	if _, err := f.WriteAt(b, p.at); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// clean wants a check without problems.
+func (s *site) clean() {
+	s.t.Helper()
+	if out := s.ok("check"); !strings.HasSuffix(out, ": 0 problems") {
+		s.t.Errorf("check: %s", out)
+	}
+}
+
+// damaged wants a check that ends with exit code 1 and lists problems, one line each, among them
+// one with all of the parts.
+func (s *site) damaged(parts ...string) {
+	s.t.Helper()
+	r := s.run("check")
+	lines := strings.Split(strings.TrimRight(r.out, "\n"), "\n")
+	if r.code != 1 || len(lines) < 2 || strings.Count(r.err, "\n") != 1 || !strings.HasPrefix(r.err, "zenith: check: ") {
+		s.t.Errorf("check: exit %d, %q\n%s", r.code, r.err, r.out)
+	}
+	found := slices.ContainsFunc(lines, func(line string) bool {
+		return !slices.ContainsFunc(parts, func(part string) bool { return !strings.Contains(line, part) })
+	})
+	if !found {
+		s.t.Errorf("check lacks a line with %q:\n%s", parts, r.out)
+	}
+}
+
+// flush makes the page server write all that it has in memory to the store.
+func (s *site) flush() {
+	s.t.Helper()
+	s.ok("restart")
+}
+
+// readBlocks reads a file on a mount block by block, and gives those that are refused.
+func readBlocks(t *testing.T, path string) (bad []int64) {
+	t.Helper()
+	f, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	st, err := f.Stat()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for blk := range st.Size() / 8192 {
+		_, err := f.ReadAt(make([]byte, 8192), blk*8192)
+		if err != nil && !errors.Is(err, syscall.EIO) {
+			t.Errorf("%s block %d: error %v, want EIO", path, blk, err)
+		}
+		if err != nil {
+			bad = append(bad, blk)
+		}
+	}
+	return bad
+}
+
+// TestCheck plants one damage after the other: check finds it, and whoever reads what it damaged is told.
+func TestCheck(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	s.clean()
+	main := s.start("main")
+	s.sql(main, "CREATE TABLE filler AS SELECT g AS i, repeat('x', 100) AS t FROM generate_series(1, 10000) g",
+		"CREATE TABLE t (s text)", "INSERT INTO t SELECT repeat('y', 900) FROM generate_series(1, 40) g",
+		"SELECT pg_switch_wal()",
+		"INSERT INTO t VALUES ('the needle in a big record' || repeat('z', 1500))", // only the WAL has it
+		"INSERT INTO t VALUES ('the needle in a record')",
+		"SELECT pg_switch_wal()", "INSERT INTO filler VALUES (0, 'in a third segment')")
+	path := s.sql(main, "SELECT pg_relation_filepath('t')")
+	filler := s.sql(main, "SELECT pg_relation_filepath('filler')")
+	last := s.sql(main, "SELECT max((ctid::text::point)[0]) FROM t")
+	s.ok("pg", "stop", "main")
+	s.flush()
+	s.clean()
+	at := "main@" + s.lsn("main")
+
+	read := func(t *testing.T) {
+		t.Helper()
+		dir := s.mountDir(filepath.Base(t.Name()))
+		s.ok("mount", at, dir)
+		if bad := readBlocks(t, filepath.Join(dir, path)); len(bad) == 0 {
+			t.Error("a damaged page is served")
+		}
+		if bad := readBlocks(t, filepath.Join(dir, filler)); len(bad) != 0 {
+			t.Errorf("blocks %v of another relation cannot be read", bad)
+		}
+		s.ok("umount", dir)
+		line := s.fails(1, "page", "dump", at, path, last)
+		if block := "block " + last; !strings.Contains(line, block) {
+			t.Errorf("the error does not name %s: %s", block, line)
+		}
+	}
+	big := needle("the needle in a big record").in(s, segments)[0]
+	record := needle("the needle in a record").in(s, segments)[0]
+	stored := needle("the needle in a record").in(s, tables)[0]
+	name := filepath.Base(big.file)
+
+	t.Run("WAL record", func(t *testing.T) {
+		record.flip(t)
+		defer record.flip(t)
+		s.damaged("branch main", "segment "+name, "checksum")
+	})
+	t.Run("record behind an index entry", func(t *testing.T) {
+		big.flip(t)
+		defer big.flip(t)
+		s.damaged("branch main: version of ", "checksum")
+		read(t)
+	})
+	t.Run("missing segment", func(t *testing.T) {
+		if err := os.Rename(big.file, big.file+".away"); err != nil {
+			t.Fatal(err)
+		}
+		defer os.Rename(big.file+".away", big.file)
+		s.flush() // it may be open
+		s.damaged("branch main", "wal segment "+name+" is missing")
+		s.damaged("branch main: version of ", "is not there")
+	})
+	t.Run("stored record", func(t *testing.T) {
+		stored.flip(t)
+		defer stored.flip(t)
+		s.damaged("store's file "+stored.file, "checksum")
+		s.damaged("branch main: version of ", "value's checksum is wrong")
+		s.flush()
+		read(t)
+	})
+	s.flush()
+	s.clean()
+}
+
+// TestDamagedWALAtStart: the branch stops with a clear error, others go on, and nothing is thrown away.
+func TestDamagedWALAtStart(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	main := s.start("main")
+	s.sql(main, "CREATE TABLE t (s text)")
+	s.ok("branch", "dev", "main")
+	dev := s.start("dev")
+	s.sql(dev, "INSERT INTO t VALUES ('the needle on dev')", "CREATE TABLE more AS SELECT generate_series(1, 10000)")
+	kill9(t, pidIn(t, filepath.Join(s.work, "pageserver.pid")))
+	bad := needle("the needle on dev").in(s, segments)[0]
+	bad.flip(t)
+	s.ok("start")
+
+	line := s.fails(1, "lsn", "dev")
+	if !strings.Contains(line, "dev") {
+		t.Errorf("the error does not name the branch: %s", line)
+	}
+	s.fails(1, "pg", "start", "dev")
+	s.damaged("branch dev", "checksum")
+	main = s.start("main")
+	s.sql(main, "INSERT INTO t VALUES ('main goes on')")
+	s.ok("branch", "other", "main")
+	s.want(s.start("other"), "SELECT count(*) FROM t", "1")
+
+	bad.flip(t)
+	s.want(s.start("dev"), "SELECT s FROM t", "the needle on dev")
+	s.want(s.url("dev"), "SELECT count(*) FROM more", "10000")
+}
