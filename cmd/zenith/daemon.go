@@ -7,9 +7,9 @@ import (
 	"log/slog"
 	"net"
 	"os"
-	"runtime/debug"
 	"os/signal"
 	"path/filepath"
+	"runtime/debug"
 	"syscall"
 	"time"
 
