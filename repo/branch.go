@@ -179,7 +179,7 @@ func (parent *Timeline) branch(ctx context.Context, no timelineNo, id TimelineID
 		return nil, err
 	}
 	ops := []Op{
-		{appendVersion(appendState(nil), no, s.LSN()), seal(s.State().encode())},
+		sealedOp(appendVersion(appendState(nil), no, s.LSN()), s.State().encode()),
 		rowOp(timelineKey(kindFlushed, no), at),
 		rowOp(timelineKey(kindTimeline, no), t.timelineRow(statusLive)),
 	}
@@ -215,7 +215,7 @@ func newFiles(ctx context.Context, s *Snapshot, no timelineNo) (ops []Op, err er
 		}
 		f, err := s.file(reading{c, sights}, path)
 		if err == nil && f.lsn > s.point.LSN {
-			ops = append(ops, Op{appendVersion(appendFile(nil, path), no, s.point.LSN), encodeFile(f.content)})
+			ops = append(ops, sealedOp(appendVersion(appendFile(nil, path), no, s.point.LSN), encodeFile(f.content)))
 		}
 		return err
 	})

@@ -53,7 +53,7 @@ func (t *Timeline) Bulk(ctx context.Context, upTo pg.LSN) (*Bulk, error) {
 // Timeline is the timeline being filled.
 func (b *Bulk) Timeline() *Timeline { return b.t }
 
-func (b *Bulk) put(lsn pg.LSN, object, value []byte) error {
+func (b *Bulk) put(lsn pg.LSN, object, body []byte) error {
 	if lsn%8 != 0 || lsn <= b.t.LastLSN() || b.upTo != 0 && lsn > b.upTo {
 		return fmt.Errorf("bulk change of %s at %v: %w", b.t.info.Name, lsn, ErrInvalid)
 	}
@@ -62,7 +62,8 @@ func (b *Bulk) put(lsn pg.LSN, object, value []byte) error {
 	if b.done {
 		return fmt.Errorf("bulk change after its end: %w", ErrInvalid)
 	}
-	return b.out.Put(appendVersion(object, b.t.no, lsn), value)
+	key := appendVersion(object, b.t.no, lsn)
+	return b.out.Put(key, seal(key, body))
 }
 
 // Image stores a page. Pages of zeros that never were anything else need not be stored.
@@ -118,7 +119,7 @@ func (b *Bulk) Commit(ctx context.Context, s *State) (err error) {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if err := b.put(s.LSN, appendState(nil), seal(s.encode())); err != nil {
+	if err := b.put(s.LSN, appendState(nil), s.encode()); err != nil {
 		return err
 	}
 	b.mu.Lock()

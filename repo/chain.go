@@ -180,11 +180,7 @@ func (c *chain) takeStored(cache *pageCache, it Iterator, no timelineNo, at, lim
 		c.want = -1
 		return true, nil
 	}
-	value, err := it.Value()
-	if err != nil {
-		return false, err
-	}
-	body, err := unseal(value)
+	body, err := unsealed(it)
 	if err != nil {
 		return false, fmt.Errorf("version of %v at %v: %w", c.tag, at, err)
 	}

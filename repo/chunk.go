@@ -11,7 +11,7 @@ import (
 	"zenith/internal/pg"
 )
 
-// The values of page keys. All end in the CRC-32C of what is before it.
+// The values of page keys. All are sealed: see seal.
 //
 //	image: type u8 | s2-compressed page (imageS2) or the page itself (imageRaw)
 //	chunk: type u8 | flags u8 | uvarint before + 1 | uvarint after | uvarint n | n records, oldest first:
@@ -50,16 +50,24 @@ type link struct {
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-func seal(b []byte) []byte {
-	return binary.LittleEndian.AppendUint32(b, crc32.Checksum(b, castagnoli))
+// seal makes the value to be stored under key: b and the CRC-32C of both, so that no
+// value is ever taken for another's.
+func seal(key, b []byte) []byte {
+	return binary.LittleEndian.AppendUint32(b, sum(key, b))
 }
 
-func unseal(b []byte) ([]byte, error) {
+func sealedOp(key, b []byte) Op { return Op{key, seal(key, b)} }
+
+func sum(key, b []byte) uint32 {
+	return crc32.Update(crc32.Checksum(key, castagnoli), castagnoli, b)
+}
+
+func unseal(key, b []byte) ([]byte, error) {
 	n := len(b) - 4
 	if n < 1 {
 		return nil, fmt.Errorf("value of %d bytes: %w", len(b), ErrCorrupt)
 	}
-	if crc32.Checksum(b[:n], castagnoli) != binary.LittleEndian.Uint32(b[n:]) {
+	if sum(key, b[:n]) != binary.LittleEndian.Uint32(b[n:]) {
 		return nil, fmt.Errorf("value's checksum is wrong: %w", ErrCorrupt)
 	}
 	return b[:n], nil
@@ -79,7 +87,7 @@ func encodeImage(page pg.Page) []byte {
 	if len(body) > pg.BlockSize*15/16 {
 		kind, body = valueImageRaw, page
 	}
-	return seal(append(append(make([]byte, 0, 1+len(body)+4), kind), body...))
+	return append(append(make([]byte, 0, 1+len(body)+4), kind), body...)
 }
 
 func isImage(body []byte) bool { return body[0] == valueImageRaw || body[0] == valueImageS2 }
@@ -123,7 +131,7 @@ func encodeChunk(links []link, before, after int, flags byte) []byte {
 		}
 		last = l.end
 	}
-	return seal(b)
+	return b
 }
 
 // chunkHeader is what precedes a chunk's records.

@@ -62,5 +62,5 @@
 //     be read. (LSN, start of the last record) move as one.
 //   - What is at an LSN that was the head once never changes.
 //   - A timeline exists if its row says live; rows are durable before anyone is told.
-//   - Every value has a checksum; a chain with a missing part is an error, not a page.
+//   - Every value has a checksum, of its key too; a chain with a missing part is an error, not a page.
 package repo

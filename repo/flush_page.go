@@ -102,7 +102,11 @@ func (r *run) write(links []link) error {
 		return nil
 	}
 	r.links = links
-	if err := r.start(); err != nil {
+	err := r.start()
+	if errors.Is(err, ErrCorrupt) {
+		// As in step: history goes on, on what cannot be read.
+		r.before, r.length, r.noRedo = -1, 0, true
+	} else if err != nil {
 		return err
 	}
 	r.ch = newChain(r.tag)
@@ -168,20 +172,16 @@ func (r *run) start() error {
 	if !ok || at <= r.cut {
 		return nil
 	}
-	value, err := c.it.Value()
+	body, err := c.value()
 	if err != nil {
-		return err
+		return fmt.Errorf("version of %v at %v: %w", r.tag, at, err)
 	}
-	return r.continues(value, at, m.cap)
+	return r.continues(body, at, m.cap)
 }
 
 // continues reads the length of the chain at limit from its last chunk. A chunk of an
 // ancestor may go on beyond limit, the branch point.
-func (r *run) continues(value []byte, at, limit pg.LSN) error {
-	body, err := unseal(value)
-	if err != nil {
-		return fmt.Errorf("version of %v at %v: %w", r.tag, at, err)
-	}
+func (r *run) continues(body []byte, at, limit pg.LSN) error {
 	if isImage(body) {
 		return nil
 	}
@@ -259,7 +259,8 @@ func (r *run) image(i int, page pg.Page) error {
 		return err
 	}
 	r.from, r.before, r.length, r.noRedo = i+1, 0, 0, false
-	return r.f.out.Put(r.key(i), encodeImage(page))
+	key := r.key(i)
+	return r.f.out.Put(key, seal(key, encodeImage(page)))
 }
 
 // chunk writes the links up to but not with end that are not written yet.
@@ -276,7 +277,8 @@ func (r *run) chunk(end int) error {
 	if r.noRedo {
 		flags = chunkNoRedo
 	}
-	err := r.f.out.Put(r.key(r.from), encodeChunk(links, r.before, after, flags))
+	key := r.key(r.from)
+	err := r.f.out.Put(key, seal(key, encodeChunk(links, r.before, after, flags)))
 	r.from, r.before = end, after
 	if !known {
 		r.before = -1

@@ -23,7 +23,7 @@ func (t *Timeline) writeWindow(w *window) (err error) {
 func (t *Timeline) writeStates(w *window, out BulkWriter) error {
 	for _, s := range w.states {
 		key := appendVersion(appendState(nil), t.no, s.lsn)
-		if err := out.Put(key, seal(slices.Clone(s.encoded))); err != nil {
+		if err := out.Put(key, seal(key, slices.Clone(s.encoded))); err != nil {
 			return err
 		}
 	}
@@ -34,7 +34,7 @@ func (t *Timeline) writeDatabases(w *window, out BulkWriter) error {
 	for k, evs := range w.dbs {
 		for _, ev := range evs {
 			key := appendVersion(appendDB(nil, kindDatabase, k.spc, k.db), t.no, ev.lsn)
-			if err := out.Put(key, encodeDB(ev)); err != nil {
+			if err := out.Put(key, seal(key, encodeDB(ev))); err != nil {
 				return err
 			}
 		}
@@ -46,7 +46,7 @@ func (t *Timeline) writeFiles(w *window, out BulkWriter) error {
 	for path, vs := range w.files {
 		for _, v := range vs {
 			key := appendVersion(appendFile(nil, path), t.no, v.lsn)
-			if err := out.Put(key, encodeFile(v.content)); err != nil {
+			if err := out.Put(key, seal(key, encodeFile(v.content))); err != nil {
 				return err
 			}
 		}
@@ -60,7 +60,7 @@ func (t *Timeline) writeSizes(w *window, out BulkWriter) error {
 		base := r.base
 		for evs := range slices.Chunk(r.events, relChunkEvents) {
 			key := appendVersion(appendRelFork(nil, kindRelSize, rf), t.no, evs[0].lsn)
-			if err := out.Put(key, encodeRelChunk(base, evs)); err != nil {
+			if err := out.Put(key, seal(key, encodeRelChunk(base, evs))); err != nil {
 				return err
 			}
 			for _, ev := range evs {

@@ -158,6 +158,17 @@ func (c *cursor) next(no timelineNo) (at pg.LSN, ok bool) {
 	return c.lsn, c.on && c.no == no
 }
 
+// value gives what is stored where it is, unsealed: at least one byte.
+func (c *cursor) value() ([]byte, error) { return unsealed(c.it) }
+
+func unsealed(it Iterator) ([]byte, error) {
+	value, err := it.Value()
+	if err != nil {
+		return nil, err
+	}
+	return unseal(it.Key(), value)
+}
+
 // newest moves to the newest version along sights that is in the store.
 func (c *cursor) newest(sights []sight) (s *sight, at pg.LSN, ok bool) {
 	for i := range sights {

@@ -1,6 +1,7 @@
 package repo
 
 import (
+	"fmt"
 	"slices"
 
 	"zenith/internal/pg"
@@ -13,8 +14,8 @@ type probe struct {
 	object []byte
 	// window finds the version at or below limit, keeps it, and tells its LSN.
 	window func(w *window, limit pg.LSN) (pg.LSN, bool)
-	// store keeps a version from the store.
-	store func(value []byte, at, limit pg.LSN) error
+	// store keeps a version from the store, of which body is unsealed and not empty.
+	store func(body []byte, at, limit pg.LSN) error
 	// beyond says that the store may have versions that are newer than the windows'.
 	beyond bool
 }
@@ -46,9 +47,12 @@ func (p *probe) run(s Store, c *cursor, sights []sight) (found bool, err error) 
 			c.reset(p.object)
 		}
 		if at, ok := c.find(m.no, limit); ok && (!found || at >= inWindow) {
-			value, err := c.it.Value()
+			body, err := c.value()
 			if err == nil {
-				err = p.store(value, at, m.cap)
+				err = p.store(body, at, m.cap)
+			}
+			if err != nil {
+				err = fmt.Errorf("at %v: %w", at, err)
 			}
 			return true, err
 		}

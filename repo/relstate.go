@@ -98,15 +98,14 @@ func encodeRelChunk(base relState, events []relEvent) []byte {
 		b = binary.AppendUvarint(b, v)
 		last = ev.lsn
 	}
-	return seal(b)
+	return b
 }
 
 // decodeRelChunk gives the state at upTo, which is not below first, the key's LSN.
-func decodeRelChunk(value []byte, first, upTo pg.LSN) (relState, error) {
+func decodeRelChunk(b []byte, first, upTo pg.LSN) (relState, error) {
 	var s relState
-	b, err := unseal(value)
-	if err != nil {
-		return s, err
+	if len(b) == 0 {
+		return s, fmt.Errorf("relation sizes of no bytes: %w", ErrCorrupt)
 	}
 	d := decoder{b: b[1:]}
 	s.exists = b[0] != 0

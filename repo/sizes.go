@@ -67,8 +67,8 @@ func lookupRel(s Store, c *cursor, sights []sight, rf pg.RelFork) (st relState, 
 		st, ok = w.rel(rf, limit)
 		return st.lsn, ok
 	}
-	p.store = func(value []byte, at, limit pg.LSN) (err error) {
-		st, err = decodeRelChunk(value, at, limit)
+	p.store = func(body []byte, at, limit pg.LSN) (err error) {
+		st, err = decodeRelChunk(body, at, limit)
 		return err
 	}
 	if _, err := p.run(s, c, sights); err != nil {
@@ -87,8 +87,8 @@ func lookupDB(s Store, c *cursor, sights []sight, k dbKey) (ev dbEvent, err erro
 		}
 		return e.lsn, ok
 	}
-	p.store = func(value []byte, at, _ pg.LSN) (err error) {
-		ev, err = decodeDB(value, at)
+	p.store = func(body []byte, at, _ pg.LSN) (err error) {
+		ev, err = decodeDB(body, at)
 		return err
 	}
 	if _, err := p.run(s, c, sights); err != nil {
@@ -99,31 +99,27 @@ func lookupDB(s Store, c *cursor, sights []sight, k dbKey) (ev dbEvent, err erro
 
 // encodeDB makes a database's value: exists u8 | uvarint last drop's LSN.
 func encodeDB(e dbEvent) []byte {
-	return seal(binary.AppendUvarint(appendBool(nil, e.exists), uint64(e.lastDrop)))
+	return binary.AppendUvarint(appendBool(nil, e.exists), uint64(e.lastDrop))
 }
 
-func decodeDB(value []byte, at pg.LSN) (dbEvent, error) {
-	b, err := unseal(value)
-	if err != nil {
-		return dbEvent{}, err
-	}
+func decodeDB(b []byte, at pg.LSN) (dbEvent, error) {
 	d := decoder{b: b[1:]}
-	return dbEvent{lsn: at, exists: b[0] != 0, lastDrop: pg.LSN(d.uvarint())}, nil
+	ev := dbEvent{lsn: at, exists: b[0] != 0, lastDrop: pg.LSN(d.uvarint())}
+	if d.bad {
+		return dbEvent{}, fmt.Errorf("database of %d bytes: %w", len(b), ErrCorrupt)
+	}
+	return ev, nil
 }
 
 // encodeFile makes a file's value: present u8 | content.
 func encodeFile(content []byte) []byte {
-	return seal(append(appendBool(make([]byte, 0, len(content)+5), content != nil), content...))
+	return append(appendBool(make([]byte, 0, len(content)+5), content != nil), content...)
 }
 
-func decodeFile(value []byte, at pg.LSN) (fileVersion, error) {
-	b, err := unseal(value)
-	if err != nil {
-		return fileVersion{}, err
-	}
+func decodeFile(b []byte, at pg.LSN) fileVersion {
 	f := fileVersion{lsn: at}
 	if b[0] != 0 {
 		f.content = append(make([]byte, 0, len(b)), b[1:]...)
 	}
-	return f, nil
+	return f
 }

@@ -216,9 +216,9 @@ func (s *Snapshot) file(r reading, path string) (f fileVersion, err error) {
 		}
 		return v.lsn, ok
 	}
-	p.store = func(value []byte, at, _ pg.LSN) (err error) {
-		f, err = decodeFile(value, at)
-		return err
+	p.store = func(body []byte, at, _ pg.LSN) error {
+		f = decodeFile(body, at)
+		return nil
 	}
 	if _, err := p.run(s.t.r.store, r.c, r.sights); err != nil {
 		return f, fmt.Errorf("file %q: %w", path, err)

@@ -79,11 +79,8 @@ func (t *Timeline) stateBefore(lsn pg.LSN) (s *State, err error) {
 		}
 		return v.lsn, ok
 	}
-	p.store = func(value []byte, _, _ pg.LSN) (err error) {
-		b, err := unseal(value)
-		if err == nil {
-			s, err = decodeState(b)
-		}
+	p.store = func(body []byte, _, _ pg.LSN) (err error) {
+		s, err = decodeState(body)
 		return err
 	}
 	found, perr := p.run(t.r.store, nil, t.lineage(lsn).look())

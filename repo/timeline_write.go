@@ -151,7 +151,7 @@ func (t *Timeline) PutFile(ctx context.Context, path string, content []byte) err
 	}
 	defer t.giveTurn()
 	key := appendVersion(appendFile(nil, path), t.no, putFileLSN(t.LastLSN()))
-	if err := t.r.store.Update([]Op{{key, encodeFile(content)}}); err != nil {
+	if err := t.r.store.Update([]Op{sealedOp(key, encodeFile(content))}); err != nil {
 		return fmt.Errorf("store %q: %w", path, err)
 	}
 	return t.r.store.Sync()

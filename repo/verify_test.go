@@ -266,3 +266,63 @@ func findsDamage(t *testing.T, dir, file string) (damage bool) {
 	}
 	return damage
 }
+
+// pageKeys gives the keys of a block's versions, the newest first.
+func pageKeys(t *testing.T, s repo.Store, blk byte) (ops []repo.Op) {
+	t.Helper()
+	for _, op := range entriesOf(t, s) {
+		if op.Key[0] == 0x50 && op.Key[17] == blk {
+			ops = append(ops, op)
+		}
+	}
+	return ops
+}
+
+// TestMovedEntry: a value that is whole, but another page's, is taken for nothing.
+func TestMovedEntry(t *testing.T) {
+	s := repo.NewMemStore()
+	r := openDamaged(t, s)
+	main := fillDamaged(t, r)
+	here, there := pageKeys(t, s, 3)[0], pageKeys(t, s, 4)[0]
+	if err := s.Update([]repo.Op{{Key: here.Key, Value: there.Value}}); err != nil {
+		t.Fatal(err)
+	}
+	snap, err := main.At(t.Context(), main.LastLSN())
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantProblems(t, verify(t, r), "version of "+damagedFork.Tag(3).String()+" at")
+	wantProblems(t, verifyPages(t, snap, damagedFork), damagedFork.Tag(3).String()+":")
+}
+
+// TestHistoryGoesOnOverDamage: a damaged version stops no flush of what follows it; the page
+// can be read again from its next full image on.
+func TestHistoryGoesOnOverDamage(t *testing.T) {
+	s := repo.NewMemStore()
+	r := openDamaged(t, s)
+	main := fillDamaged(t, r)
+	bad := pageKeys(t, s, 3)[0]
+	bad.Value[2] ^= 1
+	if err := s.Update([]repo.Op{bad}); err != nil {
+		t.Fatal(err)
+	}
+	l := repotest.NewLog(main)
+	for _, init := range []bool{false, true} {
+		for b := range pg.BlockNumber(5) {
+			rec := l.Add(t, repotest.Rec{Rmgr: xlog.RmHeap, Blocks: []repotest.Block{{Tag: damagedFork.Tag(b), Init: init}}})
+			commit(t, main, l, func(w *repo.Writer) { w.Page(damagedFork.Tag(b), rec) })
+		}
+		if err := main.Flush(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		snap, err := main.At(t.Context(), main.LastLSN())
+		if err != nil {
+			t.Fatal(err)
+		}
+		var want []string
+		if !init {
+			want = []string{damagedFork.Tag(3).String() + ":"}
+		}
+		wantProblems(t, verifyPages(t, snap, damagedFork), want...)
+	}
+}
