@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -193,8 +194,46 @@ func TestCheck(t *testing.T) {
 		s.damaged("branch main: version of ", "value's checksum is wrong")
 		s.flush()
 		read(t)
+		url := s.start("main")
+		r := s.runCmd(exec.Command(pgDistrib+"/bin/psql", url, "-XqAtc", "SELECT count(*) FROM t"))
+		if want := "could not read block " + last; r.code == 0 || !strings.Contains(r.err, want) {
+			t.Errorf("postgres reads the damaged page: exit %d, %s%s", r.code, r.out, r.err)
+		}
+		s.want(url, "SELECT count(*) FROM filler", "10001")
+		s.ok("pg", "stop", "main")
 	})
 	s.flush()
+	s.clean()
+}
+
+// TestDamagedStoreAtStart: a store that cannot be opened is a clear error to its tenant's users only.
+func TestDamagedStoreAtStart(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	s.ok("stop")
+	s.ok("start") // what init wrote is in a table now
+	files, err := filepath.Glob(filepath.Join(s.work, tables))
+	if err != nil || len(files) == 0 {
+		t.Fatalf("tables: %v, %v", files, err)
+	}
+	second := strings.Fields(s.ok("tenant", "create"))[3]
+	s.ok("stop")
+	st, err := os.Stat(files[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	bad := place{files[0], st.Size() - 3} // behind the table's index
+	bad.flip(t)
+	s.ok("start")
+	for _, args := range [][]string{{"branch"}, {"check"}, {"lsn", "main"}} {
+		if line := s.fails(1, args...); !strings.Contains(line, "store's file "+files[0]) {
+			t.Errorf("%v: the error does not name the file: %s", args, line)
+		}
+	}
+	s.ok("check", "--tenantid", second)
+	s.ok("stop")
+	bad.flip(t)
+	s.ok("start")
 	s.clean()
 }
 
