@@ -48,7 +48,7 @@ fuzz:
 
 # The composed data directory against stock recovery, byte for byte, at POINTS record boundaries.
 oracle:
-	$(GO) test ./repo/ingest -count=1 -v -timeout 3h -run TestOracle -oracle.points=$(POINTS)
+	$(GO) test ./repo/ingest -count=1 -v -timeout 3h -run TestOracle -oracle.points=$(POINTS) -oracle.seed=0
 
 # Side by side with a peer in the same run; writes bench/results.json.
 bench: deps build
