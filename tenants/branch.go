@@ -108,7 +108,7 @@ func (b *branch) acquire(who string) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.writer != "" && !filepath.IsAbs(b.writer) {
-		return pageserver.Errorf(pageserver.ErrBusy, "branch %s: is written by %s", b.tl.Name(), b.writer)
+		return pageserver.Errorf(pageserver.ErrBusy, "branch %s: is taken by %s", b.tl.Name(), b.writer)
 	}
 	if b.writer != "" {
 		return pageserver.Errorf(pageserver.ErrBusy, "branch %s: already mounted for writing at %s", b.tl.Name(), b.writer)

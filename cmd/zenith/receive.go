@@ -12,6 +12,12 @@ func cmdReceive(e *environ) *cli.Command {
 	return &cli.Command{
 		Name:  "receive",
 		Usage: "stream WAL from running servers into branches",
+		Description: `CONNINFO is a connection string of libpq, in either form, of a role that may replicate.
+application_name (zenith) is what synchronous_standby_names knows the receiver by.
+primary_slot_name=NAME uses a physical replication slot, made if it is not there: the server
+then keeps the WAL that we lack. receive stop leaves the slot to you.
+
+   zenith receive start main "host=db7 user=repl primary_slot_name=zenith"`,
 		Action: func(c *cli.Context) error {
 			return usagef("want zenith receive start, stop or list")
 		},

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"os"
+	"path/filepath"
 	"sync"
 	"time"
 
@@ -124,7 +126,7 @@ func (r *Receiver) Run(ctx context.Context) {
 
 // connected is the life of one connection.
 func (r *Receiver) connected(ctx context.Context) error {
-	if _, err := r.o.Catchup(ctx); err != nil {
+	if err := r.prepare(ctx); err != nil {
 		return err
 	}
 	c, id, err := r.server.dial(ctx)
@@ -142,6 +144,25 @@ func (r *Receiver) connected(ctx context.Context) error {
 	r.o.Log.Info("receive WAL", "server", r.server.String(), "from", s.from)
 	r.note(func(s *Status) { s.State, s.Err, s.Server = Streaming, nil, id.end })
 	return s.run(ctx)
+}
+
+// prepare ingests what is there, and says that WAL will be written from the head on: if we die,
+// what stands behind the last complete record is no damage.
+func (r *Receiver) prepare(ctx context.Context) error {
+	if _, err := r.o.Catchup(ctx); err != nil {
+		return err
+	}
+	dir, head := r.tl.WALDir(), r.tl.LastLSN()
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	if err := syncDir(filepath.Dir(dir)); err != nil {
+		return err
+	}
+	if mark, ok, err := r.tl.Durable(); err != nil || ok && mark >= head {
+		return err
+	}
+	return r.tl.MarkDurable(head)
 }
 
 // belongs makes sure that the server's WAL can be the timeline's.
