@@ -29,16 +29,16 @@ func (s *badgerStore) Verify(ctx context.Context, found func(problem error) erro
 	var done atomic.Int64
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(runtime.GOMAXPROCS(0))
-	for _, id := range tables {
+	for _, t := range tables {
 		g.Go(func() error {
 			if err := ctx.Err(); err != nil {
 				return err
 			}
-			size, err := s.verifyTable(id)
+			err := s.verifyTable(t.ID)
 			if errors.Is(err, ErrCorrupt) {
 				err = found(err)
 			}
-			tell(done.Add(size), total)
+			tell(done.Add(int64(t.OnDiskSize)), total)
 			return err
 		})
 	}
@@ -46,34 +46,33 @@ func (s *badgerStore) Verify(ctx context.Context, found func(problem error) erro
 }
 
 // tables lists the store's tables, and their bytes.
-func (s *badgerStore) tables() (ids []uint64, total int64, err error) {
+func (s *badgerStore) tables() (all []badger.TableInfo, total int64, err error) {
 	defer recovered("list store's tables", &err)
-	for _, t := range s.db.Tables() {
-		ids = append(ids, t.ID)
+	all = s.db.Tables()
+	for _, t := range all {
 		total += int64(t.OnDiskSize)
 	}
-	return ids, total, nil
+	return all, total, nil
 }
 
-func (s *badgerStore) verifyTable(id uint64) (size int64, err error) {
+func (s *badgerStore) verifyTable(id uint64) (err error) {
 	name := filepath.Join(s.dir, table.IDToFilename(id))
 	data, err := os.ReadFile(name)
 	if errors.Is(err, fs.ErrNotExist) {
-		return 0, nil // compacted since
+		return nil // compacted since
 	}
 	if err != nil {
-		return 0, err
+		return err
 	}
-	size = int64(len(data))
 	defer recovered("store's file "+name, &err)
 	t, err := openTable(name, data)
 	if err != nil {
-		return size, err
+		return err
 	}
 	if err := t.VerifyChecksum(); err != nil {
-		return size, fmt.Errorf("store's file %s: %w: %w", name, ErrCorrupt, err)
+		return fmt.Errorf("store's file %s: %w: %w", name, ErrCorrupt, err)
 	}
-	return size, nil
+	return nil
 }
 
 // openTable reads a table's index and its last block, which is what badger does with each

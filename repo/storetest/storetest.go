@@ -28,6 +28,7 @@ func Run(t *testing.T, newMaker func(t *testing.T) Maker) {
 		"Update": testUpdate, "Prefix": testPrefix, "Seek": testSeek, "Bulk": testBulk, "BigBulk": testBigBulk,
 		"Reopen": testReopen, "Crash": testCrash, "Model": testModel, "Concurrent": testConcurrent,
 		"Snapshot": testIteratorLives, "CloseTwice": testCloseTwice,
+		"Verify": testVerify,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, newMaker(t)) })
 	}
@@ -331,5 +332,31 @@ func testCloseTwice(t *testing.T, m Maker) {
 	valid := it.Valid()
 	if err := it.Close(); err == nil && !valid {
 		t.Error("iterator over a closed store: nothing, and no error")
+	}
+}
+
+// testVerify: nothing is wrong with what was written, in memory or on disk.
+func testVerify(t *testing.T, m Maker) {
+	for range 2 {
+		s := open(t, m)
+		for i := range 200 {
+			put(t, s, fmt.Sprintf("key %d", i), string(bytes.Repeat([]byte{byte(i)}, 1000)))
+		}
+		var mu sync.Mutex
+		var most, total int64
+		err := s.Verify(t.Context(), func(problem error) error {
+			t.Errorf("found %v", problem)
+			return nil
+		}, func(done, of int64) {
+			mu.Lock()
+			defer mu.Unlock()
+			most, total = max(most, done), of
+		})
+		if err != nil || most != total {
+			t.Errorf("verify: %v, told %d bytes of %d", err, most, total)
+		}
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
