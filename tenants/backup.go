@@ -30,7 +30,7 @@ func (b backup) data() string { return filepath.Join(b.dir, "data") }
 // loadServer makes a tenant's main branch from a running server: a base backup, which is
 // copied while the server writes, is recovered by stock postgres up to the backup's end and
 // imported as of there. The receiver that follows the server starts with the page server.
-func (m *Manager) loadServer(ctx context.Context, t *tenant, o InitOptions) (*repo.Timeline, error) {
+func (m *Manager) loadServer(ctx context.Context, t *tenant, o InitOptions) (tl *repo.Timeline, err error) {
 	server, err := parseServer(o.FromServer)
 	if err != nil {
 		return nil, err
@@ -49,6 +49,11 @@ func (m *Manager) loadServer(ctx context.Context, t *tenant, o InitOptions) (*re
 	if err != nil {
 		return nil, err
 	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, got.Abandon(ctx))
+		}
+	}()
 	recovered, err := ingest.PrepareBackup(b.data(), got.Start, got.Stop)
 	if err != nil {
 		return nil, err
@@ -56,7 +61,7 @@ func (m *Manager) loadServer(ctx context.Context, t *tenant, o InitOptions) (*re
 	if err := b.recover(ctx, recovered.Settings()); err != nil {
 		return nil, fmt.Errorf("recover the base backup: %w", err)
 	}
-	tl, err := ingest.Import(ctx, t.repo, b.data(), ingest.ImportOptions{
+	tl, err = ingest.Import(ctx, t.repo, b.data(), ingest.ImportOptions{
 		Name: MainBranch, Progress: o.Progress, Recovered: recovered, Locations: got.Tablespaces,
 	})
 	if err != nil {

@@ -29,6 +29,16 @@ type Backup struct {
 	TLI         pg.TLI
 	SysID       uint64
 	Tablespaces map[pg.OID]string // where the server has them
+
+	made *Server // has a slot that was made for the backup; nil: it was there, or is gone
+}
+
+// Abandon drops the replication slot that BaseBackup made, if it did: nobody will follow.
+func (b *Backup) Abandon(ctx context.Context) error {
+	if b.made == nil {
+		return nil
+	}
+	return dropSlot(ctx, b.made, b.made.slot)
 }
 
 // BaseBackup fetches a base backup with the WAL that it needs. Until its end the server
@@ -53,12 +63,12 @@ func BaseBackup(ctx context.Context, server *Server, o BackupOptions) (b *Backup
 		return nil, err
 	}
 	f := &fetch{c: c, o: o, b: &Backup{TLI: id.tli, SysID: id.sysID, Tablespaces: map[pg.OID]string{}}}
+	if made && !temporary {
+		f.b.made = server
+	}
 	if err := f.run(ctx); err != nil {
-		err = fmt.Errorf("base backup: %w", err)
-		if made && !temporary {
-			err = errors.Join(err, dropSlot(ctx, server, slot))
-		}
-		return nil, err
+		c.close() // the slot may be in its use
+		return nil, errors.Join(fmt.Errorf("base backup: %w", err), f.b.Abandon(ctx))
 	}
 	return f.b, nil
 }
