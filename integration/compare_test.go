@@ -27,7 +27,8 @@ const (
 type comparison struct {
 	t              *testing.T
 	wrote, rebuilt string
-	pages, equal   int // compared, and equal before anything was masked
+	raw            bool // nothing is masked: both were made from WAL
+	pages, equal   int  // compared, and equal before anything was masked
 	differ         int
 }
 
@@ -35,18 +36,28 @@ type comparison struct {
 // masks hide what PostgreSQL's own consistency check hides: hints, and free space.
 func compareFiles(t *testing.T, wrote, rebuilt string) {
 	t.Helper()
-	c := &comparison{t: t, wrote: wrote, rebuilt: rebuilt}
-	for _, p := range c.paths(wrote) {
+	(&comparison{t: t, wrote: wrote, rebuilt: rebuilt}).run()
+}
+
+// compareRaw compares byte for byte what stock recovery made of WAL with what we did.
+func compareRaw(t *testing.T, replayed, rebuilt string) {
+	t.Helper()
+	(&comparison{t: t, wrote: replayed, rebuilt: rebuilt, raw: true}).run()
+}
+
+func (c *comparison) run() {
+	c.t.Helper()
+	for _, p := range c.paths(c.wrote) {
 		c.file(p)
 	}
-	for _, p := range c.paths(rebuilt) {
-		if _, err := os.Stat(filepath.Join(wrote, p)); errors.Is(err, fs.ErrNotExist) {
+	for _, p := range c.paths(c.rebuilt) {
+		if _, err := os.Stat(filepath.Join(c.wrote, p)); errors.Is(err, fs.ErrNotExist) {
 			c.fail("%s: postgres has no such file", p)
 		}
 	}
-	t.Logf("%d pages compared, %d of them equal before masks, %d differ", c.pages, c.equal, c.differ)
+	c.t.Logf("%d pages compared, %d of them equal before masks, %d differ", c.pages, c.equal, c.differ)
 	if c.pages < 1000 {
-		t.Error("too few pages for a data directory")
+		c.t.Error("too few pages for a data directory")
 	}
 }
 
@@ -98,7 +109,7 @@ func (c *comparison) file(path string) {
 		}
 		return
 	}
-	if len(b) > len(a) || !unwritten(a[len(b):]) {
+	if len(b) > len(a) || !unwritten(a[len(b):]) || c.raw && len(a) != len(b) {
 		c.fail("%s: %d bytes, rebuilt %d", path, len(a), len(b))
 		return
 	}
@@ -110,7 +121,10 @@ func (c *comparison) file(path string) {
 			continue
 		}
 		lsns := fmt.Sprintf("LSN %v, rebuilt %v", x.LSN(), y.LSN())
-		kind := maskPage(p, x, y, pg.BlockNumber(off/pg.BlockSize))
+		kind := "unmasked"
+		if !c.raw {
+			kind = maskPage(p, x, y, pg.BlockNumber(off/pg.BlockSize))
+		}
 		if !bytes.Equal(x, y) {
 			at := 0
 			for x[at] == y[at] {
