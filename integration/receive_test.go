@@ -162,11 +162,13 @@ func before(t *testing.T, lsn string) string {
 // acknowledged is there after the page server was killed.
 func TestReceiveSynchronous(t *testing.T) {
 	t.Parallel()
-	srv, conninfo := native(t, []string{"--data-checksums"}, "password_encryption=scram-sha-256")
+	srv, conninfo := native(t, []string{"--data-checksums"}, "password_encryption=scram-sha-256", "max_prepared_transactions=3", "track_commit_timestamp=on")
 	srv.Start(t)
 	spc := pgtest.TempDir(t)
 	srv.Psql(t, "CREATE ROLE repl LOGIN REPLICATION PASSWORD 'geheim'; CREATE TABLESPACE elsewhere LOCATION '"+spc+"';")
 	srv.Psql(t, "CREATE TABLE far TABLESPACE elsewhere AS SELECT g AS i FROM generate_series(1, 5000) g; CREATE TABLE ledger (i int PRIMARY KEY)")
+	srv.Psql(t, "BEGIN; INSERT INTO far VALUES (-1); PREPARE TRANSACTION 'kept'")
+	srv.Psql(t, "CREATE UNLOGGED TABLE u AS SELECT 1")
 	hba := filepath.Join(srv.Dir, "pg_hba.conf")
 	if err := os.WriteFile(hba, []byte("local all postgres trust\nlocal replication repl scram-sha-256\nhost all all 127.0.0.1/32 trust\n"), 0o600); err != nil {
 		t.Fatal(err)
@@ -189,6 +191,10 @@ func TestReceiveSynchronous(t *testing.T) {
 	srv.Psql(t, "SET synchronous_commit = remote_apply; INSERT INTO far SELECT 0")
 	if got := s.exec("main", "SELECT count(*), sum(i) FROM far"); got != "5001|12502500" {
 		t.Errorf("in the tablespace: %s", got)
+	}
+
+	if got := s.exec("main", "SELECT gid, (SELECT count(pg_xact_commit_timestamp(xmin)) FROM far), (SELECT count(*) FROM u) FROM pg_prepared_xacts"); got != "kept|5001|0" {
+		t.Errorf("prepared transactions, commit timestamps, unlogged rows: %s", got)
 	}
 
 	l := &ledger{}
