@@ -5,7 +5,7 @@ SOURCES    := $(shell find cmd fusefs internal repo tenants walredo -name '*.go'
 FUZZTIME   ?= 60s
 POINTS     ?= 300
 
-.PHONY: build deps quickstart test unit lint fuzz oracle bench testdata clean
+.PHONY: build deps quickstart test unit lint fuzz oracle regress bench testdata clean
 
 build: bin/zenith
 
@@ -49,6 +49,12 @@ fuzz:
 # The composed data directory against stock recovery, byte for byte, at POINTS record boundaries.
 oracle:
 	$(GO) test ./repo/ingest -count=1 -v -timeout 3h -run TestOracle -oracle.points=$(POINTS) -oracle.seed=0
+
+# PostgreSQL's own regression and isolation suites on a mount, the same on an ordinary
+# directory, and what became of the files, page for page. A quarter of an hour.
+regress: deps build
+	@d=$$(mktemp -d) && trap 'rm -rf "$$d"' EXIT && integration/regress/prepare.sh "$$d" && \
+	$(GO) test ./integration -count=1 -v -timeout 90m -run TestRegress -args -regress "$$d" -regress.points 20
 
 # Side by side with a peer in the same run; writes bench/results.json.
 bench: deps build
