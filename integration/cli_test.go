@@ -2,6 +2,7 @@ package integration
 
 import (
 	"encoding/json"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -30,9 +31,34 @@ func TestExec(t *testing.T) {
 	if out := s.ok("pg", "exec", "main", "--", "sh", "-c", "echo $PGHOST $PGPORT $PGUSER $PGDATABASE"); len(strings.Fields(out)) != 4 {
 		t.Errorf("environment: %q", out)
 	}
+	s.sql(main, "ALTER SYSTEM SET archive_mode = 'on'", "ALTER SYSTEM SET archive_command = 'false'", "CHECKPOINT")
+	if out := s.ok("pg", "exec", "main", "--", pgDistrib+"/bin/psql", "-XAtc", "SHOW archive_mode"); out != "off" {
+		t.Errorf("a copy archives: archive_mode is %q", out)
+	}
 	if list := s.ok("mount", "list"); strings.Count(list, "exec") != 0 {
 		t.Errorf("something is left of exec:\n%s", list)
 	}
+}
+
+// TestPort: a port that is taken is refused, and nothing is left of the attempt.
+func TestPort(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	_, port, err := net.SplitHostPort(l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.fails(11, "pg", "start", "main", "--port", port)
+	if list := s.ok("pg", "list"); strings.Contains(list, "main") {
+		t.Errorf("refused, and listed:\n%s", list)
+	}
+	s.fails(1, "pg", "start", "main", "--set", "shared_buffers=nonsense")
+	s.start("main")
 }
 
 // TestTenants keeps two tenants apart.
@@ -69,6 +95,16 @@ func TestWithoutServer(t *testing.T) {
 	s.fails(1, "init", "--pg-distrib", filepath.Join(s.dir, "nothing"))
 	if _, err := os.Stat(s.work); !os.IsNotExist(err) {
 		t.Errorf("a failed init left %s: %v", s.work, err)
+	}
+	old := filepath.Join(s.dir, "pg14")
+	if err := os.MkdirAll(filepath.Join(old, "bin"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(old, "bin", "postgres"), []byte("#!/bin/sh\necho 'postgres (PostgreSQL) 14.1'\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if line := s.fails(1, "init", "--pg-distrib", old); !strings.Contains(line, "14.1") {
+		t.Errorf("another major version: %q", line)
 	}
 	first := s.ok("init", "--pg-distrib", pgDistrib, "--listen", "127.0.0.1:0", "--tenantid", strings.Repeat("a", 32))
 	for _, want := range []string{"initializing tenantid " + strings.Repeat("a", 32), "created initial timeline ", "created main branch"} {

@@ -36,18 +36,26 @@ type savedCompute struct {
 	Settings map[string]string
 }
 
-// ownSettings are what follows from running on a mount, and nothing else: pages are
-// never torn there, and segments are the branch's to keep, so none is recycled.
+// ownSettings are what follows from running on a mount: pages are never torn there, and
+// segments are the branch's to keep, so none is recycled. And what follows from being a
+// copy of another server, whose configuration it has: it must not write into that one's
+// archive, nor wait for that one's standbys.
 func ownSettings() []pageserver.Setting {
 	return []pageserver.Setting{
 		{Name: "full_page_writes", Value: "off"},
 		{Name: "wal_recycle", Value: "off"},
 		{Name: "wal_init_zero", Value: "off"},
+		{Name: "archive_mode", Value: "off"},
+		{Name: "synchronous_standby_names", Value: ""},
 	}
 }
 
+// throwawayHBA lets whoever runs pg exec in, whatever the branch's own pg_hba.conf says.
+const throwawayHBA = "local all all trust\nhost all all 127.0.0.1/32 trust\n"
+
 func (c *compute) dataDir() string  { return filepath.Join(c.dir, "data") }
 func (c *compute) logPath() string  { return filepath.Join(c.dir, "postgres.log") }
+func (c *compute) hbaPath() string  { return filepath.Join(c.dir, "pg_hba.conf") }
 func (c *compute) tomlPath() string { return filepath.Join(c.dir, "compute.toml") }
 
 // computeDir is the directory of a compute: its name, made fit for a path.
@@ -84,6 +92,11 @@ func (c *compute) create() error {
 	}
 	if err := os.Mkdir(c.dataDir(), 0o700); err != nil && !errors.Is(err, os.ErrExist) {
 		return err
+	}
+	if c.throwaway {
+		if err := os.WriteFile(c.hbaPath(), []byte(throwawayHBA), 0o644); err != nil {
+			return err
+		}
 	}
 	return c.save()
 }
@@ -169,6 +182,9 @@ func (c *compute) settings() []pageserver.Setting {
 		pageserver.Setting{Name: "unix_socket_directories", Value: c.socketDir()},
 		pageserver.Setting{Name: "zenith.tenant_id", Value: c.t.id.String()},
 		pageserver.Setting{Name: "zenith.timeline_id", Value: c.mount.branch.tl.ID().String()})
+	if c.throwaway {
+		list = append(list, pageserver.Setting{Name: "hba_file", Value: c.hbaPath()})
+	}
 	names := []string{}
 	for name := range c.saved.Settings {
 		names = append(names, name)
