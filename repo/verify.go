@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"runtime"
 	"sync"
+	"sync/atomic"
 
 	"golang.org/x/sync/errgroup"
 
@@ -24,7 +25,7 @@ func (r *Repository) Verify(ctx context.Context, found func(problem error) error
 		return found(problem)
 	}
 	if err := r.store.Verify(ctx, v.found, func(done, total int64) {
-		v.total = total
+		v.total.Store(total)
 		tell("check store", done, total)
 	}); err != nil {
 		return err
@@ -54,7 +55,7 @@ func (r *Repository) Verify(ctx context.Context, found func(problem error) error
 
 type verifier struct {
 	tell      func(what string, done, total int64)
-	total     int64 // bytes of the store's files, about as many as its entries have
+	total     atomic.Int64 // bytes of the store's files, about as many as its entries have
 	timelines map[timelineNo]verified
 
 	mu    sync.Mutex // held while found runs
@@ -92,7 +93,7 @@ func (v *verifier) scan(ctx context.Context, s Store, out chan<- []storeEntry) e
 	for _, k := range verifiedKinds {
 		err := v.scanKind(ctx, s, k, func(b []storeEntry, size int) error {
 			done += int64(size)
-			v.tell("check index", min(done, v.total), v.total)
+			v.tell("check index", min(done, v.total.Load()), v.total.Load())
 			select {
 			case out <- b:
 				return nil
