@@ -18,7 +18,7 @@
 //	WAL segments        real files in the branch's WAL directory; fsync is real, and
 //	                    tells the branch
 //	configuration       stored in the branch when synced or closed
-//	what WAL has not    unlogged relations, free space maps, statistics, slots: kept
+//	what WAL has not    unlogged relations, sequences, free space maps, statistics, slots: kept
 //	                    for the next mount if postgres was stopped cleanly
 //	the rest            runtime files, thrown away
 //

@@ -1,6 +1,7 @@
 package fusefs
 
 import (
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"maps"
@@ -70,7 +71,14 @@ func (k *keeper) file(path string, f *file, siblings map[string]child) error {
 		k.marker.WAL = append(k.marker.WAL, filepath.Base(path))
 		return nil
 	}
-	if !k.wants(path, f.kind(), siblings) {
+	wanted := k.wants(path, f.kind(), siblings)
+	if !wanted && k.clean {
+		var err error
+		if wanted, err = f.isSequence(path); err != nil {
+			return err
+		}
+	}
+	if !wanted {
 		return nil
 	}
 	if !f.body.hasPrivate() {
@@ -118,6 +126,28 @@ func unlogged(path string, siblings map[string]child) bool {
 	initFork := p.Fork
 	initFork.Fork = pg.InitFork
 	return siblings[filepath.Base(pg.RelPath(initFork, 0))] != nil
+}
+
+// sequenceMagic is SEQ_MAGIC of commands/sequence.c, in a sequence's special area.
+const sequenceMagic = 0x1717
+
+// isSequence reports whether the file is a sequence that was used. WAL runs ahead of a
+// sequence, by up to 32 values: after a crash they are skipped, after a clean stop they
+// are not.
+func (f *file) isSequence(path string) (bool, error) {
+	p := pg.ParsePath(path)
+	if p.Kind != pg.PathRelation || p.Fork.Fork != pg.MainFork || !f.body.hasPrivate() && f.kept == nil {
+		return false, nil
+	}
+	if size, err := f.size(); err != nil || size != pg.BlockSize {
+		return false, err
+	}
+	content, err := f.contents()
+	if err != nil || len(content) != pg.BlockSize {
+		return false, err
+	}
+	const special = pg.BlockSize - 8
+	return pg.Page(content).Special() == special && binary.LittleEndian.Uint32(content[special:]) == sequenceMagic, nil
 }
 
 // link keeps a file once more as it was kept.

@@ -46,7 +46,7 @@ type kind struct {
 //
 //	kind       create    write          fsync           unlink       crash   clean stop
 //	control    private   checked        nothing         private      base's  kept
-//	relation   private   private block  nothing         private      base's  base's; unlogged: kept
+//	relation   private   private block  nothing         private      base's  base's; unlogged, sequences: kept
 //	fsm        private   private block  nothing         private      base's  kept
 //	logged     private   private        nothing         private      base's  base's
 //	segment    branch's  branch's       durable, told   hidden only  branch's WAL

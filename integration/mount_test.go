@@ -145,6 +145,7 @@ func TestWritableMount(t *testing.T) {
 	v.noRecovery()
 	s.sql(v.url, "CREATE TABLE t AS SELECT g FROM generate_series(1, 10000) g",
 		"CREATE UNLOGGED TABLE u AS SELECT g FROM generate_series(1, 777) g",
+		"CREATE SEQUENCE s", "SELECT nextval('s') FROM generate_series(1, 5)",
 		"ALTER SYSTEM SET work_mem = '7MB'")
 	s.tool("pgbench", "-i", "-q", "-s", "2", v.url)
 	s.tool("pgbench", "-n", "-c", "4", "-j", "2", "-t", "200", v.url)
@@ -157,6 +158,7 @@ func TestWritableMount(t *testing.T) {
 	v.noRecovery()
 	s.want(v.url, "SELECT count(*) FROM t", "10000")
 	s.want(v.url, "SELECT count(*) FROM u", "777")
+	s.want(v.url, "SELECT nextval('s')", "6") // 33 would be right after a crash only
 	s.want(v.url, "SHOW work_mem", "7MB")
 	s.want(v.url, "SELECT sum(abalance), (SELECT count(*) FROM pgbench_history) FROM pgbench_accounts", want)
 	s.checkIndexes(v.url)
