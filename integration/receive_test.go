@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -285,7 +284,7 @@ func TestReceiveRefuses(t *testing.T) {
 	failed("already been removed")
 
 	srv.Stop(t, pgtest.Fast)
-	if err := exec.Command("install", "-o", "postgres", "/dev/null", filepath.Join(srv.Dir, "standby.signal")).Run(); err != nil {
+	if err := asPostgres("touch", filepath.Join(srv.Dir, "standby.signal")).Run(); err != nil {
 		t.Fatal(err)
 	}
 	srv.Configure(t, "hot_standby=on")
