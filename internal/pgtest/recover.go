@@ -22,7 +22,7 @@ func Recover(tb testing.TB, base *Server, wal WALDir, upTo pg.LSN) *Server {
 	s := base.Copy(tb)
 	s.replaceWAL(tb, wal, upTo)
 	s.needsRecovery(tb)
-	s.Configure(tb, "autovacuum=off", "hot_standby=off")
+	s.Configure(tb, "autovacuum=off", "hot_standby=off", "max_logical_replication_workers=0")
 	s.Start(tb)
 	s.Stop(tb, Fast)
 	if log := s.Log(tb); !strings.Contains(log, "redo done") && !strings.Contains(log, "redo is not required") {
