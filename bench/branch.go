@@ -55,52 +55,56 @@ func benchBranchAt(ctx context.Context, o options, scale int) (row, error) {
 		return row{}, err
 	}
 
-	n := 0
-	ours := func() (float64, error) {
-		n++
-		name := "b" + strconv.Itoa(n)
-		ms, err := milliseconds(func() error {
-			if _, err := p.zenith("branch", name, "main"); err != nil {
-				return err
-			}
-			url, err := p.start(name)
-			if err == nil {
-				_, err = p.sql(url, firstQuery)
-			}
-			return err
-		})
-		if err == nil {
-			_, err = p.zenith("pg", "stop", name, "--destroy")
-		}
-		return ms, err
-	}
-	peer := func() (float64, error) {
-		n++
-		copied := filepath.Join(x.dir, "pg", "copy"+strconv.Itoa(n))
-		var v *native
-		ms, err := milliseconds(func() error {
-			if _, err := p.asPostgres("cp", "-a", "--reflink=always", source.data, copied); err != nil {
-				return err
-			}
-			if err := os.Remove(filepath.Join(copied, "postmaster.pid")); err != nil {
-				return err
-			}
-			var err error
-			if v, err = p.startNative(copied); err == nil {
-				_, err = p.sql(v.url, firstQuery)
-			}
-			return err
-		})
-		if err == nil {
-			err = v.stop("immediate")
-		}
-		return ms, err
-	}
+	copies := 0
 	size, err := p.sql(main, "SELECT pg_database_size('postgres') / 1000000")
 	if err != nil {
 		return row{}, err
 	}
-	return compare(o, "branch, start, first query, "+size+" MB", "reflink on XFS + crash recovery", "ms", ours, peer)
+	return compare(o, "branch, start, first query, "+size+" MB", "reflink on XFS + crash recovery", "ms",
+		func() (float64, error) { copies++; return p.timeBranch("b" + strconv.Itoa(copies)) },
+		func() (float64, error) {
+			return x.timeCopy(source, filepath.Join(x.dir, "pg", "copy"+strconv.Itoa(copies)))
+		})
+}
+
+// timeBranch gives the milliseconds of a branch from main's head until its first answer.
+func (p *place) timeBranch(name string) (float64, error) {
+	ms, err := milliseconds(func() error {
+		if _, err := p.zenith("branch", name, "main"); err != nil {
+			return err
+		}
+		url, err := p.start(name)
+		if err == nil {
+			_, err = p.sql(url, firstQuery)
+		}
+		return err
+	})
+	if err == nil {
+		_, err = p.zenith("pg", "stop", name, "--destroy")
+	}
+	return ms, err
+}
+
+// timeCopy gives the milliseconds of a reflink copy of a running server until its first answer.
+func (x *xfs) timeCopy(source *native, copied string) (float64, error) {
+	var v *native
+	ms, err := milliseconds(func() error {
+		if _, err := x.p.asPostgres("cp", "-a", "--reflink=always", source.data, copied); err != nil {
+			return err
+		}
+		if err := os.Remove(filepath.Join(copied, "postmaster.pid")); err != nil {
+			return err
+		}
+		var err error
+		if v, err = x.p.startNative(copied); err == nil {
+			_, err = x.p.sql(v.url, firstQuery)
+		}
+		return err
+	})
+	if err == nil {
+		err = v.stop("immediate")
+	}
+	return ms, err
 }
 
 const firstQuery = "SELECT abalance FROM pgbench_accounts WHERE aid = 4711"
