@@ -66,7 +66,7 @@ func OpenBadger(dir string, o BadgerOptions) (s Store, err error) {
 	}
 	b := &badgerStore{dir: dir, db: db, read: db.NewTransactionAt(math.MaxUint64, false)}
 	b.ts.Store(db.MaxVersion())
-	return b, syncDir(filepath.Dir(dir))
+	return b, SyncDir(filepath.Dir(dir))
 }
 
 // openManaged opens badger, again where it stumbled over a log without a byte: it makes a log
@@ -152,7 +152,7 @@ func (s *badgerStore) Sync() (err error) {
 	if err := s.db.Sync(); err != nil {
 		return fmt.Errorf("sync store: %w", err)
 	}
-	return syncDir(s.dir)
+	return SyncDir(s.dir)
 }
 
 func syncFile(name string) error {

@@ -78,10 +78,10 @@ func (t *Timeline) makeDirs() error {
 			return err
 		}
 	}
-	if err := syncDir(t.dir()); err != nil {
+	if err := SyncDir(t.dir()); err != nil {
 		return err
 	}
-	return syncDir(filepath.Dir(t.dir()))
+	return SyncDir(filepath.Dir(t.dir()))
 }
 
 func (t *Timeline) timelineRow(status timelineStatus) timelineRow {

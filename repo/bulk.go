@@ -162,7 +162,7 @@ func (b *Bulk) store(s *State) error {
 	}
 	if b.creating {
 		t.info.StartLSN, t.first = s.LSN, s.LSN
-		if err := syncDir(t.WALDir()); err != nil {
+		if err := SyncDir(t.WALDir()); err != nil {
 			return err
 		}
 		if err := t.r.store.Update([]Op{rowOp(timelineKey(kindTimeline, t.no), t.timelineRow(statusLive))}); err != nil {

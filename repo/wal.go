@@ -165,8 +165,8 @@ func (w *WAL) readFull(p []byte, at pg.LSN) error {
 	return nil
 }
 
-// syncDir makes the names in dir durable.
-func syncDir(dir string) error {
+// SyncDir makes the names in dir durable.
+func SyncDir(dir string) error {
 	d, err := os.Open(filepath.Clean(dir))
 	if err != nil {
 		return err

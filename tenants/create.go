@@ -61,7 +61,7 @@ func (m *Manager) CreateTenant(ctx context.Context, o InitOptions) (pageserver.T
 	if err := os.Rename(building, m.tenantDir(id)); err != nil {
 		return pageserver.TenantInfo{}, err
 	}
-	return info, syncDir(m.tenantsDir())
+	return info, repo.SyncDir(m.tenantsDir())
 }
 
 // load fills a new tenant's repository in dir.
@@ -104,14 +104,4 @@ func (m *Manager) initdb(ctx context.Context, dir string, checksums bool) error 
 		return err
 	}
 	return m.pg.initdb(ctx, m.as, dir, checksums)
-}
-
-// syncDir makes a directory's entries durable.
-func syncDir(dir string) error {
-	f, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	return f.Sync()
 }

@@ -115,7 +115,7 @@ func keepReceiver(tenantDir string, id repo.TimelineID, conninfo string) error {
 	if err := os.Rename(tmp, filepath.Join(dir, id.String())); err != nil {
 		return err
 	}
-	return errors.Join(syncDir(dir), syncDir(tenantDir))
+	return errors.Join(repo.SyncDir(dir), repo.SyncDir(tenantDir))
 }
 
 // writeSynced makes a file that only its owner may read.
@@ -211,7 +211,7 @@ func (m *Manager) ReceiveStop(ctx context.Context, tenant, name string) error {
 	}
 	err = os.Remove(filepath.Join(receiversDir(t.dir), b.tl.ID().String()))
 	if err == nil {
-		err = syncDir(receiversDir(t.dir))
+		err = repo.SyncDir(receiversDir(t.dir))
 	}
 	rc.cancel()
 	rc.wg.Wait()

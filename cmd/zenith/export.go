@@ -15,6 +15,7 @@ import (
 	"github.com/urfave/cli/v2"
 	"golang.org/x/sys/unix"
 
+	"zenith/repo"
 	"zenith/repo/pageserver"
 )
 
@@ -70,7 +71,7 @@ func (e *environ) exportTar(name string, send func(io.Writer) error) error {
 	if err != nil {
 		return errors.Join(err, os.Remove(f.Name()))
 	}
-	return syncDir(filepath.Dir(name))
+	return repo.SyncDir(filepath.Dir(name))
 }
 
 // compressed sends into w through what the file's name asks for.

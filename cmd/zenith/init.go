@@ -189,7 +189,7 @@ func (e *environ) commitInit() error {
 	if err := os.Remove(e.path(initFile)); err != nil {
 		return err
 	}
-	return syncDir(e.workdir)
+	return repo.SyncDir(e.workdir)
 }
 
 // takeBack removes everything after a failure.

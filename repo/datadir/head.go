@@ -46,7 +46,7 @@ func PrepareHead(ctx context.Context, tl *repo.Timeline) (pg.LSN, error) {
 	if err := tl.MarkDurable(stop.end); err != nil {
 		return 0, err
 	}
-	return stop.end, errors.Join(syncDir(tl.WALDir()), syncDir(filepath.Dir(tl.WALDir())))
+	return stop.end, errors.Join(repo.SyncDir(tl.WALDir()), repo.SyncDir(filepath.Dir(tl.WALDir())))
 }
 
 // removeBeyond removes the segments that begin at or behind end.
@@ -124,14 +124,4 @@ func (f *walFile) writeFrom(ctx context.Context, file *os.File, off int64) error
 		off += int64(len(part))
 	}
 	return file.Sync()
-}
-
-// syncDir makes a directory's entries durable.
-func syncDir(dir string) error {
-	f, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	return f.Sync()
 }

@@ -156,7 +156,7 @@ func (r *Receiver) prepare(ctx context.Context) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
 	}
-	if err := syncDir(filepath.Dir(dir)); err != nil {
+	if err := repo.SyncDir(filepath.Dir(dir)); err != nil {
 		return err
 	}
 	if mark, ok, err := r.tl.Durable(); err != nil || ok && mark >= head {

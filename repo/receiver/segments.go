@@ -95,7 +95,7 @@ func (s *segments) sync() (pg.LSN, error) {
 		}
 	}
 	if made {
-		err = errors.Join(err, syncDir(s.tl.WALDir()))
+		err = errors.Join(err, repo.SyncDir(s.tl.WALDir()))
 	}
 	if err != nil {
 		return 0, fmt.Errorf("sync wal: %w", err)
@@ -124,13 +124,4 @@ func fdatasync(f *os.File) error {
 			return err
 		}
 	}
-}
-
-func syncDir(dir string) error {
-	f, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	return f.Sync()
 }
