@@ -28,8 +28,15 @@ func (t *Timeline) MarkDurable(lsn pg.LSN) error {
 	if err != nil {
 		return err
 	}
-	// A sector at most: whole or not at all.
-	_, err = f.WriteAt([]byte(lsn.PathString()+"\n"), 0)
+	info, err := f.Stat()
+	if err == nil {
+		// A sector at most: whole or not at all.
+		_, err = f.WriteAt([]byte(lsn.PathString()+"\n"), 0)
+	}
+	if err == nil && info.Size() == 0 {
+		// A machine that dies would leave an empty file; later on, an older mark.
+		err = f.Sync()
+	}
 	return errors.Join(err, f.Close())
 }
 
@@ -41,6 +48,9 @@ func (t *Timeline) Durable() (lsn pg.LSN, ok bool, err error) {
 	}
 	if err != nil {
 		return 0, false, err
+	}
+	if len(text) == 0 { // the machine died before the first mark: no server has written yet
+		return 0, false, nil
 	}
 	const digits = 16
 	if len(text) < digits {
