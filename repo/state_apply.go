@@ -148,9 +148,9 @@ func (s *State) applyXact(rec *xlog.Record) error {
 	return nil
 }
 
-func (s *State) passXIDs(xid pg.TransactionID, subs []pg.TransactionID) {
+func (s *State) passXIDs(xid pg.TransactionID, subs xlog.XIDs) {
 	s.passXID(xid)
-	for _, x := range subs {
+	for x := range subs.All() {
 		s.passXID(x)
 	}
 }
@@ -171,8 +171,8 @@ func (s *State) applyXactEnd(rec *xlog.Record) error {
 	s.MaxCommit = max(s.MaxCommit, e.Time)
 	if s.Settings.TrackCommitTimestamp {
 		newest := e.XID
-		if n := len(e.SubXIDs); n > 0 {
-			newest = e.SubXIDs[n-1]
+		if n := e.SubXIDs.Len(); n > 0 {
+			newest = e.SubXIDs.At(n - 1)
 		}
 		if s.CheckPoint.NewestCommitTsXID.Precedes(newest) {
 			s.CheckPoint.NewestCommitTsXID = newest

@@ -101,7 +101,7 @@ func ginRecompress(page pg.Page, b []byte) error {
 		return corrupt("ginxlogRecompressDataLeaf without actions")
 	}
 	var scratch [ginDataMaxSize]byte
-	w := ginLeafWriter{page: page, at: ginDataAt, old: scratch[:copy(scratch[:], page[ginDataAt:lower])]}
+	w := ginLeafWriter{page: page, at: ginDataAt, segments: scratch[:copy(scratch[:], page[ginDataAt:lower])]}
 	for rest := b[2:]; nactions > 0; nactions-- {
 		var a ginSegmentAction
 		if a, rest, err = cutGinSegmentAction(rest); err != nil {
@@ -111,7 +111,7 @@ func ginRecompress(page pg.Page, b []byte) error {
 			return err
 		}
 	}
-	if err := w.put(w.old); err != nil {
+	if err := w.put(w.old()); err != nil {
 		return err
 	}
 	page.SetLower(uint16(w.at))
@@ -129,7 +129,7 @@ func ginConvertLeaf(page pg.Page, o ginPageOpaque) error {
 	items := scratch[:copy(scratch[:], page[ginDataAt:ginDataAt+n])]
 	w := ginLeafWriter{page: page, at: ginDataAt}
 	if n > 0 {
-		var buf [ginDataMaxSize]byte
+		var buf [ginSegmentRoom]byte
 		segment, err := ginMergeSegment(buf[:], ginTIDs{}, items)
 		if err != nil {
 			return err
@@ -144,13 +144,18 @@ func ginConvertLeaf(page pg.Page, o ginPageOpaque) error {
 	return nil
 }
 
-// ginLeafWriter writes a leaf's segments anew.
+// ginLeafWriter writes a leaf's segments anew. It counts through the old ones, for a
+// slice that were cut through the pointer would take the caller's scratch to the heap.
 type ginLeafWriter struct {
-	page  pg.Page
-	at    int    // where the next segment goes
-	old   []byte // the old segments not yet dealt with
-	segno int    // the number of the first of them
+	page     pg.Page
+	at       int    // where the next segment goes
+	segments []byte // the old segments
+	done     int    // bytes of them that are dealt with
+	segno    int    // the number of the first that is not
 }
+
+// old is the old segments that are not dealt with.
+func (w *ginLeafWriter) old() []byte { return w.segments[w.done:] }
 
 // put writes finished segments.
 func (w *ginLeafWriter) put(segments []byte) error {
@@ -163,7 +168,8 @@ func (w *ginLeafWriter) put(segments []byte) error {
 
 // next takes the next old segment.
 func (w *ginLeafWriter) next() (segment []byte, err error) {
-	segment, w.old, err = cutGinSegment(w.old)
+	segment, _, err = cutGinSegment(w.old())
+	w.done += len(segment)
 	w.segno++
 	return segment, err
 }
@@ -205,7 +211,7 @@ func (w *ginLeafWriter) addItems(old, items []byte) error {
 	if err != nil {
 		return err
 	}
-	var buf [ginDataMaxSize]byte
+	var buf [ginSegmentRoom]byte
 	segment, err := ginMergeSegment(buf[:], tids, items)
 	if err != nil {
 		return err
@@ -250,9 +256,15 @@ func (r *ginTIDs) next() error {
 	return nil
 }
 
-// ginSegmentEncoder makes a segment (ginCompressPostingList).
+// ginSegmentRoom is the room that a ginSegmentEncoder needs: for the longest segment, and
+// a number that makes it too long.
+const ginSegmentRoom = ginSegmentHeader + ginDataMaxSize + binary.MaxVarintLen64 + 1
+
+// ginSegmentEncoder makes a segment (ginCompressPostingList) in buf, which has
+// ginSegmentRoom.
 type ginSegmentEncoder struct {
 	buf  []byte
+	n    int    // bytes of numbers
 	prev uint64 // the last TID; 0: there is none yet
 }
 
@@ -262,34 +274,37 @@ func (e *ginSegmentEncoder) add(val uint64) error {
 		return corrupt("posting list goes from %#x to %#x", e.prev, val)
 	}
 	if e.prev == 0 {
-		e.buf = append(e.buf, make([]byte, ginSegmentHeader)...)
 		first := pg.ItemPointer{Block: pg.BlockNumber(val >> ginOffsetBits), Offset: pg.OffsetNumber(val & (1<<ginOffsetBits - 1))}
 		first.Put(e.buf)
 	} else {
-		e.buf = binary.AppendUvarint(e.buf, val-e.prev)
+		e.n += binary.PutUvarint(e.buf[ginSegmentHeader+e.n:], val-e.prev)
 	}
 	e.prev = val
+	if e.n > ginDataMaxSize {
+		return corrupt("posting list segment of %d bytes", e.n)
+	}
 	return nil
 }
 
 // finish gives the segment, padded.
 func (e *ginSegmentEncoder) finish() ([]byte, error) {
-	n := len(e.buf) - ginSegmentHeader
-	if n < 0 || n > ginDataMaxSize {
-		return nil, corrupt("posting list segment of %d bytes", n)
+	if e.prev == 0 {
+		return nil, corrupt("posting list segment without a heap tid")
 	}
-	binary.LittleEndian.PutUint16(e.buf[6:], uint16(n))
-	if n%2 != 0 {
-		e.buf = append(e.buf, 0)
+	binary.LittleEndian.PutUint16(e.buf[6:], uint16(e.n))
+	end := ginSegmentHeader + e.n
+	if e.n%2 != 0 {
+		e.buf[end] = 0
+		end++
 	}
-	return e.buf, nil
+	return e.buf[:end], nil
 }
 
-// ginMergeSegment makes, in buf if it is large enough, the segment of two ascending
+// ginMergeSegment makes, in buf, which has ginSegmentRoom, the segment of two ascending
 // lists: the TIDs of a segment and an array of item pointers. What is in both is in
 // it once (ginMergeItemPointers).
 func ginMergeSegment(buf []byte, tids ginTIDs, items []byte) ([]byte, error) {
-	enc := ginSegmentEncoder{buf: buf[:0]}
+	enc := ginSegmentEncoder{buf: buf}
 	for tids.val != 0 || len(items) > 0 {
 		val := tids.val
 		if len(items) > 0 {

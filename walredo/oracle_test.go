@@ -160,7 +160,7 @@ func (w *world) replayXact(rec *xlog.Record) error {
 		return nil
 	}
 	end, err := xlog.ParseXactEnd(rec)
-	for _, rel := range end.Rels {
+	for rel := range end.Rels.All() {
 		for fork := pg.MainFork; fork <= pg.MaxFork; fork++ {
 			w.drop(pg.RelFork{RelFileLocator: rel, Fork: fork})
 		}

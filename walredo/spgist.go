@@ -33,12 +33,12 @@ type spgData struct {
 }
 
 // spgHeader begins with the C struct: it gives its size bytes, and the reader of what
-// follows.
-func spgHeader(rec *xlog.Record, name string, size int) ([]byte, *spgData, error) {
+// follows, by value: it stays on the stack.
+func spgHeader(rec *xlog.Record, name string, size int) ([]byte, spgData, error) {
 	if len(rec.MainData) < size {
-		return nil, nil, corrupt("%s is %d bytes, want %d", name, len(rec.MainData), size)
+		return nil, spgData{}, corrupt("%s is %d bytes, want %d", name, len(rec.MainData), size)
 	}
-	return rec.MainData[:size], &spgData{rest: rec.MainData[size:]}, nil
+	return rec.MainData[:size], spgData{rest: rec.MainData[size:]}, nil
 }
 
 // bytes takes the next n bytes.
@@ -160,10 +160,10 @@ type xlSpgMoveLeafs struct {
 	dead           spgDeadTuple
 }
 
-func parseXLSpgMoveLeafs(rec *xlog.Record) (xl xlSpgMoveLeafs, data *spgData, err error) {
+func parseXLSpgMoveLeafs(rec *xlog.Record) (xl xlSpgMoveLeafs, data spgData, err error) {
 	h, data, err := spgHeader(rec, "spgxlogMoveLeafs", 20)
 	if err != nil {
-		return xl, nil, err
+		return xl, data, err
 	}
 	nMoves := int(binary.LittleEndian.Uint16(h))
 	nInsert := nMoves + 1
@@ -172,11 +172,11 @@ func parseXLSpgMoveLeafs(rec *xlog.Record) (xl xlSpgMoveLeafs, data *spgData, er
 	}
 	xl = xlSpgMoveLeafs{newPage: h[2] != 0, nulls: h[4] != 0, toDelete: data.offsets(nMoves), toInsert: data.offsets(nInsert)}
 	if data.err != nil {
-		return xl, nil, data.err
+		return xl, data, data.err
 	}
 	dst, err := blockNumber(rec, 1)
 	if err != nil {
-		return xl, nil, err
+		return xl, data, err
 	}
 	xl.link = spgLink{
 		parent: pg.OffsetNumber(binary.LittleEndian.Uint16(h[6:])),

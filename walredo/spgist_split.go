@@ -19,14 +19,14 @@ type xlSpgPickSplit struct {
 	dead                           spgDeadTuple
 }
 
-func parseXLSpgPickSplit(rec *xlog.Record) (xl xlSpgPickSplit, data *spgData, err error) {
+func parseXLSpgPickSplit(rec *xlog.Record) (xl xlSpgPickSplit, data spgData, err error) {
 	h, data, err := spgHeader(rec, "spgxlogPickSplit", 28)
 	if err != nil {
-		return xl, nil, err
+		return xl, data, err
 	}
 	innerBlk, err := blockNumber(rec, 2)
 	if err != nil {
-		return xl, nil, err
+		return xl, data, err
 	}
 	nInsert := int(binary.LittleEndian.Uint16(h[4:]))
 	xl = xlSpgPickSplit{
@@ -57,12 +57,12 @@ func spgPickSplit(page pg.Page, rec *xlog.Record, blk *xlog.BlockRef) error {
 	}
 	switch blk.ID {
 	case 0:
-		return xl.source(page, data)
+		return xl.source(page, &data)
 	case 1:
 		if xl.initDest {
 			spgInitLeaf(page, xl.nulls)
 		}
-		return xl.addLeafTuples(page, data, true)
+		return xl.addLeafTuples(page, &data, true)
 	case 2:
 		return xl.addInner(page)
 	default:

@@ -175,7 +175,7 @@ func TestGinMergeSegment(t *testing.T) {
 		if len(old) == 0 {
 			continue
 		}
-		packed, err := ginMergeSegment(nil, ginTIDs{}, old)
+		packed, err := ginMergeSegment(make([]byte, ginSegmentRoom), ginTIDs{}, old)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -183,7 +183,7 @@ func TestGinMergeSegment(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if packed, err = ginMergeSegment(nil, tids, added); err != nil {
+		if packed, err = ginMergeSegment(make([]byte, ginSegmentRoom), tids, added); err != nil {
 			t.Fatal(err)
 		}
 		if got := ginUnpack(t, packed); !bytes.Equal(got, all) {

@@ -19,8 +19,7 @@ var xactRmgr = rmgr{name: "Transaction", opMask: opMaskFlag, ops: [16]op{
 	0x6: {name: "INVALIDATION"},
 }}
 
-// parseXactEnd reads a commit or abort. Most have neither subtransactions nor dropped
-// relations, and cost no allocation.
+// parseXactEnd reads a commit or abort.
 func parseXactEnd(rec *xlog.Record) (xlog.XactEnd, error) {
 	end, err := xlog.ParseXactEnd(rec)
 	if err != nil {
@@ -50,7 +49,7 @@ func xactEndTouches(rec *xlog.Record, fn func(tag pg.BufferTag)) error {
 func eachPage(end *xlog.XactEnd, slru pg.SLRU, perPage uint32, fn func(tag pg.BufferTag)) {
 	last := uint32(end.XID) / perPage
 	fn(slru.Page(last))
-	for _, xid := range end.SubXIDs {
+	for xid := range end.SubXIDs.All() {
 		if pageno := uint32(xid) / perPage; pageno != last {
 			fn(slru.Page(pageno))
 			last = pageno
@@ -85,7 +84,7 @@ func xactEnd(page pg.Page, tag pg.BufferTag, rec *xlog.Record) error {
 		set(m, page, end.XID)
 		done = true
 	}
-	for _, xid := range end.SubXIDs {
+	for xid := range end.SubXIDs.All() {
 		if uint32(xid)/perPage == pageno {
 			set(m, page, xid)
 			done = true

@@ -58,7 +58,7 @@ type TblspcCreateRec struct {
 // ParseTblspcCreate reads the body of a CREATE record.
 func ParseTblspcCreate(rec *Record) (TblspcCreateRec, error) {
 	f := fields{in: rec.MainData}
-	c := TblspcCreateRec{SpcOID: f.oid(), Path: f.cstring()}
+	c := TblspcCreateRec{SpcOID: f.oid(), Path: string(f.cstring())}
 	return c, f.done("xl_tblspc_create_rec")
 }
 

@@ -103,8 +103,8 @@ var explainers = map[[2]uint8]func(rec *xlog.Record) (string, error){
 	{uint8(xlog.RmStandby), xlog.StandbyRunningXacts}: func(rec *xlog.Record) (string, error) {
 		x, err := xlog.ParseRunningXacts(rec)
 		s := fmt.Sprintf("nextXid %d latestCompletedXid %d oldestRunningXid %d", x.NextXID, x.LatestCompleted, x.OldestRunning)
-		if len(x.XIDs) > 0 {
-			s += fmt.Sprintf("; %d xacts:%s", len(x.XIDs), xidList(x.XIDs))
+		if x.XIDs.Len() > 0 {
+			s += fmt.Sprintf("; %d xacts:%s", x.XIDs.Len(), xidList(x.XIDs))
 		}
 		return s, err
 	},
@@ -140,17 +140,17 @@ func explainCheckpoint(rec *xlog.Record) (string, error) {
 		c.OldestXID, c.OldestXIDDB, c.OldestMulti, c.OldestMultiDB, c.OldestCommitTsXID, c.NewestCommitTsXID, c.OldestActiveXID, kind), err
 }
 
-func xidList(xids []pg.TransactionID) string {
+func xidList(xids xlog.XIDs) string {
 	var b strings.Builder
-	for _, x := range xids {
+	for x := range xids.All() {
 		fmt.Fprintf(&b, " %d", x)
 	}
 	return b.String()
 }
 
-func relList(rels []pg.RelFileLocator) string {
+func relList(rels xlog.Locators) string {
 	var b strings.Builder
-	for _, r := range rels {
+	for r := range rels.All() {
 		b.WriteString(" " + pg.RelPath(pg.RelFork{RelFileLocator: r}, 0))
 	}
 	return b.String()

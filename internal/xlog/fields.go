@@ -1,6 +1,7 @@
 package xlog
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 
@@ -68,41 +69,25 @@ func (f *fields) room(n int32, size int) int {
 	return int(n)
 }
 
-// xids reads n transaction ids; nil for none.
-func (f *fields) xids(n int) []pg.TransactionID {
-	if n == 0 {
-		return nil
+// xids reads n transaction ids, locators n relation names; room or count gave n.
+func (f *fields) xids(n int) XIDs         { return XIDs{f.array(n * sizeofXID)} }
+func (f *fields) locators(n int) Locators { return Locators{f.array(n * sizeofLocator)} }
+
+func (f *fields) array(n int) []byte {
+	if b := f.take(n); !f.short {
+		return b
 	}
-	out := make([]pg.TransactionID, n)
-	for i := range out {
-		out[i] = f.xid()
-	}
-	return out
+	return nil
 }
 
-// locators reads n relation names; nil for none.
-func (f *fields) locators(n int) []pg.RelFileLocator {
-	if n == 0 {
+// cstring reads up to and with the next zero byte, and gives what is before it.
+func (f *fields) cstring() []byte {
+	n := bytes.IndexByte(f.in[f.off:], 0)
+	if n < 0 {
+		f.short = true
 		return nil
 	}
-	out := make([]pg.RelFileLocator, n)
-	for i := range out {
-		out[i] = f.locator()
-	}
-	return out
-}
-
-// cstring reads up to and with the next zero byte.
-func (f *fields) cstring() string {
-	for i := f.off; i < len(f.in); i++ {
-		if f.in[i] == 0 {
-			s := string(f.in[f.off:i])
-			f.off = i + 1
-			return s
-		}
-	}
-	f.short = true
-	return ""
+	return f.take(n + 1)[:n]
 }
 
 // done is the verdict: name is the C struct that was read.

@@ -86,7 +86,7 @@ type RestorePoint struct {
 // ParseRestorePoint reads the body of a RESTORE_POINT record.
 func ParseRestorePoint(rec *Record) (RestorePoint, error) {
 	f := fields{in: rec.MainData}
-	p := RestorePoint{Time: f.time(), Name: f.cstring()}
+	p := RestorePoint{Time: f.time(), Name: string(f.cstring())}
 	return p, f.done("xl_restore_point")
 }
 

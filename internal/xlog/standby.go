@@ -15,7 +15,7 @@ type RunningXacts struct {
 	NextXID         pg.TransactionID
 	OldestRunning   pg.TransactionID
 	LatestCompleted pg.TransactionID
-	XIDs, SubXIDs   []pg.TransactionID
+	XIDs, SubXIDs   XIDs
 }
 
 // ParseRunningXacts reads the body of a RUNNING_XACTS record.
@@ -25,7 +25,7 @@ func ParseRunningXacts(rec *Record) (RunningXacts, error) {
 	x := RunningXacts{SubXIDOverflow: f.flag()}
 	f.skip(3)
 	x.NextXID, x.OldestRunning, x.LatestCompleted = f.xid(), f.xid(), f.xid()
-	x.XIDs = f.xids(f.room(nxid, sizeofXidElement))
-	x.SubXIDs = f.xids(f.room(nsub, sizeofXidElement))
+	x.XIDs = f.xids(f.room(nxid, sizeofXID))
+	x.SubXIDs = f.xids(f.room(nsub, sizeofXID))
 	return x, f.done("xl_running_xacts")
 }

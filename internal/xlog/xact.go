@@ -35,17 +35,16 @@ const (
 )
 
 const (
-	sizeofLocator    = 12
-	sizeofStatsItem  = 12
-	sizeofInvalMsg   = 16
-	twoPhaseMagic    = 0x57F94534
-	sizeofXidElement = 4
+	sizeofStatsItem = 12
+	sizeofInvalMsg  = 16
+	twoPhaseMagic   = 0x57F94534
 )
 
 // XactOp is the operation of an RM_XACT record.
 func (r *Record) XactOp() uint8 { return r.Info & xactOpMask }
 
-// XactEnd is what ends a transaction: xl_xact_parsed_commit and xl_xact_parsed_abort.
+// XactEnd is what ends a transaction: xl_xact_parsed_commit and xl_xact_parsed_abort. Its
+// lists lie in the record.
 type XactEnd struct {
 	Op         uint8 // XactCommit, XactAbort, XactCommitPrepared or XactAbortPrepared
 	XID        pg.TransactionID
@@ -53,10 +52,10 @@ type XactEnd struct {
 	Info       uint32 // XactHas* and completion flags
 	DBOID      pg.OID
 	SpcOID     pg.OID
-	SubXIDs    []pg.TransactionID
-	Rels       []pg.RelFileLocator // relations dropped, all forks
-	GID        string              // of a prepared transaction, if recorded
-	OriginLSN  pg.LSN              // if Info has XactHasOrigin: the origin is the record's
+	SubXIDs    XIDs
+	Rels       Locators // relations dropped, all forks
+	GID        []byte   // of a prepared transaction, if recorded
+	OriginLSN  pg.LSN   // if Info has XactHasOrigin: the origin is the record's
 	OriginTime pg.TimestampTz
 }
 
@@ -85,7 +84,7 @@ func ParseXactEnd(rec *Record) (XactEnd, error) {
 		e.DBOID, e.SpcOID = f.oid(), f.oid()
 	}
 	if e.Info&XactHasSubxacts != 0 {
-		e.SubXIDs = f.xids(f.count(sizeofXidElement))
+		e.SubXIDs = f.xids(f.count(sizeofXID))
 	}
 	if e.Info&XactHasRelFileNodes != 0 {
 		e.Rels = f.locators(f.count(sizeofLocator))
@@ -134,9 +133,9 @@ type Prepare struct {
 	Time       pg.TimestampTz
 	Owner      pg.OID
 	GID        string
-	SubXIDs    []pg.TransactionID
-	CommitRels []pg.RelFileLocator // dropped if it commits
-	AbortRels  []pg.RelFileLocator // dropped if it rolls back
+	SubXIDs    XIDs
+	CommitRels Locators // dropped if it commits
+	AbortRels  Locators // dropped if it rolls back
 	OriginLSN  pg.LSN
 	OriginTime pg.TimestampTz
 }
@@ -159,11 +158,11 @@ func ParsePrepareState(state []byte) (Prepare, error) {
 	p.OriginLSN, p.OriginTime = f.lsn(), f.time()
 	gid := fields{in: f.take(gidLen)}
 	if !f.short {
-		p.GID = gid.cstring()
+		p.GID = string(gid.cstring())
 	}
 	f.short = f.short || gid.short
 	f.align()
-	p.SubXIDs = f.xids(f.room(nsub, sizeofXidElement))
+	p.SubXIDs = f.xids(f.room(nsub, sizeofXID))
 	f.align()
 	p.CommitRels = f.locators(f.room(ncommit, sizeofLocator))
 	f.align()

@@ -96,7 +96,7 @@ func transactionEnds(_ context.Context, in *Ingester) error {
 	if err != nil {
 		return err
 	}
-	for _, rel := range end.Rels {
+	for rel := range end.Rels.All() {
 		for _, fork := range keptForks {
 			in.batch.w.RelDrop(pg.RelFork{RelFileLocator: rel, Fork: fork}, in.rec.EndLSN)
 		}
