@@ -25,9 +25,9 @@ type chain struct {
 	want   int // -1 if unknown
 	older  int
 
-	vals    []byte  // backs links' raw
-	scratch []link  // one chunk's, oldest first
-	image   pg.Page // backs base
+	chunks  chunkDecoder // backs links' raw
+	scratch []link       // one chunk's, oldest first
+	image   pg.Page      // backs base
 	rec     xlog.Record
 	buf     []byte // a record from the WAL
 }
@@ -38,13 +38,13 @@ func newChain(tag pg.BufferTag) *chain {
 	c := chains.Get().(*chain)
 	c.tag, c.links, c.base, c.noRedo = tag, c.links[:0], nil, false
 	c.topNo, c.topLSN, c.stored, c.older, c.want = 0, 0, false, 0, -1
-	c.vals, c.scratch = c.vals[:0], c.scratch[:0]
+	c.chunks.vals, c.scratch = c.chunks.vals[:0], c.scratch[:0]
 	return c
 }
 
 // free gives c back, unless it grew too big to keep.
 func (c *chain) free() {
-	if cap(c.vals) > 1<<20 || cap(c.buf) > 1<<20 || cap(c.links) > 1<<14 {
+	if cap(c.chunks.vals) > 1<<20 || cap(c.chunks.plain) > 1<<20 || cap(c.buf) > 1<<20 || cap(c.links) > 1<<14 {
 		return
 	}
 	clear(c.links[:cap(c.links)]) // they point into windows
@@ -198,11 +198,9 @@ func (c *chain) takeStored(cache *pageCache, it Iterator, no timelineNo, at, lim
 }
 
 func (c *chain) takeChunk(cache *pageCache, body []byte, no timelineNo, at, limit, cut pg.LSN) (done bool, err error) {
-	from := len(c.vals)
-	c.vals = append(c.vals, body...)
-	h, err := decodeChunkHeader(c.vals[from:])
+	h, err := decodeChunkHeader(body)
 	if err == nil {
-		c.scratch, err = h.decodeLinks(c.scratch[:0], at)
+		c.scratch, err = c.chunks.links(c.scratch[:0], &h, c.tag, at)
 	}
 	if err != nil {
 		return false, fmt.Errorf("versions of %v at %v: %w", c.tag, at, err)

@@ -4,20 +4,24 @@ import (
 	"encoding/binary"
 	"fmt"
 	"hash/crc32"
+	"slices"
 	"sync"
 
 	"github.com/klauspost/compress/s2"
 
 	"zenith/internal/pg"
+	"zenith/internal/xlog"
 )
 
 // The values of page keys. All are sealed: see seal.
 //
 //	image: type u8 | s2-compressed page (imageS2) or the page itself (imageRaw)
-//	chunk: type u8 | flags u8 | uvarint before + 1 | uvarint after | uvarint n | n records, oldest first:
+//	chunk: type u8 | flags u8 | uvarint before + 1 | uvarint after | uvarint n |
+//	       uvarint (last end - first end) | body, compressed with s2 if chunkCompressed
+//	body:  n records, oldest first:
 //	       uvarint end - previous end (the first: 0, its end is the key's LSN)
-//	       uvarint (end - start) | uvarint len << 2 | flags
-//	       [len bytes of the record, unless linkPointer]
+//	       uvarint (end - start) | uvarint len << 3 | flags
+//	       the record as xlog.Packer packs it; nothing if linkPointer, len bytes if linkPlain
 //
 // before counts the records from the chain's base to the one before the chunk (-1: not
 // known), after those from the chain's base, which may lie in the chunk, to its end. They
@@ -28,8 +32,12 @@ const (
 	valueChunk    byte = 3
 )
 
-// chunkNoRedo in a chunk's flags says that its chain has a record that redo refused.
-const chunkNoRedo byte = 1
+// A chunk's flags.
+const (
+	chunkNoRedo     byte = 1 << iota // its chain has a record that redo refused
+	chunkOpen                        // after is a lower bound: the chain's base is not known
+	chunkCompressed                  // its body is
+)
 
 // linkFlags say what a record is to a page.
 type linkFlags uint8
@@ -38,6 +46,8 @@ const (
 	linkRestore linkFlags = 1 << iota // the page after the record needs nothing of the page before
 	linkPointer                       // the record's bytes are in the WAL only
 	linkImage                         // not a record but a page (in windows only)
+
+	linkPlain = linkImage // the record is stored as it came (in chunks only)
 )
 
 // link is one record of a page's chain.
@@ -109,27 +119,50 @@ func decodeImage(body []byte, dst pg.Page) error {
 	return nil
 }
 
-// encodeChunk makes the value for links, oldest first, whose key has links[0].end.
-func encodeChunk(links []link, before, after int, flags byte) []byte {
-	size := 32
-	for i := range links {
-		size += 24 + len(links[i].raw)
-	}
-	b := make([]byte, 0, size)
-	b = append(b, valueChunk, flags)
-	b = binary.AppendUvarint(b, uint64(before+1))
-	b = binary.AppendUvarint(b, uint64(after))
-	b = binary.AppendUvarint(b, uint64(len(links)))
-	last := links[0].end
+// chunkEncoder makes chunks. Its buffers are used again.
+type chunkEncoder struct{ plain, packed []byte }
+
+// encode makes the value for links of tag, oldest first, whose key has links[0].end.
+func (e *chunkEncoder) encode(tag pg.BufferTag, links []link, before, after int, flags byte) []byte {
+	p := xlog.NewPacker(tag)
+	b, last := e.plain[:0], links[0].end
 	for i := range links {
 		l := &links[i]
 		b = binary.AppendUvarint(b, uint64(l.end-last))
 		b = binary.AppendUvarint(b, uint64(l.end-l.start))
-		b = binary.AppendUvarint(b, uint64(l.size)<<2|uint64(l.flags))
-		if l.flags&linkPointer == 0 {
-			b = append(b, l.raw...)
-		}
+		b = appendLink(b, l, &p)
 		last = l.end
+	}
+	e.plain = b
+	body := b
+	if len(b) >= minCompress {
+		e.packed = slices.Grow(e.packed[:0], s2.MaxEncodedLen(len(b)))
+		if c := s2.Encode(e.packed[:cap(e.packed)], b); len(c) < len(b)-len(b)/8 {
+			body, flags = c, flags|chunkCompressed
+		}
+	}
+	v := make([]byte, 0, 2+5*binary.MaxVarintLen32+len(body)+4)
+	v = append(v, valueChunk, flags)
+	for _, n := range [...]uint64{uint64(before + 1), uint64(after), uint64(len(links)), uint64(last - links[0].end)} {
+		v = binary.AppendUvarint(v, n)
+	}
+	return append(v, body...)
+}
+
+// minCompress is the size of a chunk's records from which it is worth to compress them.
+const minCompress = 128
+
+// appendLink appends a link's size and flags, and its bytes, packed if possible.
+func appendLink(b []byte, l *link, p *xlog.Packer) []byte {
+	from, flags := len(b), l.flags
+	b = binary.AppendUvarint(b, uint64(l.size)<<3|uint64(flags))
+	if flags&linkPointer != 0 {
+		return b
+	}
+	b, ok := p.Pack(b, l.raw, l.start)
+	if !ok {
+		b = binary.AppendUvarint(b[:from], uint64(l.size)<<3|uint64(flags|linkPlain))
+		b = append(b, l.raw...)
 	}
 	return b
 }
@@ -139,6 +172,7 @@ type chunkHeader struct {
 	flags         byte
 	before, after int
 	n             int
+	span          pg.LSN // from the end of the first record to that of the last
 	body          []byte
 }
 
@@ -147,7 +181,7 @@ func decodeChunkHeader(body []byte) (h chunkHeader, err error) {
 		return h, fmt.Errorf("value of type %d: %w", body[0], ErrCorrupt)
 	}
 	d := decoder{b: body[2:]}
-	h.flags, h.before, h.after, h.n = body[1], int(d.uvarint())-1, int(d.uvarint()), int(d.uvarint())
+	h.flags, h.before, h.after, h.n, h.span = body[1], int(d.uvarint())-1, int(d.uvarint()), int(d.uvarint()), pg.LSN(d.uvarint())
 	h.body = d.b
 	if d.bad || h.n < 1 || h.before < -1 || h.after < 0 {
 		return h, fmt.Errorf("chunk header: %w", ErrCorrupt)
@@ -155,26 +189,63 @@ func decodeChunkHeader(body []byte) (h chunkHeader, err error) {
 	return h, nil
 }
 
-// decodeLinks appends the chunk's links, oldest first, to dst. They point into body.
-func (h chunkHeader) decodeLinks(dst []link, first pg.LSN) ([]link, error) {
-	d := decoder{b: h.body}
-	end := first
+// chunkDecoder takes chunks of one page apart. Its buffers are used again.
+type chunkDecoder struct {
+	plain []byte // a chunk's body, decompressed
+	vals  []byte // backs links' raw: only added to
+}
+
+// maxChunk bounds the body of a chunk.
+const maxChunk = 16 << 20
+
+// links appends the chunk's links, oldest first, to dst. They point into d.vals.
+func (d *chunkDecoder) links(dst []link, h *chunkHeader, tag pg.BufferTag, first pg.LSN) ([]link, error) {
+	in := decoder{b: h.body}
+	if h.flags&chunkCompressed != 0 {
+		n, err := s2.DecodedLen(h.body)
+		if err != nil || n > maxChunk {
+			return dst, fmt.Errorf("chunk of %d records in %d bytes: %w", h.n, n, ErrCorrupt)
+		}
+		d.plain = slices.Grow(d.plain[:0], n)
+		if in.b, err = s2.Decode(d.plain[:n], h.body); err != nil {
+			return dst, fmt.Errorf("chunk of %d records: %v: %w", h.n, err, ErrCorrupt)
+		}
+	}
+	p, end := xlog.NewPacker(tag), first
 	for range h.n {
 		var l link
-		end += pg.LSN(d.uvarint())
+		end += pg.LSN(in.uvarint())
 		l.end = end
-		l.start = end - pg.LSN(d.uvarint())
-		v := d.uvarint()
-		l.flags, l.size = linkFlags(v&3), int(v>>2)
-		if l.flags&linkPointer == 0 {
-			l.raw = d.bytes(l.size)
-		}
-		if d.bad {
+		l.start = end - pg.LSN(in.uvarint())
+		v := in.uvarint()
+		l.flags, l.size = linkFlags(v&7), int(v>>3)
+		d.link(&l, &in, &p)
+		if in.bad {
 			return dst, fmt.Errorf("chunk of %d records is cut off: %w", h.n, ErrCorrupt)
 		}
 		dst = append(dst, l)
 	}
 	return dst, nil
+}
+
+// link reads the bytes of l.
+func (d *chunkDecoder) link(l *link, in *decoder, p *xlog.Packer) {
+	from := len(d.vals)
+	switch {
+	case l.flags&linkPointer != 0:
+		return
+	case l.flags&linkPlain != 0:
+		l.flags &^= linkPlain
+		d.vals = append(d.vals, in.bytes(l.size)...)
+	case l.size > maxChunk:
+		in.bad = true
+	default:
+		var ok bool
+		if d.vals, in.b, ok = p.Unpack(d.vals, in.b, l.start, l.size); !ok {
+			in.bad = true
+		}
+	}
+	l.raw = d.vals[from:len(d.vals):len(d.vals)]
 }
 
 // decoder reads varints and bytes, and remembers that there were too few.

@@ -27,7 +27,8 @@ type pageFlush struct {
 	relOf    pg.RelFork
 	relKnown bool
 
-	links []link
+	links  []link
+	chunks chunkEncoder
 
 	reader pageReader // of before, over all pages
 	served int        // how many pages were read through it
@@ -189,17 +190,23 @@ func (r *run) continues(body []byte, at, limit pg.LSN) error {
 	if err != nil {
 		return fmt.Errorf("versions of %v at %v: %w", r.tag, at, err)
 	}
-	links, err := h.decodeLinks(nil, at)
-	if err != nil {
-		return fmt.Errorf("versions of %v at %v: %w", r.tag, at, err)
+	n, known := h.after, h.flags&chunkOpen == 0
+	if at+h.span > limit {
+		var d chunkDecoder
+		links, err := d.links(nil, &h, r.tag, at)
+		if err != nil {
+			return fmt.Errorf("versions of %v at %v: %w", r.tag, at, err)
+		}
+		for len(links) > 0 && links[len(links)-1].end > limit {
+			links = links[:len(links)-1]
+		}
+		if n, known = chainLength(links, h.before); !known {
+			n = max(n, h.after)
+		}
 	}
-	for len(links) > 0 && links[len(links)-1].end > limit {
-		links = links[:len(links)-1]
-	}
-	n, known := chainLength(links, h.before)
 	r.length, r.before, r.noRedo = n, n, h.flags&chunkNoRedo != 0
 	if !known {
-		r.length, r.before = max(n, h.after), -1
+		r.before = -1
 	}
 	return nil
 }
@@ -269,16 +276,16 @@ func (r *run) chunk(end int) error {
 		return nil
 	}
 	links := r.links[r.from:end]
+	var flags byte
 	after, known := chainLength(links, r.before)
 	if !known {
-		after = max(after, r.length)
+		after, flags = max(after, r.length), chunkOpen
 	}
-	var flags byte
 	if r.noRedo {
-		flags = chunkNoRedo
+		flags |= chunkNoRedo
 	}
 	key := r.key(r.from)
-	err := r.f.out.Put(key, seal(key, encodeChunk(links, r.before, after, flags)))
+	err := r.f.out.Put(key, seal(key, r.f.chunks.encode(r.tag, links, r.before, after, flags)))
 	r.from, r.before = end, after
 	if !known {
 		r.before = -1

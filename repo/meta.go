@@ -8,7 +8,7 @@ import (
 )
 
 // formatVersion is the layout of keys and values that this code reads and writes.
-const formatVersion = 2
+const formatVersion = 3
 
 type formatRow struct{ Version int }
 

@@ -10,11 +10,12 @@ import (
 
 // entryChecker checks entries, for one goroutine.
 type entryChecker struct {
-	v     *verifier
-	page  pg.Page
-	links []link
-	buf   []byte
-	rec   xlog.Record
+	v      *verifier
+	page   pg.Page
+	links  []link
+	chunks chunkDecoder
+	buf    []byte
+	rec    xlog.Record
 }
 
 var kindNames = map[kind]string{
@@ -113,7 +114,8 @@ var valueChecks = map[kind]func(w *entryChecker, object, body []byte, at pg.LSN,
 }
 
 func (w *entryChecker) pageValue(object, body []byte, at pg.LSN, tl verified) error {
-	if _, ok := parsePage(object); !ok {
+	tag, ok := parsePage(object)
+	if !ok {
 		return fmt.Errorf("its key names no block: %w", ErrCorrupt)
 	}
 	if isImage(body) {
@@ -123,7 +125,8 @@ func (w *entryChecker) pageValue(object, body []byte, at pg.LSN, tl verified) er
 	if err != nil {
 		return err
 	}
-	w.links, err = h.decodeLinks(w.links[:0], at)
+	w.chunks.vals = w.chunks.vals[:0]
+	w.links, err = w.chunks.links(w.links[:0], &h, tag, at)
 	if err != nil {
 		return err
 	}
@@ -152,8 +155,6 @@ func (w *entryChecker) record(l *link, tl verified) error {
 			return err
 		}
 		w.buf = raw
-	} else if err := xlog.CheckCRC(raw); err != nil {
-		return fmt.Errorf("%w: %w", ErrCorrupt, err)
 	}
 	if err := xlog.Decode(raw, l.start, l.end, &w.rec); err != nil {
 		return fmt.Errorf("%w: %w", ErrCorrupt, err)
