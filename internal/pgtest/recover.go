@@ -22,7 +22,7 @@ func Recover(tb testing.TB, base *Server, wal WALDir, upTo pg.LSN) *Server {
 	s := base.Copy(tb)
 	s.replaceWAL(tb, wal, upTo)
 	s.needsRecovery(tb)
-	s.Configure(tb, "autovacuum=off", "hot_standby=off", "max_logical_replication_workers=0")
+	s.Configure(tb, recoverConfig...)
 	s.Start(tb)
 	s.Stop(tb, Fast)
 	if log := s.Log(tb); !strings.Contains(log, "redo done") && !strings.Contains(log, "redo is not required") {
@@ -31,39 +31,62 @@ func Recover(tb testing.TB, base *Server, wal WALDir, upTo pg.LSN) *Server {
 	return s
 }
 
+// recoverConfig keeps everyone but the startup process off the data.
+var recoverConfig = []string{"autovacuum=off", "hot_standby=off", "max_logical_replication_workers=0"}
+
 // replaceWAL puts the segments of wal in place of the directory's own, cut at upTo:
 // zeros follow in its segment, and later ones are left out.
 func (s *Server) replaceWAL(tb testing.TB, wal WALDir, upTo pg.LSN) {
+	tb.Helper()
+	if upTo == 0 {
+		upTo = ^pg.LSN(0)
+	}
+	s.putWAL(tb, wal, 0, upTo)
+	entries, err := os.ReadDir(filepath.Join(s.Dir, "pg_wal"))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	for _, e := range entries {
+		if _, start, ok := xlog.ParseSegmentName(e.Name(), wal.SegSize); ok && start >= upTo {
+			if err := os.Remove(filepath.Join(s.Dir, "pg_wal", e.Name())); err != nil {
+				tb.Fatal(err)
+			}
+		}
+	}
+}
+
+// putWAL copies the segments of wal that have WAL between from and upTo, cut at upTo.
+func (s *Server) putWAL(tb testing.TB, wal WALDir, from, upTo pg.LSN) {
 	tb.Helper()
 	entries, err := os.ReadDir(wal.Dir)
 	if err != nil {
 		tb.Fatal(err)
 	}
-	uid, gid := Owner(tb)
 	for _, e := range entries {
 		_, start, ok := xlog.ParseSegmentName(e.Name(), wal.SegSize)
-		if !ok {
-			continue
-		}
-		to := filepath.Join(s.Dir, "pg_wal", e.Name())
-		if upTo != 0 && start >= upTo {
-			if err := os.RemoveAll(to); err != nil {
-				tb.Fatal(err)
-			}
+		if !ok || start >= upTo || start+pg.LSN(wal.SegSize) <= from {
 			continue
 		}
 		b, err := os.ReadFile(filepath.Join(wal.Dir, e.Name()))
 		if err != nil {
 			tb.Fatal(err)
 		}
-		if upTo != 0 && start+pg.LSN(len(b)) > upTo {
+		if upTo-start < pg.LSN(len(b)) {
 			clear(b[upTo-start:])
 		}
-		if err := os.WriteFile(to, b, 0o600); err != nil {
-			tb.Fatal(err)
-		}
-		if err := os.Chown(to, uid, gid); err != nil {
-			tb.Fatal(err)
-		}
+		s.writeSegment(tb, e.Name(), b)
+	}
+}
+
+// writeSegment writes a file of pg_wal.
+func (s *Server) writeSegment(tb testing.TB, name string, b []byte) {
+	tb.Helper()
+	path := filepath.Join(s.Dir, "pg_wal", name)
+	if err := os.WriteFile(path, b, 0o600); err != nil {
+		tb.Fatal(err)
+	}
+	uid, gid := Owner(tb)
+	if err := os.Chown(path, uid, gid); err != nil {
+		tb.Fatal(err)
 	}
 }

@@ -1,0 +1,98 @@
+package pgtest
+
+import (
+	"encoding/binary"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"zenith/internal/pg"
+	"zenith/internal/xlog"
+)
+
+// Replay is Recover at many points of one WAL, in ascending order, for the price of one
+// recovery: each goes on where the one before has ended.
+//
+// A recovery that has ended leaves the state as of its point, and WAL of its own behind
+// it. To puts the real WAL back, and a checkpoint far behind whose redo point is where
+// the last recovery ended: to the server it looks as if it had crashed right after that
+// checkpoint, with every page written.
+type Replay struct {
+	srv *Server
+	wal WALDir
+	at  pg.LSN // the state on disk; 0: base's
+}
+
+// NewReplay begins with a copy of base, a cleanly stopped data directory.
+func NewReplay(tb testing.TB, base *Server, wal WALDir) *Replay {
+	tb.Helper()
+	r := &Replay{srv: base.Copy(tb), wal: wal}
+	r.srv.Configure(tb, recoverConfig...)
+	return r
+}
+
+// To brings the data directory to a record boundary behind that of the last call, and
+// gives it: until the next call, not to be changed. What Recover says of comparing holds.
+func (r *Replay) To(tb testing.TB, at pg.LSN) *Server {
+	tb.Helper()
+	if at <= r.at {
+		tb.Fatalf("replay up to %v is at %v already", at, r.at)
+	}
+	if r.at == 0 {
+		r.srv.replaceWAL(tb, r.wal, at)
+		r.srv.needsRecovery(tb)
+	} else {
+		r.goesOn(tb, at)
+	}
+	if err := os.RemoveAll(r.srv.logPath()); err != nil {
+		tb.Fatal(err)
+	}
+	r.srv.Start(tb)
+	r.srv.Stop(tb, Fast)
+	if log := r.srv.Log(tb); !strings.Contains(log, "redo done") && !strings.Contains(log, "redo is not required") {
+		tb.Fatalf("the server did not recover up to %v:\n%s", at, log)
+	}
+	r.at = at
+	return r.srv
+}
+
+// goesOn makes the next start replay what is between r.at and at.
+func (r *Replay) goesOn(tb testing.TB, at pg.LSN) {
+	tb.Helper()
+	own, err := filepath.Glob(filepath.Join(r.srv.Dir, "pg_wal", "0*"))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	for _, path := range own {
+		if err := os.Remove(path); err != nil {
+			tb.Fatal(err)
+		}
+	}
+	r.srv.putWAL(tb, r.wal, r.at, at)
+	c := r.srv.Control(tb)
+	c.State, c.CheckPoint = pg.DBInProduction, r.farCheckpoint(tb, at, c)
+	if err := os.WriteFile(r.srv.controlPath(), c.Encode(), 0o600); err != nil {
+		tb.Fatal(err)
+	}
+}
+
+// farCheckpoint writes the record of an online checkpoint into a segment behind at that
+// no WAL reaches, and says where it is. What a checkpoint tells of counters is c's.
+func (r *Replay) farCheckpoint(tb testing.TB, at pg.LSN, c *pg.ControlFile) pg.LSN {
+	tb.Helper()
+	size := pg.LSN(r.wal.SegSize)
+	far := (at/size + 8) * size
+	cp := c.CheckPointCopy
+	patches, _ := xlog.ShutdownCheckpoint(far, at, &cp, xlog.Config{SegSize: r.wal.SegSize, SysID: c.SystemID})
+	segment := make([]byte, size)
+	copy(segment, patches[0].Bytes)
+	raw := segment[xlog.LongPageHeaderSize:]
+	raw = raw[:binary.LittleEndian.Uint32(raw)]
+	raw[16] = xlog.XLOGCheckpointOnline
+	c.CheckPointCopy.Redo = xlog.RecordStart(r.at, r.wal.SegSize)
+	binary.LittleEndian.PutUint64(raw[xlog.RecordHeaderSize+2:], uint64(c.CheckPointCopy.Redo))
+	binary.LittleEndian.PutUint32(raw[20:], xlog.RecordCRC(raw))
+	r.srv.writeSegment(tb, xlog.SegmentName(cp.ThisTLI, far, r.wal.SegSize), segment)
+	return xlog.RecordStart(far, r.wal.SegSize)
+}
