@@ -213,6 +213,9 @@ func newFiles(ctx context.Context, s *Snapshot, no timelineNo) (ops []Op, err er
 		if !ok {
 			return fmt.Errorf("key %x: %w", object, ErrCorrupt)
 		}
+		if isPart(path) { // of a file that WAL tells of: below the point
+			return nil
+		}
 		f, err := s.file(reading{c, sights}, path)
 		if err == nil && f.lsn > s.point.LSN {
 			ops = append(ops, sealedOp(appendVersion(appendFile(nil, path), no, s.point.LSN), encodeFile(f.content)))

@@ -110,7 +110,7 @@ func (b *Bulk) File(path string, lsn pg.LSN, content []byte) error {
 	if err := checkFile(path, content); err != nil {
 		return err
 	}
-	return b.put(lsn, appendFile(nil, path), encodeFile(content))
+	return putFile(path, content, func(object, body []byte) error { return b.put(lsn, object, body) })
 }
 
 // Commit stores the state, makes everything durable and publishes s.LSN and s.Prev. A

@@ -45,8 +45,11 @@ func (t *Timeline) writeDatabases(w *window, out BulkWriter) error {
 func (t *Timeline) writeFiles(w *window, out BulkWriter) error {
 	for path, vs := range w.files {
 		for _, v := range vs {
-			key := appendVersion(appendFile(nil, path), t.no, v.lsn)
-			if err := out.Put(key, seal(key, encodeFile(v.content))); err != nil {
+			err := putFile(path, v.content, func(object, body []byte) error {
+				key := appendVersion(object, t.no, v.lsn)
+				return out.Put(key, seal(key, body))
+			})
+			if err != nil {
 				return err
 			}
 		}

@@ -110,16 +110,3 @@ func decodeDB(b []byte, at pg.LSN) (dbEvent, error) {
 	}
 	return ev, nil
 }
-
-// encodeFile makes a file's value: present u8 | content.
-func encodeFile(content []byte) []byte {
-	return append(appendBool(make([]byte, 0, len(content)+5), content != nil), content...)
-}
-
-func decodeFile(b []byte, at pg.LSN) fileVersion {
-	f := fileVersion{lsn: at}
-	if b[0] != 0 {
-		f.content = append(make([]byte, 0, len(b)), b[1:]...)
-	}
-	return f
-}

@@ -216,9 +216,11 @@ func (s *Snapshot) file(r reading, path string) (f fileVersion, err error) {
 		}
 		return v.lsn, ok
 	}
-	p.store = func(body []byte, at, _ pg.LSN) error {
-		f = decodeFile(body, at)
-		return nil
+	p.store = func(body []byte, at, _ pg.LSN) (err error) {
+		f, err = decodeFile(body, at, func(i int) (fileVersion, error) {
+			return s.file(reading{sights: r.sights}, partPath(path, i))
+		})
+		return err
 	}
 	if _, err := p.run(s.t.r.store, r.c, r.sights); err != nil {
 		return f, fmt.Errorf("file %q: %w", path, err)
@@ -247,6 +249,9 @@ func (s *Snapshot) Files(ctx context.Context, prefix string, fn func(path string
 		path, ok := parseFile(object)
 		if !ok {
 			return fmt.Errorf("key %x: %w", object, ErrCorrupt)
+		}
+		if isPart(path) {
+			return nil
 		}
 		f, err := s.file(reading{c, sights}, path)
 		if err != nil || f.content == nil {

@@ -262,8 +262,9 @@ func (w *Writer) File(path string, lsn pg.LSN, content []byte) {
 	}
 }
 
-// maxFile bounds a file's content.
-const maxFile = MaxUpdate - 4096
+// maxFile bounds a file's content: a two-phase file is the biggest, and no allocation of
+// PostgreSQL's is bigger.
+const maxFile = 1 << 30
 
 func checkFile(path string, content []byte) error {
 	if path == "" || path[0] == '/' || len(path) > 1024 {

@@ -35,7 +35,10 @@ func (c Cluster) redo(page pg.Page, tag pg.BufferTag, rec *xlog.Record) error {
 	if len(page) != pg.BlockSize {
 		return fmt.Errorf("page of %d bytes: %w", len(page), ErrCorrupt)
 	}
-	_, o := lookup(rec.RmgrID, rec.Info)
+	m, o := lookup(rec.RmgrID, rec.Info)
+	if m == nil {
+		return fmt.Errorf("unknown resource manager %d: %w", rec.RmgrID, ErrUnsupported)
+	}
 	if o == nil {
 		return ErrUnsupported
 	}

@@ -59,7 +59,7 @@ func TestRefused(t *testing.T) {
 		{"another page", emptyPage(), relTag(pg.MainFork, 8), record(xlog.RmHeap, 0x00, insert, block), ErrCorrupt, "does not change the page"},
 		{"map not touched", emptyPage(), relTag(pg.VisibilityMapFork, 0), record(xlog.RmHeap, 0x00, insert, block), ErrCorrupt, "does not change the page"},
 		{"no such op", emptyPage(), heap, record(xlog.RmBtree, 0xF0, nil, block), ErrUnsupported, "Btree/UNKNOWN (f0)"},
-		{"extension", emptyPage(), heap, record(200, 0x10, nil, block), ErrUnsupported, "custom200/UNKNOWN (10)"},
+		{"extension", emptyPage(), heap, record(200, 0x10, nil, block), ErrUnsupported, "custom200/UNKNOWN (10) at 0/1000, 1663/5/16384 block 7: unknown resource manager 200"},
 		{"op without blocks", emptyPage(), heap, record(xlog.RmHeap, 0x30, nil, block), ErrUnsupported, "Heap/TRUNCATE"},
 		{"image that is none", emptyPage(), heap, record(xlog.RmXLOG, 0xB0, nil, xlog.BlockRef{Tag: heap, HasImage: true, Apply: true}), ErrCorrupt, "image of block 0"},
 		{"no image", emptyPage(), heap, record(xlog.RmXLOG, 0xB0, nil, xlog.BlockRef{Tag: heap}), ErrCorrupt, "no full-page image"},

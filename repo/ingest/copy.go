@@ -109,7 +109,14 @@ func (c *copier) fork(ctx context.Context, rf pg.RelFork, n pg.BlockNumber) erro
 	buf := make([]byte, min(n, copyBlocks)*pg.BlockSize)
 	for at := pg.BlockNumber(0); at < n; at += copyBlocks {
 		k := min(n-at, copyBlocks)
-		if err := c.snap.ReadPages(ctx, rf.Tag(at), int(k), buf[:k*pg.BlockSize]); err != nil {
+		err := c.snap.ReadPages(ctx, rf.Tag(at), int(k), buf[:k*pg.BlockSize])
+		if errors.Is(err, repo.ErrUnsupported) {
+			if err := c.eachPage(ctx, rf.Tag(at), int(k), to); err != nil {
+				return err
+			}
+			continue
+		}
+		if err != nil {
 			return err
 		}
 		for i := range k {
@@ -121,6 +128,25 @@ func (c *copier) fork(ctx context.Context, rf pg.RelFork, n pg.BlockNumber) erro
 				return err
 			}
 		}
+	}
+	return nil
+}
+
+// eachPage copies n blocks one by one, because redo refuses one of them.
+func (c *copier) eachPage(ctx context.Context, from pg.BufferTag, n int, to pg.RelFork) error {
+	page := make(pg.Page, pg.BlockSize)
+	for ; n > 0; n-- {
+		err := c.snap.ReadPage(ctx, from, page)
+		switch {
+		case errors.Is(err, repo.ErrUnsupported):
+			err = c.bulk.Refused(to.Tag(from.Block), c.lsn, c.snap, from)
+		case err == nil && !isZero(page):
+			err = c.bulk.Image(to.Tag(from.Block), c.lsn, page)
+		}
+		if err != nil {
+			return err
+		}
+		from.Block++
 	}
 	return nil
 }

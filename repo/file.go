@@ -1,0 +1,84 @@
+package repo
+
+import (
+	"encoding/binary"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"zenith/internal/pg"
+)
+
+// A file's value, sealed, is one of
+//
+//	0                   there is no such file
+//	1 | content
+//	2 | uvarint size    the content is in parts of filePart bytes
+//
+// The parts are files themselves, of the same version, with a NUL and the part's number
+// behind the path: no other file has such a name.
+const (
+	fileAbsent byte = iota
+	fileWhole
+	fileParted
+)
+
+// filePart is what a value has of a file at most.
+const filePart = 256 << 10
+
+// encodeFile makes the value of a file that is not in parts.
+func encodeFile(content []byte) []byte {
+	if content == nil {
+		return []byte{fileAbsent}
+	}
+	return append(append(make([]byte, 0, len(content)+5), fileWhole), content...)
+}
+
+// putFile stores a file as of lsn with put, which seals values.
+func putFile(path string, content []byte, put func(object, body []byte) error) error {
+	if len(content) <= filePart {
+		return put(appendFile(nil, path), encodeFile(content))
+	}
+	for i := 0; i*filePart < len(content); i++ {
+		part := content[i*filePart : min((i+1)*filePart, len(content))]
+		if err := put(appendFile(nil, partPath(path, i)), encodeFile(part)); err != nil {
+			return err
+		}
+	}
+	return put(appendFile(nil, path), binary.AppendUvarint([]byte{fileParted}, uint64(len(content))))
+}
+
+func partPath(path string, i int) string { return path + "\x00" + strconv.Itoa(i) }
+
+// isPart tells a part's path from a file's.
+func isPart(path string) bool { return strings.IndexByte(path, 0) >= 0 }
+
+// decodeFile reads a file's value; part reads another path's.
+func decodeFile(b []byte, at pg.LSN, part func(i int) (fileVersion, error)) (fileVersion, error) {
+	f := fileVersion{lsn: at}
+	switch b[0] {
+	case fileAbsent:
+		return f, nil
+	case fileWhole:
+		f.content = append(make([]byte, 0, len(b)), b[1:]...)
+		return f, nil
+	case fileParted:
+		d := decoder{b: b[1:]}
+		size := d.uvarint()
+		if d.bad || size <= filePart || size > maxFile {
+			return f, fmt.Errorf("file of %d bytes in parts: %w", size, ErrCorrupt)
+		}
+		for i := 0; uint64(len(f.content)) < size; i++ {
+			p, err := part(i)
+			if err != nil {
+				return f, err
+			}
+			if p.lsn != at || len(p.content) == 0 || uint64(len(f.content)+len(p.content)) > size {
+				return f, fmt.Errorf("part %d of %d bytes is of %v: %w", i, len(p.content), p.lsn, ErrCorrupt)
+			}
+			f.content = append(f.content, p.content...)
+		}
+		return f, nil
+	}
+	return f, fmt.Errorf("file of kind %d: %w", b[0], ErrCorrupt)
+}

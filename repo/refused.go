@@ -1,0 +1,54 @@
+package repo
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"zenith/internal/pg"
+)
+
+// Refused stores, for a page to that is a copy of one that s cannot rebuild because redo
+// does not support a record of its, that very record: whoever reads to is told the same,
+// until an image comes.
+func (b *Bulk) Refused(to pg.BufferTag, lsn pg.LSN, s *Snapshot, from pg.BufferTag) error {
+	l, err := s.refusing(from)
+	if err != nil {
+		return err
+	}
+	l.end, l.flags = lsn, l.flags&linkPointer
+	return b.put(lsn, appendPage(make([]byte, 0, pageKeySize+versionSize), to), encodeChunk([]link{l}, 0, 1, chunkNoRedo))
+}
+
+// refusing finds the oldest record of a page's chain that redo does not support.
+func (s *Snapshot) refusing(tag pg.BufferTag) (l link, err error) {
+	sights := s.sights()
+	st, err := s.rel(reading{sights: sights}, tag.RelFork)
+	if err != nil {
+		return l, err
+	}
+	r := pageReader{store: s.t.r.store, l: sights}
+	defer r.close(&err)
+	ch := newChain(tag)
+	defer ch.free()
+	if err := r.collect(ch, st.cutLSN(tag.Block)); err != nil {
+		return l, err
+	}
+	links, page := ch.links, make(pg.Page, pg.BlockSize)
+	ch.links = nil
+	if err := ch.build(s.t.r.redo, s.t.wal, page); err != nil { // the base
+		return l, err
+	}
+	for i := range slices.Backward(links) {
+		err := ch.redo(s.t.r.redo, s.t.wal, &links[i], page)
+		if errors.Is(err, ErrUnsupported) {
+			l = links[i]
+			l.raw = slices.Clone(l.raw)
+			return l, nil
+		}
+		if err != nil {
+			return l, err
+		}
+	}
+	return l, fmt.Errorf("%v: no record of %v is refused: %w", s, tag, ErrInvalid)
+}
