@@ -28,7 +28,8 @@ type comparison struct {
 	t              *testing.T
 	wrote, rebuilt string
 	raw            bool // nothing is masked: both were made from WAL
-	pages, equal   int  // compared, and equal before anything was masked
+	files          int
+	pages, equal   int // compared, and equal before anything was masked
 	differ         int
 }
 
@@ -36,13 +37,9 @@ type comparison struct {
 // masks hide what PostgreSQL's own consistency check hides: hints, and free space.
 func compareFiles(t *testing.T, wrote, rebuilt string) {
 	t.Helper()
-	(&comparison{t: t, wrote: wrote, rebuilt: rebuilt}).run()
-}
-
-// compareRaw compares byte for byte what stock recovery made of WAL with what we did.
-func compareRaw(t *testing.T, replayed, rebuilt string) {
-	t.Helper()
-	(&comparison{t: t, wrote: replayed, rebuilt: rebuilt, raw: true}).run()
+	c := comparison{t: t, wrote: wrote, rebuilt: rebuilt}
+	c.run()
+	t.Logf("%d pages compared, %d of them equal before masks, %d differ", c.pages, c.equal, c.differ)
 }
 
 func (c *comparison) run() {
@@ -55,7 +52,6 @@ func (c *comparison) run() {
 			c.fail("%s: postgres has no such file", p)
 		}
 	}
-	c.t.Logf("%d pages compared, %d of them equal before masks, %d differ", c.pages, c.equal, c.differ)
 	if c.pages < 1000 {
 		c.t.Error("too few pages for a data directory")
 	}
@@ -100,6 +96,7 @@ func (c *comparison) paths(dir string) (found []string) {
 
 // file compares one file, page by page.
 func (c *comparison) file(path string) {
+	c.files++
 	a := c.read(c.wrote, path)
 	b := c.read(c.rebuilt, path)
 	p := pg.ParsePath(path)

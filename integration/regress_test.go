@@ -1,6 +1,7 @@
 package integration
 
 import (
+	"bufio"
 	"flag"
 	"fmt"
 	"math/rand/v2"
@@ -20,8 +21,8 @@ import (
 
 var (
 	regressDir    = flag.String("regress", "", "directory made by regress/prepare.sh: run PostgreSQL's own suites")
-	regressPoints = flag.Int("regress.points", 20, "record boundaries of the suites' WAL to look at")
-	regressReplay = flag.Int("regress.replays", 3, "record boundaries to compare with stock recovery, the head first")
+	regressPoints = flag.Int("regress.points", 20, "record boundaries of the suites' WAL to compare with stock recovery")
+	regressChecks = flag.Int("regress.checks", 2, "how many of them to have checked by amcheck")
 	regressSet    = flag.String("regress.set", "", "more lines of postgresql.conf, separated by commas")
 	regressSeed   = flag.Uint64("regress.seed", 1, "chooses the record boundaries")
 )
@@ -58,9 +59,8 @@ func TestRegress(t *testing.T) {
 	compareFiles(t, dir, rebuilt)
 	s.ok("umount", rebuilt)
 	s.ok("umount", dir)
+	s.compareDumps(first, last)
 	s.compareReplays(base, s.parseLSN(first), s.parseLSN(last))
-	s.checkPoint("main@" + last)
-	s.checkPoints(first, last)
 }
 
 // suites runs both suites on a server on dir and gives the names of the tests that passed.
@@ -124,32 +124,106 @@ func (s *site) suite(v *server, label, suite, driver string) string {
 	return s.runCmd(cmd).out
 }
 
-// compareReplays compares states between two LSNs with what stock recovery makes of base and the
-// same WAL.
+// compareReplays compares states between two LSNs, the last of them included, each on a branch
+// of a branch, with what stock recovery makes of base and the same WAL, raw. Some are checked
+// by amcheck as well.
 func (s *site) compareReplays(base string, lo, hi pg.LSN) {
+	s.t.Helper()
+	from := &pgtest.Server{Dir: base}
+	// The launcher reads a table, and sets hints in it.
+	from.Configure(s.t, append([]string{"fsync=off", "listen_addresses=''", "max_wal_size=10GB", "checkpoint_timeout=1d",
+		"max_prepared_transactions=10", "max_logical_replication_workers=0"}, strings.Split(*regressSet, ",")...)...)
+	replay := pgtest.NewReplay(s.t, from, s.mainWAL())
+	rnd := rand.New(rand.NewPCG(*regressSeed, 1))
+	points := s.points(rnd, lo, hi)
+	total := comparison{}
+	for i, at := range points {
+		later := at + pg.LSN(rnd.Uint64N(uint64(hi-at+1)))
+		parent, child := fmt.Sprint("parent", i), fmt.Sprint("child", i)
+		s.ok("branch", parent, fmt.Sprint("main@", later))
+		s.ok("branch", child, fmt.Sprint(parent, "@", at))
+		replayed, rebuilt := replay.To(s.t, at), s.mountDir("rebuilt")
+		s.ok("mount", fmt.Sprint(child, "@", at), rebuilt)
+		c := comparison{t: s.t, wrote: replayed.Dir, rebuilt: rebuilt, raw: true}
+		c.run()
+		s.ok("umount", rebuilt)
+		if c.differ > 0 {
+			s.t.Fatalf("main@%v is not what stock recovery makes of it", at)
+		}
+		total.pages, total.files = total.pages+c.pages, total.files+c.files
+		if k := max(len(points) / *regressChecks, 1); i%k == k-1 || i == len(points)-1 {
+			s.checkPoint(fmt.Sprint(child, "@", at))
+		}
+	}
+	s.t.Logf("%d states between %v and %v equal stock recovery's, raw: %d files, %d pages", len(points), lo, hi, total.files, total.pages)
+}
+
+// points gives record boundaries between lo and hi in ascending order; the last is hi.
+func (s *site) points(rnd *rand.Rand, lo, hi pg.LSN) (points []pg.LSN) {
+	s.t.Helper()
+	for range *regressPoints - 1 {
+		points = append(points, s.parseLSN(s.lsn(fmt.Sprint("main@", lo+pg.LSN(rnd.Uint64N(uint64(hi-lo)))))))
+	}
+	points = append(points, hi)
+	slices.Sort(points)
+	points = slices.Compact(points)
+	return points[max(slices.Index(points, lo)+1, 0):]
+}
+
+// mainWAL is where main's segments lie, while there is no other branch.
+func (s *site) mainWAL() pgtest.WALDir {
 	s.t.Helper()
 	wal, err := filepath.Glob(filepath.Join(s.work, "tenants/*/timelines/*/wal"))
 	if err != nil || len(wal) != 1 {
 		s.t.Fatalf("WAL of main: %v, %v", wal, err)
 	}
-	from := &pgtest.Server{Dir: base}
-	// The launcher reads a table, and sets hints in it.
-	from.Configure(s.t, append([]string{"fsync=off", "listen_addresses=''", "max_wal_size=10GB", "checkpoint_timeout=1d",
-		"max_prepared_transactions=10", "max_logical_replication_workers=0"}, strings.Split(*regressSet, ",")...)...)
-	rnd := rand.New(rand.NewPCG(*regressSeed, 1))
-	for i := range *regressReplay {
-		at := hi
-		if i > 0 {
-			at = s.parseLSN(s.lsn(fmt.Sprint("main@", lo+pg.LSN(rnd.Uint64N(uint64(hi-lo))))))
+	return pgtest.WALDir{Dir: wal[0], TLI: 1, SegSize: 16 << 20}
+}
+
+// compareDumps compares what zenith and pg_waldump say of each record between two LSNs.
+func (s *site) compareDumps(first, last string) {
+	s.t.Helper()
+	wal := s.mainWAL()
+	ours := s.lines(exec.Command(binary, "-D", s.work, "wal", "dump", "main", first, last))
+	theirs := s.lines(exec.Command(filepath.Join(pgDistrib, "bin/pg_waldump"), "-p", wal.Dir, "-s", first, "-e", last))
+	n, differ := 0, 0
+	for differ < 10 {
+		a, more := <-ours
+		b, more2 := <-theirs
+		if !more && !more2 {
+			break
 		}
-		replayed := pgtest.Recover(s.t, from, pgtest.WALDir{Dir: wal[0], SegSize: 16 << 20}, at)
-		rebuilt := s.mountDir(fmt.Sprint("at", i))
-		s.ok("mount", fmt.Sprint("main@", at), rebuilt)
-		s.t.Logf("stock recovery of main@%v:", at)
-		compareRaw(s.t, replayed.Dir, rebuilt)
-		s.ok("umount", rebuilt)
-		replayed.Remove(s.t)
+		if n++; a != b {
+			s.t.Errorf("record %d\n zenith wal dump: %s\n pg_waldump:      %s", n, a, b)
+			differ++
+		}
 	}
+	s.t.Logf("%d records: zenith wal dump and pg_waldump say the same of all but %d", n, differ)
+}
+
+// lines runs a command, which must succeed, and gives its output line by line.
+func (s *site) lines(cmd *exec.Cmd) <-chan string {
+	s.t.Helper()
+	out := make(chan string, 1000)
+	pipe, err := cmd.StdoutPipe()
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	cmd.Stderr = os.Stderr
+	if err := cmd.Start(); err != nil {
+		s.t.Fatal(err)
+	}
+	s.t.Cleanup(func() { cmd.Process.Kill() }) //nolint:errcheck // it has ended, unless the test failed
+	go func() {
+		defer close(out)
+		for in := bufio.NewScanner(pipe); in.Scan(); {
+			out <- in.Text()
+		}
+		if err := cmd.Wait(); err != nil {
+			s.t.Errorf("%s: %v", cmd, err)
+		}
+	}()
+	return out
 }
 
 // checkPoint has amcheck and pg_dump look at every database of a state.
@@ -166,26 +240,7 @@ func (s *site) checkPoint(point string) {
 		s.t.Errorf("%s: exit %d:\n%s%s", point, r.code, r.out, r.err)
 		return
 	}
-	s.t.Logf("%s: %s btree indexes are sound", point, strings.TrimSpace(r.out))
-}
-
-// checkPoints looks at states between two LSNs, every second one on a branch of a branch.
-func (s *site) checkPoints(first, last string) {
-	s.t.Helper()
-	lo, hi := s.parseLSN(first), s.parseLSN(last)
-	rnd := rand.New(rand.NewPCG(*regressSeed, 0))
-	for i := range *regressPoints {
-		at := lo + pg.LSN(rnd.Uint64N(uint64(hi-lo)))
-		point := fmt.Sprint("main@", at)
-		if i%2 == 1 {
-			parent, child := fmt.Sprint("parent", i), fmt.Sprint("child", i)
-			later := at + pg.LSN(rnd.Uint64N(uint64(hi-at)))
-			s.ok("branch", parent, fmt.Sprint("main@", later))
-			s.ok("branch", child, fmt.Sprint(parent, "@", at))
-			point = child + "@" + s.lsn(child)
-		}
-		s.checkPoint(point)
-	}
+	s.t.Logf("%s: sound indexes: %s", point, strings.TrimSpace(r.out))
 }
 
 func (s *site) parseLSN(text string) pg.LSN {
