@@ -17,7 +17,7 @@ func (b *Bulk) Refused(to pg.BufferTag, lsn pg.LSN, s *Snapshot, from pg.BufferT
 		return err
 	}
 	l.end, l.flags = lsn, l.flags&linkPointer
-	return b.put(lsn, appendPage(make([]byte, 0, pageKeySize+versionSize), to), encodeChunk([]link{l}, 0, 1, chunkNoRedo))
+	return b.put(lsn, appendPage(make([]byte, 0, pageKeySize+versionSize), to), new(chunkEncoder).encode(to, []link{l}, 0, 1, chunkNoRedo))
 }
 
 // refusing finds the oldest record of a page's chain that redo does not support.
