@@ -37,11 +37,13 @@ func CheckName(name string) error {
 
 // reserve takes name and id for a timeline that is being made, and gives it a number.
 func (r *Repository) reserve(id *TimelineID, name string) (timelineNo, error) {
-	if err := CheckName(name); err != nil {
-		return 0, err
-	}
 	if id.IsZero() {
 		*id = RandomTimelineID()
+	}
+	if name != id.String() {
+		if err := CheckName(name); err != nil {
+			return 0, err
+		}
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -68,7 +70,7 @@ func (r *Repository) release(id TimelineID, name string) {
 func (r *Repository) add(t *Timeline) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.byID[t.info.ID], r.byName[t.info.Name] = t, t
+	r.byID[t.info.ID], r.byName[t.Name()] = t, t
 }
 
 // makeDirs makes t's directories, durably.
@@ -86,7 +88,7 @@ func (t *Timeline) makeDirs() error {
 
 func (t *Timeline) timelineRow(status timelineStatus) timelineRow {
 	row := timelineRow{
-		ID: t.info.ID.String(), Name: t.info.Name, Status: status, Start: t.info.StartLSN,
+		ID: t.info.ID.String(), Name: t.Name(), Status: status, Start: t.info.StartLSN,
 		TLI: t.info.TLI, SegSize: t.info.SegSize, SysID: t.info.SysID,
 	}
 	if t.parent != nil {
@@ -149,12 +151,22 @@ func (r *Repository) Branch(ctx context.Context, id TimelineID, name string, par
 	if err != nil {
 		return nil, fmt.Errorf("branch %q: %w", name, err)
 	}
+	t, err := r.branchFrom(ctx, id, name, parent, s, func(no timelineNo) ([]Op, error) { return newFiles(ctx, s, no) })
+	if err != nil {
+		return nil, fmt.Errorf("branch %q: %w", name, err)
+	}
+	return t, nil
+}
+
+// branchFrom makes a timeline that begins at s, with files of its own there.
+func (r *Repository) branchFrom(ctx context.Context, id TimelineID, name string, parent *Timeline, s *Snapshot, files func(timelineNo) ([]Op, error)) (*Timeline, error) {
 	no, err := r.reserve(&id, name)
 	if err != nil {
 		return nil, err
 	}
 	defer r.release(id, name)
 	// The ancestor must be there as long as the branch is.
+	at := s.LSN()
 	for parent != nil && at < parent.info.StartLSN {
 		parent = parent.parent
 	}
@@ -162,15 +174,19 @@ func (r *Repository) Branch(ctx context.Context, id TimelineID, name string, par
 		return nil, err
 	}
 	defer parent.giveTurn()
-	t, err := parent.branch(ctx, no, id, name, s)
+	own, err := files(no)
 	if err != nil {
-		return nil, fmt.Errorf("branch %q: %w", name, err)
+		return nil, err
+	}
+	t, err := parent.branch(no, id, name, s, own)
+	if err != nil {
+		return nil, err
 	}
 	r.add(t)
 	return t, nil
 }
 
-func (parent *Timeline) branch(ctx context.Context, no timelineNo, id TimelineID, name string, s *Snapshot) (*Timeline, error) {
+func (parent *Timeline) branch(no timelineNo, id TimelineID, name string, s *Snapshot, files []Op) (*Timeline, error) {
 	info := parent.info
 	info.ID, info.Name, info.Parent, info.StartLSN = id, name, parent.info.ID, s.LSN()
 	at := flushedRow{LSN: s.LSN(), Prev: s.State().Prev, Intent: s.LSN()}
@@ -182,10 +198,6 @@ func (parent *Timeline) branch(ctx context.Context, no timelineNo, id TimelineID
 		sealedOp(appendVersion(appendState(nil), no, s.LSN()), s.State().encode()),
 		rowOp(timelineKey(kindFlushed, no), at),
 		rowOp(timelineKey(kindTimeline, no), t.timelineRow(statusLive)),
-	}
-	files, err := newFiles(ctx, s, no)
-	if err != nil {
-		return nil, err
 	}
 	// Files may be many: the timeline's row comes last.
 	for _, op := range append(files, ops[:2]...) {
@@ -265,7 +277,7 @@ func (r *Repository) remove(t *Timeline) error {
 		return err
 	}
 	delete(r.byID, t.info.ID)
-	delete(r.byName, t.info.Name)
+	delete(r.byName, t.Name())
 	t.flushMu.Lock()
 	defer t.flushMu.Unlock()
 	t.deleted = true

@@ -62,3 +62,20 @@ func (t *Timeline) Durable() (lsn pg.LSN, ok bool, err error) {
 	}
 	return lsn, true, nil
 }
+
+// PrepareWAL says that WAL from elsewhere will be written from the head on: if we die, what
+// stands behind the last complete record is no damage. All WAL that is there must have been
+// ingested.
+func (t *Timeline) PrepareWAL() error {
+	dir, head := t.WALDir(), t.LastLSN()
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	if err := SyncDir(filepath.Dir(dir)); err != nil {
+		return err
+	}
+	if mark, ok, err := t.Durable(); err != nil || ok && mark >= head {
+		return err
+	}
+	return t.MarkDurable(head)
+}

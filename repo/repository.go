@@ -119,7 +119,7 @@ func (r *Repository) load() error {
 			return err
 		}
 		byNo[no] = t
-		r.byID[t.info.ID], r.byName[t.info.Name] = t, t
+		r.byID[t.info.ID], r.byName[t.Name()] = t, t
 		return nil
 	})
 	if err == nil && len(unfinished) > 0 {

@@ -125,18 +125,24 @@ func (s *Snapshot) db(r reading, k dbKey) (dbEvent, error) {
 // Relations calls fn with each existing fork in a database directory (db 0: global), in
 // order, until fn returns an error.
 func (s *Snapshot) Relations(ctx context.Context, spc, db pg.OID, fn func(rf pg.RelFork, n pg.BlockNumber) error) error {
+	in := func(rf pg.RelFork) bool { return rf.SpcOID == spc && rf.DBOID == db }
+	return s.relations(ctx, appendDB(nil, kindRelSize, spc, db), in, fn)
+}
+
+// relations calls fn with the existing forks whose keys begin with prefix: those that are in.
+func (s *Snapshot) relations(ctx context.Context, prefix []byte, in func(pg.RelFork) bool, fn func(rf pg.RelFork, n pg.BlockNumber) error) error {
 	var extra []string
 	sights := s.sights()
 	eachWindow(sights, func(w *window, limit pg.LSN) {
 		w.mu.RLock()
 		defer w.mu.RUnlock()
 		for rf, log := range w.rels {
-			if rf.SpcOID == spc && rf.DBOID == db && log.events[0].lsn <= limit {
+			if in(rf) && log.events[0].lsn <= limit {
 				extra = append(extra, string(appendRelFork(nil, kindRelSize, rf)))
 			}
 		}
 	})
-	return eachObject(s.t.r.store, appendDB(nil, kindRelSize, spc, db), extra, func(c *cursor, object []byte) error {
+	return eachObject(s.t.r.store, prefix, extra, func(c *cursor, object []byte) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}

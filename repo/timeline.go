@@ -15,7 +15,8 @@ import (
 type Timeline struct {
 	r      *Repository
 	no     timelineNo
-	info   Info
+	info   Info // but for the name, which may change
+	name   atomic.Pointer[string]
 	parent *Timeline
 	first  pg.LSN // the root ancestor's start
 	wal    *WAL
@@ -47,7 +48,7 @@ type view struct {
 
 func (v *view) open() *window { return v.windows[0] }
 
-// Info is what never changes about a timeline.
+// Info is what never changes about a timeline, but for its name.
 type Info struct {
 	ID       TimelineID
 	Name     string
@@ -60,6 +61,7 @@ type Info struct {
 
 func newTimeline(r *Repository, no timelineNo, info Info, parent *Timeline, row flushedRow) *Timeline {
 	t := &Timeline{r: r, no: no, info: info, parent: parent, first: info.StartLSN, row: row, turn: make(chan struct{}, 1)}
+	t.name.Store(&info.Name)
 	if parent != nil {
 		t.first = parent.first
 	}
@@ -76,10 +78,14 @@ func newTimeline(r *Repository, no timelineNo, info Info, parent *Timeline, row 
 func (t *Timeline) ID() TimelineID { return t.info.ID }
 
 // Name is the branch name.
-func (t *Timeline) Name() string { return t.info.Name }
+func (t *Timeline) Name() string { return *t.name.Load() }
 
-// Info gives what never changes about t.
-func (t *Timeline) Info() Info { return t.info }
+// Info gives what never changes about t, and its name.
+func (t *Timeline) Info() Info {
+	info := t.info
+	info.Name = t.Name()
+	return info
+}
 
 // Ancestor gives the timeline that t was branched from and the LSN, or nil.
 func (t *Timeline) Ancestor() (*Timeline, pg.LSN) {

@@ -26,6 +26,8 @@ type tenant struct {
 	repo *repo.Repository
 	log  *slog.Logger
 
+	hints atomic.Bool // what logsHints says
+
 	mu        sync.Mutex
 	branches  map[repo.TimelineID]*branch
 	computes  map[string]*compute
@@ -61,13 +63,12 @@ func (m *Manager) newTenant(id repo.TenantID, dir string) (*tenant, error) {
 		m: m, id: id, dir: dir, log: m.log.With("tenant", id.String()),
 		branches: map[repo.TimelineID]*branch{}, computes: map[string]*compute{}, receivers: map[repo.TimelineID]*receiving{},
 	}
-	var hints atomic.Bool
-	r, err := repo.Open(repo.Options{Dir: dir, Log: t.log, Memory: m.memory, Redo: redoFunc(&hints)})
+	r, err := repo.Open(repo.Options{Dir: dir, Log: t.log, Memory: m.memory, Redo: redoFunc(&t.hints)})
 	if err != nil {
 		return nil, err
 	}
 	t.repo = r
-	hints.Store(t.logsHints())
+	t.hints.Store(t.logsHints())
 	return t, nil
 }
 

@@ -124,10 +124,12 @@ func errorOf(msg *pgproto3.ErrorResponse) error {
 	return &Error{Kind: kind, Msg: msg.Message}
 }
 
-// answer is what the client does with the replies to a command; nil fields refuse them.
+// answer is what the client does with the replies to a command; nil fields refuse them. in is
+// what it sends when the server asks for it.
 type answer struct {
 	row  func(values [][]byte) error
 	copy io.Writer
+	in   *pump
 }
 
 // command runs a command and waits until the server is ready for the next. When ctx ends
@@ -195,14 +197,17 @@ func (c *Client) collect(a answer) (fatal bool, err error) {
 			err = recvErr
 		}
 		if recvErr != nil {
+			a.in.stop(true)
 			return true, err
 		}
 		if _, ok := msg.(*pgproto3.ReadyForQuery); ok {
+			a.in.stop(false)
 			return false, err
 		}
 		if e, ok := msg.(*pgproto3.ErrorResponse); ok && err == nil {
 			err = errorOf(e)
 			if e.Severity == "FATAL" {
+				a.in.stop(true)
 				return true, err
 			}
 		}
@@ -229,7 +234,12 @@ func (c *Client) take(a answer, msg pgproto3.BackendMessage) error {
 		}
 		_, err := a.copy.Write(msg.Data)
 		return err
-	case *pgproto3.CopyBothResponse, *pgproto3.CopyInResponse:
+	case *pgproto3.CopyInResponse:
+		if a.in == nil || a.in.done != nil {
+			return Errorf(ErrProtocol, "unexpected start of a copy")
+		}
+		a.in.start()
+	case *pgproto3.CopyBothResponse:
 		return Errorf(ErrProtocol, "unexpected start of a copy")
 	case *pgproto3.NoticeResponse:
 		c.notice(msg)

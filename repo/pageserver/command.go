@@ -30,7 +30,7 @@ type call struct {
 // commands has every command by its name in lower case.
 var commands = commandTable(
 	sessionCommands, systemCommands, tenantCommands, branchCommands, mountCommands,
-	computeCommands, historyCommands, streamCommands, receiverCommands,
+	computeCommands, historyCommands, streamCommands, receiverCommands, pushCommands,
 )
 
 func commandTable(tables ...[]command) map[string]*command {

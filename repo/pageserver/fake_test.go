@@ -2,6 +2,7 @@ package pageserver_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"sync"
@@ -249,4 +250,27 @@ func (f *fake) ReceiveStop(_ context.Context, tenant, branch string) error {
 func (f *fake) ReceiveList(_ context.Context, tenant string) ([]pageserver.Receiver, error) {
 	return []pageserver.Receiver{{Branch: "main", ConnInfo: "host=x", Status: "streaming", Received: 3, Flushed: 2, Applied: 1, LagBytes: 2}},
 		f.note("receivers %s", tenant)
+}
+
+func (f *fake) Push(_ context.Context, tenant, branch string, o pageserver.PushOptions) (pageserver.PushResult, error) {
+	o.Progress("push "+branch, 1, 2)
+	return pageserver.PushResult{Tenant: o.Tenant, From: 0x1000000, LSN: 0x16B3748, Bytes: 7}, f.note("push %s %q to %q", tenant, branch, o.To)
+}
+
+func (f *fake) PushOffer(_ context.Context, tenant string, o pageserver.Offer) (pageserver.Held, error) {
+	return pageserver.Held{There: true, Name: o.Name, Head: o.To, Files: map[string]string{"a b@1": "x"}}, f.note("offer %s %s", tenant, o.TimelineID)
+}
+
+// PushReceive reads failAt bytes, if that is set, and fails; or all.
+func (f *fake) PushReceive(_ context.Context, tenant string, o pageserver.Offer, r io.Reader) error {
+	if f.failAt > 0 {
+		_, err := io.CopyN(io.Discard, r, int64(f.failAt))
+		return errors.Join(err, f.note("receive %s %s", tenant, o.TimelineID), pageserver.Errorf(pageserver.ErrNotAllowed, "no more of this"))
+	}
+	n, err := io.Copy(io.Discard, r)
+	return errors.Join(err, f.note("receive %s %s: %d", tenant, o.TimelineID, n))
+}
+
+func (f *fake) WALSum(_ context.Context, tenant, timeline string, from, to pg.LSN) (string, error) {
+	return "abcd", f.note("sum %s %s %v %v", tenant, timeline, from, to)
 }

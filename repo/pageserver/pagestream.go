@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/binary"
 	"strings"
-	"time"
 
 	"github.com/jackc/pgproto3/v2"
 
@@ -72,12 +71,7 @@ func runPagestream(ctx context.Context, c *call) error {
 	if err := c.send(&pgproto3.CopyBothResponse{OverallFormat: formatBinary}); err != nil {
 		return err
 	}
-	stop := context.AfterFunc(ctx, c.wake) // a cancel request ends the wait for the next one
-	defer func() {
-		if !stop() && c.srv.ctx.Err() == nil {
-			c.nc.SetReadDeadline(time.Time{})
-		}
-	}()
+	defer c.wakeAtEnd(ctx)()
 	page := make(pg.Page, pg.BlockSize)
 	for {
 		data, err := c.receiveCopy(ctx)

@@ -21,6 +21,7 @@ type Service interface {
 	ComputeService
 	HistoryService
 	ReceiverService
+	PushService
 }
 
 // SystemService says who the server is and how it does.

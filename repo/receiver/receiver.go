@@ -4,8 +4,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"os"
-	"path/filepath"
 	"sync"
 	"time"
 
@@ -152,17 +150,7 @@ func (r *Receiver) prepare(ctx context.Context) error {
 	if _, err := r.o.Catchup(ctx); err != nil {
 		return err
 	}
-	dir, head := r.tl.WALDir(), r.tl.LastLSN()
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return err
-	}
-	if err := repo.SyncDir(filepath.Dir(dir)); err != nil {
-		return err
-	}
-	if mark, ok, err := r.tl.Durable(); err != nil || ok && mark >= head {
-		return err
-	}
-	return r.tl.MarkDurable(head)
+	return r.tl.PrepareWAL()
 }
 
 // belongs makes sure that the server's WAL can be the timeline's.

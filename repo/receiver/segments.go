@@ -11,8 +11,9 @@ import (
 	"zenith/repo"
 )
 
-// segments writes a stream into a timeline's segment files. One goroutine writes; one syncs.
-type segments struct {
+// Segments writes a stream of WAL into a timeline's segment files. One goroutine writes; one
+// syncs.
+type Segments struct {
 	tl   *repo.Timeline
 	size pg.LSN
 
@@ -25,12 +26,13 @@ type segments struct {
 	dirty   bool
 }
 
-func newSegments(tl *repo.Timeline, from pg.LSN) *segments {
-	return &segments{tl: tl, size: pg.LSN(tl.Info().SegSize), written: from}
+// NewSegments makes one for WAL from from on. Close it.
+func NewSegments(tl *repo.Timeline, from pg.LSN) *Segments {
+	return &Segments{tl: tl, size: pg.LSN(tl.Info().SegSize), written: from}
 }
 
-// write puts data at an LSN.
-func (s *segments) write(at pg.LSN, data []byte) error {
+// Write puts data at an LSN.
+func (s *Segments) Write(at pg.LSN, data []byte) error {
 	for len(data) > 0 {
 		f, err := s.open(at &^ (s.size - 1))
 		if err != nil {
@@ -50,7 +52,7 @@ func (s *segments) write(at pg.LSN, data []byte) error {
 }
 
 // open gives the segment that begins at start, made of zeros if it is new.
-func (s *segments) open(start pg.LSN) (*os.File, error) {
+func (s *Segments) open(start pg.LSN) (*os.File, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.cur != nil && s.at == start {
@@ -75,8 +77,15 @@ func (s *segments) open(start pg.LSN) (*os.File, error) {
 	return f, nil
 }
 
-// sync makes durable what was written before the call, and says up to where that is.
-func (s *segments) sync() (pg.LSN, error) {
+// Written says up to where WAL was written.
+func (s *Segments) Written() pg.LSN {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.written
+}
+
+// Sync makes durable what was written before the call, and says up to where that is.
+func (s *Segments) Sync() (pg.LSN, error) {
 	s.mu.Lock()
 	files, done, made, upTo, dirty := append([]*os.File(nil), s.full...), len(s.full), s.made, s.written, s.dirty
 	if s.cur != nil {
@@ -103,8 +112,8 @@ func (s *segments) sync() (pg.LSN, error) {
 	return upTo, nil
 }
 
-// close closes the files. What was not synced may be lost: nobody was told about it.
-func (s *segments) close() error {
+// Close closes the files. What was not synced may be lost: nobody was told about it.
+func (s *Segments) Close() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var err error

@@ -21,7 +21,7 @@ type session struct {
 	r    *Receiver
 	c    *conn
 	tl   *repo.Timeline
-	segs *segments
+	segs *Segments
 
 	from pg.LSN // where the stream begins, a bit before head
 	head pg.LSN // where what is new begins
@@ -49,7 +49,7 @@ func newSession(r *Receiver, c *conn) *session {
 	// from an older segment, which the server may have removed with every right.
 	s.from = max(prev&^(xlog.PageSize-1), head&^(seg-1), r.tl.FirstLSN()&^(xlog.PageSize-1))
 	s.next = s.from
-	s.segs = newSegments(r.tl, head)
+	s.segs = NewSegments(r.tl, head)
 	s.flushed.Store(uint64(head))
 	return s
 }
@@ -90,7 +90,7 @@ func (s *session) run(ctx context.Context) (err error) {
 	g.Go(func() error { return s.applied(ctx) })
 	g.Go(func() error { return s.tell(ctx) })
 	err = g.Wait()
-	return errors.Join(err, s.segs.close())
+	return errors.Join(err, s.segs.Close())
 }
 
 // read writes what comes into the segments.
@@ -138,7 +138,7 @@ func (s *session) take(ctx context.Context, in incoming) error {
 		}
 		in.at, in.data = in.at+pg.LSN(known), in.data[known:]
 	}
-	if err := s.segs.write(in.at, in.data); err != nil {
+	if err := s.segs.Write(in.at, in.data); err != nil {
 		return err
 	}
 	s.r.note(func(st *Status) { st.Received = s.next })
@@ -171,7 +171,7 @@ func (s *session) flush(ctx context.Context) error {
 			return ctx.Err()
 		case <-s.dirty:
 		}
-		upTo, err := s.segs.sync()
+		upTo, err := s.segs.Sync()
 		if err != nil {
 			return err
 		}
@@ -218,10 +218,7 @@ func (s *session) tell(ctx context.Context) error {
 
 // position is what the server is told.
 func (s *session) position() position {
-	p := position{flush: pg.LSN(s.flushed.Load()), apply: s.tl.LastLSN()}
-	s.segs.mu.Lock()
-	p.write = s.segs.written
-	s.segs.mu.Unlock()
+	p := position{write: s.segs.Written(), flush: pg.LSN(s.flushed.Load()), apply: s.tl.LastLSN()}
 	if s.r.server.slot != "" {
 		// The slot lets the server remove the segments before what we have flushed. The one
 		// that holds the head is where we would begin again.

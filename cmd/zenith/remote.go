@@ -1,0 +1,114 @@
+package main
+
+import (
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+
+	"github.com/urfave/cli/v2"
+
+	"zenith/repo/pageserver"
+)
+
+func cmdRemote(e *environ) *cli.Command {
+	return &cli.Command{
+		Name:  "remote",
+		Usage: "other page servers, by name",
+		Description: `CONNINFO is HOST:PORT, or host=HOST port=PORT, as this work directory's page server reaches it.
+
+   zenith remote add backup db7:6400
+   zenith push main backup`,
+		Action: func(*cli.Context) error {
+			return usagef("want zenith remote add, list or remove")
+		},
+		Subcommands: []*cli.Command{
+			{
+				Name: "add", ArgsUsage: "NAME CONNINFO", Usage: "give a page server a name",
+				Action: func(c *cli.Context) error {
+					if err := wantArgs(c, 2, 2); err != nil {
+						return err
+					}
+					return e.runRemoteAdd(c.Args().Get(0), c.Args().Get(1))
+				},
+			},
+			{
+				Name: "list", Usage: "names and addresses", Flags: []cli.Flag{outputFlag()},
+				Action: e.runRemoteList,
+			},
+			{
+				Name: "remove", ArgsUsage: "NAME", Usage: "forget a name",
+				Action: func(c *cli.Context) error {
+					if err := wantArgs(c, 1, 1); err != nil {
+						return err
+					}
+					return e.runRemoteRemove(c.Args().First())
+				},
+			},
+		},
+	}
+}
+
+// remoteName is what the name of a remote may be: never a HOST:PORT.
+var remoteName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.-]*$`)
+
+func (e *environ) runRemoteAdd(name, conninfo string) error {
+	if !remoteName.MatchString(name) {
+		return usagef("remote %q: want a name of letters, digits, _, . and -", name)
+	}
+	if _, err := pageserver.Address(conninfo); err != nil {
+		return err
+	}
+	cfg, err := e.config()
+	if err != nil {
+		return err
+	}
+	if _, there := cfg.Remotes[name]; there {
+		return fmt.Errorf("remote %s: already exists", name)
+	}
+	if cfg.Remotes == nil {
+		cfg.Remotes = map[string]string{}
+	}
+	cfg.Remotes[name] = conninfo
+	return writeTOML(e.path(configFile), configNote, cfg)
+}
+
+func (e *environ) runRemoteRemove(name string) error {
+	cfg, err := e.config()
+	if err != nil {
+		return err
+	}
+	if _, err := cfg.remote(name); err != nil {
+		return err
+	}
+	delete(cfg.Remotes, name)
+	return writeTOML(e.path(configFile), configNote, cfg)
+}
+
+// remote finds a remote's conninfo.
+func (c *cliConfig) remote(name string) (string, error) {
+	conninfo, there := c.Remotes[name]
+	if !there {
+		return "", pageserver.Errorf(pageserver.ErrNotFound, "remote %s: no such remote (zenith remote add)", name)
+	}
+	return conninfo, nil
+}
+
+func (e *environ) runRemoteList(c *cli.Context) error {
+	if err := wantArgs(c, 0, 0); err != nil {
+		return err
+	}
+	asJSON, err := jsonWanted(c)
+	if err != nil {
+		return err
+	}
+	cfg, err := e.config()
+	if err != nil {
+		return err
+	}
+	l := list{fields: []field{{"name", false}, {"conninfo", false}}}
+	for _, name := range slices.Sorted(maps.Keys(cfg.Remotes)) {
+		l.rows = append(l.rows, []string{name, cfg.Remotes[name]})
+	}
+	return l.write(e.out, asJSON)
+}

@@ -1,0 +1,75 @@
+package repo
+
+import (
+	"context"
+	"fmt"
+
+	"zenith/internal/pg"
+)
+
+// A timeline that came from another repository may be there for its descendants' sake, and
+// nobody has given it a name here. It is called by its id then: the one name that looks like
+// an id, which no other timeline can have.
+
+// Graft makes a timeline that another repository branched off from the same parent: as
+// Branch at at, with the files that it began with there, by path, instead of the parent's
+// newest. An empty name means its id.
+func (r *Repository) Graft(ctx context.Context, id TimelineID, name string, parent *Timeline, at pg.LSN, files map[string][]byte) (*Timeline, error) {
+	if name == "" {
+		name = id.String()
+	}
+	s, err := parent.At(ctx, at)
+	if err == nil && s.LSN() != at {
+		err = fmt.Errorf("%v is inside the record after %v: %w", at, s.LSN(), ErrInvalid)
+	}
+	for path, content := range files {
+		if ferr := checkFile(path, content); err == nil {
+			err = ferr
+		}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("graft %q: %w", name, err)
+	}
+	t, err := r.branchFrom(ctx, id, name, parent, s, func(no timelineNo) ([]Op, error) {
+		var ops []Op
+		for path, content := range files {
+			ops = append(ops, sealedOp(appendVersion(appendFile(nil, path), no, at), encodeFile(content)))
+		}
+		return ops, nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("graft %q: %w", name, err)
+	}
+	return t, nil
+}
+
+// Rename gives t another name, durably: ErrExists if it is taken.
+func (r *Repository) Rename(ctx context.Context, t *Timeline, name string) error {
+	if err := CheckName(name); err != nil {
+		return err
+	}
+	if err := t.takeTurn(ctx); err != nil {
+		return err
+	}
+	defer t.giveTurn()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.byName[name] == t {
+		return nil
+	}
+	if r.byName[name] != nil || r.names[name] {
+		return fmt.Errorf("branch %q: %w", name, ErrExists)
+	}
+	row := t.timelineRow(statusLive)
+	row.Name = name
+	if err := r.store.Update([]Op{rowOp(timelineKey(kindTimeline, t.no), row)}); err != nil {
+		return fmt.Errorf("rename %q: %w", t.Name(), err)
+	}
+	if err := r.store.Sync(); err != nil {
+		return fmt.Errorf("rename %q: %w", t.Name(), err)
+	}
+	delete(r.byName, t.Name())
+	t.name.Store(&name)
+	r.byName[name] = t
+	return nil
+}

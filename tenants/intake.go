@@ -1,0 +1,263 @@
+package tenants
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+
+	"zenith/internal/pg"
+	"zenith/internal/xlog"
+	"zenith/repo"
+	"zenith/repo/pageserver"
+	"zenith/repo/receiver"
+)
+
+// PushOffer says what is there of a timeline that another page server wants to send.
+func (m *Manager) PushOffer(ctx context.Context, tenant string, o pageserver.Offer) (held pageserver.Held, err error) {
+	id, err := repo.ParseTimelineID(o.TimelineID)
+	if err != nil {
+		return held, classify(err)
+	}
+	t, err := m.tenant(ctx, tenant)
+	if errors.Is(err, pageserver.ErrNotFound) {
+		return held, nil
+	}
+	if err != nil {
+		return held, err
+	}
+	if err := t.mayTake(id, o); err != nil {
+		return held, err
+	}
+	tl, err := t.repo.Timeline(id)
+	if errors.Is(err, repo.ErrNotFound) {
+		return held, nil
+	}
+	if err != nil {
+		return held, classify(err)
+	}
+	b, err := t.branch(tl)
+	if err != nil {
+		return held, err
+	}
+	held = pageserver.Held{There: true, Name: tl.Name(), Start: tl.StartLSN(), Files: map[string]string{}}
+	if held.Head, err = b.catchup(ctx); err != nil {
+		return held, err
+	}
+	err = tl.OwnFiles(ctx, held.Head, held.Head+1, func(f repo.OwnFile) error {
+		held.Files[ownFileKey(f)] = fileSum(f)
+		return nil
+	})
+	return held, classify(err)
+}
+
+// mayTake refuses what cannot be the history of this tenant's cluster.
+func (t *tenant) mayTake(id repo.TimelineID, o pageserver.Offer) error {
+	for _, tl := range t.repo.Timelines() {
+		info := tl.Info()
+		switch {
+		case info.SysID != o.SysID:
+			return pageserver.Errorf(pageserver.ErrNotAllowed,
+				"tenant %v holds another cluster: its system identifier is %d, not %d (push into a tenant of its own)", t.id, info.SysID, o.SysID)
+		case tl.ID() == id && (info.SegSize != o.SegSize || info.TLI != o.TLI):
+			return pageserver.Errorf(pageserver.ErrNotAllowed, "timeline %v is there with WAL of timeline %d in segments of %d bytes, not %d and %d",
+				id, info.TLI, info.SegSize, o.TLI, o.SegSize)
+		case tl.ID() != id && tl.Name() == o.Name:
+			return pageserver.Errorf(pageserver.ErrNotAllowed, "the branch %s there is another one: timeline %v, not %v", o.Name, tl.ID(), id)
+		}
+	}
+	return nil
+}
+
+// pushing is who holds a branch while it is sent to us.
+const pushing = "a push"
+
+// syncEvery is how much WAL may come before it is made durable and ingested.
+const syncEvery = 4 << 20
+
+// intake takes the stream of one timeline.
+type intake struct {
+	t    *tenant
+	id   repo.TimelineID
+	o    pageserver.Offer
+	in   frameReader
+	segs *receiver.Segments
+	next pg.LSN // where WAL goes on
+}
+
+// PushReceive takes a timeline's stream.
+func (m *Manager) PushReceive(ctx context.Context, tenant string, o pageserver.Offer, r io.Reader) error {
+	id, err := repo.ParseTimelineID(o.TimelineID)
+	if err != nil {
+		return classify(err)
+	}
+	t, err := m.tenantForPush(ctx, tenant)
+	if err != nil {
+		return err
+	}
+	if err := t.mayTake(id, o); err != nil {
+		return err
+	}
+	in := &intake{t: t, id: id, o: o, in: frameReader{r: bufio.NewReaderSize(r, 256<<10)}}
+	tl, err := t.repo.Timeline(id)
+	if errors.Is(err, repo.ErrNotFound) {
+		tl, err = in.begin(ctx)
+	}
+	if err != nil {
+		return classify(err)
+	}
+	b, err := t.branch(tl)
+	if err != nil {
+		return err
+	}
+	if err := b.acquire(pushing); err != nil {
+		return err
+	}
+	defer b.release()
+	return classify(in.follow(ctx, b))
+}
+
+// tenantForPush gives a tenant, which is made without any branch if it is not there.
+func (m *Manager) tenantForPush(ctx context.Context, tenant string) (*tenant, error) {
+	t, err := m.tenant(ctx, tenant)
+	if !errors.Is(err, pageserver.ErrNotFound) {
+		return t, err
+	}
+	id, err := m.tenantID(tenant)
+	if err != nil {
+		return nil, err
+	}
+	if err := m.as.canReach(m.tenantDir(id)); err != nil {
+		return nil, err
+	}
+	building := m.tenantDir(id) + unfinished
+	if err := os.Mkdir(building, 0o711); errors.Is(err, fs.ErrExist) {
+		return nil, pageserver.Errorf(pageserver.ErrBusy, "tenant %v: is being made", id)
+	} else if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(building)
+	made, err := m.newTenant(id, building)
+	if err != nil {
+		return nil, classify(err)
+	}
+	if err := made.repo.Close(); err != nil {
+		return nil, err
+	}
+	if err := os.Rename(building, m.tenantDir(id)); err != nil {
+		return nil, err
+	}
+	if err := repo.SyncDir(m.tenantsDir()); err != nil {
+		return nil, err
+	}
+	return m.tenant(ctx, tenant)
+}
+
+// follow takes what comes for a timeline that is there.
+func (in *intake) follow(ctx context.Context, b *branch) error {
+	head, err := b.catchup(ctx)
+	if err != nil {
+		return err
+	}
+	if head != in.o.From {
+		return pageserver.Errorf(pageserver.ErrNotAllowed, "branch %s: its head is %v now, not %v: push again", b.tl.Name(), head, in.o.From)
+	}
+	if err := b.tl.PrepareWAL(); err != nil {
+		return err
+	}
+	in.segs, in.next = receiver.NewSegments(b.tl, head), head
+	ingesting, stop := context.WithCancel(ctx)
+	followed := make(chan struct{})
+	go func() {
+		defer close(followed)
+		b.follow(ingesting)
+	}()
+	err = in.take(ctx, b)
+	stop()
+	<-followed
+	if err = errors.Join(err, in.segs.Close()); err != nil {
+		return err
+	}
+	if head, err = b.catchup(ctx); err != nil {
+		return err
+	}
+	if head != in.o.To {
+		return fmt.Errorf("the WAL that was sent up to %v ends at %v: %w", in.o.To, head, repo.ErrCorrupt)
+	}
+	return in.rename(ctx, b.tl)
+}
+
+// rename gives a timeline that was there for others its name.
+func (in *intake) rename(ctx context.Context, tl *repo.Timeline) error {
+	if in.o.Name == "" || tl.Name() != in.id.String() {
+		return nil
+	}
+	return in.t.repo.Rename(ctx, tl, in.o.Name)
+}
+
+// take reads files and WAL up to the end of the stream, and makes them durable.
+func (in *intake) take(ctx context.Context, b *branch) error {
+	synced := in.next
+	for {
+		f, err := in.in.next()
+		if err != nil {
+			return err
+		}
+		switch f.kind {
+		case frameFile:
+			err = in.ownFile(ctx, b, f)
+		case frameWAL:
+			err = in.wal(f)
+		case frameEnd:
+			return in.sync(b)
+		default:
+			err = badFrame("%q among WAL", f.kind)
+		}
+		if err == nil && in.next-synced >= syncEvery {
+			synced = in.next
+			if err = in.sync(b); err == nil {
+				b.holdBack(ctx)
+			}
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+func (in *intake) ownFile(ctx context.Context, b *branch, f frame) error {
+	own, err := f.file()
+	if err == nil && own.LSN > in.o.To+1 {
+		err = badFrame("file at %v, beyond %v", own.LSN, in.o.To)
+	}
+	if err != nil {
+		return err
+	}
+	return b.tl.PutOwnFile(ctx, own)
+}
+
+func (in *intake) wal(f frame) error {
+	at, data, err := f.wal()
+	if err == nil && (at != in.next || at+pg.LSN(len(data)) > in.o.To) {
+		err = badFrame("%d bytes of WAL at %v, where %v up to %v was expected", len(data), at, in.next, in.o.To)
+	}
+	if err != nil {
+		return err
+	}
+	in.next += pg.LSN(len(data))
+	return in.segs.Write(at, data)
+}
+
+// sync makes durable what came, and has it ingested.
+func (in *intake) sync(b *branch) error {
+	upTo, err := in.segs.Sync()
+	if err != nil {
+		return err
+	}
+	info := b.tl.Info()
+	b.walSynced(xlog.SegmentName(info.TLI, upTo-1, info.SegSize))
+	return nil
+}

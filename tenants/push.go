@@ -1,0 +1,251 @@
+package tenants
+
+import (
+	"bufio"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+
+	"zenith/internal/pg"
+	"zenith/repo"
+	"zenith/repo/pageserver"
+)
+
+// pusher sends timelines of a tenant to another page server.
+type pusher struct {
+	t      *tenant
+	far    *pageserver.Client
+	to     string // the other page server, for messages
+	tenant string // there
+	tell   pageserver.Progress
+	sent   int64 // by the streams that are done
+}
+
+// Push sends what another page server does not have of a branch.
+func (m *Manager) Push(ctx context.Context, tenant, name string, o pageserver.PushOptions) (res pageserver.PushResult, err error) {
+	t, err := m.tenant(ctx, tenant)
+	if err != nil {
+		return res, err
+	}
+	b, err := t.lookup(name)
+	if err != nil {
+		return res, err
+	}
+	head, err := b.catchup(ctx)
+	if err != nil {
+		return res, err
+	}
+	res.Tenant = o.Tenant
+	if res.Tenant == "" {
+		res.Tenant = t.id.String()
+	}
+	if _, err := m.tenantID(res.Tenant); err != nil {
+		return res, err
+	}
+	addr, err := pageserver.Address(o.To)
+	if err != nil {
+		return res, err
+	}
+	far, err := pageserver.Dial(ctx, addr)
+	if err != nil {
+		return res, err
+	}
+	defer far.Close()
+	b.use(1)
+	defer b.use(-1)
+	p := &pusher{t: t, far: far, to: addr, tenant: res.Tenant, tell: o.Progress}
+	held, err := p.timeline(ctx, b.tl, head, b.tl.Name())
+	if err != nil {
+		return res, classify(fmt.Errorf("push %s: %w", name, err))
+	}
+	res.LSN, res.Bytes = head, p.sent
+	if held.There {
+		res.From = held.Head
+	}
+	return res, nil
+}
+
+// timeline makes a timeline be there up to an LSN, its ancestors first, and gives what was
+// there before. Without a name it is there for its descendants' sake.
+func (p *pusher) timeline(ctx context.Context, tl *repo.Timeline, upTo pg.LSN, name string) (pageserver.Held, error) {
+	o := p.offer(tl, name, upTo)
+	held, err := p.far.PushOffer(ctx, p.tenant, o)
+	if err != nil {
+		return held, err
+	}
+	s := &pushStream{tl: tl, o: o}
+	switch {
+	case held.There:
+		if err := p.compare(ctx, tl, o, held); err != nil {
+			return held, err
+		}
+		if held.Head >= upTo && name == "" {
+			return held, nil
+		}
+		s.o.From = held.Head
+	case o.Parent != "":
+		parent, at := tl.Ancestor()
+		if _, err := p.timeline(ctx, parent, at, ""); err != nil {
+			return held, fmt.Errorf("its ancestor %s: %w", parent.Name(), err)
+		}
+	}
+	if s.files, err = newOwnFiles(ctx, s.o, tl, held); err != nil {
+		return held, err
+	}
+	named := name == "" || held.Name == name
+	if held.There && held.Head == upTo && len(s.files) == 0 && named {
+		return held, nil
+	}
+	return held, p.send(ctx, s, held.There)
+}
+
+// offer describes a timeline. It goes as a branch of its ancestor, unless what it needs of that
+// is not kept any more.
+func (p *pusher) offer(tl *repo.Timeline, name string, upTo pg.LSN) pageserver.Offer {
+	info := tl.Info()
+	o := pageserver.Offer{
+		TimelineID: info.ID.String(), Name: name, SysID: info.SysID, TLI: info.TLI, SegSize: info.SegSize,
+		Start: max(tl.StartLSN(), tl.FirstLSN()), To: upTo,
+	}
+	if name == info.ID.String() { // it has none here either
+		o.Name = ""
+	}
+	if parent, at := tl.Ancestor(); parent != nil && tl.FirstLSN() <= at && parent.FirstLSN() <= at {
+		o.Parent = parent.ID().String()
+	}
+	o.From = o.Start
+	return o
+}
+
+// compared is how much of the WAL before the last common LSN must be the same.
+const compared = 1 << 20
+
+// compare makes sure that the timeline there is a part of ours, as far as we send it.
+func (p *pusher) compare(ctx context.Context, tl *repo.Timeline, o pageserver.Offer, held pageserver.Held) error {
+	if held.Head > o.To && o.Name != "" {
+		return pageserver.Errorf(pageserver.ErrNotAllowed,
+			"%s has WAL of it up to %v, which is not here: it ends at %v (written to on its own there; push does not overwrite)", p.to, held.Head, o.To)
+	}
+	common := min(held.Head, o.To)
+	if common < o.Start {
+		return pageserver.Errorf(pageserver.ErrOutOfRange,
+			"%s has it up to %v, and what follows is not kept here any more: it begins at %v", p.to, held.Head, o.Start)
+	}
+	from := max(held.Start, o.Start)
+	if common-min(common, from) > compared {
+		from = common - compared
+	}
+	if from >= common {
+		return nil
+	}
+	theirs, err := p.far.WALSum(ctx, p.tenant, o.TimelineID, from, common)
+	if err != nil {
+		return err
+	}
+	ours, err := walSum(ctx, tl, from, common)
+	if err == nil && ours != theirs {
+		err = pageserver.Errorf(pageserver.ErrNotAllowed,
+			"its WAL before %v is not the one that %s has: they have gone different ways (push does not overwrite)", common, p.to)
+	}
+	return err
+}
+
+// newOwnFiles gives the files to be sent along with WAL: those that do not follow from it.
+func newOwnFiles(ctx context.Context, o pageserver.Offer, tl *repo.Timeline, held pageserver.Held) (files []repo.OwnFile, err error) {
+	upTo := o.To
+	if o.To == tl.LastLSN() || o.Name != "" {
+		upTo++ // stored since
+	}
+	err = tl.OwnFiles(ctx, o.From, upTo, func(f repo.OwnFile) error {
+		if held.Files[ownFileKey(f)] != fileSum(f) && (f.LSN != o.Start || o.Parent != "") {
+			files = append(files, f)
+		}
+		return nil
+	})
+	return files, err
+}
+
+// ownFileKey names a version of a file.
+func ownFileKey(f repo.OwnFile) string { return f.Path + "@" + f.LSN.PathString() }
+
+func fileSum(f repo.OwnFile) string {
+	if f.Content == nil {
+		return "removed"
+	}
+	sum := sha256.Sum256(f.Content)
+	return hex.EncodeToString(sum[:])
+}
+
+// send sends a stream and waits until it is safe there.
+func (p *pusher) send(ctx context.Context, s *pushStream, there bool) error {
+	read, write := io.Pipe()
+	s.w = frameWriter{w: bufio.NewWriterSize(write, 256<<10)}
+	s.tell = func(done, total int64) { p.tell("push "+s.tl.Name(), done, total) }
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	made := make(chan error, 1)
+	go func() {
+		err := s.run(ctx, there)
+		write.CloseWithError(err)
+		made <- err
+	}()
+	err := p.far.PushReceive(ctx, p.tenant, s.o, read)
+	read.CloseWithError(errPushEnded)
+	cancel()
+	ownErr := <-made
+	p.sent += s.w.sent
+	if ownErr != nil && !errors.Is(ownErr, errPushEnded) && !errors.Is(ownErr, context.Canceled) {
+		return ownErr // it is why the other gave up
+	}
+	return err
+}
+
+// WALSum gives the SHA-256 of a timeline's WAL in [from, to).
+func (m *Manager) WALSum(ctx context.Context, tenant, timeline string, from, to pg.LSN) (string, error) {
+	b, err := m.lookup(ctx, tenant, timeline)
+	if err != nil {
+		return "", err
+	}
+	if from > to || to > b.tl.LastLSN() {
+		return "", b.outOfRange(point{lsn: max(from, to)})
+	}
+	sum, err := walSum(ctx, b.tl, from, to)
+	return sum, classify(err)
+}
+
+func walSum(ctx context.Context, tl *repo.Timeline, from, to pg.LSN) (string, error) {
+	h := sha256.New()
+	err := eachWAL(ctx, tl, from, to, func(_ pg.LSN, b []byte) error {
+		_, err := h.Write(b)
+		return err
+	})
+	return hex.EncodeToString(h.Sum(nil)), err
+}
+
+// eachWAL calls fn with a timeline's WAL in [from, to), piece by piece.
+func eachWAL(ctx context.Context, tl *repo.Timeline, from, to pg.LSN, fn func(at pg.LSN, b []byte) error) error {
+	buf := make([]byte, walAtOnce)
+	for at := from; at < to; {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		n, err := tl.WAL().ReadWAL(buf[:min(to-at, pg.LSN(len(buf)))], at)
+		if n == 0 && (err == nil || errors.Is(err, io.EOF)) {
+			err = repo.ErrCorrupt
+		}
+		if n == 0 {
+			return fmt.Errorf("read wal of %s at %v: %w", tl.Name(), at, err)
+		}
+		if err := fn(at, buf[:n]); err != nil {
+			return err
+		}
+		at += pg.LSN(n)
+	}
+	return nil
+}
+
+// errPushEnded is returned to who still writes a stream that nobody reads any more.
+var errPushEnded = errors.New("the push has ended")
