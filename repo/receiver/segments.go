@@ -67,6 +67,9 @@ func (s *Segments) open(start pg.LSN) (*os.File, error) {
 		s.made = true
 		err = f.Truncate(int64(s.size))
 	}
+	if err == nil {
+		err = s.fill(f, start)
+	}
 	if err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
@@ -82,6 +85,27 @@ func (s *Segments) Written() pg.LSN {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.written
+}
+
+// fill gives a branch's first segment what stands before the branch point: its ancestor's. We
+// read that there, but a server that writes the branch wants its segments whole.
+func (s *Segments) fill(f *os.File, start pg.LSN) error {
+	parent, at := s.tl.Ancestor()
+	if parent == nil || start >= at {
+		return nil
+	}
+	buf := make([]byte, 256<<10)
+	for lsn := start; lsn < at; {
+		n, err := s.tl.WAL().ReadWAL(buf[:min(int(at-lsn), len(buf))], lsn)
+		if n == 0 && err != nil {
+			return fmt.Errorf("read wal at %v: %w", lsn, err)
+		}
+		if _, err := f.WriteAt(buf[:n], int64(lsn-start)); err != nil {
+			return err
+		}
+		lsn += pg.LSN(n)
+	}
+	return nil
 }
 
 // Sync makes durable what was written before the call, and says up to where that is.
