@@ -24,6 +24,10 @@ type BadgerOptions struct {
 
 const defaultMemTable = 16 << 20
 
+// StoreReserve is what an open store holds of the Go heap without using it, in bytes: the
+// arena of its memtable. Who bounds the heap has to add it.
+const StoreReserve = defaultMemTable + 2*defaultMemTable*15/100
+
 // Free space below which nothing more is written. Badger writes through mapped memory,
 // where a full disk is not an error but the process's death.
 const (

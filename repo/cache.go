@@ -3,6 +3,7 @@ package repo
 import (
 	"hash/maphash"
 	"sync"
+	"sync/atomic"
 
 	"zenith/internal/pg"
 )
@@ -11,6 +12,7 @@ import (
 // next LSNs of a page then need only the records since.
 type pageCache struct {
 	seed   maphash.Seed
+	rooms  *atomic.Int64 // pages that the caches of all repositories may still add
 	shards [16]cacheShard
 }
 
@@ -18,7 +20,8 @@ type cacheShard struct {
 	mu    sync.Mutex
 	pages map[pg.BufferTag]*cacheEntry
 	hand  *cacheEntry // a ring of entries, for the clock
-	room  int         // entries that may still be added
+	room  int         // entries that may still be added here
+	added int64       // entries of the ring
 }
 
 // cacheEntry is one version of a page. Versions of one page are a list.
@@ -33,8 +36,8 @@ type cacheEntry struct {
 	next, prev *cacheEntry // the ring
 }
 
-func newPageCache(bytes int64) *pageCache {
-	c := &pageCache{seed: maphash.MakeSeed()}
+func newPageCache(bytes int64, rooms *atomic.Int64) *pageCache {
+	c := &pageCache{seed: maphash.MakeSeed(), rooms: rooms}
 	for i := range c.shards {
 		c.shards[i].pages = make(map[pg.BufferTag]*cacheEntry)
 		c.shards[i].room = max(1, int(bytes/pg.BlockSize)/len(c.shards))
@@ -73,20 +76,45 @@ func (c *pageCache) put(tag pg.BufferTag, no timelineNo, lsn pg.LSN, page pg.Pag
 	s := c.shard(tag)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.find(tag, no, lsn) != nil {
+	if s.pages == nil || s.find(tag, no, lsn) != nil {
 		return
 	}
-	e := s.slot()
+	e := s.slot(c.rooms)
 	e.tag, e.no, e.lsn, e.used = tag, no, lsn, false
 	e.page = append(e.page[:0], page[:pg.BlockSize]...)
 	e.more = s.pages[tag]
 	s.pages[tag] = e
 }
 
+// close gives back the room that the pages took. Nothing is kept from then on.
+func (c *pageCache) close() {
+	for i := range c.shards {
+		s := &c.shards[i]
+		s.mu.Lock()
+		c.rooms.Add(s.added)
+		s.added, s.room, s.pages, s.hand = 0, 0, nil, nil
+		s.mu.Unlock()
+	}
+}
+
+// grow reports whether the ring may get another entry. The first one is free: without any
+// there would be nothing to use again.
+func (s *cacheShard) grow(rooms *atomic.Int64) bool {
+	if s.room == 0 {
+		return false
+	}
+	if rooms.Add(-1) < 0 && s.hand != nil {
+		rooms.Add(1)
+		return false
+	}
+	s.room--
+	s.added++
+	return true
+}
+
 // slot gives an entry of the ring that is in no list.
-func (s *cacheShard) slot() *cacheEntry {
-	if s.room > 0 {
-		s.room--
+func (s *cacheShard) slot(rooms *atomic.Int64) *cacheEntry {
+	if s.grow(rooms) {
 		e := new(cacheEntry)
 		if s.hand == nil {
 			e.next, e.prev = e, e

@@ -5,12 +5,16 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"sync/atomic"
+
+	"zenith/internal/pg"
 )
 
-// Memory bounds what the open windows of all repositories that share it hold, and
-// how many of them write to their stores at the same time.
+// Memory bounds what the open windows of all repositories that share it hold, what their
+// caches of pages hold together, and how many of them write to their stores at the same time.
 type Memory struct {
 	limit int64
+	pages atomic.Int64  // that the caches may still add
 	slots chan struct{} // a token for each flush that may run
 
 	mu      sync.Mutex
@@ -22,6 +26,7 @@ type Memory struct {
 
 const (
 	defaultMemory = 256 << 20
+	defaultCaches = 128 << 20
 	flushSlots    = 2
 	// minSeal is the size below which sealing a window frees too little to be worth it.
 	minSeal = 1 << 20
@@ -32,10 +37,12 @@ func NewMemory(limit int64) *Memory {
 	if limit <= 0 {
 		limit = defaultMemory
 	}
-	return &Memory{
+	m := &Memory{
 		limit: limit, slots: make(chan struct{}, flushSlots),
 		users: make(map[*Repository]bool), changed: make(chan struct{}),
 	}
+	m.pages.Store(defaultCaches / pg.BlockSize)
+	return m
 }
 
 // sealSize is the size at which a window is sealed: two more may be behind it.

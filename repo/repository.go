@@ -74,7 +74,7 @@ func Open(o Options) (r *Repository, err error) {
 	}
 	r = &Repository{
 		dir: o.Dir, redo: o.Redo, log: o.Log, store: o.Store, mem: o.Memory,
-		cache: newPageCache(cmp.Or(o.Cache, defaultCache)),
+		cache: newPageCache(cmp.Or(o.Cache, defaultCache), &o.Memory.pages),
 		byID:  make(map[TimelineID]*Timeline), byName: make(map[string]*Timeline), names: make(map[string]bool),
 		done: make(chan struct{}), flusherDone: make(chan struct{}), kick: make(chan struct{}, 1),
 	}
@@ -201,7 +201,9 @@ func (r *Repository) close() error {
 	for _, t := range all {
 		errs = append(errs, t.lastFlushError())
 		t.forget()
+		t.wal.close()
 	}
+	r.cache.close()
 	return errors.Join(append(errs, r.store.Close())...)
 }
 

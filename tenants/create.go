@@ -18,11 +18,10 @@ const MainBranch = "main"
 
 // InitOptions say what a new tenant's main branch is made from.
 type InitOptions struct {
-	Tenant      string // id; "" for a random one
-	FromPGData  string // a cleanly stopped data directory
-	FromServer  string // the connection string of a running server; if both are "": a fresh initdb
-	NoChecksums bool   // of the fresh initdb
-	Progress    pageserver.Progress
+	Tenant     string // id; "" for a random one
+	FromPGData string // a cleanly stopped data directory
+	FromServer string // the connection string of a running server; if both are "": a fresh initdb
+	Progress   pageserver.Progress
 }
 
 // TenantCreate makes a tenant with a fresh initdb as its main branch.
@@ -87,7 +86,7 @@ func (m *Manager) loadDir(ctx context.Context, t *tenant, o InitOptions) (*repo.
 	from := o.FromPGData
 	if from == "" {
 		from = filepath.Join(t.dir, "initdb")
-		if err := m.initdb(ctx, from, !o.NoChecksums); err != nil {
+		if err := m.initdb(ctx, from, !m.cfg.NoChecksums); err != nil {
 			return nil, err
 		}
 		defer os.RemoveAll(from)

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"time"
 
 	"zenith/internal/pg"
 	"zenith/internal/rmgrdesc"
@@ -14,7 +15,7 @@ import (
 )
 
 // WALDump writes the records of a branch that start in [from, to) as pg_waldump prints them.
-func (m *Manager) WALDump(ctx context.Context, tenant, name string, from, to pg.LSN, w io.Writer) error {
+func (m *Manager) WALDump(ctx context.Context, tenant, name string, from, to pg.LSN, zone *time.Location, w io.Writer) error {
 	b, err := m.lookup(ctx, tenant, name)
 	if err != nil {
 		return err
@@ -52,7 +53,7 @@ func (m *Manager) WALDump(ctx context.Context, tenant, name string, from, to pg.
 		if rec.StartLSN >= to {
 			break
 		}
-		if _, err := out.WriteString(rmgrdesc.Line(&rec) + "\n"); err != nil {
+		if _, err := out.WriteString(rmgrdesc.LineIn(&rec, zone) + "\n"); err != nil {
 			return err
 		}
 	}

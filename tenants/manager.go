@@ -1,6 +1,7 @@
 package tenants
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -22,12 +23,15 @@ import (
 
 // Config says how a Manager works. It is read once and never changed.
 type Config struct {
-	Dir           string // the work directory, absolute
-	DefaultTenant string // what an empty tenant id means; "" if there is none
-	PgDistrib     string // the PostgreSQL installation: has bin/postgres
-	PgUser        string // whom postgres runs as where we are root; default postgres
-	MaxLag        int64  // bytes of WAL that ingest may be behind before fsync of WAL waits; default 256 MiB
-	NoPassthrough bool   // mounts do not hand files to the kernel
+	Dir           string        // the work directory, absolute
+	DefaultTenant string        // what an empty tenant id means; "" if there is none
+	PgDistrib     string        // the PostgreSQL installation: has bin/postgres
+	PgUser        string        // whom postgres runs as where we are root; default postgres
+	NoChecksums   bool          // the clusters of new tenants have no data checksums
+	MaxLag        int64         // bytes of WAL that ingest may be behind before fsync of WAL waits; default 256 MiB
+	IdleTime      time.Duration // after which a tenant that nobody uses is closed; default 15 s
+	MemoryTarget  int64         // bytes in use from which the garbage collector works harder; 0: as it is
+	NoPassthrough bool          // mounts do not hand files to the kernel
 	Log           *slog.Logger
 }
 
@@ -49,7 +53,8 @@ type Manager struct {
 	mu      sync.Mutex
 	closed  bool
 	tenants map[repo.TenantID]*tenant
-	mounts  map[string]*mount // by directory
+	closing map[repo.TenantID]chan struct{} // closed when the idle tenant is
+	mounts  map[string]*mount               // by directory
 
 	opening singleflight.Group
 	execs   sync.Map // *compute -> true: the throw-away ones that run
@@ -61,22 +66,25 @@ func Open(cfg Config) (*Manager, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	if cfg.MaxLag == 0 {
-		cfg.MaxLag = defaultMaxLag
-	}
+	cfg.MaxLag = cmp.Or(cfg.MaxLag, defaultMaxLag)
+	cfg.IdleTime = cmp.Or(cfg.IdleTime, defaultIdleTime)
 	as, err := lookupAccount(cfg.PgUser)
 	if err != nil {
 		return nil, err
 	}
 	m := &Manager{
 		cfg: cfg, log: cfg.Log, as: as, pg: distrib{cfg.PgDistrib}, memory: repo.NewMemory(0), began: time.Now(),
-		tenants: map[repo.TenantID]*tenant{}, mounts: map[string]*mount{},
+		tenants: map[repo.TenantID]*tenant{}, closing: map[repo.TenantID]chan struct{}{}, mounts: map[string]*mount{},
 	}
-	m.ctx, m.cancel = context.WithCancel(context.Background())
 	if err := os.MkdirAll(m.tenantsDir(), 0o711); err != nil {
 		return nil, err
 	}
-	return m, m.clean()
+	if err := m.clean(); err != nil {
+		return nil, err
+	}
+	m.ctx, m.cancel = context.WithCancel(context.Background())
+	m.wg.Go(m.runIdle)
+	return m, nil
 }
 
 func (m *Manager) tenantsDir() string { return filepath.Join(m.cfg.Dir, "tenants") }
@@ -124,51 +132,48 @@ func (m *Manager) Close(ctx context.Context) error {
 	return err
 }
 
-// tenant finds a tenant by the id that the user wrote, opening it on first use.
+// tenant finds a tenant by the id that the user wrote, opening it on first use. It stays
+// open until ctx ends, and as long as something of it is in use.
 func (m *Manager) tenant(ctx context.Context, id string) (*tenant, error) {
 	tid, err := m.tenantID(id)
 	if err != nil {
 		return nil, err
 	}
-	if t, err := m.opened(tid); t != nil || err != nil {
-		return t, err
+	for {
+		if t, err := m.hold(ctx, tid); t != nil || err != nil {
+			return t, err
+		}
+		if _, err, _ := m.opening.Do(tid.String(), func() (any, error) { return nil, m.open(tid) }); err != nil {
+			return nil, err
+		}
 	}
-	t, err, _ := m.opening.Do(tid.String(), func() (any, error) { return m.open(tid) })
-	if err != nil {
-		return nil, err
-	}
-	return t.(*tenant), ctx.Err()
-}
-
-// opened gives a tenant that is open, or nil.
-func (m *Manager) opened(id repo.TenantID) (*tenant, error) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.closed {
-		return nil, pageserver.Errorf(pageserver.ErrUnavailable, "the page server is shutting down")
-	}
-	return m.tenants[id], nil
 }
 
 // open opens a tenant for all who wait for it.
-func (m *Manager) open(id repo.TenantID) (*tenant, error) {
-	if t, err := m.opened(id); t != nil || err != nil {
-		return t, err
+func (m *Manager) open(id repo.TenantID) error {
+	if open, err := m.waitClosed(id); open || err != nil {
+		return err
 	}
 	if _, err := os.Stat(m.tenantDir(id)); errors.Is(err, fs.ErrNotExist) {
-		return nil, pageserver.Errorf(pageserver.ErrNotFound, "tenant %v: no such tenant", id)
+		return pageserver.Errorf(pageserver.ErrNotFound, "tenant %v: no such tenant", id)
 	}
 	t, err := m.openTenant(m.ctx, id)
 	if err != nil {
-		return nil, classify(fmt.Errorf("open tenant %v: %w", id, err))
+		return classify(fmt.Errorf("open tenant %v: %w", id, err))
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.closed {
-		return nil, errors.Join(pageserver.Errorf(pageserver.ErrUnavailable, "the page server is shutting down"), t.repo.Close())
+		return errors.Join(errShutDown(), t.repo.Close())
 	}
+	t.used = time.Now()
 	m.tenants[id] = t
-	return t, nil
+	m.limitMemoryLocked()
+	return nil
+}
+
+func errShutDown() error {
+	return pageserver.Errorf(pageserver.ErrUnavailable, "the page server is shutting down")
 }
 
 // openTenants gives the tenants that are open.

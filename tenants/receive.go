@@ -272,9 +272,11 @@ func (m *Manager) Resume() {
 			if err != nil || len(kept) == 0 || m.ctx.Err() != nil {
 				continue // none
 			}
-			if _, err := m.tenant(m.ctx, id); err != nil {
+			ctx, done := context.WithCancel(m.ctx)
+			if _, err := m.tenant(ctx, id); err != nil {
 				m.log.Error("resume receivers", "tenant", id, "err", err)
 			}
+			done()
 		}
 	})
 }

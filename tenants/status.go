@@ -45,7 +45,7 @@ func (m *Manager) Status(ctx context.Context) ([]pageserver.StatusRow, error) {
 		{Name: "workdir", Value: m.cfg.Dir},
 		{Name: "default_tenant", Value: m.cfg.DefaultTenant},
 		row("tenants", len(ids)),
-		row("tenants_open", len(open)),
+		row("tenants_open", m.countOpen()),
 		row("branches", branches),
 		row("mounts", len(mounts)),
 		row("postgres_running", running),

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"zenith/internal/pg"
 	"zenith/internal/xlog"
@@ -27,6 +28,9 @@ type tenant struct {
 	log  *slog.Logger
 
 	hints atomic.Bool // what logsHints says
+
+	users int       // of it, guarded by m.mu
+	used  time.Time // when the last of them went, guarded by m.mu
 
 	mu        sync.Mutex
 	branches  map[repo.TimelineID]*branch

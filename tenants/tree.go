@@ -62,6 +62,8 @@ func (s everything) Tenants(ctx context.Context) ([]string, error) { return s.m.
 
 // Branches lists a tenant's branches.
 func (s everything) Branches(ctx context.Context, tenant string) ([]fusefs.Branch, error) {
+	ctx, done := context.WithCancel(ctx) // a FUSE request's own has no end
+	defer done()
 	list := []fusefs.Branch{}
 	branches, err := s.m.BranchList(ctx, tenant)
 	for _, b := range branches {
@@ -72,6 +74,8 @@ func (s everything) Branches(ctx context.Context, tenant string) ([]fusefs.Branc
 
 // Timelines lists the ids of a tenant's timelines.
 func (s everything) Timelines(ctx context.Context, tenant string) ([]string, error) {
+	ctx, done := context.WithCancel(ctx)
+	defer done()
 	list := []string{}
 	branches, err := s.m.BranchList(ctx, tenant)
 	for _, b := range branches {
@@ -82,6 +86,8 @@ func (s everything) Timelines(ctx context.Context, tenant string) ([]string, err
 
 // Resolve gives what a point means.
 func (s everything) Resolve(ctx context.Context, tenant, at string) (string, pg.LSN, error) {
+	ctx, done := context.WithCancel(ctx)
+	defer done()
 	t, err := s.m.tenant(ctx, tenant)
 	if err != nil {
 		return "", 0, notExist(err)
@@ -95,6 +101,8 @@ func (s everything) Resolve(ctx context.Context, tenant, at string) (string, pg.
 
 // Snapshot gives the state of a timeline at an LSN.
 func (s everything) Snapshot(ctx context.Context, tenant, timeline string, lsn pg.LSN) (fusefs.Tree, error) {
+	ctx, done := context.WithCancel(ctx)
+	defer done()
 	t, err := s.m.tenant(ctx, tenant)
 	if err != nil {
 		return nil, notExist(err)

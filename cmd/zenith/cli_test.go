@@ -97,7 +97,7 @@ func (f *fakeServer) PgExec(context.Context, string, string) (pageserver.Compute
 	return computeA, func(context.Context) error { f.execs <- "stop"; return nil }, nil
 }
 
-func (f *fakeServer) WALDump(_ context.Context, _, _ string, from, to pg.LSN, w io.Writer) error {
+func (f *fakeServer) WALDump(_ context.Context, _, _ string, from, to pg.LSN, _ *time.Location, w io.Writer) error {
 	_, err := io.WriteString(w, "rmgr: Heap "+from.String()+" "+to.String()+"\n")
 	return errors.Join(err, f.err)
 }

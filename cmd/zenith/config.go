@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"time"
 
 	"zenith/repo/pageserver"
 )
@@ -38,12 +39,14 @@ type cliConfig struct {
 
 // serverConfig is <workdir>/pageserver.toml.
 type serverConfig struct {
-	Listen    hostPort  `toml:"listen"`
-	PgDistrib string    `toml:"pg_distrib"`
-	PgUser    string    `toml:"pg_user,omitempty"`
-	MaxLag    byteSize  `toml:"max_lag,omitempty"` // WAL that ingest may be behind before fsync waits
-	LogFormat logFormat `toml:"log_format,omitempty"`
-	LogLevel  logLevel  `toml:"log_level,omitempty"`
+	Listen      hostPort  `toml:"listen"`
+	PgDistrib   string    `toml:"pg_distrib"`
+	PgUser      string    `toml:"pg_user,omitempty"`
+	NoChecksums bool      `toml:"no_data_checksums,omitempty"` // of the clusters of new tenants
+	MaxLag      byteSize  `toml:"max_lag,omitempty"`           // WAL that ingest may be behind before fsync waits
+	IdleTime    idleTime  `toml:"idle_time,omitempty"`         // after which a tenant that nobody uses is closed
+	LogFormat   logFormat `toml:"log_format,omitempty"`
+	LogLevel    logLevel  `toml:"log_level,omitempty"`
 }
 
 // Types of settings that check themselves, so that errors name the line.
@@ -51,6 +54,7 @@ type (
 	tenantID  string
 	hostPort  string
 	byteSize  string
+	idleTime  string
 	logFormat string
 	logLevel  string
 )
@@ -92,6 +96,24 @@ func (b byteSize) bytes() int64 {
 		return 0
 	}
 	return r.Bytes
+}
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (t *idleTime) UnmarshalText(text []byte) error {
+	*t = idleTime(text)
+	if t.duration() < time.Second {
+		return fmt.Errorf("%q: want a duration such as 15s, a second or more", text)
+	}
+	return nil
+}
+
+// duration gives the time, 0 where none is set.
+func (t idleTime) duration() time.Duration {
+	d, err := time.ParseDuration(string(t))
+	if err != nil {
+		return 0
+	}
+	return d
 }
 
 // UnmarshalText implements encoding.TextUnmarshaler.

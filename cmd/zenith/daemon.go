@@ -9,7 +9,6 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
-	"runtime/debug"
 	"syscall"
 	"time"
 
@@ -111,12 +110,7 @@ func (e *environ) runDaemon(ctx context.Context, o startOptions) error {
 	return err
 }
 
-// memoryTarget is where the garbage collector begins to work harder. What the windows of
-// unflushed changes and the stores' tables may hold together lies below it.
-const memoryTarget = 600 << 20
-
 func (e *environ) daemon(ctx context.Context, o startOptions) (err error) {
-	debug.SetMemoryLimit(memoryTarget)
 	s, err := e.settings(o)
 	if err != nil {
 		return err

@@ -44,7 +44,7 @@ func cmdInit(e *environ) *cli.Command {
 			&cli.StringFlag{Name: "listen", Value: listenUsual, Usage: "`HOST:PORT` of the page server; port 0: any free one"},
 			&cli.StringFlag{Name: "pg-distrib", Usage: "PostgreSQL 15: `DIR` has bin/postgres (default: the installed one)"},
 			&cli.StringFlag{Name: "pg-user", Usage: "`USER` that postgres runs as, where we are root (default: postgres)"},
-			&cli.BoolFlag{Name: "no-data-checksums", Usage: "the fresh cluster has none"},
+			&cli.BoolFlag{Name: "no-data-checksums", Usage: "the fresh cluster has none, nor have those of later tenants"},
 			&cli.StringFlag{Name: "from-pgdata", Usage: "load the data directory `DIR`, cleanly stopped"},
 			&cli.StringFlag{Name: "from-server", Usage: "load a running server, `CONNINFO`, by base backup, and follow it from zenith start on"},
 			&cli.StringFlag{Name: "remote-pageserver", Usage: "use the page server at `CONNINFO`; make none here"},
@@ -115,7 +115,7 @@ func (e *environ) initSettings(o initOptions) (*settings, error) {
 		return nil, err
 	}
 	s := &settings{workdir: workdir, tenant: o.tenant}
-	s.Listen, s.PgDistrib, s.PgUser = hostPort(o.listen), distrib, o.pgUser
+	s.Listen, s.PgDistrib, s.PgUser, s.NoChecksums = hostPort(o.listen), distrib, o.pgUser, o.noChecksums
 	if s.tenant == "" {
 		s.tenant = repo.RandomTenantID().String()
 	}
@@ -216,7 +216,7 @@ func (e *environ) initLocal(ctx context.Context, o initOptions, s *settings) err
 		}
 	}
 	fmt.Fprintf(e.out, "initializing tenantid %s\n", s.tenant)
-	info, err := e.firstTenant(ctx, s, tenants.InitOptions{Tenant: s.tenant, FromPGData: from, FromServer: o.fromServer, NoChecksums: o.noChecksums})
+	info, err := e.firstTenant(ctx, s, tenants.InitOptions{Tenant: s.tenant, FromPGData: from, FromServer: o.fromServer})
 	if err != nil {
 		return err
 	}

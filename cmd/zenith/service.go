@@ -17,6 +17,10 @@ type settings struct {
 	serverConfig
 }
 
+// memoryTarget is where the garbage collector begins to work harder. What the windows of
+// unflushed changes and the caches may hold together lies below it.
+const memoryTarget = 600 << 20
+
 // newService opens the tenants of a work directory. close ends everything that runs there.
 func newService(s *settings, log *slog.Logger) (svc pageserver.Service, close func(context.Context) error, err error) {
 	m, err := newManager(s, log)
@@ -33,6 +37,9 @@ func newManager(s *settings, log *slog.Logger) (*tenants.Manager, error) {
 		DefaultTenant: s.tenant,
 		PgDistrib:     s.PgDistrib,
 		PgUser:        s.PgUser,
+		NoChecksums:   s.NoChecksums,
+		IdleTime:      s.IdleTime.duration(),
+		MemoryTarget:  memoryTarget,
 		MaxLag:        s.MaxLag.bytes(),
 		Log:           log,
 	})

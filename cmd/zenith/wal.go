@@ -4,6 +4,9 @@ import (
 	"bufio"
 	"context"
 	"errors"
+	"os"
+	"strings"
+	"time"
 
 	"github.com/urfave/cli/v2"
 
@@ -31,6 +34,25 @@ func cmdWAL(e *environ) *cli.Command {
 	}
 }
 
+// localZone is the zone of this process by a name that the page server, which may run
+// elsewhere, understands; or "Local", its own, where there is none.
+func localZone() *time.Location {
+	name, set := os.LookupEnv("TZ")
+	if !set {
+		name, _ = os.Readlink("/etc/localtime") // a file of its own has no name
+	}
+	if _, in, ok := strings.Cut(name, "/zoneinfo/"); ok {
+		name = in
+	} else if !set {
+		return time.Local
+	}
+	zone, err := time.LoadLocation(strings.TrimPrefix(name, ":"))
+	if err != nil {
+		return time.Local
+	}
+	return zone
+}
+
 func (e *environ) runWALDump(c *cli.Context) error {
 	var ends [2]pg.LSN
 	for i := range ends {
@@ -44,7 +66,7 @@ func (e *environ) runWALDump(c *cli.Context) error {
 	}
 	return e.withTenant(c, func(ctx context.Context, s *session) error {
 		w := bufio.NewWriterSize(e.out, 64<<10)
-		err := s.WALDump(ctx, s.tenant, c.Args().First(), ends[0], ends[1], w)
+		err := s.WALDump(ctx, s.tenant, c.Args().First(), ends[0], ends[1], localZone(), w)
 		return errors.Join(err, w.Flush())
 	})
 }

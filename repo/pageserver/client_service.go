@@ -175,14 +175,7 @@ func (c *Client) PgExec(ctx context.Context, tenant, point string) (Compute, fun
 }
 
 // WALDump is Service's.
-func (c *Client) WALDump(ctx context.Context, tenant, branch string, from, to pg.LSN, w io.Writer) error {
-	args := []string{tenant, branch}
-	if from != 0 || to != 0 {
-		args = append(args, from.String())
-	}
-	if to != 0 {
-		args = append(args, to.String())
-	}
+func (c *Client) WALDump(ctx context.Context, tenant, branch string, from, to pg.LSN, zone *time.Location, w io.Writer) error {
 	row := func(values [][]byte) error {
 		f := &fields{values: values}
 		line := append(f.next(), '\n')
@@ -192,7 +185,7 @@ func (c *Client) WALDump(ctx context.Context, tenant, branch string, from, to pg
 		_, err := w.Write(line)
 		return err
 	}
-	return c.command(ctx, nil, answer{row: row}, "wal_dump", args...)
+	return c.command(ctx, nil, answer{row: row}, "wal_dump", tenant, branch, from.String(), to.String(), zone.String())
 }
 
 // ReadPage is Service's.

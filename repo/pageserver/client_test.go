@@ -97,9 +97,9 @@ func TestWALDumpLines(t *testing.T) {
 	f.lines = "one\n\nthree: é\nlast without end"
 	c := dial(t, serve(t, f, pageserver.Options{}))
 	var out strings.Builder
-	must(0, c.WALDump(t.Context(), tenantA, "main", 0, 0x2000000, &out))(t)
+	must(0, c.WALDump(t.Context(), tenantA, "main", 0, 0x2000000, time.UTC, &out))(t)
 	equal(t, out.String(), f.lines+"\n")
-	equal(t, f.last(), "wal "+tenantA+` "main" 0/0 0/2000000`)
+	equal(t, f.last(), "wal "+tenantA+` "main" 0/0 0/2000000 UTC`)
 }
 
 func TestCheckReportsProblemsAndProgress(t *testing.T) {

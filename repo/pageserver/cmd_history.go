@@ -4,13 +4,14 @@ import (
 	"context"
 	"io"
 	"strconv"
+	"time"
 
 	"zenith/internal/pg"
 )
 
 // historyCommands are about the versions that branches hold.
 var historyCommands = []command{
-	{name: "wal_dump", usage: "TENANT BRANCH [FROM [TO]]", min: 2, max: 4, cols: textColumns("record"), run: runWALDump},
+	{name: "wal_dump", usage: "TENANT BRANCH [FROM [TO [TIMEZONE]]]", min: 2, max: 5, cols: textColumns("record"), run: runWALDump},
 	{name: "page_dump", usage: "TENANT POINT PATH BLOCK", min: 4, max: 4, cols: []column{{"page", typeBytea}}, run: runPageDump},
 	{name: "check", usage: "TENANT [BRANCH]", min: 1, max: 2, cols: checkColumns, run: runCheck},
 	{name: "gc", usage: "TENANT BRANCH [DURATION|BYTES]", min: 2, max: 3, cols: gcColumns, run: runGC},
@@ -42,8 +43,12 @@ func runWALDump(ctx context.Context, c *call) error {
 	if err != nil {
 		return err
 	}
+	zone, err := time.LoadLocation(c.arg(4)) // "" is UTC
+	if err != nil {
+		return Errorf(ErrBadArgument, "time zone %q: is not known here", clip(c.arg(4)))
+	}
 	lines := &lineWriter{r: c.reply}
-	if err := c.svc().WALDump(ctx, c.args[0], c.args[1], from, to, lines); err != nil {
+	if err := c.svc().WALDump(ctx, c.args[0], c.args[1], from, to, zone, lines); err != nil {
 		return err
 	}
 	return lines.close()

@@ -160,11 +160,11 @@ func (f *fake) PgExec(_ context.Context, tenant, point string) (pageserver.Compu
 	return computeA, stop, nil
 }
 
-func (f *fake) WALDump(_ context.Context, tenant, branch string, from, to pg.LSN, w io.Writer) error {
+func (f *fake) WALDump(_ context.Context, tenant, branch string, from, to pg.LSN, zone *time.Location, w io.Writer) error {
 	if _, err := io.WriteString(w, f.lines); err != nil {
 		return err
 	}
-	return f.note("wal %s %q %v %v", tenant, branch, from, to)
+	return f.note("wal %s %q %v %v %v", tenant, branch, from, to, zone)
 }
 
 func (f *fake) ReadPage(_ context.Context, tenant, point, path string, block pg.BlockNumber) (pg.Page, error) {

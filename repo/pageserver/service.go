@@ -86,8 +86,8 @@ type ComputeService interface {
 // HistoryService is about the versions that branches hold.
 type HistoryService interface {
 	// WALDump writes the records of a branch that start in [from, to) as pg_waldump prints
-	// them. from 0 is the start of what is kept, to 0 the head.
-	WALDump(ctx context.Context, tenant, branch string, from, to pg.LSN, w io.Writer) error
+	// them, with times in zone. from 0 is the start of what is kept, to 0 the head.
+	WALDump(ctx context.Context, tenant, branch string, from, to pg.LSN, zone *time.Location, w io.Writer) error
 	// ReadPage gives a block of the file at path in the data directory of a point. The
 	// block counts from the start of the relation, not of the segment.
 	ReadPage(ctx context.Context, tenant, point, path string, block pg.BlockNumber) (pg.Page, error)

@@ -1,0 +1,157 @@
+package tenants
+
+import (
+	"context"
+	"runtime/debug"
+	"time"
+
+	"zenith/repo"
+)
+
+// defaultIdleTime is short: opening a tenant costs milliseconds, an open one that idles
+// costs timers and memory all day.
+const defaultIdleTime = 15 * time.Second
+
+// hold gives a tenant that is open, or nil, and keeps it open until ctx ends.
+func (m *Manager) hold(ctx context.Context, id repo.TenantID) (*tenant, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.closed {
+		return nil, errShutDown()
+	}
+	t := m.tenants[id]
+	if t == nil {
+		return nil, ctx.Err()
+	}
+	t.users++
+	context.AfterFunc(ctx, func() {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		t.users--
+		t.used = time.Now()
+	})
+	return t, nil
+}
+
+// waitClosed waits until a tenant that is being closed is, and reports whether it is open.
+func (m *Manager) waitClosed(id repo.TenantID) (open bool, err error) {
+	for {
+		m.mu.Lock()
+		closing, closed := m.closing[id], m.closed
+		open = m.tenants[id] != nil
+		m.mu.Unlock()
+		if closed {
+			return false, errShutDown()
+		}
+		if closing == nil {
+			return open, nil
+		}
+		<-closing
+	}
+}
+
+// runIdle closes tenants that nobody uses, until the Manager closes.
+func (m *Manager) runIdle() {
+	tick := time.NewTicker(m.cfg.IdleTime / 3)
+	defer tick.Stop()
+	for {
+		select {
+		case <-m.ctx.Done():
+			return
+		case now := <-tick.C:
+			idle := m.takeIdle(now)
+			for _, t := range idle {
+				m.closeIdle(t)
+			}
+			if len(idle) > 0 {
+				m.freeMemory()
+			}
+		}
+	}
+}
+
+// takeIdle takes the tenants out of the list that nobody has used for a while.
+func (m *Manager) takeIdle(now time.Time) (idle []*tenant) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.closed {
+		return nil
+	}
+	for id, t := range m.tenants {
+		if t.users == 0 && now.Sub(t.used) >= m.cfg.IdleTime && !m.busyLocked(t) {
+			delete(m.tenants, id)
+			m.closing[id] = make(chan struct{})
+			idle = append(idle, t)
+		}
+	}
+	return idle
+}
+
+// countOpen counts the tenants whose stores are open, those that are being closed among them.
+func (m *Manager) countOpen() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return len(m.tenants) + len(m.closing)
+}
+
+// closeIdle closes a tenant, and lets those go on who wait to open it again.
+func (m *Manager) closeIdle(t *tenant) {
+	if err := t.repo.Close(); err != nil {
+		t.log.Error("close idle tenant", "err", err)
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	close(m.closing[t.id])
+	delete(m.closing, t.id)
+}
+
+// limitMemoryLocked tells the garbage collector from where on it has to work harder. It counts
+// what stores have reserved like what is in use.
+func (m *Manager) limitMemoryLocked() {
+	if m.cfg.MemoryTarget > 0 {
+		debug.SetMemoryLimit(m.cfg.MemoryTarget + int64(len(m.tenants))*repo.StoreReserve)
+	}
+}
+
+// freeMemory gives back what closed tenants had reserved. Reserved again by another store, it
+// would be zeroed, and so be in use for real.
+func (m *Manager) freeMemory() {
+	if m.cfg.MemoryTarget > 0 {
+		debug.FreeOSMemory()
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.limitMemoryLocked()
+}
+
+// busyLocked reports whether something of a tenant is in use beyond the request that began it:
+// a mount, a postgres, a receiver, or a directory that somebody looks at in the whole tree.
+func (m *Manager) busyLocked(t *tenant) bool {
+	for _, mnt := range m.mounts {
+		if mnt.tenant == t {
+			return true
+		}
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, c := range t.computes {
+		if c.busy() {
+			return true
+		}
+	}
+	for _, b := range t.branches {
+		if b.mounted() {
+			return true
+		}
+	}
+	return len(t.receivers) > 0
+}
+
+// busy reports whether the compute has a mount or a process, or is about to. It does not wait.
+func (c *compute) busy() bool {
+	if !c.mu.TryLock() {
+		return true
+	}
+	defer c.mu.Unlock()
+	return c.mount != nil || c.proc != nil
+}
