@@ -26,6 +26,9 @@ func (r *Repository) Graft(ctx context.Context, id TimelineID, name string, pare
 		if ferr := checkFile(path, content); err == nil {
 			err = ferr
 		}
+		if err == nil && len(content) > maxPutFile {
+			err = fmt.Errorf("file %q of %d bytes: %w", path, len(content), ErrInvalid)
+		}
 	}
 	if err != nil {
 		return nil, fmt.Errorf("graft %q: %w", name, err)

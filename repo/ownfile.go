@@ -26,13 +26,20 @@ func (t *Timeline) OwnFiles(ctx context.Context, from, to pg.LSN, fn func(OwnFil
 		if !ok {
 			return fmt.Errorf("key %x: %w", object, ErrCorrupt)
 		}
+		if isPart(path) { // of a file that WAL tells of
+			return nil
+		}
 		for at, ok := c.find(t.no, to); ok && at >= from; at, ok = c.next(t.no) {
 			if at%8 == 0 && (t.parent == nil || at != t.info.StartLSN) {
 				continue // a record's
 			}
 			body, err := c.value()
+			var f fileVersion
 			if err == nil {
-				err = fn(OwnFile{Path: path, LSN: at, Content: decodeFile(body, at).content})
+				f, err = decodeFile(body, at, noParts)
+			}
+			if err == nil {
+				err = fn(OwnFile{Path: path, LSN: at, Content: f.content})
 			}
 			if err != nil {
 				return fmt.Errorf("file %q at %v: %w", path, at, err)
@@ -42,11 +49,19 @@ func (t *Timeline) OwnFiles(ctx context.Context, from, to pg.LSN, fn func(OwnFil
 	})
 }
 
+// noParts is for files that PutFile stored.
+func noParts(i int) (fileVersion, error) {
+	return fileVersion{}, fmt.Errorf("part %d of a file that has none: %w", i, ErrCorrupt)
+}
+
 // PutOwnFile stores what OwnFiles of the same timeline in another repository gave, above
 // the head and at the same LSN, durably.
 func (t *Timeline) PutOwnFile(ctx context.Context, f OwnFile) error {
 	if err := checkFile(f.Path, f.Content); err != nil {
 		return err
+	}
+	if len(f.Content) > maxPutFile {
+		return fmt.Errorf("file %q of %d bytes, more than %d: %w", f.Path, len(f.Content), maxPutFile, ErrInvalid)
 	}
 	if err := t.takeTurn(ctx); err != nil {
 		return err
