@@ -105,6 +105,9 @@ func (r *Repository) flushNext(j flushJob) error {
 	if !j.t.isDeleted() {
 		err = j.t.flush(j.w)
 	}
+	if err != nil {
+		clear(j.t.tails) // they may be of what was not stored
+	}
 	j.t.flushMu.Lock()
 	had := j.t.flushErr
 	j.t.flushErr = err

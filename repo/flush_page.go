@@ -88,10 +88,11 @@ type run struct {
 	fresh bool   // nothing is before the run: its base is a page of zeros
 
 	links  []link
-	from   int  // the first link that is not written yet
-	before int  // length of the chain before from, -1 if not known for sure
-	length int  // of the chain up to the current link
-	noRedo bool // the chain has a record that redo refused
+	from   int    // the first link that is not written yet
+	before int    // length of the chain before from, -1 if not known for sure
+	length int    // of the chain up to the current link
+	noRedo bool   // the chain has a record that redo refused
+	top    pg.LSN // of the last version written
 
 	page pg.Page // after links[:at]; nil if not built
 	at   int
@@ -122,7 +123,11 @@ func (r *run) write(links []link) error {
 			return err
 		}
 	}
-	return r.chunk(len(links))
+	if err := r.chunk(len(links)); err != nil {
+		return err
+	}
+	r.f.t.tails.put(r.tag, tail{at: r.top, length: int32(r.length), before: int32(r.before), noRedo: r.noRedo})
+	return nil
 }
 
 // step decides what to write after link i.
@@ -152,6 +157,12 @@ func (r *run) step(i int, l *link) error {
 // start learns how long the chain before the run is.
 func (r *run) start() error {
 	if r.fresh || r.links[0].flags&(linkRestore|linkImage) != 0 {
+		return nil
+	}
+	if last, ok := r.f.t.tails[r.tag]; ok {
+		if last.at > r.cut {
+			r.length, r.before, r.noRedo = int(last.length), int(last.before), last.noRedo
+		}
 		return nil
 	}
 	pr, err := r.f.read()
@@ -265,7 +276,7 @@ func (r *run) image(i int, page pg.Page) error {
 	if err := r.chunk(i); err != nil {
 		return err
 	}
-	r.from, r.before, r.length, r.noRedo = i+1, 0, 0, false
+	r.from, r.before, r.length, r.noRedo, r.top = i+1, 0, 0, false, r.links[i].end
 	key := r.key(i)
 	return r.f.out.Put(key, seal(key, encodeImage(page)))
 }
@@ -286,7 +297,7 @@ func (r *run) chunk(end int) error {
 	}
 	key := r.key(r.from)
 	err := r.f.out.Put(key, seal(key, r.f.chunks.encode(r.tag, links, r.before, after, flags)))
-	r.from, r.before = end, after
+	r.from, r.before, r.top = end, after, links[0].end
 	if !known {
 		r.before = -1
 	}

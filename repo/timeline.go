@@ -33,6 +33,7 @@ type Timeline struct {
 	// heads knows sizes at the head, merged but perhaps not published: see sizes.go.
 	heads *headSizes
 
+	tails    tails // the flusher's
 	flushMu  sync.Mutex
 	row      flushedRow // as stored
 	flushErr error      // of the last try, nil if it worked
@@ -69,6 +70,7 @@ func newTimeline(r *Repository, no timelineNo, info Info, parent *Timeline, row 
 	t.head.init(at)
 	t.view.Store(&view{windows: []*window{newWindow(at)}, flushed: at})
 	t.heads = newHeadSizes()
+	t.tails = make(tails)
 	t.wal = newWAL(t)
 	t.turn <- struct{}{}
 	return t

@@ -16,7 +16,7 @@ import (
 // Options are New's. The zero value works.
 type Options struct {
 	Log        *slog.Logger // default: discards
-	BatchBytes int          // of WAL in a batch; default 1 MiB
+	BatchBytes int          // of WAL in a batch; default 4 MiB
 }
 
 // Ingester follows the WAL of one timeline. It is for one goroutine at a time.
@@ -60,7 +60,7 @@ func New(tl *repo.Timeline, o Options) (*Ingester, error) {
 		in.log = slog.New(slog.DiscardHandler)
 	}
 	if o.BatchBytes <= 0 {
-		in.limit = 1 << 20
+		in.limit = 4 << 20
 	}
 	in.touch = in.touched
 	return in, nil
