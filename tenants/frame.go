@@ -28,14 +28,17 @@ const (
 	frameDatabase frameKind = 'D' // spc u32, db u32
 	frameRelation frameKind = 'R' // spc u32, db u32, rel u32, fork u8 | blocks u32
 	framePages    frameKind = 'P' // of the last relation: block u32 | pages
-	frameFile     frameKind = 'F' // LSN u64 | there u8 | length of path u16 | path | content
+	frameFile     frameKind = 'F' // LSN u64 | part u8 | length of path u16 | path | content
+	frameMore     frameKind = 'M' // of the file before it: content
 	frameBegin    frameKind = 'B' // nothing
 	frameEnd      frameKind = 'E' // nothing
 )
 
 const (
 	frameHeader = 1 + 4
-	maxFrame    = 2 << 20   // a file is the longest
+	maxFrame    = 2 << 20
+	maxOwnFile  = 1 << 30   // bytes; a two-phase file is the longest
+	fileAtOnce  = 1 << 20   // bytes in a frame
 	pagesAtOnce = 16        // in a frame
 	walAtOnce   = 128 << 10 // bytes in a frame
 )
@@ -65,15 +68,32 @@ func (f *frameWriter) write(kind frameKind, parts ...[]byte) error {
 	return nil
 }
 
+// What the part of a frameFile says of the content.
+const (
+	fileRemoved byte = iota
+	fileWhole
+	fileBegins // fileAtOnce bytes; frameMore follows, up to and with the first shorter one
+)
+
+// file writes a file in as many frames as it needs.
 func (f *frameWriter) file(own repo.OwnFile) error {
-	head := binary.BigEndian.AppendUint64(nil, uint64(own.LSN))
-	there := byte(1)
-	if own.Content == nil {
-		there = 0
+	part, rest := fileWhole, own.Content
+	switch {
+	case own.Content == nil:
+		part = fileRemoved
+	case len(rest) >= fileAtOnce:
+		part, rest = fileBegins, rest[:fileAtOnce]
 	}
-	head = append(head, there)
+	head := append(binary.BigEndian.AppendUint64(nil, uint64(own.LSN)), part)
 	head = binary.BigEndian.AppendUint16(head, uint16(len(own.Path)))
-	return f.write(frameFile, head, []byte(own.Path), own.Content)
+	err := f.write(frameFile, head, []byte(own.Path), rest)
+	for at := fileAtOnce; part == fileBegins && err == nil; at += fileAtOnce {
+		more := own.Content[at:min(at+fileAtOnce, len(own.Content))]
+		if err = f.write(frameMore, more); len(more) < fileAtOnce {
+			break
+		}
+	}
+	return err
 }
 
 func (f *frameWriter) relation(rf pg.RelFork, n pg.BlockNumber) error {
@@ -136,19 +156,28 @@ func (f frame) wal() (at pg.LSN, data []byte, err error) {
 	return pg.LSN(binary.BigEndian.Uint64(f.body)), f.body[8:], nil
 }
 
-// file reads a frameFile; what it gives is a copy.
-func (f frame) file() (own repo.OwnFile, err error) {
+// file reads the file that begins with a frameFile, to its end; what it gives is a copy.
+func (r *frameReader) file(f frame) (own repo.OwnFile, err error) {
 	const fixed = 8 + 1 + 2
 	if len(f.body) < fixed {
 		return own, badFrame("file of %d bytes", len(f.body))
 	}
-	n := int(binary.BigEndian.Uint16(f.body[9:]))
+	n, part := int(binary.BigEndian.Uint16(f.body[9:])), f.body[8]
 	if len(f.body) < fixed+n {
 		return own, badFrame("file of %d bytes, whose name has %d", len(f.body), n)
 	}
 	own.LSN, own.Path = pg.LSN(binary.BigEndian.Uint64(f.body)), string(f.body[fixed:fixed+n])
-	if f.body[8] != 0 {
+	if part != fileRemoved {
 		own.Content = append([]byte{}, f.body[fixed+n:]...)
+	}
+	for last := fileAtOnce; part == fileBegins && last == fileAtOnce; last = len(f.body) {
+		if f, err = r.next(); err != nil {
+			return own, err
+		}
+		if f.kind != frameMore || len(f.body) > fileAtOnce || len(own.Content)+len(f.body) > maxOwnFile {
+			return own, badFrame("%q of %d bytes within a file", f.kind, len(f.body))
+		}
+		own.Content = append(own.Content, f.body...)
 	}
 	return own, nil
 }

@@ -229,7 +229,7 @@ func (in *intake) take(ctx context.Context, b *branch) error {
 }
 
 func (in *intake) ownFile(ctx context.Context, b *branch, f frame) error {
-	own, err := f.file()
+	own, err := in.in.file(f)
 	if err == nil && own.LSN > in.o.To+1 {
 		err = badFrame("file at %v, beyond %v", own.LSN, in.o.To)
 	}

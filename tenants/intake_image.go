@@ -51,7 +51,7 @@ func (in *intake) graft(ctx context.Context) (*repo.Timeline, error) {
 		if f.kind != frameFile {
 			return nil, badFrame("%q before a branch begins", f.kind)
 		}
-		own, err := f.file()
+		own, err := in.in.file(f)
 		if err != nil {
 			return nil, err
 		}
@@ -127,7 +127,7 @@ func (l *imageLoader) take(f frame) error {
 		}
 		return l.bulk.DBCreate(spc, db, at)
 	case frameFile:
-		own, err := f.file()
+		own, err := l.in.in.file(f)
 		if err != nil {
 			return err
 		}
