@@ -56,6 +56,12 @@ func lookupAccount(name string) (account, error) {
 	return a, nil
 }
 
+// CheckUser makes sure that postgres can run as the user of that name; "" is the usual one.
+func CheckUser(name string) error {
+	_, err := lookupAccount(name)
+	return err
+}
+
 // run makes cmd run as the account, away from our terminal's signals.
 func (a account) run(cmd *exec.Cmd) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}

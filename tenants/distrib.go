@@ -40,6 +40,9 @@ func (d distrib) check(ctx context.Context) error {
 	return nil
 }
 
+// CheckDistrib makes sure that dir is a PostgreSQL installation that zenith can use.
+func CheckDistrib(ctx context.Context, dir string) error { return distrib{dir}.check(ctx) }
+
 // FindDistrib gives the directory of an installed PostgreSQL 15: where Debian puts it,
 // or the one whose postgres is on the path; "" if there is none.
 func FindDistrib() string {

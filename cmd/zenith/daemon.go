@@ -15,6 +15,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"zenith/repo/pageserver"
+	"zenith/tenants"
 )
 
 // closeTimeout bounds the end of the daemon: stopping every postgres and unmounting.
@@ -54,8 +55,8 @@ func readStartOptions(c *cli.Context) (startOptions, error) {
 	return o, err
 }
 
-// settings takes flags and files together.
-func (e *environ) settings(o startOptions) (*settings, error) {
+// settings takes flags and files together. What it gives can be used here.
+func (e *environ) settings(ctx context.Context, o startOptions) (*settings, error) {
 	cfg, err := e.config()
 	if err != nil {
 		return nil, err
@@ -68,7 +69,29 @@ func (e *environ) settings(o startOptions) (*settings, error) {
 	if s.workdir, err = e.absWorkdir(); err != nil {
 		return nil, err
 	}
-	return s, s.override(o, e)
+	if err := s.override(o, e); err != nil {
+		return nil, err
+	}
+	return s, e.checkSettings(ctx, s, o)
+}
+
+// checkSettings finds what can only be wrong on this machine.
+func (e *environ) checkSettings(ctx context.Context, s *settings, o startOptions) error {
+	for _, c := range []struct {
+		key, flag string
+		err       error
+	}{
+		{"pg_distrib", o.distrib, tenants.CheckDistrib(ctx, s.PgDistrib)},
+		{"pg_user", o.pgUser, tenants.CheckUser(s.PgUser)},
+	} {
+		if c.err != nil && c.flag == "" {
+			return blameLine(e.path(serverFile), c.key, c.err)
+		}
+		if c.err != nil {
+			return c.err
+		}
+	}
+	return nil
 }
 
 // override puts flags above what the file says.
@@ -111,7 +134,7 @@ func (e *environ) runDaemon(ctx context.Context, o startOptions) error {
 }
 
 func (e *environ) daemon(ctx context.Context, o startOptions) (err error) {
-	s, err := e.settings(o)
+	s, err := e.settings(ctx, o)
 	if err != nil {
 		return err
 	}

@@ -4,8 +4,12 @@ import (
 	"errors"
 	"os"
 	"os/exec"
+	"os/signal"
+	"slices"
 	"strconv"
 	"strings"
+	"sync"
+	"syscall"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -14,9 +18,26 @@ import (
 )
 
 // TestMain lets the test binary be zenith itself, for the scripts: also when the page
-// server runs it again.
+// server runs it again. Two more are zenith with a page server that breaks at SIGUSR1.
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"zenith": main})
+	testscript.Main(m, map[string]func(){
+		"zenith":        main,
+		"zenith-panics": func() { breakServer(func() { panic("provoked") }); main() },
+		"zenith-dies":   func() { breakServer(func() { new(sync.Mutex).Unlock() }); main() }, // no recover helps
+	})
+}
+
+// breakServer has the page server, not those who start it, do fatal when SIGUSR1 comes.
+func breakServer(fatal func()) {
+	if !slices.Contains(os.Args, "--foreground") {
+		return
+	}
+	c := make(chan os.Signal, 1)
+	signal.Notify(c, syscall.SIGUSR1)
+	go func() {
+		<-c
+		fatal()
+	}()
 }
 
 // TestScripts runs the sessions of testdata, with a real postgres and real mounts.

@@ -80,7 +80,7 @@ func (e *environ) runStart(ctx context.Context, o startOptions) error {
 	if o.foreground {
 		return e.runDaemon(ctx, o)
 	}
-	s, err := e.settings(o)
+	s, err := e.settings(ctx, o)
 	if err != nil {
 		return err
 	}

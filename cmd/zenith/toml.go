@@ -33,6 +33,15 @@ func readTOML(path string, v any) error {
 	return nil
 }
 
+// blameLine says where a value stands that turned out to be wrong.
+func blameLine(path, key string, err error) error {
+	text, readErr := os.ReadFile(path)
+	if readErr != nil {
+		return errors.Join(err, readErr)
+	}
+	return fmt.Errorf("%s:%d: %w", path, keyLine(string(text), toml.Key{key}), err)
+}
+
 // parseMessage is what is wrong, with the key if that is known.
 func parseMessage(e toml.ParseError) string {
 	msg := e.Message

@@ -1,0 +1,76 @@
+package lint_test
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// environment says which files may look at the environment, and what for.
+var environment = map[string]string{
+	"cmd/zenith/exec.go":         "the command of pg exec gets ours",
+	"cmd/zenith/wal.go":          "TZ: times as the user reads them",
+	"tenants/backup.go":          "TZ, handed to postgres",
+	"tenants/postgres.go":        "TZ, handed to postgres",
+	"internal/pgtest/command.go": "a test's postgres gets ours, without PG*",
+}
+
+// readsEnvironment are the functions of package os that do.
+var readsEnvironment = map[string]bool{"Getenv": true, "LookupEnv": true, "Environ": true, "ExpandEnv": true, "UserHomeDir": true, "UserConfigDir": true}
+
+// TestProcessState: the current directory belongs to the user, so nothing changes it, tests included;
+// and settings come from flags and files, so nothing else reads the environment.
+func TestProcessState(t *testing.T) {
+	root, err := filepath.Abs("../..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	used := map[string]bool{}
+	err = filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() && strings.HasPrefix(d.Name(), ".") && path != root {
+			return fs.SkipDir
+		}
+		if !strings.HasSuffix(path, ".go") {
+			return nil
+		}
+		f, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.SkipObjectResolution)
+		if err != nil {
+			return err
+		}
+		rel, err := filepath.Rel(root, path)
+		name := filepath.ToSlash(rel)
+		ast.Inspect(f, func(n ast.Node) bool {
+			sel, ok := n.(*ast.SelectorExpr)
+			if !ok {
+				return true
+			}
+			if sel.Sel.Name == "Chdir" || sel.Sel.Name == "Fchdir" {
+				t.Errorf("%s changes the current directory", name)
+			}
+			pkg, ok := sel.X.(*ast.Ident)
+			if ok && pkg.Name == "os" && readsEnvironment[sel.Sel.Name] && !strings.HasSuffix(name, "_test.go") {
+				used[name] = true
+				if environment[name] == "" {
+					t.Errorf("%s reads the environment: os.%s", name, sel.Sel.Name)
+				}
+			}
+			return true
+		})
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name := range environment {
+		if !used[name] {
+			t.Errorf("%s does not read the environment any more", name)
+		}
+	}
+}
