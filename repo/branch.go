@@ -160,6 +160,11 @@ func (r *Repository) Branch(ctx context.Context, id TimelineID, name string, par
 
 // branchFrom makes a timeline that begins at s, with files of its own there.
 func (r *Repository) branchFrom(ctx context.Context, id TimelineID, name string, parent *Timeline, s *Snapshot, files func(timelineNo) ([]Op, error)) (*Timeline, error) {
+	unpin, err := parent.Pin(s.LSN()) // until the branch itself keeps it
+	if err != nil {
+		return nil, err
+	}
+	defer unpin()
 	no, err := r.reserve(&id, name)
 	if err != nil {
 		return nil, err
@@ -241,7 +246,7 @@ func errDeleted(t *Timeline) error {
 	return fmt.Errorf("branch %q was deleted: %w", t.info.Name, ErrNotFound)
 }
 
-// Delete removes a branch: its name at once, its data lazily. ErrBusy if it has
+// Delete removes a branch: its name at once, its data at the next collection. ErrBusy if it has
 // children. It waits for a Writer to end.
 func (r *Repository) Delete(ctx context.Context, name string) error {
 	t, err := r.ByName(name)
@@ -278,6 +283,7 @@ func (r *Repository) remove(t *Timeline) error {
 	}
 	delete(r.byID, t.info.ID)
 	delete(r.byName, t.Name())
+	r.gone[t.no] = gone{}
 	t.flushMu.Lock()
 	defer t.flushMu.Unlock()
 	t.deleted = true
@@ -291,4 +297,11 @@ func (t *Timeline) forget() {
 	defer w.mu.Unlock()
 	t.r.mem.add(-w.size)
 	w.size = 0
+}
+
+// forgetLater has the next collection delete what a timeline that does not exist has left.
+func (r *Repository) forgetLater(no timelineNo) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.gone[no] = gone{}
 }

@@ -191,6 +191,7 @@ func (b *Bulk) Abort() {
 			t.r.log.Warn("remove unfinished timeline", "timeline", t.info.ID, "err", err)
 		}
 		t.r.release(t.info.ID, t.info.Name)
+		t.r.forgetLater(t.no)
 	}
 	t.giveTurn()
 }

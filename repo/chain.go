@@ -13,7 +13,8 @@ import (
 type chain struct {
 	tag    pg.BufferTag
 	links  []link  // newest first
-	base   pg.Page // nil: zeros
+	base   pg.Page // nil: zeros, or packed
+	packed []byte  // the base as a stored image; nil: base
 	noRedo bool    // a chunk was marked with chunkNoRedo
 
 	// The newest version, which names the page in the cache.
@@ -36,7 +37,7 @@ var chains = sync.Pool{New: func() any { return new(chain) }}
 
 func newChain(tag pg.BufferTag) *chain {
 	c := chains.Get().(*chain)
-	c.tag, c.links, c.base, c.noRedo = tag, c.links[:0], nil, false
+	c.tag, c.links, c.base, c.packed, c.noRedo = tag, c.links[:0], nil, nil, false
 	c.topNo, c.topLSN, c.stored, c.older, c.want = 0, 0, false, 0, -1
 	c.chunks.vals, c.scratch = c.chunks.vals[:0], c.scratch[:0]
 	return c
@@ -54,11 +55,13 @@ func (c *chain) free() {
 
 // pageReader says where to look for a page's chain.
 type pageReader struct {
-	store Store
+	r     *Repository
+	cuts  uint64 // of the repository when c was opened
 	cache *pageCache
 	l     []sight
-	c     *cursor // opened when needed; over the page, or more
-	wide  []byte  // prefix of a cursor for more than one page; nil: the page
+	c     *cursor      // opened when needed; over the page, or more
+	wide  []byte       // prefix of a cursor for more than one page; nil: the page
+	kept  func() error // nil: what is read is sure to be kept
 }
 
 func (r *pageReader) cursor(tag pg.BufferTag) *cursor {
@@ -69,7 +72,8 @@ func (r *pageReader) cursor(tag pg.BufferTag) *cursor {
 		if prefix == nil {
 			prefix = object
 		}
-		r.c = newCursor(r.store, prefix)
+		r.cuts = r.r.cuts.Load()
+		r.c = newCursor(r.r.store, prefix)
 	}
 	r.c.reset(object)
 	return r.c
@@ -79,6 +83,16 @@ func (r *pageReader) close(err *error) {
 	if r.c != nil {
 		r.c.close(err)
 	}
+}
+
+// renew drops a cursor that may have seen chains before they were cut. The caller holds
+// reading.
+func (r *pageReader) renew() (err error) {
+	if r.c != nil && r.cuts != r.r.cuts.Load() {
+		r.close(&err)
+		r.c = nil
+	}
+	return err
 }
 
 // collect fills ch with the chain of its page; versions at or below cut are dead.
@@ -140,7 +154,7 @@ func (c *chain) take(cache *pageCache, no timelineNo, limit, cut pg.LSN) bool {
 			return true
 		}
 		if l.flags&linkImage != 0 {
-			c.base = pg.Page(l.raw)
+			c.takeImage(l)
 			return true
 		}
 		c.links = append(c.links, *l)
@@ -152,6 +166,18 @@ func (c *chain) take(cache *pageCache, no timelineNo, limit, cut pg.LSN) bool {
 		}
 	}
 	return false
+}
+
+// takeImage makes a link's page the chain's base.
+func (c *chain) takeImage(l *link) {
+	if !l.stored {
+		c.base = pg.Page(l.raw)
+		return
+	}
+	c.packed = l.raw
+	if c.older += l.depth; l.depth < 0 {
+		c.want = -1
+	}
 }
 
 // topped notes a version, and takes the page as it was then from the cache if it is there.
@@ -228,9 +254,14 @@ func (c *chain) complete() error {
 // build brings dst to the newest version.
 func (c *chain) build(redo RedoFunc, wal *WAL, dst pg.Page) error {
 	dst = dst[:pg.BlockSize]
-	if c.base != nil {
+	switch {
+	case c.base != nil:
 		copy(dst, c.base)
-	} else {
+	case c.packed != nil:
+		if err := decodeImage(c.packed, dst); err != nil {
+			return fmt.Errorf("rebuild %v: %w", c.tag, err)
+		}
+	default:
 		clear(dst)
 	}
 	for i := len(c.links) - 1; i >= 0; i-- {
@@ -246,7 +277,12 @@ func (c *chain) redo(redo RedoFunc, wal *WAL, l *link, page pg.Page) error {
 	raw := l.raw
 	if l.flags&linkPointer != 0 {
 		var err error
-		if raw, err = wal.record(c.buf, l.start, l.size); err != nil {
+		raw, err = wal.record(c.buf, l.start, l.size)
+		if errors.Is(err, ErrOutOfRange) {
+			// A copy of a page has the record that redo refused: see Refused.
+			err = fmt.Errorf("%w: %w", ErrUnsupported, err)
+		}
+		if err != nil {
 			return fmt.Errorf("rebuild %v: record at %v: %w", c.tag, l.start, err)
 		}
 		c.buf = raw

@@ -22,14 +22,22 @@ import (
 //	       uvarint end - previous end (the first: 0, its end is the key's LSN)
 //	       uvarint (end - start) | uvarint len << 3 | flags
 //	       the record as xlog.Packer packs it; nothing if linkPointer, len bytes if linkPlain
+//	base:  as a chunk up to the body (type, flags, ..., end of the last - the key's LSN) | uvarint n |
+//	       n images, oldest first: uvarint end - previous end (the first: - the key's LSN) |
+//	       uvarint depth + 1 | uvarint len | what an image's value has || body, behind the last image
 //
 // before counts the records from the chain's base to the one before the chunk (-1: not
 // known), after those from the chain's base, which may lie in the chunk, to its end. They
 // let a read prove that no part of the chain is missing, and a flush know how long it is.
+//
+// A base is what a collection makes of a chunk: images in place of records. Its key and its
+// counts are the chunk's. The depth of an image is how many records the chain had up to it,
+// so that what is written behind it, before or after the collection, counts the same.
 const (
 	valueImageRaw byte = 1
 	valueImageS2  byte = 2
 	valueChunk    byte = 3
+	valueBase     byte = 4
 )
 
 // A chunk's flags.
@@ -45,7 +53,7 @@ type linkFlags uint8
 const (
 	linkRestore linkFlags = 1 << iota // the page after the record needs nothing of the page before
 	linkPointer                       // the record's bytes are in the WAL only
-	linkImage                         // not a record but a page (in windows only)
+	linkImage                         // not a record but a page (in windows and bases)
 
 	linkPlain = linkImage // the record is stored as it came (in chunks only)
 )
@@ -56,6 +64,8 @@ type link struct {
 	flags      linkFlags
 	size       int    // of the record
 	raw        []byte // nil if linkPointer
+	stored     bool   // a linkImage of a base: raw is an image's value, not a page
+	depth      int    // of such: the records of the chain up to it, -1 if not known
 }
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
@@ -124,8 +134,48 @@ type chunkEncoder struct{ plain, packed []byte }
 
 // encode makes the value for links of tag, oldest first, whose key has links[0].end.
 func (e *chunkEncoder) encode(tag pg.BufferTag, links []link, before, after int, flags byte) []byte {
+	body, flags := e.body(tag, links, links[0].end, flags)
+	v := make([]byte, 0, 2+5*binary.MaxVarintLen32+len(body)+4)
+	v = append(v, valueChunk, flags)
+	for _, n := range [...]uint64{uint64(before + 1), uint64(after), uint64(len(links)), uint64(links[len(links)-1].end - links[0].end)} {
+		v = binary.AppendUvarint(v, n)
+	}
+	return append(v, body...)
+}
+
+// encodeBase makes the value for images and links behind them, oldest first, in place of the
+// chunk, or base, with header h and a key with LSN first. Links between two images are gone.
+func (e *chunkEncoder) encodeBase(tag pg.BufferTag, first pg.LSN, images, links []link, h *chunkHeader) []byte {
+	last, flags := images[len(images)-1], h.flags&^(chunkCompressed|chunkOpen)
+	after, known := chainLength(links, last.depth)
+	if !known {
+		flags |= chunkOpen
+	}
+	end := last.end
+	body, flags := e.body(tag, links, end, flags)
+	if len(links) > 0 {
+		end = links[len(links)-1].end
+	}
+	v := append(make([]byte, 0, len(images)*pg.BlockSize/2+len(body)+64), valueBase, flags)
+	for _, n := range [...]uint64{uint64(h.before + 1), uint64(after), uint64(len(links)), uint64(end - first), uint64(len(images))} {
+		v = binary.AppendUvarint(v, n)
+	}
+	for i := range images {
+		l := &images[i]
+		for _, n := range [...]uint64{uint64(l.end - first), uint64(l.depth + 1), uint64(len(l.raw))} {
+			v = binary.AppendUvarint(v, n)
+		}
+		v = append(v, l.raw...)
+		first = l.end
+	}
+	return append(v, body...)
+}
+
+// body makes a chunk's body of links that follow last, valid until the next call, and adds to
+// flags what it is.
+func (e *chunkEncoder) body(tag pg.BufferTag, links []link, last pg.LSN, flags byte) ([]byte, byte) {
 	p := xlog.NewPacker(tag)
-	b, last := e.plain[:0], links[0].end
+	b := e.plain[:0]
 	for i := range links {
 		l := &links[i]
 		b = binary.AppendUvarint(b, uint64(l.end-last))
@@ -134,19 +184,13 @@ func (e *chunkEncoder) encode(tag pg.BufferTag, links []link, before, after int,
 		last = l.end
 	}
 	e.plain = b
-	body := b
 	if len(b) >= minCompress {
 		e.packed = slices.Grow(e.packed[:0], s2.MaxEncodedLen(len(b)))
 		if c := s2.Encode(e.packed[:cap(e.packed)], b); len(c) < len(b)-len(b)/8 {
-			body, flags = c, flags|chunkCompressed
+			return c, flags | chunkCompressed
 		}
 	}
-	v := make([]byte, 0, 2+5*binary.MaxVarintLen32+len(body)+4)
-	v = append(v, valueChunk, flags)
-	for _, n := range [...]uint64{uint64(before + 1), uint64(after), uint64(len(links)), uint64(last - links[0].end)} {
-		v = binary.AppendUvarint(v, n)
-	}
-	return append(v, body...)
+	return b, flags
 }
 
 // minCompress is the size of a chunk's records from which it is worth to compress them.
@@ -167,23 +211,24 @@ func appendLink(b []byte, l *link, p *xlog.Packer) []byte {
 	return b
 }
 
-// chunkHeader is what precedes a chunk's records.
+// chunkHeader is what precedes a chunk's, or a base's, records.
 type chunkHeader struct {
+	base          bool
 	flags         byte
 	before, after int
 	n             int
-	span          pg.LSN // from the end of the first record to that of the last
-	body          []byte
+	span          pg.LSN // from the key's LSN to the end of the last record
+	body          []byte // of a base: with its images
 }
 
 func decodeChunkHeader(body []byte) (h chunkHeader, err error) {
-	if len(body) < 2 || body[0] != valueChunk {
+	if len(body) < 2 || body[0] != valueChunk && body[0] != valueBase {
 		return h, fmt.Errorf("value of type %d: %w", body[0], ErrCorrupt)
 	}
 	d := decoder{b: body[2:]}
 	h.flags, h.before, h.after, h.n, h.span = body[1], int(d.uvarint())-1, int(d.uvarint()), int(d.uvarint()), pg.LSN(d.uvarint())
-	h.body = d.b
-	if d.bad || h.n < 1 || h.before < -1 || h.after < 0 {
+	h.base, h.body = body[0] == valueBase, d.b
+	if d.bad || h.n < 1 && !h.base || h.before < -1 || h.after < 0 {
 		return h, fmt.Errorf("chunk header: %w", ErrCorrupt)
 	}
 	return h, nil
@@ -201,13 +246,19 @@ const maxChunk = 16 << 20
 // links appends the chunk's links, oldest first, to dst. They point into d.vals.
 func (d *chunkDecoder) links(dst []link, h *chunkHeader, tag pg.BufferTag, first pg.LSN) ([]link, error) {
 	in := decoder{b: h.body}
+	if h.base {
+		if dst, first = d.images(dst, &in, first); in.bad {
+			return dst, fmt.Errorf("base of images and %d records is cut off: %w", h.n, ErrCorrupt)
+		}
+	}
 	if h.flags&chunkCompressed != 0 {
-		n, err := s2.DecodedLen(h.body)
+		packed := in.b
+		n, err := s2.DecodedLen(packed)
 		if err != nil || n > maxChunk {
 			return dst, fmt.Errorf("chunk of %d records in %d bytes: %w", h.n, n, ErrCorrupt)
 		}
 		d.plain = slices.Grow(d.plain[:0], n)
-		if in.b, err = s2.Decode(d.plain[:n], h.body); err != nil {
+		if in.b, err = s2.Decode(d.plain[:n], packed); err != nil {
 			return dst, fmt.Errorf("chunk of %d records: %v: %w", h.n, err, ErrCorrupt)
 		}
 	}
@@ -226,6 +277,24 @@ func (d *chunkDecoder) links(dst []link, h *chunkHeader, tag pg.BufferTag, first
 		dst = append(dst, l)
 	}
 	return dst, nil
+}
+
+// images appends a base's images, of which the first ends at or behind end, and gives the end
+// of the last.
+func (d *chunkDecoder) images(dst []link, in *decoder, end pg.LSN) ([]link, pg.LSN) {
+	for range in.uvarint() {
+		end += pg.LSN(in.uvarint())
+		l := link{end: end, start: end, flags: linkImage, stored: true, depth: int(in.uvarint()) - 1}
+		from := len(d.vals)
+		d.vals = append(d.vals, in.bytes(int(in.uvarint()))...)
+		l.raw = d.vals[from:len(d.vals):len(d.vals)]
+		l.size = len(l.raw)
+		if in.bad = in.bad || l.size == 0 || !isImage(l.raw); in.bad {
+			break
+		}
+		dst = append(dst, l)
+	}
+	return dst, end
 }
 
 // link reads the bytes of l.

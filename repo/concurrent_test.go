@@ -69,7 +69,7 @@ func compare(t *testing.T, s *repo.Snapshot, want *world) error {
 	for _, rf := range relForks {
 		n, exists, err := s.RelSize(t.Context(), rf)
 		if wantN, wantExists := want.sizes[rf]; err != nil || n != wantN || exists != wantExists {
-			return fmt.Errorf("%v: size of %v is %d %v (%v), want %d %v", s.LSN(), rf, n, exists, err, wantN, wantExists)
+			return fmt.Errorf("%v: size of %v is %d %v (%w), want %d %v", s.LSN(), rf, n, exists, err, wantN, wantExists)
 		}
 		for b := range n {
 			err := s.ReadPage(t.Context(), rf.Tag(b), page)
@@ -78,7 +78,7 @@ func compare(t *testing.T, s *repo.Snapshot, want *world) error {
 				continue
 			}
 			if err != nil || repotest.Mixed(page) != w {
-				return fmt.Errorf("%v: %v is %x (%v), want %x", s.LSN(), rf.Tag(b), repotest.Mixed(page), err, w)
+				return fmt.Errorf("%v: %v is %x (%w), want %x", s.LSN(), rf.Tag(b), repotest.Mixed(page), err, w)
 			}
 		}
 	}

@@ -43,6 +43,7 @@
 //	|   0x50 | spc 4 | db 4 | rel 4 | fork 1 | block 4 |  image or chunk        |
 //
 //	| 0x01 | the layout's version    | 0x02 | timeline 4 | its row    | 0x03 | timeline 4 | its flushed LSN |
+//	| 0x04 | timeline 4 | its horizon             | 0x05 | timeline 4 | LSN 8 | a lease                |
 //
 // The timeline's number is small and counts up, so that a descendant's is above its
 // ancestors'. To read page P on timeline t at L, seek P ^t ^L: the entry found is the newest
@@ -53,6 +54,15 @@
 // The LSN of a version is the end of the record that made it; a chunk's, that of its first
 // record. Values of pages are drawn in chunk.go. A segment of an SLRU is a relation of
 // tablespace 0 (see pg.SLRU).
+//
+// # Forgetting
+//
+// Collect forgets what is below a timeline's horizon, for all points but those that are
+// pinned: branch points, leases, and what Pin keeps. Of each page it keeps an image at the
+// horizon and at each pinned point, in the place of the chunk that had the records (a base:
+// see chunk.go), and what is newer; of the rest, the newest version at each of these points.
+// Then WAL that no kept version points at, and no point shows, is removed. See collect.go
+// for what readers may see meanwhile.
 //
 // # Invariants
 //

@@ -45,8 +45,8 @@ func (f *pageFlush) read() (*pageReader, error) {
 			return nil, err
 		}
 	}
-	if f.reader.store == nil {
-		f.reader = pageReader{store: f.t.r.store, cache: f.t.r.cache, l: f.before, wide: []byte{byte(kindPage)}}
+	if f.reader.r == nil {
+		f.reader = pageReader{r: f.t.r, cache: f.t.r.cache, l: f.before, wide: []byte{byte(kindPage)}}
 	}
 	return &f.reader, nil
 }
@@ -169,6 +169,12 @@ func (r *run) start() error {
 	if err != nil {
 		return err
 	}
+	reading := &r.f.t.r.reading
+	reading.RLock()
+	defer reading.RUnlock()
+	if err := pr.renew(); err != nil {
+		return err
+	}
 	if !r.f.settled {
 		// An ancestor may yet put images into what is in its windows.
 		ch := newChain(r.tag)
@@ -218,6 +224,9 @@ func (r *run) continues(body []byte, at, limit pg.LSN) error {
 	r.length, r.before, r.noRedo = n, n, h.flags&chunkNoRedo != 0
 	if !known {
 		r.before = -1
+	}
+	if h.base {
+		r.length = min(r.length, h.n) // what is to be applied, whatever was once before
 	}
 	return nil
 }
@@ -309,7 +318,12 @@ func (r *run) chunk(end int) error {
 func chainLength(links []link, before int) (n int, known bool) {
 	n, known = max(before, 0), before >= 0
 	for i := range links {
-		if links[i].flags&linkRestore != 0 {
+		l := &links[i]
+		if l.flags&linkImage != 0 {
+			n, known = max(l.depth, 0), l.depth >= 0
+			continue
+		}
+		if l.flags&linkRestore != 0 {
 			n, known = 0, true
 		}
 		n++

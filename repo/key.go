@@ -14,6 +14,8 @@ const (
 	kindFormat   kind = 0x01 // one key: the version of the layout
 	kindTimeline kind = 0x02 // [no 4]: a timelineRow
 	kindFlushed  kind = 0x03 // [no 4]: a flushedRow
+	kindHorizon  kind = 0x04 // [no 4]: a horizonRow
+	kindLease    kind = 0x05 // [no 4, LSN 8]: a leaseRow
 	kindState    kind = 0x10 // object: nothing
 	kindDatabase kind = 0x20 // object: spc, db
 	kindFile     kind = 0x30 // object: path, NUL
@@ -110,6 +112,10 @@ func parseFile(object []byte) (path string, ok bool) {
 
 func timelineKey(k kind, no timelineNo) []byte {
 	return binary.BigEndian.AppendUint32([]byte{byte(k)}, uint32(no))
+}
+
+func leaseKey(no timelineNo, lsn pg.LSN) []byte {
+	return binary.BigEndian.AppendUint64(timelineKey(kindLease, no), uint64(lsn))
 }
 
 // after is the least key above all that begin with object, which is not all 0xFF.

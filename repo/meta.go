@@ -1,14 +1,19 @@
 package repo
 
 import (
+	"encoding/binary"
 	"encoding/json"
 	"fmt"
 
 	"zenith/internal/pg"
 )
 
-// formatVersion is the layout of keys and values that this code reads and writes.
-const formatVersion = 3
+// formatVersion is the layout of keys and values that this code writes. It reads the one
+// before too, which lacked bases and horizons.
+const (
+	formatVersion = 4
+	formatBefore  = 3
+)
 
 type formatRow struct{ Version int }
 
@@ -93,6 +98,29 @@ func readTimelineRows(s Store, fn func(timelineNo, timelineRow) error) (err erro
 	return nil
 }
 
+// readLeases calls fn with each lease: the timeline and the point.
+func readLeases(s Store, fn func(timelineNo, pg.LSN, leaseRow)) (err error) {
+	it := s.Iterator([]byte{byte(kindLease)})
+	defer closeIterator(it, &err)
+	for it.Seek([]byte{byte(kindLease)}); it.Valid(); it.Next() {
+		key := it.Key()
+		if len(key) != len(leaseKey(0, 0)) {
+			return fmt.Errorf("lease key %x: %w", key, ErrCorrupt)
+		}
+		var row leaseRow
+		b, err := it.Value()
+		if err != nil {
+			return err
+		}
+		if err := json.Unmarshal(b, &row); err != nil {
+			return fmt.Errorf("lease %x: %v: %w", key, err, ErrCorrupt)
+		}
+		no, _ := parseTimelineKey(key[:5])
+		fn(no, pg.LSN(binary.BigEndian.Uint64(key[5:])), row)
+	}
+	return nil
+}
+
 // checkFormat writes the format row into a new store and checks an old one's.
 func checkFormat(s Store) error {
 	key := []byte{byte(kindFormat)}
@@ -101,7 +129,7 @@ func checkFormat(s Store) error {
 	if err != nil {
 		return err
 	}
-	if !found {
+	if !found || row.Version == formatBefore {
 		return s.Update([]Op{rowOp(key, formatRow{formatVersion})})
 	}
 	if row.Version != formatVersion {

@@ -122,10 +122,16 @@ func (m *model) look() {
 	}
 	at := all[i]
 	ask := at
-	if i+1 < len(all) && m.rnd.IntN(3) == 0 {
+	if i+1 < len(all) && m.rnd.IntN(3) == 0 && at >= t.ownerOf(at).horizon {
 		ask += pg.LSN(m.rnd.IntN(int(all[i+1] - at)))
 	}
 	s, err := t.tl.At(m.t.Context(), ask)
+	if !m.kept(t, at) {
+		if !errors.Is(err, repo.ErrOutOfRange) {
+			m.t.Fatalf("%s at %v, which was forgotten: %v, %v", t.name, ask, s, err)
+		}
+		return
+	}
 	if err != nil || s.LSN() != at {
 		m.t.Fatalf("%s at %v: %v, %v; want %v", t.name, ask, s, err, at)
 	}
@@ -160,8 +166,12 @@ func (m *model) branch() {
 	}
 	c.worlds = []*world{w}
 	var err error
-	if c.tl, err = m.r.Branch(m.t.Context(), repo.TimelineID{}, c.name, p.tl, at); err != nil {
-		m.t.Fatal(err)
+	c.tl, err = m.r.Branch(m.t.Context(), repo.TimelineID{}, c.name, p.tl, at)
+	if !m.kept(p, at) && errors.Is(err, repo.ErrOutOfRange) {
+		return
+	}
+	if err != nil || !m.kept(p, at) {
+		m.t.Fatalf("branch of %s at %v: %v", p.name, at, err)
 	}
 	m.start(c)
 	m.timelines = append(m.timelines, c)
@@ -224,7 +234,14 @@ func (m *model) restart(crash bool) {
 		if err != nil {
 			m.t.Fatal(err)
 		}
-		t.tl = tl
+		t.tl, t.pins = tl, nil
+		got := tl.OwnHorizon()
+		if m.died && got > t.horizon {
+			t.horizon = got // it was stored, and the one who stored it never knew
+		}
+		if got != max(t.horizon, t.start) {
+			m.t.Fatalf("%s: horizon %v after restart, was %v", t.name, got, t.horizon)
+		}
 		if tl.LastLSN() > t.lsns[len(t.lsns)-1] || !crash && tl.LastLSN() != t.lsns[len(t.lsns)-1] {
 			m.t.Fatalf("%s: head %v after restart, was %v", t.name, tl.LastLSN(), t.lsns[len(t.lsns)-1])
 		}
@@ -249,6 +266,9 @@ func (m *model) create() *timeline {
 func (m *model) run(steps int) {
 	m.create()
 	for range steps {
+		if m.gc && m.rnd.IntN(8) == 0 {
+			m.forgetOrPin()
+		}
 		switch n := m.rnd.IntN(100); {
 		case n < 40:
 			t := m.any()
@@ -280,7 +300,7 @@ func (m *model) run(steps int) {
 func TestModelOverMemory(t *testing.T) {
 	for seed := range seeds(6) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
-			m := &model{t: t, rnd: rand.New(rand.NewPCG(seed, 1)), dir: t.TempDir(), xid: 700}
+			m := &model{t: t, rnd: rand.New(rand.NewPCG(seed, 1)), dir: t.TempDir(), xid: 700, gc: seed%2 == 1}
 			store := repo.NewMemStore()
 			m.open = func() repo.Store {
 				store = store.Reopen()
@@ -296,7 +316,7 @@ func TestModelOverMemory(t *testing.T) {
 func TestModelOverBadger(t *testing.T) {
 	for seed := range seeds(2) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
-			m := &model{t: t, rnd: rand.New(rand.NewPCG(seed, 2)), dir: t.TempDir(), xid: 700}
+			m := &model{t: t, rnd: rand.New(rand.NewPCG(seed, 2)), dir: t.TempDir(), xid: 700, gc: seed%2 == 0}
 			maker := &badgerMaker{dir: filepath.Join(t.TempDir(), "store")}
 			var store repo.Store
 			m.open = func() repo.Store {

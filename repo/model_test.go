@@ -90,6 +90,9 @@ type timeline struct {
 	worlds []*world
 	put    map[string]string // by PutFile since the head; "" removed
 	state  *repo.State
+
+	horizon pg.LSN // 0: nothing was forgotten
+	pins    map[pg.LSN][]func()
 }
 
 // at gives the world at a record boundary.
@@ -136,6 +139,8 @@ type model struct {
 	t     *testing.T
 	rnd   *rand.Rand
 	hot   bool // few pages get most records
+	gc    bool // history is forgotten, too
+	died  bool // while it was being forgotten
 	dir   string
 	open  func() repo.Store
 	crash func() // makes the next open find what a crash leaves
@@ -187,7 +192,7 @@ func (m *model) record(t *timeline) {
 	t.put = map[string]string{}
 	m.xid++
 	rec := repotest.Rec{Rmgr: xlog.RmLogicalMsg, XID: m.xid, Main: make([]byte, 1+m.rnd.IntN(60))}
-	if m.rnd.IntN(20) == 0 {
+	if m.rnd.IntN(20) == 0 || m.gc && m.rnd.IntN(4) == 0 { // whole segments are to be forgotten
 		rec.Main = make([]byte, 1500+m.rnd.IntN(9000))
 	}
 	var tags []pg.BufferTag

@@ -27,7 +27,9 @@ func (s *Snapshot) refusing(tag pg.BufferTag) (l link, err error) {
 	if err != nil {
 		return l, err
 	}
-	r := pageReader{store: s.t.r.store, l: sights}
+	s.t.r.reading.RLock()
+	defer s.t.r.reading.RUnlock()
+	r := pageReader{r: s.t.r, l: sights}
 	defer r.close(&err)
 	ch := newChain(tag)
 	defer ch.free()

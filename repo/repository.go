@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"zenith/internal/pg"
 	"zenith/internal/xlog"
@@ -48,8 +49,18 @@ type Repository struct {
 	byName map[string]*Timeline
 	names  map[string]bool // taken by timelines that are being made
 	nextNo timelineNo
+	gone   map[timelineNo]gone // deleted timelines that may have data
 
-	done        chan struct{} // closed when Close begins
+	pinMu      sync.Mutex    // guards horizons and pins; taken before mu
+	leasing    sync.Mutex    // held while a lease is stored
+	collecting chan struct{} // holds a token for the one who collects
+	// Who reads a chain holds reading shared: see Collect. cuts counts how often it was taken
+	// to cut chains.
+	reading sync.RWMutex
+	cuts    atomic.Uint64
+
+	closing     chan struct{} // closed when Close begins: a collection ends
+	done        chan struct{} // closed when Close has what it wants to flush
 	closeOnce   sync.Once
 	closeErr    error
 	stopFlusher context.CancelFunc
@@ -76,6 +87,7 @@ func Open(o Options) (r *Repository, err error) {
 		dir: o.Dir, redo: o.Redo, log: o.Log, store: o.Store, mem: o.Memory,
 		cache: newPageCache(cmp.Or(o.Cache, defaultCache), &o.Memory.pages),
 		byID:  make(map[TimelineID]*Timeline), byName: make(map[string]*Timeline), names: make(map[string]bool),
+		gone: make(map[timelineNo]gone), collecting: make(chan struct{}, 1), closing: make(chan struct{}),
 		done: make(chan struct{}), flusherDone: make(chan struct{}), kick: make(chan struct{}, 1),
 	}
 	if err := os.MkdirAll(r.timelinesDir(), 0o700); err != nil {
@@ -89,6 +101,7 @@ func Open(o Options) (r *Repository, err error) {
 	if err := r.load(); err != nil {
 		return nil, errors.Join(fmt.Errorf("open repository %s: %w", o.Dir, err), r.store.Close())
 	}
+	r.collecting <- struct{}{}
 	ctx, stop := context.WithCancel(context.Background())
 	r.stopFlusher = stop
 	go r.runFlusher(ctx)
@@ -112,6 +125,7 @@ func (r *Repository) load() error {
 			unfinished = append(unfinished, rowOp(timelineKey(kindTimeline, no), row))
 		}
 		if row.Status != statusLive {
+			r.gone[no] = gone{before: true}
 			return nil
 		}
 		t, err := r.loadTimeline(no, row, byNo)
@@ -124,6 +138,9 @@ func (r *Repository) load() error {
 	})
 	if err == nil && len(unfinished) > 0 {
 		err = r.store.Update(unfinished)
+	}
+	if err == nil {
+		err = r.loadPins(byNo)
 	}
 	if err == nil {
 		err = r.removeStrayDirs()
@@ -184,6 +201,8 @@ func (r *Repository) Close() error {
 }
 
 func (r *Repository) close() error {
+	close(r.closing)
+	<-r.collecting // for ever
 	all := r.Timelines()
 	for _, t := range all {
 		// A Writer that is at work gets its turn's end.

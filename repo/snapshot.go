@@ -13,6 +13,7 @@ import (
 // no Close, and is safe for concurrent use.
 type Snapshot struct {
 	t     *Timeline
+	owner *Timeline // has the point in its own WAL
 	l     lineage
 	files lineage // l, but with what PutFile stored since, for AtHead
 	point Point
@@ -29,7 +30,7 @@ const maxSnapshotSizes = 1 << 16
 
 func (t *Timeline) snapshot(p Point) *Snapshot {
 	l := t.lineage(p.LSN)
-	return &Snapshot{t: t, l: l, files: l, point: p, rels: make(map[pg.RelFork]relState), dbs: make(map[dbKey]dbEvent)}
+	return &Snapshot{t: t, owner: t.owner(p.LSN), l: l, files: l, point: p, rels: make(map[pg.RelFork]relState), dbs: make(map[dbKey]dbEvent)}
 }
 
 // Timeline is the timeline that s is a state of.
@@ -50,7 +51,19 @@ func (s *Snapshot) RelSize(ctx context.Context, rf pg.RelFork) (n pg.BlockNumber
 		return 0, false, err
 	}
 	st, err := s.rel(reading{sights: s.sights()}, rf)
-	return st.n, st.exists, err
+	return st.n, st.exists, s.unlessForgotten(err)
+}
+
+// kept reports an error if the point may have been collected.
+func (s *Snapshot) kept() error { return s.owner.kept(s.point.LSN) }
+
+// unlessForgotten is err, of a read that is done, or that the point may have been collected
+// meanwhile.
+func (s *Snapshot) unlessForgotten(err error) error {
+	if kerr := s.kept(); kerr != nil {
+		return kerr
+	}
+	return err
 }
 
 // sights looks at l.
@@ -142,7 +155,7 @@ func (s *Snapshot) relations(ctx context.Context, prefix []byte, in func(pg.RelF
 			}
 		}
 	})
-	return eachObject(s.t.r.store, prefix, extra, func(c *cursor, object []byte) error {
+	err := eachObject(s.t.r.store, prefix, extra, func(c *cursor, object []byte) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
@@ -156,6 +169,7 @@ func (s *Snapshot) relations(ctx context.Context, prefix []byte, in func(pg.RelF
 		}
 		return fn(rf, st.n)
 	})
+	return s.unlessForgotten(err)
 }
 
 // SLRUSegments calls fn with each existing segment of an SLRU and its length in pages.
@@ -176,7 +190,7 @@ func (s *Snapshot) Databases(ctx context.Context, fn func(spc, db pg.OID) error)
 			extra = append(extra, string(appendDB(nil, kindDatabase, k.spc, k.db)))
 		}
 	})
-	return eachObject(s.t.r.store, []byte{byte(kindDatabase)}, extra, func(c *cursor, object []byte) error {
+	err := eachObject(s.t.r.store, []byte{byte(kindDatabase)}, extra, func(c *cursor, object []byte) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
@@ -190,6 +204,7 @@ func (s *Snapshot) Databases(ctx context.Context, fn func(spc, db pg.OID) error)
 		}
 		return fn(spc, db)
 	})
+	return s.unlessForgotten(err)
 }
 
 // HasDatabase says whether that database directory exists.
@@ -198,7 +213,7 @@ func (s *Snapshot) HasDatabase(ctx context.Context, spc, db pg.OID) (bool, error
 		return false, err
 	}
 	ev, err := s.db(reading{sights: s.sights()}, dbKey{spc, db})
-	return ev.exists, err
+	return ev.exists, s.unlessForgotten(err)
 }
 
 // ReadFile gives a file's content: ErrNotFound if there is none. Shared: do not change it.
@@ -207,6 +222,7 @@ func (s *Snapshot) ReadFile(ctx context.Context, path string) ([]byte, error) {
 		return nil, err
 	}
 	f, err := s.file(reading{sights: s.files.look()}, path)
+	err = s.unlessForgotten(err)
 	if err == nil && f.content == nil {
 		err = fmt.Errorf("file %q: %w", path, ErrNotFound)
 	}
@@ -248,7 +264,7 @@ func (s *Snapshot) Files(ctx context.Context, prefix string, fn func(path string
 		}
 	})
 	start := append([]byte{byte(kindFile)}, prefix...)
-	return eachObject(s.t.r.store, start, extra, func(c *cursor, object []byte) error {
+	err := eachObject(s.t.r.store, start, extra, func(c *cursor, object []byte) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
@@ -265,4 +281,5 @@ func (s *Snapshot) Files(ctx context.Context, prefix string, fn func(path string
 		}
 		return fn(path, len(f.content))
 	})
+	return s.unlessForgotten(err)
 }

@@ -23,6 +23,11 @@ func (s *Snapshot) readPages(ctx context.Context, tag pg.BufferTag, n int, dst [
 	if len(dst) < n*pg.BlockSize {
 		return fmt.Errorf("read %d pages into %d bytes: %w", n, len(dst), ErrInvalid)
 	}
+	defer func() {
+		if err != nil {
+			err = s.unlessForgotten(err)
+		}
+	}()
 	sights := s.sights()
 	st, err := s.rel(reading{sights: sights}, tag.RelFork)
 	if err != nil {
@@ -31,7 +36,7 @@ func (s *Snapshot) readPages(ctx context.Context, tag pg.BufferTag, n int, dst [
 	if !st.exists || uint64(tag.Block)+uint64(n) > uint64(st.n) {
 		return fmt.Errorf("%v at %v: %w", tag, s.point.LSN, ErrNotFound)
 	}
-	r := pageReader{store: s.t.r.store, cache: s.t.r.cache, l: sights, wide: wide}
+	r := pageReader{r: s.t.r, cache: s.t.r.cache, l: sights, wide: wide, kept: s.kept}
 	defer r.close(&err)
 	for i := range n {
 		if err := ctx.Err(); err != nil {
@@ -47,7 +52,7 @@ func (s *Snapshot) readPages(ctx context.Context, tag pg.BufferTag, n int, dst [
 }
 
 func (s *Snapshot) readPage(r *pageReader, tag pg.BufferTag, cut pg.LSN, dst pg.Page) error {
-	if err := s.t.buildPage(r, tag, cut, dst); err != nil {
+	if err := s.unlessForgotten(s.t.buildPage(r, tag, cut, dst)); err != nil {
 		return fmt.Errorf("%v: %w", s, err)
 	}
 	s.seal(tag, dst)
@@ -63,15 +68,20 @@ func (s *Snapshot) seal(tag pg.BufferTag, page pg.Page) {
 
 // buildPage rebuilds tag as r sees it, without checksum.
 func (t *Timeline) buildPage(r *pageReader, tag pg.BufferTag, cut pg.LSN, dst pg.Page) error {
+	t.r.reading.RLock()
+	defer t.r.reading.RUnlock()
 	ch := newChain(tag)
 	defer ch.free()
+	if err := r.renew(); err != nil {
+		return err
+	}
 	if err := r.collect(ch, cut); err != nil {
 		return err
 	}
 	if err := ch.build(t.r.redo, t.wal, dst); err != nil {
 		return err
 	}
-	if len(ch.links) > 0 && r.cache != nil {
+	if len(ch.links) > 0 && r.cache != nil && (r.kept == nil || r.kept() == nil) {
 		r.cache.put(tag, ch.topNo, ch.topLSN, dst)
 	}
 	return nil

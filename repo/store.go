@@ -16,6 +16,9 @@ type Store interface {
 	// Verify reads all that is stored and calls found with each damage, until found
 	// returns an error. It may call found and tell, which is told bytes, concurrently.
 	Verify(ctx context.Context, found func(problem error) error, tell func(done, total int64)) error
+	// Compact gives space back that deleted and replaced values have taken. It may take long;
+	// reads and writes go on meanwhile.
+	Compact(ctx context.Context) error
 	Close() error
 }
 

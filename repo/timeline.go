@@ -18,7 +18,7 @@ type Timeline struct {
 	info   Info // but for the name, which may change
 	name   atomic.Pointer[string]
 	parent *Timeline
-	first  pg.LSN // the root ancestor's start
+	first  pg.LSN // the root ancestor's start, before which there never was anything
 	wal    *WAL
 	head   watermark
 
@@ -38,6 +38,10 @@ type Timeline struct {
 	row      flushedRow // as stored
 	flushErr error      // of the last try, nil if it worked
 	deleted  bool
+
+	horizon atomic.Uint64             // an LSN; 0 if nothing was forgotten. Changed under the repository's pinMu
+	pinned  pinned                    // guarded by pinMu
+	heldWAL func(segment string) bool // guarded by pinMu: see HoldWAL
 }
 
 // view is where the parts of a timeline's history are: above flushed.lsn in windows, the
@@ -100,9 +104,6 @@ func (t *Timeline) Ancestor() (*Timeline, pg.LSN) {
 // StartLSN is the first LSN that can be read on t itself. A branch reads older
 // LSNs of its ancestors too: see FirstLSN.
 func (t *Timeline) StartLSN() pg.LSN { return t.info.StartLSN }
-
-// FirstLSN is the first LSN that can be read through t, its ancestors included.
-func (t *Timeline) FirstLSN() pg.LSN { return t.first }
 
 // LastLSN is the published head: the end of the last record whose effects can be read.
 func (t *Timeline) LastLSN() pg.LSN { return t.head.get().lsn }

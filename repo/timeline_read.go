@@ -18,18 +18,31 @@ type Point struct {
 }
 
 // Resolve finds the last record boundary at or below lsn, and the state there.
-// ErrOutOfRange before FirstLSN and beyond LastLSN. ErrBusy if after a crash an ancestor
-// has not got back to where t branches off.
+// ErrOutOfRange before FirstLSN, unless the point is pinned, and beyond LastLSN. ErrBusy if
+// after a crash an ancestor has not got back to where t branches off.
 func (t *Timeline) Resolve(ctx context.Context, lsn pg.LSN) (Point, error) {
 	if head := t.LastLSN(); lsn > head {
-		return Point{}, fmt.Errorf("%v is beyond the head of %s, %v: %w", lsn, t.info.Name, head, ErrOutOfRange)
+		return Point{}, fmt.Errorf("%v is beyond the head of %s, %v: %w", lsn, t.Name(), head, ErrOutOfRange)
 	}
 	if lsn < t.first {
-		return Point{}, fmt.Errorf("%v is before the history of %s begins, %v: %w", lsn, t.info.Name, t.first, ErrOutOfRange)
+		return Point{}, fmt.Errorf("%v is before the history of %s begins, %v: %w", lsn, t.Name(), t.first, ErrOutOfRange)
 	}
 	if err := t.lineage(lsn).complete(); err != nil {
 		return Point{}, err
 	}
+	at, err := t.reach(lsn)
+	if err != nil {
+		return Point{}, err
+	}
+	p, err := t.resolve(ctx, at)
+	if kerr := t.kept(at); kerr != nil {
+		err = kerr
+	}
+	return p, err
+}
+
+// resolve is Resolve for an LSN that is kept.
+func (t *Timeline) resolve(ctx context.Context, lsn pg.LSN) (Point, error) {
 	s, err := t.stateBefore(lsn)
 	if err != nil {
 		return Point{}, err
@@ -42,7 +55,7 @@ func (t *Timeline) Resolve(ctx context.Context, lsn pg.LSN) (Point, error) {
 func (l lineage) complete() error {
 	for _, m := range l {
 		if head := m.t.LastLSN(); head < m.cap {
-			return fmt.Errorf("wal of %s behind %v, up to %v, was not ingested yet: %w", m.t.info.Name, head, m.cap, ErrBusy)
+			return fmt.Errorf("wal of %s behind %v, up to %v, was not ingested yet: %w", m.t.Name(), head, m.cap, ErrBusy)
 		}
 	}
 	return nil
@@ -91,7 +104,7 @@ func (t *Timeline) stateBefore(lsn pg.LSN) (s *State, err error) {
 		err = fmt.Errorf("none is stored: %w", ErrCorrupt)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("state of %s at %v: %w", t.info.Name, lsn, err)
+		return nil, fmt.Errorf("state of %s at %v: %w", t.Name(), lsn, err)
 	}
 	return s, nil
 }
@@ -110,10 +123,10 @@ func (t *Timeline) walk(ctx context.Context, s *State, upTo pg.LSN, stop func(*x
 		}
 		err := r.Next(&rec)
 		if errors.Is(err, io.EOF) {
-			return Point{}, fmt.Errorf("wal of %s ends at %v, before %v: %w", t.info.Name, s.LSN, upTo, ErrCorrupt)
+			return Point{}, fmt.Errorf("wal of %s ends at %v, before %v: %w", t.Name(), s.LSN, upTo, ErrCorrupt)
 		}
 		if err != nil {
-			return Point{}, fmt.Errorf("wal of %s at %v: %w", t.info.Name, s.LSN, err)
+			return Point{}, fmt.Errorf("wal of %s at %v: %w", t.Name(), s.LSN, err)
 		}
 		if rec.EndLSN > upTo {
 			break
@@ -124,7 +137,7 @@ func (t *Timeline) walk(ctx context.Context, s *State, upTo pg.LSN, stop func(*x
 			}
 		}
 		if err := s.Apply(&rec); err != nil {
-			return Point{}, fmt.Errorf("wal of %s: %w", t.info.Name, err)
+			return Point{}, fmt.Errorf("wal of %s: %w", t.Name(), err)
 		}
 	}
 	return Point{s.LSN, s}, nil
@@ -133,8 +146,18 @@ func (t *Timeline) walk(ctx context.Context, s *State, upTo pg.LSN, stop func(*x
 // FindTime finds the end of the last commit at or before when. ErrOutOfRange if the
 // history begins later.
 func (t *Timeline) FindTime(ctx context.Context, when time.Time) (Point, error) {
+	first := t.FirstLSN()
+	p, err := t.findTime(ctx, when, first)
+	if t.FirstLSN() != first { // history was forgotten meanwhile
+		return t.FindTime(ctx, when)
+	}
+	return p, err
+}
+
+// findTime is FindTime where what is kept begins at first.
+func (t *Timeline) findTime(ctx context.Context, when time.Time, first pg.LSN) (Point, error) {
 	head := t.LastLSN()
-	s, err := t.stateAtTime(ctx, when, head)
+	s, err := t.stateAtTime(ctx, when, first, head)
 	if err != nil {
 		return Point{}, err
 	}
@@ -161,20 +184,23 @@ func (t *Timeline) FindTime(ctx context.Context, when time.Time) (Point, error) 
 	if err != nil {
 		return Point{}, err
 	}
-	if last.State.LastCommitLSN > t.first && last.State.LastCommitLSN < last.LSN {
+	if last.State.LastCommitLSN > first && last.State.LastCommitLSN < last.LSN {
 		return t.Resolve(ctx, last.State.LastCommitLSN)
 	}
 	return last, nil
 }
 
 // stateAtTime finds a stored state before the first commit after when, a late one.
-func (t *Timeline) stateAtTime(ctx context.Context, when time.Time, head pg.LSN) (*State, error) {
-	s, err := t.stateBefore(t.first)
+func (t *Timeline) stateAtTime(ctx context.Context, when time.Time, first, head pg.LSN) (*State, error) {
+	s, err := t.stateBefore(first)
 	if err != nil {
 		return nil, err
 	}
+	if s.base().After(when) && first > t.first {
+		return nil, fmt.Errorf("%v is before the horizon of %s, %v: %w", when.UTC().Format(time.RFC3339), t.Name(), first, ErrOutOfRange)
+	}
 	if s.base().After(when) {
-		return nil, fmt.Errorf("%s begins at %v: %w", t.info.Name, s.base().UTC().Format(time.RFC3339), ErrOutOfRange)
+		return nil, fmt.Errorf("%s begins at %v: %w", t.Name(), s.base().UTC().Format(time.RFC3339), ErrOutOfRange)
 	}
 	lo, hi := s.LSN, head // the state before lo is early enough; that before hi+1 is not known to be
 	for lo < hi {

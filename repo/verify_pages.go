@@ -57,7 +57,7 @@ func (v *pageVerifier) close() (err error) {
 
 func (v *pageVerifier) read(tag pg.BufferTag, cut pg.LSN, dst pg.Page) (pg.LSN, error) {
 	if v.r == nil {
-		v.r = &pageReader{store: v.s.t.r.store, l: v.s.sights(), wide: appendRelFork(nil, kindPage, tag.RelFork)}
+		v.r = &pageReader{r: v.s.t.r, l: v.s.sights(), wide: appendRelFork(nil, kindPage, tag.RelFork)}
 	}
 	at, err := v.s.rebuild(v.r, tag, cut, dst)
 	if v.r.c != nil && !v.r.c.it.Valid() || err != nil {
@@ -74,8 +74,13 @@ func (v *pageVerifier) read(tag pg.BufferTag, cut pg.LSN, dst pg.Page) (pg.LSN, 
 
 // rebuild is readPage without a cache; it tells the newest version's LSN.
 func (s *Snapshot) rebuild(r *pageReader, tag pg.BufferTag, cut pg.LSN, dst pg.Page) (pg.LSN, error) {
+	s.t.r.reading.RLock()
+	defer s.t.r.reading.RUnlock()
 	ch := newChain(tag)
 	defer ch.free()
+	if err := r.renew(); err != nil {
+		return 0, err
+	}
 	if err := r.collect(ch, cut); err != nil {
 		return 0, err
 	}

@@ -35,7 +35,7 @@ const maxWALFiles = 8
 func newWAL(t *Timeline) *WAL { return &WAL{t: t, files: make(map[pg.LSN]*walFile)} }
 
 // ReadWAL reads raw WAL bytes from at. It may read fewer than asked for; io.EOF when
-// there are none.
+// there are none, ErrOutOfRange where they were forgotten.
 func (w *WAL) ReadWAL(p []byte, at pg.LSN) (int, error) {
 	for w.t.parent != nil && at < w.t.info.StartLSN {
 		if n := w.t.info.StartLSN - at; pg.LSN(len(p)) > n {
@@ -53,6 +53,9 @@ func (w *WAL) ReadWAL(p []byte, at pg.LSN) (int, error) {
 	}
 	if errors.Is(err, fs.ErrNotExist) {
 		err = io.EOF
+		if at < w.t.ownHorizon() && at >= w.t.info.StartLSN {
+			err = w.t.errForgotten(at)
+		}
 	}
 	return 0, err
 }
@@ -116,6 +119,16 @@ func (w *WAL) evict() {
 	}
 	w.files[seg].f.Close()
 	delete(w.files, seg)
+}
+
+// forget closes the segment that begins at seg.
+func (w *WAL) forget(seg pg.LSN) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if f := w.files[seg]; f != nil {
+		f.f.Close() // read only: nothing can be lost
+		delete(w.files, seg)
+	}
 }
 
 func (w *WAL) close() {

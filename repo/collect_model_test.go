@@ -1,0 +1,251 @@
+package repo_test
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"path/filepath"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"zenith/internal/pg"
+	"zenith/repo"
+	"zenith/repo/repotest"
+)
+
+// ownerOf is the timeline that has lsn in its own WAL.
+func (t *timeline) ownerOf(lsn pg.LSN) *timeline {
+	for lsn < t.start {
+		t = t.parent
+	}
+	return t
+}
+
+// kept says whether a point must still be there.
+func (m *model) kept(t *timeline, lsn pg.LSN) bool {
+	o := t.ownerOf(lsn)
+	if lsn >= o.horizon || len(o.pins[lsn]) > 0 {
+		return true
+	}
+	for _, c := range m.timelines {
+		if c.parent == o && c.start == lsn {
+			return true
+		}
+	}
+	return false
+}
+
+// forgetOrPin pins a point, gives pins up, or collects.
+func (m *model) forgetOrPin() {
+	t := m.any()
+	switch m.rnd.IntN(4) {
+	case 0, 1:
+		m.pin(t)
+	case 2:
+		for at, pins := range t.pins {
+			pins[0]()
+			if t.pins[at] = pins[1:]; len(pins) == 1 {
+				delete(t.pins, at)
+			}
+			break
+		}
+	case 3:
+		horizons := m.horizons()
+		if _, err := m.r.Collect(m.t.Context(), repo.CollectOptions{Horizons: horizons, Thorough: m.rnd.IntN(4) == 0}); err != nil {
+			m.t.Fatal(err)
+		}
+		m.forgotten(horizons)
+	}
+}
+
+func (m *model) pin(t *timeline) {
+	all := t.points()
+	at := all[m.rnd.IntN(len(all))]
+	release, err := t.tl.Pin(at)
+	if !m.kept(t, at) {
+		if !errors.Is(err, repo.ErrOutOfRange) {
+			m.t.Fatalf("pin of %s at %v, which was forgotten: %v", t.name, at, err)
+		}
+		return
+	}
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	o := t.ownerOf(at)
+	if o.pins == nil {
+		o.pins = map[pg.LSN][]func(){}
+	}
+	o.pins[at] = append(o.pins[at], release)
+}
+
+// horizons picks for some of the timelines how far to forget.
+func (m *model) horizons() map[repo.TimelineID]pg.LSN {
+	horizons := map[repo.TimelineID]pg.LSN{}
+	for _, t := range m.timelines {
+		if m.rnd.IntN(3) > 0 {
+			i := len(t.lsns) - 1 - min(m.rnd.IntN(len(t.lsns)), m.rnd.IntN(len(t.lsns)))
+			horizons[t.tl.ID()] = t.lsns[i] + pg.LSN(m.rnd.IntN(8))
+		}
+	}
+	return horizons
+}
+
+// forgotten takes over what a collection has done.
+func (m *model) forgotten(horizons map[repo.TimelineID]pg.LSN) {
+	for _, t := range m.timelines {
+		want := max(t.horizon, t.start)
+		for _, at := range t.lsns {
+			if h, ok := horizons[t.tl.ID()]; ok && at <= h {
+				want = max(want, at)
+			}
+		}
+		if got := t.tl.OwnHorizon(); got != want {
+			m.t.Fatalf("%s: horizon %v, want %v", t.name, got, want)
+		}
+		t.horizon = want
+	}
+}
+
+// TestModelWithDeathInCollection crashes in the middle of collections. What is needed is
+// there, whatever was deleted.
+func TestModelWithDeathInCollection(t *testing.T) {
+	for seed := range seeds(8) {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			m := &model{t: t, rnd: rand.New(rand.NewPCG(seed, 5)), dir: t.TempDir(), xid: 700, hot: seed%2 == 0, gc: true}
+			store := &dyingStore{MemStore: repo.NewMemStore(), left: -1}
+			m.open = func() repo.Store {
+				store = &dyingStore{MemStore: store.MemStore.Reopen(), left: -1}
+				return store
+			}
+			m.crash = func() { store.MemStore = store.MemStore.Crash(seed%4 < 2) }
+			m.reopen()
+			m.create()
+			for range 20 {
+				m.branchSometimes()
+				for range 3 {
+					v := m.any()
+					for range 50 + m.rnd.IntN(300) {
+						m.record(v)
+					}
+					m.ingest(v)
+					m.pin(v)
+				}
+				for _, v := range m.timelines {
+					m.flush(v)
+				}
+				m.dieCollecting(store)
+				for range 30 {
+					m.look()
+				}
+				if m.rnd.IntN(2) == 0 {
+					m.forgetOrPin()
+				}
+			}
+			repotest.Close(t, m.r)
+		})
+	}
+}
+
+// dieCollecting dies in a collection, while pins are there, and looks at them before the
+// restart, which they do not survive.
+func (m *model) dieCollecting(store *dyingStore) {
+	store.dieAfter(m.rnd.IntN(120))
+	_, err := m.r.Collect(m.t.Context(), repo.CollectOptions{Horizons: m.horizons()})
+	if err != nil && !errors.Is(err, errDead) {
+		m.t.Fatal(err)
+	}
+	for _, t := range m.timelines {
+		got := t.tl.OwnHorizon()
+		if got < t.horizon {
+			m.t.Fatalf("%s: horizon %v, was %v", t.name, got, t.horizon)
+		}
+		t.horizon = got
+		for at := range t.pins {
+			s, err := t.tl.At(m.t.Context(), at)
+			if err != nil {
+				m.t.Fatal(err)
+			}
+			m.check(s, t.at(at))
+		}
+	}
+	m.died = err != nil
+	m.restart(true)
+	m.died = false
+}
+
+// TestReadersWhileCollecting has readers look at what is kept and at what is pinned while
+// history is forgotten under them, and a writer goes on. What is forgotten in the middle of a
+// read is refused, never wrong.
+func TestReadersWhileCollecting(t *testing.T) {
+	for name, open := range map[string]func() repo.Store{
+		"memory": func() repo.Store { return repo.NewMemStore() },
+		"badger": func() repo.Store {
+			return (&badgerMaker{dir: filepath.Join(t.TempDir(), "store")}).Open(t)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := &model{t: t, rnd: rand.New(rand.NewPCG(7, 8)), dir: t.TempDir(), xid: 700, hot: true, open: open}
+			m.reopen()
+			defer repotest.Close(t, m.r)
+			main := m.create()
+			for range 4000 {
+				m.record(main)
+			}
+			half := len(main.steps) / 2
+			last := main.steps
+			main.steps = last[:half]
+			m.ingest(main)
+			m.flush(main)
+			pins := []int{half / 7, half / 3, half / 2}
+			for _, i := range pins {
+				if _, err := main.tl.Pin(main.lsns[i]); err != nil {
+					t.Fatal(err)
+				}
+			}
+			var wg sync.WaitGroup
+			var done atomic.Bool
+			for i := range 3 {
+				wg.Go(func() { readersOfKept(t, main, uint64(i), pins, &done) })
+			}
+			wg.Go(func() {
+				main.steps = last
+				m.ingest(main)
+			})
+			for i := range 40 {
+				h := main.lsns[half*(i+1)/40]
+				if _, err := m.r.Collect(t.Context(), repo.CollectOptions{Horizons: map[repo.TimelineID]pg.LSN{main.tl.ID(): h}, Thorough: i == 25}); err != nil {
+					t.Error(err)
+				}
+			}
+			done.Store(true)
+			wg.Wait()
+		})
+	}
+}
+
+func readersOfKept(t *testing.T, main *timeline, seed uint64, pins []int, done *atomic.Bool) {
+	rnd := rand.New(rand.NewPCG(seed, 9))
+	read := 0
+	for !done.Load() || read < 20 {
+		i := rnd.IntN(len(main.lsns))
+		if rnd.IntN(3) == 0 {
+			i = pins[rnd.IntN(len(pins))]
+		}
+		at := main.lsns[i]
+		if at > main.tl.LastLSN() {
+			continue
+		}
+		s, err := main.tl.At(t.Context(), at)
+		if err == nil {
+			err = compare(t, s, main.worlds[i])
+		}
+		forgotten := at < main.tl.OwnHorizon() && !slices.Contains(pins, i)
+		if err != nil && !(forgotten && errors.Is(err, repo.ErrOutOfRange)) {
+			t.Error(err)
+			return
+		}
+		read++
+	}
+}

@@ -1,0 +1,165 @@
+package repo
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"zenith/internal/pg"
+)
+
+// maxBaseImages bounds the images in a base, which is one value. A page that would need more,
+// for as many points within one chunk, is left as it is.
+const maxBaseImages = 64
+
+// pageVersion decides about a version of a page. An image stays if a point needs it. A chunk
+// that a point needs becomes a base: an image at each point, and the records above the
+// horizon.
+func (c *collection) pageVersion(g *group, lsn pg.LSN, it Iterator) error {
+	tag, ok := parsePage(g.object)
+	if !ok {
+		return fmt.Errorf("key %x: %w", it.Key(), ErrCorrupt)
+	}
+	needed := g.serve(lsn)
+	if g.leave {
+		return c.leave(g, lsn, it)
+	}
+	if len(needed) == 0 {
+		c.delete(it.Key())
+		return nil
+	}
+	alive := make([]pointOfPage, 0, len(needed))
+	for _, at := range needed {
+		st, err := g.p.rel(at, tag.RelFork)
+		if err != nil {
+			return err
+		}
+		if cut := st.cutLSN(tag.Block); cut < lsn {
+			alive = append(alive, pointOfPage{at, cut})
+		}
+	}
+	body, err := unsealed(it)
+	if err == nil && isImage(body) {
+		if len(alive) == 0 {
+			c.delete(it.Key())
+		}
+		return nil
+	}
+	if err == nil {
+		err = c.chunk(g, tag, lsn, body, alive, it)
+	}
+	if err == nil {
+		return nil
+	}
+	if !errors.Is(err, ErrCorrupt) && !errors.Is(err, ErrUnsupported) && !errors.Is(err, ErrOutOfRange) && !g.p.t.isDeleted() {
+		return err
+	}
+	// Who reads the page is told; nothing is lost that may yet be of use.
+	c.r.log.Warn("history of a page is kept, which cannot be rebuilt", "timeline", g.p.t.info.ID, "page", tag, "err", err)
+	return c.leave(g, lsn, it)
+}
+
+// pointOfPage is a point and the LSN up to which versions of the page are dead there.
+type pointOfPage struct{ at, cut pg.LSN }
+
+// errManyImages is why a page is left as it is.
+var errManyImages = fmt.Errorf("more than %d points between two of its versions: %w", maxBaseImages, ErrUnsupported)
+
+// chunk makes a base of a chunk, or of a base, with key LSN first.
+func (c *collection) chunk(g *group, tag pg.BufferTag, first pg.LSN, body []byte, alive []pointOfPage, it Iterator) error {
+	h, err := decodeChunkHeader(body)
+	if err != nil {
+		return err
+	}
+	c.chunks.vals = c.chunks.vals[:0]
+	links, err := c.chunks.links(nil, &h, tag, first)
+	if err != nil {
+		return err
+	}
+	rest := len(links)
+	for rest > 0 && links[rest-1].end > g.p.horizon {
+		rest--
+	}
+	if len(alive) == 0 {
+		if rest == len(links) {
+			c.delete(it.Key())
+			return nil
+		}
+		return fmt.Errorf("records on both sides of a truncation: %w", ErrCorrupt)
+	}
+	kept, same, err := c.images(g, tag, links[:rest], h.before, alive)
+	if err != nil || same {
+		return err
+	}
+	if len(kept) == 0 {
+		return fmt.Errorf("none of %d records is at or below %v: %w", len(links), alive[len(alive)-1].at, ErrCorrupt)
+	}
+	key := slices.Clone(it.Key())
+	value := c.encoder.encodeBase(tag, first, kept, links[rest:], &h)
+	c.batch.put(Op{key, seal(key, value)})
+	c.done.Truncated++
+	return nil
+}
+
+// images gives the images that the points need, which lie within links. same says that links
+// are just these.
+func (c *collection) images(g *group, tag pg.BufferTag, links []link, before int, alive []pointOfPage) (kept []link, same bool, err error) {
+	for _, p := range alive {
+		i := len(links) - 1
+		for i >= 0 && links[i].end > p.at {
+			i--
+		}
+		if i < 0 || len(kept) > 0 && kept[len(kept)-1].end == links[i].end {
+			continue
+		}
+		l := links[i]
+		if !l.stored {
+			if err := c.build(g.p, p, tag); err != nil {
+				return nil, false, err
+			}
+			depth, known := chainLength(links[:i+1], before)
+			if !known {
+				depth = -1
+			}
+			raw := encodeImage(c.page)
+			l = link{end: l.end, start: l.end, flags: linkImage, size: len(raw), raw: raw, stored: true, depth: depth}
+		}
+		if kept = append(kept, l); len(kept) > maxBaseImages {
+			return nil, false, errManyImages
+		}
+	}
+	same = len(kept) == len(links) && !slices.ContainsFunc(links, func(l link) bool { return !l.stored })
+	return kept, same, nil
+}
+
+// build rebuilds a page as it is at a point.
+func (c *collection) build(p *plan, at pointOfPage, tag pg.BufferTag) error {
+	r := pageReader{r: c.r, l: p.look(at.at), c: c.cursor, cuts: c.r.cuts.Load(), wide: []byte{byte(kindPage)}}
+	err := p.t.buildPage(&r, tag, at.cut, c.page)
+	c.cursor = r.c
+	return err
+}
+
+// leave keeps all versions of a page from this one down, and the WAL that they point at.
+func (c *collection) leave(g *group, lsn pg.LSN, it Iterator) error {
+	g.leave = true
+	body, err := unsealed(it)
+	if err != nil || isImage(body) {
+		return nil
+	}
+	h, err := decodeChunkHeader(body)
+	if err != nil {
+		return nil
+	}
+	tag, _ := parsePage(g.object)
+	links, err := new(chunkDecoder).links(nil, &h, tag, lsn)
+	if err != nil {
+		return nil
+	}
+	for _, l := range links {
+		if l.flags&linkPointer != 0 {
+			g.p.keepWAL(l.start, l.end)
+		}
+	}
+	return nil
+}

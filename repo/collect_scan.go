@@ -1,0 +1,306 @@
+package repo
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"zenith/internal/pg"
+)
+
+// group is the versions of one object that one timeline has, as a collection meets them:
+// newest first.
+type group struct {
+	object []byte
+	no     timelineNo
+	p      *plan    // nil: the timeline is not collected
+	dead   bool     // the timeline is gone
+	points []pg.LSN // those that no version met so far serves, ascending
+	leave  bool     // all of it stays
+}
+
+// serve gives the points that need the version at lsn: it is their newest.
+func (g *group) serve(lsn pg.LSN) []pg.LSN {
+	i, _ := slices.BinarySearch(g.points, lsn)
+	needed := g.points[i:]
+	g.points = g.points[:i]
+	return needed
+}
+
+// isFor reports whether the horizon is among the points.
+func (g *group) isFor(points []pg.LSN) bool { return points[len(points)-1] >= g.p.horizon }
+
+// collector does something about one version at or below the horizon.
+type collector func(c *collection, g *group, lsn pg.LSN, it Iterator) error
+
+// collectors are what is done to each kind of versions, in this order: a fork's size, which
+// tells which of its pages are dead, goes after the pages.
+var collectors = [...]struct {
+	kind kind
+	fn   collector
+}{
+	{kindPage, (*collection).pageVersion},
+	{kindRelSize, (*collection).sizeVersion},
+	{kindDatabase, (*collection).version},
+	{kindFile, (*collection).fileVersion},
+	{kindState, (*collection).version},
+}
+
+// versions deletes what is not needed any more.
+func (c *collection) versions(ctx context.Context) error {
+	for _, k := range collectors {
+		err := c.scan(ctx, k.kind, k.fn)
+		if err == nil {
+			err = c.flush(ctx)
+		}
+		c.closeCursor(&err)
+		if err != nil {
+			return fmt.Errorf("forget versions of %ss: %w", kindNames[k.kind], err)
+		}
+		// What is next may tell that what was deleted is dead.
+		if err := c.r.store.Sync(); err != nil {
+			return err
+		}
+	}
+	for _, key := range c.last {
+		c.batch.delete(key)
+	}
+	if err := c.flush(ctx); err != nil {
+		return err
+	}
+	return c.r.store.Sync()
+}
+
+// How much is done at a time.
+const (
+	batchPut     = 8 << 20 // bytes of new values
+	batchDeletes = 20_000
+	batchScan    = 100_000 // entries
+)
+
+// scan goes through the versions of a kind.
+func (c *collection) scan(ctx context.Context, k kind, fn collector) error {
+	g := group{}
+	next := []byte{byte(k)}
+	for next != nil {
+		began := time.Now()
+		var err error
+		if next, err = c.scanSome(k, next, &g, fn); err == nil {
+			err = c.flush(ctx)
+		}
+		if err == nil && c.o.Rest != nil {
+			err = c.o.Rest(ctx, time.Since(began))
+		}
+		if c.o.Tell != nil {
+			c.o.Tell("forget history", c.scanned, 0)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// scanSome goes through versions from a key on until a batch is full. It gives the key to go
+// on from, nil at the end.
+func (c *collection) scanSome(k kind, from []byte, g *group, fn collector) (next []byte, err error) {
+	it := c.r.store.Iterator([]byte{byte(k)})
+	defer closeIterator(it, &err)
+	n := 0
+	for it.Seek(from); it.Valid(); it.Next() {
+		object, no, lsn, ok := splitVersion(it.Key())
+		if !ok {
+			return nil, fmt.Errorf("key %x: %w", it.Key(), ErrCorrupt)
+		}
+		if no != g.no || !bytes.Equal(object, g.object) {
+			c.begin(g, k, object, no)
+		}
+		switch {
+		case g.dead:
+			c.delete(it.Key())
+		case g.p != nil && lsn <= g.p.horizon:
+			if err := fn(c, g, lsn, it); err != nil {
+				return nil, err
+			}
+		}
+		c.scanned++
+		if n++; n == batchScan || c.batch.full() {
+			return append(bytes.Clone(it.Key()), 0), nil
+		}
+	}
+	return nil, nil
+}
+
+// begin turns to the versions that a timeline has of an object.
+func (c *collection) begin(g *group, k kind, object []byte, no timelineNo) {
+	_, dead := c.dead[no]
+	*g = group{object: append(g.object[:0], object...), no: no, p: c.plans[no], dead: dead}
+	if g.p == nil {
+		return
+	}
+	g.points = g.p.points
+	if k == kindFile {
+		g.points = filePoints(g.points)
+	}
+	if rf, ok := parseRelFork(object); ok && k == kindPage && rf != c.rf {
+		c.rf = rf
+		c.done.Relations++
+	}
+}
+
+// filePoints are the points at which files are looked for: PutFile stores behind a point.
+func filePoints(points []pg.LSN) []pg.LSN {
+	n := len(points) - 1
+	list := make([]pg.LSN, 0, 2*n+1)
+	for _, at := range points[:n] {
+		list = append(list, at, putFileLSN(at))
+	}
+	return append(list, points[n])
+}
+
+func (c *collection) delete(key []byte) {
+	c.batch.delete(bytes.Clone(key))
+	c.done.Deleted++
+}
+
+// version keeps a version that a point needs.
+func (c *collection) version(g *group, lsn pg.LSN, it Iterator) error {
+	if len(g.serve(lsn)) == 0 {
+		c.delete(it.Key())
+	}
+	return nil
+}
+
+// fileVersion is version for files. That a file is absent need not be said where nothing is
+// older.
+func (c *collection) fileVersion(g *group, lsn pg.LSN, it Iterator) error {
+	needed := g.serve(lsn)
+	if len(needed) == 0 {
+		c.delete(it.Key())
+		return nil
+	}
+	if len(g.points) > 0 || g.p.t.parent != nil || !g.isFor(needed) {
+		return nil
+	}
+	body, err := unsealed(it)
+	if err != nil {
+		return nil // what is damaged stays as it is
+	}
+	if f, err := decodeFile(body, lsn, noParts); err == nil && f.content == nil {
+		c.last = append(c.last, bytes.Clone(it.Key()))
+	}
+	return nil
+}
+
+// sizeVersion is version for forks. A dropped one leaves no trace where nothing is older:
+// its pages are deleted already.
+func (c *collection) sizeVersion(g *group, lsn pg.LSN, it Iterator) error {
+	needed := g.serve(lsn)
+	if len(needed) == 0 {
+		c.delete(it.Key())
+		return nil
+	}
+	rf, ok := parseRelFork(g.object)
+	if !ok || len(g.points) > 0 || g.p.t.parent != nil || !g.isFor(needed) {
+		return nil
+	}
+	body, err := unsealed(it)
+	if err != nil {
+		return nil // what is damaged stays as it is
+	}
+	if newest, err := decodeRelChunk(body, lsn, maxLSN); err != nil || newest.lsn > g.p.horizon {
+		return nil
+	}
+	for _, at := range needed {
+		if st, err := g.p.rel(at, rf); err != nil || st.exists {
+			return err
+		}
+	}
+	c.last = append(c.last, bytes.Clone(it.Key()))
+	c.done.Dropped++
+	return nil
+}
+
+// batch is what a collection is going to write.
+type batch struct {
+	puts    []Op
+	size    int
+	deletes [][]byte
+}
+
+func (b *batch) put(op Op) {
+	b.puts = append(b.puts, op)
+	b.size += len(op.Key) + len(op.Value)
+}
+
+func (b *batch) delete(key []byte) { b.deletes = append(b.deletes, key) }
+func (b *batch) full() bool        { return b.size >= batchPut || len(b.deletes) >= batchDeletes }
+
+// flush writes the batch: what is new durably, before what it stands for is deleted.
+func (c *collection) flush(ctx context.Context) (err error) {
+	b := c.batch
+	c.batch = batch{}
+	defer c.closeCursor(&err)
+	select {
+	case <-c.r.closing:
+		return ErrClosed
+	default:
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if len(b.puts) > 0 {
+		if err := c.writeAll(b.puts); err != nil {
+			return err
+		}
+		if err := c.r.store.Sync(); err != nil {
+			return err
+		}
+	}
+	if len(b.deletes) == 0 {
+		return nil
+	}
+	c.r.cut()
+	ops := make([]Op, len(b.deletes))
+	for i, key := range b.deletes {
+		ops[i].Key = key
+	}
+	return c.writeAll(ops)
+}
+
+// cut waits until nobody reads who began before it, and has cursors opened anew.
+func (r *Repository) cut() {
+	r.reading.Lock()
+	defer r.reading.Unlock()
+	r.cuts.Add(1)
+}
+
+func (c *collection) writeAll(ops []Op) error {
+	out := c.r.store.Bulk()
+	defer out.Cancel()
+	for _, op := range ops {
+		var err error
+		if op.Value == nil {
+			err = out.Delete(op.Key)
+		} else {
+			err = out.Put(op.Key, op.Value)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return out.Flush()
+}
+
+// closeCursor ends what is good for one batch only.
+func (c *collection) closeCursor(err *error) {
+	if c.cursor != nil {
+		c.cursor.close(err)
+		c.cursor = nil
+	}
+	for _, p := range c.plans {
+		p.forget()
+	}
+}
