@@ -44,7 +44,7 @@ func TestOracle(t *testing.T) {
 	t.Logf("-oracle.seed=%d: checksums %v, %v", seed, checksums, config)
 	base, busy := busyServer(t, checksums, config)
 	r, tl := follow(t, base, busy, walredo.Cluster{LogHints: checksums})
-	ends, forgot := recordEnds(t, tl)
+	ends, forgot := listRecords(t, tl, mustDo)
 	t.Logf("%d records up to %v", len(ends), tl.LastLSN())
 	for i := range *oraclePoints {
 		at := ends[rnd.IntN(len(ends))]
@@ -171,10 +171,7 @@ func nearSegmentEnds(t *testing.T, srv *pgtest.Server) {
 			t.Fatal(err)
 		}
 	}
-	cmd := pgtest.Command(t, "pg_resetwal", "-D", srv.Dir, "-x", "1040000", "-m", "65500,1", "-O", "52200")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("pg_resetwal: %v\n%s", err, out)
-	}
+	resetWAL(t, srv, "-x", "1040000", "-m", "65500,1", "-O", "52200")
 }
 
 // work keeps the server busy with several clients.
@@ -304,9 +301,9 @@ var mustDo = []string{
 	"XLOG/PARAMETER_CHANGE", "XLOG/SWITCH", "ReplicationOrigin/SET", "Heap2/VISIBLE", "Sequence/LOG",
 }
 
-// recordEnds lists the ends of all records of the timeline, and tells where commit
-// timestamps were forgotten.
-func recordEnds(t *testing.T, tl *repo.Timeline) (ends []pg.LSN, forgot pg.LSN) {
+// listRecords lists the ends of all records of the timeline, among which must be those
+// named, and tells where commit timestamps were forgotten.
+func listRecords(t *testing.T, tl *repo.Timeline, must []string) (ends []pg.LSN, forgot pg.LSN) {
 	t.Helper()
 	forgot = ^pg.LSN(0)
 	did := map[string]int{}
@@ -333,7 +330,7 @@ func recordEnds(t *testing.T, tl *repo.Timeline) (ends []pg.LSN, forgot pg.LSN) 
 			}
 		}
 	}
-	for _, name := range mustDo {
+	for _, name := range must {
 		if did[name] == 0 {
 			t.Errorf("the server did no %s: the oracle says nothing about it", name)
 		}

@@ -1,0 +1,125 @@
+package ingest_test
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+
+	"zenith/internal/pg"
+	"zenith/internal/pgtest"
+	"zenith/repo/datadir"
+	"zenith/walredo"
+)
+
+// TestWrap takes a cluster over the ends of all its counters: transaction ids into the next
+// epoch, multixact ids, their members, and OIDs, and has the SLRUs truncated behind them.
+// States on the way equal what stock recovery makes.
+func TestWrap(t *testing.T) {
+	needPostgres(t)
+	base := pgtest.Init(t, pgtest.Options{
+		InitArgs: []string{"--wal-segsize=4", "--data-checksums"},
+		Config:   []string{"max_prepared_transactions=5", "wal_keep_size=10GB", "track_commit_timestamp=on"},
+	})
+	base.Start(t)
+	base.Psql(t, `UPDATE pg_database SET datallowconn = true;
+		CREATE TABLE acc(id int PRIMARY KEY, bal int); INSERT INTO acc SELECT g, 0 FROM generate_series(1, 200) g`)
+	base.Stop(t, pgtest.Fast)
+	// No step may be longer than half of the range, or the past is the future.
+	for _, c := range []counters{{0x70000000, 0x70000000, 1, 0}, {0xE0000000, 0xE0000000, 0x70000000, 0}} {
+		c.set(t, base)
+		base.Start(t)
+		base.Run(t, "vacuumdb", "--all", "--freeze", "-q")
+		base.Stop(t, pgtest.Fast)
+	}
+	counters{0xFFFFFC00, 0xFFFFFFC0, 0xFFFFFFC0, 0xFFFFFF80}.set(t, base)
+	resetWAL(t, base, "-o", "4294967000")
+	// Where the next multixact's members begin is written by a start, if nothing else did.
+	base.Start(t)
+	base.Stop(t, pgtest.Fast)
+
+	busy := base.Copy(t)
+	busy.Start(t)
+	cross(t, busy)
+	busy.Stop(t, pgtest.Immediate)
+	r, tl := follow(t, base, busy, walredo.Cluster{LogHints: true})
+	ends, _ := listRecords(t, tl, []string{
+		"CLOG/ZEROPAGE", "CLOG/TRUNCATE", "CommitTs/ZEROPAGE", "CommitTs/TRUNCATE", "MultiXact/ZERO_OFF_PAGE",
+		"MultiXact/ZERO_MEM_PAGE", "MultiXact/CREATE_ID", "MultiXact/TRUNCATE_ID", "XLOG/NEXTOID",
+	})
+	first := base.Control(t).CheckPointCopy
+	head := headView(t, tl).Snapshot().State().CheckPoint
+	if first.NextXID>>32 != 0 || head.NextXID>>32 != 1 || head.NextMulti > 1<<31 || head.NextMultiOffset > 1<<31 || head.NextOID > 1<<31 {
+		t.Errorf("from %+v to %+v: something did not wrap around", first, head)
+	}
+
+	rnd := rand.New(rand.NewPCG(*oracleSeed, 2))
+	points := []pg.LSN{ends[len(ends)-1]}
+	for range 2 * *oraclePoints {
+		points = append(points, ends[rnd.IntN(len(ends))])
+	}
+	slices.Sort(points)
+	replay := pgtest.NewReplay(t, base, busy.WAL(t))
+	for i, at := range slices.Compact(points) {
+		view, err := datadir.New(t.Context(), snapshot(t, r, tl, at, i))
+		if err != nil {
+			t.Fatal(err)
+		}
+		compareView(t, view, replay.To(t, at).Dir, true)
+		if t.Failed() {
+			t.Fatalf("compared at %v", at)
+		}
+	}
+	startCopy(t, base, headView(t, tl))
+}
+
+// cross does what takes counters over their ends, in steps between which the old is forgotten.
+func cross(t *testing.T, srv *pgtest.Server) {
+	t.Helper()
+	lock := testFile(t, "lock.pgbench")
+	srv.Psql(t, `CREATE TABLE sub(a int); BEGIN; INSERT INTO sub VALUES (0); PREPARE TRANSACTION 'across';
+		DO $$ BEGIN FOR i IN 1..700 LOOP BEGIN INSERT INTO sub VALUES (i); EXCEPTION WHEN raise_exception THEN NULL; END; END LOOP; END $$;
+		DO $$ BEGIN FOR i IN 1..400 LOOP EXECUTE format('CREATE TABLE o%s(a int)', i); END LOOP; END $$`)
+	srv.Run(t, "pgbench", "-n", "-c", "3", "-t", "300", "-f", lock)
+	srv.Psql(t, "COMMIT PREPARED 'across'; CHECKPOINT")
+	srv.Run(t, "vacuumdb", "--all", "--freeze", "-q")
+	srv.Run(t, "pgbench", "-n", "-c", "3", "-t", "300", "-f", lock)
+	srv.Psql(t, "CREATE DATABASE later; DROP TABLE sub; CREATE TABLE kept AS SELECT * FROM acc")
+}
+
+// counters are pg_resetwal's: the next of each, and the oldest multixact.
+type counters struct{ xid, multi, oldestMulti, offset uint32 }
+
+// set changes a stopped cluster's counters, and makes the SLRUs' files that they are in.
+func (c counters) set(t *testing.T, srv *pgtest.Server) {
+	t.Helper()
+	args := []string{"-x", fmt.Sprint(c.xid), "-m", fmt.Sprintf("%d,%d", c.multi, c.oldestMulti)}
+	if c.offset != 0 {
+		args = append(args, "-O", fmt.Sprint(c.offset))
+	}
+	for slru, page := range map[pg.SLRU]uint32{
+		pg.SLRUXact: c.xid / pg.XactsPerPage, pg.SLRUMultiOffsets: c.multi / pg.MultiOffsetsPerPage,
+		pg.SLRUMultiMembers: c.offset / pg.MembersPerPage,
+	} {
+		path := filepath.Join(srv.Dir, pg.RelPath(slru.Page(page).RelFork, 0))
+		f, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY, 0o600)
+		if err != nil {
+			t.Fatal(err)
+		}
+		uid, gid := pgtest.Owner(t)
+		if err := errors.Join(f.Truncate(pg.SLRUPagesPerSegment*pg.BlockSize), f.Close(), os.Chown(path, uid, gid)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	resetWAL(t, srv, args...)
+}
+
+func resetWAL(t *testing.T, srv *pgtest.Server, args ...string) {
+	t.Helper()
+	if out, err := pgtest.Command(t, "pg_resetwal", append([]string{"-D", srv.Dir}, args...)...).CombinedOutput(); err != nil {
+		t.Fatalf("pg_resetwal %v: %v\n%s", args, err, out)
+	}
+}
