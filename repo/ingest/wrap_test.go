@@ -6,12 +6,10 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
-	"slices"
 	"testing"
 
 	"zenith/internal/pg"
 	"zenith/internal/pgtest"
-	"zenith/repo/datadir"
 	"zenith/walredo"
 )
 
@@ -61,18 +59,7 @@ func TestWrap(t *testing.T) {
 	for range 2 * *oraclePoints {
 		points = append(points, ends[rnd.IntN(len(ends))])
 	}
-	slices.Sort(points)
-	replay := pgtest.NewReplay(t, base, busy.WAL(t))
-	for i, at := range slices.Compact(points) {
-		view, err := datadir.New(t.Context(), snapshot(t, r, tl, at, i))
-		if err != nil {
-			t.Fatal(err)
-		}
-		compareView(t, view, replay.To(t, at).Dir, true)
-		if t.Failed() {
-			t.Fatalf("compared at %v", at)
-		}
-	}
+	compareReplays(t, r, tl, pgtest.NewReplay(t, base, busy.WAL(t)), points)
 	startCopy(t, base, headView(t, tl))
 }
 
