@@ -48,7 +48,7 @@ fuzz:
 
 # The composed data directory against stock recovery, byte for byte, at POINTS record boundaries.
 oracle:
-	$(GO) test ./repo/ingest -count=1 -v -timeout 3h -run TestOracle -oracle.points=$(POINTS) -oracle.seed=0
+	$(GO) test ./repo/ingest -count=1 -v -timeout 3h -run "TestOracle|TestWrap|TestSpecial|TestSecondFile" -oracle.points=$(POINTS) -oracle.seed=0 -oracle.big
 
 # PostgreSQL's own regression and isolation suites on a mount, the same on an ordinary
 # directory, and what became of the files, page for page. A quarter of an hour.

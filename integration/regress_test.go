@@ -17,6 +17,7 @@ import (
 
 	"zenith/internal/pg"
 	"zenith/internal/pgtest"
+	"zenith/internal/xlog"
 )
 
 var (
@@ -142,7 +143,7 @@ func (s *site) compareReplays(base string, lo, hi pg.LSN) {
 		parent, child := fmt.Sprint("parent", i), fmt.Sprint("child", i)
 		s.ok("branch", parent, fmt.Sprint("main@", later))
 		s.ok("branch", child, fmt.Sprint(parent, "@", at))
-		replayed, rebuilt := replay.To(s.t, at), s.mountDir("rebuilt")
+		replayed, rebuilt := replay.To(s.t, at), s.mountDir(child)
 		s.ok("mount", fmt.Sprint(child, "@", at), rebuilt)
 		c := comparison{t: s.t, wrote: replayed.Dir, rebuilt: rebuilt, raw: true}
 		c.run()
@@ -185,7 +186,8 @@ func (s *site) compareDumps(first, last string) {
 	s.t.Helper()
 	wal := s.mainWAL()
 	ours := s.lines(exec.Command(binary, "-D", s.work, "wal", "dump", "main", first, last))
-	theirs := s.lines(exec.Command(filepath.Join(pgDistrib, "bin/pg_waldump"), "-p", wal.Dir, "-s", first, "-e", last))
+	theirs := s.lines(exec.Command(filepath.Join(pgDistrib, "bin/pg_waldump"), "-p", wal.Dir, "-s", first, "-e", last,
+		xlog.SegmentName(wal.TLI, s.parseLSN(first), wal.SegSize)))
 	n, differ := 0, 0
 	for differ < 10 {
 		a, more := <-ours
