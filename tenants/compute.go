@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -41,13 +42,27 @@ type savedCompute struct {
 // copy of another server, whose configuration it has: it must not write into that one's
 // archive, nor wait for that one's standbys.
 func ownSettings() []pageserver.Setting {
-	return []pageserver.Setting{
+	return append([]pageserver.Setting{
 		{Name: "full_page_writes", Value: "off"},
 		{Name: "wal_recycle", Value: "off"},
 		{Name: "wal_init_zero", Value: "off"},
+	}, copySettings()...)
+}
+
+// copySettings are what follows from being a copy.
+func copySettings() []pageserver.Setting {
+	return []pageserver.Setting{
 		{Name: "archive_mode", Value: "off"},
 		{Name: "synchronous_standby_names", Value: ""},
 	}
+}
+
+// sortedSettings gives what a user set, by name.
+func sortedSettings(settings map[string]string) (list []pageserver.Setting) {
+	for _, name := range slices.Sorted(maps.Keys(settings)) {
+		list = append(list, pageserver.Setting{Name: name, Value: settings[name]})
+	}
+	return list
 }
 
 // throwawayHBA lets whoever runs pg exec in, whatever the branch's own pg_hba.conf says.
@@ -179,32 +194,24 @@ func (c *compute) choosePort() error {
 func (c *compute) settings() []pageserver.Setting {
 	list := append(ownSettings(),
 		pageserver.Setting{Name: "listen_addresses", Value: "127.0.0.1"},
-		pageserver.Setting{Name: "unix_socket_directories", Value: c.socketDir()},
+		pageserver.Setting{Name: "unix_socket_directories", Value: socketDir(c.dir)},
 		pageserver.Setting{Name: "zenith.tenant_id", Value: c.t.id.String()},
 		pageserver.Setting{Name: "zenith.timeline_id", Value: c.mount.branch.tl.ID().String()})
 	if c.throwaway {
 		list = append(list, pageserver.Setting{Name: "hba_file", Value: c.hbaPath()})
 	}
-	names := []string{}
-	for name := range c.saved.Settings {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	for _, name := range names {
-		list = append(list, pageserver.Setting{Name: name, Value: c.saved.Settings[name]})
-	}
-	return list
+	return append(list, sortedSettings(c.saved.Settings)...)
 }
 
 // maxSocketDir is what sun_path (108 bytes) leaves for the directory.
 const maxSocketDir = 108 - len("/.s.PGSQL.65535.lock") - 1
 
 // socketDir is the directory of the unix socket; "", none, where a path would be too long.
-func (c *compute) socketDir() string {
-	if len(c.dir) > maxSocketDir || strings.ContainsAny(c.dir, ",\"'") {
+func socketDir(dir string) string {
+	if len(dir) > maxSocketDir || strings.ContainsAny(dir, ",\"'") {
 		return ""
 	}
-	return c.dir
+	return dir
 }
 
 // stop shuts postgres down, if it runs, and unmounts.

@@ -43,7 +43,7 @@ func (m *Manager) PushOffer(ctx context.Context, tenant string, o pageserver.Off
 	if err != nil {
 		return held, err
 	}
-	held = pageserver.Held{There: true, Name: tl.Name(), Start: tl.StartLSN(), Files: map[string]string{}}
+	held = pageserver.Held{There: true, Name: tl.Name(), Start: max(tl.StartLSN(), tl.FirstLSN()), Files: map[string]string{}}
 	if held.Head, err = b.catchup(ctx); err != nil {
 		return held, err
 	}

@@ -42,6 +42,7 @@ func (m *Manager) Status(ctx context.Context) ([]pageserver.StatusRow, error) {
 	}
 	return []pageserver.StatusRow{
 		{Name: "uptime", Value: time.Since(m.began).Round(time.Second).String()},
+		{Name: machineRow, Value: Machine()},
 		{Name: "workdir", Value: m.cfg.Dir},
 		{Name: "default_tenant", Value: m.cfg.DefaultTenant},
 		row("tenants", len(ids)),

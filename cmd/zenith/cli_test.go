@@ -15,6 +15,7 @@ import (
 
 	"zenith/internal/pg"
 	"zenith/repo/pageserver"
+	"zenith/tenants"
 )
 
 const (
@@ -28,11 +29,12 @@ type fakeServer struct {
 	pageserver.Service
 	err      error
 	problems int64
+	machine  string
 	execs    chan string // "start" and "stop" of pg execs
 }
 
 func (f *fakeServer) Status(context.Context) ([]pageserver.StatusRow, error) {
-	return []pageserver.StatusRow{{Name: "address", Value: "not shown twice"}, {Name: "tenants", Value: "1"}}, f.err
+	return []pageserver.StatusRow{{Name: "address", Value: "not shown twice"}, {Name: "tenants", Value: "1"}, {Name: "machine", Value: f.machine}}, f.err
 }
 
 func (f *fakeServer) TenantList(context.Context) ([]string, error) {
@@ -157,7 +159,7 @@ func newSession(t *testing.T) *cliSession {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &cliSession{t: t, fake: &fakeServer{execs: make(chan string, 10)}, workdir: filepath.Join(t.TempDir(), "work")}
+	s := &cliSession{t: t, fake: &fakeServer{execs: make(chan string, 10), machine: tenants.Machine()}, workdir: filepath.Join(t.TempDir(), "work")}
 	server := pageserver.New(s.fake, pageserver.Options{})
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(l) }()

@@ -33,6 +33,7 @@ const (
 type cliConfig struct {
 	PageServer string            `toml:"pageserver"`           // HOST:PORT, or a conninfo
 	PgDistrib  string            `toml:"pg_distrib,omitempty"` // has bin/pg_dump and the like
+	PgUser     string            `toml:"pg_user,omitempty"`    // whom postgres runs as on a copy here, where we are root
 	TenantID   tenantID          `toml:"tenantid,omitempty"`   // the default
 	Remotes    map[string]string `toml:"remotes,omitempty"`    // other page servers, by name
 }

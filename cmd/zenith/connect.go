@@ -18,6 +18,16 @@ type session struct {
 
 // connect reads the settings and connects. The tenant is the flag's or the default one.
 func (e *environ) connect(c *cli.Context) (*session, error) {
+	s, err := e.unconnected(c)
+	if err != nil {
+		return nil, err
+	}
+	s.Client, err = e.dial(c.Context, s.cfg)
+	return s, err
+}
+
+// unconnected is connect for what needs no page server.
+func (e *environ) unconnected(c *cli.Context) (*session, error) {
 	cfg, err := e.config()
 	if err != nil {
 		return nil, err
@@ -29,8 +39,7 @@ func (e *environ) connect(c *cli.Context) (*session, error) {
 		}
 		s.tenant = id
 	}
-	s.Client, err = e.dial(c.Context, cfg)
-	return s, err
+	return s, nil
 }
 
 // dial connects to the page server that the settings name.

@@ -40,7 +40,7 @@ to the database is thrown away. Examples:
 
    zenith pg exec main@-10m -- pg_dump -t orders | psql "$MAIN"
    zenith pg exec main@0/16B3748 -- psql -c 'select count(*) from orders'`,
-		Flags: []cli.Flag{tenantFlag()},
+		Flags: []cli.Flag{tenantFlag(), copyFlag()},
 		Action: func(c *cli.Context) error {
 			if c.NArg() < 2 {
 				return usagef("too few arguments; usage: %s", usageLine(c))
@@ -56,7 +56,17 @@ func (e *environ) runExec(c *cli.Context, point string, argv []string) error {
 		if err != nil {
 			return err
 		}
-		cp, stop, err := s.PgExec(ctx, s.tenant, point)
+		copied, err := e.wantsCopy(ctx, c, s)
+		if err != nil {
+			return err
+		}
+		var cp pageserver.Compute
+		var stop func(context.Context) error
+		if copied {
+			cp, stop, err = e.execCopy(ctx, s, point)
+		} else {
+			cp, stop, err = s.PgExec(ctx, s.tenant, point)
+		}
 		if err != nil {
 			return err
 		}

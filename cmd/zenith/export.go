@@ -96,9 +96,21 @@ func compressed(name string, w io.Writer, send func(io.Writer) error) error {
 	return z.Close()
 }
 
-// exportDir unpacks the stream into a directory that is new or empty. What a failure
+// exportDir unpacks the stream into a directory that is new or empty, durably. What a failure
 // leaves is removed.
 func exportDir(dir string, send func(io.Writer) error) error {
+	if err := fillDir(dir, send); err != nil {
+		return err
+	}
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(syncAll(root), root.Close())
+}
+
+// fillDir is exportDir without making it durable.
+func fillDir(dir string, send func(io.Writer) error) error {
 	existed := isDir(dir)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
@@ -134,7 +146,7 @@ func exportDir(dir string, send func(io.Writer) error) error {
 	if err != nil {
 		return errors.Join(err, removeContent(dir, existed))
 	}
-	return syncAll(root)
+	return nil
 }
 
 // syncAll makes everything on the directory's file system durable: one call, where a

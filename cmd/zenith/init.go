@@ -247,7 +247,7 @@ func (e *environ) firstTenant(ctx context.Context, s *settings, o tenants.InitOp
 
 // initRemote writes settings that point to another page server, which must answer.
 func (e *environ) initRemote(ctx context.Context, o initOptions) error {
-	cfg := &cliConfig{PageServer: o.remote, PgDistrib: o.distrib, TenantID: tenantID(o.tenant)}
+	cfg := &cliConfig{PageServer: o.remote, PgDistrib: o.distrib, PgUser: o.pgUser, TenantID: tenantID(o.tenant)}
 	if cfg.PgDistrib == "" {
 		cfg.PgDistrib = tenants.FindDistrib()
 	}

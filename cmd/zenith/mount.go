@@ -81,6 +81,9 @@ func (e *environ) runMount(c *cli.Context) error {
 			}
 			o.Tenant = s.tenant
 		}
+		if err := e.needHere(ctx, s, "mount "+dir, "zenith export gives a directory here"); err != nil {
+			return err
+		}
 		m, err := s.Mount(ctx, o)
 		if err != nil {
 			return err
@@ -105,7 +108,12 @@ func (e *environ) runUmount(c *cli.Context, dir string, lazy bool) error {
 	if err != nil {
 		return err
 	}
-	err = e.withSession(c, func(ctx context.Context, s *session) error { return s.Umount(ctx, abs, lazy) })
+	err = e.withSession(c, func(ctx context.Context, s *session) error {
+		if err := e.needHere(ctx, s, "umount "+dir, "so are its mounts"); err != nil {
+			return err
+		}
+		return s.Umount(ctx, abs, lazy)
+	})
 	if err == nil || !e.local() || !(errors.Is(err, pageserver.ErrUnavailable) || errors.Is(err, pageserver.ErrNotFound)) {
 		return err
 	}

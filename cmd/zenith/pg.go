@@ -37,6 +37,7 @@ func computeFlags() []cli.Flag {
 		tenantFlag(),
 		&cli.IntFlag{Name: "port", Usage: "`PORT` (default: the one it had, or a free one)"},
 		&cli.StringSliceFlag{Name: "set", Usage: "`SETTING=VALUE` of postgresql.conf; may be given more than once"},
+		copyFlag(),
 	}
 }
 
@@ -44,7 +45,7 @@ func cmdPgCreate(e *environ) *cli.Command {
 	return &cli.Command{
 		Name: "create", ArgsUsage: "NAME", Usage: "make a postgres for a branch and do not start it", Flags: computeFlags(),
 		Action: func(c *cli.Context) error {
-			return e.runCompute(c, (*pageserver.Client).PgCreate, func(cp pageserver.Compute) {
+			return e.runCompute(c, (*pageserver.Client).PgCreate, false, func(cp pageserver.Compute) {
 				fmt.Fprintf(e.out, "created postgres %s\n", cp.Name)
 			})
 		},
@@ -55,7 +56,7 @@ func cmdPgStart(e *environ) *cli.Command {
 	return &cli.Command{
 		Name: "start", ArgsUsage: "POINT", Usage: "start postgres; prints the connection string alone on the last line", Flags: computeFlags(),
 		Action: func(c *cli.Context) error {
-			return e.runCompute(c, (*pageserver.Client).PgStart, func(cp pageserver.Compute) {
+			return e.runCompute(c, (*pageserver.Client).PgStart, true, func(cp pageserver.Compute) {
 				fmt.Fprintf(e.out, "postgres %s accepts connections\n%s\n", cp.Name, connString(cp))
 			})
 		},
@@ -64,7 +65,7 @@ func cmdPgStart(e *environ) *cli.Command {
 
 type computeCall func(*pageserver.Client, context.Context, string, string, pageserver.ComputeOptions) (pageserver.Compute, error)
 
-func (e *environ) runCompute(c *cli.Context, do computeCall, done func(pageserver.Compute)) error {
+func (e *environ) runCompute(c *cli.Context, do computeCall, start bool, done func(pageserver.Compute)) error {
 	if err := wantArgs(c, 1, 1); err != nil {
 		return err
 	}
@@ -84,7 +85,15 @@ func (e *environ) runCompute(c *cli.Context, do computeCall, done func(pageserve
 		o.Settings = append(o.Settings, pageserver.Setting{Name: name, Value: strings.TrimSpace(value)})
 	}
 	return e.withTenant(c, func(ctx context.Context, s *session) error {
-		cp, err := do(s.Client, ctx, s.tenant, c.Args().First(), o)
+		copied, err := e.wantsCopy(ctx, c, s)
+		var cp pageserver.Compute
+		switch {
+		case err != nil:
+		case copied:
+			cp, err = e.pgCopy(ctx, s, c.Args().First(), o, start)
+		default:
+			cp, err = do(s.Client, ctx, s.tenant, c.Args().First(), o)
+		}
 		if err == nil {
 			done(cp)
 		}
@@ -123,16 +132,25 @@ func cmdPgStop(e *environ) *cli.Command {
 			if mode != "smart" && mode != "fast" && mode != "immediate" {
 				return usagef("--mode %q: want smart, fast or immediate", mode)
 			}
-			return e.withTenant(c, func(ctx context.Context, s *session) error {
-				name := c.Args().First()
-				if err := s.PgStop(ctx, s.tenant, name, pageserver.StopOptions{Mode: mode, Destroy: c.Bool("destroy")}); err != nil {
-					return err
-				}
-				fmt.Fprintf(e.out, "stopped postgres %s\n", name)
-				return nil
-			})
+			return e.runPgStop(c, c.Args().First(), pageserver.StopOptions{Mode: mode, Destroy: c.Bool("destroy")})
 		},
 	}
+}
+
+// runPgStop stops a copy here, which needs no page server, or what the page server runs.
+func (e *environ) runPgStop(c *cli.Context, name string, o pageserver.StopOptions) error {
+	alone, err := e.unconnected(c)
+	if err != nil {
+		return err
+	}
+	found, err := e.stopCopy(c.Context, alone, name, o)
+	if !found && err == nil {
+		err = e.withTenant(c, func(ctx context.Context, s *session) error { return s.PgStop(ctx, s.tenant, name, o) })
+	}
+	if err == nil {
+		fmt.Fprintf(e.out, "stopped postgres %s\n", name)
+	}
+	return err
 }
 
 func cmdPgList(e *environ) *cli.Command {
@@ -148,24 +166,40 @@ func cmdPgList(e *environ) *cli.Command {
 				return err
 			}
 			return e.withTenant(c, func(ctx context.Context, s *session) error {
-				computes, err := s.PgList(ctx, s.tenant)
-				if err != nil {
-					return err
-				}
-				return computeList(computes).write(e.out, asJSON)
+				return e.runPgList(ctx, s, asJSON)
 			})
 		},
 	}
 }
 
-func computeList(computes []pageserver.Compute) *list {
+// runPgList lists what the page server runs and what runs here on copies.
+func (e *environ) runPgList(ctx context.Context, s *session, asJSON bool) error {
+	computes, err := s.PgList(ctx, s.tenant)
+	if err != nil {
+		return err
+	}
+	copies, err := e.listCopies(s)
+	if err != nil {
+		return err
+	}
+	l := computeList(computes, false)
+	l.rows = append(l.rows, computeList(copies, true).rows...)
+	return l.write(e.out, asJSON)
+}
+
+// computeList makes a list of computes, or of those on copies: these say so.
+func computeList(computes []pageserver.Compute, copies bool) *list {
 	l := &list{fields: []field{
 		{"branch", false}, {"address", false}, {"lsn", false}, {"status", false},
-		{"timeline", true}, {"user", true}, {"database", true}, {"dir", true}, {"log", true}, {"uri", true},
+		{"timeline", true}, {"user", true}, {"database", true}, {"dir", true}, {"log", true}, {"uri", true}, {"copy", true},
 	}}
 	for _, cp := range computes {
+		status := cp.Status
+		if copies {
+			status += "(copy)"
+		}
 		l.rows = append(l.rows, []string{
-			cp.Name, address(cp), cp.LSN.String(), cp.Status, cp.Timeline, cp.User, cp.Database, cp.Dir, cp.Log, connString(cp),
+			cp.Name, address(cp), cp.LSN.String(), status, cp.Timeline, cp.User, cp.Database, cp.Dir, cp.Log, connString(cp), strconv.FormatBool(copies),
 		})
 	}
 	return l

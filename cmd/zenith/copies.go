@@ -1,0 +1,204 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"path/filepath"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"zenith/repo/pageserver"
+	"zenith/tenants"
+)
+
+// copiesDir is where the postgres servers of a work directory are that run on copies.
+const copiesDir = "pg"
+
+// copyFlag has postgres run here, on a copy.
+func copyFlag() cli.Flag {
+	return &cli.BoolFlag{Name: "copy", Usage: "on a copy of its data here, not on a mount (always so where the page server is on another machine)"}
+}
+
+// elsewhere reports whether the page server is on another machine: its paths and its loopback
+// addresses are not ours then.
+func (e *environ) elsewhere(ctx context.Context, s *session) (bool, error) {
+	if e.local() {
+		return false, nil
+	}
+	rows, err := s.Status(ctx)
+	if err != nil {
+		return false, err
+	}
+	here := tenants.Machine()
+	for _, r := range rows {
+		if r.Name == "machine" && r.Value == here && here != "" {
+			return false, nil
+		}
+	}
+	return true, nil
+}
+
+// needHere refuses what a page server on another machine would do there.
+func (e *environ) needHere(ctx context.Context, s *session, what, instead string) error {
+	away, err := e.elsewhere(ctx, s)
+	if err == nil && away {
+		err = pageserver.Errorf(pageserver.ErrNotAllowed, "%s: the page server at %s is on another machine (%s)", what, s.cfg.PageServer, instead)
+	}
+	return err
+}
+
+// wantsCopy reports whether postgres is to run here, on a copy.
+func (e *environ) wantsCopy(ctx context.Context, c *cli.Context, s *session) (bool, error) {
+	if c.Bool("copy") {
+		return true, nil
+	}
+	return e.elsewhere(ctx, s)
+}
+
+// copies opens the work directory's.
+func (e *environ) copies(cfg *cliConfig) (*tenants.Copies, error) {
+	workdir, err := e.absWorkdir()
+	if err != nil {
+		return nil, err
+	}
+	if real, err := filepath.EvalSymlinks(workdir); err == nil { // what a process calls its directory
+		workdir = real
+	}
+	user := cfg.PgUser
+	if e.local() {
+		server, err := e.server()
+		if err != nil {
+			return nil, err
+		}
+		user = server.PgUser
+	}
+	distrib := cfg.PgDistrib
+	if distrib == "" {
+		distrib = tenants.FindDistrib()
+	}
+	return tenants.NewCopies(tenants.CopiesConfig{Dir: filepath.Join(workdir, copiesDir), PgDistrib: distrib, PgUser: user})
+}
+
+// source finds out what a point is, for a copy that is called name.
+func (s *session) source(ctx context.Context, name string) (src tenants.Source, point string, err error) {
+	branch := name
+	if at := strings.LastIndexByte(name, '@'); at >= 0 {
+		branch = name[:at]
+	}
+	src = tenants.Source{Tenant: s.tenant, Point: name}
+	if src.LSN, err = s.LSN(ctx, s.tenant, name); err != nil {
+		return src, "", err
+	}
+	list, err := s.BranchList(ctx, s.tenant)
+	for _, b := range list {
+		if b.Name == branch || b.TimelineID == branch {
+			src.Timeline = b.TimelineID
+		}
+	}
+	return src, branch + "@" + src.LSN.String(), err
+}
+
+// fetch fills a directory with the data of a point.
+func (e *environ) fetch(ctx context.Context, s *session, point string) func(dir string) error {
+	return func(dir string) error {
+		tell, end := e.newProgress()
+		defer end()
+		return fillDir(dir, func(w io.Writer) error {
+			return s.Export(ctx, s.tenant, point, pageserver.ExportOptions{Progress: tell}, w)
+		})
+	}
+}
+
+// copyOf finds the copy that is called name, or makes it.
+func (e *environ) copyOf(ctx context.Context, s *session, cs *tenants.Copies, name string) (c *tenants.Copy, made bool, err error) {
+	c, err = cs.Find(s.tenant, name)
+	if !errors.Is(err, pageserver.ErrNotFound) {
+		return c, false, err
+	}
+	src, point, err := s.source(ctx, name)
+	if err != nil {
+		return nil, false, err
+	}
+	c, err = cs.Make(ctx, src, e.fetch(ctx, s, point))
+	return c, true, err
+}
+
+// pgCopy makes a copy, if need be, and starts it or not.
+func (e *environ) pgCopy(ctx context.Context, s *session, name string, o pageserver.ComputeOptions, start bool) (cp pageserver.Compute, err error) {
+	cs, err := e.copies(s.cfg)
+	if err != nil {
+		return cp, err
+	}
+	c, made, err := e.copyOf(ctx, s, cs, name)
+	if err == nil && !made && !start {
+		err = pageserver.Errorf(pageserver.ErrExists, "pg %s: already exists", name)
+	}
+	if err == nil {
+		err = c.Set(o)
+	}
+	if err == nil && start {
+		err = c.Start(ctx)
+	}
+	if err != nil && made && c != nil { // nothing is left half made
+		err = errors.Join(err, c.Stop(context.WithoutCancel(ctx), pageserver.StopOptions{Destroy: true}))
+	}
+	if err != nil {
+		return cp, err
+	}
+	if cp, err = c.Describe(); err == nil {
+		fmt.Fprintf(e.err, "zenith: postgres %s is a copy, made at %v: what is written to it is not in the branch\n", name, cp.LSN)
+	}
+	return cp, err
+}
+
+// execCopy is PgExec on a copy.
+func (e *environ) execCopy(ctx context.Context, s *session, name string) (cp pageserver.Compute, stop func(context.Context) error, err error) {
+	cs, err := e.copies(s.cfg)
+	if err != nil {
+		return cp, nil, err
+	}
+	src, point, err := s.source(ctx, name)
+	if err != nil {
+		return cp, nil, err
+	}
+	return cs.Exec(ctx, src, e.fetch(ctx, s, point))
+}
+
+// stopCopy stops the copy of that name, if there is one.
+func (e *environ) stopCopy(ctx context.Context, s *session, name string, o pageserver.StopOptions) (found bool, err error) {
+	if !isDir(e.path(copiesDir)) {
+		return false, nil
+	}
+	cs, err := e.copies(s.cfg)
+	if err != nil {
+		return false, err
+	}
+	c, err := cs.Find(s.tenant, name)
+	if errors.Is(err, pageserver.ErrNotFound) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	return true, c.Stop(ctx, o)
+}
+
+// listCopies describes the copies.
+func (e *environ) listCopies(s *session) (list []pageserver.Compute, err error) {
+	if !isDir(e.path(copiesDir)) {
+		return nil, nil
+	}
+	cs, err := e.copies(s.cfg)
+	if err != nil {
+		return nil, err
+	}
+	all, err := cs.List(s.tenant)
+	for _, c := range all {
+		cp, derr := c.Describe()
+		list, err = append(list, cp), errors.Join(err, derr)
+	}
+	return list, err
+}
