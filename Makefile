@@ -5,7 +5,7 @@ SOURCES    := $(shell find cmd fusefs internal repo tenants walredo -name '*.go'
 FUZZTIME   ?= 60s
 POINTS     ?= 300
 
-.PHONY: build deps quickstart test unit lint fuzz oracle regress bench testdata clean
+.PHONY: build deps quickstart test unit lint fuzz oracle regress soak bench testdata clean
 
 build: bin/zenith
 
@@ -55,6 +55,11 @@ oracle:
 regress: deps build
 	@d=$$(mktemp -d) && trap 'rm -rf "$$d"' EXIT && integration/regress/prepare.sh "$$d" && \
 	$(GO) test ./integration -count=1 -v -timeout 90m -run TestRegress -args -regress "$$d" -regress.points 20
+
+# Production in small: a server under load for two minutes, its receiver, our page server and itself
+# killed at random, and states at twenty random LSNs against stock point-in-time recovery.
+soak: deps build
+	$(GO) test ./integration -count=1 -v -timeout 30m -run TestSoak -args -soak.points 20 -soak.time 2m -soak.scale 10
 
 # Side by side with a peer in the same run; writes bench/results.json.
 bench: deps build
