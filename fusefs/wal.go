@@ -63,6 +63,9 @@ func (s *segments) open(ctx context.Context, out *WAL, base Tree, kept *kept) er
 			s.show(name)
 		}
 	}
+	if out.Held != nil {
+		out.Held(s.holds)
+	}
 	return nil
 }
 
@@ -141,6 +144,13 @@ func (s *segments) mayMake(name string) error {
 		return fmt.Errorf("segment %s is in the branch's history: %w", name, ErrNotAllowed)
 	}
 	return nil
+}
+
+// holds reports whether a server on the mount still has a segment in its pg_wal.
+func (s *segments) holds(name string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return position(name) >= s.floor && !s.hidden[name]
 }
 
 // hide takes a segment out of pg_wal; the branch keeps it.

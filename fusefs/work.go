@@ -30,6 +30,9 @@ type WAL struct {
 	// Throttle is called before contents are made durable, and may wait while the ingest
 	// is behind. It must return when ctx ends.
 	Throttle func(ctx context.Context)
+	// Held, if it is set, is given what tells whether a server on the mount still has a
+	// segment of Dir in its pg_wal. Others may be removed from Dir.
+	Held func(held func(segment string) bool)
 }
 
 // WorkOptions say what a working tree needs.

@@ -158,7 +158,7 @@ func (c *collection) plan(ctx context.Context, t *Timeline, target pg.LSN) error
 		}
 		target = min(target, t.view.Load().flushed.lsn)
 	}
-	horizon := t.ownHorizon()
+	horizon := t.OwnHorizon()
 	if target > horizon {
 		at, err := t.Resolve(ctx, target)
 		if err != nil {
@@ -172,8 +172,8 @@ func (c *collection) plan(ctx context.Context, t *Timeline, target pg.LSN) error
 	if err := t.lineage(horizon).complete(); err != nil {
 		return err
 	}
-	points, err := t.advance(horizon)
-	if err != nil {
+	horizon, points, err := t.advance(horizon)
+	if err != nil || horizon == t.info.StartLSN {
 		return err
 	}
 	p := &plan{t: t, horizon: horizon, points: append(points, horizon), segs: make(map[pg.LSN]bool)}
@@ -185,17 +185,22 @@ func (c *collection) plan(ctx context.Context, t *Timeline, target pg.LSN) error
 	return nil
 }
 
-// advance moves the horizon to h, durably, and gives the points below it that are needed, in order.
-func (t *Timeline) advance(h pg.LSN) ([]pg.LSN, error) {
+// advance moves the horizon to h, durably, unless it is held. It gives where it is then, and
+// the points below that are needed, in order.
+func (t *Timeline) advance(h pg.LSN) (pg.LSN, []pg.LSN, error) {
 	t.r.pinMu.Lock()
 	old := t.horizon.Load()
-	if h > pg.LSN(old) {
+	if t.pinned.held > 0 {
+		h = t.OwnHorizon()
+	}
+	move := h > t.OwnHorizon()
+	if move {
 		t.horizon.Store(uint64(h))
 	}
 	points := t.pointsBelow(h)
 	t.r.pinMu.Unlock()
-	if h <= pg.LSN(old) {
-		return points, nil
+	if !move {
+		return h, points, nil
 	}
 	err := t.r.store.Update([]Op{rowOp(timelineKey(kindHorizon, t.no), horizonRow{h})})
 	if err == nil {
@@ -205,9 +210,9 @@ func (t *Timeline) advance(h pg.LSN) ([]pg.LSN, error) {
 		t.r.pinMu.Lock()
 		defer t.r.pinMu.Unlock()
 		t.horizon.Store(old) // nothing was deleted
-		return nil, fmt.Errorf("store the horizon: %w", err)
+		return 0, nil, fmt.Errorf("store the horizon: %w", err)
 	}
-	return points, nil
+	return h, points, nil
 }
 
 // pointsBelow lists the points below h that something needs. The caller has pinMu.

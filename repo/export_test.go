@@ -1,10 +1,5 @@
 package repo
 
-import "zenith/internal/pg"
-
-// OwnHorizon is where t's own kept history begins.
-func (t *Timeline) OwnHorizon() pg.LSN { return t.ownHorizon() }
-
 // Kill stops everything without flushing, as a crash would.
 func (r *Repository) Kill() {
 	r.closeOnce.Do(func() {

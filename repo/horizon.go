@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"sync"
 	"time"
 
 	"zenith/internal/pg"
@@ -29,6 +30,7 @@ type leaseRow struct {
 type pinned struct {
 	pins   map[pg.LSN]int
 	leases map[pg.LSN]leaseRow
+	held   int // the horizon does not move
 }
 
 // owner is the timeline of t's lineage that has lsn in its own WAL.
@@ -39,16 +41,16 @@ func (t *Timeline) owner(lsn pg.LSN) *Timeline {
 	return t
 }
 
-// ownHorizon is where t's own kept history begins: at its start, if nothing was forgotten.
-func (t *Timeline) ownHorizon() pg.LSN { return max(pg.LSN(t.horizon.Load()), t.info.StartLSN) }
+// OwnHorizon is where t's own kept history begins: at its start, if nothing was forgotten.
+func (t *Timeline) OwnHorizon() pg.LSN { return max(pg.LSN(t.horizon.Load()), t.info.StartLSN) }
 
 // FirstLSN is the first LSN from which on everything can be read through t, its ancestors
 // included. Below it there may be pinned points.
 func (t *Timeline) FirstLSN() pg.LSN {
-	for t.ownHorizon() == t.info.StartLSN && t.parent != nil && t.parent.ownHorizon() <= t.info.StartLSN {
+	for t.OwnHorizon() == t.info.StartLSN && t.parent != nil && t.parent.OwnHorizon() <= t.info.StartLSN {
 		t = t.parent
 	}
-	return t.ownHorizon()
+	return t.OwnHorizon()
 }
 
 // Horizon is FirstLSN if history before it was forgotten; 0 if nothing was.
@@ -95,7 +97,7 @@ func (r *Repository) branchPoints(t *Timeline) (all []pg.LSN) {
 // means; ErrOutOfRange if it was forgotten.
 func (t *Timeline) reach(lsn pg.LSN) (pg.LSN, error) {
 	o := t.owner(lsn)
-	if lsn >= o.ownHorizon() {
+	if lsn >= o.OwnHorizon() {
 		return lsn, nil
 	}
 	if at, ok := o.needed(lsn); ok {
@@ -105,7 +107,7 @@ func (t *Timeline) reach(lsn pg.LSN) (pg.LSN, error) {
 }
 
 func (t *Timeline) errForgotten(lsn pg.LSN) error {
-	return fmt.Errorf("%v is below the horizon of %s, %v: %w", lsn, t.Name(), t.ownHorizon(), ErrOutOfRange)
+	return fmt.Errorf("%v is below the horizon of %s, %v: %w", lsn, t.Name(), t.OwnHorizon(), ErrOutOfRange)
 }
 
 // kept reports an error if what was read at a point may have been collected meanwhile: it is
@@ -124,7 +126,7 @@ func (t *Timeline) Pin(lsn pg.LSN) (release func(), err error) {
 	o := t.owner(lsn)
 	o.r.pinMu.Lock()
 	defer o.r.pinMu.Unlock()
-	if lsn < o.ownHorizon() {
+	if lsn < o.OwnHorizon() {
 		if at, ok := o.neededLocked(lsn); !ok || at != lsn {
 			return nil, o.errForgotten(lsn)
 		}
@@ -133,18 +135,27 @@ func (t *Timeline) Pin(lsn pg.LSN) (release func(), err error) {
 		o.pinned.pins = make(map[pg.LSN]int)
 	}
 	o.pinned.pins[lsn]++
-	released := false
-	return func() {
+	return sync.OnceFunc(func() {
 		o.r.pinMu.Lock()
 		defer o.r.pinMu.Unlock()
-		if released {
-			return
-		}
-		released = true
 		if o.pinned.pins[lsn]--; o.pinned.pins[lsn] == 0 {
 			delete(o.pinned.pins, lsn)
 		}
-	}, nil
+	}), nil
+}
+
+// Hold keeps the horizons of t and its ancestors where they are until release is called: for
+// who goes through the history.
+func (t *Timeline) Hold() (release func()) {
+	add := func(n int) {
+		t.r.pinMu.Lock()
+		defer t.r.pinMu.Unlock()
+		for o := t; o != nil; o = o.parent {
+			o.pinned.held += n
+		}
+	}
+	add(1)
+	return sync.OnceFunc(func() { add(-1) })
 }
 
 // Lease keeps the point that lsn means until a time, over restarts. Leased again, it is kept

@@ -53,7 +53,7 @@ func (w *WAL) ReadWAL(p []byte, at pg.LSN) (int, error) {
 	}
 	if errors.Is(err, fs.ErrNotExist) {
 		err = io.EOF
-		if at < w.t.ownHorizon() && at >= w.t.info.StartLSN {
+		if at < w.t.OwnHorizon() && at >= w.t.info.StartLSN {
 			err = w.t.errForgotten(at)
 		}
 	}

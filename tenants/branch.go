@@ -157,11 +157,32 @@ func (b *branch) resolve(ctx context.Context, p point) (repo.Point, error) {
 	return at, classify(err)
 }
 
+// pin keeps a point that is shown from being collected, and the branch from being deleted,
+// until release is called.
+func (b *branch) pin(lsn pg.LSN) (release func(), err error) {
+	unpin, err := b.tl.Pin(lsn)
+	if errors.Is(err, repo.ErrOutOfRange) {
+		return nil, b.outOfRange(point{lsn: lsn})
+	}
+	if err != nil {
+		return nil, classify(err)
+	}
+	b.use(1)
+	return func() {
+		b.use(-1)
+		unpin()
+	}, nil
+}
+
 // outOfRange says what is kept, to someone who asked for something else.
 func (b *branch) outOfRange(p point) error {
 	what := p.lsn.String()
 	if p.lsn == 0 {
 		what = p.time.Format(time.RFC3339)
+	}
+	if h := b.tl.Horizon(); h != 0 && p.lsn < h {
+		return pageserver.Errorf(pageserver.ErrOutOfRange, "branch %s: %s is below the horizon, %v: what was before is forgotten",
+			b.tl.Name(), what, h)
 	}
 	return pageserver.Errorf(pageserver.ErrOutOfRange, "branch %s: %s is outside of what is kept: %v to %v",
 		b.tl.Name(), what, b.tl.FirstLSN(), b.tl.LastLSN())

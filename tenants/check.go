@@ -59,6 +59,7 @@ func (m *Manager) Check(ctx context.Context, tenant, name string, found func(str
 	}
 	c := &checker{p: p, tell: found}
 	for _, tl := range timelines {
+		defer tl.Hold()() // what is checked stays as it is
 		if err := c.head(ctx, t, tl); err != nil {
 			return pageserver.CheckResult{}, err
 		}

@@ -17,12 +17,12 @@ import (
 	"zenith/repo"
 )
 
-// checkWAL reads the branches' own WAL up to their heads: every segment is there, and
+// checkWAL reads the branches' own WAL from their horizons up to their heads: every segment is there, and
 // every record follows the one before.
 func (c *checker) checkWAL(ctx context.Context) error {
 	var total int64
 	for _, h := range c.heads {
-		total += int64(h.b.tl.LastLSN() - h.b.tl.StartLSN())
+		total += int64(h.b.tl.LastLSN() - h.b.tl.OwnHorizon())
 	}
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(runtime.GOMAXPROCS(0))
@@ -52,7 +52,7 @@ func (w *walCheck) run(ctx context.Context) error {
 	if err := w.findMissing(ctx); err != nil {
 		return err
 	}
-	for at := tl.StartLSN(); at < w.head; {
+	for at := tl.OwnHorizon(); at < w.head; {
 		end, err := w.read(ctx, at)
 		if err == nil || ctx.Err() != nil {
 			return ctx.Err()
@@ -87,7 +87,7 @@ func (w *walCheck) next(lsn pg.LSN) pg.LSN {
 func (w *walCheck) findMissing(ctx context.Context) error {
 	tl := w.h.b.tl
 	w.missing = make(map[pg.LSN]bool)
-	for seg := w.segment(tl.StartLSN()); seg < w.head && tl.StartLSN() < w.head; seg += w.size() {
+	for seg := w.segment(tl.OwnHorizon()); seg < w.head && tl.OwnHorizon() < w.head; seg += w.size() {
 		_, err := os.Stat(tl.SegmentPath(seg))
 		if err == nil {
 			continue
@@ -103,12 +103,12 @@ func (w *walCheck) findMissing(ctx context.Context) error {
 	return nil
 }
 
-// read reads records from at, a segment's start or the branch's, to the head, and gives
+// read reads records from at, a segment's start or where what is kept begins, to the head, and gives
 // the end of the last one.
 func (w *walCheck) read(ctx context.Context, at pg.LSN) (pg.LSN, error) {
 	tl := w.h.b.tl
 	r := xlog.NewReader(tl.WAL(), tl.WALConfig(), at)
-	if at != tl.StartLSN() {
+	if at != tl.OwnHorizon() {
 		if err := r.Seek(at); err != nil {
 			return at, err
 		}

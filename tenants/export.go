@@ -20,12 +20,15 @@ func (m *Manager) Export(ctx context.Context, tenant, at string, o pageserver.Ex
 	if err != nil {
 		return err
 	}
+	release, err := b.pin(p.LSN)
+	if err != nil {
+		return err
+	}
+	defer release()
 	view, err := b.view(ctx, p.LSN)
 	if err != nil {
 		return err
 	}
-	b.use(1)
-	defer b.use(-1)
 	stream := tar.NewWriter(w)
 	err = datadir.ExportTar(ctx, view, stream, datadir.ExportOptions{SkipRelations: o.SkipRelations, Progress: o.Progress})
 	if err != nil {

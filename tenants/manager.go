@@ -33,6 +33,10 @@ type Config struct {
 	MemoryTarget  int64         // bytes in use from which the garbage collector works harder; 0: as it is
 	NoPassthrough bool          // mounts do not hand files to the kernel
 	Log           *slog.Logger
+
+	Retention       Retention            // of history; default DefaultRetention
+	TenantRetention map[string]Retention // of single tenants
+	CollectEvery    time.Duration        // how often the background looks what can be forgotten; default an hour
 }
 
 const defaultMaxLag = 256 << 20
@@ -68,6 +72,8 @@ func Open(cfg Config) (*Manager, error) {
 	}
 	cfg.MaxLag = cmp.Or(cfg.MaxLag, defaultMaxLag)
 	cfg.IdleTime = cmp.Or(cfg.IdleTime, defaultIdleTime)
+	cfg.Retention = cmp.Or(cfg.Retention, DefaultRetention)
+	cfg.CollectEvery = cmp.Or(cfg.CollectEvery, defaultCollectEvery)
 	as, err := lookupAccount(cfg.PgUser)
 	if err != nil {
 		return nil, err
@@ -84,6 +90,7 @@ func Open(cfg Config) (*Manager, error) {
 	}
 	m.ctx, m.cancel = context.WithCancel(context.Background())
 	m.wg.Go(m.runIdle)
+	m.wg.Go(m.runCollector)
 	return m, nil
 }
 

@@ -120,20 +120,33 @@ func mountError(dir string, err error) error {
 }
 
 func (m *Manager) mountReadOnly(ctx context.Context, mnt *mount) error {
-	view, err := mnt.branch.view(ctx, mnt.lsn)
+	release, err := mnt.branch.pin(mnt.lsn)
 	if err != nil {
 		return err
 	}
-	if mnt.fs, err = fusefs.ReadOnly(mnt.dir, tree{view: view}, m.options()); err != nil {
+	view, err := mnt.branch.view(ctx, mnt.lsn)
+	if err == nil {
+		mnt.fs, err = fusefs.ReadOnly(mnt.dir, tree{view: view}, m.options())
+	}
+	if err != nil {
+		release()
 		return err
 	}
-	mnt.branch.use(1)
-	mnt.put = func() error { mnt.branch.use(-1); return nil }
+	mnt.put = func() error { release(); return nil }
 	return nil
 }
 
 // mountScratch mounts a state that can be written; what is written is thrown away.
-func (m *Manager) mountScratch(ctx context.Context, mnt *mount) error {
+func (m *Manager) mountScratch(ctx context.Context, mnt *mount) (err error) {
+	release, err := mnt.branch.pin(mnt.lsn)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			release()
+		}
+	}()
 	view, err := mnt.branch.view(ctx, mnt.lsn)
 	if err != nil {
 		return err
@@ -146,9 +159,8 @@ func (m *Manager) mountScratch(ctx context.Context, mnt *mount) error {
 	if mnt.fs, err = fusefs.Work(mnt.dir, tree{view: view}, work, m.options()); err != nil {
 		return errors.Join(err, os.RemoveAll(private))
 	}
-	mnt.branch.use(1)
 	mnt.put = func() error {
-		mnt.branch.use(-1)
+		release()
 		return os.RemoveAll(private)
 	}
 	return nil
@@ -175,6 +187,16 @@ func (m *Manager) mountWork(ctx context.Context, mnt *mount) (err error) {
 	if mnt.lsn, err = b.catchup(ctx); err != nil {
 		return err
 	}
+	release, err := b.pin(mnt.lsn)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			b.tl.HoldWAL(nil)
+			release()
+		}
+	}()
 	snap, err := b.tl.AtHead(ctx)
 	if err != nil {
 		return err
@@ -190,12 +212,12 @@ func (m *Manager) mountWork(ctx context.Context, mnt *mount) (err error) {
 	}
 	var following sync.WaitGroup
 	following.Go(func() { b.follow(follow) })
-	b.use(1)
 	mnt.put = func() error {
 		stop()
 		following.Wait()
 		_, err := b.catchup(context.WithoutCancel(m.ctx))
-		b.use(-1)
+		b.tl.HoldWAL(nil)
+		release()
 		b.release()
 		return err
 	}
@@ -210,6 +232,7 @@ func (m *Manager) workOptions(b *branch) fusefs.WorkOptions {
 			Dir:      b.tl.WALDir(),
 			Synced:   b.walSynced,
 			Throttle: b.holdBack,
+			Held:     b.tl.HoldWAL,
 		},
 		PutFile:       b.tl.PutFile,
 		NoPassthrough: m.cfg.NoPassthrough,

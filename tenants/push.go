@@ -56,6 +56,7 @@ func (m *Manager) Push(ctx context.Context, tenant, name string, o pageserver.Pu
 	defer far.Close()
 	b.use(1)
 	defer b.use(-1)
+	defer b.tl.Hold()()
 	p := &pusher{t: t, far: far, to: addr, tenant: res.Tenant, tell: o.Progress}
 	held, err := p.timeline(ctx, b.tl, head, b.tl.Name())
 	if err != nil {

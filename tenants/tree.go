@@ -115,12 +115,16 @@ func (s everything) Snapshot(ctx context.Context, tenant, timeline string, lsn p
 	if err != nil {
 		return nil, notExist(err)
 	}
+	release, err := b.pin(at.LSN)
+	if err != nil {
+		return nil, notExist(err)
+	}
 	view, err := b.view(ctx, at.LSN)
 	if err != nil {
+		release()
 		return nil, err
 	}
-	b.use(1)
-	return tree{view: view, close: func() { b.use(-1) }}, nil
+	return tree{view: view, close: release}, nil
 }
 
 // view composes the branch's state at a record boundary.

@@ -48,6 +48,9 @@ type serverConfig struct {
 	IdleTime    idleTime  `toml:"idle_time,omitempty"`         // after which a tenant that nobody uses is closed
 	LogFormat   logFormat `toml:"log_format,omitempty"`
 	LogLevel    logLevel  `toml:"log_level,omitempty"`
+
+	Retention retentionConfig         `toml:"retention,omitempty"`
+	Tenants   map[string]tenantConfig `toml:"tenants,omitempty"` // by id
 }
 
 // Types of settings that check themselves, so that errors name the line.
@@ -170,6 +173,9 @@ func (e *environ) server() (*serverConfig, error) {
 	err := readTOML(e.path(serverFile), &c)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, pageserver.Errorf(pageserver.ErrNotAllowed, "%s: its page server is a remote one", e.workdir)
+	}
+	if err == nil {
+		err = c.checkTenants(e.path(serverFile))
 	}
 	if err != nil {
 		return nil, err

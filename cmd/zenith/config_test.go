@@ -3,6 +3,7 @@ package main
 import (
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 )
@@ -11,7 +12,11 @@ func TestServerConfigErrorsNameTheLine(t *testing.T) {
 	tests := []struct{ text, want string }{ // want "": no error
 		{"listen = \"127.0.0.1:6400\"\npg_distrib = \"/usr\"\n", ""},
 		{"# a comment\n\nlissten = \"x\"\n", `:3: unknown key "lissten"`},
-		{"listen = \"a:1\"\n[retention]\nlisten = \"7d\"\n", `:2: unknown key "retention"`},
+		{"listen = \"a:1\"\n[retention]\nlisten = \"7d\"\n", `:3: unknown key "retention.listen"`},
+		{"[retention]\ntime = \"7d\"\nbytes = \"10GB\"\ninterval = \"1h\"\n[tenants.0123456789abcdef0123456789abcdef.retention]\ntime = \"1d\"\n", ""},
+		{"[retention]\ntime = \"0s\"\n", `:2: retention.time: "0s": want a duration such as 7d or 36h, a second or more`},
+		{"[retention]\nbytes = \"7d\"\n", `:2: retention.bytes: "7d": want a size such as 256MB`},
+		{"[tenants.x.retention]\ntime = \"1d\"\n", `:1: tenants: "x": want 32 lower-case hex digits`},
 		{"pg_user = \"postgres\"\nlisten = 5\n", `:2: listen: `},
 		{"listen = \"nonsense\"\n", `:1: listen: "nonsense": want HOST:PORT`},
 		{"\nmax_lag = \"many\"\n", `:2: max_lag: "many": want a size such as 256MB`},
@@ -27,6 +32,9 @@ func TestServerConfigErrorsNameTheLine(t *testing.T) {
 		}
 		var c serverConfig
 		err := readTOML(path, &c)
+		if err == nil {
+			err = c.checkTenants(path)
+		}
 		if tt.want == "" {
 			if err != nil {
 				t.Errorf("%q: %v", tt.text, err)
@@ -41,12 +49,13 @@ func TestServerConfigErrorsNameTheLine(t *testing.T) {
 
 func TestConfigRoundTrip(t *testing.T) {
 	path := filepath.Join(t.TempDir(), serverFile)
-	in := serverConfig{Listen: "[::1]:7000", PgDistrib: "/usr/lib/postgresql/15", PgUser: "me", MaxLag: "1GB", LogLevel: "debug"}
+	in := serverConfig{Listen: "[::1]:7000", PgDistrib: "/usr/lib/postgresql/15", PgUser: "me", MaxLag: "1GB", LogLevel: "debug",
+		Retention: retentionConfig{retainConfig{Time: "3d", Bytes: "1GB"}, "10m"}, Tenants: map[string]tenantConfig{"0123456789abcdef0123456789abcdef": {retainConfig{Bytes: "2GB"}}}}
 	if err := writeTOML(path, serverNote, &in); err != nil {
 		t.Fatal(err)
 	}
 	var out serverConfig
-	if err := readTOML(path, &out); err != nil || out != in {
+	if err := readTOML(path, &out); err != nil || !reflect.DeepEqual(out, in) {
 		t.Errorf("got %+v, %v, want %+v", out, err, in)
 	}
 }

@@ -85,7 +85,7 @@ func (e *environ) checkSettings(ctx context.Context, s *settings, o startOptions
 		{"pg_user", o.pgUser, tenants.CheckUser(s.PgUser)},
 	} {
 		if c.err != nil && c.flag == "" {
-			return blameLine(e.path(serverFile), c.key, c.err)
+			return blameLine(e.path(serverFile), c.err, c.key)
 		}
 		if c.err != nil {
 			return c.err

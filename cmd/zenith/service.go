@@ -41,7 +41,11 @@ func newManager(s *settings, log *slog.Logger) (*tenants.Manager, error) {
 		IdleTime:      s.IdleTime.duration(),
 		MemoryTarget:  memoryTarget,
 		MaxLag:        s.MaxLag.bytes(),
+		Retention:     s.Retention.over(tenants.DefaultRetention),
+		CollectEvery:  s.Retention.Interval.duration(),
 		Log:           log,
+
+		TenantRetention: s.tenantRetention(),
 	})
 }
 

@@ -34,12 +34,12 @@ func readTOML(path string, v any) error {
 }
 
 // blameLine says where a value stands that turned out to be wrong.
-func blameLine(path, key string, err error) error {
+func blameLine(path string, err error, key ...string) error {
 	text, readErr := os.ReadFile(path)
 	if readErr != nil {
 		return errors.Join(err, readErr)
 	}
-	return fmt.Errorf("%s:%d: %w", path, keyLine(string(text), toml.Key{key}), err)
+	return fmt.Errorf("%s:%d: %w", path, keyLine(string(text), key), err)
 }
 
 // parseMessage is what is wrong, with the key if that is known.
@@ -62,7 +62,7 @@ func keyLine(text string, key toml.Key) int {
 		line = strings.TrimSpace(line)
 		if strings.HasPrefix(line, "[") {
 			table = splitKey(strings.Trim(strings.SplitN(line, "#", 2)[0], "[] \t"))
-			if table.String() == key.String() {
+			if strings.HasPrefix(table.String()+".", key.String()+".") {
 				return i + 1
 			}
 			continue

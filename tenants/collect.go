@@ -1,0 +1,196 @@
+package tenants
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"zenith/internal/pg"
+	"zenith/repo"
+	"zenith/repo/pageserver"
+)
+
+// Retention says how much history is kept: a point is forgotten when it is older than Time
+// and more than Bytes of WAL behind the head.
+type Retention struct {
+	Time  time.Duration
+	Bytes int64
+}
+
+// DefaultRetention is what is kept where nothing is set.
+var DefaultRetention = Retention{Time: 7 * 24 * time.Hour}
+
+// retention gives what is kept of a tenant.
+func (m *Manager) retention(id repo.TenantID) Retention {
+	if r, ok := m.cfg.TenantRetention[id.String()]; ok {
+		return r
+	}
+	return m.cfg.Retention
+}
+
+// leaseTime is how long a lease lasts.
+const leaseTime = 10 * time.Minute
+
+// Lease keeps the point that an LSN means from being collected for ten minutes from now.
+func (m *Manager) Lease(ctx context.Context, tenant, name string, lsn pg.LSN) (time.Time, error) {
+	b, err := m.lookup(ctx, tenant, name)
+	if err != nil {
+		return time.Time{}, err
+	}
+	if _, err := b.resolve(ctx, point{lsn: lsn}); err != nil {
+		return time.Time{}, err
+	}
+	until := time.Now().Add(leaseTime).Truncate(time.Microsecond)
+	err = b.tl.Lease(ctx, lsn, until)
+	if errors.Is(err, repo.ErrOutOfRange) {
+		return until, b.outOfRange(point{lsn: lsn})
+	}
+	return until, classify(err)
+}
+
+// GC forgets the history of one branch, or of all of the tenant's if name is "", that is not
+// to be retained, and what deleted branches have left.
+func (m *Manager) GC(ctx context.Context, tenant, name string, r pageserver.Retain, p pageserver.Progress) (pageserver.GCResult, error) {
+	began := time.Now()
+	t, err := m.tenant(ctx, tenant)
+	if err != nil {
+		return pageserver.GCResult{}, err
+	}
+	keep := m.retention(t.id)
+	if r.Set {
+		keep = Retention{Time: r.Time, Bytes: r.Bytes}
+	}
+	timelines := t.repo.Timelines()
+	if name != "" {
+		b, err := t.lookup(name)
+		if err != nil {
+			return pageserver.GCResult{}, err
+		}
+		timelines = []*repo.Timeline{b.tl}
+	}
+	o := repo.CollectOptions{Thorough: true, Tell: p}
+	if o.Horizons, err = t.horizons(ctx, timelines, keep); err != nil {
+		return pageserver.GCResult{}, err
+	}
+	res, err := t.repo.Collect(ctx, o)
+	return pageserver.GCResult{
+		Relations: res.Relations, Truncated: res.Truncated, Deleted: res.Deleted, Dropped: res.Dropped, Elapsed: time.Since(began),
+	}, classify(err)
+}
+
+// horizons finds out up to where each timeline may be forgotten.
+func (t *tenant) horizons(ctx context.Context, timelines []*repo.Timeline, keep Retention) (map[repo.TimelineID]pg.LSN, error) {
+	all := make(map[repo.TimelineID]pg.LSN)
+	for _, tl := range timelines {
+		b, err := t.branch(tl)
+		if err == nil {
+			_, err = b.catchup(ctx)
+		}
+		if err == nil {
+			all[tl.ID()], err = b.horizon(ctx, keep)
+		}
+		if err != nil {
+			return nil, classify(fmt.Errorf("forget history of %s: %w", tl.Name(), err))
+		}
+	}
+	return all, nil
+}
+
+// horizon is up to where the branch may be forgotten: 0 if all of it is to be kept.
+func (b *branch) horizon(ctx context.Context, keep Retention) (pg.LSN, error) {
+	h := b.tl.LastLSN()
+	if h < pg.LSN(keep.Bytes) {
+		return 0, nil
+	}
+	h -= pg.LSN(keep.Bytes)
+	if keep.Time == 0 {
+		return h, nil
+	}
+	at, err := b.tl.FindTime(ctx, time.Now().Add(-keep.Time))
+	if errors.Is(err, repo.ErrOutOfRange) {
+		return 0, nil // it begins later
+	}
+	return min(h, at.LSN), err
+}
+
+// How the background collects. A collection goes through all of the store's index: it must
+// be worth it.
+const (
+	defaultCollectEvery = time.Hour
+	visitClosedEvery    = 24 * time.Hour // a tenant that nobody uses
+	collectWorth        = 64 << 20       // bytes of WAL
+)
+
+// runCollector collects what is not to be retained, now and then, until the Manager closes.
+func (m *Manager) runCollector() {
+	tick := time.NewTicker(m.cfg.CollectEvery)
+	defer tick.Stop()
+	visited := make(map[string]time.Time)
+	for {
+		select {
+		case <-m.ctx.Done():
+			return
+		case <-tick.C:
+		}
+		ids, err := m.TenantList(m.ctx)
+		if err != nil {
+			m.log.Error("list tenants", "err", err)
+		}
+		for _, id := range ids {
+			if last, ok := visited[id]; !ok && !m.isOpen(id) {
+				visited[id] = time.Now() // not all at once, when the page server starts
+			} else if m.isOpen(id) || time.Since(last) >= visitClosedEvery {
+				visited[id] = time.Now()
+				if err := m.collect(m.ctx, id); err != nil && m.ctx.Err() == nil {
+					m.log.Error("forget history", "tenant", id, "err", err)
+				}
+			}
+		}
+	}
+}
+
+// isOpen reports whether a tenant is in use.
+func (m *Manager) isOpen(id string) bool {
+	tid, err := repo.ParseTenantID(id)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return err == nil && m.tenants[tid] != nil
+}
+
+// collect collects a tenant, if that is worth it.
+func (m *Manager) collect(ctx context.Context, id string) error {
+	ctx, done := context.WithCancel(ctx) // it holds the tenant open
+	defer done()
+	t, err := m.tenant(ctx, id)
+	if err != nil {
+		return err
+	}
+	o := repo.CollectOptions{Rest: rest}
+	if o.Horizons, err = t.horizons(ctx, t.repo.Timelines(), m.retention(t.id)); err != nil {
+		return err
+	}
+	worth := pg.LSN(0)
+	for _, tl := range t.repo.Timelines() {
+		if h := tl.OwnHorizon(); o.Horizons[tl.ID()] > h {
+			worth += o.Horizons[tl.ID()] - h
+		}
+	}
+	if worth < collectWorth && !t.repo.Garbage() {
+		return nil
+	}
+	began := time.Now()
+	res, err := t.repo.Collect(ctx, o)
+	t.log.Info("forgot history", "truncated", res.Truncated, "deleted", res.Deleted, "segments", res.Segments, "took", time.Since(began), "err", err)
+	return err
+}
+
+// rest lets others work for as long as the collection has.
+func rest(ctx context.Context, worked time.Duration) error {
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(min(worked, time.Second)):
+		return nil
+	}
+}
