@@ -89,8 +89,12 @@ func (p *pusher) timeline(ctx context.Context, tl *repo.Timeline, upTo pg.LSN, n
 		s.o.From = held.Head
 	case o.Parent != "":
 		parent, at := tl.Ancestor()
-		if _, err := p.timeline(ctx, parent, at, ""); err != nil {
+		theirs, err := p.timeline(ctx, parent, at, "")
+		if err != nil {
 			return held, fmt.Errorf("its ancestor %s: %w", parent.Name(), err)
+		}
+		if theirs.There && theirs.Start > at { // it was forgotten there: the branch goes alone
+			s.o.Parent = ""
 		}
 	}
 	if s.files, err = newOwnFiles(ctx, s.o, tl, held); err != nil {
