@@ -7,9 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strconv"
-	"strings"
 
 	"zenith/internal/pg"
 	"zenith/internal/xlog"
@@ -22,8 +20,8 @@ import (
 // stock crash recovery of the same WAL from the same base.
 func benchIngest(ctx context.Context, o options) ([]row, error) {
 	var rows []row
-	for _, fpw := range []string{"on", "off"} {
-		rs, err := benchIngestOf(ctx, o, fpw)
+	for _, l := range []load{tpcb("on"), tpcb("off")} {
+		rs, err := benchIngestOf(ctx, o, l)
 		if err != nil {
 			return nil, err
 		}
@@ -32,13 +30,13 @@ func benchIngest(ctx context.Context, o options) ([]row, error) {
 	return rows, nil
 }
 
-func benchIngestOf(ctx context.Context, o options, fpw string) ([]row, error) {
+func benchIngestOf(ctx context.Context, o options, l load) ([]row, error) {
 	p, err := newPlace(ctx, o)
 	if err != nil {
 		return nil, err
 	}
 	defer p.close()
-	c, err := p.record(fpw)
+	c, err := p.record(l)
 	if err != nil {
 		return nil, fmt.Errorf("record WAL: %w", err)
 	}
@@ -48,87 +46,17 @@ func benchIngestOf(ctx context.Context, o options, fpw string) ([]row, error) {
 		records, bytes = float64(n), float64(b)
 		return s, err
 	}
-	r, err := compare(o, "ingest until settled, pgbench WAL, full_page_writes="+fpw, "stock recovery (redo)", "s", seconds, c.recover)
+	stock := func() (float64, error) {
+		r, err := c.recover()
+		return r.elapsed, err
+	}
+	r, err := compare(o, "ingest until settled, "+l.name, "stock recovery (redo)", "s", seconds, stock)
 	if err != nil {
 		return nil, err
 	}
 	r.note = fmt.Sprintf("%.0f records, %.0f MB: ours %.0f k records/s, %.0f MB/s; stock %.0f k records/s, %.0f MB/s",
 		records, bytes/1e6, records/r.Ours/1e3, bytes/r.Ours/1e6, records/r.Peer/1e3, bytes/r.Peer/1e6)
 	return []row{r}, nil
-}
-
-// corpus is a base and the WAL that a server wrote after it, until it was killed.
-type corpus struct {
-	p             *place
-	base, crashed string
-	n             int
-}
-
-// record makes a corpus of TPC-B's WAL.
-func (p *place) record(fpw string) (*corpus, error) {
-	data := filepath.Join(p.dir, "pg", "data")
-	n, err := p.initNative(data)
-	if err != nil {
-		return nil, err
-	}
-	if _, err := p.pg("pgbench", "-i", "-q", "-s", "20", n.url); err != nil {
-		return nil, errors.Join(err, n.stop("immediate"))
-	}
-	if err := n.stop("fast"); err != nil {
-		return nil, err
-	}
-	c := &corpus{p: p, base: data + ".base", crashed: data}
-	if _, err := p.command("cp", "-a", data, c.base); err != nil {
-		return nil, err
-	}
-	conf := "full_page_writes = " + fpw + "\nshared_buffers = 2GB\nmax_wal_size = 32GB\ncheckpoint_timeout = 1h\n" +
-		"autovacuum = off\nbgwriter_lru_maxpages = 0\nsynchronous_commit = off\n"
-	if err := appendFile(filepath.Join(data, "postgresql.conf"), conf); err != nil {
-		return nil, err
-	}
-	if n, err = p.startNativeWith(data, ""); err != nil {
-		return nil, err
-	}
-	_, err = p.pgbench(n.url, "-c", "8", "-j", "2", "-T", strconv.Itoa(2*p.o.seconds))
-	return c, errors.Join(err, n.stop("immediate"))
-}
-
-func appendFile(path, text string) error {
-	f, err := os.OpenFile(path, os.O_APPEND|os.O_WRONLY, 0)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	_, err = f.WriteString(text)
-	return err
-}
-
-var redoDone = regexp.MustCompile(`redo done at .* elapsed: ([0-9.]+) s`)
-
-// recover lets stock postgres recover a copy, and gives the seconds that redo took.
-func (c *corpus) recover() (float64, error) {
-	c.n++
-	data := c.crashed + strconv.Itoa(c.n)
-	if _, err := c.p.command("cp", "-a", c.crashed, data); err != nil {
-		return 0, err
-	}
-	defer os.RemoveAll(data)
-	n, err := c.p.startNativeWith(data, "")
-	if err != nil {
-		return 0, err
-	}
-	if err := n.stop("immediate"); err != nil {
-		return 0, err
-	}
-	log, err := os.ReadFile(data + ".log")
-	if err != nil {
-		return 0, err
-	}
-	m := redoDone.FindSubmatch(log)
-	if m == nil {
-		return 0, errors.New("the server's log has no 'redo done'")
-	}
-	return strconv.ParseFloat(string(m[1]), 64)
 }
 
 // ingest takes the WAL in, in a fresh repository, and says how many records and bytes in
@@ -168,7 +96,7 @@ func (c *corpus) ingest(ctx context.Context) (records int, bytes pg.LSN, seconds
 
 // copyWAL puts the server's segments in place of those of the import.
 func (c *corpus) copyWAL(dir string) error {
-	segments, err := filepath.Glob(filepath.Join(c.crashed, "pg_wal", strings.Repeat("[0-9A-F]", 24)))
+	segments, err := c.segments()
 	if err != nil {
 		return err
 	}

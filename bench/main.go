@@ -36,6 +36,7 @@ type options struct {
 	binary  string
 	distrib string
 	out     string
+	corpora string
 	runs    int
 	seconds int
 }
@@ -48,6 +49,7 @@ var benches = []struct {
 	{"branch", benchBranch},
 	{"pgbench", benchPgbench},
 	{"ingest", benchIngest},
+	{"redo", benchRedo},
 }
 
 func main() {
@@ -55,6 +57,7 @@ func main() {
 	flag.StringVar(&o.binary, "zenith", "bin/zenith", "the binary to measure")
 	flag.StringVar(&o.distrib, "pg-distrib", "/usr/lib/postgresql/15", "the PostgreSQL installation")
 	flag.StringVar(&o.out, "out", "bench/results.json", "where to write the results")
+	flag.StringVar(&o.corpora, "corpora", "", "keep recorded WAL in that directory, and take what is there")
 	flag.IntVar(&o.runs, "runs", 3, "interleaved runs of each row")
 	flag.IntVar(&o.seconds, "seconds", 10, "length of one pgbench run")
 	only := flag.String("only", "", "run only the benchmark of that name")
@@ -121,10 +124,15 @@ func compare(o options, name, peerName, unit string, ours, peer func() (float64,
 		}
 		them = append(them, v)
 	}
+	return newRow(name, peerName, unit, us, them), nil
+}
+
+// newRow makes a row of the medians.
+func newRow(name, peerName, unit string, us, them []float64) row {
 	r := row{Name: name, Ours: median(us), Peer: median(them), PeerName: peerName, Unit: unit}
 	r.Ratio = r.Ours / r.Peer
 	r.spread = fmt.Sprintf("%.3g-%.3g / %.3g-%.3g", slices.Min(us), slices.Max(us), slices.Min(them), slices.Max(them))
-	return r, nil
+	return r
 }
 
 func median(v []float64) float64 {

@@ -1,0 +1,175 @@
+package main
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strconv"
+
+	"zenith/internal/pg"
+	"zenith/repo"
+	"zenith/repo/ingest"
+	"zenith/walredo"
+)
+
+// ingestedCorpus is a corpus in a repository that was opened anew, behind its ingest.
+type ingestedCorpus struct {
+	c  *corpus
+	r  *repo.Repository
+	tl *repo.Timeline
+}
+
+// ingested imports the base, takes the WAL in until it is settled, and opens the repository
+// again, with a cache of pages as small as can be.
+func (c *corpus) ingested(ctx context.Context) (*ingestedCorpus, error) {
+	c.n++
+	dir := filepath.Join(c.p.dir, "repo"+strconv.Itoa(c.n))
+	r, err := repo.Open(repo.Options{Dir: dir, Redo: walredo.Redo})
+	if err != nil {
+		return nil, err
+	}
+	tl, err := ingest.Import(ctx, r, c.base, ingest.ImportOptions{Name: "main"})
+	if err == nil {
+		err = c.copyWAL(tl.WALDir())
+	}
+	if err == nil {
+		err = catchup(ctx, tl)
+	}
+	if err := errors.Join(err, r.Close()); err != nil {
+		return nil, err
+	}
+	if r, err = repo.Open(repo.Options{Dir: dir, Redo: walredo.Redo, Cache: 1}); err != nil {
+		return nil, err
+	}
+	tl, err = r.ByName("main")
+	return &ingestedCorpus{c: c, r: r, tl: tl}, err
+}
+
+func catchup(ctx context.Context, tl *repo.Timeline) error {
+	in, err := ingest.New(tl, ingest.Options{})
+	if err != nil {
+		return err
+	}
+	if _, err := in.Catchup(ctx); err != nil {
+		return err
+	}
+	return tl.Flush(ctx)
+}
+
+// chainLength is how many records lie before the pages that benchChain rebuilds.
+const chainLength = 10
+
+// chainPages is how many pages it takes, at most.
+const chainPages = 2000
+
+// benchChain rebuilds pages that are an image and ten records, against a read of these
+// eleven values from a store that has nothing else.
+func (s *ingestedCorpus) benchChain(ctx context.Context, o options, h *history) ([]row, error) {
+	var tags []pg.BufferTag
+	for tag, id := range h.ids {
+		if p := h.pages[id]; p.count == chainLength && !p.based && tag.Fork == pg.MainFork && !tag.IsSLRU() {
+			tags = append(tags, tag)
+		}
+	}
+	slices.SortFunc(tags, compareTags)
+	tags = tags[:min(len(tags), chainPages)]
+	if len(tags) == 0 {
+		return nil, errors.New("no page has a chain of that length")
+	}
+	bare, err := s.bareStore(ctx, h, tags)
+	if err != nil {
+		return nil, err
+	}
+	defer bare.Close()
+	snapshot, err := s.tl.AtHead(ctx)
+	if err != nil {
+		return nil, err
+	}
+	page := make(pg.Page, pg.BlockSize)
+	each := func(fn func(tag pg.BufferTag) error) func() (float64, error) {
+		return func() (float64, error) {
+			const passes = 5
+			ms, err := milliseconds(func() error {
+				for range passes {
+					for _, tag := range tags {
+						if err := fn(tag); err != nil {
+							return err
+						}
+					}
+				}
+				return nil
+			})
+			return ms * 1000 / float64(passes*len(tags)), err
+		}
+	}
+	r, err := compare(o, fmt.Sprintf("rebuild a page behind %d records", chainLength), "bare read of these values", "us",
+		each(func(tag pg.BufferTag) error { return snapshot.ReadPage(ctx, tag, page) }),
+		each(func(tag pg.BufferTag) error { return readBare(bare, tag, page) }))
+	return []row{r}, err
+}
+
+// bareStore makes a store with the base and the records of each of tags, under keys in
+// their order.
+func (s *ingestedCorpus) bareStore(ctx context.Context, h *history, tags []pg.BufferTag) (repo.Store, error) {
+	dir := filepath.Join(s.c.p.dir, "bare")
+	store, err := repo.OpenBadger(dir, repo.BadgerOptions{})
+	if err != nil {
+		return nil, err
+	}
+	out := store.Bulk()
+	files := baseFiles{dir: s.c.base}
+	defer files.close()
+	for _, tag := range tags {
+		page := make(pg.Page, pg.BlockSize)
+		if err := files.read(tag, page); err != nil {
+			return nil, err
+		}
+		if err := out.Put(bareKey(tag, 0), page); err != nil {
+			return nil, err
+		}
+		p := h.pages[h.ids[tag]]
+		for i, rec := range h.order[p.first : p.first+p.count] {
+			k := &h.recs[rec]
+			if err := out.Put(bareKey(tag, i+1), slices.Clone(h.slabs[k.slab][k.at:k.at+k.bytes])); err != nil {
+				return nil, err
+			}
+		}
+	}
+	// Opened anew, it has tables only, as the other.
+	if err := errors.Join(out.Flush(), store.Close()); err != nil {
+		return nil, err
+	}
+	return repo.OpenBadger(dir, repo.BadgerOptions{})
+}
+
+// bareKey is as long as a version's key.
+func bareKey(tag pg.BufferTag, i int) []byte {
+	b := []byte{0}
+	for _, v := range [...]pg.OID{tag.SpcOID, tag.DBOID, tag.RelNumber, pg.OID(tag.Block)} {
+		b = binary.BigEndian.AppendUint32(b, uint32(v))
+	}
+	return binary.BigEndian.AppendUint64(append(b, 0, 0, 0, 0, 0), uint64(i))
+}
+
+// readBare reads the values of a page and copies each to dst.
+func readBare(store repo.Store, tag pg.BufferTag, dst []byte) (err error) {
+	prefix := bareKey(tag, 0)[:17]
+	it := store.Iterator(prefix)
+	defer func() { err = errors.Join(err, it.Close()) }()
+	n := 0
+	for it.Seek(prefix); it.Valid(); it.Next() {
+		value, err := it.Value()
+		if err != nil {
+			return err
+		}
+		copy(dst, value)
+		n++
+	}
+	if n != chainLength+1 {
+		return fmt.Errorf("%v: %d values", tag, n)
+	}
+	return nil
+}
