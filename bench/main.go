@@ -50,6 +50,7 @@ var benches = []struct {
 	{"pgbench", benchPgbench},
 	{"ingest", benchIngest},
 	{"redo", benchRedo},
+	{"past", benchPast},
 }
 
 func main() {

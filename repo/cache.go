@@ -49,6 +49,14 @@ func (c *pageCache) shard(tag pg.BufferTag) *cacheShard {
 	return &c.shards[maphash.Comparable(c.seed, tag)%uint64(len(c.shards))]
 }
 
+// knows reports whether there are versions of tag.
+func (c *pageCache) knows(tag pg.BufferTag) bool {
+	s := c.shard(tag)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.pages[tag] != nil
+}
+
 // get copies the page as version lsn of timeline no left it, if it is there.
 func (c *pageCache) get(tag pg.BufferTag, no timelineNo, lsn pg.LSN, dst pg.Page) bool {
 	s := c.shard(tag)

@@ -16,6 +16,7 @@ type chain struct {
 	base   pg.Page // nil: zeros, or packed
 	packed []byte  // the base as a stored image; nil: base
 	noRedo bool    // a chunk was marked with chunkNoRedo
+	cached bool    // the cache had versions of the page
 
 	// The newest version, which names the page in the cache.
 	topNo  timelineNo
@@ -98,6 +99,7 @@ func (r *pageReader) renew() (err error) {
 // collect fills ch with the chain of its page; versions at or below cut are dead.
 func (r *pageReader) collect(ch *chain, cut pg.LSN) error {
 	var cur *cursor
+	ch.cached = r.cache != nil && r.cache.knows(ch.tag)
 	for i := range r.l {
 		m := &r.l[i]
 		if m.cap <= cut {
@@ -185,7 +187,7 @@ func (c *chain) topped(cache *pageCache, no timelineNo, at pg.LSN) bool {
 	if c.topLSN == 0 {
 		c.topNo, c.topLSN = no, at
 	}
-	if cache == nil || !cache.get(c.tag, no, at, c.room()) {
+	if !c.cached || !cache.get(c.tag, no, at, c.room()) {
 		return false
 	}
 	c.base, c.want = c.image, -1 // the rest was not looked at

@@ -26,6 +26,9 @@ const (
 // length, from the low end.
 type ItemID uint32
 
+// lpOffMask is where the offset is.
+const lpOffMask = 0x7FFF
+
 // MakeItemID packs a line pointer. Values beyond 15 bits are cut.
 func MakeItemID(offset int, flags uint8, length int) ItemID {
 	return ItemID(uint32(offset)&0x7FFF | uint32(flags&3)<<15 | uint32(length)&0x7FFF<<17)

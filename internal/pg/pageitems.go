@@ -1,6 +1,9 @@
 package pg
 
-import "fmt"
+import (
+	"encoding/binary"
+	"fmt"
+)
 
 // What follows changes a page's items as storage/page/bufpage.c does, byte for byte:
 // where an item lands, what happens to its padding and what stays behind in the
@@ -107,8 +110,8 @@ func (p Page) compactify(items []compactItem, presorted bool) {
 		for ; i < len(items) && items[i].end() == head; i++ {
 			head = int(items[i].off)
 			upper -= int(items[i].size)
-			id := p.ItemID(items[i].line)
-			p.SetItemID(items[i].line, MakeItemID(upper, id.Flags(), id.Length()))
+			line := p[itemPos(items[i].line):]
+			binary.LittleEndian.PutUint32(line, binary.LittleEndian.Uint32(line)&^lpOffMask|uint32(upper))
 		}
 		copy(p[upper:], src[head:tail])
 	}
@@ -122,19 +125,22 @@ func (p Page) RepairFragmentation() error {
 		return err
 	}
 	var (
-		buf            [MaxHeapTuplesPerPage]compactItem
-		items          = buf[:0]
-		lower, special = int(p.Lower()), int(p.Special())
-		nline          = p.MaxOffset()
-		lastUsed       OffsetNumber
-		unused, total  int
-		lastOff        = special
-		presorted      = true
+		buf           [MaxHeapTuplesPerPage]compactItem
+		n             int
+		lower, upper  = int(p.Lower()), int(p.Upper())
+		special       = int(p.Special())
+		nline         = p.MaxOffset()
+		lastUsed      OffsetNumber
+		unused, total int
+		lastOff       = special
+		presorted     = true
 	)
+	lines := p[PageHeaderSize:lower]
 	for off := FirstOffsetNumber; off <= nline; off++ {
-		id := p.ItemID(off)
+		line := lines[(int(off)-1)*ItemIDSize:][:ItemIDSize]
+		id := ItemID(binary.LittleEndian.Uint32(line))
 		if !id.IsUsed() {
-			p.SetItemID(off, 0)
+			clear(line)
 			unused++
 			continue
 		}
@@ -142,19 +148,20 @@ func (p Page) RepairFragmentation() error {
 		if !id.HasStorage() {
 			continue
 		}
-		if err := p.checkItem(id, len(items) < len(buf)); err != nil {
-			return err
+		if !id.within(upper, special) || n == len(buf) {
+			return p.errItem(id)
 		}
-		it := compactItem{line: off, off: uint16(id.Offset()), size: uint16(MaxAlign(id.Length()))}
-		presorted = presorted && int(it.off) < lastOff
-		lastOff = min(lastOff, int(it.off))
-		total += int(it.size)
-		items = append(items, it)
+		at, size := id.Offset(), MaxAlign(id.Length())
+		buf[n] = compactItem{line: off, off: uint16(at), size: uint16(size)}
+		n++
+		presorted = presorted && at < lastOff
+		lastOff = min(lastOff, at)
+		total += size
 	}
 	if total > special-lower {
 		return fmt.Errorf("items of %d bytes on a page with %d: %w", total, special-lower, ErrCorrupt)
 	}
-	p.compactify(items, presorted)
+	p.compactify(buf[:n], presorted)
 	if lastUsed != nline {
 		unused -= int(nline - lastUsed)
 		p.SetLower(uint16(lower - int(nline-lastUsed)*ItemIDSize))
@@ -166,12 +173,20 @@ func (p Page) RepairFragmentation() error {
 // checkItem tests that an item to be moved lies in the item space, and that there
 // are not more items than a page can hold.
 func (p Page) checkItem(id ItemID, room bool) error {
-	off, end := id.Offset(), id.Offset()+MaxAlign(id.Length())
-	if off < int(p.Upper()) || end > int(p.Special()) || off != MaxAlign(off) || !room {
-		return fmt.Errorf("line pointer: offset %d, length %d, item space %d to %d: %w",
-			off, id.Length(), p.Upper(), p.Special(), ErrCorrupt)
+	if !room || !id.within(int(p.Upper()), int(p.Special())) {
+		return p.errItem(id)
 	}
 	return nil
+}
+
+// within reports whether the item, padded, lies between lower and upper.
+func (i ItemID) within(lower, upper int) bool {
+	return i.Offset() >= lower && i.Offset()+MaxAlign(i.Length()) <= upper && i.Offset()%8 == 0
+}
+
+func (p Page) errItem(id ItemID) error {
+	return fmt.Errorf("line pointer: offset %d, length %d, item space %d to %d: %w",
+		id.Offset(), id.Length(), p.Upper(), p.Special(), ErrCorrupt)
 }
 
 func (p Page) setFreeLines(on bool) {
