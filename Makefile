@@ -4,6 +4,7 @@ PG_DISTRIB ?= /usr/lib/postgresql/15
 SOURCES    := $(shell find cmd fusefs internal repo tenants walredo -name '*.go' -not -name '*_test.go') go.mod go.sum
 FUZZTIME   ?= 60s
 POINTS     ?= 300
+REGRESS_POINTS ?= 200
 
 .PHONY: build deps quickstart test unit lint fuzz oracle regress soak bench testdata clean
 
@@ -50,11 +51,15 @@ fuzz:
 oracle:
 	$(GO) test ./repo/ingest -count=1 -v -timeout 3h -run "TestOracle|TestWrap|TestSpecial|TestSecondFile" -oracle.points=$(POINTS) -oracle.seed=0 -oracle.big
 
-# PostgreSQL's own regression and isolation suites on a mount, the same on an ordinary
-# directory, and what became of the files, page for page. A quarter of an hour.
+# PostgreSQL's own regression and isolation suites on a mount, and the same on an ordinary
+# directory; every record of theirs against pg_waldump, and REGRESS_POINTS states against stock
+# recovery. Then the suites with an image of each changed block in their WAL, and redo against
+# those. An hour, and some gigabytes.
 regress: deps build
-	@d=$$(mktemp -d) && trap 'rm -rf "$$d"' EXIT && integration/regress/prepare.sh "$$d" && \
-	$(GO) test ./integration -count=1 -v -timeout 90m -run TestRegress -args -regress "$$d" -regress.points 20
+	@d=$$(mktemp -d) && trap 'rm -rf "$$d"' EXIT && mkdir "$$d/corpus" && integration/regress/prepare.sh "$$d" && \
+	$(GO) test ./integration -count=1 -v -timeout 3h -run 'TestRegress$$' -args -regress "$$d" -regress.points $(REGRESS_POINTS) -regress.checks 10 && \
+	$(GO) test ./integration -count=1 -v -timeout 1h -run TestRegressCorpus -args -regress "$$d" -regress.corpus "$$d/corpus" && \
+	$(GO) test ./walredo -count=1 -v -timeout 1h -run TestCorpus -args -corpus "$$d/corpus"
 
 # Production in small: a server under load for two minutes, its receiver, our page server and itself
 # killed at random, and states at twenty random LSNs against stock point-in-time recovery.

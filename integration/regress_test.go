@@ -24,6 +24,7 @@ var (
 	regressDir    = flag.String("regress", "", "directory made by regress/prepare.sh: run PostgreSQL's own suites")
 	regressPoints = flag.Int("regress.points", 20, "record boundaries of the suites' WAL to compare with stock recovery")
 	regressChecks = flag.Int("regress.checks", 2, "how many of them to have checked by amcheck")
+	regressCorpus = flag.String("regress.corpus", "", "directory that TestRegressCorpus is to fill, on the temporary directory's file system")
 	regressSet    = flag.String("regress.set", "", "more lines of postgresql.conf, separated by commas")
 	regressSeed   = flag.Uint64("regress.seed", 1, "chooses the record boundaries")
 )
@@ -64,14 +65,34 @@ func TestRegress(t *testing.T) {
 	s.compareReplays(base, s.parseLSN(first), s.parseLSN(last))
 }
 
+// TestRegressCorpus runs the suites once more, on a plain data directory, with an image of each
+// changed block in the WAL, and leaves what walredo's TestCorpus wants.
+func TestRegressCorpus(t *testing.T) {
+	if *regressDir == "" || *regressCorpus == "" {
+		t.Skip("makes gigabytes: make regress")
+	}
+	s := newSite(t)
+	base, plain := filepath.Join(*regressCorpus, "base"), filepath.Join(s.dir, "plain")
+	for _, to := range []string{plain, base} {
+		s.ok("export", "main", "--dir", to)
+	}
+	if os.Geteuid() == 0 {
+		s.runCmd(exec.Command("chown", "-R", "postgres", plain))
+	}
+	s.suites("images", plain, "wal_consistency_checking = all", "wal_compression = lz4", "wal_keep_size = 100GB", "max_wal_size = 10GB")
+	if err := os.Rename(filepath.Join(plain, "pg_wal"), filepath.Join(*regressCorpus, "wal")); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // suites runs both suites on a server on dir and gives the names of the tests that passed.
-func (s *site) suites(label, dir string) (passed []string) {
+func (s *site) suites(label, dir string, config ...string) (passed []string) {
 	s.t.Helper()
 	conf, err := os.OpenFile(filepath.Join(dir, "postgresql.conf"), os.O_APPEND|os.O_WRONLY, 0)
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	_, err = conf.WriteString("max_prepared_transactions = 10\n" + strings.ReplaceAll(*regressSet, ",", "\n") + "\n")
+	_, err = conf.WriteString("max_prepared_transactions = 10\n" + strings.ReplaceAll(*regressSet, ",", "\n") + "\n" + strings.Join(config, "\n") + "\n")
 	if closeErr := conf.Close(); err != nil || closeErr != nil {
 		s.t.Fatal(err, closeErr)
 	}
@@ -152,11 +173,13 @@ func (s *site) compareReplays(base string, lo, hi pg.LSN) {
 			s.t.Fatalf("main@%v is not what stock recovery makes of it", at)
 		}
 		total.pages, total.files = total.pages+c.pages, total.files+c.files
+		if (i+1)%20 == 0 || i == len(points)-1 {
+			s.t.Logf("%d states from %v to %v equal stock recovery's, raw: %d files, %d pages", i+1, lo, at, total.files, total.pages)
+		}
 		if k := max(len(points) / *regressChecks, 1); i%k == k-1 || i == len(points)-1 {
 			s.checkPoint(fmt.Sprint(child, "@", at))
 		}
 	}
-	s.t.Logf("%d states between %v and %v equal stock recovery's, raw: %d files, %d pages", len(points), lo, hi, total.files, total.pages)
 }
 
 // points gives record boundaries between lo and hi in ascending order; the last is hi.
@@ -187,7 +210,7 @@ func (s *site) compareDumps(first, last string) {
 	wal := s.mainWAL()
 	ours := s.lines(exec.Command(binary, "-D", s.work, "wal", "dump", "main", first, last))
 	theirs := s.lines(exec.Command(filepath.Join(pgDistrib, "bin/pg_waldump"), "-p", wal.Dir, "-s", first, "-e", last,
-		xlog.SegmentName(wal.TLI, s.parseLSN(first), wal.SegSize)))
+		xlog.SegmentName(wal.TLI, s.parseLSN(first), wal.SegSize), xlog.SegmentName(wal.TLI, s.parseLSN(last)-1, wal.SegSize)))
 	n, differ := 0, 0
 	for differ < 10 {
 		a, more := <-ours

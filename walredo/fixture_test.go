@@ -313,7 +313,6 @@ func replayFixture(t testing.TB, f fixture) (checked int, c coverage) {
 
 func (w *world) replayFixture(t testing.TB, f fixture) (checked int) {
 	t.Helper()
-	img, tmp := make(pg.Page, pg.BlockSize), make(pg.Page, pg.BlockSize)
 	reports := 0
 	report := func(rec *xlog.Record, format string, args ...any) bool {
 		t.Errorf("%s\n\t%s", describe(rec), fmt.Sprintf(format, args...))
@@ -325,30 +324,39 @@ func (w *world) replayFixture(t testing.TB, f fixture) (checked int) {
 		if err := w.apply(rec, unknown); err != nil {
 			return report(rec, "%v", err)
 		}
-		for i := range rec.Blocks {
-			blk := &rec.Blocks[i]
-			if !blk.HasImage || blk.Apply || unknown.has(blk.ID) {
-				continue
-			}
-			if err := blk.Image.Restore(img); err != nil {
-				return report(rec, "image of block %d: %v", blk.ID, err)
-			}
-			copy(tmp, w.at(blk.Tag).page)
-			if blk.Tag.Fork == pg.VisibilityMapFork {
-				// The mask would hide all of it, the hole being everything.
-				maskLSN(img)
-				maskLSN(tmp)
-			} else if !Mask(rec.RmgrID, img, blk.Tag.Block) || !Mask(rec.RmgrID, tmp, blk.Tag.Block) {
-				continue
-			}
-			if d := diffPages(tmp, img, placeOf); d != "" {
-				return report(rec, "block %d: %s", blk.ID, d)
-			}
-			checked++
-		}
-		return true
+		n, err := w.compareImages(rec, unknown)
+		checked += n
+		return err == nil || report(rec, "%v", err)
 	})
 	return checked
+}
+
+// compareImages compares the blocks that a record has changed, but those to skip, with the
+// images of them that it brings for that.
+func (w *world) compareImages(rec *xlog.Record, skip blockSet) (checked int, err error) {
+	img, tmp := w.scratch[0][:], w.scratch[1][:]
+	for i := range rec.Blocks {
+		blk := &rec.Blocks[i]
+		if !blk.HasImage || blk.Apply || skip.has(blk.ID) {
+			continue
+		}
+		if err := blk.Image.Restore(img); err != nil {
+			return checked, fmt.Errorf("image of block %d: %w", blk.ID, err)
+		}
+		copy(tmp, w.at(blk.Tag).page)
+		if blk.Tag.Fork == pg.VisibilityMapFork {
+			// The mask would hide all of it, the hole being everything.
+			maskLSN(img)
+			maskLSN(tmp)
+		} else if !Mask(rec.RmgrID, img, blk.Tag.Block) || !Mask(rec.RmgrID, tmp, blk.Tag.Block) {
+			continue
+		}
+		if d := diffPages(tmp, img, placeOf); d != "" {
+			return checked, fmt.Errorf("block %d: %s", blk.ID, d)
+		}
+		checked++
+	}
+	return checked, nil
 }
 
 // adopt finds the blocks that the fixture's WAL has said nothing of yet, and that this

@@ -20,6 +20,7 @@ type world struct {
 	commitTs bool // the server keeps pg_commit_ts
 	forks    map[pg.RelFork]*fork
 	covered  coverage
+	scratch  [2][pg.BlockSize]byte // for compareImages
 
 	// before, if set, sees each page that is about to be changed, registered or not.
 	before func(page pg.Page, tag pg.BufferTag, rec *xlog.Record)
