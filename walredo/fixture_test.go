@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -28,6 +29,8 @@ import (
 //	-- initdb: --data-checksums
 //	-- config: track_commit_timestamp=on
 //	-- oracle: no, and why not
+//	-- resetwal: -x 1040000           pg_resetwal, with the first segments of SLRUs made whole
+//	-- change: max_connections=77     a setting that the server records with
 //
 // What stands before a line "-- record" prepares and is not in the fixture. A script
 // that needs two sessions opens the second by dblink; :'conn' is its conninfo.
@@ -43,6 +46,8 @@ type fixture struct {
 	name     string
 	initArgs []string
 	config   []string
+	resetWAL []string
+	change   []string
 	setup    string
 	load     string
 	noOracle string // why TestOracle leaves it out
@@ -84,6 +89,10 @@ func parseFixture(name, script string) fixture {
 			f.initArgs = append(f.initArgs, strings.Fields(args)...)
 		} else if v, ok := strings.CutPrefix(line, "-- config: "); ok {
 			f.config = append(f.config, v)
+		} else if args, ok := strings.CutPrefix(line, "-- resetwal: "); ok {
+			f.resetWAL = strings.Fields(args)
+		} else if v, ok := strings.CutPrefix(line, "-- change: "); ok {
+			f.change = append(f.change, v)
 		} else if why, ok := strings.CutPrefix(line, "-- oracle: no, "); ok {
 			f.noOracle = why
 		}
@@ -107,12 +116,29 @@ func (f fixture) prepare(t testing.TB, config ...string) *pgtest.Server {
 		InitArgs: append([]string{fmt.Sprintf("--wal-segsize=%d", fixtureSegSize>>20)}, f.initArgs...),
 		Config:   append(f.config, "wal_keep_size='10GB'"),
 	})
+	if f.resetWAL != nil {
+		f.reset(t, srv)
+	}
 	srv.Start(t)
 	psql(t, srv, f.setup)
 	srv.Psql(t, "SELECT pg_switch_wal()")
 	srv.Stop(t, pgtest.Fast)
-	srv.Configure(t, config...)
+	srv.Configure(t, append(config, f.change...)...)
 	return srv
+}
+
+// reset sets the counters of a new cluster, in the first segments of its SLRUs.
+func (f fixture) reset(t testing.TB, srv *pgtest.Server) {
+	t.Helper()
+	for _, slru := range []pg.SLRU{pg.SLRUXact, pg.SLRUMultiOffsets, pg.SLRUMultiMembers} {
+		if err := os.Truncate(filepath.Join(srv.Dir, pg.RelPath(slru.Segment(0), 0)), pg.SLRUPagesPerSegment*pg.BlockSize); err != nil {
+			t.Fatal(err)
+		}
+	}
+	cmd := pgtest.Command(t, "pg_resetwal", append([]string{"-D", srv.Dir}, f.resetWAL...)...)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("pg_resetwal: %v\n%s", err, out)
+	}
 }
 
 // TestUpdateFixtures is what `make testdata` runs.
@@ -245,10 +271,24 @@ func TestEveryOp(t *testing.T) {
 	if *only != "" {
 		t.Skip("needs all fixtures")
 	}
-	all := coverage{}
+	all, seen := coverage{}, map[opID]bool{}
 	for _, f := range fixtures(t) {
 		_, c := replayFixture(t, f)
 		all.add(c)
+		eachRecord(t, f.wal(t).reader(), func(rec *xlog.Record) bool {
+			seen[opOf(rec)] = true
+			return true
+		})
+	}
+	for _, name := range unseen(seen) {
+		if absent[name] == "" {
+			t.Errorf("no fixture has a record %s", name)
+		}
+	}
+	for name := range absent {
+		if !slices.Contains(unseen(seen), name) {
+			t.Errorf("%s is in a fixture after all; the table says: %s", name, absent[name])
+		}
 	}
 	for rm, m := range rmgrs {
 		if m == nil {
@@ -264,6 +304,15 @@ func TestEveryOp(t *testing.T) {
 			}
 		}
 	}
+}
+
+// absent lists the records that no fixture has, and why. None of them changes a page.
+var absent = map[string]string{
+	"XLOG/NOOP":                 "no server logs it",
+	"XLOG/OVERWRITE_CONTRECORD": "in internal/xlog's fixture, of a server that crashed",
+	"XLOG/END_OF_RECOVERY":      "begins another timeline",
+	"Gist/ASSIGN_LSN":           "with wal_level=minimal only, whose WAL is refused",
+	"Heap/HOT_UPDATE+INIT":      "a HOT update's page has the old tuple: never made anew",
 }
 
 // unreached lists what no fixture reaches, and why.
