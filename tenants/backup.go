@@ -107,6 +107,7 @@ func (b backup) configure(s pg.ControlSettings) error {
 		"hot_standby=off", "archive_mode=off", "autovacuum=off", "max_logical_replication_workers=0",
 		"fsync=off", "full_page_writes=off", "shared_buffers=128MB", "huge_pages=off", "jit=off",
 		"max_wal_size=1TB", "checkpoint_timeout=1d", "logging_collector=off", "restart_after_crash=off",
+		"wal_keep_size=1TB",          // all of the backup's, for who follows the branch
 		"max_replication_slots=1000", // bounds the replication origins, too
 		"track_commit_timestamp=" + onOff[s.TrackCommitTimestamp],
 		"wal_log_hints=" + onOff[s.WALLogHints],

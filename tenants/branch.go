@@ -22,13 +22,15 @@ type branch struct {
 	tl  *repo.Timeline
 	ing *ingest.Ingester
 
+	slots *slots // of replication
+
 	catching sync.Mutex    // held by who runs the ingester
 	synced   chan struct{} // capacity 1: WAL was written since the last look
 	written  atomic.Uint64 // start of the newest segment that was written
 
 	mu     sync.Mutex
 	writer string // who writes it: the directory of a mount, or a receiver; "" for nobody
-	users  int    // mounts of any kind that show a point of it
+	users  int    // mounts of any kind that show a point of it, and replication clients
 }
 
 // pace is the least time between two runs of a follower. Each run ends with an fsync
@@ -44,7 +46,11 @@ func newBranch(t *tenant, tl *repo.Timeline) (*branch, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &branch{t: t, tl: tl, ing: ing, synced: make(chan struct{}, 1)}, nil
+	slots, err := openSlots(t.dir, tl.ID())
+	if err != nil {
+		return nil, fmt.Errorf("branch %s: replication slots: %w", tl.Name(), err)
+	}
+	return &branch{t: t, tl: tl, ing: ing, slots: slots, synced: make(chan struct{}, 1)}, nil
 }
 
 // catchup ingests all WAL that is there, and gives the head then: it holds every
@@ -129,7 +135,7 @@ func (b *branch) use(n int) {
 	b.users += n
 }
 
-// mounted reports whether a mount shows a point of the branch.
+// mounted reports whether a mount shows a point of the branch, or a standby follows it.
 func (b *branch) mounted() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()

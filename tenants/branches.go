@@ -74,7 +74,7 @@ func (m *Manager) BranchDelete(ctx context.Context, tenant, name string) error {
 	}
 	defer b.release()
 	if b.mounted() {
-		return pageserver.Errorf(pageserver.ErrBusy, "branch %s: is mounted (zenith mount list)", name)
+		return pageserver.Errorf(pageserver.ErrBusy, "branch %s: is mounted (zenith mount list), or streamed from", name)
 	}
 	if err := t.destroyStopped(ctx, b.tl.Name()); err != nil {
 		return err
@@ -87,9 +87,9 @@ func (m *Manager) BranchDelete(ctx context.Context, tenant, name string) error {
 		return classify(err)
 	}
 	t.mu.Lock()
-	defer t.mu.Unlock()
 	delete(t.branches, b.tl.ID())
-	return nil
+	t.mu.Unlock()
+	return b.slots.remove()
 }
 
 // destroyStopped removes the computes of a branch that is going away. None of them runs.

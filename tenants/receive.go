@@ -100,22 +100,11 @@ func receiverError(b *branch, err error) error {
 
 // keepReceiver has the next page server start a receiver.
 func keepReceiver(tenantDir string, id repo.TimelineID, conninfo string) error {
-	dir := receiversDir(tenantDir)
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return err
-	}
 	content, err := json.Marshal(receiverFile{ConnInfo: conninfo})
 	if err != nil {
 		return err
 	}
-	tmp := filepath.Join(dir, id.String()+".tmp")
-	if err := writeSynced(tmp, content); err != nil {
-		return errors.Join(err, os.Remove(tmp))
-	}
-	if err := os.Rename(tmp, filepath.Join(dir, id.String())); err != nil {
-		return err
-	}
-	return errors.Join(repo.SyncDir(dir), repo.SyncDir(tenantDir))
+	return replaceSynced(filepath.Join(receiversDir(tenantDir), id.String()), content)
 }
 
 // writeSynced makes a file that only its owner may read.

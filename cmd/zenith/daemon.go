@@ -156,7 +156,7 @@ func (e *environ) daemon(ctx context.Context, o startOptions) (err error) {
 	if err != nil {
 		return errors.Join(err, l.Close())
 	}
-	server := pageserver.New(svc, pageserver.Options{Log: log})
+	server := pageserver.New(svc, pageserver.Options{Log: log, Replication: svc})
 	err = e.serve(ctx, o, server, l, log)
 	server.Close()
 	closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)

@@ -22,13 +22,19 @@ type settings struct {
 const memoryTarget = 600 << 20
 
 // newService opens the tenants of a work directory. close ends everything that runs there.
-func newService(s *settings, log *slog.Logger) (svc pageserver.Service, close func(context.Context) error, err error) {
+func newService(s *settings, log *slog.Logger) (svc service, close func(context.Context) error, err error) {
 	m, err := newManager(s, log)
 	if err != nil {
 		return nil, nil, err
 	}
 	m.Resume()
 	return m, m.Close, nil
+}
+
+// service is all that the page server puts on the network.
+type service interface {
+	pageserver.Service
+	pageserver.ReplicationService
 }
 
 func newManager(s *settings, log *slog.Logger) (*tenants.Manager, error) {

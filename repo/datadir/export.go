@@ -57,13 +57,18 @@ type exporter struct {
 	v     *View
 	sink  sink
 	o     ExportOptions
+	skip  func(path string, entry Entry) bool // leave it out, and what is below
 	done  int64
 	total int64
 	buf   []byte
 }
 
+func newExporter(v *View, s sink, o ExportOptions, skip func(string, Entry) bool) *exporter {
+	return &exporter{v: v, sink: s, o: o, skip: skip, buf: make([]byte, 1<<20)}
+}
+
 func export(ctx context.Context, v *View, s sink, o ExportOptions) error {
-	e := &exporter{v: v, sink: s, o: o, buf: make([]byte, 1<<20)}
+	e := newExporter(v, s, o, func(path string, _ Entry) bool { return o.SkipRelations && isUserRelation(path) })
 	if o.Progress != nil {
 		err := e.walk(ctx, "", func(_ string, entry Entry) error {
 			if !entry.Dir {
@@ -78,9 +83,14 @@ func export(ctx context.Context, v *View, s sink, o ExportOptions) error {
 	if err := s.mkdir(""); err != nil {
 		return err
 	}
-	return e.walk(ctx, "", func(path string, entry Entry) error {
+	return e.entries(ctx, "")
+}
+
+// entries writes everything below dir.
+func (e *exporter) entries(ctx context.Context, dir string) error {
+	return e.walk(ctx, dir, func(path string, entry Entry) error {
 		if entry.Dir {
-			return s.mkdir(path)
+			return e.sink.mkdir(path)
 		}
 		if err := e.file(ctx, path, entry.File); err != nil {
 			return fmt.Errorf("export %s: %w", path, err)
@@ -100,7 +110,7 @@ func (e *exporter) walk(ctx context.Context, dir string, fn func(path string, en
 		if dir != "" {
 			path = dir + "/" + path
 		}
-		if e.o.SkipRelations && isUserRelation(path) {
+		if e.skip(path, entry) {
 			continue
 		}
 		if err := fn(path, entry); err != nil {
@@ -146,6 +156,11 @@ func (e *exporter) file(ctx context.Context, path string, f File) (err error) {
 		}
 	}
 	return nil
+}
+
+// bytes writes a file with that content.
+func (e *exporter) bytes(path string, content []byte) error {
+	return e.file(context.Background(), path, bytesFile(content))
 }
 
 // tarSink writes a tar stream.

@@ -77,7 +77,7 @@ func importDir(ctx context.Context, r *repo.Repository, dir string, o ImportOpti
 	}
 	defer bulk.Abort()
 	tl := bulk.Timeline()
-	if err := src.copyTo(tl, state.Prev, state.LSN); err != nil {
+	if err := src.copyTo(tl, min(state.Prev, state.CheckPoint.Redo), state.LSN); err != nil {
 		return nil, err
 	}
 	l := newLoader(bulk, dir, control, state.LSN, o)

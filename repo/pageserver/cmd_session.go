@@ -47,6 +47,7 @@ func runEnd(_ context.Context, c *call) error {
 // shown are settings that clients ask for and that are no startup parameters.
 var shown = map[string]string{
 	"data_directory_mode":           "0700",
+	"server_version_num":            "150000",
 	"transaction_read_only":         "off",
 	"transaction isolation level":   "read committed",
 	"transaction_isolation":         "read committed",

@@ -8,10 +8,10 @@ import (
 // systemCommands say who the server is and how it does.
 var systemCommands = []command{
 	{name: "status", cols: textColumns("name", "value"), run: runStatus},
-	{name: "identify_system", usage: "[TENANT [BRANCH]]", max: 2, cols: []column{
-		{"systemid", typeText}, {"timeline", typeInt4}, {"xlogpos", typeText}, {"dbname", typeText},
-	}, run: runIdentify},
+	{name: "identify_system", usage: "[TENANT [BRANCH]]", max: 2, cols: identifyColumns, run: runIdentify},
 }
+
+var identifyColumns = []column{{"systemid", typeText}, {"timeline", typeInt4}, {"xlogpos", typeText}, {"dbname", typeText}}
 
 func runStatus(ctx context.Context, c *call) error {
 	rows, err := c.svc().Status(ctx)

@@ -20,12 +20,13 @@ const (
 	typeInt8        typeOID = 20
 	typeInt4        typeOID = 23
 	typeText        typeOID = 25
+	typeOIDOID      typeOID = 26
 	typeUnknown     typeOID = 705
 	typeVarchar     typeOID = 1043
 	typeTimestampTZ typeOID = 1184
 )
 
-var typeSizes = map[typeOID]int16{typeBytea: -1, typeInt8: 8, typeInt4: 4, typeText: -1, typeTimestampTZ: 8}
+var typeSizes = map[typeOID]int16{typeBytea: -1, typeInt8: 8, typeInt4: 4, typeText: -1, typeOIDOID: 4, typeTimestampTZ: 8}
 
 // column is one column of a reply.
 type column struct {

@@ -39,6 +39,7 @@ type conn struct {
 	portals        map[string]*portal
 	progress       bool                        // the client asked for progress notices
 	stopExec       func(context.Context) error // tears down this connection's pg_exec
+	atEnd          []func() error              // drop this connection's temporary slots
 
 	wmu  sync.Mutex // guards bw and wbuf: progress comes from other goroutines
 	bw   *bufio.Writer
@@ -75,6 +76,7 @@ func (w deadlineWriter) Write(p []byte) (int, error) {
 func (c *conn) serve() {
 	defer c.nc.Close()
 	defer c.endExec()
+	defer c.dropTemporary()
 	err := c.startup()
 	if err == nil {
 		err = c.loop()
@@ -228,6 +230,15 @@ func (c *conn) watch(gone func()) (stop func()) {
 func (c *conn) endExec() {
 	if err := c.stopExecNow(); err != nil {
 		c.srv.opt.Log.Error("tear down pg exec", "err", err)
+	}
+}
+
+// dropTemporary drops the temporary slots of this connection that are still there.
+func (c *conn) dropTemporary() {
+	for _, drop := range c.atEnd {
+		if err := drop(); err != nil && !isKind(err, ErrNotFound) {
+			c.srv.opt.Log.Error("drop temporary slot", "err", err)
+		}
 	}
 }
 

@@ -41,9 +41,11 @@ var (
 	// ErrProtocol is returned when the peer breaks the wire protocol; the connection ends.
 	ErrProtocol = errors.New("protocol violation")
 
-	errTooMany   = errors.New("too many clients")                  // is returned when MaxConns is reached
-	errServer    = errors.New("error of the page server")          // is the kind of an error with a SQLSTATE that is none of ours
-	errCancelled = fmt.Errorf("cancel request served: %w", io.EOF) // ends a connection that brought one
+	errNoFile      = errors.New("no such file")                      // is returned for WAL that is not kept
+	errInvalidName = errors.New("invalid name")                      // is returned for a name that a slot cannot have
+	errTooMany     = errors.New("too many clients")                  // is returned when MaxConns is reached
+	errServer      = errors.New("error of the page server")          // is the kind of an error with a SQLSTATE that is none of ours
+	errCancelled   = fmt.Errorf("cancel request served: %w", io.EOF) // ends a connection that brought one
 )
 
 // Error is a message for the user, complete as it stands, and the kind of error that it is.
@@ -86,6 +88,8 @@ var kinds = []struct {
 	{ErrUnavailable, "57P03"},
 	{ErrProtocol, "08P01"},
 	{errTooMany, "53300"},
+	{errNoFile, "58P01"},
+	{errInvalidName, "42602"},
 }
 
 // internalError is the SQLSTATE of an error of no known kind.

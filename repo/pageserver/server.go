@@ -19,6 +19,9 @@ type Options struct {
 	WriteTimeout   time.Duration // for a client to take 64 KiB; default 2 min
 	MaxConns       int           // default 500
 	MaxMessage     int           // longest message body taken, in bytes; default 1 MiB
+	SenderTimeout  time.Duration // for a replication client to say something: wal_sender_timeout; default 1 min
+
+	Replication ReplicationService // nil: replication connections are for ordinary commands only
 }
 
 func (o Options) withDefaults() Options {
@@ -33,6 +36,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.MaxConns == 0 {
 		o.MaxConns = 500
+	}
+	if o.SenderTimeout == 0 {
+		o.SenderTimeout = time.Minute
 	}
 	if o.MaxMessage == 0 {
 		o.MaxMessage = 1 << 20

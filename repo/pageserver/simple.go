@@ -7,6 +7,11 @@ import (
 // simpleQuery answers a Query message: its statements one after the other, up to the
 // first that fails.
 func (c *conn) simpleQuery(query string) error {
+	if c.replication {
+		if ours, err := c.replicationQuery(query); ours {
+			return err
+		}
+	}
 	statements, err := parseStatements(query)
 	if err == nil && len(statements) == 0 {
 		if err := c.send(&pgproto3.EmptyQueryResponse{}); err != nil {

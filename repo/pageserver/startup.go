@@ -61,7 +61,9 @@ func (c *conn) welcome(params map[string]string) error {
 	if c.branch == "" { // psql's default is the user's name: no tenant's id
 		c.tenant = ""
 	}
-	c.replication = isTrue(params["replication"])
+	if c.replication = isTrue(params["replication"]); c.replication {
+		c.tenant, c.branch = branchOf(params)
+	}
 	if err := c.send(&pgproto3.AuthenticationOk{}); err != nil {
 		return err
 	}

@@ -1,0 +1,113 @@
+package datadir
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"crypto/sha512"
+	"encoding/binary"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"hash"
+	"hash/crc32"
+	"io"
+	"time"
+	"unicode/utf8"
+
+	"zenith/internal/pg"
+	"zenith/repo"
+)
+
+// checksums are the algorithms of a backup manifest, nil for none.
+var checksums = map[string]func() hash.Hash{
+	"NONE":   nil,
+	"CRC32C": func() hash.Hash { return &crc32c{} },
+	"SHA224": sha256.New224,
+	"SHA256": sha256.New,
+	"SHA384": sha512.New384,
+	"SHA512": sha512.New,
+}
+
+// crc32c is CRC-32C with its sum in the order of bytes that pg_checksum_final gives: little endian.
+type crc32c struct{ sum uint32 }
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+func (c *crc32c) Write(p []byte) (int, error) {
+	c.sum = crc32.Update(c.sum, castagnoli, p)
+	return len(p), nil
+}
+func (c *crc32c) Sum(b []byte) []byte { return binary.LittleEndian.AppendUint32(b, c.sum) }
+func (c *crc32c) Reset()              { c.sum = 0 }
+func (c *crc32c) Size() int           { return 4 }
+func (c *crc32c) BlockSize() int      { return 1 }
+
+// manifest is a backup_manifest being written (backup_manifest.c).
+type manifest struct {
+	algorithm string
+	newSum    func() hash.Hash
+	encode    bool // all paths in hexadecimal
+	text      bytes.Buffer
+	files     int
+}
+
+func newManifest(algorithm string, encode bool) (*manifest, error) {
+	newSum, known := checksums[algorithm]
+	if !known {
+		return nil, fmt.Errorf("checksum algorithm %q: %w", algorithm, repo.ErrInvalid)
+	}
+	m := &manifest{algorithm: algorithm, newSum: newSum, encode: encode}
+	m.text.WriteString("{ \"PostgreSQL-Backup-Manifest-Version\": 1,\n\"Files\": [")
+	return m, nil
+}
+
+// manifestFile is a file that is being sent: what is written to it is summed up.
+type manifestFile struct {
+	io.Writer
+	m    *manifest
+	path string
+	size int64
+	time time.Time
+	sum  hash.Hash // nil for none
+}
+
+// file begins a file's entry. What goes to w goes into the checksum.
+func (m *manifest) file(w io.Writer, path string, size int64, modified time.Time) io.WriteCloser {
+	f := &manifestFile{Writer: w, m: m, path: path, size: size, time: modified}
+	if m.newSum != nil {
+		f.sum = m.newSum()
+		f.Writer = io.MultiWriter(w, f.sum)
+	}
+	return f
+}
+
+// Close adds the entry.
+func (f *manifestFile) Close() error {
+	m := f.m
+	if m.files++; m.files > 1 {
+		m.text.WriteByte(',')
+	}
+	path := fmt.Sprintf("\"Encoded-Path\": \"%x\"", f.path)
+	if !m.encode && utf8.ValidString(f.path) {
+		quoted, err := json.Marshal(f.path)
+		if err != nil {
+			return err
+		}
+		path = "\"Path\": " + string(quoted)
+	}
+	fmt.Fprintf(&m.text, "\n{ %s, \"Size\": %d, \"Last-Modified\": \"%s GMT\"", path, f.size, f.time.UTC().Format(time.DateTime))
+	if f.sum != nil {
+		fmt.Fprintf(&m.text, ", \"Checksum-Algorithm\": \"%s\", \"Checksum\": \"%s\"", m.algorithm, hex.EncodeToString(f.sum.Sum(nil)))
+	}
+	m.text.WriteString(" }")
+	return nil
+}
+
+// writeTo ends the manifest with the range of WAL that the backup needs and its own
+// checksum, and writes all of it.
+func (m *manifest) writeTo(w io.Writer, tli pg.TLI, start, stop pg.LSN) error {
+	fmt.Fprintf(&m.text, "\n],\n\"WAL-Ranges\": [\n{ \"Timeline\": %d, \"Start-LSN\": \"%v\", \"End-LSN\": \"%v\" }\n],\n", uint32(tli), start, stop)
+	fmt.Fprintf(&m.text, "\"Manifest-Checksum\": \"%x\"}\n", sha256.Sum256(m.text.Bytes()))
+	_, err := m.text.WriteTo(w)
+	return err
+}

@@ -1,0 +1,237 @@
+package pageserver
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"io"
+	"strconv"
+	"time"
+
+	"github.com/jackc/pgproto3/v2"
+
+	"zenith/internal/pg"
+)
+
+// BackupOptions are those of BASE_BACKUP that decide what is in the archives.
+type BackupOptions struct {
+	Label         string
+	Sizes         bool   // of the archives are to be known beforehand
+	WAL           bool   // the WAL that the backup needs goes into the last archive
+	TablespaceMap bool   // a file tablespace_map, in place of links
+	Manifest      bool   // is wanted
+	ForceEncode   bool   // all paths in it in hexadecimal
+	Checksums     string // of its files: NONE, CRC32C, SHA224, SHA256, SHA384, SHA512
+}
+
+// Backup is a base backup that has begun. Its archives are written one after the other.
+type Backup interface {
+	io.Closer
+	Info() BackupInfo
+	// WriteArchive writes archive i as an uncompressed tar stream.
+	WriteArchive(ctx context.Context, i int, w io.Writer) error
+	// WriteManifest writes the manifest, once all archives are written.
+	WriteManifest(w io.Writer) error
+}
+
+// BackupInfo describes a base backup.
+type BackupInfo struct {
+	Start    pg.LSN // WAL is needed from here
+	Stop     pg.LSN // up to here
+	TLI      pg.TLI
+	Archives []BackupArchive // the data directory's is the last one
+}
+
+// BackupArchive is a tablespace, or the data directory, whose OID is 0.
+type BackupArchive struct {
+	OID      pg.OID
+	Location string
+	Size     int64 // in bytes, if it was asked for; or -1
+}
+
+func parseBaseBackup(p *replParser, r *replRequest) (err error) {
+	r.options, err = p.options()
+	return err
+}
+
+// baseBackup is SendBaseBackup: a result set with the start, one with the archives, one
+// stream with all of them and the manifest, and a result set with the stop.
+func baseBackup(ctx context.Context, c *call, src ReplicationSource, r *replRequest) error {
+	o, err := parseBackupOptions(r.options)
+	if err != nil {
+		return err
+	}
+	b, err := src.BaseBackup(ctx, o.BackupOptions)
+	if err != nil {
+		return err
+	}
+	defer b.Close()
+	s := &backupSender{c: c, b: b, o: o, info: b.Info(), rate: throttle{perSecond: o.maxRate}}
+	return s.send(ctx)
+}
+
+// backupSender sends one backup.
+type backupSender struct {
+	c    *call
+	b    Backup
+	o    backupRequest
+	info BackupInfo
+	rate throttle
+
+	done     int64     // bytes of the archives, before they were compressed
+	reported time.Time // when the client was told last
+}
+
+func (s *backupSender) send(ctx context.Context) error {
+	if err := s.position(s.info.Start); err != nil {
+		return err
+	}
+	if err := s.tablespaces(); err != nil {
+		return err
+	}
+	if err := s.c.send(&pgproto3.CopyOutResponse{}); err != nil {
+		return err
+	}
+	for i := range s.info.Archives {
+		if err := s.archive(ctx, i); err != nil {
+			return err
+		}
+	}
+	if s.o.Manifest {
+		if err := s.c.sendCopyData([]byte{'m'}); err != nil {
+			return err
+		}
+		if err := s.b.WriteManifest(archiveWriter{s, ctx}); err != nil {
+			return err
+		}
+	}
+	if err := s.c.send(&pgproto3.CopyDone{}); err != nil {
+		return err
+	}
+	return s.position(s.info.Stop)
+}
+
+// position sends an LSN and the timeline as a result set.
+func (s *backupSender) position(at pg.LSN) error {
+	return s.result([]column{{"recptr", typeText}, {"tli", typeInt8}}, []any{at.String(), int64(s.info.TLI)})
+}
+
+// tablespaces sends the list of archives: sizes in KiB.
+func (s *backupSender) tablespaces() error {
+	var rows [][]any
+	for _, a := range s.info.Archives {
+		var oid, location, size any
+		if a.OID != 0 {
+			oid, location = strconv.FormatUint(uint64(a.OID), 10), a.Location
+		}
+		if a.Size >= 0 {
+			size = a.Size >> 10
+		}
+		rows = append(rows, []any{oid, location, size})
+	}
+	return s.result([]column{{"spcoid", typeOIDOID}, {"spclocation", typeText}, {"size", typeInt8}}, rows...)
+}
+
+// result sends a result set.
+func (s *backupSender) result(cols []column, rows ...[]any) error {
+	r := &reply{c: s.c.conn, cols: cols}
+	for _, row := range rows {
+		if err := r.row(row...); err != nil {
+			return err
+		}
+	}
+	return s.c.send(&pgproto3.CommandComplete{CommandTag: []byte("SELECT")})
+}
+
+// archive sends one archive.
+func (s *backupSender) archive(ctx context.Context, i int) error {
+	a := s.info.Archives[i]
+	name := "base.tar"
+	if a.OID != 0 {
+		name = strconv.FormatUint(uint64(a.OID), 10) + ".tar"
+	}
+	head := append([]byte{'n'}, name+s.o.compression.suffix+"\x00"+a.Location+"\x00"...)
+	if err := s.c.sendCopyData(head); err != nil {
+		return err
+	}
+	z, err := s.o.compression.writer(archiveWriter{s, ctx})
+	if err != nil {
+		return err
+	}
+	if err := s.b.WriteArchive(ctx, i, progressWriter{z, s}); err != nil {
+		return err // z is not closed: the stream must not look whole
+	}
+	return errors.Join(z.Close(), s.progress())
+}
+
+// archiveWriter sends what is written to it, as it goes over the wire.
+type archiveWriter struct {
+	s   *backupSender
+	ctx context.Context
+}
+
+// Write implements io.Writer.
+func (w archiveWriter) Write(p []byte) (int, error) {
+	for rest := p; len(rest) > 0; {
+		if err := w.ctx.Err(); err != nil {
+			return 0, err
+		}
+		part := rest[:min(len(rest), copyChunk)]
+		if err := w.s.rate.wait(w.ctx, len(part)); err != nil {
+			return 0, err
+		}
+		if err := w.s.c.sendCopyData([]byte{'d'}, part); err != nil {
+			return 0, err
+		}
+		rest = rest[len(part):]
+	}
+	return len(p), nil
+}
+
+// progressWriter counts what goes into an archive, and tells the client from time to time.
+type progressWriter struct {
+	io.Writer
+	s *backupSender
+}
+
+// Write implements io.Writer.
+func (w progressWriter) Write(p []byte) (int, error) {
+	n, err := w.Writer.Write(p)
+	w.s.done += int64(n)
+	if err == nil && time.Since(w.s.reported) >= time.Second {
+		err = w.s.progress()
+	}
+	return n, err
+}
+
+func (s *backupSender) progress() error {
+	s.reported = time.Now()
+	return s.c.sendCopyData(binary.BigEndian.AppendUint64([]byte{'p'}, uint64(s.done)))
+}
+
+// throttle holds a stream to a rate.
+type throttle struct {
+	perSecond int64 // bytes; 0: as fast as can be
+	began     time.Time
+	sent      int64
+}
+
+// wait waits until n more bytes may go.
+func (t *throttle) wait(ctx context.Context, n int) error {
+	if t.perSecond == 0 {
+		return nil
+	}
+	if t.began.IsZero() {
+		t.began = time.Now()
+	}
+	due := t.began.Add(time.Duration(float64(t.sent) / float64(t.perSecond) * float64(time.Second)))
+	t.sent += int64(n)
+	pause := time.NewTimer(time.Until(due))
+	defer pause.Stop()
+	select {
+	case <-pause.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

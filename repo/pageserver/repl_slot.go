@@ -1,0 +1,141 @@
+package pageserver
+
+import (
+	"context"
+
+	"zenith/internal/pg"
+)
+
+// SlotService keeps the physical replication slots of a branch. WAL from a slot's restart
+// LSN on is kept.
+type SlotService interface {
+	// Create makes a slot: ErrExists if there is one. reserve keeps WAL from the last
+	// checkpoint on at once; without, that begins with the first stream. A temporary one is
+	// not kept on disk: whoever made it drops it.
+	Create(name string, temporary, reserve bool) error
+	// Drop removes it: ErrNotFound if there is none, ErrBusy while somebody streams.
+	Drop(name string) error
+	// Get gives where a slot keeps WAL from, 0 if it does not yet: ErrNotFound.
+	Get(name string) (restart pg.LSN, err error)
+	// Acquire takes it for a stream: ErrNotFound, ErrBusy.
+	Acquire(name string) error
+	// Advance says up to where the stream has got WAL and has it safe.
+	Advance(name string, flushed pg.LSN) error
+	// Release undoes Acquire.
+	Release(name string) error
+}
+
+// maxSlotName is NAMEDATALEN - 1.
+const maxSlotName = 63
+
+// checkSlotName is ReplicationSlotValidateName.
+func checkSlotName(name string) error {
+	if name == "" || len(name) > maxSlotName {
+		return Errorf(errInvalidName, "replication slot name %q is too short or too long", clip(name))
+	}
+	for i := range len(name) {
+		if c := name[i]; !isDigit(c) && (c < 'a' || c > 'z') && c != '_' {
+			return Errorf(errInvalidName, "replication slot name %q contains invalid character: "+
+				"only lower case letters, numbers, and the underscore character", clip(name))
+		}
+	}
+	return nil
+}
+
+// parseCreateSlot reads SLOT [TEMPORARY] PHYSICAL [RESERVE_WAL | (RESERVE_WAL [BOOL])].
+func parseCreateSlot(p *replParser, r *replRequest) (err error) {
+	if r.slot, err = p.ident(); err != nil {
+		return err
+	}
+	if r.temporary, err = p.word("temporary"); err != nil {
+		return err
+	}
+	if logical, err := p.word("logical"); logical || err != nil {
+		return errLogical(err)
+	}
+	if physical, err := p.word("physical"); !physical || err != nil {
+		return orSyntax(p, err)
+	}
+	if reserve, err := p.word("reserve_wal"); reserve || err != nil {
+		r.options = []replOption{{name: "reserve_wal"}}
+		return err
+	}
+	r.options, err = p.options()
+	return err
+}
+
+func errLogical(err error) error {
+	if err != nil {
+		return err
+	}
+	return Errorf(ErrUnsupported, "logical replication is not supported: connect to a postgres on a mount of the branch")
+}
+
+// orSyntax is err, or that something else was expected.
+func orSyntax(p *replParser, err error) error {
+	if err != nil {
+		return err
+	}
+	return p.errSyntaxAt()
+}
+
+func createSlot(_ context.Context, c *call, src ReplicationSource, r *replRequest) error {
+	reserve := false
+	for _, o := range r.options {
+		if o.name != "reserve_wal" {
+			return Errorf(ErrSyntax, "unrecognized option: %s", clip(o.name))
+		}
+		var err error
+		if reserve, err = o.boolean(); err != nil {
+			return err
+		}
+	}
+	if err := checkSlotName(r.slot); err != nil {
+		return err
+	}
+	slots := src.Slots()
+	if err := slots.Create(r.slot, r.temporary, reserve); err != nil {
+		return err
+	}
+	if r.temporary {
+		c.atEnd = append(c.atEnd, func() error { return slots.Drop(r.slot) })
+	}
+	return c.reply.row(r.slot, "0/0", nil, nil)
+}
+
+// parseDropSlot reads SLOT [WAIT]. Nothing is waited for: who streams has it.
+func parseDropSlot(p *replParser, r *replRequest) (err error) {
+	if r.slot, err = p.ident(); err != nil {
+		return err
+	}
+	_, err = p.word("wait")
+	return err
+}
+
+func dropSlot(_ context.Context, _ *call, src ReplicationSource, r *replRequest) error {
+	return src.Slots().Drop(r.slot)
+}
+
+func parseReadSlot(p *replParser, r *replRequest) (err error) {
+	r.slot, err = p.ident()
+	return err
+}
+
+// readSlot gives one row, of NULLs if there is no such slot.
+func readSlot(ctx context.Context, c *call, src ReplicationSource, r *replRequest) error {
+	restart, err := src.Slots().Get(r.slot)
+	if isKind(err, ErrNotFound) {
+		return c.reply.row(nil, nil, nil)
+	}
+	if err != nil {
+		return err
+	}
+	if restart == 0 {
+		return c.reply.row("physical", nil, nil)
+	}
+	s, err := src.System(ctx)
+	if err != nil {
+		return err
+	}
+	return c.reply.row("physical", restart.String(), int64(s.TLI))
+}

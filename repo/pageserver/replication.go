@@ -1,0 +1,272 @@
+package pageserver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+
+	"github.com/jackc/pgproto3/v2"
+
+	"zenith/internal/pg"
+)
+
+// ReplicationService serves branches to the clients of PostgreSQL's physical replication:
+// pg_receivewal, pg_basebackup, standbys.
+type ReplicationService interface {
+	// Replicate opens a branch for a replication client. Empty strings mean the default
+	// tenant and its main branch. While it is open the branch cannot be deleted.
+	Replicate(ctx context.Context, tenant, branch string) (ReplicationSource, error)
+}
+
+// ReplicationSource is a branch as a replication client sees it.
+type ReplicationSource interface {
+	io.Closer
+	// System describes the branch. Its head holds every commit that was acknowledged before the call.
+	System(ctx context.Context) (ReplicationSystem, error)
+	// Head is the end of WAL that may be sent: durable, complete records.
+	Head() pg.LSN
+	// WaitLSN waits until Head is at or beyond lsn.
+	WaitLSN(ctx context.Context, lsn pg.LSN) error
+	// ReadWAL reads WAL from at on, fewer bytes than asked for perhaps. io.EOF: it is not there.
+	ReadWAL(p []byte, at pg.LSN) (int, error)
+	// BaseBackup begins a base backup as of the head.
+	BaseBackup(ctx context.Context, o BackupOptions) (Backup, error)
+	// Slots are the branch's replication slots.
+	Slots() SlotService
+}
+
+// ReplicationSystem is what a replication client asks of a server before it begins.
+type ReplicationSystem struct {
+	SystemID
+	SegSize  int
+	Settings []Setting // that SHOW knows, beside those of every branch
+}
+
+// replRequest is a parsed replication command; which fields are set depends on the command.
+type replRequest struct {
+	name      string // of a setting
+	slot      string
+	temporary bool
+	start     pg.LSN
+	tli       pg.TLI
+	options   []replOption
+}
+
+// replCommand is one row of the replication commands.
+type replCommand struct {
+	name  string
+	cols  []column
+	reads bool // the handler reads from the client itself
+	parse func(*replParser, *replRequest) error
+	run   func(ctx context.Context, c *call, src ReplicationSource, r *replRequest) error
+}
+
+var replCommands = []replCommand{
+	{name: "IDENTIFY_SYSTEM", cols: identifyColumns, parse: parseNothing, run: replIdentify},
+	{name: "SHOW", parse: parseShow, run: replShow},
+	{name: "TIMELINE_HISTORY", cols: textColumns("filename", "content"), parse: parseTimelineHistory, run: replTimelineHistory},
+	{name: "START_REPLICATION", reads: true, parse: parseStartReplication, run: startReplication},
+	{name: "BASE_BACKUP", parse: parseBaseBackup, run: baseBackup},
+	{name: "CREATE_REPLICATION_SLOT", cols: textColumns("slot_name", "consistent_point", "snapshot_name", "output_plugin"),
+		parse: parseCreateSlot, run: createSlot},
+	{name: "DROP_REPLICATION_SLOT", parse: parseDropSlot, run: dropSlot},
+	{name: "READ_REPLICATION_SLOT", cols: []column{{"slot_type", typeText}, {"restart_lsn", typeText}, {"restart_tli", typeInt8}},
+		parse: parseReadSlot, run: readSlot},
+}
+
+// replicationQuery answers a Query message that is a replication command; ours is false if
+// it is not.
+func (c *conn) replicationQuery(query string) (ours bool, err error) {
+	p, err := parseReplication(query)
+	if err != nil || p.next.kind != tokenIdent {
+		return false, nil //nolint:nilerr // not a replication command: the others' parser says so better
+	}
+	for i := range replCommands {
+		if strings.ToLower(replCommands[i].name) == p.next.text {
+			return true, c.replicationCommand(&replCommands[i], p)
+		}
+	}
+	return false, nil
+}
+
+func (c *conn) replicationCommand(rc *replCommand, p *replParser) error {
+	err := p.advance()
+	r := &replRequest{}
+	if err == nil {
+		err = rc.parse(p, r)
+	}
+	if err == nil {
+		err = p.end()
+	}
+	if err == nil {
+		cmd := &command{name: rc.name, reads: rc.reads, run: func(ctx context.Context, c *call) error {
+			return c.replicate(ctx, func(src ReplicationSource) error { return rc.run(ctx, c, src, r) })
+		}}
+		err = c.run(cmd, nil, &reply{c: c, cols: rc.cols})
+	}
+	if c.broken != nil {
+		return c.broken
+	}
+	if err == nil {
+		err = c.send(&pgproto3.CommandComplete{CommandTag: []byte(rc.name)})
+	} else {
+		err = c.sendError("ERROR", err)
+	}
+	return errors.Join(err, c.ready())
+}
+
+// replicate calls fn with the branch that the connection names.
+func (c *call) replicate(ctx context.Context, fn func(ReplicationSource) error) (err error) {
+	service := c.srv.opt.Replication
+	if service == nil {
+		return Errorf(ErrUnsupported, "this server does not replicate")
+	}
+	src, err := service.Replicate(ctx, c.tenant, c.branch)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, src.Close()) }()
+	return fn(src)
+}
+
+func parseNothing(*replParser, *replRequest) error { return nil }
+
+func replIdentify(ctx context.Context, c *call, src ReplicationSource, _ *replRequest) error {
+	s, err := src.System(ctx)
+	if err != nil {
+		return err
+	}
+	return c.reply.row(strconv.FormatUint(s.SysID, 10), int64(s.TLI), s.XLogPos.String(), nil)
+}
+
+func parseShow(p *replParser, r *replRequest) (err error) {
+	if r.name, err = p.ident(); err != nil {
+		return err
+	}
+	for {
+		if more, err := p.other("."); !more || err != nil {
+			return err
+		}
+		part, err := p.ident()
+		if err != nil {
+			return err
+		}
+		r.name += "." + part
+	}
+}
+
+// replShow gives one setting, in a column of its name.
+func replShow(ctx context.Context, c *call, src ReplicationSource, r *replRequest) error {
+	c.reply.cols = textColumns(r.name)
+	s, err := src.System(ctx)
+	if err != nil {
+		return err
+	}
+	own := append([]Setting{{Name: "wal_segment_size", Value: sizeText(s.SegSize)}}, s.Settings...)
+	for _, setting := range own {
+		if setting.Name == r.name {
+			return c.reply.row(setting.Value)
+		}
+	}
+	return runShow(ctx, &call{conn: c.conn, args: []string{r.name}, reply: c.reply})
+}
+
+// sizeText writes a number of bytes as SHOW does.
+func sizeText(n int) string {
+	for _, unit := range []struct {
+		size int
+		name string
+	}{{1 << 30, "GB"}, {1 << 20, "MB"}, {1 << 10, "kB"}} {
+		if n%unit.size == 0 {
+			return strconv.Itoa(n/unit.size) + unit.name
+		}
+	}
+	return strconv.Itoa(n)
+}
+
+func parseTimelineHistory(p *replParser, r *replRequest) (err error) {
+	r.tli, err = p.timeline()
+	return err
+}
+
+// replTimelineHistory gives the history file of the branch's timeline. All that is kept is
+// of that one timeline, so the file says nothing but that: PostgreSQL passes over comments.
+func replTimelineHistory(ctx context.Context, c *call, src ReplicationSource, r *replRequest) error {
+	s, err := src.System(ctx)
+	if err != nil {
+		return err
+	}
+	name := fmt.Sprintf("%08X.history", uint32(r.tli))
+	if r.tli != s.TLI || r.tli == 1 {
+		return &Error{Kind: errNoFile, Msg: fmt.Sprintf("could not open file \"pg_wal/%s\": there is no such file", name)}
+	}
+	content := fmt.Sprintf("# what is kept of this branch is of timeline %d\n", uint32(r.tli))
+	return c.reply.row(name, content)
+}
+
+// branchOf gives the tenant and the branch that a replication connection names: as dbname,
+// or as the setting zenith.branch in options, for the stock clients send dbname=replication,
+// whatever they were told.
+func branchOf(params map[string]string) (tenant, branch string) {
+	name := optionOf(params["options"], settingBranch)
+	if db := params["database"]; name == "" && db != "replication" {
+		name = db
+	}
+	tenant, branch, found := strings.Cut(name, "/")
+	if !found {
+		tenant, branch = "", name
+	}
+	return tenant, branch
+}
+
+// settingBranch is the setting that names a branch: [TENANT/]BRANCH.
+const settingBranch = "zenith.branch"
+
+// optionOf finds a setting in the startup parameter "options": -c NAME=VALUE or
+// --NAME=VALUE, where a backslash keeps a blank from being one. The last one counts.
+func optionOf(options, name string) (value string) {
+	words := splitOptions(options)
+	for i, w := range words {
+		switch {
+		case w == "-c" && i+1 < len(words):
+			w = words[i+1]
+		case strings.HasPrefix(w, "-c"):
+			w = w[2:]
+		case strings.HasPrefix(w, "--"):
+			w = w[2:]
+		default:
+			continue
+		}
+		if n, v, ok := strings.Cut(w, "="); ok && strings.EqualFold(n, name) {
+			value = v
+		}
+	}
+	return value
+}
+
+// splitOptions is pg_split_opts.
+func splitOptions(s string) (words []string) {
+	var word []byte
+	in := false
+	for i := 0; i < len(s); i++ {
+		switch {
+		case s[i] == '\\' && i+1 < len(s):
+			i++
+			word, in = append(word, s[i]), true
+		case isBlank(s[i]):
+			if in {
+				words = append(words, string(word))
+			}
+			word, in = word[:0], false
+		default:
+			word, in = append(word, s[i]), true
+		}
+	}
+	if in {
+		words = append(words, string(word))
+	}
+	return words
+}

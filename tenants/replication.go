@@ -1,0 +1,160 @@
+package tenants
+
+import (
+	"context"
+	"errors"
+	"io"
+	"strconv"
+	"sync"
+
+	"zenith/internal/pg"
+	"zenith/repo"
+	"zenith/repo/datadir"
+	"zenith/repo/pageserver"
+)
+
+// Replicate opens a branch for a replication client.
+func (m *Manager) Replicate(ctx context.Context, tenant, name string) (pageserver.ReplicationSource, error) {
+	if name == "" {
+		name = MainBranch
+	}
+	b, err := m.lookup(ctx, tenant, name)
+	if err != nil {
+		return nil, err
+	}
+	b.use(1)
+	return &replicated{b: b, close: sync.OnceFunc(func() { b.use(-1) })}, nil
+}
+
+// replicated is a branch that a replication client has open.
+type replicated struct {
+	b     *branch
+	close func()
+}
+
+// Close implements io.Closer.
+func (r *replicated) Close() error {
+	r.close()
+	return nil
+}
+
+// walLevels are the names of pg.WALLevelMinimal and so on.
+var walLevels = [...]string{"minimal", "replica", "logical"}
+
+// System describes the branch.
+func (r *replicated) System(ctx context.Context) (pageserver.ReplicationSystem, error) {
+	head, err := r.b.catchup(ctx)
+	if err != nil {
+		return pageserver.ReplicationSystem{}, err
+	}
+	at, err := r.b.tl.Resolve(ctx, head)
+	if err != nil {
+		return pageserver.ReplicationSystem{}, classify(err)
+	}
+	info, set := r.b.tl.Info(), &at.State.Settings
+	checksums := "off"
+	if at.State.ChecksumVersion != 0 {
+		checksums = "on"
+	}
+	number := func(name string, v int32) pageserver.Setting {
+		return pageserver.Setting{Name: name, Value: strconv.Itoa(int(v))}
+	}
+	return pageserver.ReplicationSystem{
+		SystemID: pageserver.SystemID{SysID: info.SysID, TLI: info.TLI, XLogPos: head},
+		SegSize:  info.SegSize,
+		Settings: []pageserver.Setting{
+			{Name: "wal_level", Value: walLevels[min(int(set.WALLevel), len(walLevels)-1)]},
+			{Name: "data_checksums", Value: checksums},
+			number("max_connections", set.MaxConnections),
+			number("max_worker_processes", set.MaxWorkerProcesses),
+			number("max_wal_senders", set.MaxWALSenders),
+			number("max_prepared_transactions", set.MaxPreparedXacts),
+			number("max_locks_per_transaction", set.MaxLocksPerXact),
+			{Name: "zenith.tenant_id", Value: r.b.t.id.String()},
+			{Name: "zenith.timeline_id", Value: info.ID.String()},
+		},
+	}, nil
+}
+
+// Head is the end of durable, complete WAL.
+func (r *replicated) Head() pg.LSN { return r.b.tl.LastLSN() }
+
+// WaitLSN waits until Head is at or beyond lsn.
+func (r *replicated) WaitLSN(ctx context.Context, lsn pg.LSN) error {
+	return classify(r.b.tl.WaitLSN(ctx, lsn))
+}
+
+// ReadWAL reads the branch's WAL, its ancestors' below the branch point.
+func (r *replicated) ReadWAL(p []byte, at pg.LSN) (int, error) { return r.b.tl.WAL().ReadWAL(p, at) }
+
+// Slots are the branch's replication slots.
+func (r *replicated) Slots() pageserver.SlotService { return branchSlots{r.b} }
+
+// BaseBackup begins a base backup as of the head.
+func (r *replicated) BaseBackup(ctx context.Context, o pageserver.BackupOptions) (pageserver.Backup, error) {
+	if _, err := r.b.catchup(ctx); err != nil {
+		return nil, err
+	}
+	snap, err := r.b.tl.AtHead(ctx)
+	if err != nil {
+		return nil, classify(err)
+	}
+	backup, err := datadir.NewBaseBackup(ctx, snap, datadir.BaseBackupOptions{
+		Label: o.Label, WAL: o.WAL, TablespaceMap: o.TablespaceMap,
+		Manifest: o.Manifest, ForceEncode: o.ForceEncode, Checksums: o.Checksums,
+	})
+	if errors.Is(err, repo.ErrNotFound) {
+		return nil, &pageserver.Error{Kind: pageserver.ErrOutOfRange, Msg: "base backup of branch " + r.b.tl.Name() + ": " + err.Error()}
+	}
+	if err != nil {
+		return nil, classify(err)
+	}
+	s := &baseBackup{b: backup, info: pageserver.BackupInfo{Start: backup.Start, Stop: backup.Stop, TLI: backup.TLI}}
+	return s, classify(s.list(ctx, o.Sizes))
+}
+
+// baseBackup is a base backup that is being sent.
+type baseBackup struct {
+	b    *datadir.BaseBackup
+	info pageserver.BackupInfo
+}
+
+// list lists the archives: the tablespaces', and then the data directory's.
+func (s *baseBackup) list(ctx context.Context, sizes bool) (err error) {
+	for i := range len(s.b.Tablespaces) + 1 {
+		a := pageserver.BackupArchive{Size: -1}
+		spc := s.tablespace(i)
+		if spc != nil {
+			a.OID, a.Location = spc.OID, spc.Location
+		}
+		if sizes {
+			if a.Size, err = s.b.Size(ctx, spc); err != nil {
+				return err
+			}
+		}
+		s.info.Archives = append(s.info.Archives, a)
+	}
+	return nil
+}
+
+// tablespace is the tablespace of archive i, nil for the data directory.
+func (s *baseBackup) tablespace(i int) *datadir.Tablespace {
+	if i < len(s.b.Tablespaces) {
+		return &s.b.Tablespaces[i]
+	}
+	return nil
+}
+
+// Info describes the backup.
+func (s *baseBackup) Info() pageserver.BackupInfo { return s.info }
+
+// WriteArchive writes archive i.
+func (s *baseBackup) WriteArchive(ctx context.Context, i int, w io.Writer) error {
+	return classify(s.b.WriteArchive(ctx, s.tablespace(i), w))
+}
+
+// WriteManifest writes the manifest.
+func (s *baseBackup) WriteManifest(w io.Writer) error { return classify(s.b.WriteManifest(w)) }
+
+// Close ends the backup.
+func (s *baseBackup) Close() error { return nil }

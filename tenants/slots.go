@@ -1,0 +1,234 @@
+package tenants
+
+import (
+	"encoding/json"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sync"
+
+	"zenith/internal/pg"
+	"zenith/repo"
+	"zenith/repo/pageserver"
+)
+
+// slot is a physical replication slot: a name for how far somebody has got WAL.
+type slot struct {
+	Restart   pg.LSN `json:"restart"` // WAL is needed from here; 0: not yet
+	temporary bool   // not kept on disk
+	active    bool   // somebody streams
+	saved     pg.LSN // Restart as it is on disk
+}
+
+// slots are those of one branch. The file that keeps them lies in the tenant's directory:
+// <tenant>/slots/<timeline>.
+type slots struct {
+	mu   sync.Mutex
+	path string
+	list map[string]*slot
+}
+
+func slotsDir(tenantDir string) string { return filepath.Join(tenantDir, "slots") }
+
+// openSlots reads a branch's slots.
+func openSlots(tenantDir string, id repo.TimelineID) (*slots, error) {
+	s := &slots{path: filepath.Join(slotsDir(tenantDir), id.String()), list: map[string]*slot{}}
+	content, err := os.ReadFile(s.path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return s, nil
+	}
+	if err == nil {
+		err = json.Unmarshal(content, &s.list)
+	}
+	for _, one := range s.list {
+		one.saved = one.Restart
+	}
+	return s, err
+}
+
+// saveLocked puts the slots on disk.
+func (s *slots) saveLocked() error {
+	kept := map[string]*slot{}
+	for name, one := range s.list {
+		if !one.temporary {
+			kept[name] = one
+		}
+	}
+	content, err := json.Marshal(kept)
+	if err != nil {
+		return err
+	}
+	if err := replaceSynced(s.path, content); err != nil {
+		return err
+	}
+	for _, one := range kept {
+		one.saved = one.Restart
+	}
+	return nil
+}
+
+// replaceSynced puts a file that only its owner may read in the place of what is there, and
+// makes its directory if need be.
+func replaceSynced(path string, content []byte) error {
+	dir := filepath.Dir(path)
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	tmp := path + ".tmp"
+	if err := writeSynced(tmp, content); err != nil {
+		return errors.Join(err, os.Remove(tmp))
+	}
+	if err := os.Rename(tmp, path); err != nil {
+		return err
+	}
+	return errors.Join(repo.SyncDir(dir), repo.SyncDir(filepath.Dir(dir)))
+}
+
+// horizon is the first LSN from which a slot needs WAL, 0 if none does.
+func (s *slots) horizon() (first pg.LSN) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, one := range s.list {
+		if one.Restart != 0 && (first == 0 || one.Restart < first) {
+			first = one.Restart
+		}
+	}
+	return first
+}
+
+// remove forgets all slots: their branch goes.
+func (s *slots) remove() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	clear(s.list)
+	if err := os.Remove(s.path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
+func (s *slots) getLocked(name string) (*slot, error) {
+	one := s.list[name]
+	if one == nil {
+		return nil, pageserver.Errorf(pageserver.ErrNotFound, "replication slot \"%s\" does not exist", name)
+	}
+	return one, nil
+}
+
+// branchSlots are a branch's slots for the page server.
+type branchSlots struct{ b *branch }
+
+// Create makes a slot.
+func (s branchSlots) Create(name string, temporary, reserve bool) error {
+	own := &slot{temporary: temporary}
+	if reserve {
+		at, err := s.b.tl.Resolve(s.b.t.m.ctx, s.b.tl.LastLSN())
+		if err != nil {
+			return classify(err)
+		}
+		own.Restart = at.State.CheckPoint.Redo
+	}
+	all := s.b.slots
+	all.mu.Lock()
+	defer all.mu.Unlock()
+	if all.list[name] != nil {
+		return pageserver.Errorf(pageserver.ErrExists, "replication slot \"%s\" already exists", name)
+	}
+	all.list[name] = own
+	if temporary {
+		return nil
+	}
+	if err := all.saveLocked(); err != nil {
+		delete(all.list, name)
+		return err
+	}
+	return nil
+}
+
+// Drop removes a slot.
+func (s branchSlots) Drop(name string) error {
+	all := s.b.slots
+	all.mu.Lock()
+	defer all.mu.Unlock()
+	one, err := all.getLocked(name)
+	if err != nil {
+		return err
+	}
+	if one.active {
+		return slotActive(name)
+	}
+	delete(all.list, name)
+	if one.temporary {
+		return nil
+	}
+	return all.saveLocked()
+}
+
+func slotActive(name string) error {
+	return pageserver.Errorf(pageserver.ErrBusy, "replication slot \"%s\" is active: somebody streams with it", name)
+}
+
+// Get gives where a slot keeps WAL from.
+func (s branchSlots) Get(name string) (pg.LSN, error) {
+	all := s.b.slots
+	all.mu.Lock()
+	defer all.mu.Unlock()
+	one, err := all.getLocked(name)
+	if err != nil {
+		return 0, err
+	}
+	return one.Restart, nil
+}
+
+// Acquire takes a slot for a stream.
+func (s branchSlots) Acquire(name string) error {
+	all := s.b.slots
+	all.mu.Lock()
+	defer all.mu.Unlock()
+	one, err := all.getLocked(name)
+	if err != nil {
+		return err
+	}
+	if one.active {
+		return slotActive(name)
+	}
+	one.active = true
+	return nil
+}
+
+// Advance moves a slot forward. What is on disk may be a segment behind: it keeps too much.
+func (s branchSlots) Advance(name string, flushed pg.LSN) error {
+	all := s.b.slots
+	all.mu.Lock()
+	defer all.mu.Unlock()
+	one, err := all.getLocked(name)
+	if err != nil {
+		return err
+	}
+	if flushed = min(flushed, s.b.tl.LastLSN()); flushed <= one.Restart {
+		return nil
+	}
+	first := one.Restart == 0
+	one.Restart = flushed
+	if one.temporary || !first && flushed < one.saved+pg.LSN(s.b.tl.Info().SegSize) {
+		return nil
+	}
+	return all.saveLocked()
+}
+
+// Release undoes Acquire.
+func (s branchSlots) Release(name string) error {
+	all := s.b.slots
+	all.mu.Lock()
+	defer all.mu.Unlock()
+	one, err := all.getLocked(name)
+	if err != nil {
+		return err
+	}
+	one.active = false
+	if one.temporary || one.saved == one.Restart {
+		return nil
+	}
+	return all.saveLocked()
+}
