@@ -66,6 +66,13 @@ func (s *segments) open(ctx context.Context, out *WAL, base Tree, kept *kept) er
 	if out.Held != nil {
 		out.Held(s.holds)
 	}
+	if out.Plain != nil {
+		for _, name := range s.visible {
+			if err := out.Plain(name); err != nil {
+				return fmt.Errorf("take %s back: %w", name, err)
+			}
+		}
+	}
 	return nil
 }
 

@@ -31,8 +31,10 @@ type WAL struct {
 	// is behind. It must return when ctx ends.
 	Throttle func(ctx context.Context)
 	// Held, if it is set, is given what tells whether a server on the mount still has a
-	// segment of Dir in its pg_wal. Others may be removed from Dir.
+	// segment of Dir in its pg_wal. Others may be removed from Dir, or have another form.
 	Held func(held func(segment string) bool)
+	// Plain makes a segment of Dir that has another form a plain file. Nil: all are.
+	Plain func(segment string) error
 }
 
 // WorkOptions say what a working tree needs.

@@ -1,5 +1,10 @@
 package repo
 
+import "zenith/internal/pg"
+
+// PackUpTo packs the WAL up to lsn, however warm.
+func (t *Timeline) PackUpTo(lsn pg.LSN) error { return t.pack(lsn, func() error { return nil }) }
+
 // Kill stops everything without flushing, as a crash would.
 func (r *Repository) Kill() {
 	r.closeOnce.Do(func() {
@@ -8,8 +13,15 @@ func (r *Repository) Kill() {
 		r.stopFlusher()
 		r.dropQueue()
 		<-r.flusherDone
+		<-r.packerDone
 		for _, t := range r.Timelines() {
 			t.forget()
 		}
 	})
+}
+
+// Forget closes a segment, which the test has changed.
+func (w *WAL) Forget(seg pg.LSN) {
+	w.forget(seg)
+	clear(w.frames[:])
 }

@@ -122,6 +122,7 @@ func (r *Repository) flushNext(j flushJob) error {
 	j.t.dropFlushed(j.w)
 	r.log.Debug("flushed history", "timeline", j.t.info.ID, "to", j.w.end.lsn, "pages", len(j.w.pages), "took", time.Since(began))
 	r.mem.flushed(j.w.memory())
+	r.wakePacker()
 	return nil
 }
 

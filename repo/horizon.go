@@ -197,8 +197,8 @@ func (t *Timeline) Lease(ctx context.Context, lsn pg.LSN, until time.Time) error
 	return nil
 }
 
-// HoldWAL has held asked, before one of t's own segments is removed, whether a server still
-// has it in its pg_wal; nil: no server is there.
+// HoldWAL has held asked, before one of t's own segments is removed or packed, whether a
+// server still has it in its pg_wal; nil: no server is there.
 func (t *Timeline) HoldWAL(held func(segment string) bool) {
 	t.r.pinMu.Lock()
 	defer t.r.pinMu.Unlock()

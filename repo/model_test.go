@@ -362,4 +362,7 @@ func (m *model) flush(t *timeline) {
 	if err := t.tl.Flush(m.t.Context()); err != nil {
 		m.t.Fatal(err)
 	}
+	if err := t.tl.PackUpTo(t.tl.LastLSN()); err != nil {
+		m.t.Fatal(err)
+	}
 }

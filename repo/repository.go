@@ -64,6 +64,9 @@ type Repository struct {
 	closeOnce   sync.Once
 	closeErr    error
 	stopFlusher context.CancelFunc
+	cold        chan struct{} // capacity 1: more WAL may be cold
+	packerDone  chan struct{}
+	packing     sync.Mutex // held by who packs
 	flusherDone chan struct{}
 	kick        chan struct{}
 	queueMu     sync.Mutex
@@ -89,6 +92,7 @@ func Open(o Options) (r *Repository, err error) {
 		byID:  make(map[TimelineID]*Timeline), byName: make(map[string]*Timeline), names: make(map[string]bool),
 		gone: make(map[timelineNo]gone), collecting: make(chan struct{}, 1), closing: make(chan struct{}),
 		done: make(chan struct{}), flusherDone: make(chan struct{}), kick: make(chan struct{}, 1),
+		cold: make(chan struct{}, 1), packerDone: make(chan struct{}),
 	}
 	if err := os.MkdirAll(r.timelinesDir(), 0o700); err != nil {
 		return nil, err
@@ -105,6 +109,7 @@ func Open(o Options) (r *Repository, err error) {
 	ctx, stop := context.WithCancel(context.Background())
 	r.stopFlusher = stop
 	go r.runFlusher(ctx)
+	go r.runPacker(ctx)
 	r.mem.join(r)
 	return r, nil
 }
@@ -215,6 +220,7 @@ func (r *Repository) close() error {
 	close(r.done)
 	r.stopFlusher()
 	<-r.flusherDone
+	<-r.packerDone
 	r.dropQueue()
 	var errs []error
 	for _, t := range all {

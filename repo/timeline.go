@@ -33,6 +33,9 @@ type Timeline struct {
 	// heads knows sizes at the head, merged but perhaps not published: see sizes.go.
 	heads *headSizes
 
+	packMu sync.Mutex
+	packed pg.LSN // segments below are packed, or not to be
+
 	tails    tails // the flusher's
 	flushMu  sync.Mutex
 	row      flushedRow // as stored

@@ -22,12 +22,26 @@ type WAL struct {
 	mu    sync.Mutex
 	files map[pg.LSN]*walFile // by the segment's first LSN
 	clock int64
+
+	frames [walFrames]walFrame // of packed segments, the last that were read
+	oldest int
 }
 
 type walFile struct {
-	f    *os.File
-	used int64
+	f      *os.File
+	packed *packedWAL // nil: plain
+	used   int64
 }
+
+// walFrame is a stretch of a packed segment.
+type walFrame struct {
+	seg   pg.LSN
+	i     int
+	bytes []byte // never changed; nil: none
+}
+
+// walFrames is how many frames are kept.
+const walFrames = 16
 
 // maxWALFiles is how many segments of a timeline are kept open.
 const maxWALFiles = 8
@@ -67,7 +81,12 @@ func (w *WAL) readSegment(p []byte, at pg.LSN, off int64) (int, error) {
 		if err != nil {
 			return 0, err
 		}
-		n, err := f.ReadAt(p, off)
+		n, err := 0, error(nil)
+		if f.packed != nil {
+			n, err = w.readPacked(f, p, at-pg.LSN(off), int(off))
+		} else {
+			n, err = f.f.ReadAt(p, off)
+		}
 		if !errors.Is(err, os.ErrClosed) {
 			return n, err
 		}
@@ -76,7 +95,7 @@ func (w *WAL) readSegment(p []byte, at pg.LSN, off int64) (int, error) {
 }
 
 // open gives the segment that begins at seg.
-func (w *WAL) open(seg pg.LSN) (*os.File, error) {
+func (w *WAL) open(seg pg.LSN) (*walFile, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.clock++
@@ -84,7 +103,7 @@ func (w *WAL) open(seg pg.LSN) (*os.File, error) {
 		// Below the head nobody puts another file in a segment's place.
 		if seg+pg.LSN(w.t.info.SegSize) <= w.t.LastLSN() || have.isAt(w.t.SegmentPath(seg)) {
 			have.used = w.clock
-			return have.f, nil
+			return have, nil
 		}
 		have.f.Close() // read only: nothing can be lost
 		delete(w.files, seg)
@@ -93,11 +112,57 @@ func (w *WAL) open(seg pg.LSN) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
+	packed, err := openPacked(f)
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
 	if len(w.files) >= maxWALFiles {
 		w.evict()
 	}
-	w.files[seg] = &walFile{f, w.clock}
-	return f, nil
+	opened := &walFile{f: f, packed: packed, used: w.clock}
+	w.files[seg] = opened
+	return opened, nil
+}
+
+// readPacked reads from the frame of f, the segment that begins at seg, that has off.
+func (w *WAL) readPacked(f *walFile, p []byte, seg pg.LSN, off int) (int, error) {
+	if off >= f.packed.size {
+		return 0, io.EOF
+	}
+	i := off / f.packed.frame
+	b := w.frame(seg, i)
+	if b == nil {
+		var err error
+		if b, err = f.packed.read(f.f, i); err != nil {
+			return 0, err
+		}
+		w.mu.Lock()
+		w.frames[w.oldest] = walFrame{seg, i, b}
+		w.oldest = (w.oldest + 1) % walFrames
+		w.mu.Unlock()
+	}
+	return copy(p, b[off-i*f.packed.frame:]), nil
+}
+
+func (w *WAL) frame(seg pg.LSN, i int) []byte {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for k := range w.frames {
+		if f := &w.frames[k]; f.i == i && f.seg == seg {
+			return f.bytes
+		}
+	}
+	return nil
+}
+
+// forget closes the segment that begins at seg: another file is in its place.
+func (w *WAL) forget(seg pg.LSN) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if f := w.files[seg]; f != nil {
+		f.f.Close() // read only: nothing can be lost
+		delete(w.files, seg)
+	}
 }
 
 func (f *walFile) isAt(path string) bool {
@@ -119,16 +184,6 @@ func (w *WAL) evict() {
 	}
 	w.files[seg].f.Close()
 	delete(w.files, seg)
-}
-
-// forget closes the segment that begins at seg.
-func (w *WAL) forget(seg pg.LSN) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if f := w.files[seg]; f != nil {
-		f.f.Close() // read only: nothing can be lost
-		delete(w.files, seg)
-	}
 }
 
 func (w *WAL) close() {

@@ -233,6 +233,7 @@ func (m *Manager) workOptions(b *branch) fusefs.WorkOptions {
 			Synced:   b.walSynced,
 			Throttle: b.holdBack,
 			Held:     b.tl.HoldWAL,
+			Plain:    b.tl.PlainWAL,
 		},
 		PutFile:       b.tl.PutFile,
 		NoPassthrough: m.cfg.NoPassthrough,
