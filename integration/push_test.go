@@ -290,3 +290,60 @@ func TestPushKilled(t *testing.T) {
 		t.Errorf("rows there: %s", got)
 	}
 }
+
+// TestPushForgotten pushes branches whose early history was collected, here or there.
+func TestPushForgotten(t *testing.T) {
+	t.Parallel()
+	a, b := newSite(t), newSite(t)
+	tenant := a.ok("tenant", "list")
+	main := a.start("main")
+	a.ok("remote", "add", "there", b.addr())
+	a.sql(main, "CREATE TABLE t (i int PRIMARY KEY, v text)", "INSERT INTO t SELECT g, 'v' || g FROM generate_series(1, 3000) g")
+	a.ok("branch", "dev", "main")
+	dev := a.start("dev")
+	for _, url := range []string{main, dev} {
+		a.sql(url, "UPDATE t SET v = v || '!'", "ALTER SYSTEM SET work_mem = '8MB'", "VACUUM t", "SELECT pg_switch_wal()", "UPDATE t SET v = v || '?' WHERE i < 100")
+	}
+	horizon := a.lsn("main")
+	a.ok("gc", "--retain", "1")
+	a.sql(main, "INSERT INTO t SELECT g, 'new' FROM generate_series(4001, 5000) g")
+	a.fails(14, "lsn", "main@"+a.sql(main, "SELECT '"+horizon+"'::pg_lsn - 100000"))
+
+	a.push("dev", "there")
+	a.push("main", "there")
+	w, ids := newTwins(t, a, b), a.timelines(tenant)
+	if there := b.timelines(tenant); there["main"] != ids["main"] || there["dev"] != ids["dev"] || len(there) != 2 {
+		t.Errorf("branches there: %v, here: %v", there, ids)
+	}
+	for range 2 {
+		w.same(ids["main"], someLSN(a, main, horizon, a.lsn("main")))
+	}
+	w.same(ids["main"], a.lsn("main"))
+	w.same(ids["dev"], a.lsn("dev"))
+	b.fails(14, "lsn", "--tenantid", tenant, "main@"+a.sql(main, "SELECT '"+horizon+"'::pg_lsn - 100000"))
+
+	// What is forgotten there does not come again.
+	a.sql(main, "DELETE FROM t WHERE i % 7 = 0")
+	a.ok("branch", "late", "main")
+	a.sql(main, "DELETE FROM t WHERE i % 7 = 1")
+	a.push("main", "there")
+	b.ok("gc", "--tenantid", tenant, "--retain", "1")
+	if n := a.push("main", "there"); n != 0 {
+		t.Errorf("nothing is new, and %d bytes were sent", n)
+	}
+	late := a.start("late")
+	a.sql(late, "UPDATE t SET v = 'late'")
+	a.push("late", "there")
+	w.same(a.timelines(tenant)["late"], a.lsn("late"))
+	if out := b.ok("check", "--tenantid", tenant); !strings.Contains(out, " 0 problems") {
+		t.Errorf("check there: %s", out)
+	}
+
+	// Who waits too long finds that what he would need to go on is gone.
+	a.sql(main, "DELETE FROM t WHERE i % 7 = 2", "SELECT pg_switch_wal()")
+	a.sql(main, "DELETE FROM t WHERE i % 7 = 3")
+	a.ok("gc", "main", "--retain", "1")
+	if line := a.fails(14, "push", "main", "there"); !strings.Contains(line, "not kept here any more") {
+		t.Errorf("refused: %s", line)
+	}
+}
