@@ -11,6 +11,10 @@
 //	mounts/<n>          the private files of mounts that are there now
 //	pg/<name>/          a compute: its settings, its log, and data, its mount point
 //
+// Push sends timelines to another page server's Manager, whose intake takes them (frame.go has
+// the stream). Copies are postgres servers that need no Manager: where the command line is on
+// another machine than the page server.
+//
 // One writer at a time: a writable mount takes its branch, and who comes second is
 // told who was first. Every goroutine here belongs to the Manager, or to something
 // that the Manager closes; Close returns when they are gone.

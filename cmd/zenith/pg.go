@@ -182,24 +182,28 @@ func (e *environ) runPgList(ctx context.Context, s *session, asJSON bool) error 
 	if err != nil {
 		return err
 	}
-	l := computeList(computes, false)
-	l.rows = append(l.rows, computeList(copies, true).rows...)
+	away, err := e.elsewhere(ctx, s)
+	if err != nil {
+		return err
+	}
+	where := ""
+	if away { // its loopback address is not ours
+		where = "(there)"
+	}
+	l := computeList(computes, where)
+	l.rows = append(l.rows, computeList(copies, "(copy)").rows...)
 	return l.write(e.out, asJSON)
 }
 
-// computeList makes a list of computes, or of those on copies: these say so.
-func computeList(computes []pageserver.Compute, copies bool) *list {
+// computeList makes a list of computes. where they are stands behind the status.
+func computeList(computes []pageserver.Compute, where string) *list {
 	l := &list{fields: []field{
 		{"branch", false}, {"address", false}, {"lsn", false}, {"status", false},
-		{"timeline", true}, {"user", true}, {"database", true}, {"dir", true}, {"log", true}, {"uri", true}, {"copy", true},
+		{"timeline", true}, {"user", true}, {"database", true}, {"dir", true}, {"log", true}, {"uri", true},
 	}}
 	for _, cp := range computes {
-		status := cp.Status
-		if copies {
-			status += "(copy)"
-		}
 		l.rows = append(l.rows, []string{
-			cp.Name, address(cp), cp.LSN.String(), status, cp.Timeline, cp.User, cp.Database, cp.Dir, cp.Log, connString(cp), strconv.FormatBool(copies),
+			cp.Name, address(cp), cp.LSN.String(), cp.Status + where, cp.Timeline, cp.User, cp.Database, cp.Dir, cp.Log, connString(cp),
 		})
 	}
 	return l

@@ -51,6 +51,7 @@ func TestElsewhere(t *testing.T) {
 		}
 	}
 	s.expect("lsn main", 0, "0/16B3748\n", "")
+	s.expect("pg list", 0, "BRANCH  ADDRESS          LSN        STATUS\nmain    127.0.0.1:55432  0/16B3748  running(there)\n", "")
 	code, _, err := s.run(t.Context(), "pg", "stop", "main")
 	if code != exitOK {
 		t.Errorf("pg stop of the page server's own: exit %d, %q", code, err)
