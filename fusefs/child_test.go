@@ -28,17 +28,17 @@ const childEnv = "ZENITH_FUSEFS_TEST_MOUNT"
 
 // spec is what a child mounts.
 type spec struct {
-	Kind          string // "ro", "all" or "work"
-	Dir           string
-	Disk          string            // base: a directory
-	Mem           map[string]string // or contents
-	State         string            // a working tree's state
-	WALDir        string
-	Scratch       bool
-	NoPassthrough bool
-	UID, GID      uint32
-	ConfDir       string // stored files are here
-	Clean         bool   // CleanStale first
+	Kind        string // "ro", "all" or "work"
+	Dir         string
+	Disk        string            // base: a directory
+	Mem         map[string]string // or contents
+	State       string            // a working tree's state
+	WALDir      string
+	Scratch     bool
+	NoWriteback bool
+	UID, GID    uint32
+	ConfDir     string // stored files are here
+	Clean       bool   // CleanStale first
 }
 
 func TestMain(m *testing.M) {
@@ -122,7 +122,7 @@ func (s spec) mount(source fusefs.Source) (*fusefs.Mount, error) {
 		return fusefs.All(s.Dir, source, opts)
 	}
 	return fusefs.Work(s.Dir, tree, fusefs.WorkOptions{
-		Dir: s.State, Scratch: s.Scratch, NoPassthrough: s.NoPassthrough,
+		Dir: s.State, Scratch: s.Scratch, NoWriteback: s.NoWriteback,
 		PutFile: s.putFile,
 		WAL: fusefs.WAL{
 			Dir:      s.WALDir,

@@ -11,10 +11,7 @@ func (f *file) store() error {
 	f.t.mu.RLock()
 	linked, path := f.links > 0, f.pathLocked()
 	f.t.mu.RUnlock()
-	f.mu.Lock()
-	unseen := f.mode == ioDirect && f.opens > 0 // opened before a rename made configuration of it
-	f.mu.Unlock()
-	if changed := f.dirty.Swap(false) || unseen; !linked || !changed {
+	if changed := f.dirty.Swap(false); !linked || !changed {
 		return nil
 	}
 	if err := f.put(path); err != nil {

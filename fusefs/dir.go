@@ -169,7 +169,7 @@ func (d *dir) Lookup(ctx context.Context, name string, out *fuse.EntryOut) (*fs.
 	if c == nil {
 		return nil, syscall.ENOENT
 	}
-	return d.entry(ctx, c, out)
+	return d.entry(ctx, c, out), 0
 }
 
 // OpendirHandle opens the directory.

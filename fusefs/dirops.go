@@ -37,8 +37,7 @@ func (d *dir) Create(ctx context.Context, name string, flags, mode uint32, out *
 	if errno != 0 {
 		return nil, nil, 0, errno
 	}
-	inode, errno := d.entry(ctx, f, out)
-	return inode, h, fuseFlags, errno
+	return d.entry(ctx, f, out), h, fuseFlags, 0
 }
 
 // create makes a file, empty.
@@ -73,7 +72,7 @@ func (d *dir) Mkdir(ctx context.Context, name string, mode uint32, out *fuse.Ent
 	made.children = map[string]child{}
 	made.loaded.Store(true)
 	d.attach(name, made)
-	return d.entry(ctx, made, out)
+	return d.entry(ctx, made, out), 0
 }
 
 // Mknod makes a socket or a pipe.
@@ -90,7 +89,7 @@ func (d *dir) Mknod(ctx context.Context, name string, mode, rdev uint32, out *fu
 	a.rdev = rdev
 	made := &special{node{t: d.t, attr: a}}
 	d.attach(name, made)
-	return d.entry(ctx, made, out)
+	return d.entry(ctx, made, out), 0
 }
 
 // Symlink makes a symbolic link.
@@ -100,7 +99,7 @@ func (d *dir) Symlink(ctx context.Context, target, name string, out *fuse.EntryO
 	}
 	made := &link{node: node{t: d.t, attr: d.t.madeAttr(ctx, syscall.S_IFLNK|0o777)}, target: target}
 	d.attach(name, made)
-	return d.entry(ctx, made, out)
+	return d.entry(ctx, made, out), 0
 }
 
 // Link answers what file systems without hard links answer.

@@ -27,9 +27,12 @@
 // goes on to work. The mount is the only way to the tree: the kernel may believe
 // what it cached, and its directory locks order creations, renames and removals.
 //
-// A file that has nothing of the base left in it may be handed to the kernel
-// (passthrough): reads and writes then go to the private file without us. An inode
-// is in this mode, or in the cached one, from its first open to its last close.
+// The kernel keeps what is written in its cache and sends it when it likes (writeback):
+// then it knows each file's size and asks for nothing, and a load of a table is a few
+// large writes. It also sends it before close and fsync return, and before the mount
+// ends. What we have to see at once, or refuse, is read and written past that cache:
+// WAL, pg_control, configuration (kind.direct). Nobody misses the rest after a crash,
+// for then the private files are dropped anyhow.
 //
 // What the base shows and WAL describes may only be changed by a running postgres:
 // tools that write a stopped data directory (pg_checksums --enable, pg_resetwal)

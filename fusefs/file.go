@@ -15,17 +15,16 @@ import (
 )
 
 var (
-	_ fs.NodeOpener          = (*file)(nil)
-	_ fs.NodeReader          = (*file)(nil)
-	_ fs.NodeWriter          = (*file)(nil)
-	_ fs.NodeFlusher         = (*file)(nil)
-	_ fs.NodeFsyncer         = (*file)(nil)
-	_ fs.NodeReleaser        = (*file)(nil)
-	_ fs.NodeAllocater       = (*file)(nil)
-	_ fs.NodeGetattrer       = (*file)(nil)
-	_ fs.NodeSetattrer       = (*file)(nil)
-	_ fs.NodeOnForgetter     = (*file)(nil)
-	_ fs.FilePassthroughFder = (*directHandle)(nil)
+	_ fs.NodeOpener      = (*file)(nil)
+	_ fs.NodeReader      = (*file)(nil)
+	_ fs.NodeWriter      = (*file)(nil)
+	_ fs.NodeFlusher     = (*file)(nil)
+	_ fs.NodeFsyncer     = (*file)(nil)
+	_ fs.NodeReleaser    = (*file)(nil)
+	_ fs.NodeAllocater   = (*file)(nil)
+	_ fs.NodeGetattrer   = (*file)(nil)
+	_ fs.NodeSetattrer   = (*file)(nil)
+	_ fs.NodeOnForgetter = (*file)(nil)
 )
 
 // file is a file of a working tree.
@@ -34,28 +33,14 @@ type file struct {
 	body *overlay
 	kept *keptFile // what body shows, if the last mount kept it
 
-	mu    sync.Mutex // guards the next four
+	mu    sync.Mutex // guards the next two
 	k     *kind
-	opens int
-	mode  ioMode
 	moved bool // another file is under its name
 
 	storing sync.Mutex  // held while the file is stored in the branch
 	stored  bool        // guarded by storing: the branch has a file at this path
 	dirty   atomic.Bool // the branch's file is not this one
 }
-
-// ioMode is how an inode is read and written. It is decided at the first open and
-// may change only while the file is closed: the kernel mixes no modes. Nor may it
-// become ioDirect later on: go-fuse takes the end of any handle of an inode for that of a
-// direct one, and would take the private file away from one that is being opened.
-type ioMode uint8
-
-const (
-	ioUndecided ioMode = iota
-	ioDirect           // by the kernel itself, in the private file
-	ioCached           // by us, through the kernel's cache
-)
 
 func (t *worktree) newFile(k *kind, body *overlay, a attr) *file {
 	return &file{node: node{t: t, attr: a}, body: body, k: k}
@@ -73,100 +58,56 @@ func (f *file) setKind(k *kind) {
 	f.k = k
 }
 
-func (f *file) size() (int64, error) { return f.body.stat() }
+func (f *file) size() int64 { return f.body.stat() }
 
-// handle is an open file whose reads and writes come to us.
-type handle struct{}
-
-// directHandle is one whose reads and writes the kernel does itself, if it can.
-type directHandle struct{ fd int }
-
-// PassthroughFd gives the private file, which is open as long as the handle is.
-func (h *directHandle) PassthroughFd() (int, bool) { return h.fd, true }
+// handle is an open file.
+type handle struct {
+	dsync bool // each write is to be durable before it returns
+}
 
 // Open opens the file.
 func (f *file) Open(_ context.Context, flags uint32) (fs.FileHandle, uint32, syscall.Errno) {
-	h, fuseFlags, err := f.open(flags)
+	fuseFlags, err := f.open(flags)
 	if err != nil {
 		return nil, 0, f.t.errno("open", f.path(), err)
 	}
-	return h, fuseFlags, 0
+	return &handle{dsync: flags&syscall.O_DSYNC != 0}, fuseFlags, 0
 }
 
-func (f *file) open(flags uint32) (fs.FileHandle, uint32, error) {
+// open begins the use of the file and says what the kernel may do with it.
+func (f *file) open(flags uint32) (uint32, error) {
 	if flags&syscall.O_ACCMODE != syscall.O_RDONLY {
 		if err := f.t.guard(f.kind()); err != nil {
-			return nil, 0, err
+			return 0, err
 		}
 		f.t.touched.Store(true)
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.moved {
-		return nil, 0, errLookAgain
+		return 0, errLookAgain
 	}
-	if err := f.body.acquire(); err != nil {
-		return nil, 0, err
-	}
-	fuseFlags := f.decideLocked(flags)
-	var h fs.FileHandle = &handle{}
-	if f.mode == ioDirect {
-		private, err := f.body.private()
-		if err != nil {
-			return nil, 0, errors.Join(err, f.body.release())
-		}
-		h = &directHandle{fd: int(private.Fd())}
-	}
-	f.opens++
-	return h, fuseFlags, nil
-}
-
-// decideLocked decides how an inode that nobody has open is used, and says what the
-// kernel may do with the file opened. Where the kernel cannot do without us,
-// go-fuse quietly opens a direct file as any other.
-func (f *file) decideLocked(flags uint32) uint32 {
 	fuseFlags := uint32(fuse.FOPEN_KEEP_CACHE)
-	switch direct := f.mayBeDirect(flags); {
-	case f.opens > 0:
-	case f.mode == ioDirect && !direct:
-		// What the kernel has cached of the file, by prefetching, may be old.
-		f.mode, fuseFlags = ioCached, 0
-	case f.mode == ioUndecided && direct:
-		f.mode = ioDirect
-	case f.mode == ioUndecided:
-		f.mode = ioCached
+	if f.k.direct {
+		fuseFlags |= fuse.FOPEN_DIRECT_IO
 	}
 	if f.k.sync != syncStore {
 		fuseFlags |= fuse.FOPEN_NOFLUSH
 	}
-	return fuseFlags
-}
-
-// mayBeDirect says whether the kernel may read and write the file without us. With
-// O_DSYNC each write of WAL is a commit, of which the branch must hear.
-func (f *file) mayBeDirect(flags uint32) bool {
-	tells := f.k.sync == syncWAL && flags&syscall.O_DSYNC != 0
-	return f.k.direct && !f.t.work.NoPassthrough && !tells && f.body.whole()
+	return fuseFlags, f.body.acquire()
 }
 
 // Release closes the file.
 func (f *file) Release(context.Context, fs.FileHandle) syscall.Errno {
-	f.mu.Lock()
-	f.opens--
-	stored, unseen := f.k.sync == syncStore, f.mode == ioDirect
-	f.mu.Unlock()
 	var err error
-	if stored {
-		if unseen {
-			f.dirty.Store(true)
-		}
+	if f.kind().sync == syncStore {
 		err = f.store()
 	}
 	err = errors.Join(err, f.body.release())
 	return f.t.errno("close", f.path(), err)
 }
 
-// Flush is close(2). It comes only for files that the branch stores.
+// Flush is close(2): before it the kernel has sent what was written.
 func (f *file) Flush(context.Context, fs.FileHandle) syscall.Errno {
 	if f.kind().sync != syncStore {
 		return 0
@@ -174,7 +115,8 @@ func (f *file) Flush(context.Context, fs.FileHandle) syscall.Errno {
 	return f.t.errno("close", f.path(), f.store())
 }
 
-// Read reads.
+// Read reads. It comes for what is open for writing only, too: the kernel writes whole
+// pages of its cache.
 func (f *file) Read(_ context.Context, _ fs.FileHandle, dest []byte, off int64) (fuse.ReadResult, syscall.Errno) {
 	n, err := f.body.read(f.t.ctx, dest, off)
 	if err != nil {
@@ -183,9 +125,12 @@ func (f *file) Read(_ context.Context, _ fs.FileHandle, dest []byte, off int64) 
 	return fuse.ReadResultData(dest[:n]), 0
 }
 
-// Write writes. The kernel sends the 8 kB of a block in one call.
-func (f *file) Write(_ context.Context, _ fs.FileHandle, data []byte, off int64) (uint32, syscall.Errno) {
-	err := f.t.checkWrite(f.kind(), data, off)
+// Write writes: what a process writes to a direct file, in one call, and pages of the
+// kernel's cache of another, which may be a part of a block. For the latter, fsync comes
+// by itself where the process asked for it by O_DSYNC.
+func (f *file) Write(_ context.Context, fh fs.FileHandle, data []byte, off int64) (uint32, syscall.Errno) {
+	k := f.kind()
+	err := f.t.checkWrite(k, data, off)
 	n := 0
 	if err == nil {
 		n, err = f.body.write(f.t.ctx, data, off)
@@ -195,19 +140,27 @@ func (f *file) Write(_ context.Context, _ fs.FileHandle, data []byte, off int64)
 	}
 	f.dirty.Store(true)
 	f.modified()
+	if h, ok := fh.(*handle); ok && h.dsync && k.direct {
+		if err := f.sync(k); err != nil {
+			return 0, f.t.errno("write", f.path(), err)
+		}
+	}
 	return uint32(n), 0
 }
 
 // Fsync makes the contents durable, if anybody will ask for them after a crash.
 func (f *file) Fsync(context.Context, fs.FileHandle, uint32) syscall.Errno {
-	var err error
-	switch k := f.kind(); k.sync {
+	return f.t.errno("fsync", f.path(), f.sync(f.kind()))
+}
+
+func (f *file) sync(k *kind) error {
+	switch k.sync {
 	case syncWAL:
-		err = f.t.wal.sync(f.t.ctx, f, k)
+		return f.t.wal.sync(f.t.ctx, f, k)
 	case syncStore:
-		err = f.store()
+		return f.store()
 	}
-	return f.t.errno("fsync", f.path(), err)
+	return nil
 }
 
 // Allocate is fallocate. Holes cannot be made.
@@ -226,15 +179,7 @@ func (f *file) Allocate(_ context.Context, _ fs.FileHandle, off, size uint64, mo
 
 // Getattr is stat.
 func (f *file) Getattr(_ context.Context, _ fs.FileHandle, out *fuse.AttrOut) syscall.Errno {
-	return f.statFile(&out.Attr)
-}
-
-func (f *file) statFile(out *fuse.Attr) syscall.Errno {
-	size, err := f.body.stat()
-	if err != nil {
-		return f.t.errno("stat", f.path(), err)
-	}
-	f.stat(out, size)
+	f.stat(&out.Attr, f.size())
 	return 0
 }
 
@@ -246,8 +191,9 @@ func (f *file) Setattr(_ context.Context, _ fs.FileHandle, in *fuse.SetAttrIn, o
 		}
 	}
 	f.change(in)
+	f.stat(&out.Attr, f.size())
 	out.SetTimeout(longTime)
-	return f.statFile(&out.Attr)
+	return 0
 }
 
 func (f *file) truncate(size int64) error {
@@ -283,12 +229,9 @@ func (f *file) contents() ([]byte, error) {
 	if err := f.body.acquire(); err != nil {
 		return nil, err
 	}
-	size, err := f.body.stat()
-	if err == nil && size > maxStored {
-		err = errTooLarge
-	}
-	if err != nil {
-		return nil, errors.Join(err, f.body.release())
+	size := f.size()
+	if size > maxStored {
+		return nil, errors.Join(errTooLarge, f.body.release())
 	}
 	p := make([]byte, size)
 	n, err := f.body.read(f.t.ctx, p, 0)

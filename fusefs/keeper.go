@@ -81,7 +81,7 @@ func (k *keeper) file(path string, f *file, siblings map[string]child) error {
 	if !wanted {
 		return nil
 	}
-	if !f.body.hasPrivate() {
+	if !f.body.hasPrivate() && !f.body.whole() { // an empty one has nothing private, and may be new
 		if f.kept == nil {
 			return nil // the base shows it the next time, too
 		}
@@ -139,8 +139,8 @@ func (f *file) isSequence(path string) (bool, error) {
 	if p.Kind != pg.PathRelation || p.Fork.Fork != pg.MainFork || !f.body.hasPrivate() && f.kept == nil {
 		return false, nil
 	}
-	if size, err := f.size(); err != nil || size != pg.BlockSize {
-		return false, err
+	if f.size() != pg.BlockSize {
+		return false, nil
 	}
 	content, err := f.contents()
 	if err != nil || len(content) != pg.BlockSize {

@@ -36,7 +36,7 @@ const (
 type kind struct {
 	name    string
 	guarded bool // WAL describes it: only a running postgres may change it
-	direct  bool // reads and writes may bypass us
+	direct  bool // each read and write is for us to see, not for the kernel's cache
 	place   place
 	sync    syncRule
 	keep    keepRule
@@ -56,16 +56,16 @@ type kind struct {
 //	log        private   private        nothing         private      gone    kept; also after a crash of postgres
 //	runtime    private   private        nothing         private      gone    gone
 var (
-	kindControl  = &kind{name: "control", guarded: true, keep: keepClean}
-	kindRelation = &kind{name: "relation", guarded: true, direct: true}
-	kindFSM      = &kind{name: "fsm", guarded: true, direct: true, keep: keepClean}
+	kindControl  = &kind{name: "control", guarded: true, direct: true, keep: keepClean}
+	kindRelation = &kind{name: "relation", guarded: true}
+	kindFSM      = &kind{name: "fsm", guarded: true, keep: keepClean}
 	kindLogged   = &kind{name: "logged", guarded: true}
 	kindSegment  = &kind{name: "segment", guarded: true, direct: true, place: inWAL, sync: syncWAL}
 	kindWALTemp  = &kind{name: "walTemp", guarded: true, direct: true, place: inWAL, sync: syncWAL}
-	kindConfig   = &kind{name: "config", sync: syncStore}
-	kindKept     = &kind{name: "kept", direct: true, keep: keepClean}
-	kindLog      = &kind{name: "log", direct: true, keep: keepAlways}
-	kindRuntime  = &kind{name: "runtime", direct: true}
+	kindConfig   = &kind{name: "config", direct: true, sync: syncStore}
+	kindKept     = &kind{name: "kept", keep: keepClean}
+	kindLog      = &kind{name: "log", keep: keepAlways}
+	kindRuntime  = &kind{name: "runtime"}
 )
 
 // parsedKinds are the kinds of what package pg knows by name.

@@ -57,14 +57,15 @@ type Mount struct {
 
 // mounting is what the three kinds of mounts have different.
 type mounting struct {
-	dir      string
-	root     fs.InodeEmbedder
-	rootAttr fs.StableAttr
-	readOnly bool
-	plainDir bool               // no READDIRPLUS
-	firstIno uint64             // 0: go-fuse's
-	cancel   context.CancelFunc // of the root's context
-	finish   func() error       // called when nothing is served any more; may be nil
+	dir       string
+	root      fs.InodeEmbedder
+	rootAttr  fs.StableAttr
+	readOnly  bool
+	plainDir  bool               // no READDIRPLUS
+	writeback bool               // the kernel may keep what is written for a while
+	firstIno  uint64             // 0: go-fuse's
+	cancel    context.CancelFunc // of the root's context
+	finish    func() error       // called when nothing is served any more; may be nil
 }
 
 // start mounts and serves.
@@ -131,6 +132,9 @@ func (m mounting) fuseOptions(opts Options) *fs.Options {
 			opts.Log.Error("panic in a file system call", "panic", v, "stack", string(debug.Stack()))
 			return fuse.EIO
 		},
+	}
+	if m.writeback {
+		o.ExtraCapabilities = fuse.CAP_WRITEBACK_CACHE
 	}
 	switch {
 	case m.readOnly && root:

@@ -112,15 +112,14 @@ func TestPosix(t *testing.T) {
 			}
 			for _, no := range []bool{false, true} {
 				s := workSpec(t)
-				s.NoPassthrough = no
+				s.NoWriteback = no
 				test(t, startMount(t, s).dir+"/pg_stat_tmp")
 			}
 		})
 	}
 }
 
-// TestOrdinaryUser mounts as a user who is not root: fusermount3, no others allowed,
-// no passthrough.
+// TestOrdinaryUser mounts as a user who is not root: fusermount3, no others allowed.
 func TestOrdinaryUser(t *testing.T) {
 	requireFuse(t)
 	if os.Geteuid() != 0 {

@@ -58,13 +58,13 @@ type node struct {
 type child interface {
 	fs.InodeEmbedder
 	common() *node
-	size() (int64, error)
+	size() int64
 }
 
 func (n *node) common() *node { return n }
 
 // size is overridden by what has contents.
-func (n *node) size() (int64, error) { return 0, nil }
+func (n *node) size() int64 { return 0 }
 
 // path is where the node is, or was when it was unlinked.
 func (n *node) path() string {
@@ -107,17 +107,13 @@ func (n *node) stat(out *fuse.Attr, size int64) {
 }
 
 // entry answers a lookup or a creation.
-func (d *dir) entry(ctx context.Context, c child, out *fuse.EntryOut) (*fs.Inode, syscall.Errno) {
-	size, err := c.size()
-	if err != nil {
-		return nil, d.t.errno("stat", c.common().path(), err)
-	}
-	c.common().stat(&out.Attr, size)
+func (d *dir) entry(ctx context.Context, c child, out *fuse.EntryOut) *fs.Inode {
+	c.common().stat(&out.Attr, c.size())
 	if _, ok := c.(*file); ok && d.from == walDir {
 		// A rename may put another file in its place: see renameWAL.
 		out.SetEntryTimeout(never)
 	}
-	return d.inode(ctx, c), 0
+	return d.inode(ctx, c)
 }
 
 // Getattr is stat.
@@ -181,7 +177,7 @@ type link struct {
 	target string
 }
 
-func (l *link) size() (int64, error) { return int64(len(l.target)), nil }
+func (l *link) size() int64 { return int64(len(l.target)) }
 
 // Readlink gives where it leads.
 func (l *link) Readlink(context.Context) ([]byte, syscall.Errno) { return []byte(l.target), 0 }

@@ -86,32 +86,16 @@ func (o *overlay) release() error {
 	if o.users > 0 || o.file == nil {
 		return nil
 	}
-	err := o.refreshLocked()
-	err = errors.Join(err, o.file.Close())
+	err := o.file.Close()
 	o.file = nil
 	return err
 }
 
-// refreshLocked takes the size of a whole file from the private file: the kernel
-// may have written to it without us.
-func (o *overlay) refreshLocked() error {
-	if o.base != nil || o.file == nil {
-		return nil
-	}
-	var st unix.Stat_t
-	if err := unix.Fstat(int(o.file.Fd()), &st); err != nil {
-		return fmt.Errorf("fstat private file: %w", err)
-	}
-	o.size = st.Size
-	return nil
-}
-
 // stat gives the size; the caller need not be a user.
-func (o *overlay) stat() (int64, error) {
+func (o *overlay) stat() int64 {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	err := o.refreshLocked()
-	return o.size, err
+	return o.size
 }
 
 // whole reports whether nothing of the base shows.
@@ -161,11 +145,12 @@ func (o *overlay) extent(off, want int64) (n int64, base File, file *os.File) {
 // read fills p from off on and gives how much there was: less than all of it only
 // at the end of the file.
 func (o *overlay) read(ctx context.Context, p []byte, off int64) (int, error) {
-	size, err := o.stat()
-	if err != nil || off >= size {
-		return 0, err
+	size := o.stat()
+	if off >= size {
+		return 0, nil
 	}
 	p = p[:min(int64(len(p)), size-off)]
+	var err error
 	for done := int64(0); done < int64(len(p)); {
 		n, base, file := o.extent(off+done, int64(len(p))-done)
 		part := p[done : done+n]
@@ -278,11 +263,7 @@ func (o *overlay) letGoLocked() {
 func (o *overlay) truncate(ctx context.Context, size int64) error {
 	o.wmu.Lock()
 	defer o.wmu.Unlock()
-	old, err := o.stat()
-	if err != nil {
-		return err
-	}
-	if _, base, _ := o.extent(size, 1); base != nil && size < old && size%blockSize != 0 {
+	if _, base, _ := o.extent(size, 1); base != nil && size < o.stat() && size%blockSize != 0 {
 		f, err := o.private()
 		if err != nil {
 			return err
@@ -322,8 +303,8 @@ func (o *overlay) allocate(off, n int64, keepSize bool) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	end := off + n
-	if e := o.refreshLocked(); e != nil || keepSize || end <= o.size {
-		return e
+	if keepSize || end <= o.size {
+		return nil
 	}
 	o.size = end
 	return f.Truncate(end)

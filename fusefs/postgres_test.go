@@ -1,6 +1,7 @@
 package fusefs_test
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -91,10 +92,10 @@ CHECKPOINT;
 func TestPostgres(t *testing.T) {
 	requireFuse(t)
 	src := pgtest.Init(t, pgtest.Options{InitArgs: []string{"-k"}, Config: workConfig})
-	for _, name := range []string{"Passthrough", "Daemon"} {
-		t.Run(name, func(t *testing.T) {
+	for _, no := range []bool{false, true} {
+		t.Run(fmt.Sprintf("NoWriteback=%v", no), func(t *testing.T) {
 			s := diskSpec(t, src.Dir)
-			s.NoPassthrough = name == "Daemon"
+			s.NoWriteback = no
 			m := startMount(t, s)
 			srv := serverOn(t, m)
 			srv.Start(t)

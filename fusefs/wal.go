@@ -248,10 +248,7 @@ func (t *worktree) standIn(ctx context.Context, m move, f *file, becomes *kind) 
 	fresh := t.newFile(becomes, body, a)
 	err := errors.Join(f.body.acquire(), fresh.body.acquire())
 	if err == nil && f.kind() == kindSegment && becomes == kindSegment {
-		var size int64
-		if size, err = f.body.stat(); err == nil {
-			err = fresh.body.allocate(0, size, false)
-		}
+		err = fresh.body.allocate(0, f.size(), false)
 	} else if err == nil {
 		err = copyBody(t.ctx, fresh.body, f.body)
 	}

@@ -19,13 +19,11 @@ import (
 
 // WAL is where the WAL of a working tree's branch is, and who is told of it.
 type WAL struct {
-	// Dir has the branch's segment files, best on the file system of WorkOptions.Dir:
-	// passthrough is had for both or for none. A segment that the base shows in
-	// pg_wal and that is not there is copied there from the base.
+	// Dir has the branch's segment files. A segment that the base shows in pg_wal and
+	// that is not there is copied there from the base.
 	Dir string
 	// Synced is called when a segment's contents are durable, before fsync returns; so it
-	// should be quick. Of WAL that is written with O_DSYNC (wal_sync_method open_sync,
-	// open_datasync) the branch may hear late, when that is otherwise synced.
+	// should be quick.
 	Synced func(segment string)
 	// Throttle is called before contents are made durable, and may wait while the ingest
 	// is behind. It must return when ctx ends.
@@ -49,8 +47,9 @@ type WorkOptions struct {
 	PutFile func(ctx context.Context, path string, content []byte) error
 	// Scratch makes everything private, pg_wal too, and throws it away at the end.
 	Scratch bool
-	// NoPassthrough keeps reads and writes from bypassing the daemon.
-	NoPassthrough bool
+	// NoWriteback makes the kernel send what is written at once, not when its cache
+	// likes: slower, and for tests.
+	NoWriteback bool
 }
 
 // Work mounts a writable working tree over base at dir. When it ends, by Unmount
@@ -71,12 +70,13 @@ func Work(dir string, base Tree, work WorkOptions, opts Options) (*Mount, error)
 		return nil, fmt.Errorf("working tree: %w", err)
 	}
 	return mounting{
-		dir:      dir,
-		root:     t.root,
-		rootAttr: fs.StableAttr{Mode: syscall.S_IFDIR, Ino: t.root.attr.ino},
-		plainDir: true,
-		cancel:   t.cancel,
-		finish:   t.finish,
+		dir:       dir,
+		root:      t.root,
+		rootAttr:  fs.StableAttr{Mode: syscall.S_IFDIR, Ino: t.root.attr.ino},
+		plainDir:  true,
+		writeback: !work.NoWriteback,
+		cancel:    t.cancel,
+		finish:    t.finish,
 	}.start(opts)
 }
 

@@ -39,13 +39,13 @@ func workSpec(t *testing.T) spec {
 	}
 }
 
-// bothWays runs a test with and without passthrough.
+// bothWays runs a test with the kernel keeping writes for a while, and sending them at once.
 func bothWays(t *testing.T, test func(t *testing.T, s spec)) {
 	requireFuse(t)
 	for _, no := range []bool{false, true} {
-		t.Run(fmt.Sprintf("NoPassthrough=%v", no), func(t *testing.T) {
+		t.Run(fmt.Sprintf("NoWriteback=%v", no), func(t *testing.T) {
 			s := workSpec(t)
-			s.NoPassthrough = no
+			s.NoWriteback = no
 			test(t, s)
 		})
 	}

@@ -125,10 +125,42 @@ func kill9(t *testing.T, pid int) {
 	})
 }
 
-// TestKillPostgres kills the postmaster under load; no acknowledged commit is lost.
-func TestKillPostgres(t *testing.T) {
+// writeModes are the ways in which what postgres writes comes to the page server, as settings of it.
+var writeModes = map[string]string{"Writeback": "write_through = false", "WriteThrough": "write_through = true"}
+
+// bothWays runs a test in each of them.
+func bothWays(t *testing.T, test func(t *testing.T, s *site)) {
 	t.Parallel()
-	s, l := newSite(t), &ledger{}
+	for name, setting := range writeModes {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := emptySite(t)
+			s.ok("init", "--pg-distrib", pgDistrib, "--listen", "127.0.0.1:0")
+			s.set(setting)
+			s.ok("start")
+			test(t, s)
+		})
+	}
+}
+
+// set adds a line to the page server's settings.
+func (s *site) set(line string) {
+	s.t.Helper()
+	path := filepath.Join(s.work, "pageserver.toml")
+	text, err := os.ReadFile(path)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	if err := os.WriteFile(path, append([]byte(line+"\n"), text...), 0o644); err != nil { // before any table
+		s.t.Fatal(err)
+	}
+}
+
+// TestKillPostgres kills the postmaster under load; no acknowledged commit is lost.
+func TestKillPostgres(t *testing.T) { bothWays(t, killPostgres) }
+
+func killPostgres(t *testing.T, s *site) {
+	l := &ledger{}
 	dir := s.mountDir("data")
 	s.ok("mount", "main", dir)
 	v := s.serve(dir)
@@ -153,9 +185,10 @@ func TestKillPostgres(t *testing.T) {
 
 // TestKillPageServer kills the page server under load. postgres dies with its file system; the next one
 // needs no recovery, and every acknowledged commit is there.
-func TestKillPageServer(t *testing.T) {
-	t.Parallel()
-	s, l := newSite(t), &ledger{}
+func TestKillPageServer(t *testing.T) { bothWays(t, killPageServer) }
+
+func killPageServer(t *testing.T, s *site) {
+	l := &ledger{}
 	main := s.start("main")
 	s.sql(main, "CREATE TABLE ledger (i int PRIMARY KEY)")
 	for range 3 {

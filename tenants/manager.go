@@ -31,7 +31,7 @@ type Config struct {
 	MaxLag        int64         // bytes of WAL that ingest may be behind before fsync of WAL waits; default 256 MiB
 	IdleTime      time.Duration // after which a tenant that nobody uses is closed; default 15 s
 	MemoryTarget  int64         // bytes in use from which the garbage collector works harder; 0: as it is
-	NoPassthrough bool          // mounts do not hand files to the kernel
+	NoWriteback   bool          // mounts get each write at once, not when the kernel's cache likes
 	Log           *slog.Logger
 
 	Retention       Retention            // of history; default DefaultRetention

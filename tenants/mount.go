@@ -155,7 +155,7 @@ func (m *Manager) mountScratch(ctx context.Context, mnt *mount) (err error) {
 	if err != nil {
 		return err
 	}
-	work := fusefs.WorkOptions{Dir: private, Scratch: true, NoPassthrough: m.cfg.NoPassthrough}
+	work := fusefs.WorkOptions{Dir: private, Scratch: true, NoWriteback: m.cfg.NoWriteback}
 	if mnt.fs, err = fusefs.Work(mnt.dir, tree{view: view}, work, m.options()); err != nil {
 		return errors.Join(err, os.RemoveAll(private))
 	}
@@ -235,8 +235,8 @@ func (m *Manager) workOptions(b *branch) fusefs.WorkOptions {
 			Held:     b.tl.HoldWAL,
 			Plain:    b.tl.PlainWAL,
 		},
-		PutFile:       b.tl.PutFile,
-		NoPassthrough: m.cfg.NoPassthrough,
+		PutFile:     b.tl.PutFile,
+		NoWriteback: m.cfg.NoWriteback,
 	}
 }
 

@@ -46,6 +46,7 @@ type serverConfig struct {
 	NoChecksums bool      `toml:"no_data_checksums,omitempty"` // of the clusters of new tenants
 	MaxLag      byteSize  `toml:"max_lag,omitempty"`           // WAL that ingest may be behind before fsync waits
 	IdleTime    idleTime  `toml:"idle_time,omitempty"`         // after which a tenant that nobody uses is closed
+	Through     bool      `toml:"write_through,omitempty"`     // mounts get each write at once: slower
 	LogFormat   logFormat `toml:"log_format,omitempty"`
 	LogLevel    logLevel  `toml:"log_level,omitempty"`
 

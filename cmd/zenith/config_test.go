@@ -49,7 +49,7 @@ func TestServerConfigErrorsNameTheLine(t *testing.T) {
 
 func TestConfigRoundTrip(t *testing.T) {
 	path := filepath.Join(t.TempDir(), serverFile)
-	in := serverConfig{Listen: "[::1]:7000", PgDistrib: "/usr/lib/postgresql/15", PgUser: "me", MaxLag: "1GB", LogLevel: "debug",
+	in := serverConfig{Listen: "[::1]:7000", PgDistrib: "/usr/lib/postgresql/15", PgUser: "me", MaxLag: "1GB", Through: true, LogLevel: "debug",
 		Retention: retentionConfig{retainConfig{Time: "3d", Bytes: "1GB"}, "10m"}, Tenants: map[string]tenantConfig{"0123456789abcdef0123456789abcdef": {retainConfig{Bytes: "2GB"}}}}
 	if err := writeTOML(path, serverNote, &in); err != nil {
 		t.Fatal(err)

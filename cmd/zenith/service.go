@@ -49,6 +49,7 @@ func newManager(s *settings, log *slog.Logger) (*tenants.Manager, error) {
 		MaxLag:        s.MaxLag.bytes(),
 		Retention:     s.Retention.over(tenants.DefaultRetention),
 		CollectEvery:  s.Retention.Interval.duration(),
+		NoWriteback:   s.Through,
 		Log:           log,
 
 		TenantRetention: s.tenantRetention(),

@@ -1,0 +1,142 @@
+package integration
+
+import (
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// disk is a file system of its own, in a file, from which the power can be taken.
+type disk struct {
+	t          *testing.T
+	image, dir string
+}
+
+// newDisk makes and mounts one at dir.
+func newDisk(t *testing.T, image, dir string) *disk {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		t.Skip("a file system of the test's own needs root")
+	}
+	for _, tool := range []string{"mkfs.ext4", "mount", "umount"} {
+		if _, err := exec.LookPath(tool); err != nil {
+			t.Skipf("a file system of the test's own: %v", err)
+		}
+	}
+	if _, err := os.Stat("/dev/loop-control"); err != nil {
+		t.Skipf("a file system in a file: %v", err)
+	}
+	d := &disk{t: t, image: image, dir: dir}
+	err := errors.Join(os.WriteFile(image, nil, 0o600), os.Truncate(image, 1<<30), os.Mkdir(dir, 0o755))
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.command("mkfs.ext4", "-q", image)
+	d.mount()
+	return d
+}
+
+func (d *disk) command(name string, args ...string) {
+	d.t.Helper()
+	if out, err := exec.Command(name, args...).CombinedOutput(); err != nil {
+		d.t.Fatalf("%s %v: %v: %s", name, args, err, out)
+	}
+}
+
+func (d *disk) mount() { d.t.Helper(); d.command("mount", "-o", "loop", d.image, d.dir) }
+
+// unmount waits until nobody uses the disk any more.
+func (d *disk) unmount() {
+	d.t.Helper()
+	eventually(d.t, "the disk's last user to go", func() bool { return exec.Command("umount", d.dir).Run() == nil })
+}
+
+// What ext4 (EXT4_IOC_SHUTDOWN) and XFS (XFS_IOC_GOINGDOWN) call it, which have it for tests like this one.
+const (
+	iocShutdown = 0x8004587d // _IOR('X', 125, __u32)
+	noLogFlush  = 2          // not even the journal is written
+)
+
+// cutPower ends all writing to the disk at once: what no fsync has made durable is lost, save what the
+// kernel happened to have written already.
+func (d *disk) cutPower() {
+	d.t.Helper()
+	lost := filepath.Join(d.dir, "lost")
+	if err := os.WriteFile(lost, []byte("never synced"), 0o600); err != nil {
+		d.t.Fatal(err)
+	}
+	root, err := os.Open(d.dir)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	defer root.Close()
+	if err := unix.IoctlSetPointerInt(int(root.Fd()), iocShutdown, noLogFlush); err != nil {
+		d.t.Fatalf("shut the disk down: %v", err)
+	}
+}
+
+// comeBack mounts the disk again after a power cut.
+func (d *disk) comeBack() {
+	d.t.Helper()
+	d.unmount()
+	d.mount()
+	if text, err := os.ReadFile(filepath.Join(d.dir, "lost")); err == nil && len(text) > 0 {
+		d.t.Fatal("the disk has what was never synced: this power cut proves nothing")
+	}
+}
+
+// TestPowerCut takes the power from the disk that has everything, under load. What was synced is there
+// again, and nothing else; every acknowledged commit was synced.
+func TestPowerCut(t *testing.T) {
+	t.Parallel()
+	for name, setting := range writeModes {
+		t.Run(name, func(t *testing.T) {
+			s, l := emptySite(t), &ledger{}
+			d := newDisk(t, filepath.Join(s.dir, "disk.img"), filepath.Join(s.dir, "disk"))
+			s.work = filepath.Join(d.dir, ".zenith")
+			t.Cleanup(func() {
+				s.run("stop")
+				d.unmount()
+			})
+			s.ok("init", "--pg-distrib", pgDistrib, "--listen", "127.0.0.1:0")
+			s.set(setting)
+			s.ok("start")
+			main := s.start("main")
+			s.sql(main, "CREATE TABLE ledger (i int PRIMARY KEY)")
+			d.command("sync", "-f", d.dir) // what lies there for half a minute is on any disk
+			for range 2 {
+				l.during(s, main, 300, func() {
+					s.sql(main, "SELECT pg_switch_wal()", "CHECKPOINT")
+					have := l.count()
+					eventually(t, "commits in a new segment", func() bool { return l.count() > have+20 })
+					pid := pidIn(t, filepath.Join(s.work, "pageserver.pid"))
+					d.cutPower()
+					kill9(t, pid)
+				})
+				d.leave(s)
+				d.comeBack()
+				s.ok("start")
+				main = s.start("main")
+				l.check(s, main)
+			}
+			s.checkIndexes(main)
+			s.ok("check")
+		})
+	}
+}
+
+// leave takes away what a killed page server's mounts keep of the disk.
+func (d *disk) leave(s *site) {
+	d.t.Helper()
+	mounts, err := filepath.Glob(filepath.Join(s.work, "tenants", "*", "pg", "*", "data"))
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	for _, m := range mounts {
+		d.command("umount", "-l", m)
+	}
+}
