@@ -53,7 +53,7 @@ func (d *dir) create(ctx context.Context, path, name string, mode uint32) (*file
 	body := newOverlay(d.t.privatePath(a.ino), nil)
 	if k.place == inWAL {
 		var err error
-		if body, err = d.t.wal.create(name); err != nil {
+		if body, err = d.t.wal.create(name, k == kindWALTemp); err != nil {
 			return nil, err
 		}
 	}

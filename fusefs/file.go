@@ -140,6 +140,9 @@ func (f *file) Write(_ context.Context, fh fs.FileHandle, data []byte, off int64
 	}
 	f.dirty.Store(true)
 	f.modified()
+	if k == kindSegment {
+		f.t.wal.spare.wrote(off + int64(n))
+	}
 	if h, ok := fh.(*handle); ok && h.dsync && k.direct {
 		if err := f.sync(k); err != nil {
 			return 0, f.t.errno("write", f.path(), err)

@@ -22,8 +22,9 @@ const walDir = "pg_wal"
 // what there is: at first those that the base shows; those that postgres removes
 // or recycles stay the branch's.
 type segments struct {
-	dir string
-	out *WAL
+	dir   string
+	out   *WAL
+	spare spares
 
 	mu      sync.Mutex      // guards what follows
 	visible []string        // at the start
@@ -124,8 +125,9 @@ func (t *worktree) fromWAL(dir string, found map[string]child) error {
 	return nil
 }
 
-// create makes an empty segment, or what will become one.
-func (s *segments) create(name string) (*overlay, error) {
+// create makes a segment, or what will become one: empty, or full of zeros, which
+// postgres does not mind, for the first thing that it writes there is zeros.
+func (s *segments) create(name string, zeros bool) (*overlay, error) {
 	path := filepath.Join(s.dir, name)
 	if isSegment(name) {
 		if err := s.mayMake(name); err != nil {
@@ -134,6 +136,11 @@ func (s *segments) create(name string) (*overlay, error) {
 		// What the branch may have here was never part of it: WAL that was torn off.
 		if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
 			return nil, err
+		}
+	}
+	if _, err := os.Lstat(path); zeros && errors.Is(err, os.ErrNotExist) {
+		if had, err := s.spare.take(path); had || err != nil {
+			return &overlay{path: path, exists: true, size: s.spare.size}, err
 		}
 	}
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
@@ -241,7 +248,7 @@ func (t *worktree) standIn(ctx context.Context, m move, f *file, becomes *kind) 
 	body := newOverlay(t.privatePath(a.ino), nil)
 	if becomes.place == inWAL {
 		var err error
-		if body, err = t.wal.create(m.newName); err != nil {
+		if body, err = t.wal.create(m.newName, f.kind() == kindSegment && becomes == kindSegment); err != nil {
 			return nil, err
 		}
 	}

@@ -199,3 +199,41 @@ func TestWALWrittenInSync(t *testing.T) {
 		m.eventually(t, "synced "+segment(4))
 	})
 }
+
+// TestSpareSegment: postgres's next segment lies ready, full of zeros, and is a segment as any other.
+func TestSpareSegment(t *testing.T) {
+	requireFuse(t)
+	s := diskSpec(t, controlBase(t, 0x3000028))
+	m := startMount(t, s)
+	pretendServer(t, m)
+	spare := func() bool { _, err := os.Stat(filepath.Join(s.WALDir, "xlogtemp.spare")); return err == nil }
+	last := m.dir + "/pg_wal/" + segment(3)
+	writeAt(t, last, []byte("a commit"), 0)
+	if spare() {
+		t.Error("a spare is made for a segment that is empty")
+	}
+	for n := 4; n < 6; n++ {
+		writeAt(t, last, []byte("a commit"), segmentSize-8)
+		waitFor(t, "the spare", spare)
+		if got := listing(t, m.dir+"/pg_wal"); strings.Contains(got, "spare") {
+			t.Errorf("pg_wal has %s", got)
+		}
+		last = m.dir + "/pg_wal/" + segment(n)
+		install(t, m, segment(n), nil)
+		wantFile(t, last, make([]byte, segmentSize))
+		writeAt(t, last, []byte("commit"), 8192)
+		want := make([]byte, segmentSize)
+		copy(want[8192:], "commit")
+		wantFile(t, last, want)
+		wantFile(t, filepath.Join(s.WALDir, segment(n)), want)
+	}
+	writeAt(t, last, []byte("a commit"), segmentSize-8)
+	waitFor(t, "the spare", spare)
+	if err := os.Remove(m.dir + "/postmaster.pid"); err != nil {
+		t.Fatal(err)
+	}
+	m.unmount(t)
+	if spare() {
+		t.Error("the spare outlives the mount")
+	}
+}

@@ -121,6 +121,11 @@ func newWorktree(base Tree, work WorkOptions, opts Options) (*worktree, error) {
 		if err := t.wal.open(t.ctx, &t.work.WAL, base, t.kept); err != nil {
 			return nil, err
 		}
+		if t.control != nil {
+			t.wal.spare.start(t.ctx, t.work.WAL.Dir, int64(t.control.SegSize), func(err error) {
+				opts.Log.Warn("make a spare wal segment", "dir", t.work.WAL.Dir, "err", err)
+			})
+		}
 	}
 	// The number of the data directory is the key under which postgres looks for the
 	// shared memory of an earlier server in it: no two mounts may have the same.
@@ -153,7 +158,7 @@ func (t *worktree) statfs() (unix.Statfs_t, error) {
 func (t *worktree) finish() error {
 	var errs []error
 	if !t.work.Scratch {
-		errs = append(errs, t.storeAll())
+		errs = append(errs, t.storeAll(), t.wal.spare.close())
 		if t.touched.Load() {
 			errs = append(errs, t.keepAll())
 		}

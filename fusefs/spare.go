@@ -1,0 +1,112 @@
+package fusefs
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+
+	"golang.org/x/sys/unix"
+)
+
+// Names of the spare segment in the branch's WAL directory; a killed daemon's are removed
+// with what postgres had begun to make.
+const (
+	spareName  = "xlogtemp.spare"
+	makingName = "xlogtemp.making"
+)
+
+// spares has a segment of zeros ready, written and durable, for when postgres makes its next.
+// A commit in it then is fdatasync of bytes that the file has already. In a file with holes,
+// which is what postgres makes with wal_init_zero=off, it is a commit of the file system's
+// journal as well, each time; and with wal_init_zero=on postgres writes the zeros itself,
+// while its clients wait.
+type spares struct {
+	dir  string
+	size int64 // of a segment; 0: none is ever made
+
+	wanted chan struct{} // capacity 1
+	ready  atomic.Bool   // there is one, or one is being made, or that failed
+	cancel context.CancelFunc
+	wg     sync.WaitGroup
+}
+
+// start makes spares in dir when they are wanted, until ctx ends or
+// close is called.
+func (s *spares) start(ctx context.Context, dir string, size int64, failed func(error)) {
+	s.dir, s.size, s.wanted = dir, size, make(chan struct{}, 1)
+	ctx, s.cancel = context.WithCancel(ctx)
+	s.wg.Go(func() {
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-s.wanted:
+			}
+			if err := s.make(); err != nil {
+				failed(err) // s.ready stays: there will be no further attempt, and postgres does without
+				return
+			}
+		}
+	})
+}
+
+// wrote hears that a segment was written up to end. A spare is made when the half is full.
+func (s *spares) wrote(end int64) {
+	if s.size > 0 && end > s.size/2 && s.ready.CompareAndSwap(false, true) {
+		s.wanted <- struct{}{}
+	}
+}
+
+// make makes a spare.
+func (s *spares) make() error {
+	making := filepath.Join(s.dir, makingName)
+	if err := writeZeros(making, s.size); err != nil {
+		return errors.Join(err, os.Remove(making))
+	}
+	return os.Rename(making, filepath.Join(s.dir, spareName))
+}
+
+// take makes the spare the file at path; false if there is none.
+func (s *spares) take(path string) (bool, error) {
+	err := os.Rename(filepath.Join(s.dir, spareName), path)
+	if errors.Is(err, os.ErrNotExist) {
+		return false, nil
+	}
+	if err == nil {
+		s.ready.Store(false)
+	}
+	return err == nil, err
+}
+
+// close removes the spare.
+func (s *spares) close() error {
+	if s.cancel == nil {
+		return nil
+	}
+	s.cancel()
+	s.wg.Wait()
+	err := os.Remove(filepath.Join(s.dir, spareName))
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	return err
+}
+
+// writeZeros makes a file of zeros, durably.
+func writeZeros(path string, size int64) (err error) {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	zeros := make([]byte, fillChunk)
+	for off := int64(0); off < size; off += int64(len(zeros)) {
+		if _, err := f.Write(zeros[:min(int64(len(zeros)), size-off)]); err != nil {
+			return err
+		}
+	}
+	return unix.Fdatasync(int(f.Fd()))
+}
