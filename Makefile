@@ -68,7 +68,7 @@ soak: deps build
 
 # Side by side with a peer in the same run; writes bench/results.json.
 bench: deps build
-	@command -v mkfs.xfs >/dev/null || { echo "bench needs xfsprogs (apt-get install xfsprogs)"; exit 1; }
+	@command -v mkfs.xfs >/dev/null && command -v mkfs.btrfs >/dev/null || { echo "bench needs xfsprogs and btrfs-progs (apt-get install xfsprogs btrfs-progs)"; exit 1; }
 	$(GO) run ./bench -pg-distrib $(PG_DISTRIB)
 
 # Records the fixtures' WAL anew: needs postgres.

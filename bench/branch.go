@@ -3,17 +3,65 @@ package main
 import (
 	"context"
 	"fmt"
-	"os"
 	"path/filepath"
 	"strconv"
 )
 
-// benchBranch times branch, start and first query, at two sizes ten times apart, against
-// a reflink copy of a running server's data directory on XFS and crash recovery of it.
+// benchBranch times branch, start and first query at two sizes, against a start of postgres
+// on an ordinary directory and against what copies one by sharing blocks, with the crash
+// recovery that a copy of a running server needs.
 func benchBranch(ctx context.Context, o options) ([]row, error) {
 	var rows []row
-	for _, scale := range []int{6, 60} {
-		r, err := benchBranchAt(ctx, o, scale)
+	var ours []float64
+	for _, scale := range o.scales {
+		rs, err := benchBranchAt(ctx, o, scale)
+		if err != nil {
+			return nil, err
+		}
+		rows = append(rows, rs...)
+		ours = append(ours, rs[0].Ours)
+	}
+	first, last := ours[0], ours[len(ours)-1]
+	size := row{
+		Name: "branch, start, first query, the largest", Ours: last, Peer: first, PeerName: "the smallest",
+		Ratio: last / first, Unit: "ms",
+	}
+	return append(rows, size), nil
+}
+
+func benchBranchAt(ctx context.Context, o options, scale int) ([]row, error) {
+	p, err := newPlace(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	defer p.close()
+	cluster, size, err := p.newCluster(scale)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := p.zenith("init", "--pg-distrib", o.distrib, "--listen", "127.0.0.1:0", "--from-pgdata", cluster); err != nil {
+		return nil, err
+	}
+	if _, err := p.zenith("start"); err != nil {
+		return nil, err
+	}
+	main, err := p.start("main", "--set", "shared_buffers="+sharedBuffers)
+	if err != nil {
+		return nil, err
+	}
+	if err := p.work(main); err != nil {
+		return nil, err
+	}
+	branches := 0
+	branch := func() (float64, error) { branches++; return p.timeBranch("b" + strconv.Itoa(branches)) }
+	name := fmt.Sprintf("branch, start, first query, %d MB", size/1e6)
+	started, err := compare(o, name, "start on an ordinary directory", "ms", branch, func() (float64, error) { return p.timeStart(cluster) })
+	if err != nil {
+		return nil, err
+	}
+	rows := []row{started}
+	for _, c := range copyings {
+		r, err := p.compareCopy(c, name, cluster, size, branch)
 		if err != nil {
 			return nil, err
 		}
@@ -22,49 +70,35 @@ func benchBranch(ctx context.Context, o options) ([]row, error) {
 	return rows, nil
 }
 
-func benchBranchAt(ctx context.Context, o options, scale int) (row, error) {
-	p, err := newPlace(ctx, o)
+// compareCopy makes a row with copies on a file system as the peer.
+func (p *place) compareCopy(c copying, name, cluster string, size int64, branch func() (float64, error)) (row, error) {
+	copier, err := p.newCopier(c, cluster, 2*size+4<<30)
 	if err != nil {
 		return row{}, err
 	}
-	defer p.close()
-	if _, err := p.zenith("init", "--pg-distrib", o.distrib, "--listen", "127.0.0.1:0"); err != nil {
-		return row{}, err
-	}
-	if _, err := p.zenith("start"); err != nil {
-		return row{}, err
-	}
-	main, err := p.start("main", "--set", "shared_buffers="+sharedBuffers)
-	if err != nil {
-		return row{}, err
-	}
-	if err := p.fill(main, scale); err != nil {
-		return row{}, err
-	}
-	x, err := p.newXFS(4 << 30)
-	if err != nil {
-		return row{}, fmt.Errorf("an XFS to reflink on (needs root, a loop device, xfsprogs): %w", err)
-	}
-	defer x.close()
-	source, err := p.initNative(filepath.Join(x.dir, "pg", "data"))
-	if err != nil {
-		return row{}, err
-	}
-	defer source.stop("immediate")
-	if err := p.fill(source.url, scale); err != nil {
-		return row{}, err
-	}
+	defer copier.close()
+	return compare(p.o, name, c.name+", crash recovery", "ms", branch, copier.time)
+}
 
-	copies := 0
-	size, err := p.sql(main, "SELECT pg_database_size('postgres') / 1000000")
+// newCluster makes a stopped cluster with pgbench's tables, and says how many bytes its
+// database has.
+func (p *place) newCluster(scale int) (dir string, size int64, err error) {
+	dir = filepath.Join(p.dir, "native", "data")
+	n, err := p.initNative(dir)
 	if err != nil {
-		return row{}, err
+		return "", 0, err
 	}
-	return compare(o, "branch, start, first query, "+size+" MB", "reflink on XFS + crash recovery", "ms",
-		func() (float64, error) { copies++; return p.timeBranch("b" + strconv.Itoa(copies)) },
-		func() (float64, error) {
-			return x.timeCopy(source, filepath.Join(x.dir, "pg", "copy"+strconv.Itoa(copies)))
-		})
+	if _, err := p.pg("pgbench", "-i", "-q", "-s", strconv.Itoa(scale), n.url); err != nil {
+		return "", 0, err
+	}
+	text, err := p.sql(n.url, "SELECT pg_database_size('postgres')")
+	if err != nil {
+		return "", 0, err
+	}
+	if size, err = strconv.ParseInt(text, 10, 64); err != nil {
+		return "", 0, err
+	}
+	return dir, size, n.stop("fast")
 }
 
 // timeBranch gives the milliseconds of a branch from main's head until its first answer.
@@ -85,61 +119,25 @@ func (p *place) timeBranch(name string) (float64, error) {
 	return ms, err
 }
 
-// timeCopy gives the milliseconds of a reflink copy of a running server until its first answer.
-func (x *xfs) timeCopy(source *native, copied string) (float64, error) {
-	var v *native
-	ms, err := milliseconds(func() error {
-		if _, err := x.p.asPostgres("cp", "-a", "--reflink=always", source.data, copied); err != nil {
-			return err
-		}
-		if err := os.Remove(filepath.Join(copied, "postmaster.pid")); err != nil {
-			return err
-		}
-		var err error
-		if v, err = x.p.startNative(copied); err == nil {
-			_, err = x.p.sql(v.url, firstQuery)
+// timeStart gives the milliseconds of a start of postgres on a cluster until its first answer.
+func (p *place) timeStart(cluster string) (float64, error) {
+	var n *native
+	ms, err := milliseconds(func() (err error) {
+		if n, err = p.startNative(cluster); err == nil {
+			_, err = p.sql(n.url, firstQuery)
 		}
 		return err
 	})
 	if err == nil {
-		err = v.stop("immediate")
+		err = n.stop("fast")
 	}
 	return ms, err
 }
 
 const firstQuery = "SELECT abalance FROM pgbench_accounts WHERE aid = 4711"
 
-// fill loads pgbench's tables and lets some transactions run, as a live database has them.
-func (p *place) fill(url string, scale int) error {
-	if _, err := p.pg("pgbench", "-i", "-q", "-s", strconv.Itoa(scale), url); err != nil {
-		return err
-	}
+// work lets some transactions run, as a live database has them.
+func (p *place) work(url string) error {
 	_, err := p.pgbench(url, "-c", "4", "-j", "2", "-t", "2000")
 	return err
 }
-
-// xfs is a file system in a file, mounted through a loop device.
-type xfs struct {
-	p   *place
-	dir string
-}
-
-func (p *place) newXFS(size int64) (*xfs, error) {
-	image, dir := filepath.Join(p.dir, "xfs.img"), filepath.Join(p.dir, "xfs")
-	if err := os.WriteFile(image, nil, 0o600); err != nil {
-		return nil, err
-	}
-	if err := os.Truncate(image, size); err != nil {
-		return nil, err
-	}
-	if err := os.Mkdir(dir, 0o755); err != nil {
-		return nil, err
-	}
-	if _, err := p.command("mkfs.xfs", "-q", "-m", "reflink=1", image); err != nil {
-		return nil, err
-	}
-	_, err := p.command("mount", "-o", "loop", image, dir)
-	return &xfs{p: p, dir: dir}, err
-}
-
-func (x *xfs) close() { _, _ = x.p.command("umount", x.dir) }

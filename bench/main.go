@@ -16,6 +16,8 @@ import (
 	"os/signal"
 	"path/filepath"
 	"slices"
+	"strconv"
+	"strings"
 	"text/tabwriter"
 )
 
@@ -39,6 +41,7 @@ type options struct {
 	corpora string
 	runs    int
 	seconds int
+	scales  []int
 }
 
 // benches are all there is, by name.
@@ -48,6 +51,7 @@ var benches = []struct {
 }{
 	{"branch", benchBranch},
 	{"pgbench", benchPgbench},
+	{"scan", benchScan},
 	{"ingest", benchIngest},
 	{"redo", benchRedo},
 	{"past", benchPast},
@@ -61,8 +65,17 @@ func main() {
 	flag.StringVar(&o.corpora, "corpora", "", "keep recorded WAL in that directory, and take what is there")
 	flag.IntVar(&o.runs, "runs", 3, "interleaved runs of each row")
 	flag.IntVar(&o.seconds, "seconds", 10, "length of one pgbench run")
+	scales := flag.String("scales", "6,660", "pgbench scales of the databases that are branched: 15 MB each, of disk three times that")
 	only := flag.String("only", "", "run only the benchmark of that name")
 	flag.Parse()
+	for s := range strings.SplitSeq(*scales, ",") {
+		n, err := strconv.Atoi(s)
+		if err != nil {
+			fmt.Fprintln(os.Stderr, "bench: -scales:", err)
+			os.Exit(2)
+		}
+		o.scales = append(o.scales, n)
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
 	if err := run(ctx, o, *only); err != nil {

@@ -1,0 +1,138 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+)
+
+// pidIn reads the first number of a pid file.
+func pidIn(path string) (int, error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return 0, err
+	}
+	fields := strings.Fields(string(text))
+	if len(fields) == 0 {
+		return 0, fmt.Errorf("%s is empty", path)
+	}
+	return strconv.Atoi(fields[0])
+}
+
+// tick is the unit of times in /proc: USER_HZ, which is 100 on every Linux.
+const tick = 10 * time.Millisecond
+
+// cpuOf gives the processor time of the processes that pid files name, and of their children,
+// those that have ended included.
+func cpuOf(pidFiles ...string) (time.Duration, error) {
+	parents := map[int]bool{}
+	for _, file := range pidFiles {
+		pid, err := pidIn(file)
+		if err != nil {
+			return 0, err
+		}
+		parents[pid] = true
+	}
+	stats, err := filepath.Glob("/proc/[0-9]*/stat")
+	if err != nil {
+		return 0, err
+	}
+	var sum time.Duration
+	for _, file := range stats {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			continue // it has ended
+		}
+		pid, err := strconv.Atoi(filepath.Base(filepath.Dir(file)))
+		if err != nil {
+			return 0, err
+		}
+		used, parent, err := parseStat(string(text))
+		if err != nil {
+			return 0, fmt.Errorf("%s: %w", file, err)
+		}
+		if parents[pid] || parents[parent] {
+			sum += used
+		}
+	}
+	return sum, nil
+}
+
+// parseStat reads /proc/PID/stat, of which the second field may have anything in it: utime,
+// stime, cutime, cstime, and the parent.
+func parseStat(text string) (used time.Duration, parent int, err error) {
+	fields := strings.Fields(text[strings.LastIndexByte(text, ')')+1:])
+	const first, last = 11, 14 // of those behind the second
+	if len(fields) <= last {
+		return 0, 0, errors.New("too few fields")
+	}
+	parent, err = strconv.Atoi(fields[1])
+	for _, f := range fields[first : last+1] {
+		n, ferr := strconv.Atoi(f)
+		err = errors.Join(err, ferr)
+		used += time.Duration(n) * tick
+	}
+	return used, parent, err
+}
+
+// memoryWatch looks at a process's anonymous memory ten times a second.
+type memoryWatch struct {
+	pidFile string
+	quit    chan struct{}
+	wg      sync.WaitGroup
+	peak    int64 // bytes
+	err     error
+	once    sync.Once
+}
+
+func watchMemory(pidFile string) *memoryWatch {
+	w := &memoryWatch{pidFile: pidFile, quit: make(chan struct{})}
+	w.wg.Go(func() {
+		for w.err == nil {
+			select {
+			case <-w.quit:
+				return
+			case <-time.After(100 * time.Millisecond):
+			}
+			var now int64
+			now, w.err = anonymous(pidFile)
+			w.peak = max(w.peak, now)
+		}
+	})
+	return w
+}
+
+// stop gives the peak as a row.
+func (w *memoryWatch) stop() (row, error) {
+	w.once.Do(func() { close(w.quit) })
+	w.wg.Wait()
+	const limit = 1 << 30
+	return row{
+		Name: "anonymous memory of the page server, the most of all this", Ours: float64(w.peak) / 1e6, Peer: limit / 1e6,
+		PeerName: "the limit", Ratio: float64(w.peak) / limit, Unit: "MB",
+	}, w.err
+}
+
+// anonymous reads a process's anonymous memory.
+func anonymous(pidFile string) (int64, error) {
+	pid, err := pidIn(pidFile)
+	if err != nil {
+		return 0, err
+	}
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		return 0, err
+	}
+	for line := range strings.Lines(string(text)) {
+		if rest, ok := strings.CutPrefix(line, "RssAnon:"); ok {
+			kb, err := strconv.ParseInt(strings.Fields(rest)[0], 10, 64)
+			return kb << 10, err
+		}
+	}
+	return 0, fmt.Errorf("/proc/%d/status has no RssAnon", pid)
+}
