@@ -73,8 +73,9 @@ func (r *Repository) add(t *Timeline) {
 	r.byID[t.info.ID], r.byName[t.Name()] = t, t
 }
 
-// makeDirs makes t's directories, durably.
-func (t *Timeline) makeDirs() error {
+// MakeDirs makes t's directories, durably, if they are not there: a branch has none until
+// something is written on it.
+func (t *Timeline) MakeDirs() error {
 	for _, dir := range []string{t.WALDir(), t.WorkDir()} {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
 			return err
@@ -118,7 +119,7 @@ func (r *Repository) Create(ctx context.Context, o CreateOptions) (*Bulk, error)
 }
 
 func (t *Timeline) create(ctx context.Context) (*Bulk, error) {
-	if err := t.makeDirs(); err != nil {
+	if err := t.MakeDirs(); err != nil {
 		return nil, err
 	}
 	if err := t.r.store.Update([]Op{rowOp(timelineKey(kindTimeline, t.no), t.timelineRow(statusCreating))}); err != nil {
@@ -196,9 +197,6 @@ func (parent *Timeline) branch(no timelineNo, id TimelineID, name string, s *Sna
 	info.ID, info.Name, info.Parent, info.StartLSN = id, name, parent.info.ID, s.LSN()
 	at := flushedRow{LSN: s.LSN(), Prev: s.State().Prev, Intent: s.LSN()}
 	t := newTimeline(parent.r, no, info, parent, at)
-	if err := t.makeDirs(); err != nil {
-		return nil, err
-	}
 	ops := []Op{
 		sealedOp(appendVersion(appendState(nil), no, s.LSN()), s.State().encode()),
 		rowOp(timelineKey(kindFlushed, no), at),

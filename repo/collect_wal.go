@@ -37,7 +37,7 @@ func (p *plan) unneeded() (names []string, err error) {
 	held := p.t.heldWAL
 	p.t.r.pinMu.Unlock()
 	entries, err := os.ReadDir(p.t.WALDir())
-	if errors.Is(err, fs.ErrNotExist) && p.t.isDeleted() {
+	if errors.Is(err, fs.ErrNotExist) { // nothing was ever written there, or the timeline is deleted
 		return nil, nil
 	}
 	if err != nil {

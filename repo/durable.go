@@ -67,13 +67,10 @@ func (t *Timeline) Durable() (lsn pg.LSN, ok bool, err error) {
 // stands behind the last complete record is no damage. All WAL that is there must have been
 // ingested.
 func (t *Timeline) PrepareWAL() error {
-	dir, head := t.WALDir(), t.LastLSN()
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if err := t.MakeDirs(); err != nil {
 		return err
 	}
-	if err := SyncDir(filepath.Dir(dir)); err != nil {
-		return err
-	}
+	head := t.LastLSN()
 	if mark, ok, err := t.Durable(); err != nil || ok && mark >= head {
 		return err
 	}

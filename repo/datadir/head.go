@@ -29,7 +29,7 @@ func PrepareHead(ctx context.Context, tl *repo.Timeline) (pg.LSN, error) {
 		return 0, err
 	}
 	stop := shutdownAt(snap)
-	if err := os.MkdirAll(tl.WALDir(), 0o700); err != nil {
+	if err := tl.MakeDirs(); err != nil {
 		return 0, err
 	}
 	if err := removeBeyond(tl, stop.end); err != nil {

@@ -145,6 +145,9 @@ func (l *Log) write(t *testing.T, at pg.LSN, b []byte) {
 	path := l.tl.SegmentPath(at)
 	f, err := os.OpenFile(path, os.O_RDWR, 0)
 	if errors.Is(err, fs.ErrNotExist) {
+		if err := l.tl.MakeDirs(); err != nil {
+			t.Fatal(err)
+		}
 		if f, err = os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600); err == nil {
 			err = errors.Join(f.Truncate(SegSize), put(f, pageHeader(at-at%SegSize, 0), 0), put(f, pageHeader(at-at%xlog.PageSize, 0), (at-at%xlog.PageSize)%SegSize))
 		}
