@@ -103,7 +103,7 @@ func TestTenantsSideBySide(t *testing.T) {
 	s.fails(13, "receive", "start", theirs, "host=/nowhere")
 	s.fails(13, "export", theirs, "--tar", filepath.Join(s.dir, "x.tar"))
 	for _, command := range []string{"basebackup A T", "fullbackup A T", "basebackup A T " + at[tenantB], "pagestream A T", "export A T",
-		"branch_delete A T", "callmemaybe A T 'host=/nowhere'", "identify_system A T", "lsn A T"} {
+		"branch_delete A T", "do_gc A T 0", "lease A T " + at[tenantB], "callmemaybe A T 'host=/nowhere'", "identify_system A T", "lsn A T"} {
 		s.wireFails("42704", strings.NewReplacer("A", tenantA, "T", theirs).Replace(command))
 	}
 	all := s.mountDir("all")
