@@ -53,6 +53,7 @@ var benches = []struct {
 	{"pgbench", benchPgbench},
 	{"scan", benchScan},
 	{"ingest", benchIngest},
+	{"backup", benchBackup},
 	{"redo", benchRedo},
 	{"past", benchPast},
 }

@@ -60,11 +60,11 @@ type exporter struct {
 	skip  func(path string, entry Entry) bool // leave it out, and what is below
 	done  int64
 	total int64
-	buf   []byte
+	read  *reader
 }
 
 func newExporter(v *View, s sink, o ExportOptions, skip func(string, Entry) bool) *exporter {
-	return &exporter{v: v, sink: s, o: o, skip: skip, buf: make([]byte, 1<<20)}
+	return &exporter{v: v, sink: s, o: o, skip: skip, read: newReader()}
 }
 
 func export(ctx context.Context, v *View, s sink, o ExportOptions) error {
@@ -138,24 +138,16 @@ func (e *exporter) file(ctx context.Context, path string, f File) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, w.Close()) }()
-	for off := int64(0); off < f.Size(); {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		part := e.buf[:min(f.Size()-off, int64(len(e.buf)))]
-		if _, err := f.ReadAt(ctx, part, off); err != nil {
-			return err
-		}
+	return e.read.each(ctx, f, func(part []byte) error {
 		if _, err := w.Write(part); err != nil {
 			return err
 		}
-		off += int64(len(part))
 		e.done += int64(len(part))
 		if e.o.Progress != nil {
 			e.o.Progress("export", e.done, e.total)
 		}
-	}
-	return nil
+		return nil
+	})
 }
 
 // bytes writes a file with that content.

@@ -28,13 +28,16 @@ func FuzzServer(f *testing.F) {
 	f.Add(encode(&pgproto3.Parse{Query: "do_gc $1 $2 $3"}, &pgproto3.Bind{Parameters: [][]byte{{'a'}, {'b'}, {'1'}}}, &pgproto3.Execute{MaxRows: 1}, &pgproto3.Sync{}))
 	f.Add(encode(&pgproto3.Query{String: "pagestream a b"}, &pgproto3.CopyData{Data: make([]byte, 26)}, &pgproto3.CopyFail{}))
 	f.Add(encode(&pgproto3.FunctionCall{}, &pgproto3.Describe{ObjectType: 'P'}, &pgproto3.Close{ObjectType: 'S'}, &pgproto3.Flush{}))
-	startup := encode(&pgproto3.StartupMessage{ProtocolVersion: pgproto3.ProtocolVersionNumber, Parameters: map[string]string{"user": "u"}})
+	f.Add(encode(&pgproto3.Query{String: "START_REPLICATION SLOT s PHYSICAL 0/300000 TIMELINE 2"}, &pgproto3.CopyData{Data: []byte("r")}, &pgproto3.CopyDone{}))
+	f.Add(encode(&pgproto3.Query{String: "BASE_BACKUP (LABEL 'x', COMPRESSION 'gzip', COMPRESSION_DETAIL 'level=1')"}))
+	startup := encode(&pgproto3.StartupMessage{ProtocolVersion: pgproto3.ProtocolVersionNumber,
+		Parameters: map[string]string{"user": "u", "replication": "true"}}) // which takes the other commands, too
 
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		f.Fatal(err)
 	}
-	server := pageserver.New(newFake(), pageserver.Options{})
+	server := pageserver.New(newFake(), pageserver.Options{Replication: newFakeBranch(1 << 10)})
 	go server.Serve(l)
 	f.Cleanup(server.Close)
 	f.Fuzz(func(t *testing.T, input []byte) {

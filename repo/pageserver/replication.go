@@ -120,11 +120,7 @@ func (c *conn) replicationCommand(rc *replCommand, p *replParser) error {
 
 // replicate calls fn with the branch that the connection names.
 func (c *call) replicate(ctx context.Context, fn func(ReplicationSource) error) (err error) {
-	service := c.srv.opt.Replication
-	if service == nil {
-		return Errorf(ErrUnsupported, "this server does not replicate")
-	}
-	src, err := service.Replicate(ctx, c.tenant, c.branch)
+	src, err := c.srv.opt.Replication.Replicate(ctx, c.tenant, c.branch)
 	if err != nil {
 		return err
 	}

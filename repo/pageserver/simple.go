@@ -7,7 +7,7 @@ import (
 // simpleQuery answers a Query message: its statements one after the other, up to the
 // first that fails.
 func (c *conn) simpleQuery(query string) error {
-	if c.replication {
+	if c.replication && c.srv.opt.Replication != nil {
 		if ours, err := c.replicationQuery(query); ours {
 			return err
 		}

@@ -1,0 +1,110 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// backupScale makes about 450 MB.
+const backupScale = 30
+
+// benchBackup streams all of a branch to nowhere, against pg_basebackup from a server on an
+// ordinary directory with the same tables.
+func benchBackup(ctx context.Context, o options) ([]row, error) {
+	p, err := newPlace(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	defer p.close()
+	if _, err := p.zenith("init", "--pg-distrib", o.distrib, "--listen", "127.0.0.1:0"); err != nil {
+		return nil, err
+	}
+	if _, err := p.zenith("start"); err != nil {
+		return nil, err
+	}
+	url, err := p.start("main")
+	if err != nil {
+		return nil, err
+	}
+	n, err := p.initNative(filepath.Join(p.dir, "pg", "data"))
+	if err != nil {
+		return nil, err
+	}
+	defer n.stop("immediate")
+	for _, u := range []string{url, n.url} {
+		if err := p.fill(u, backupScale); err != nil {
+			return nil, err
+		}
+	}
+	// What a branch costs when it is at rest: its history is in the store.
+	if _, err := p.zenith("pg", "stop", "main"); err != nil {
+		return nil, err
+	}
+	if _, err := p.zenith("restart"); err != nil {
+		return nil, err
+	}
+	peer := func() (float64, error) { return p.backupRate(p.stockBackup(n.url)) }
+	full, err := compare(o, "fullbackup of a branch", "pg_basebackup from a server", "MB/s",
+		func() (float64, error) { return p.backupRate(p.export()) }, peer)
+	if err != nil {
+		return nil, err
+	}
+	conninfo, err := p.replication()
+	if err != nil {
+		return nil, err
+	}
+	stock, err := compare(o, "pg_basebackup from the page server", "pg_basebackup from a server", "MB/s",
+		func() (float64, error) { return p.backupRate(p.stockBackup(conninfo)) }, peer)
+	return []row{full, stock}, err
+}
+
+func (p *place) export() *exec.Cmd {
+	return exec.CommandContext(p.ctx, p.o.binary, "-q", "-D", filepath.Join(p.dir, ".zenith"), "export", "main", "--tar", "-")
+}
+
+func (p *place) stockBackup(conninfo string) *exec.Cmd {
+	return exec.CommandContext(p.ctx, filepath.Join(p.o.distrib, "bin/pg_basebackup"),
+		"-d", conninfo, "-D", "-", "-Ft", "-X", "none", "-c", "fast", "--no-manifest")
+}
+
+// replication is how a stock client reaches the page server.
+func (p *place) replication() (string, error) {
+	addr, err := os.ReadFile(filepath.Join(p.dir, ".zenith", "pageserver.addr"))
+	if err != nil {
+		return "", err
+	}
+	host, port, err := net.SplitHostPort(strings.TrimSpace(string(addr)))
+	return fmt.Sprintf("host=%s port=%s user=zenith", host, port), err
+}
+
+// counter counts what is written to it.
+type counter int64
+
+// Write implements io.Writer.
+func (c *counter) Write(b []byte) (int, error) {
+	*c += counter(len(b))
+	return len(b), nil
+}
+
+// backupRate gives the MB per second that a command writes.
+func (p *place) backupRate(cmd *exec.Cmd) (float64, error) {
+	var out counter
+	var stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr, cmd.Dir = &out, &stderr, p.dir
+	began := time.Now()
+	if err := cmd.Run(); err != nil {
+		return 0, fmt.Errorf("%s: %w: %s", filepath.Base(cmd.Path), err, stderr.Bytes())
+	}
+	if out < 100e6 {
+		return 0, errors.New("the backup is too small to be one")
+	}
+	return float64(out) / 1e6 / time.Since(began).Seconds(), nil
+}

@@ -1,0 +1,334 @@
+package pageserver_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"io"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgproto3/v2"
+
+	"zenith/internal/pg"
+	"zenith/repo/pageserver"
+)
+
+// fakeBranch is a branch for replication clients: WAL from first on, which grows.
+type fakeBranch struct {
+	pageserver.SlotService
+	mu     sync.Mutex
+	named  string // what was asked for
+	first  pg.LSN
+	wal    []byte
+	grown  chan struct{}
+	failAt int // of an archive's bytes, if > 0
+}
+
+const fakeSeg = 1 << 20
+
+func newFakeBranch(n int) *fakeBranch {
+	return &fakeBranch{first: 3 * fakeSeg, wal: make([]byte, n), grown: make(chan struct{})}
+}
+
+func (f *fakeBranch) Replicate(_ context.Context, tenant, branch string) (pageserver.ReplicationSource, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.named = tenant + "/" + branch
+	return f, nil
+}
+
+func noSlot() error { return pageserver.Errorf(pageserver.ErrNotFound, "no such slot") }
+
+func (f *fakeBranch) Acquire(string) error            { return noSlot() }
+func (f *fakeBranch) Drop(string) error               { return noSlot() }
+func (f *fakeBranch) Get(string) (pg.LSN, error)      { return 0, noSlot() }
+func (f *fakeBranch) Create(string, bool, bool) error { return nil }
+
+func (f *fakeBranch) Close() error                  { return nil }
+func (f *fakeBranch) Slots() pageserver.SlotService { return f }
+
+func (f *fakeBranch) System(context.Context) (pageserver.ReplicationSystem, error) {
+	return pageserver.ReplicationSystem{
+		SystemID: pageserver.SystemID{SysID: 7, TLI: 2, XLogPos: f.Head()}, SegSize: fakeSeg,
+		Settings: []pageserver.Setting{{Name: "wal_level", Value: "replica"}},
+	}, nil
+}
+
+func (f *fakeBranch) Head() pg.LSN {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.first + pg.LSN(len(f.wal))
+}
+
+func (f *fakeBranch) grow(b []byte) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.wal = append(f.wal, b...)
+	close(f.grown)
+	f.grown = make(chan struct{})
+}
+
+func (f *fakeBranch) WaitLSN(ctx context.Context, lsn pg.LSN) error {
+	for f.Head() < lsn {
+		f.mu.Lock()
+		grown := f.grown
+		f.mu.Unlock()
+		select {
+		case <-grown:
+		case <-time.After(time.Millisecond):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return nil
+}
+
+func (f *fakeBranch) ReadWAL(p []byte, at pg.LSN) (int, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if at < f.first || at >= f.first+pg.LSN(len(f.wal)) {
+		return 0, io.EOF
+	}
+	return copy(p, f.wal[at-f.first:]), nil
+}
+
+func (f *fakeBranch) BaseBackup(context.Context, pageserver.BackupOptions) (pageserver.Backup, error) {
+	return fakeBackup{f.failAt}, nil
+}
+
+type fakeBackup struct{ failAt int }
+
+func (fakeBackup) Close() error { return nil }
+func (fakeBackup) Info() pageserver.BackupInfo {
+	return pageserver.BackupInfo{Start: 1, Stop: 2, TLI: 2, Archives: []pageserver.BackupArchive{{OID: 5, Location: "/x", Size: 4096}, {Size: -1}}}
+}
+
+func (b fakeBackup) WriteArchive(_ context.Context, i int, w io.Writer) error {
+	if _, err := w.Write(bytes.Repeat([]byte{byte('a' + i)}, 100<<10)); err != nil {
+		return err
+	}
+	if b.failAt > 0 && i == 1 {
+		return pageserver.Errorf(pageserver.ErrCorrupt, "page 7 is damaged")
+	}
+	return nil
+}
+
+func (fakeBackup) WriteManifest(w io.Writer) error {
+	_, err := io.WriteString(w, "manifest")
+	return err
+}
+
+// replicate connects as a replication client.
+func replicate(t *testing.T, f *fakeBranch, o pageserver.Options, params map[string]string) *wire {
+	t.Helper()
+	o.Replication = f
+	if params == nil {
+		params = map[string]string{}
+	}
+	params["replication"] = "true"
+	return connect(t, serve(t, newFake(), o), params)
+}
+
+// TestReplicationBranch has clients name a branch in all ways.
+func TestReplicationBranch(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct{ database, options, want string }{
+		{"replication", "", "/"},
+		{"", "", "/"},
+		{tenantA + "/dev", "", tenantA + "/dev"},
+		{"dev", "", "/dev"},
+		{"replication", "-c zenith.branch=dev", "/dev"},
+		{"replication", `-czenith.branch=main --zenith.branch=a\ b\\c -c other=1`, `/a b\c`},
+		{"main", "-c zenith.branch=" + tenantA + "/x", tenantA + "/x"},
+	} {
+		f := newFakeBranch(0)
+		w := replicate(t, f, pageserver.Options{}, map[string]string{"database": c.database, "options": c.options})
+		row := find[*pgproto3.DataRow](t, w.query("IDENTIFY_SYSTEM;"))
+		if f.named != c.want || string(row.Values[0]) != "7" || string(row.Values[1]) != "2" || row.Values[3] != nil {
+			t.Errorf("database=%q options=%q: named %q, want %q; %q", c.database, c.options, f.named, c.want, row.Values)
+		}
+	}
+}
+
+// TestReplicationGrammar tells commands of PostgreSQL's grammar from others.
+func TestReplicationGrammar(t *testing.T) {
+	t.Parallel()
+	w := replicate(t, newFakeBranch(0), pageserver.Options{}, nil)
+	for _, c := range []struct{ query, code, says string }{
+		{"SHOW wal_segment_size", "", "1MB"},
+		{"show wal_level ;", "", "replica"},
+		{"SHOW server_version", "", "15.0"},
+		{"SHOW nosuch.setting", "42704", "nosuch.setting"},
+		{"SHOW", "42601", "at the end"},
+		{"IDENTIFY_SYSTEM now", "42601", "now"},
+		{"TIMELINE_HISTORY 2", "", "00000002.history"},
+		{"TIMELINE_HISTORY 0", "42601", "invalid timeline"},
+		{"TIMELINE_HISTORY 1", "58P01", "could not open file"},
+		{"START_REPLICATION PHYSICAL 3/", "42601", "3"},
+		{"START_REPLICATION PHYSICAL 0/300000 TIMELINE 1", "22023", "not in this server's history"},
+		{"START_REPLICATION SLOT s LOGICAL 0/0", "0A000", "logical"},
+		{"CREATE_REPLICATION_SLOT \"a b\" PHYSICAL", "42602", "invalid character"},
+		{"CREATE_REPLICATION_SLOT s LOGICAL p", "0A000", "logical"},
+		{"CREATE_REPLICATION_SLOT s PHYSICAL (SNAPSHOT 'use')", "42601", "snapshot"},
+		{"BASE_BACKUP (LABEL)", "42601", "requires a parameter"},
+		{"BASE_BACKUP (LABEL 'it''s', WAL 'maybe')", "42601", "Boolean"},
+		{"BASE_BACKUP (LABEL 'x' PROGRESS)", "42601", "progress"},
+		{"BASE_BACKUP (", "42601", "at the end"},
+		{"BASE_BACKUP LABEL 'x'", "42601", "label"},
+		{"BASE_BACKUP (SPEED 1)", "42601", "unrecognized base backup option"},
+		{"BASE_BACKUP (CHECKPOINT 'later')", "42601", "checkpoint type"},
+		{"BASE_BACKUP (MANIFEST_CHECKSUMS 'SHA256')", "42601", "require a backup manifest"},
+		{"BASE_BACKUP (MANIFEST 'yes', MANIFEST_CHECKSUMS 'MD5')", "42601", "checksum algorithm"},
+		{"BASE_BACKUP (MAX_RATE 31)", "22003", "MAX_RATE"},
+		{"BASE_BACKUP (COMPRESSION 'rot13')", "42601", "unrecognized compression algorithm"},
+		{"BASE_BACKUP (COMPRESSION_DETAIL '5')", "42601", "unless compression is enabled"},
+		{"BASE_BACKUP (COMPRESSION 'gzip', COMPRESSION_DETAIL '10')", "42601", "between 1 and 9"},
+		{"BASE_BACKUP (COMPRESSION 'gzip', COMPRESSION_DETAIL 'workers=2')", "42601", "worker count"},
+		{"BASE_BACKUP (COMPRESSION 'zstd', COMPRESSION_DETAIL 'level=,')", "42601", "must be an integer"},
+		{"BASE_BACKUP (TARGET 'server', TARGET_DETAIL '/x')", "0A000", "only \"client\""},
+		{"BASE_BACKUP (TARGET_DETAIL '/x')", "42601", "without target"},
+		{"status", "", "127.0.0.1:6400"}, // ordinary commands go on working
+	} {
+		msgs := w.query(c.query)
+		got := ""
+		if c.code == "" {
+			for _, v := range find[*pgproto3.DataRow](t, msgs).Values {
+				got += string(v) + " "
+			}
+		} else {
+			e := find[*pgproto3.ErrorResponse](t, msgs)
+			if got = e.Message; e.Code != c.code {
+				t.Errorf("%s: SQLSTATE %s, want %s (%s)", c.query, e.Code, c.code, e.Message)
+			}
+		}
+		if !strings.Contains(got, c.says) {
+			t.Errorf("%s: got %q, want %q", c.query, got, c.says)
+		}
+	}
+}
+
+// walData reads messages up to one of WAL or the wanted kind.
+func (w *wire) copyData(kind byte) []byte {
+	w.t.Helper()
+	for {
+		d, ok := w.next().(*pgproto3.CopyData)
+		if !ok || len(d.Data) == 0 {
+			w.t.Fatalf("got %T, want CopyData", d)
+		}
+		if d.Data[0] == kind {
+			return d.Data
+		}
+	}
+}
+
+// TestStream streams WAL that grows, is asked to say where it is, and ended.
+func TestStream(t *testing.T) {
+	t.Parallel()
+	f := newFakeBranch(300 << 10)
+	w := replicate(t, f, pageserver.Options{}, nil)
+	w.send(&pgproto3.Query{String: "START_REPLICATION 0/310000 TIMELINE 2"})
+	if _, ok := w.next().(*pgproto3.CopyBothResponse); !ok {
+		t.Fatal("no CopyBothResponse")
+	}
+	at := pg.LSN(0x310000)
+	read := func(until pg.LSN) {
+		t.Helper()
+		for at < until {
+			d := w.copyData('w')
+			if got := pg.LSN(binary.BigEndian.Uint64(d[1:])); got != at {
+				t.Fatalf("WAL of %v, want %v", got, at)
+			}
+			at += pg.LSN(len(d) - 25)
+			if at != until && at%8192 != 0 {
+				t.Fatalf("a message ends within a page, at %v", at)
+			}
+		}
+	}
+	read(f.Head())
+	for _, n := range []int{1, 100, 200 << 10} {
+		f.grow(make([]byte, n))
+		read(f.Head())
+	}
+	w.send(&pgproto3.CopyData{Data: append(append([]byte{'r'}, make([]byte, 32)...), 1)})
+	if d := w.copyData('k'); pg.LSN(binary.BigEndian.Uint64(d[1:])) != at || d[17] != 0 {
+		t.Errorf("keepalive %x", d)
+	}
+	w.send(&pgproto3.CopyData{Data: append([]byte{'h'}, make([]byte, 24)...)})
+	w.send(&pgproto3.CopyDone{})
+	msgs := w.untilReady()
+	if _, ok := msgs[0].(*pgproto3.CopyDone); !ok || count[*pgproto3.CommandComplete](msgs) != 2 {
+		t.Errorf("at the end: %#v", msgs)
+	}
+
+	// Ahead of the head, and from before what is kept: errors, and the connection lives.
+	for command, want := range map[string]string{
+		"START_REPLICATION 9/0":      "is ahead of the WAL flush position",
+		"START_REPLICATION 0/200000": "requested WAL segment 000000020000000000000002 has already been removed",
+	} {
+		if e := find[*pgproto3.ErrorResponse](t, w.query(command)); !strings.Contains(e.Message, want) {
+			t.Errorf("%s: %s", command, e.Message)
+		}
+	}
+	find[*pgproto3.DataRow](t, w.query("IDENTIFY_SYSTEM"))
+}
+
+// TestStreamTimeout has a client that says nothing: it is asked, and then cut off.
+func TestStreamTimeout(t *testing.T) {
+	t.Parallel()
+	f := newFakeBranch(10)
+	w := replicate(t, f, pageserver.Options{SenderTimeout: 300 * time.Millisecond}, nil)
+	w.send(&pgproto3.Query{String: "START_REPLICATION 0/300000"})
+	w.next()
+	if d := w.copyData('k'); d[17] != 1 {
+		t.Error("the keepalive asks for no reply")
+	}
+	e, ok := w.next().(*pgproto3.ErrorResponse)
+	if !ok || e.Severity != "FATAL" || !strings.Contains(e.Message, "replication timeout") {
+		t.Errorf("after the timeout: %#v", e)
+	}
+}
+
+// TestBaseBackupFrames reads a base backup as pg_basebackup does.
+func TestBaseBackupFrames(t *testing.T) {
+	t.Parallel()
+	w := replicate(t, newFakeBranch(0), pageserver.Options{}, nil)
+	msgs := w.query("BASE_BACKUP (LABEL 'x', PROGRESS, MANIFEST 'yes', TARGET 'client')")
+	if n := count[*pgproto3.CommandComplete](msgs); n != 4 || count[*pgproto3.CopyDone](msgs) != 1 || count[*pgproto3.DataRow](msgs) != 4 {
+		t.Errorf("%d results, of them: %#v", n, msgs)
+	}
+	var archives []string
+	var content bytes.Buffer
+	for _, m := range msgs {
+		if d, ok := m.(*pgproto3.CopyData); ok && d.Data[0] != 'p' {
+			if d.Data[0] == 'n' || d.Data[0] == 'm' {
+				archives = append(archives, string(d.Data))
+			} else {
+				content.Write(d.Data[1:])
+			}
+		}
+	}
+	if strings.Join(archives, ",") != "n5.tar\x00/x\x00,nbase.tar\x00\x00,m" || content.Len() != 200<<10+len("manifest") {
+		t.Errorf("archives %q, %d bytes", archives, content.Len())
+	}
+}
+
+// TestBaseBackupFails has a page that cannot be read in the middle: no end of a copy, no
+// result behind it, and the connection lives.
+func TestBaseBackupFails(t *testing.T) {
+	t.Parallel()
+	f := newFakeBranch(0)
+	f.failAt = 1
+	w := replicate(t, f, pageserver.Options{}, nil)
+	for _, z := range []string{"none", "gzip", "zstd", "lz4"} {
+		msgs := w.query("BASE_BACKUP (COMPRESSION '" + z + "')")
+		if count[*pgproto3.CopyDone](msgs) != 0 || count[*pgproto3.CommandComplete](msgs) != 2 {
+			t.Errorf("%s: a broken copy has an end", z)
+		}
+		if e := find[*pgproto3.ErrorResponse](t, msgs); e.Code != "XX001" {
+			t.Errorf("%s: %#v", z, e)
+		}
+	}
+}
