@@ -10,13 +10,13 @@ import (
 // heapRmgr is Heap, in access/heap/heapam.c.
 var heapRmgr = rmgr{name: "Heap", opMask: opMaskFlag, mask: heapMask, ops: [16]op{
 	0x0: clearsVM(heapInsertVM, op{name: "INSERT", initName: "INSERT+INIT", redo: heapInsert}),
-	0x1: clearsVM(heapDeleteVM, op{name: "DELETE", redo: heapDelete}),
+	0x1: clearsVM(heapNamedVM(xlhDeleteAllVisibleCleared, vmValidBits), op{name: "DELETE", redo: heapDelete}),
 	0x2: clearsVM(heapUpdateVM, op{name: "UPDATE", initName: "UPDATE+INIT", redo: heapUpdate}),
 	// Logged for logical decoding; what it does to files is in Storage records.
 	0x3: {name: "TRUNCATE"},
 	0x4: clearsVM(heapUpdateVM, op{name: "HOT_UPDATE", initName: "HOT_UPDATE+INIT", redo: heapUpdate}),
 	0x5: {name: "HEAP_CONFIRM", redo: heapConfirm},
-	0x6: clearsVM(heapLockVM, op{name: "LOCK", redo: heapLock}),
+	0x6: clearsVM(heapNamedVM(xlhLockAllFrozenCleared, vmAllFrozen), op{name: "LOCK", redo: heapLock}),
 	0x7: {name: "INPLACE", redo: heapInplace},
 }}
 
@@ -104,27 +104,38 @@ func parseXLHeapDelete(b []byte) (xlHeapDelete, error) {
 	}, nil
 }
 
-// heapDeleteVM is what heap_xlog_delete does to the visibility map.
-func heapDeleteVM(rec *xlog.Record) (vmClears, error) {
-	c := vmClears{bits: vmValidBits}
-	x, err := parseXLHeapDelete(rec.MainData)
-	if err != nil {
-		return c, err
+// heapNamedVM is what a record of that layout does to the visibility map, if flag is among
+// its flags: bits of its block go.
+func heapNamedVM(flag, bits uint8) vmFunc {
+	return func(rec *xlog.Record) (vmClears, error) {
+		c := vmClears{bits: bits}
+		x, err := parseXLHeapDelete(rec.MainData)
+		if err != nil {
+			return c, err
+		}
+		return c, c.add(rec, 0, x.flags&flag != 0)
 	}
-	return c, c.add(rec, 0, x.flags&xlhDeleteAllVisibleCleared != 0)
+}
+
+// heapNamed finds the tuple that a record of that layout names, and clears its infomasks
+// for the new xmax.
+func heapNamed(page pg.Page, rec *xlog.Record) (x xlHeapDelete, tup heapTuple, err error) {
+	if x, err = parseXLHeapDelete(rec.MainData); err != nil {
+		return x, nil, err
+	}
+	if tup, err = normalTuple(page, x.off); err != nil {
+		return x, nil, err
+	}
+	tup.setXmaxBits(x.infobits)
+	return x, tup, nil
 }
 
 // heapDelete is heap_xlog_delete.
 func heapDelete(page pg.Page, rec *xlog.Record, blk *xlog.BlockRef) error {
-	x, err := parseXLHeapDelete(rec.MainData)
+	x, tup, err := heapNamed(page, rec)
 	if err != nil {
 		return err
 	}
-	tup, err := normalTuple(page, x.off)
-	if err != nil {
-		return err
-	}
-	tup.setXmaxBits(x.infobits)
 	tup.setHotUpdated(false)
 	if x.flags&xlhDeleteIsSuper != 0 {
 		tup.setXmin(0)

@@ -17,7 +17,7 @@ var heap2Rmgr = rmgr{name: "Heap2", opMask: opMaskFlag, mask: heapMask, ops: [16
 	// Block 0 is the visibility map's page, block 1 the heap's.
 	0x4: {name: "VISIBLE", redo: heap2Visible, newOK: block0, ownLSN: block0, hintLSN: block1},
 	0x5: clearsVM(heap2MultiInsertVM, op{name: "MULTI_INSERT", initName: "MULTI_INSERT+INIT", redo: heap2MultiInsert}),
-	0x6: clearsVM(heapLockVM, op{name: "LOCK_UPDATED", redo: heap2LockUpdated}),
+	0x6: clearsVM(heapNamedVM(xlhLockAllFrozenCleared, vmAllFrozen), op{name: "LOCK_UPDATED", redo: heap2LockUpdated}),
 	// For logical decoding only.
 	0x7: {name: "NEW_CID"},
 }}

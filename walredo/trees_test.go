@@ -50,9 +50,10 @@ func TestTreesEveryBlock(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, c := replayFixture(t, fixtureOf(t, name))
+			w := newFixtureWorld()
+			w.replayFixture(t, fixtureOf(t, name))
 			for id, want := range blocks {
-				if missing := want &^ c[id].blocks; missing != 0 {
+				if missing := want &^ w.covered[id].blocks; missing != 0 {
 					_, op := Name(id.rm, id.op<<4)
 					t.Errorf("%s: blocks %b are never redone", op, missing)
 				}

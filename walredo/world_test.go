@@ -20,6 +20,7 @@ type world struct {
 	commitTs bool // the server keeps pg_commit_ts
 	forks    map[pg.RelFork]*fork
 	covered  coverage
+	seen     map[opID]bool         // what records there were
 	scratch  [2][pg.BlockSize]byte // for compareImages
 
 	// before, if set, sees each page that is about to be changed, registered or not.
@@ -61,7 +62,7 @@ func (l lastRecord) String() string {
 }
 
 func newWorld(base string, cluster Cluster) *world {
-	return &world{base: base, cluster: cluster, forks: map[pg.RelFork]*fork{}, covered: coverage{}}
+	return &world{base: base, cluster: cluster, forks: map[pg.RelFork]*fork{}, covered: coverage{}, seen: map[opID]bool{}}
 }
 
 // fork finds a fork's blocks, reading them from the base the first time.
