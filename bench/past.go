@@ -124,7 +124,7 @@ func (q *past) mounted(point string, fn func(root string) error) (err error) {
 // againstLoopback compares the median and the slow end of reads.
 func (q *past) againstLoopback(o options) ([]row, error) {
 	loopback := filepath.Join(q.dir, "loopback")
-	build := exec.CommandContext(q.ctx, "go", "build", "-o", loopback, "github.com/hanwen/go-fuse/v2/example/loopback")
+	build := exec.CommandContext(q.ctx, "go", "build", "-o", loopback, "zenith/bench/loopback")
 	if out, err := build.CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("build the peer: %w: %s", err, out)
 	}
@@ -176,7 +176,7 @@ func (q *past) loopback(program string) (us []float64, err error) {
 	if err := os.Mkdir(dir, 0o755); err != nil {
 		return nil, err
 	}
-	cmd := exec.CommandContext(q.ctx, program, "-q", "-ro", dir, q.copied)
+	cmd := exec.CommandContext(q.ctx, program, dir, q.copied)
 	if err := cmd.Start(); err != nil {
 		return nil, err
 	}
