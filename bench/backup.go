@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -40,7 +41,10 @@ func benchBackup(ctx context.Context, o options) ([]row, error) {
 	}
 	defer n.stop("immediate")
 	for _, u := range []string{url, n.url} {
-		if err := p.fill(u, backupScale); err != nil {
+		if _, err := p.pg("pgbench", "-i", "-q", "-s", strconv.Itoa(backupScale), u); err != nil {
+			return nil, err
+		}
+		if _, err := p.pgbench(u, "-c", "4", "-j", "2", "-t", "2000"); err != nil { // as a live database has been changed
 			return nil, err
 		}
 	}
