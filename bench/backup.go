@@ -44,7 +44,7 @@ func benchBackup(ctx context.Context, o options) ([]row, error) {
 		if _, err := p.pg("pgbench", "-i", "-q", "-s", strconv.Itoa(backupScale), u); err != nil {
 			return nil, err
 		}
-		if _, err := p.pgbench(u, "-c", "4", "-j", "2", "-t", "2000"); err != nil { // as a live database has been changed
+		if err := p.work(u); err != nil {
 			return nil, err
 		}
 	}

@@ -16,5 +16,5 @@
 //
 // Free space maps, statistics, temporary files, replication slots and whatever else
 // belongs to a running server is absent. Stock postgres starts on a copy at once, without
-// recovery.
+// recovery. A BaseBackup is the same state for a server that is to follow the timeline.
 package datadir

@@ -13,6 +13,10 @@
 // protocol differ only in who sends the row description and when (simple.go,
 // extended.go); handlers cannot tell.
 //
+// On a replication connection the commands of PostgreSQL's walsender come first: they have
+// a grammar of their own (repl_parse.go), a table of their own (replication.go), and are
+// answered from a ReplicationSource (walsender.go, basebackup.go, repl_slot.go).
+//
 // Errors: the Service returns errors that wrap one of the kinds in errors.go, one
 // table pairs kinds with SQLSTATEs, and the client turns the SQLSTATE back into the
 // kind, so that the command line's exit codes are the same whether a thing failed here
