@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"syscall"
+	"time"
 
 	"zenith/internal/pg"
 	"zenith/internal/xlog"
@@ -16,11 +18,11 @@ import (
 	"zenith/walredo"
 )
 
-// benchIngest takes recorded WAL in until all of it is settled in the store, against
-// stock crash recovery of the same WAL from the same base.
+// benchIngest takes recorded WAL in, against stock crash recovery of the same WAL from the
+// same base. The WAL is on disk before the clock starts, as it is for stock.
 func benchIngest(ctx context.Context, o options) ([]row, error) {
 	var rows []row
-	for _, l := range []load{tpcb("on"), tpcb("off")} {
+	for _, l := range []load{tpcb("on"), tpcb("off"), kinds()} {
 		rs, err := benchIngestOf(ctx, o, l)
 		if err != nil {
 			return nil, err
@@ -40,58 +42,154 @@ func benchIngestOf(ctx context.Context, o options, l load) ([]row, error) {
 	if err != nil {
 		return nil, fmt.Errorf("record WAL: %w", err)
 	}
-	var records, bytes float64
-	seconds := func() (float64, error) {
-		n, b, s, err := c.ingest(ctx)
-		records, bytes = float64(n), float64(b)
-		return s, err
-	}
-	stock := func() (float64, error) {
+	var m ingestFigures
+	for range o.runs {
+		if err := c.ingest(ctx, &m); err != nil {
+			return nil, fmt.Errorf("%s: %w", l.name, err)
+		}
 		r, err := c.recover()
-		return r.elapsed, err
+		if err != nil {
+			return nil, fmt.Errorf("%s, stock recovery: %w", l.name, err)
+		}
+		m.stock = append(m.stock, r.elapsed)
+		m.stockCPU = append(m.stockCPU, (r.user+r.system)*1e6/float64(m.records))
 	}
-	r, err := compare(o, "ingest until settled, "+l.name, "stock recovery (redo)", "s", seconds, stock)
-	if err != nil {
-		return nil, err
-	}
-	r.note = fmt.Sprintf("%.0f records, %.0f MB: ours %.0f k records/s, %.0f MB/s; stock %.0f k records/s, %.0f MB/s",
-		records, bytes/1e6, records/r.Ours/1e3, bytes/r.Ours/1e6, records/r.Peer/1e3, bytes/r.Peer/1e6)
-	return []row{r}, nil
+	return m.rows(l), nil
 }
 
-// ingest takes the WAL in, in a fresh repository, and says how many records and bytes in
-// how many seconds.
-func (c *corpus) ingest(ctx context.Context) (records int, bytes pg.LSN, seconds float64, err error) {
+// ingestFigures are of one corpus; a value each run.
+type ingestFigures struct {
+	records int
+	wal     pg.LSN // bytes
+
+	taken, settled, stock []float64 // seconds
+	cpu, stockCPU         []float64 // microseconds a record, user and system
+	plain, packed         []float64 // bytes on disk for a byte of WAL
+}
+
+func (m *ingestFigures) rows(l load) []row {
+	const stock = "stock recovery (redo)"
+	one := make([]float64, len(m.plain))
+	for i := range one {
+		one[i] = 1
+	}
+	rows := []row{
+		newRow("ingest until settled, "+l.name, stock, "s", m.settled, m.stock),
+		newRow("the same until it can be read and is durable: a burst", stock, "s", m.taken, m.stock),
+		newRow("CPU per record, settled", stock, "us", m.cpu, m.stockCPU),
+		newRow("bytes on disk with history: WAL and growth of the store", "the WAL", "", m.plain, one),
+		newRow("the same with cold WAL packed", "the WAL", "", m.packed, one),
+	}
+	n, b := float64(m.records), float64(m.wal)/1e6
+	settled, taken, them := median(m.settled), median(m.taken), median(m.stock)
+	rows[0].note = fmt.Sprintf("%.0f records, %.0f MB: settled %.0f k records/s, %.0f MB/s; taken in %.0f k records/s; stock %.0f k records/s, %.0f MB/s",
+		n, b, n/settled/1e3, b/settled, n/taken/1e3, n/them/1e3, b/them)
+	return rows
+}
+
+// ingest takes the WAL in, in a fresh repository.
+func (c *corpus) ingest(ctx context.Context, m *ingestFigures) (err error) {
 	c.n++
 	dir := filepath.Join(c.p.dir, "repo"+strconv.Itoa(c.n))
 	r, err := repo.Open(repo.Options{Dir: dir, Redo: walredo.Redo})
 	if err != nil {
-		return 0, 0, 0, err
+		return err
 	}
 	defer func() { err = errors.Join(err, r.Close(), os.RemoveAll(dir)) }()
 	tl, err := ingest.Import(ctx, r, c.base, ingest.ImportOptions{Name: "main"})
 	if err != nil {
-		return 0, 0, 0, err
+		return err
 	}
 	if err := c.copyWAL(tl.WALDir()); err != nil {
-		return 0, 0, 0, err
+		return err
 	}
-	in, err := ingest.New(tl, ingest.Options{})
+	if _, err := c.p.command("sync", "-f", dir); err != nil {
+		return err
+	}
+	store := filepath.Join(dir, "store")
+	before, err := onDisk(store)
 	if err != nil {
-		return 0, 0, 0, err
+		return err
+	}
+	segments, err := onDisk(tl.WALDir()) // before any is packed
+	if err != nil {
+		return err
 	}
 	start := tl.LastLSN()
-	ms, err := milliseconds(func() error {
-		if _, err := in.Catchup(ctx); err != nil {
-			return err
-		}
-		return tl.Flush(ctx)
-	})
-	if err != nil {
-		return 0, 0, 0, err
+	if err := m.time(ctx, tl); err != nil {
+		return err
 	}
-	records, err = count(tl, start)
-	return records, tl.LastLSN() - start, ms / 1000, err
+	m.wal = tl.LastLSN() - start
+	if m.records, err = count(tl, start); err != nil {
+		return err
+	}
+	m.cpu[len(m.cpu)-1] *= 1e6 / float64(m.records)
+	after, err := onDisk(store)
+	if err != nil {
+		return err
+	}
+	m.plain = append(m.plain, 1+(after-before)/float64(m.wal))
+	return m.pack(ctx, r, tl, start, segments, after-before)
+}
+
+// time takes the WAL in, and notes the CPU seconds.
+func (m *ingestFigures) time(ctx context.Context, tl *repo.Timeline) error {
+	in, err := ingest.New(tl, ingest.Options{})
+	if err != nil {
+		return err
+	}
+	began, used := time.Now(), processCPU()
+	if _, err := in.Catchup(ctx); err != nil {
+		return err
+	}
+	m.taken = append(m.taken, time.Since(began).Seconds())
+	if err := tl.Flush(ctx); err != nil {
+		return err
+	}
+	m.settled = append(m.settled, time.Since(began).Seconds())
+	m.cpu = append(m.cpu, processCPU()-used)
+	return nil
+}
+
+// pack packs what is cold of the WAL from start on, and notes what is on disk then: the
+// segments were of that many bytes, and the store has grown.
+func (m *ingestFigures) pack(ctx context.Context, r *repo.Repository, tl *repo.Timeline, start pg.LSN, segments, grown float64) error {
+	if err := r.PackWAL(ctx); err != nil {
+		return err
+	}
+	left, err := onDisk(tl.WALDir())
+	if err != nil {
+		return err
+	}
+	wal := float64(m.wal)
+	m.packed = append(m.packed, (wal-(segments-left)+grown)/wal)
+	n, err := count(tl, start)
+	if err == nil && n != m.records {
+		err = fmt.Errorf("%d records in packed WAL, not %d", n, m.records)
+	}
+	return err
+}
+
+// onDisk is how many bytes of disk the files in dir have.
+func onDisk(dir string) (n float64, err error) {
+	entries, err := os.ReadDir(dir)
+	for _, e := range entries {
+		var st syscall.Stat_t
+		if err := syscall.Lstat(filepath.Join(dir, e.Name()), &st); err != nil {
+			return 0, err
+		}
+		n += float64(st.Blocks) * 512
+	}
+	return n, err
+}
+
+// processCPU is the process's CPU time, in seconds.
+func processCPU() float64 {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		panic(err) // it has no reason to fail
+	}
+	return float64(u.Utime.Sec+u.Stime.Sec) + float64(u.Utime.Usec+u.Stime.Usec)/1e6
 }
 
 // copyWAL puts the server's segments in place of those of the import.

@@ -8,11 +8,14 @@ import (
 )
 
 // How chains are kept short. A read applies at most imageEvery records, and usually
-// fewer than imageAtEnd and what one window added.
+// fewer than imageAtEnd and what one window added. Of a page that changes so often that its
+// images would be most of what is written, fewer are: a read applies hotEvery at most.
 const (
-	imageEvery = 128 // records: an image is written after each such stretch
-	imageAtEnd = 64  // records: a chain longer than this gets an image at the window's end
-	chunkLinks = 256 // records in a chunk at most, where no image can be made
+	imageEvery = 128  // records: an image is written after each such stretch
+	imageAtEnd = 64   // records: a chain longer than this gets an image at the window's end
+	chunkLinks = 256  // records in a chunk at most
+	hotRecords = 1024 // of a page in a window, from which on it is hot
+	hotEvery   = 512  // records: its images' distance
 )
 
 // pageFlush writes the pages of a window.
@@ -92,6 +95,7 @@ type run struct {
 	before int    // length of the chain before from, -1 if not known for sure
 	length int    // of the chain up to the current link
 	noRedo bool   // the chain has a record that redo refused
+	every  int    // the longest chain
 	top    pg.LSN // of the last version written
 
 	page pg.Page // after links[:at]; nil if not built
@@ -103,7 +107,10 @@ func (r *run) write(links []link) error {
 	if len(links) == 0 {
 		return nil
 	}
-	r.links = links
+	r.links, r.every = links, imageEvery
+	if len(links) >= hotRecords {
+		r.every = hotEvery
+	}
 	err := r.start()
 	if errors.Is(err, ErrCorrupt) {
 		// As in step: history goes on, on what cannot be read.
@@ -137,7 +144,7 @@ func (r *run) step(i int, l *link) error {
 	}
 	r.length++
 	last := i == len(r.links)-1
-	if !r.noRedo && (r.length >= imageEvery || last && r.length > imageAtEnd) {
+	if !r.noRedo && (r.length >= r.every || last && r.length > imageAtEnd) {
 		err := r.build(i)
 		if err == nil {
 			return r.image(i, r.page)
