@@ -84,6 +84,9 @@ func (t *Timeline) pack(upTo pg.LSN, rest func() error) error {
 		return nil
 	}
 	entries, err := os.ReadDir(t.WALDir())
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil // no WAL of its own, or deleted
+	}
 	if err != nil {
 		return err
 	}
