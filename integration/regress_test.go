@@ -47,7 +47,11 @@ func TestRegress(t *testing.T) {
 	want := s.suites("plain", plain)
 	first := s.lsn("main")
 	s.ok("mount", "main", dir)
-	got := s.suites("mount", dir)
+	got := s.suites("mount", dir, "wal_keep_size = 100GB")
+	wal := pgtest.WALDir{Dir: filepath.Join(s.dir, "wal"), TLI: 1, SegSize: 16 << 20}
+	if r := s.runCmd(exec.Command("cp", "-r", filepath.Join(dir, "pg_wal"), wal.Dir)); r.code != 0 {
+		t.Fatal(r.err)
+	}
 	slices.Sort(got)
 	for _, name := range want {
 		if _, ok := slices.BinarySearch(got, name); !ok {
@@ -61,8 +65,8 @@ func TestRegress(t *testing.T) {
 	compareFiles(t, dir, rebuilt)
 	s.ok("umount", rebuilt)
 	s.ok("umount", dir)
-	s.compareDumps(first, last)
-	s.compareReplays(base, s.parseLSN(first), s.parseLSN(last))
+	s.compareDumps(wal, first, last)
+	s.compareReplays(base, wal, s.parseLSN(first), s.parseLSN(last))
 }
 
 // TestRegressCorpus runs the suites once more, on a plain data directory, with an image of each
@@ -149,13 +153,13 @@ func (s *site) suite(v *server, label, suite, driver string) string {
 // compareReplays compares states between two LSNs, the last of them included, each on a branch
 // of a branch, with what stock recovery makes of base and the same WAL, raw. Some are checked
 // by amcheck as well.
-func (s *site) compareReplays(base string, lo, hi pg.LSN) {
+func (s *site) compareReplays(base string, wal pgtest.WALDir, lo, hi pg.LSN) {
 	s.t.Helper()
 	from := &pgtest.Server{Dir: base}
 	// The launcher reads a table, and sets hints in it.
 	from.Configure(s.t, append([]string{"fsync=off", "listen_addresses=''", "max_wal_size=10GB", "checkpoint_timeout=1d",
 		"max_prepared_transactions=10", "max_logical_replication_workers=0"}, strings.Split(*regressSet, ",")...)...)
-	replay := pgtest.NewReplay(s.t, from, s.mainWAL())
+	replay := pgtest.NewReplay(s.t, from, wal)
 	rnd := rand.New(rand.NewPCG(*regressSeed, 1))
 	points := s.points(rnd, lo, hi)
 	total := comparison{}
@@ -194,20 +198,9 @@ func (s *site) points(rnd *rand.Rand, lo, hi pg.LSN) (points []pg.LSN) {
 	return points[max(slices.Index(points, lo)+1, 0):]
 }
 
-// mainWAL is where main's segments lie, while there is no other branch.
-func (s *site) mainWAL() pgtest.WALDir {
-	s.t.Helper()
-	wal, err := filepath.Glob(filepath.Join(s.work, "tenants/*/timelines/*/wal"))
-	if err != nil || len(wal) != 1 {
-		s.t.Fatalf("WAL of main: %v, %v", wal, err)
-	}
-	return pgtest.WALDir{Dir: wal[0], TLI: 1, SegSize: 16 << 20}
-}
-
 // compareDumps compares what zenith and pg_waldump say of each record between two LSNs.
-func (s *site) compareDumps(first, last string) {
+func (s *site) compareDumps(wal pgtest.WALDir, first, last string) {
 	s.t.Helper()
-	wal := s.mainWAL()
 	ours := s.lines(exec.Command(binary, "-D", s.work, "wal", "dump", "main", first, last))
 	theirs := s.lines(exec.Command(filepath.Join(pgDistrib, "bin/pg_waldump"), "-p", wal.Dir, "-s", first, "-e", last,
 		xlog.SegmentName(wal.TLI, s.parseLSN(first), wal.SegSize), xlog.SegmentName(wal.TLI, s.parseLSN(last)-1, wal.SegSize)))
