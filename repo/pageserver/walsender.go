@@ -106,15 +106,15 @@ func (s *walSender) run(ctx context.Context) error {
 	replies, grown := make(chan clientMessage), make(chan error, 1)
 	done := make(chan struct{})
 	go func() { defer close(done); s.listen(ctx, replies) }()
-	grownDone := make(chan struct{})
-	go func() { defer close(grownDone); s.watchHead(ctx, s.sent, grown) }()
+	watched, from := make(chan struct{}), s.sent
+	go func() { defer close(watched); s.watchHead(ctx, from, grown) }()
 	err := s.loop(ctx, replies, grown)
 	cancel()
 	if err != nil {
 		s.c.wake() // the reader may wait for the client
 	}
 	<-done
-	<-grownDone
+	<-watched
 	if err != nil && s.c.srv.ctx.Err() == nil {
 		s.c.nc.SetReadDeadline(time.Time{})
 	}
