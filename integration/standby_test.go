@@ -14,6 +14,7 @@ import (
 
 	"zenith/internal/pg"
 	"zenith/internal/pgtest"
+	"zenith/internal/xlog"
 )
 
 // replSite is a site whose page server keeps its port over restarts, with small WAL segments.
@@ -326,7 +327,7 @@ func TestReceiveWAL(t *testing.T) {
 	receive()
 	for i := range 3 {
 		s.sql(url, churn...)
-		s.sql(url, "INSERT INTO keep (t) SELECT repeat(md5(g::text), 3) FROM generate_series(1, 20000) g")
+		s.sql(url, "INSERT INTO keep (t) SELECT repeat(md5(g::text), 3) FROM generate_series(1, 8000) g") // in all less than what is packed when it is cold
 		if i == 1 {
 			_ = cmd.Process.Kill()
 			_ = cmd.Wait()
@@ -383,6 +384,55 @@ func (s *site) endsAt(cmd *exec.Cmd, args []string) {
 	s.asOwner("pg_receivewal", args...)
 }
 
+// TestSlotKeepsWAL forgets all history but what a slot needs, and then that too.
+func TestSlotKeepsWAL(t *testing.T) {
+	t.Parallel()
+	s := replSite(t)
+	url := s.start("main")
+	repl := s.replication("main") + " dbname=replication replication=true"
+	s.sql(repl, "CREATE_REPLICATION_SLOT held PHYSICAL (RESERVE_WAL)")
+	for range 3 {
+		s.sql(url, churn...)
+		s.sql(url, "INSERT INTO keep (t) SELECT repeat(md5(g::text), 3) FROM generate_series(1, 8000) g", "CHECKPOINT")
+	}
+	s.ok("pg", "stop", "main")
+	end, err := pg.ParseLSN(s.lsn("main"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.ok("gc", "main", "--retain", "0B")
+	receive := func(slot string) result {
+		dir := pgtest.TempDir(t)
+		args := []string{"-n", "-d", s.replication("main"), "-D", dir, "-S", slot, "--endpos", (end - 1).String()}
+		return s.runCmd(pgtest.Command(t, "pg_receivewal", args...))
+	}
+	restart := s.sql(repl, "READ_REPLICATION_SLOT held")
+	if r := receive("held"); r.code != 0 {
+		t.Errorf("from %s: exit %d: %s", restart, r.code, r.err)
+	}
+	s.asOwner("pg_basebackup", "-d", s.replication("main"), "-D", filepath.Join(pgtest.TempDir(t), "data"))
+	s.sql(repl, "DROP_REPLICATION_SLOT held")
+	s.ok("gc", "main", "--retain", "0B")
+	from, err := pg.ParseLSN(strings.Split(restart, "|")[1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r := s.receiveAfter(from); r.code == 0 || !strings.Contains(r.err, "has already been removed") {
+		t.Errorf("after the slot was dropped: exit %d: %s", r.code, r.err)
+	}
+}
+
+// receiveAfter has pg_receivewal go on behind the segment of an LSN, which it is to believe to have.
+func (s *site) receiveAfter(lsn pg.LSN) result {
+	s.t.Helper()
+	dir := pgtest.TempDir(s.t)
+	name := filepath.Join(dir, xlog.SegmentName(1, lsn, 1<<20))
+	if err := os.WriteFile(name, make([]byte, 1<<20), 0o644); err != nil {
+		s.t.Fatal(err)
+	}
+	return s.runCmd(exec.Command(pgDistrib+"/bin/pg_receivewal", "-d", s.replication("main"), "-D", dir, "-n"))
+}
+
 // TestReplicationErrors asks for what cannot be had.
 func TestReplicationErrors(t *testing.T) {
 	t.Parallel()
@@ -412,12 +462,7 @@ func TestReplicationErrors(t *testing.T) {
 		}
 	}
 	// WAL from before anything was kept.
-	dir := pgtest.TempDir(t)
-	name := "000000010000000000000001"
-	if err := os.WriteFile(filepath.Join(dir, name), make([]byte, 1<<20), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	r := s.runCmd(exec.Command(pgDistrib+"/bin/pg_receivewal", "-d", s.replication("main"), "-D", dir, "-n"))
+	r := s.receiveAfter(1 << 20)
 	if r.code == 0 || !strings.Contains(r.err, "requested WAL segment 000000010000000000000002 has already been removed") {
 		t.Errorf("from the start: exit %d: %s", r.code, r.err)
 	}

@@ -94,7 +94,25 @@ func (t *tenant) horizons(ctx context.Context, timelines []*repo.Timeline, keep 
 			return nil, classify(fmt.Errorf("forget history of %s: %w", tl.Name(), err))
 		}
 	}
-	return all, nil
+	return all, t.keepForSlots(all)
+}
+
+// keepForSlots lowers horizons to the WAL that replication slots need, a branch's own and
+// its ancestors'.
+func (t *tenant) keepForSlots(horizons map[repo.TimelineID]pg.LSN) error {
+	for _, tl := range t.repo.Timelines() {
+		b, err := t.branch(tl)
+		if err != nil {
+			return err
+		}
+		need := b.slots.horizon()
+		for o := tl; need != 0 && o != nil; o, _ = o.Ancestor() {
+			if h, ok := horizons[o.ID()]; ok && need < h {
+				horizons[o.ID()] = need
+			}
+		}
+	}
+	return nil
 }
 
 // horizon is up to where the branch may be forgotten: 0 if all of it is to be kept.

@@ -85,7 +85,13 @@ func (r *replicated) WaitLSN(ctx context.Context, lsn pg.LSN) error {
 }
 
 // ReadWAL reads the branch's WAL, its ancestors' below the branch point.
-func (r *replicated) ReadWAL(p []byte, at pg.LSN) (int, error) { return r.b.tl.WAL().ReadWAL(p, at) }
+func (r *replicated) ReadWAL(p []byte, at pg.LSN) (int, error) {
+	n, err := r.b.tl.WAL().ReadWAL(p, at)
+	if errors.Is(err, repo.ErrOutOfRange) {
+		err = io.EOF // it was forgotten
+	}
+	return n, err
+}
 
 // Slots are the branch's replication slots.
 func (r *replicated) Slots() pageserver.SlotService { return branchSlots{r.b} }
@@ -95,28 +101,38 @@ func (r *replicated) BaseBackup(ctx context.Context, o pageserver.BackupOptions)
 	if _, err := r.b.catchup(ctx); err != nil {
 		return nil, err
 	}
-	snap, err := r.b.tl.AtHead(ctx)
-	if err != nil {
-		return nil, classify(err)
+	s := &baseBackup{release: r.b.tl.Hold()} // all that it reads stays
+	if err := s.begin(ctx, r.b.tl, o); err != nil {
+		return nil, errors.Join(err, s.Close())
 	}
-	backup, err := datadir.NewBaseBackup(ctx, snap, datadir.BaseBackupOptions{
+	return s, nil
+}
+
+// begin composes the backup.
+func (s *baseBackup) begin(ctx context.Context, tl *repo.Timeline, o pageserver.BackupOptions) error {
+	snap, err := tl.AtHead(ctx)
+	if err != nil {
+		return classify(err)
+	}
+	s.b, err = datadir.NewBaseBackup(ctx, snap, datadir.BaseBackupOptions{
 		Label: o.Label, WAL: o.WAL, TablespaceMap: o.TablespaceMap,
 		Manifest: o.Manifest, ForceEncode: o.ForceEncode, Checksums: o.Checksums,
 	})
 	if errors.Is(err, repo.ErrNotFound) {
-		return nil, &pageserver.Error{Kind: pageserver.ErrOutOfRange, Msg: "base backup of branch " + r.b.tl.Name() + ": " + err.Error()}
+		return &pageserver.Error{Kind: pageserver.ErrOutOfRange, Msg: "base backup of branch " + tl.Name() + ": " + err.Error()}
 	}
 	if err != nil {
-		return nil, classify(err)
+		return classify(err)
 	}
-	s := &baseBackup{b: backup, info: pageserver.BackupInfo{Start: backup.Start, Stop: backup.Stop, TLI: backup.TLI}}
-	return s, classify(s.list(ctx, o.Sizes))
+	s.info = pageserver.BackupInfo{Start: s.b.Start, Stop: s.b.Stop, TLI: s.b.TLI}
+	return classify(s.list(ctx, o.Sizes))
 }
 
 // baseBackup is a base backup that is being sent.
 type baseBackup struct {
-	b    *datadir.BaseBackup
-	info pageserver.BackupInfo
+	b       *datadir.BaseBackup
+	info    pageserver.BackupInfo
+	release func()
 }
 
 // list lists the archives: the tablespaces', and then the data directory's.
@@ -157,4 +173,7 @@ func (s *baseBackup) WriteArchive(ctx context.Context, i int, w io.Writer) error
 func (s *baseBackup) WriteManifest(w io.Writer) error { return classify(s.b.WriteManifest(w)) }
 
 // Close ends the backup.
-func (s *baseBackup) Close() error { return nil }
+func (s *baseBackup) Close() error {
+	s.release()
+	return nil
+}

@@ -116,7 +116,7 @@ func (b *BaseBackup) record(at pg.LSN) (*xlog.Record, error) {
 	tl := b.v.snap.Timeline()
 	rec, r := new(xlog.Record), xlog.NewReader(tl.WAL(), tl.WALConfig(), at)
 	err := r.Next(rec)
-	if errors.Is(err, io.EOF) {
+	if errors.Is(err, io.EOF) || errors.Is(err, repo.ErrOutOfRange) {
 		err = fmt.Errorf("the last checkpoint needs WAL from %v on, which is not kept: "+
 			"try again after the next checkpoint: %w", at, repo.ErrNotFound)
 	}
