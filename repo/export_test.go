@@ -3,7 +3,11 @@ package repo
 import "zenith/internal/pg"
 
 // PackUpTo packs the WAL up to lsn, however warm.
-func (t *Timeline) PackUpTo(lsn pg.LSN) error { return t.pack(lsn, func() error { return nil }) }
+func (t *Timeline) PackUpTo(lsn pg.LSN) error {
+	t.r.packing.Lock()
+	defer t.r.packing.Unlock()
+	return t.pack(lsn, func() error { return nil })
+}
 
 // Kill stops everything without flushing, as a crash would.
 func (r *Repository) Kill() {

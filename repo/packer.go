@@ -129,7 +129,9 @@ func (t *Timeline) packSegment(name string, rest func() error) (held bool, err e
 	if packed, err := isPacked(path); packed || err != nil || st.Size() != int64(t.info.SegSize) {
 		return false, err
 	}
-	temp := filepath.Join(t.dir(), "packing") // what a crash leaves of it, the next one writes over
+	// Not in the timeline's directory, which may be deleted meanwhile. What a crash leaves of it,
+	// the next one writes over.
+	temp := filepath.Join(t.r.timelinesDir(), "packing")
 	if err := packFile(f, temp, t.info.SegSize, rest); err != nil {
 		return false, errors.Join(err, os.Remove(temp))
 	}
