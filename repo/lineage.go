@@ -85,6 +85,8 @@ type cursor struct {
 	sought bool   // last is set
 	seeks  int    // for tests: what the depth of a lineage costs
 
+	room [3][pageKeySize + versionSize + 1]byte // for object, key and last, unless they are longer
+
 	// About the entry that the iterator is on:
 	asked timelineNo // the last find's, in this object
 	on    bool       // it is a version of object
@@ -96,7 +98,11 @@ type cursor struct {
 const anyTimeline = ^timelineNo(0)
 
 // newCursor makes a cursor over the objects that begin with prefix. Close it.
-func newCursor(s Store, prefix []byte) *cursor { return &cursor{it: s.Iterator(prefix)} }
+func newCursor(s Store, prefix []byte) *cursor {
+	c := &cursor{it: s.Iterator(prefix)}
+	c.object, c.key, c.last = c.room[0][:0], c.room[1][:0], c.room[2][:0]
+	return c
+}
 
 func (c *cursor) close(err *error) { closeIterator(c.it, err) }
 
