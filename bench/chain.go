@@ -132,8 +132,7 @@ func (s *ingestedCorpus) bareStore(h *history) (repo.Store, error) {
 		}
 		p := h.pages[h.ids[tag]]
 		for i, rec := range h.order[p.first : p.first+min(p.count, chainLength)] {
-			k := &h.recs[rec]
-			if err := out.Put(bareKey(tag, i+1), slices.Clone(h.slabs[k.slab][k.at:k.at+k.bytes])); err != nil {
+			if err := out.Put(bareKey(tag, i+1), h.appendRecord(nil, &h.recs[rec])); err != nil {
 				return nil, err
 			}
 		}

@@ -28,8 +28,22 @@ func (w *memoryWAL) ReadWAL(p []byte, at pg.LSN) (int, error) {
 	return copy(p, w.b[at-w.start:]), nil
 }
 
+// appendRecord appends the n bytes of the record at to dst, page headers taken out.
+func (w *memoryWAL) appendRecord(dst []byte, at pg.LSN, n, segSize int) []byte {
+	for n > 0 {
+		at = xlog.RecordStart(at, segSize)
+		part := min(n, int(xlog.PageSize-at%xlog.PageSize))
+		dst = append(dst, w.b[at-w.start:][:part]...)
+		at, n = at+pg.LSN(part), n-part
+	}
+	return dst
+}
+
 // history is the records of WAL, in memory, and which of them change which page.
 type history struct {
+	wal     *memoryWAL
+	segSize int
+
 	recs  []keptRecord
 	slabs [][]byte
 	ids   map[pg.BufferTag]uint32 // numbers of pages, in the order in which they came
@@ -37,11 +51,16 @@ type history struct {
 	order []uint32                // records' numbers, page by page
 }
 
-// keptRecord is where a record's bytes are.
+// keptRecord is where a record's bytes are. Large ones, images mostly, stay in the WAL.
 type keptRecord struct {
 	start, end      pg.LSN
 	slab, at, bytes uint32
 }
+
+const (
+	maxKept = 1 << 10
+	inWAL   = ^uint32(0) // for slab
+)
 
 // changedPage is a page's part of order.
 type changedPage struct {
@@ -55,7 +74,7 @@ type pageLink struct{ page, rec uint32 }
 
 // readHistory decodes all WAL behind start and finds each page's records.
 func readHistory(wal *memoryWAL, segSize int, start pg.LSN) (*history, error) {
-	h := &history{ids: make(map[pg.BufferTag]uint32)}
+	h := &history{wal: wal, segSize: segSize, ids: make(map[pg.BufferTag]uint32)}
 	r := xlog.NewReader(wal, xlog.Config{SegSize: segSize}, start)
 	var rec xlog.Record
 	var links []pageLink
@@ -108,16 +127,27 @@ func (h *history) count(tag pg.BufferTag, restores bool) uint32 {
 
 const slabSize = 4 << 20
 
-// keep copies a record.
+// keep copies a record, or notes where it is.
 func (h *history) keep(rec *xlog.Record) {
-	n := len(h.slabs) - 1
-	if n < 0 || cap(h.slabs[n])-len(h.slabs[n]) < len(rec.Raw) {
-		h.slabs = append(h.slabs, make([]byte, 0, max(slabSize, len(rec.Raw))))
-		n++
+	k := keptRecord{start: rec.StartLSN, end: rec.EndLSN, slab: inWAL, bytes: uint32(len(rec.Raw))}
+	if len(rec.Raw) <= maxKept {
+		n := len(h.slabs) - 1
+		if n < 0 || cap(h.slabs[n])-len(h.slabs[n]) < len(rec.Raw) {
+			h.slabs = append(h.slabs, make([]byte, 0, slabSize))
+			n++
+		}
+		k.slab, k.at = uint32(n), uint32(len(h.slabs[n]))
+		h.slabs[n] = append(h.slabs[n], rec.Raw...)
 	}
-	at := len(h.slabs[n])
-	h.slabs[n] = append(h.slabs[n], rec.Raw...)
-	h.recs = append(h.recs, keptRecord{rec.StartLSN, rec.EndLSN, uint32(n), uint32(at), uint32(len(rec.Raw))})
+	h.recs = append(h.recs, k)
+}
+
+// appendRecord appends a record's bytes to dst.
+func (h *history) appendRecord(dst []byte, k *keptRecord) []byte {
+	if k.slab == inWAL {
+		return h.wal.appendRecord(dst, k.start, int(k.bytes), h.segSize)
+	}
+	return append(dst, h.slabs[k.slab][k.at:k.at+k.bytes]...)
 }
 
 // sort lays links out page by page.
@@ -206,8 +236,7 @@ func (b *builder) build(tag pg.BufferTag) error {
 	for part := range slices.Chunk(chain, gathered) {
 		b.buf = b.buf[:0]
 		for _, rec := range part {
-			k := &b.h.recs[rec]
-			b.buf = append(b.buf, b.h.slabs[k.slab][k.at:k.at+k.bytes]...)
+			b.buf = b.h.appendRecord(b.buf, &b.h.recs[rec])
 		}
 		at := 0
 		for _, rec := range part {
