@@ -121,6 +121,7 @@ func (s spec) mount(source fusefs.Source) (*fusefs.Mount, error) {
 	case "all":
 		return fusefs.All(s.Dir, source, opts)
 	}
+	held := func(string) bool { return false }
 	return fusefs.Work(s.Dir, tree, fusefs.WorkOptions{
 		Dir: s.State, Scratch: s.Scratch, NoWriteback: s.NoWriteback,
 		PutFile: s.putFile,
@@ -128,6 +129,11 @@ func (s spec) mount(source fusefs.Source) (*fusefs.Mount, error) {
 			Dir:      s.WALDir,
 			Synced:   func(segment string) { sayOnce("synced", segment) },
 			Throttle: func(context.Context) {},
+			Held:     func(ask func(string) bool) { held = ask },
+			Plain: func(segment string) error {
+				fmt.Println("plain", segment, held(segment))
+				return nil
+			},
 		},
 	}, opts)
 }

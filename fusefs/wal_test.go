@@ -45,6 +45,8 @@ func TestWALIsTheBranches(t *testing.T) {
 		pretendServer(t, m)
 		// What the base shows was copied to the branch.
 		wantFile(t, filepath.Join(s.WALDir, segment(3)), pattern(segmentSize))
+		// It is made a plain file, and stays one: who asks is told that it is held.
+		m.eventually(t, "plain "+segment(3)+" true")
 		install(t, m, segment(4), bytes.Repeat([]byte("4"), segmentSize))
 		m.eventually(t, "synced "+segment(4))
 		if got := m.said("synced xlogtemp"); len(got) > 0 {
