@@ -56,6 +56,8 @@ var benches = []struct {
 	{"backup", benchBackup},
 	{"redo", benchRedo},
 	{"past", benchPast},
+	{"many", benchMany},
+	{"lag", benchLag},
 }
 
 func main() {

@@ -33,7 +33,7 @@ var allowed = map[string][]string{
 	"tenants": {"fusefs", "repo", "repo/datadir", "repo/ingest", "repo/pageserver", "repo/receiver", "walredo",
 		"internal/pg", "internal/xlog", "internal/rmgrdesc"},
 	"cmd/zenith":     {"tenants", "fusefs", "repo/pageserver", "repo", "internal/pg"},
-	"bench":          {"repo", "repo/datadir", "repo/ingest", "walredo", "internal/pg", "internal/xlog", "internal/pgtest"},
+	"bench":          {"repo", "repo/pageserver", "repo/datadir", "repo/ingest", "walredo", "internal/pg", "internal/xlog", "internal/pgtest"},
 	"bench/loopback": {},
 }
 
