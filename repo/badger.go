@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 
@@ -43,6 +44,11 @@ type badgerStore struct {
 	read   *badger.Txn // sees everything, always
 	ts     atomic.Uint64
 	closed atomic.Bool
+
+	inline int         // bytes from which badger keeps a value apart, in its value log
+	apart  atomic.Bool // such a one was written since the last Sync
+	syncMu sync.Mutex
+	named  string // the memtables' logs whose names are durable
 }
 
 // OpenBadger opens the badger store in dir, making it if it is not there. One process
@@ -68,7 +74,7 @@ func OpenBadger(dir string, o BadgerOptions) (s Store, err error) {
 		}
 		return nil, fmt.Errorf("open store %s: %w", dir, err)
 	}
-	b := &badgerStore{dir: dir, db: db, read: db.NewTransactionAt(math.MaxUint64, false)}
+	b := &badgerStore{dir: dir, db: db, inline: valuesApart(o), read: db.NewTransactionAt(math.MaxUint64, false)}
 	b.ts.Store(db.MaxVersion())
 	return b, SyncDir(filepath.Dir(dir))
 }
@@ -99,13 +105,16 @@ func badgerOptions(dir string, o BadgerOptions) badger.Options {
 		WithBaseTableSize(8 << 20).
 		WithBaseLevelSize(128 << 20).
 		WithNumCompactors(2).
-		WithValueThreshold(min(o.MemTable/8, 1<<20)). // no values apart; badger allows no more
+		WithValueThreshold(int64(valuesApart(o))).
 		WithValueLogFileSize(16 << 20).
 		WithBloomFalsePositive(0). // iterators do not use it
 		WithCompression(options.None).
 		WithBlockCacheSize(0). // without compression, blocks are in the page cache
 		WithIndexCacheSize(0)
 }
+
+// valuesApart is the size of a value from which badger keeps it apart: as large as badger allows.
+func valuesApart(o BadgerOptions) int { return int(min(o.MemTable/8, 1<<20)) }
 
 // next numbers a write. Whatever a newer write replaced may be dropped.
 func (s *badgerStore) next() uint64 {
@@ -127,6 +136,7 @@ func (s *badgerStore) Update(ops []Op) (err error) {
 		if op.Value == nil {
 			err = txn.Delete(op.Key)
 		} else {
+			s.note(op.Value)
 			err = txn.Set(op.Key, op.Value)
 		}
 		if err != nil {
@@ -139,9 +149,20 @@ func (s *badgerStore) Update(ops []Op) (err error) {
 	return nil
 }
 
+// note remembers that a value goes to the value log.
+func (s *badgerStore) note(value []byte) {
+	if len(value) >= s.inline {
+		s.apart.Store(true)
+	}
+}
+
 // Sync implements Store. badger's own would not sync what was written to a memtable
-// that is full and waits to become a table, so this syncs the memtables' logs by name.
+// that is full and waits to become a table, so this syncs the memtables' logs by name; and
+// it syncs the value log, which is a flush of the disk for nothing where nothing is in it.
 func (s *badgerStore) Sync() (err error) {
+	if s.closed.Load() {
+		return fmt.Errorf("sync store %s: %w", s.dir, ErrClosed)
+	}
 	defer recovered("sync store", &err)
 	logs, err := filepath.Glob(filepath.Join(s.dir, "*.mem"))
 	if err != nil {
@@ -153,10 +174,27 @@ func (s *badgerStore) Sync() (err error) {
 		}
 		// One that is gone is a table now, which badger synced.
 	}
-	if err := s.db.Sync(); err != nil {
-		return fmt.Errorf("sync store: %w", err)
+	if s.apart.Swap(false) {
+		if err := s.db.Sync(); err != nil {
+			s.apart.Store(true)
+			return fmt.Errorf("sync store: %w", err)
+		}
 	}
-	return SyncDir(s.dir)
+	return s.syncNames(strings.Join(logs, " "))
+}
+
+// syncNames makes the names of the memtables' logs durable, if there are new ones.
+func (s *badgerStore) syncNames(names string) error {
+	s.syncMu.Lock()
+	defer s.syncMu.Unlock()
+	if names == s.named {
+		return nil
+	}
+	if err := SyncDir(s.dir); err != nil {
+		return err
+	}
+	s.named = names
+	return nil
 }
 
 func syncFile(name string) error {
@@ -216,6 +254,7 @@ func (b *badgerBulk) Put(key, value []byte) (err error) {
 		return err
 	}
 	defer recovered("write to store", &err)
+	b.s.note(value)
 	return b.wb.Set(key, value)
 }
 

@@ -203,12 +203,12 @@ func (parent *Timeline) branch(no timelineNo, id TimelineID, name string, s *Sna
 		rowOp(timelineKey(kindTimeline, no), t.timelineRow(statusLive)),
 	}
 	// Files may be many: the timeline's row comes last.
-	for _, op := range append(files, ops[:2]...) {
+	for _, op := range files {
 		if err := parent.r.store.Update([]Op{op}); err != nil {
 			return nil, err
 		}
 	}
-	if err := parent.r.store.Update(ops[2:]); err != nil {
+	if err := parent.r.store.Update(ops); err != nil {
 		return nil, err
 	}
 	return t, parent.r.store.Sync()

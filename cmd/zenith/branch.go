@@ -1,7 +1,9 @@
 package main
 
 import (
+	"bufio"
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/urfave/cli/v2"
@@ -58,7 +60,8 @@ func (e *environ) runBranchList(c *cli.Context) error {
 		if asJSON {
 			return writeJSON(e.out, branches)
 		}
-		return drawTree(e.out, branches)
+		w := bufio.NewWriter(e.out) // there may be thousands
+		return errors.Join(drawTree(w, branches), w.Flush())
 	})
 }
 

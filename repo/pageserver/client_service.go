@@ -56,7 +56,7 @@ func (c *Client) TenantCreate(ctx context.Context, id string, p Progress) (Tenan
 
 // BranchList is Service's.
 func (c *Client) BranchList(ctx context.Context, tenant string) ([]Branch, error) {
-	var list []Branch
+	var list branchList
 	err := c.oneJSON(ctx, &list, "branch_list", tenant)
 	return list, err
 }

@@ -15,10 +15,7 @@ func runBranchList(ctx context.Context, c *call) error {
 	if err != nil {
 		return err
 	}
-	if list == nil {
-		list = []Branch{}
-	}
-	return c.rowJSON(list)
+	return c.rowJSON(branchList(list))
 }
 
 func runBranchCreate(ctx context.Context, c *call) error {

@@ -46,31 +46,66 @@ type branchJSON struct {
 	AncestorLSN    *string `json:"ancestor_lsn"`
 }
 
-// MarshalJSON gives the contract's branch object.
-func (b Branch) MarshalJSON() ([]byte, error) {
+// json gives the contract's branch object.
+func (b Branch) json() branchJSON {
 	j := branchJSON{Name: b.Name, TimelineID: b.TimelineID, LatestValidLSN: lsnText(b.LatestValidLSN)}
 	if b.AncestorID != "" {
 		j.AncestorID, j.AncestorLSN = &b.AncestorID, lsnText(b.AncestorLSN)
 	}
-	return json.Marshal(j)
+	return j
 }
 
-// UnmarshalJSON reads the contract's branch object.
-func (b *Branch) UnmarshalJSON(data []byte) error {
-	var j branchJSON
-	if err := json.Unmarshal(data, &j); err != nil {
-		return err
-	}
-	*b = Branch{Name: j.Name, TimelineID: j.TimelineID}
+// branch reads the contract's branch object.
+func (j *branchJSON) branch() (b Branch, err error) {
+	b = Branch{Name: j.Name, TimelineID: j.TimelineID}
 	if j.AncestorID != nil {
 		b.AncestorID = *j.AncestorID
 	}
-	var err error
 	if b.LatestValidLSN, err = parseLSNText(j.LatestValidLSN); err != nil {
-		return fmt.Errorf("latest_valid_lsn: %w", err)
+		return b, fmt.Errorf("latest_valid_lsn: %w", err)
 	}
 	if b.AncestorLSN, err = parseLSNText(j.AncestorLSN); err != nil {
-		return fmt.Errorf("ancestor_lsn: %w", err)
+		return b, fmt.Errorf("ancestor_lsn: %w", err)
+	}
+	return b, nil
+}
+
+// MarshalJSON gives the contract's branch object.
+func (b Branch) MarshalJSON() ([]byte, error) { return json.Marshal(b.json()) }
+
+// UnmarshalJSON reads the contract's branch object.
+func (b *Branch) UnmarshalJSON(data []byte) (err error) {
+	var j branchJSON
+	if err = json.Unmarshal(data, &j); err == nil {
+		*b, err = j.branch()
+	}
+	return err
+}
+
+// branchList is encoded and decoded in one go, not branch by branch: there may be thousands.
+type branchList []Branch
+
+// MarshalJSON gives an array of branch objects.
+func (l branchList) MarshalJSON() ([]byte, error) {
+	all := make([]branchJSON, len(l))
+	for i, b := range l {
+		all[i] = b.json()
+	}
+	return json.Marshal(all)
+}
+
+// UnmarshalJSON reads an array of branch objects.
+func (l *branchList) UnmarshalJSON(data []byte) error {
+	var all []branchJSON
+	if err := json.Unmarshal(data, &all); err != nil {
+		return err
+	}
+	*l = make(branchList, len(all))
+	for i := range all {
+		var err error
+		if (*l)[i], err = all[i].branch(); err != nil {
+			return err
+		}
 	}
 	return nil
 }
