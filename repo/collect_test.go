@@ -1,0 +1,171 @@
+package repo_test
+
+import (
+	"errors"
+	"math/rand/v2"
+	"os"
+	"testing"
+	"time"
+
+	"zenith/internal/pg"
+	"zenith/repo"
+	"zenith/repo/repotest"
+)
+
+// newForgetting makes a model over a store in memory, with history on main.
+func newForgetting(t *testing.T) (m *model, store **repo.MemStore, main *timeline) {
+	t.Helper()
+	s := repo.NewMemStore()
+	m = &model{t: t, rnd: rand.New(rand.NewPCG(11, 12)), dir: t.TempDir(), xid: 700, gc: true, sound: true}
+	m.open = func() repo.Store {
+		s = s.Reopen()
+		return s
+	}
+	m.reopen()
+	main = m.create()
+	for range 1500 {
+		m.record(main)
+	}
+	m.ingest(main)
+	m.flush(main)
+	return m, &s, main
+}
+
+func (m *model) collect(horizons map[repo.TimelineID]pg.LSN) repo.Collected {
+	m.t.Helper()
+	res, err := m.r.Collect(m.t.Context(), repo.CollectOptions{Horizons: horizons})
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	m.forgotten(horizons)
+	return res
+}
+
+// TestLease: a leased point is kept until its time is over, over a restart, by whatever LSN it
+// was asked for; then it is gone.
+func TestLease(t *testing.T) {
+	m, _, main := newForgetting(t)
+	at := main.lsns[len(main.lsns)/3]
+	lease := func(asked pg.LSN, d time.Duration) {
+		t.Helper()
+		if err := main.tl.Lease(t.Context(), asked, time.Now().Add(d)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	lease(at, time.Nanosecond)
+	lease(at+3, time.Hour)
+	lease(at, time.Minute) // not shorter
+	over := main.lsns[len(main.lsns)/4]
+	lease(over, time.Millisecond)
+	time.Sleep(2 * time.Millisecond)
+	horizons := map[repo.TimelineID]pg.LSN{main.tl.ID(): main.lsns[len(main.lsns)-1]}
+	m.collect(horizons)
+	m.restart(false)
+	m.collect(horizons)
+	for _, ask := range []pg.LSN{at, at + 1, at + 3} {
+		s, err := main.tl.At(t.Context(), ask)
+		if err != nil || s.LSN() != at {
+			t.Fatalf("leased %v, asked for %v: %v, %v", at, ask, s, err)
+		}
+		m.check(s, main.at(at))
+	}
+	for _, ask := range []pg.LSN{at - 1, at + 4, over} {
+		if _, err := main.tl.At(t.Context(), ask); !errors.Is(err, repo.ErrOutOfRange) {
+			t.Errorf("%v is not leased any more: %v", ask, err)
+		}
+	}
+	if err := main.tl.Lease(t.Context(), over, time.Now().Add(time.Hour)); !errors.Is(err, repo.ErrOutOfRange) {
+		t.Errorf("lease of what was forgotten: %v", err)
+	}
+	lease(at, 2*time.Hour) // renewed
+	repotest.Close(t, m.r)
+}
+
+// TestForgetDeleted: of a deleted branch nothing is left in the store, and its number can be
+// used again.
+func TestForgetDeleted(t *testing.T) {
+	m, store, main := newForgetting(t)
+	before := len(entriesOf(t, *store))
+	for range 2 {
+		m.names++
+		tl, err := m.r.Branch(t.Context(), repo.TimelineID{}, "gone", main.tl, main.lsns[100])
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := &timeline{tl: tl, name: "gone", parent: main, start: main.lsns[100], lsns: []pg.LSN{main.lsns[100]}, worlds: []*world{main.worlds[100].clone()}, put: map[string]string{}}
+		m.start(c)
+		for range 300 {
+			m.record(c)
+		}
+		m.ingest(c)
+		if err := tl.Flush(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if err := m.r.Delete(t.Context(), "gone"); err != nil {
+			t.Fatal(err)
+		}
+		if !m.r.Garbage() {
+			t.Error("there is garbage, and nobody knows")
+		}
+		if res := m.collect(nil); res.Deleted == 0 || m.r.Garbage() {
+			t.Errorf("%+v", res)
+		}
+		m.restart(false)
+		m.collect(nil)
+	}
+	if after := len(entriesOf(t, *store)); after != before {
+		t.Errorf("%d versions before, %d after", before, after)
+	}
+	it := (*store).Iterator([]byte{2})
+	defer it.Close()
+	rows := 0
+	for it.Seek([]byte{2}); it.Valid(); it.Next() {
+		rows++
+	}
+	if rows != 1 {
+		t.Errorf("%d timelines are known, want main", rows)
+	}
+	repotest.Close(t, m.r)
+}
+
+// TestForgetWAL: segments go, but those that a server holds and those that the horizon needs.
+func TestForgetWAL(t *testing.T) {
+	m, _, main := newForgetting(t)
+	segments := func() (names []string) {
+		entries, err := os.ReadDir(main.tl.WALDir())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range entries {
+			names = append(names, e.Name())
+		}
+		return names
+	}
+	had := segments()
+	if len(had) < 3 {
+		t.Fatalf("%d segments", len(had))
+	}
+	held := had[1]
+	main.tl.HoldWAL(func(name string) bool { return name == held })
+	horizons := map[repo.TimelineID]pg.LSN{main.tl.ID(): main.lsns[len(main.lsns)-1]}
+	release := main.tl.Hold()
+	if res, err := m.r.Collect(t.Context(), repo.CollectOptions{Horizons: horizons}); err != nil || res != (repo.Collected{}) {
+		t.Errorf("the horizon is held: %+v, %v", res, err)
+	}
+	release()
+	if res := m.collect(horizons); res.Segments != int64(len(had)-2) {
+		t.Errorf("%d segments of %d were removed", res.Segments, len(had))
+	}
+	if got := segments(); len(got) != 2 || got[0] != held || got[1] != had[len(had)-1] {
+		t.Errorf("left are %v of %v", got, had)
+	}
+	if _, err := main.tl.WAL().ReadWAL(make([]byte, 8), main.lsns[0]); !errors.Is(err, repo.ErrOutOfRange) {
+		t.Errorf("wal that was forgotten: %v", err)
+	}
+	main.tl.HoldWAL(nil)
+	m.collect(horizons)
+	if got := segments(); len(got) != 1 {
+		t.Errorf("left are %v", got)
+	}
+	repotest.Close(t, m.r)
+}
