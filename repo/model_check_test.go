@@ -204,8 +204,9 @@ func (m *model) delete() {
 	m.timelines = slices.DeleteFunc(m.timelines, func(x *timeline) bool { return x == t })
 }
 
-func (m *model) putFile() {
-	t := m.any()
+func (m *model) putFile() { m.putFileOn(m.any()) }
+
+func (m *model) putFileOn(t *timeline) {
 	path, content := m.anyFile()
 	var b []byte
 	if content != "" {
@@ -234,7 +235,7 @@ func (m *model) restart(crash bool) {
 		if err != nil {
 			m.t.Fatal(err)
 		}
-		t.tl, t.pins = tl, nil
+		t.tl, t.pins, t.heads = tl, nil, nil
 		got := tl.OwnHorizon()
 		if m.died && got > t.horizon {
 			t.horizon = got // it was stored, and the one who stored it never knew

@@ -93,6 +93,7 @@ type timeline struct {
 
 	horizon pg.LSN // 0: nothing was forgotten
 	pins    map[pg.LSN][]func()
+	heads   map[*repo.Snapshot]*world // of pinned heads, with what PutFile did there
 }
 
 // at gives the world at a record boundary.
