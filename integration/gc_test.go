@@ -250,6 +250,7 @@ func TestRetention(t *testing.T) {
 	s.ok("start")
 	s.ok("tenant", "create", other)
 	main := s.start("main")
+	s.sql(main, "CREATE TABLE early AS SELECT 1") // where the mount began is kept
 	first, otherFirst := s.lsn("main"), s.ok("lsn", "main", "--tenantid", other)
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
