@@ -48,6 +48,7 @@ func (p *place) newImage(c copying, size int64) (*image, error) {
 }
 
 func (i *image) close() {
+	i.p.tidy()
 	_, _ = i.p.command("umount", i.dir)
 	_ = os.Remove(i.file)
 }
@@ -89,6 +90,7 @@ func (p *place) newCopier(c copying, cluster string, size int64) (*copier, error
 }
 
 func (c *copier) close() {
+	c.image.p.tidy()
 	_ = c.source.stop("immediate")
 	c.image.close()
 }

@@ -30,7 +30,11 @@ func newPlace(ctx context.Context, o options) (*place, error) {
 	return &place{o: o, dir: dir, ctx: ctx}, os.Chmod(dir, 0o755)
 }
 
+// tidy lets commands run that clean up, after an interrupt too.
+func (p *place) tidy() { p.ctx = context.WithoutCancel(p.ctx) }
+
 func (p *place) close() {
+	p.tidy()
 	_, _ = p.zenith("stop")
 	os.RemoveAll(p.dir)
 }
