@@ -27,11 +27,9 @@ func TestCorpus(t *testing.T) {
 	wal := pgtest.WALDir{Dir: filepath.Join(*corpus, "wal"), TLI: c.CheckPointCopy.ThisTLI, SegSize: int(c.SegSize)}
 	rd := wal.Reader(c.CheckPoint)
 	records, blocks, images, differ := 0, 0, 0, 0
-	seen := map[opID]bool{}
 	eachRecord(t, rd, func(rec *xlog.Record) bool {
 		records++
 		blocks += len(rec.Blocks)
-		seen[opOf(rec)] = true
 		n, err := 0, w.replay(rec)
 		if err == nil {
 			n, err = w.compareImages(rec, 0)
@@ -46,7 +44,7 @@ func TestCorpus(t *testing.T) {
 	if records < 100_000 || images < 100_000 {
 		t.Error("too little for a corpus")
 	}
-	t.Logf("operations without a record: %v", unseen(seen))
+	t.Logf("operations without a record: %v", unseen(w.seen))
 }
 
 // unseen lists the operations of the tables that are not in seen.

@@ -391,6 +391,11 @@ func (w *world) compareImages(rec *xlog.Record, skip blockSet) (checked int, err
 			// The mask would hide all of it, the hole being everything.
 			maskLSN(img)
 			maskLSN(tmp)
+			if w.holed[blk.Tag] {
+				for i := pg.PageHeaderSize; i < pg.BlockSize; i++ {
+					img[i] &= tmp[i]
+				}
+			}
 		} else if !Mask(rec.RmgrID, img, blk.Tag.Block) || !Mask(rec.RmgrID, tmp, blk.Tag.Block) {
 			continue
 		}

@@ -23,6 +23,10 @@ type world struct {
 	seen     map[opID]bool         // what records there were
 	scratch  [2][pg.BlockSize]byte // for compareImages
 
+	// holed are the pages of visibility maps whose bits the primary has and did not log: CREATE
+	// DATABASE logs images of the maps that it copies without their holes, which is all of them.
+	holed map[pg.BufferTag]bool
+
 	// before, if set, sees each page that is about to be changed, registered or not.
 	before func(page pg.Page, tag pg.BufferTag, rec *xlog.Record)
 }
@@ -62,7 +66,7 @@ func (l lastRecord) String() string {
 }
 
 func newWorld(base string, cluster Cluster) *world {
-	return &world{base: base, cluster: cluster, forks: map[pg.RelFork]*fork{}, covered: coverage{}, seen: map[opID]bool{}}
+	return &world{base: base, cluster: cluster, forks: map[pg.RelFork]*fork{}, covered: coverage{}, seen: map[opID]bool{}, holed: map[pg.BufferTag]bool{}}
 }
 
 // fork finds a fork's blocks, reading them from the base the first time.
@@ -158,6 +162,9 @@ func (w *world) applyBlock(rec *xlog.Record, blk *xlog.BlockRef) error {
 		return err
 	}
 	wp.known = true
+	if blk.Tag.Fork == pg.VisibilityMapFork && blk.HasImage && blk.Apply {
+		w.holed[blk.Tag] = blk.Image.HoleLength > 0
+	}
 	wp.last = lastRecord{start: rec.StartLSN, rmgr: rec.RmgrID, info: rec.Info}
 	w.covered.block(rec, blk)
 	return nil
