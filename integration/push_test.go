@@ -162,13 +162,14 @@ func TestPush(t *testing.T) {
 	a.sql(main, "INSERT INTO t SELECT g, 'more' FROM generate_series(5001, 9000) g")
 
 	// A branch brings what it shares with its ancestor, which has no name there.
+	points = append(points, a.lsn("dev")) // before the push: postgres writes by itself, too
 	a.push("dev", "there")
 	here, there := a.timelines(tenant), b.timelines(tenant)
 	if there["dev"] != here["dev"] || there[here["main"]] != here["main"] || len(there) != 2 {
 		t.Errorf("branches there: %v, here: %v", there, here)
 	}
 	w := newTwins(t, a, b)
-	for _, at := range append(points, a.lsn("dev")) {
+	for _, at := range points {
 		w.same(here["dev"], at)
 	}
 	onB := func(point string) string {
@@ -179,6 +180,7 @@ func TestPush(t *testing.T) {
 	}
 
 	// The ancestor's push sends what follows the branch point only.
+	head := a.lsn("main")
 	sent := a.push("main", "there")
 	if there = b.timelines(tenant); there["main"] != here["main"] || len(there) != 2 {
 		t.Errorf("branches there: %v, here: %v", there, here)
@@ -190,7 +192,7 @@ func TestPush(t *testing.T) {
 		t.Errorf("sent %d bytes for %d of WAL", sent, delta)
 	}
 	for range 3 {
-		w.same(here["main"], someLSN(a, main, points[0], a.lsn("main")))
+		w.same(here["main"], someLSN(a, main, points[0], head))
 	}
 
 	// The next sends what is new, and nothing if that is nothing.
@@ -202,7 +204,7 @@ func TestPush(t *testing.T) {
 	before := a.lsn("main")
 	main = a.start("main")
 	a.sql(main, "UPDATE t SET v = 'new' WHERE i < 500")
-	head := a.lsn("main")
+	head = a.lsn("main")
 	if n, delta := a.push("main", "there"), walBetween(a, main, before, head); n < delta || n > delta+delta/10+64<<10 {
 		t.Errorf("sent %d bytes for %d of WAL", n, delta)
 	}
@@ -224,6 +226,7 @@ func TestPush(t *testing.T) {
 	}
 	a.fails(12, "push", "main", "there", "--remote-tenantid", strings.Fields(strings.ReplaceAll(b.ok("tenant", "list"), tenant, ""))[0]) // another cluster
 
+	a.ok("pg", "stop", "main")
 	const second = "fedcba9876543210fedcba9876543210"
 	a.push("main", "there", "--remote-tenantid", second)
 	if got := b.ok("lsn", "main", "--tenantid", second); got != a.lsn("main") {
@@ -308,11 +311,12 @@ func TestPushForgotten(t *testing.T) {
 	for _, url := range []string{main, dev} {
 		a.sql(url, "UPDATE t SET v = v || '!'", "ALTER SYSTEM SET work_mem = '8MB'", "VACUUM t", "SELECT pg_switch_wal()", "UPDATE t SET v = v || '?' WHERE i < 100")
 	}
-	horizon := a.lsn("main")
 	a.ok("gc", "--retain", "1")
+	horizon := a.lsn("main") // or somewhat before: postgres writes by itself, too
 	a.sql(main, "INSERT INTO t SELECT g, 'new' FROM generate_series(4001, 5000) g")
 	a.fails(14, "lsn", "main@"+a.sql(main, "SELECT '"+horizon+"'::pg_lsn - 100000"))
 
+	heads := []string{a.lsn("main"), a.lsn("dev")}
 	a.push("dev", "there")
 	a.push("main", "there")
 	w, ids := newTwins(t, a, b), a.timelines(tenant)
@@ -320,10 +324,10 @@ func TestPushForgotten(t *testing.T) {
 		t.Errorf("branches there: %v, here: %v", there, ids)
 	}
 	for range 2 {
-		w.same(ids["main"], someLSN(a, main, horizon, a.lsn("main")))
+		w.same(ids["main"], someLSN(a, main, horizon, heads[0]))
 	}
-	w.same(ids["main"], a.lsn("main"))
-	w.same(ids["dev"], a.lsn("dev"))
+	w.same(ids["main"], heads[0])
+	w.same(ids["dev"], heads[1])
 	b.fails(14, "lsn", "--tenantid", tenant, "main@"+a.sql(main, "SELECT '"+horizon+"'::pg_lsn - 100000"))
 
 	// What is forgotten there does not come again.
@@ -332,13 +336,14 @@ func TestPushForgotten(t *testing.T) {
 	a.sql(main, "DELETE FROM t WHERE i % 7 = 1")
 	a.push("main", "there")
 	b.ok("gc", "--tenantid", tenant, "--retain", "1")
-	if n := a.push("main", "there"); n != 0 {
-		t.Errorf("nothing is new, and %d bytes were sent", n)
+	if n := a.push("main", "there"); n > 64<<10 { // postgres writes by itself, too
+		t.Errorf("nothing much is new, and %d bytes were sent", n)
 	}
 	late := a.start("late")
 	a.sql(late, "UPDATE t SET v = 'late'")
+	head := a.lsn("late")
 	a.push("late", "there")
-	w.same(a.timelines(tenant)["late"], a.lsn("late"))
+	w.same(a.timelines(tenant)["late"], head)
 	if out := b.ok("check", "--tenantid", tenant); !strings.Contains(out, " 0 problems") {
 		t.Errorf("check there: %s", out)
 	}
