@@ -10,14 +10,14 @@ DECLARE
 BEGIN
 	FOR r IN SELECT c.oid, c.relname, t.oid::regclass AS tab, a.amname, quote_ident(att.attname) AS col,
 			format_type(att.atttypid, att.atttypmod) AS type, format('OPERATOR(%I.%s)', n.nspname, op.oprname) AS operator,
-			coalesce(' AND (' || pg_get_expr(i.indpred, i.indrelid) || ')', '') AS pred, op.oprright = 'tsquery'::regtype AS search
+			coalesce(' AND (' || pg_get_expr(i.indpred, i.indrelid) || ')', '') AS pred, op.oprleft = 'tsvector'::regtype AS search
 		FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_am a ON a.oid = c.relam JOIN pg_class t ON t.oid = i.indrelid
 			JOIN pg_attribute att ON att.attrelid = t.oid AND att.attnum = i.indkey[0]
 			JOIN pg_opclass oc ON oc.oid = i.indclass[0]
 			JOIN pg_amop ao ON ao.amopfamily = oc.opcfamily AND ao.amoppurpose = 's' AND ao.amoplefttype = oc.opcintype
 			JOIN pg_operator op ON op.oid = ao.amopopr JOIN pg_namespace n ON n.oid = op.oprnamespace
 		WHERE a.amname <> 'btree' AND c.relkind = 'i' AND t.relkind IN ('r', 'm') AND c.relpersistence = 'p' AND i.indisvalid
-			AND (ao.amoprighttype = ao.amoplefttype OR op.oprright = 'tsquery'::regtype)
+			AND (ao.amoprighttype = ao.amoplefttype OR op.oprleft = 'tsvector'::regtype AND op.oprright = 'tsquery'::regtype)
 	LOOP
 		FOR value IN EXECUTE format(CASE WHEN r.search
 				THEN 'SELECT plainto_tsquery(''simple'', (tsvector_to_array(%s))[1])::text FROM ONLY %s WHERE length(%1$s) > 0 ORDER BY md5(ctid::text) LIMIT 2'
