@@ -1,74 +1,71 @@
 package datadir
 
-import "context"
+import (
+	"context"
+	"sync"
+)
 
 // readPart is how much of a file is read at once.
 const readPart = 1 << 20
 
-// reader reads whole files, the next part of one while the last is written.
+// reader reads whole files: two parts at a time, beside the writing of the one before. To
+// rebuild pages takes longer than to send them.
 type reader struct {
-	bufs [2][]byte
+	bufs [3][]byte
 }
 
 func newReader() *reader {
-	return &reader{bufs: [2][]byte{make([]byte, readPart), make([]byte, readPart)}}
+	r := new(reader)
+	for i := range r.bufs {
+		r.bufs[i] = make([]byte, readPart)
+	}
+	return r
 }
 
-// each calls fn with the parts of f, in order. A part is valid until fn returns.
+// each calls fn with the parts of f, in order. A part is valid until fn returns. After an
+// error no part follows.
 func (r *reader) each(ctx context.Context, f File, fn func([]byte) error) error {
 	size := f.Size()
-	if size > readPart {
-		return r.ahead(ctx, f, size, fn)
-	}
-	part := r.bufs[0][:size]
 	if size == 0 {
 		return ctx.Err()
 	}
-	if _, err := f.ReadAt(ctx, part, 0); err != nil {
-		return err
-	}
-	return fn(part)
-}
-
-// ahead reads in a goroutine, which has ended on return.
-func (r *reader) ahead(ctx context.Context, f File, size int64, fn func([]byte) error) error {
+	var reading sync.WaitGroup
+	defer reading.Wait()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	free, full := make(chan []byte, len(r.bufs)), make(chan []byte)
-	for _, b := range r.bufs {
-		free <- b
+	var done [len(r.bufs)]chan error
+	part := func(off int64) (n int, p []byte) {
+		n = int(off / readPart % int64(len(r.bufs)))
+		return n, r.bufs[n][:min(size-off, readPart)]
 	}
-	var readErr error
-	go func() {
-		defer close(full)
-		for off := int64(0); off < size && readErr == nil; {
-			part := (<-free)[:min(size-off, readPart)]
-			if readErr = ctx.Err(); readErr != nil {
-				return
-			}
-			if _, readErr = f.ReadAt(ctx, part, off); readErr != nil {
-				return
-			}
-			off += int64(len(part))
-			select {
-			case full <- part:
-			case <-ctx.Done():
-				readErr = ctx.Err()
-			}
-		}
-	}()
-	var writeErr error
-	for part := range full {
-		if writeErr == nil {
-			writeErr = fn(part)
-		}
-		if writeErr != nil {
-			cancel()
-		}
-		free <- part[:readPart]
+	read := func(off int64) {
+		n, p := part(off)
+		told := make(chan error, 1)
+		done[n] = told
+		reading.Go(func() {
+			_, err := f.ReadAt(ctx, p, off)
+			told <- err
+		})
 	}
-	if writeErr != nil {
-		return writeErr
+	const ahead = int64(len(r.bufs)) * readPart
+	for off := int64(0); off < min(size, ahead); off += readPart {
+		read(off)
 	}
-	return readErr
+	for off := int64(0); off < size; off += readPart {
+		n, p := part(off)
+		err := <-done[n]
+		if err == nil {
+			err = ctx.Err()
+		}
+		if err == nil {
+			err = fn(p)
+		}
+		if err != nil {
+			return err
+		}
+		if off+ahead < size {
+			read(off + ahead)
+		}
+	}
+	return nil
 }
