@@ -30,9 +30,10 @@
 // The kernel keeps what is written in its cache and sends it when it likes (writeback):
 // then it knows each file's size and asks for nothing, and a load of a table is a few
 // large writes. It also sends it before close and fsync return, and before the mount
-// ends. What we have to see at once, or refuse, is read and written past that cache:
-// WAL, pg_control, configuration (kind.direct). Nobody misses the rest after a crash,
-// for then the private files are dropped anyhow.
+// ends. What we may have to refuse is read and written past that cache: pg_control,
+// configuration (kind.direct). WAL comes when it is synced, or when we ask for it
+// (Mount.SendWAL). Nobody misses the rest after a crash, for then the private files
+// are dropped anyhow.
 //
 // What the base shows and WAL describes may only be changed by a running postgres:
 // tools that write a stopped data directory (pg_checksums --enable, pg_resetwal)

@@ -36,7 +36,7 @@ const (
 type kind struct {
 	name    string
 	guarded bool // WAL describes it: only a running postgres may change it
-	direct  bool // each read and write is for us to see, not for the kernel's cache
+	direct  bool // a write may be refused: it must not wait in the kernel's cache
 	place   place
 	sync    syncRule
 	keep    keepRule
@@ -60,8 +60,8 @@ var (
 	kindRelation = &kind{name: "relation", guarded: true}
 	kindFSM      = &kind{name: "fsm", guarded: true, keep: keepClean}
 	kindLogged   = &kind{name: "logged", guarded: true}
-	kindSegment  = &kind{name: "segment", guarded: true, direct: true, place: inWAL, sync: syncWAL}
-	kindWALTemp  = &kind{name: "walTemp", guarded: true, direct: true, place: inWAL, sync: syncWAL}
+	kindSegment  = &kind{name: "segment", guarded: true, place: inWAL, sync: syncWAL}
+	kindWALTemp  = &kind{name: "walTemp", guarded: true, place: inWAL, sync: syncWAL}
 	kindConfig   = &kind{name: "config", direct: true, sync: syncStore}
 	kindKept     = &kind{name: "kept", keep: keepClean}
 	kindLog      = &kind{name: "log", keep: keepAlways}

@@ -50,6 +50,7 @@ func (o Options) withDefaults() Options {
 type Mount struct {
 	dir    string
 	direct bool // mounted by us, not by fusermount3
+	send   func() error
 	cancel context.CancelFunc
 	done   chan struct{}
 	err    error // set before done is closed
@@ -66,6 +67,7 @@ type mounting struct {
 	firstIno  uint64             // 0: go-fuse's
 	cancel    context.CancelFunc // of the root's context
 	finish    func() error       // called when nothing is served any more; may be nil
+	send      func() error       // is SendWAL; nil: there is none
 }
 
 // start mounts and serves.
@@ -93,7 +95,7 @@ func (m mounting) start(opts Options) (*Mount, error) {
 		m.cancel()
 		return nil, fmt.Errorf("mount %s: %w", dir, err)
 	}
-	mnt := &Mount{dir: dir, direct: fopts.DirectMountStrict, cancel: m.cancel, done: make(chan struct{})}
+	mnt := &Mount{dir: dir, direct: fopts.DirectMountStrict, send: m.send, cancel: m.cancel, done: make(chan struct{})}
 	go mnt.serve(server, m.finish)
 	if err := server.WaitMount(); err != nil {
 		return nil, errors.Join(fmt.Errorf("mount %s: %w", dir, err), mnt.Unmount())

@@ -98,6 +98,13 @@ func (o *overlay) stat() int64 {
 	return o.size
 }
 
+// used reports whether the contents have a user.
+func (o *overlay) used() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.users > 0
+}
+
 // whole reports whether nothing of the base shows.
 func (o *overlay) whole() bool {
 	o.mu.Lock()

@@ -190,6 +190,48 @@ func (s *segments) sync(ctx context.Context, f *file, k *kind) error {
 	return nil
 }
 
+// SendWAL has the kernel send the WAL that was written to a working tree and that it has in its
+// cache: WAL.Dir has all of it then, durable or not.
+func (m *Mount) SendWAL() error {
+	if m.send == nil {
+		return nil
+	}
+	return m.send()
+}
+
+// sendWAL is SendWAL. What is not open was sent when it was closed. The kernel drops what it
+// sent from its cache, which nobody misses.
+func (t *worktree) sendWAL() error {
+	if t.work.Scratch || t.work.NoWriteback {
+		return nil
+	}
+	for _, f := range t.openWAL() {
+		switch err := f.NotifyContent(0, 0); err {
+		case 0:
+		case syscall.ENOENT, syscall.ENODEV, syscall.EBADF: // the kernel has nothing of it any more; the mount is gone
+		default:
+			return fmt.Errorf("have %s sent: %w", f.path(), err)
+		}
+	}
+	return nil
+}
+
+// openWAL lists the files of WAL that are open.
+func (t *worktree) openWAL() (list []*file) {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	d, ok := t.root.children[walDir].(*dir)
+	if !ok {
+		return nil
+	}
+	for _, c := range d.children {
+		if f, ok := c.(*file); ok && f.kind().place == inWAL && f.body.used() {
+			list = append(list, f)
+		}
+	}
+	return list
+}
+
 // syncDir makes the names of the branch's segments durable.
 func (s *segments) syncDir() error { return syncPath(s.dir) }
 

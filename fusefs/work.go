@@ -77,6 +77,7 @@ func Work(dir string, base Tree, work WorkOptions, opts Options) (*Mount, error)
 		writeback: !work.NoWriteback,
 		cancel:    t.cancel,
 		finish:    t.finish,
+		send:      t.sendWAL,
 	}.start(opts)
 }
 

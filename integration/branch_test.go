@@ -2,6 +2,8 @@ package integration
 
 import (
 	"fmt"
+	"os/exec"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -214,6 +216,31 @@ func TestBranchAtBoundaries(t *testing.T) {
 	for _, bad := range []string{"main@", "main@x/y", "main@yesterday", "@0/1", ""} {
 		if r := s.run("branch", "bad", bad); r.code != 1 && r.code != 2 {
 			t.Errorf("branch at %q: exit %d: %s", bad, r.code, r.err)
+		}
+	}
+}
+
+// TestBranchOfUnsynced makes branches of a server that syncs nothing, from within its session:
+// its commits count as any other's, though the kernel has their WAL yet.
+func TestBranchOfUnsynced(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	url := s.start("main", "--set", "fsync=off", "--set", "wal_writer_delay=10s")
+	s.sql(url, "CREATE TABLE t (i int)")
+	const rounds = 4
+	var script strings.Builder
+	for i := range rounds {
+		fmt.Fprintf(&script, "INSERT INTO t SELECT generate_series(1, 1000);\n\\! %s -q -D %s branch b%d main\n", binary, s.work, i)
+	}
+	cmd := exec.Command(pgDistrib+"/bin/psql", "-Xq", "-v", "ON_ERROR_STOP=1", url)
+	cmd.Stdin = strings.NewReader(script.String())
+	if r := s.runCmd(cmd); r.code != 0 || r.err != "" {
+		t.Fatalf("psql: exit %d: %s", r.code, r.err)
+	}
+	for i := range rounds {
+		got := s.ok("pg", "exec", "b"+strconv.Itoa(i), "--", pgDistrib+"/bin/psql", "-XAtc", "SELECT count(*) FROM t")
+		if want := strconv.Itoa(1000 * (i + 1)); got != want {
+			t.Errorf("branch %d has %s rows, want %s", i, got, want)
 		}
 	}
 }

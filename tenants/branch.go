@@ -29,8 +29,9 @@ type branch struct {
 	written  atomic.Uint64 // start of the newest segment that was written
 
 	mu     sync.Mutex
-	writer string // who writes it: the directory of a mount, or a receiver; "" for nobody
-	users  int    // mounts of any kind that show a point of it, and replication clients
+	writer string       // who writes it: the directory of a mount, or a receiver; "" for nobody
+	send   func() error // has the kernel send the WAL that it has of the writer's; nil: none
+	users  int          // mounts of any kind that show a point of it, and replication clients
 }
 
 // pace is the least time between two runs of a follower. Each run ends with an fsync
@@ -53,9 +54,22 @@ func newBranch(t *tenant, tl *repo.Timeline) (*branch, error) {
 	return &branch{t: t, tl: tl, ing: ing, slots: slots, synced: make(chan struct{}, 1)}, nil
 }
 
-// catchup ingests all WAL that is there, and gives the head then: it holds every
-// commit that was acknowledged before the call.
+// catchup ingests all WAL that was written, and gives the head then: it holds every
+// commit that was acknowledged before the call, also by a server that does not sync.
 func (b *branch) catchup(ctx context.Context) (pg.LSN, error) {
+	b.mu.Lock()
+	send := b.send
+	b.mu.Unlock()
+	if send != nil {
+		if err := send(); err != nil {
+			return 0, fmt.Errorf("branch %s: %w", b.tl.Name(), err)
+		}
+	}
+	return b.ingest(ctx)
+}
+
+// ingest ingests all WAL that is there.
+func (b *branch) ingest(ctx context.Context) (pg.LSN, error) {
 	b.catching.Lock()
 	defer b.catching.Unlock()
 	head, err := b.ing.Catchup(ctx)
@@ -74,7 +88,7 @@ func (b *branch) follow(ctx context.Context) {
 			return
 		case <-b.synced:
 		}
-		if _, err := b.catchup(ctx); err != nil && ctx.Err() == nil {
+		if _, err := b.ingest(ctx); err != nil && ctx.Err() == nil {
 			b.t.log.Error("ingest WAL", "branch", b.tl.Name(), "err", err)
 		}
 		select {
@@ -107,6 +121,13 @@ func (b *branch) holdBack(ctx context.Context) {
 	defer cancel()
 	// Whatever it says: the writer goes on.
 	_ = b.tl.WaitLSN(ctx, written-lag)
+}
+
+// sendBy says how to have the kernel send the WAL of the branch's writer; nil: there is no need.
+func (b *branch) sendBy(send func() error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.send = send
 }
 
 // acquire takes the branch for its one writer, who is called who.

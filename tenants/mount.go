@@ -210,9 +210,11 @@ func (m *Manager) mountWork(ctx context.Context, mnt *mount) (err error) {
 		stop()
 		return err
 	}
+	b.sendBy(mnt.fs.SendWAL)
 	var following sync.WaitGroup
 	following.Go(func() { b.follow(follow) })
 	mnt.put = func() error {
+		b.sendBy(nil)
 		stop()
 		following.Wait()
 		_, err := b.catchup(context.WithoutCancel(m.ctx))
