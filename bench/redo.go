@@ -208,7 +208,7 @@ func (m *redoFigures) rows(l load) []row {
 	rows := []row{
 		newRow("redo of "+l.name+": each changed page at its end, from the store", stock, "s", m.store, m.stock),
 		newRow("the same from the base and WAL in memory", stock, "s", m.memory, m.stock),
-		newRow("of that: decode, and find each page's records, one core", stock, "s", m.find, m.stock),
+		newRow("of that: decode, and find each page's records, two cores", stock, "s", m.find, m.stock),
 		newRow("CPU per record: decode, find, apply", stock+", user CPU", "us", m.cpu, m.stockCPU),
 	}
 	rows[1].note = fmt.Sprintf("%d records in %d MB of WAL, %d applications to %d pages; user CPU per application %.2f us",

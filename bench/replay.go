@@ -72,39 +72,80 @@ type changedPage struct {
 // pageLink is one record of a page's chain.
 type pageLink struct{ page, rec uint32 }
 
-// readHistory decodes all WAL behind start and finds each page's records.
+// mention is a record's mention of a page.
+type mention struct {
+	tag      pg.BufferTag
+	rec      uint32
+	restores bool // the record needs nothing of the page before it
+}
+
+// mentions is how many of them go from one goroutine to the other at a time.
+const mentions = 4 << 10
+
+// readHistory decodes all WAL behind start and finds each page's records: one goroutine decodes
+// and keeps the records, this one finds the pages.
 func readHistory(wal *memoryWAL, segSize int, start pg.LSN) (*history, error) {
 	h := &history{wal: wal, segSize: segSize, ids: make(map[pg.BufferTag]uint32)}
-	r := xlog.NewReader(wal, xlog.Config{SegSize: segSize}, start)
-	var rec xlog.Record
+	full, free := make(chan []mention, 2), make(chan []mention, 4)
+	for range cap(free) {
+		free <- make([]mention, 0, mentions+xlog.MaxBlockID+1)
+	}
+	var err error
+	go func() {
+		defer close(full)
+		err = h.decode(start, full, free)
+	}()
 	var links []pageLink
-	link := func(tag pg.BufferTag, restores bool) {
-		links = append(links, pageLink{h.count(tag, restores), uint32(len(h.recs))})
+	for batch := range full {
+		for i := range batch {
+			m := &batch[i]
+			links = append(links, pageLink{h.count(m.tag, m.restores), m.rec})
+		}
+		free <- batch[:0]
+	}
+	if err != nil {
+		return nil, err
+	}
+	h.sort(links)
+	return h, nil
+}
+
+// decode reads the WAL from start on, keeps the records that change pages, and sends which.
+func (h *history) decode(start pg.LSN, full chan<- []mention, free <-chan []mention) error {
+	r := xlog.NewReader(h.wal, xlog.Config{SegSize: h.segSize}, start)
+	var rec xlog.Record
+	batch := <-free
+	add := func(tag pg.BufferTag, restores bool) {
+		batch = append(batch, mention{tag, uint32(len(h.recs)), restores})
 	}
 	unnamed := func(tag pg.BufferTag) {
 		// The server keeps no times of commits.
 		if slru, _, ok := tag.SLRU(); !ok || slru != pg.SLRUCommitTs || rec.RmgrID != xlog.RmXact {
-			link(tag, false)
+			add(tag, false)
 		}
 	}
 	for {
 		err := r.Next(&rec)
 		if errors.Is(err, io.EOF) {
-			h.sort(links)
-			return h, nil
+			full <- batch
+			return nil
 		}
 		if err != nil {
-			return nil, err
+			return err
 		}
-		before := len(links)
+		before := len(batch)
 		for i := range rec.Blocks {
-			link(rec.Blocks[i].Tag, rec.Blocks[i].Restores())
+			add(rec.Blocks[i].Tag, rec.Blocks[i].Restores())
 		}
 		if err := walredo.Touches(&rec, unnamed); err != nil {
-			return nil, err
+			return err
 		}
-		if len(links) > before {
+		if len(batch) > before {
 			h.keep(&rec)
+		}
+		if len(batch) >= mentions {
+			full <- batch
+			batch = <-free
 		}
 	}
 }
