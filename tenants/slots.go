@@ -108,12 +108,20 @@ func (s *slots) remove() error {
 	return nil
 }
 
-func (s *slots) getLocked(name string) (*slot, error) {
+// change calls fn with a slot, and puts the slots on disk if it asks for that and the slot is
+// one that is kept there.
+func (s *slots) change(name string, fn func(*slot) (save bool, err error)) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	one := s.list[name]
 	if one == nil {
-		return nil, pageserver.Errorf(pageserver.ErrNotFound, "replication slot \"%s\" does not exist", name)
+		return pageserver.Errorf(pageserver.ErrNotFound, "replication slot \"%s\" does not exist", name)
 	}
-	return one, nil
+	save, err := fn(one)
+	if err != nil || !save || one.temporary {
+		return err
+	}
+	return s.saveLocked()
 }
 
 // branchSlots are a branch's slots for the page server.
@@ -148,21 +156,13 @@ func (s branchSlots) Create(name string, temporary, reserve bool) error {
 
 // Drop removes a slot.
 func (s branchSlots) Drop(name string) error {
-	all := s.b.slots
-	all.mu.Lock()
-	defer all.mu.Unlock()
-	one, err := all.getLocked(name)
-	if err != nil {
-		return err
-	}
-	if one.active {
-		return slotActive(name)
-	}
-	delete(all.list, name)
-	if one.temporary {
-		return nil
-	}
-	return all.saveLocked()
+	return s.b.slots.change(name, func(one *slot) (bool, error) {
+		if one.active {
+			return false, slotActive(name)
+		}
+		delete(s.b.slots.list, name)
+		return true, nil
+	})
 }
 
 func slotActive(name string) error {
@@ -170,65 +170,41 @@ func slotActive(name string) error {
 }
 
 // Get gives where a slot keeps WAL from.
-func (s branchSlots) Get(name string) (pg.LSN, error) {
-	all := s.b.slots
-	all.mu.Lock()
-	defer all.mu.Unlock()
-	one, err := all.getLocked(name)
-	if err != nil {
-		return 0, err
-	}
-	return one.Restart, nil
+func (s branchSlots) Get(name string) (restart pg.LSN, err error) {
+	err = s.b.slots.change(name, func(one *slot) (bool, error) {
+		restart = one.Restart
+		return false, nil
+	})
+	return restart, err
 }
 
 // Acquire takes a slot for a stream.
 func (s branchSlots) Acquire(name string) error {
-	all := s.b.slots
-	all.mu.Lock()
-	defer all.mu.Unlock()
-	one, err := all.getLocked(name)
-	if err != nil {
-		return err
-	}
-	if one.active {
-		return slotActive(name)
-	}
-	one.active = true
-	return nil
+	return s.b.slots.change(name, func(one *slot) (bool, error) {
+		if one.active {
+			return false, slotActive(name)
+		}
+		one.active = true
+		return false, nil
+	})
 }
 
 // Advance moves a slot forward. What is on disk may be a segment behind: it keeps too much.
 func (s branchSlots) Advance(name string, flushed pg.LSN) error {
-	all := s.b.slots
-	all.mu.Lock()
-	defer all.mu.Unlock()
-	one, err := all.getLocked(name)
-	if err != nil {
-		return err
-	}
-	if flushed = min(flushed, s.b.tl.LastLSN()); flushed <= one.Restart {
-		return nil
-	}
-	first := one.Restart == 0
-	one.Restart = flushed
-	if one.temporary || !first && flushed < one.saved+pg.LSN(s.b.tl.Info().SegSize) {
-		return nil
-	}
-	return all.saveLocked()
+	return s.b.slots.change(name, func(one *slot) (bool, error) {
+		if flushed = min(flushed, s.b.tl.LastLSN()); flushed <= one.Restart {
+			return false, nil
+		}
+		first := one.Restart == 0
+		one.Restart = flushed
+		return first || flushed >= one.saved+pg.LSN(s.b.tl.Info().SegSize), nil
+	})
 }
 
 // Release undoes Acquire.
 func (s branchSlots) Release(name string) error {
-	all := s.b.slots
-	all.mu.Lock()
-	defer all.mu.Unlock()
-	one, err := all.getLocked(name)
-	if err != nil {
-		return err
-	}
-	one.active = false
-	if one.temporary || one.saved == one.Restart {
-		return nil
-	}
-	return all.saveLocked()
+	return s.b.slots.change(name, func(one *slot) (bool, error) {
+		one.active = false
+		return one.saved != one.Restart, nil
+	})
 }
