@@ -128,6 +128,7 @@ func (m mounting) fuseOptions(opts Options) *fs.Options {
 		MaxBackground:            maxBackground,
 		DisableXAttrs:            true,
 		DisableReadDirPlus:       m.plainDir,
+		DisableSplice:            true, // we answer with bytes: a pipe would be filled and emptied for nothing
 		ExplicitDataCacheControl: true,
 		Logger:                   slog.NewLogLogger(opts.Log.Handler(), slog.LevelWarn),
 		PanicHandler: func(v any) fuse.Status {
