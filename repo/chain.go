@@ -3,6 +3,7 @@ package repo
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 
 	"zenith/internal/pg"
@@ -27,11 +28,11 @@ type chain struct {
 	want   int // -1 if unknown
 	older  int
 
-	chunks  chunkDecoder // backs links' raw
+	chunks  chunkDecoder // backs packed
 	scratch []link       // one chunk's, oldest first
 	image   pg.Page      // backs base
 	rec     xlog.Record
-	buf     []byte // a record from the WAL
+	buf     []byte // a record's bytes
 }
 
 var chains = sync.Pool{New: func() any { return new(chain) }}
@@ -46,7 +47,7 @@ func newChain(tag pg.BufferTag) *chain {
 
 // free gives c back, unless it grew too big to keep.
 func (c *chain) free() {
-	if cap(c.chunks.vals) > 1<<20 || cap(c.chunks.plain) > 1<<20 || cap(c.buf) > 1<<20 || cap(c.links) > 1<<14 {
+	if cap(c.chunks.vals) > 1<<20 || cap(c.buf) > 1<<20 || cap(c.links) > 1<<14 {
 		return
 	}
 	clear(c.links[:cap(c.links)]) // they point into windows
@@ -228,7 +229,7 @@ func (c *chain) takeStored(cache *pageCache, it Iterator, no timelineNo, at, lim
 func (c *chain) takeChunk(cache *pageCache, body []byte, no timelineNo, at, limit, cut pg.LSN) (done bool, err error) {
 	h, err := decodeChunkHeader(body)
 	if err == nil {
-		c.scratch, err = c.chunks.links(c.scratch[:0], &h, c.tag, at)
+		c.scratch, err = c.chunks.links(c.scratch[:0], &h, at)
 	}
 	if err != nil {
 		return false, fmt.Errorf("versions of %v at %v: %w", c.tag, at, err)
@@ -266,33 +267,52 @@ func (c *chain) build(redo RedoFunc, wal *WAL, dst pg.Page) error {
 	default:
 		clear(dst)
 	}
-	for i := len(c.links) - 1; i >= 0; i-- {
-		if err := c.redo(redo, wal, &c.links[i], dst); err != nil {
-			return err
+	slices.Reverse(c.links)
+	return c.apply(redo, wal, c.links, dst)
+}
+
+// applyTogether is how many records are copied from the WAL before they are applied.
+const applyTogether = 64
+
+// apply applies records, oldest first.
+func (c *chain) apply(redo RedoFunc, wal *WAL, links []link, page pg.Page) error {
+	for len(links) > 0 {
+		some := links[:min(len(links), applyTogether)]
+		var n int
+		var lost error
+		c.buf, n, lost = wal.records(c.buf[:0], some)
+		rest := c.buf
+		for i := range some[:n] {
+			l := &some[i]
+			if err := c.redo(redo, l, rest[:l.size:l.size], page); err != nil {
+				return err
+			}
+			rest = rest[l.size:]
 		}
+		if errors.Is(lost, ErrOutOfRange) {
+			// A copy of a page has the record that redo refused: see Refused.
+			lost = fmt.Errorf("%w: %w", ErrUnsupported, lost)
+		}
+		if lost != nil {
+			return fmt.Errorf("rebuild %v: %w", c.tag, lost)
+		}
+		links = links[n:]
 	}
 	return nil
 }
 
 // redo applies one record.
-func (c *chain) redo(redo RedoFunc, wal *WAL, l *link, page pg.Page) error {
-	raw := l.raw
-	if l.flags&linkPointer != 0 {
-		var err error
-		raw, err = wal.record(c.buf, l.start, l.size)
-		if errors.Is(err, ErrOutOfRange) {
-			// A copy of a page has the record that redo refused: see Refused.
-			err = fmt.Errorf("%w: %w", ErrUnsupported, err)
+func (c *chain) redo(redo RedoFunc, l *link, raw []byte, page pg.Page) error {
+	err := checkRecord(raw)
+	if err == nil {
+		if err = xlog.Decode(raw, l.start, l.end, &c.rec); err != nil {
+			err = fmt.Errorf("%w: %w", ErrCorrupt, err)
 		}
-		if err != nil {
-			return fmt.Errorf("rebuild %v: record at %v: %w", c.tag, l.start, err)
-		}
-		c.buf = raw
 	}
-	if err := xlog.Decode(raw, l.start, l.end, &c.rec); err != nil {
-		return fmt.Errorf("rebuild %v: record at %v: %w: %w", c.tag, l.start, ErrCorrupt, err)
+	if err != nil {
+		return fmt.Errorf("rebuild %v: record at %v: %w", c.tag, l.start, err)
 	}
-	err := redo(page, c.tag, &c.rec)
+	err = redo(page, c.tag, &c.rec)
 	switch {
 	case err == nil:
 		return nil

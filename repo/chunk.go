@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"fmt"
 	"hash/crc32"
-	"slices"
 	"sync"
 
 	"github.com/klauspost/compress/s2"
@@ -17,14 +16,17 @@ import (
 //
 //	image: type u8 | s2-compressed page (imageS2) or the page itself (imageRaw)
 //	chunk: type u8 | flags u8 | uvarint before + 1 | uvarint after | uvarint n |
-//	       uvarint (last end - first end) | body, compressed with s2 if chunkCompressed
-//	body:  n records, oldest first:
-//	       uvarint end - previous end (the first: 0, its end is the key's LSN)
-//	       uvarint (end - start) | uvarint len << 3 | flags
-//	       the record as xlog.Packer packs it; nothing if linkPointer, len bytes if linkPlain
+//	       uvarint (last end - first end) | body
+//	body:  n records, oldest first, as places in the WAL:
+//	       uvarint (end - previous end) / 8 (the first: 0, its end is the key's LSN)
+//	       uvarint (end - start) / 8 | uvarint length << 1 | restores
 //	base:  as a chunk up to the body (type, flags, ..., end of the last - the key's LSN) | uvarint n |
 //	       n images, oldest first: uvarint end - previous end (the first: - the key's LSN) |
 //	       uvarint depth + 1 | uvarint len | what an image's value has || body, behind the last image
+//
+// The bytes of records are in the WAL and nowhere else: to copy and compress them was half of
+// what ingest cost, and made the store bigger than the WAL. Segments are mapped into memory,
+// so that the records of a page are a few loads away; see WAL.
 //
 // before counts the records from the chain's base to the one before the chunk (-1: not
 // known), after those from the chain's base, which may lie in the chunk, to its end. They
@@ -42,28 +44,24 @@ const (
 
 // A chunk's flags.
 const (
-	chunkNoRedo     byte = 1 << iota // its chain has a record that redo refused
-	chunkOpen                        // after is a lower bound: the chain's base is not known
-	chunkCompressed                  // its body is
+	chunkNoRedo byte = 1 << iota // its chain has a record that redo refused
+	chunkOpen                    // after is a lower bound: the chain's base is not known
 )
 
-// linkFlags say what a record is to a page.
+// linkFlags say what a link is to a page.
 type linkFlags uint8
 
 const (
 	linkRestore linkFlags = 1 << iota // the page after the record needs nothing of the page before
-	linkPointer                       // the record's bytes are in the WAL only
 	linkImage                         // not a record but a page (in windows and bases)
-
-	linkPlain = linkImage // the record is stored as it came (in chunks only)
 )
 
-// link is one record of a page's chain.
+// link is one record of a page's chain, or an image.
 type link struct {
 	end, start pg.LSN
 	flags      linkFlags
-	size       int    // of the record
-	raw        []byte // nil if linkPointer
+	size       int    // of the record, or of raw
+	raw        []byte // of a linkImage
 	stored     bool   // a linkImage of a base: raw is an image's value, not a page
 	depth      int    // of such: the records of the chain up to it, -1 if not known
 }
@@ -129,34 +127,29 @@ func decodeImage(body []byte, dst pg.Page) error {
 	return nil
 }
 
-// chunkEncoder makes chunks. Its buffers are used again.
-type chunkEncoder struct{ plain, packed []byte }
-
-// encode makes the value for links of tag, oldest first, whose key has links[0].end.
-func (e *chunkEncoder) encode(tag pg.BufferTag, links []link, before, after int, flags byte) []byte {
-	body, flags := e.body(tag, links, links[0].end, flags)
-	v := make([]byte, 0, 2+5*binary.MaxVarintLen32+len(body)+4)
+// encodeChunk makes the value for links, oldest first, whose key has links[0].end.
+func encodeChunk(links []link, before, after int, flags byte) []byte {
+	v := make([]byte, 0, 2+4*binary.MaxVarintLen32+len(links)*linkBytes+4)
 	v = append(v, valueChunk, flags)
 	for _, n := range [...]uint64{uint64(before + 1), uint64(after), uint64(len(links)), uint64(links[len(links)-1].end - links[0].end)} {
 		v = binary.AppendUvarint(v, n)
 	}
-	return append(v, body...)
+	return appendLinks(v, links, links[0].end)
 }
 
 // encodeBase makes the value for images and links behind them, oldest first, in place of the
 // chunk, or base, with header h and a key with LSN first. Links between two images are gone.
-func (e *chunkEncoder) encodeBase(tag pg.BufferTag, first pg.LSN, images, links []link, h *chunkHeader) []byte {
-	last, flags := images[len(images)-1], h.flags&^(chunkCompressed|chunkOpen)
+func encodeBase(first pg.LSN, images, links []link, h *chunkHeader) []byte {
+	last, flags := images[len(images)-1], h.flags&^chunkOpen
 	after, known := chainLength(links, last.depth)
 	if !known {
 		flags |= chunkOpen
 	}
 	end := last.end
-	body, flags := e.body(tag, links, end, flags)
 	if len(links) > 0 {
 		end = links[len(links)-1].end
 	}
-	v := append(make([]byte, 0, len(images)*pg.BlockSize/2+len(body)+64), valueBase, flags)
+	v := append(make([]byte, 0, len(images)*pg.BlockSize/2+len(links)*linkBytes+64), valueBase, flags)
 	for _, n := range [...]uint64{uint64(h.before + 1), uint64(after), uint64(len(links)), uint64(end - first), uint64(len(images))} {
 		v = binary.AppendUvarint(v, n)
 	}
@@ -168,45 +161,20 @@ func (e *chunkEncoder) encodeBase(tag pg.BufferTag, first pg.LSN, images, links 
 		v = append(v, l.raw...)
 		first = l.end
 	}
-	return append(v, body...)
+	return appendLinks(v, links, last.end)
 }
 
-// body makes a chunk's body of links that follow last, valid until the next call, and adds to
-// flags what it is.
-func (e *chunkEncoder) body(tag pg.BufferTag, links []link, last pg.LSN, flags byte) ([]byte, byte) {
-	p := xlog.NewPacker(tag)
-	b := e.plain[:0]
+// linkBytes is how much room a record's place takes, about.
+const linkBytes = 8
+
+// appendLinks appends a body: the places of links that follow last.
+func appendLinks(b []byte, links []link, last pg.LSN) []byte {
 	for i := range links {
 		l := &links[i]
-		b = binary.AppendUvarint(b, uint64(l.end-last))
-		b = binary.AppendUvarint(b, uint64(l.end-l.start))
-		b = appendLink(b, l, &p)
+		b = binary.AppendUvarint(b, uint64(l.end-last)/8)
+		b = binary.AppendUvarint(b, uint64(l.end-l.start)/8)
+		b = binary.AppendUvarint(b, uint64(l.size)<<1|uint64(l.flags&linkRestore))
 		last = l.end
-	}
-	e.plain = b
-	if len(b) >= minCompress {
-		e.packed = slices.Grow(e.packed[:0], s2.MaxEncodedLen(len(b)))
-		if c := s2.Encode(e.packed[:cap(e.packed)], b); len(c) < len(b)-len(b)/8 {
-			return c, flags | chunkCompressed
-		}
-	}
-	return b, flags
-}
-
-// minCompress is the size of a chunk's records from which it is worth to compress them.
-const minCompress = 128
-
-// appendLink appends a link's size and flags, and its bytes, packed if possible.
-func appendLink(b []byte, l *link, p *xlog.Packer) []byte {
-	from, flags := len(b), l.flags
-	b = binary.AppendUvarint(b, uint64(l.size)<<3|uint64(flags))
-	if flags&linkPointer != 0 {
-		return b
-	}
-	b, ok := p.Pack(b, l.raw, l.start)
-	if !ok {
-		b = binary.AppendUvarint(b[:from], uint64(l.size)<<3|uint64(flags|linkPlain))
-		b = append(b, l.raw...)
 	}
 	return b
 }
@@ -234,47 +202,28 @@ func decodeChunkHeader(body []byte) (h chunkHeader, err error) {
 	return h, nil
 }
 
-// chunkDecoder takes chunks of one page apart. Its buffers are used again.
+// chunkDecoder takes chunks of one page apart. Its buffer is used again.
 type chunkDecoder struct {
-	plain []byte // a chunk's body, decompressed
-	vals  []byte // backs links' raw: only added to
+	vals []byte // backs images' raw: only added to
 }
 
-// maxChunk bounds the body of a chunk.
-const maxChunk = 16 << 20
-
-// links appends the chunk's links, oldest first, to dst. They point into d.vals.
-func (d *chunkDecoder) links(dst []link, h *chunkHeader, tag pg.BufferTag, first pg.LSN) ([]link, error) {
+// links appends the chunk's links, oldest first, to dst. Images point into d.vals.
+func (d *chunkDecoder) links(dst []link, h *chunkHeader, first pg.LSN) ([]link, error) {
 	in := decoder{b: h.body}
 	if h.base {
 		if dst, first = d.images(dst, &in, first); in.bad {
 			return dst, fmt.Errorf("base of images and %d records is cut off: %w", h.n, ErrCorrupt)
 		}
 	}
-	if h.flags&chunkCompressed != 0 {
-		packed := in.b
-		n, err := s2.DecodedLen(packed)
-		if err != nil || n > maxChunk {
-			return dst, fmt.Errorf("chunk of %d records in %d bytes: %w", h.n, n, ErrCorrupt)
-		}
-		d.plain = slices.Grow(d.plain[:0], n)
-		if in.b, err = s2.Decode(d.plain[:n], packed); err != nil {
-			return dst, fmt.Errorf("chunk of %d records: %v: %w", h.n, err, ErrCorrupt)
-		}
-	}
-	p, end := xlog.NewPacker(tag), first
+	end := first
 	for range h.n {
-		var l link
-		end += pg.LSN(in.uvarint())
-		l.end = end
-		l.start = end - pg.LSN(in.uvarint())
+		end += pg.LSN(in.uvarint() * 8)
+		start := end - pg.LSN(in.uvarint()*8)
 		v := in.uvarint()
-		l.flags, l.size = linkFlags(v&7), int(v>>3)
-		d.link(&l, &in, &p)
-		if in.bad {
+		if in.bad || v>>1 > xlog.MaxRecord {
 			return dst, fmt.Errorf("chunk of %d records is cut off: %w", h.n, ErrCorrupt)
 		}
-		dst = append(dst, l)
+		dst = append(dst, link{end: end, start: start, flags: linkFlags(v & 1), size: int(v >> 1)})
 	}
 	return dst, nil
 }
@@ -295,26 +244,6 @@ func (d *chunkDecoder) images(dst []link, in *decoder, end pg.LSN) ([]link, pg.L
 		dst = append(dst, l)
 	}
 	return dst, end
-}
-
-// link reads the bytes of l.
-func (d *chunkDecoder) link(l *link, in *decoder, p *xlog.Packer) {
-	from := len(d.vals)
-	switch {
-	case l.flags&linkPointer != 0:
-		return
-	case l.flags&linkPlain != 0:
-		l.flags &^= linkPlain
-		d.vals = append(d.vals, in.bytes(l.size)...)
-	case l.size > maxChunk:
-		in.bad = true
-	default:
-		var ok bool
-		if d.vals, in.b, ok = p.Unpack(d.vals, in.b, l.start, l.size); !ok {
-			in.bad = true
-		}
-	}
-	l.raw = d.vals[from:len(d.vals):len(d.vals)]
 }
 
 // decoder reads varints and bytes, and remembers that there were too few.

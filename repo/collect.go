@@ -101,7 +101,6 @@ type collection struct {
 	cursor  *cursor  // to rebuild pages with, good for one batch
 	page    pg.Page
 	chunks  chunkDecoder
-	encoder chunkEncoder
 	rf      pg.RelFork // the last that was counted
 }
 

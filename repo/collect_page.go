@@ -72,7 +72,7 @@ func (c *collection) chunk(g *group, tag pg.BufferTag, first pg.LSN, body []byte
 		return err
 	}
 	c.chunks.vals = c.chunks.vals[:0]
-	links, err := c.chunks.links(nil, &h, tag, first)
+	links, err := c.chunks.links(nil, &h, first)
 	if err != nil {
 		return err
 	}
@@ -95,8 +95,7 @@ func (c *collection) chunk(g *group, tag pg.BufferTag, first pg.LSN, body []byte
 		return fmt.Errorf("none of %d records is at or below %v: %w", len(links), alive[len(alive)-1].at, ErrCorrupt)
 	}
 	key := slices.Clone(it.Key())
-	value := c.encoder.encodeBase(tag, first, kept, links[rest:], &h)
-	c.batch.put(Op{key, seal(key, value)})
+	c.batch.put(sealedOp(key, encodeBase(first, kept, links[rest:], &h)))
 	c.done.Truncated++
 	return nil
 }
@@ -151,13 +150,12 @@ func (c *collection) leave(g *group, lsn pg.LSN, it Iterator) error {
 	if err != nil {
 		return nil
 	}
-	tag, _ := parsePage(g.object)
-	links, err := new(chunkDecoder).links(nil, &h, tag, lsn)
+	links, err := new(chunkDecoder).links(nil, &h, lsn)
 	if err != nil {
 		return nil
 	}
 	for _, l := range links {
-		if l.flags&linkPointer != 0 {
+		if !l.stored {
 			g.p.keepWAL(l.start, l.end)
 		}
 	}

@@ -7,12 +7,11 @@ import (
 	"zenith/internal/pg"
 )
 
-// How chains are kept short. A read applies at most imageEvery records, and usually
-// fewer than imageAtEnd and what one window added. Of a page that changes so often that its
-// images would be most of what is written, fewer are: a read applies hotEvery at most.
+// How chains are kept short. A read applies at most imageEvery records. Of a page that changes
+// so often that its images would be most of what is written, fewer are: a read applies hotEvery
+// at most.
 const (
 	imageEvery = 128  // records: an image is written after each such stretch
-	imageAtEnd = 64   // records: a chain longer than this gets an image at the window's end
 	chunkLinks = 256  // records in a chunk at most
 	hotRecords = 1024 // of a page in a window, from which on it is hot
 	hotEvery   = 512  // records: its images' distance
@@ -30,8 +29,7 @@ type pageFlush struct {
 	relOf    pg.RelFork
 	relKnown bool
 
-	links  []link
-	chunks chunkEncoder
+	links []link
 
 	reader pageReader // of before, over all pages
 	served int        // how many pages were read through it
@@ -62,7 +60,7 @@ func (f *pageFlush) close() (err error) {
 
 // write writes the versions of one page.
 func (f *pageFlush) write(tag pg.BufferTag) error {
-	f.links = f.w.arena.links(f.links[:0], f.w.pages[tag].versions)
+	f.links = f.w.links(f.links[:0], f.w.pages[tag].versions)
 	st, err := f.relAtStart(tag.RelFork)
 	if err != nil {
 		return err
@@ -143,8 +141,7 @@ func (r *run) step(i int, l *link) error {
 		return r.image(i, pg.Page(l.raw))
 	}
 	r.length++
-	last := i == len(r.links)-1
-	if !r.noRedo && (r.length >= r.every || last && r.length > imageAtEnd) {
+	if !r.noRedo && r.length >= r.every {
 		err := r.build(i)
 		if err == nil {
 			return r.image(i, r.page)
@@ -217,7 +214,7 @@ func (r *run) continues(body []byte, at, limit pg.LSN) error {
 	n, known := h.after, h.flags&chunkOpen == 0
 	if at+h.span > limit {
 		var d chunkDecoder
-		links, err := d.links(nil, &h, r.tag, at)
+		links, err := d.links(nil, &h, at)
 		if err != nil {
 			return fmt.Errorf("versions of %v at %v: %w", r.tag, at, err)
 		}
@@ -251,12 +248,11 @@ func (r *run) build(i int) error {
 			}
 		}
 	}
-	for ; r.at <= i; r.at++ {
-		if err := r.ch.redo(t.r.redo, t.wal, &r.links[r.at], r.page); err != nil {
-			r.page = nil
-			return err
-		}
+	if err := r.ch.apply(t.r.redo, t.wal, r.links[r.at:i+1], r.page); err != nil {
+		r.page = nil
+		return err
 	}
+	r.at = i + 1
 	return nil
 }
 
@@ -312,7 +308,7 @@ func (r *run) chunk(end int) error {
 		flags |= chunkNoRedo
 	}
 	key := r.key(r.from)
-	err := r.f.out.Put(key, seal(key, r.f.chunks.encode(r.tag, links, r.before, after, flags)))
+	err := r.f.out.Put(key, seal(key, encodeChunk(links, r.before, after, flags)))
 	r.from, r.before, r.top = end, after, links[0].end
 	if !known {
 		r.before = -1

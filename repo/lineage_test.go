@@ -1,6 +1,7 @@
 package repo
 
 import (
+	"cmp"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -39,7 +40,7 @@ func naive(entries []seen, sights []sight, block pg.BlockNumber) (all []seen) {
 				own = append(own, e)
 			}
 		}
-		slices.SortFunc(own, func(a, b seen) int { return compareLSN(b.lsn, a.lsn) })
+		slices.SortFunc(own, func(a, b seen) int { return cmp.Compare(b.lsn, a.lsn) })
 		all = append(all, own...)
 	}
 	return all

@@ -8,12 +8,9 @@ import (
 	"zenith/internal/pg"
 )
 
-// formatVersion is the layout of keys and values that this code writes. It reads the one
-// before too, which lacked bases and horizons.
-const (
-	formatVersion = 4
-	formatBefore  = 3
-)
+// formatVersion is the layout of keys and values that this code reads and writes. Up to 4,
+// chunks had the records themselves.
+const formatVersion = 5
 
 type formatRow struct{ Version int }
 
@@ -129,7 +126,7 @@ func checkFormat(s Store) error {
 	if err != nil {
 		return err
 	}
-	if !found || row.Version == formatBefore {
+	if !found {
 		return s.Update([]Op{rowOp(key, formatRow{formatVersion})})
 	}
 	if row.Version != formatVersion {

@@ -16,14 +16,18 @@ import (
 // and again is nearer.
 const coldWAL = pg.LSN(64 << 20)
 
-// The packer works for packWork, and rests for packRest times as long.
+// The packer works for packWork, and rests for packRest times as long. While WAL comes in, it
+// waits for packIdle without any being flushed, or until packBehind of it is cold.
 const (
-	packWork = 5 * time.Millisecond
-	packRest = 4
+	packWork   = 5 * time.Millisecond
+	packRest   = 4
+	packIdle   = 2 * time.Second
+	packBehind = pg.LSN(1 << 30)
 )
 
 // wakePacker says that more WAL may be cold.
 func (r *Repository) wakePacker() {
+	r.lastFlush.Store(time.Now().UnixNano())
 	select {
 	case r.cold <- struct{}{}:
 	default:
@@ -41,8 +45,12 @@ func (r *Repository) runPacker(ctx context.Context) {
 				return ctx.Err()
 			}
 			sleep(ctx, packRest*worked)
+			for r.ingesting() && sleep(ctx, packIdle/8) {
+			}
 			began = time.Now()
 			return ctx.Err()
+		}
+		for r.ingesting() && sleep(ctx, packIdle/8) {
 		}
 		if err := r.packWAL(rest); err != nil && ctx.Err() == nil {
 			r.log.Warn("pack cold WAL", "err", err) // it stays as it is
@@ -53,6 +61,22 @@ func (r *Repository) runPacker(ctx context.Context) {
 			return
 		}
 	}
+}
+
+// ingesting reports whether WAL comes in, and is not far ahead of the packer.
+func (r *Repository) ingesting() bool {
+	if time.Since(time.Unix(0, r.lastFlush.Load())) > packIdle {
+		return false
+	}
+	for _, t := range r.Timelines() {
+		t.packMu.Lock()
+		from := max(t.packed, t.info.StartLSN)
+		t.packMu.Unlock()
+		if t.view.Load().flushed.lsn > from+coldWAL+packBehind {
+			return false
+		}
+	}
+	return true
 }
 
 // PackWAL packs all WAL that is cold, without rest.

@@ -16,8 +16,8 @@ func (b *Bulk) Refused(to pg.BufferTag, lsn pg.LSN, s *Snapshot, from pg.BufferT
 	if err != nil {
 		return err
 	}
-	l.end, l.flags = lsn, l.flags&linkPointer
-	return b.put(lsn, appendPage(make([]byte, 0, pageKeySize+versionSize), to), new(chunkEncoder).encode(to, []link{l}, 0, 1, chunkNoRedo))
+	l.end, l.flags = lsn, 0
+	return b.put(lsn, appendPage(make([]byte, 0, pageKeySize+versionSize), to), encodeChunk([]link{l}, 0, 1, chunkNoRedo))
 }
 
 // refusing finds the oldest record of a page's chain that redo does not support.
@@ -42,11 +42,9 @@ func (s *Snapshot) refusing(tag pg.BufferTag) (l link, err error) {
 		return l, err
 	}
 	for i := range slices.Backward(links) {
-		err := ch.redo(s.t.r.redo, s.t.wal, &links[i], page)
+		err := ch.apply(s.t.r.redo, s.t.wal, links[i:i+1], page)
 		if errors.Is(err, ErrUnsupported) {
-			l = links[i]
-			l.raw = slices.Clone(l.raw)
-			return l, nil
+			return links[i], nil
 		}
 		if err != nil {
 			return l, err

@@ -65,6 +65,7 @@ type Repository struct {
 	closeErr    error
 	stopFlusher context.CancelFunc
 	cold        chan struct{} // capacity 1: more WAL may be cold
+	lastFlush   atomic.Int64  // nanoseconds since the epoch
 	packerDone  chan struct{}
 	packing     sync.Mutex // held by who packs
 	flusherDone chan struct{}

@@ -115,8 +115,7 @@ var valueChecks = map[kind]func(w *entryChecker, object, body []byte, at pg.LSN,
 }
 
 func (w *entryChecker) pageValue(object, body []byte, at pg.LSN, tl verified) error {
-	tag, ok := parsePage(object)
-	if !ok {
+	if _, ok := parsePage(object); !ok {
 		return fmt.Errorf("its key names no block: %w", ErrCorrupt)
 	}
 	if isImage(body) {
@@ -127,7 +126,7 @@ func (w *entryChecker) pageValue(object, body []byte, at pg.LSN, tl verified) er
 		return err
 	}
 	w.chunks.vals = w.chunks.vals[:0]
-	w.links, err = w.chunks.links(w.links[:0], &h, tag, at)
+	w.links, err = w.chunks.links(w.links[:0], &h, at)
 	if err != nil {
 		return err
 	}
@@ -152,19 +151,16 @@ func (w *entryChecker) pageValue(object, body []byte, at pg.LSN, tl verified) er
 	return nil
 }
 
-// record reads the record that an entry has or points at.
+// record reads the record that an entry points at.
 func (w *entryChecker) record(l *link, tl verified) error {
-	raw := l.raw
-	if l.flags&linkPointer != 0 {
-		if tl.t == nil || l.end > tl.upTo {
-			return nil // its WAL is gone, or may be written anew: nobody reads the entry
-		}
-		var err error
-		if raw, err = tl.t.wal.record(w.buf, l.start, l.size); err != nil {
-			return err
-		}
-		w.buf = raw
+	if tl.t == nil || l.end > tl.upTo {
+		return nil // its WAL is gone, or may be written anew: nobody reads the entry
 	}
+	raw, err := tl.t.wal.record(w.buf, l.start, l.size)
+	if err != nil {
+		return err
+	}
+	w.buf = raw
 	if err := xlog.Decode(raw, l.start, l.end, &w.rec); err != nil {
 		return fmt.Errorf("%w: %w", ErrCorrupt, err)
 	}

@@ -1,17 +1,14 @@
 package repo
 
 import (
-	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"math"
 	"os"
 	"path/filepath"
 	"sync"
 
 	"zenith/internal/pg"
-	"zenith/internal/xlog"
 )
 
 // WAL reads the WAL of a timeline from segment files: its own from StartLSN up, its
@@ -27,12 +24,6 @@ type WAL struct {
 	oldest int
 }
 
-type walFile struct {
-	f      *os.File
-	packed *packedWAL // nil: plain
-	used   int64
-}
-
 // walFrame is a stretch of a packed segment.
 type walFrame struct {
 	seg   pg.LSN
@@ -41,87 +32,88 @@ type walFrame struct {
 }
 
 // walFrames is how many frames are kept.
-const walFrames = 16
+const walFrames = 64
 
-// maxWALFiles is how many segments of a timeline are kept open.
-const maxWALFiles = 8
+// maxWALFiles is how many segments of a timeline are kept open. They take address space
+// rather than file descriptors: see openSegment.
+const maxWALFiles = 64
 
 func newWAL(t *Timeline) *WAL { return &WAL{t: t, files: make(map[pg.LSN]*walFile)} }
 
 // ReadWAL reads raw WAL bytes from at. It may read fewer than asked for; io.EOF when
 // there are none, ErrOutOfRange where they were forgotten.
 func (w *WAL) ReadWAL(p []byte, at pg.LSN) (int, error) {
-	for w.t.parent != nil && at < w.t.info.StartLSN {
-		if n := w.t.info.StartLSN - at; pg.LSN(len(p)) > n {
-			p = p[:n]
-		}
-		w = w.t.parent.wal
-	}
-	off := int64(at % pg.LSN(w.t.info.SegSize))
-	if room := int64(w.t.info.SegSize) - off; int64(len(p)) > room {
-		p = p[:room]
-	}
-	n, err := w.readSegment(p, at, off)
-	if n > 0 {
-		return n, nil
-	}
-	if errors.Is(err, fs.ErrNotExist) {
-		err = io.EOF
-		if at < w.t.OwnHorizon() && at >= w.t.info.StartLSN {
-			err = w.t.errForgotten(at)
-		}
-	}
-	return 0, err
+	r := w.reader()
+	defer r.close()
+	return r.read(p, at)
 }
 
-// readSegment reads from the own segment that holds at.
-func (w *WAL) readSegment(p []byte, at pg.LSN, off int64) (int, error) {
-	for {
-		f, err := w.open(at - pg.LSN(off))
-		if err != nil {
-			return 0, err
-		}
-		n, err := 0, error(nil)
-		if f.packed != nil {
-			n, err = w.readPacked(f, p, at-pg.LSN(off), int(off))
-		} else {
-			n, err = f.f.ReadAt(p, off)
-		}
-		if !errors.Is(err, os.ErrClosed) {
-			return n, err
-		}
-		// Another reader closed it to make room.
-	}
-}
-
-// open gives the segment that begins at seg.
+// open gives the segment that begins at seg; the caller says when it is done with it.
 func (w *WAL) open(seg pg.LSN) (*walFile, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.clock++
-	if have := w.files[seg]; have != nil {
-		// Below the head nobody puts another file in a segment's place.
-		if seg+pg.LSN(w.t.info.SegSize) <= w.t.LastLSN() || have.isAt(w.t.SegmentPath(seg)) {
-			have.used = w.clock
-			return have, nil
+	f := w.files[seg]
+	if f != nil && !f.final && !w.stillThere(f, seg) {
+		w.drop(seg)
+		f = nil
+	}
+	if f == nil {
+		// Once the head is in a segment, only what forget is told of takes its place. Its size may
+		// still grow while it is the head's, so it is looked at again when it is full.
+		head := w.t.LastLSN()
+		var err error
+		if f, err = openSegment(w.t.SegmentPath(seg), w.t.info.SegSize); err != nil {
+			return nil, err
 		}
-		have.f.Close() // read only: nothing can be lost
-		delete(w.files, seg)
+		f.final = head >= seg+pg.LSN(w.t.info.SegSize) || head > seg && f.mapped()
+		if len(w.files) >= maxWALFiles {
+			w.evict()
+		}
+		w.files[seg] = f
 	}
-	f, err := os.Open(w.t.SegmentPath(seg))
-	if err != nil {
-		return nil, err
+	f.used = w.clock
+	f.readers++
+	return f, nil
+}
+
+// stillThere reports whether f is the file of the segment that begins at seg.
+func (w *WAL) stillThere(f *walFile, seg pg.LSN) bool {
+	if w.t.LastLSN() >= seg+pg.LSN(w.t.info.SegSize) {
+		return false // it is full now, and can be mapped
 	}
-	packed, err := openPacked(f)
-	if err != nil {
-		return nil, errors.Join(err, f.Close())
+	there, err := os.Stat(w.t.SegmentPath(seg))
+	return err == nil && os.SameFile(f.info, there)
+}
+
+// done says that the caller of open has read what it wanted.
+func (w *WAL) done(f *walFile) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if f.readers--; f.readers == 0 && f.dropped {
+		f.from.Close() // read only: nothing can be lost
 	}
-	if len(w.files) >= maxWALFiles {
-		w.evict()
+}
+
+// drop closes the segment that begins at seg, if it is open, when nobody reads it any
+// more. The caller has mu.
+func (w *WAL) drop(seg pg.LSN) {
+	f := w.files[seg]
+	if f == nil {
+		return
 	}
-	opened := &walFile{f: f, packed: packed, used: w.clock}
-	w.files[seg] = opened
-	return opened, nil
+	delete(w.files, seg)
+	if f.dropped = true; f.readers == 0 {
+		f.from.Close() // read only: nothing can be lost
+	}
+}
+
+// read reads from off on; f is the segment of w that begins at seg.
+func (f *walFile) read(w *WAL, seg pg.LSN, p []byte, off int64) (int, error) {
+	if f.packed == nil {
+		return f.from.ReadAt(p, off)
+	}
+	return w.readPacked(f, p, seg, int(off))
 }
 
 // readPacked reads from the frame of f, the segment that begins at seg, that has off.
@@ -133,8 +125,8 @@ func (w *WAL) readPacked(f *walFile, p []byte, seg pg.LSN, off int) (int, error)
 	b := w.frame(seg, i)
 	if b == nil {
 		var err error
-		if b, err = f.packed.read(f.f, i); err != nil {
-			return 0, err
+		if b, err = f.packed.read(f.from, i); err != nil {
+			return 0, fmt.Errorf("%s: %w", w.t.SegmentPath(seg), err)
 		}
 		w.mu.Lock()
 		w.frames[w.oldest] = walFrame{seg, i, b}
@@ -159,19 +151,7 @@ func (w *WAL) frame(seg pg.LSN, i int) []byte {
 func (w *WAL) forget(seg pg.LSN) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if f := w.files[seg]; f != nil {
-		f.f.Close() // read only: nothing can be lost
-		delete(w.files, seg)
-	}
-}
-
-func (f *walFile) isAt(path string) bool {
-	there, err := os.Stat(path)
-	if err != nil {
-		return false
-	}
-	mine, err := f.f.Stat()
-	return err == nil && os.SameFile(mine, there)
+	w.drop(seg)
 }
 
 func (w *WAL) evict() {
@@ -182,55 +162,15 @@ func (w *WAL) evict() {
 			oldest, seg = f.used, s
 		}
 	}
-	w.files[seg].f.Close()
-	delete(w.files, seg)
+	w.drop(seg)
 }
 
 func (w *WAL) close() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for seg, f := range w.files {
-		f.f.Close()
-		delete(w.files, seg)
+	for seg := range w.files {
+		w.drop(seg)
 	}
-}
-
-// record reads the record of size bytes at start, page headers taken out, into buf if it
-// is big enough.
-func (w *WAL) record(buf []byte, start pg.LSN, size int) ([]byte, error) {
-	if cap(buf) < size {
-		buf = make([]byte, size)
-	}
-	buf = buf[:size]
-	at, rest := start, buf
-	for len(rest) > 0 {
-		if at%xlog.PageSize == 0 {
-			at = xlog.RecordStart(at, w.t.info.SegSize)
-		}
-		n := min(len(rest), int(xlog.PageSize-at%xlog.PageSize))
-		if err := w.readFull(rest[:n], at); err != nil {
-			return nil, err
-		}
-		at, rest = at+pg.LSN(n), rest[n:]
-	}
-	if err := xlog.CheckCRC(buf); err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrCorrupt, err)
-	}
-	return buf, nil
-}
-
-func (w *WAL) readFull(p []byte, at pg.LSN) error {
-	for len(p) > 0 {
-		n, err := w.ReadWAL(p, at)
-		if errors.Is(err, io.EOF) {
-			return fmt.Errorf("wal at %v is not there: %w", at, ErrCorrupt)
-		}
-		if err != nil {
-			return err
-		}
-		p, at = p[n:], at+pg.LSN(n)
-	}
-	return nil
 }
 
 // SyncDir makes the names in dir durable.

@@ -1,6 +1,7 @@
 package repo
 
 import (
+	"cmp"
 	"slices"
 	"sync"
 
@@ -21,25 +22,44 @@ type window struct {
 	dbs    map[dbKey][]dbEvent
 	files  map[string][]fileVersion
 	states []stateVersion
-	arena  arena
+	images []pg.Page
+	recent [recentPages]recentPage // for the Writer
 	size   int64 // bytes of memory, about
 }
 
 // endpoint is a record boundary: the end of a record and its start.
 type endpoint struct{ lsn, prev pg.LSN }
 
+// pageLog is what a window has of a page.
 type pageLog struct{ versions []version }
 
-// version is one link of a page, packed: LSNs are multiples of 8, which leaves room for
-// linkFlags in the low bits of start.
+// version is one link of a page, packed: LSNs are in units of 8 bytes above the window's start,
+// which is enough for 32 GiB.
 type version struct {
-	end          pg.LSN
-	startAndFlag pg.LSN
-	off, size    uint32 // in the arena
+	end, start uint32
+	what       uint32 // linkFlags in the low bits; above, the record's size, or which of the window's images
 }
 
-func (v version) start() pg.LSN    { return v.startAndFlag &^ 7 }
-func (v version) flags() linkFlags { return linkFlags(v.startAndFlag & 7) }
+const versionFlagBits = 2
+
+func (w *window) version(end, start pg.LSN, flags linkFlags, n int) version {
+	return version{uint32((end - w.start) / 8), uint32((start - w.start) / 8), uint32(n)<<versionFlagBits | uint32(flags)}
+}
+
+// links appends vs to dst.
+func (w *window) links(dst []link, vs []version) []link {
+	for _, v := range vs {
+		l := link{
+			end: w.start + pg.LSN(v.end)*8, start: w.start + pg.LSN(v.start)*8,
+			flags: linkFlags(v.what & (1<<versionFlagBits - 1)), size: int(v.what >> versionFlagBits),
+		}
+		if l.flags&linkImage != 0 {
+			l.raw, l.size = w.images[l.size], pg.BlockSize
+		}
+		dst = append(dst, l)
+	}
+	return dst
+}
 
 type relLog struct {
 	base   relState
@@ -68,8 +88,8 @@ type stateVersion struct {
 
 // What an entry costs in memory, about.
 const (
-	versionCost = 24 + 8
-	pageCost    = 200
+	versionCost = 12 + 6
+	pageCost    = 150
 	eventCost   = 24
 	smallCost   = 100
 )
@@ -100,8 +120,12 @@ func (w *window) page(dst []link, tag pg.BufferTag, lsn pg.LSN, n int) []link {
 	if p == nil {
 		return dst
 	}
-	end, _ := slices.BinarySearchFunc(p.versions, lsn+1, func(v version, l pg.LSN) int { return compareLSN(v.end, l) })
-	return w.arena.links(dst, p.versions[max(0, end-n):end])
+	if lsn < w.start {
+		return dst
+	}
+	top := uint64(lsn-w.start) / 8
+	end, _ := slices.BinarySearchFunc(p.versions, top+1, func(v version, top uint64) int { return cmp.Compare(uint64(v.end), top) })
+	return w.links(dst, p.versions[max(0, end-n):end])
 }
 
 // rel gives rf's state at lsn, if the window knows of a change at or below it.
@@ -153,52 +177,34 @@ func newest[E any](es []E, lsn pg.LSN, at func(E) pg.LSN) (e E, ok bool) {
 	return e, false
 }
 
-func compareLSN(a, b pg.LSN) int {
-	switch {
-	case a < b:
-		return -1
-	case a > b:
-		return 1
+// recentPages is how many pages a window finds without its map: most of what a server logs is
+// about few pages, those that all transactions change.
+const recentPages = 512
+
+type recentPage struct {
+	tag pg.BufferTag
+	log *pageLog
+}
+
+// pageLog finds a page's log, or makes it. The caller has mu.
+func (w *window) pageLog(tag pg.BufferTag) (p *pageLog, cost int64) {
+	r := &w.recent[(uint32(tag.Block)+uint32(tag.RelNumber)*31)%recentPages]
+	if r.log != nil && r.tag == tag {
+		return r.log, 0
 	}
-	return 0
-}
-
-const arenaSlab = 256 << 10
-
-// arena holds bytes that are only added. Each piece lies within one slab.
-type arena struct {
-	slabs [][]byte
-	used  int // of the last slab
-}
-
-// fits reports whether alloc will not touch slabs.
-func (a *arena) fits(n int) bool { return len(a.slabs) > 0 && a.used+n <= arenaSlab }
-
-// alloc gives room for n bytes, at most a slab's, and where it is. grown is what it took
-// from the system.
-func (a *arena) alloc(n int) (b []byte, off uint32, grown int64) {
-	if len(a.slabs) == 0 || a.used+n > arenaSlab {
-		a.slabs = append(a.slabs, make([]byte, arenaSlab))
-		a.used, grown = 0, arenaSlab
+	if p = w.pages[tag]; p == nil {
+		p = &pageLog{versions: make([]version, 0, 4)}
+		w.pages[tag] = p
+		cost = pageCost
 	}
-	i := len(a.slabs) - 1
-	b, off = a.slabs[i][a.used:a.used+n], uint32(i*arenaSlab+a.used)
-	a.used += n
-	return b, off, grown
+	*r = recentPage{tag, p}
+	return p, cost
 }
 
-func (a *arena) bytes(off, n uint32) []byte {
-	in := off % arenaSlab
-	return a.slabs[off/arenaSlab][in : in+n : in+n]
-}
-
-func (a *arena) links(dst []link, vs []version) []link {
-	for _, v := range vs {
-		l := link{end: v.end, start: v.start(), flags: v.flags(), size: int(v.size)}
-		if l.flags&linkPointer == 0 {
-			l.raw = a.bytes(v.off, v.size)
-		}
-		dst = append(dst, l)
-	}
-	return dst
+// image keeps a page. Only the holder of the turn calls it.
+func (w *window) image(page pg.Page) (index int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.images = append(w.images, slices.Clone(page[:pg.BlockSize]))
+	return len(w.images) - 1
 }

@@ -7,10 +7,6 @@ import (
 	"zenith/internal/xlog"
 )
 
-// inlineRecord is the size up to which a record's bytes are kept with the pages that it
-// changed. Bigger ones, which are mostly page images, stay in the WAL.
-const inlineRecord = 1024
-
 // Writer collects what records change, in LSN order, and publishes it all at once.
 // It is for one goroutine. Errors are kept: the first one is Commit's.
 type Writer struct {
@@ -28,7 +24,6 @@ type Writer struct {
 	files  []pendingFile
 	states []stateVersion
 
-	rec  version // the last record given to Page: where its bytes are
 	rf   pg.RelFork
 	last *pendingRel // rf's
 }
@@ -95,47 +90,26 @@ func (w *Writer) at(lsn pg.LSN) bool {
 	return w.err == nil
 }
 
-// Page says that rec changes tag. The bytes of rec are copied; call it for one record
-// after the other.
+// Page says that rec changes tag. Its bytes are in the WAL, and are read from there.
 func (w *Writer) Page(tag pg.BufferTag, rec *xlog.Record) {
 	if !w.at(rec.EndLSN) {
 		return
 	}
-	if w.rec.end != rec.EndLSN {
-		w.keep(rec)
-	}
-	v := w.rec
+	var flags linkFlags
 	for i := range rec.Blocks {
 		if rec.Blocks[i].Tag == tag && rec.Blocks[i].Restores() {
-			v.startAndFlag |= pg.LSN(linkRestore)
+			flags = linkRestore
 			break
 		}
 	}
-	w.pages = append(w.pages, pendingPage{tag, v})
-}
-
-// keep stores the bytes of rec, or notes that they are in the WAL.
-func (w *Writer) keep(rec *xlog.Record) {
-	w.rec = version{end: rec.EndLSN, startAndFlag: rec.StartLSN, size: uint32(len(rec.Raw))}
-	if len(rec.Raw) > inlineRecord {
-		w.rec.startAndFlag |= pg.LSN(linkPointer)
-		return
-	}
-	w.rec.off = w.copy(rec.Raw)
-}
-
-func (w *Writer) copy(b []byte) uint32 {
-	dst, off, grown := w.w.alloc(len(b))
-	copy(dst, b)
-	w.size += grown
-	return off
+	w.pages = append(w.pages, pendingPage{tag, w.w.version(rec.EndLSN, rec.StartLSN, flags, len(rec.Raw))})
 }
 
 // Image sets tag to page as of lsn. The page is copied.
 func (w *Writer) Image(tag pg.BufferTag, lsn pg.LSN, page pg.Page) {
 	if w.at(lsn) {
-		v := version{end: lsn, startAndFlag: lsn | pg.LSN(linkImage), off: w.copy(page[:pg.BlockSize]), size: pg.BlockSize}
-		w.pages = append(w.pages, pendingPage{tag, v})
+		w.pages = append(w.pages, pendingPage{tag, w.w.version(lsn, lsn, linkImage, w.w.image(page))})
+		w.size += pg.BlockSize
 	}
 }
 

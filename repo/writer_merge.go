@@ -21,12 +21,8 @@ func (w *window) mergePages(pages []pendingPage) (cost int64) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for i := range pages {
-		p := w.pages[pages[i].tag]
-		if p == nil {
-			p = new(pageLog)
-			w.pages[pages[i].tag] = p
-			cost += pageCost
-		}
+		p, grown := w.pageLog(pages[i].tag)
+		cost += grown
 		if p.add(pages[i].v) {
 			cost += versionCost
 		}
@@ -38,7 +34,7 @@ func (w *window) mergePages(pages []pendingPage) (cost int64) {
 // than a record that ends where it stands.
 func (p *pageLog) add(v version) bool {
 	if n := len(p.versions); n > 0 && p.versions[n-1].end == v.end {
-		if v.flags()&linkImage != 0 {
+		if linkFlags(v.what)&linkImage != 0 {
 			p.versions[n-1] = v
 		}
 		return false
@@ -87,17 +83,6 @@ func (r *relLog) add(e pendingEvent) (cost int64) {
 		cost += eventCost
 	}
 	return cost
-}
-
-// alloc gives room in the arena. Only the holder of the turn calls it, and only readers
-// look at the arena besides, under mu.
-func (w *window) alloc(n int) (b []byte, off uint32, grown int64) {
-	if w.arena.fits(n) {
-		return w.arena.alloc(n)
-	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.arena.alloc(n)
 }
 
 // merge takes over the sizes that the batch changed.

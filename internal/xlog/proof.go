@@ -51,7 +51,7 @@ func (r *Reader) proofOnPage(at pg.LSN) (pg.LSN, error) {
 	}
 	off := int(at - pageAt)
 	if off+RecordHeaderSize <= n {
-		if total := binary.LittleEndian.Uint32(buf[off:]); total >= RecordHeaderSize && total <= maxRecord {
+		if total := binary.LittleEndian.Uint32(buf[off:]); total >= RecordHeaderSize && total <= MaxRecord {
 			after := r.skip(at, int(total))
 			if ok, err := r.followsAt(after, at); ok || err != nil {
 				return RecordStart(after, r.cfg.SegSize), err
@@ -70,8 +70,8 @@ func (r *Reader) proofOnPage(at pg.LSN) (pg.LSN, error) {
 	return 0, nil
 }
 
-// maxRecord is XLogRecordMaxSize of later versions: no record is longer.
-const maxRecord = 1020 << 20
+// MaxRecord is XLogRecordMaxSize of later versions: no record is longer.
+const MaxRecord = 1020 << 20
 
 // skip gives the end of a record of size bytes that starts at, page headers counted.
 func (r *Reader) skip(at pg.LSN, size int) pg.LSN {
