@@ -106,7 +106,7 @@ func (r *Repository) flushNext(j flushJob) error {
 		err = j.t.flush(j.w)
 	}
 	if err != nil {
-		clear(j.t.tails) // they may be of what was not stored
+		j.t.tails.forget() // they may be of what was not stored
 	}
 	j.t.flushMu.Lock()
 	had := j.t.flushErr

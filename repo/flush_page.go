@@ -163,7 +163,7 @@ func (r *run) start() error {
 	if r.fresh || r.links[0].flags&(linkRestore|linkImage) != 0 {
 		return nil
 	}
-	if last, ok := r.f.t.tails[r.tag]; ok {
+	if last, ok := r.f.t.tails.get(r.tag); ok {
 		if last.at > r.cut {
 			r.length, r.before, r.noRedo = int(last.length), int(last.before), last.noRedo
 		}

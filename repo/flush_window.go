@@ -5,19 +5,24 @@ import (
 	"maps"
 	"slices"
 
+	"golang.org/x/sync/errgroup"
+
 	"zenith/internal/pg"
 )
 
 // writeWindow writes all of w. Nobody changes w any more.
-func (t *Timeline) writeWindow(w *window) (err error) {
+func (t *Timeline) writeWindow(w *window) error {
 	out := t.r.store.Bulk()
 	defer out.Cancel()
-	for _, step := range []func(*window, BulkWriter) error{t.writeStates, t.writeDatabases, t.writeFiles, t.writeSizes, t.writePages} {
+	for _, step := range []func(*window, BulkWriter) error{t.writeStates, t.writeDatabases, t.writeFiles, t.writeSizes} {
 		if err := step(w, out); err != nil {
 			return err
 		}
 	}
-	return out.Flush()
+	if err := out.Flush(); err != nil {
+		return err
+	}
+	return t.writePages(w)
 }
 
 func (t *Timeline) writeStates(w *window, out BulkWriter) error {
@@ -74,15 +79,30 @@ func (t *Timeline) writeSizes(w *window, out BulkWriter) error {
 	return nil
 }
 
-func (t *Timeline) writePages(w *window, out BulkWriter) error {
-	f := pageFlush{t: t, w: w, out: out, before: t.lineage(w.start).look()}
-	f.settled = settled(f.before)
-	for _, tag := range slices.SortedFunc(maps.Keys(w.pages), compareTags) {
+// flushers is how many goroutines make the values of a window's pages.
+const flushers = 2
+
+func (t *Timeline) writePages(w *window) error {
+	before := t.lineage(w.start).look()
+	tags := slices.SortedFunc(maps.Keys(w.pages), compareTags)
+	var g errgroup.Group
+	for some := range slices.Chunk(tags, len(tags)/flushers+1) {
+		g.Go(func() error { return t.writeSome(w, before, some) })
+	}
+	return g.Wait()
+}
+
+// writeSome writes pages of w.
+func (t *Timeline) writeSome(w *window, before []sight, tags []pg.BufferTag) error {
+	out := t.r.store.Bulk()
+	defer out.Cancel()
+	f := pageFlush{t: t, w: w, out: out, before: before, settled: settled(before)}
+	for _, tag := range tags {
 		if err := f.write(tag); err != nil {
 			return errors.Join(err, f.close())
 		}
 	}
-	return f.close()
+	return errors.Join(f.close(), out.Flush())
 }
 
 // cutsOf gives the LSNs in w at which a block was cut off, in order.

@@ -1,11 +1,18 @@
 package repo
 
-import "zenith/internal/pg"
+import (
+	"sync"
+
+	"zenith/internal/pg"
+)
 
 // tails remembers what a flush wrote last of each page, so that the next one need not look
-// for it in the store: that would be a seek for every page of a window. Only the flusher
-// uses it. Whatever a collection does to versions leaves their keys and counts as they are.
-type tails map[pg.BufferTag]tail
+// for it in the store: that would be a seek for every page of a window. Only flushes use it.
+// Whatever a collection does to versions leaves their keys and counts as they are.
+type tails struct {
+	mu sync.Mutex
+	of map[pg.BufferTag]tail
+}
 
 // tail is the end of a page's chain in the store.
 type tail struct {
@@ -18,9 +25,28 @@ type tail struct {
 // maxTails bounds the pages that are remembered: some 8 MB.
 const maxTails = 100_000
 
-func (t tails) put(tag pg.BufferTag, last tail) {
-	if len(t) >= maxTails {
-		clear(t)
+func (t *tails) get(tag pg.BufferTag) (last tail, ok bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	last, ok = t.of[tag]
+	return last, ok
+}
+
+func (t *tails) put(tag pg.BufferTag, last tail) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if len(t.of) >= maxTails {
+		clear(t.of)
 	}
-	t[tag] = last
+	if t.of == nil {
+		t.of = make(map[pg.BufferTag]tail)
+	}
+	t.of[tag] = last
+}
+
+// forget drops all.
+func (t *tails) forget() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	clear(t.of)
 }

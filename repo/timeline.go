@@ -36,7 +36,7 @@ type Timeline struct {
 	packMu sync.Mutex
 	packed pg.LSN // segments below are packed, or not to be
 
-	tails    tails // the flusher's
+	tails    tails
 	flushMu  sync.Mutex
 	row      flushedRow // as stored
 	flushErr error      // of the last try, nil if it worked
@@ -77,7 +77,6 @@ func newTimeline(r *Repository, no timelineNo, info Info, parent *Timeline, row 
 	t.head.init(at)
 	t.view.Store(&view{windows: []*window{newWindow(at)}, flushed: at})
 	t.heads = newHeadSizes()
-	t.tails = make(tails)
 	t.wal = newWAL(t)
 	t.turn <- struct{}{}
 	return t

@@ -9,7 +9,7 @@ import (
 )
 
 // maxSealed is how many windows of a timeline may wait to be flushed.
-const maxSealed = 2
+const maxSealed = 8
 
 // Begin starts a batch of changes. It waits for the Writer before it to end, and while
 // too much is not flushed yet.

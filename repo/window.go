@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"slices"
 	"sync"
+	"time"
 
 	"zenith/internal/pg"
 )
@@ -23,8 +24,9 @@ type window struct {
 	files  map[string][]fileVersion
 	states []stateVersion
 	images []pg.Page
-	recent [recentPages]recentPage // for the Writer
-	size   int64 // bytes of memory, about
+	recent *[recentPages]recentPage // for the Writer; nil: no page yet
+	opened time.Time                // when WAL was first published in it
+	size   int64                    // bytes of memory, about
 }
 
 // endpoint is a record boundary: the end of a record and its start.
@@ -188,6 +190,9 @@ type recentPage struct {
 
 // pageLog finds a page's log, or makes it. The caller has mu.
 func (w *window) pageLog(tag pg.BufferTag) (p *pageLog, cost int64) {
+	if w.recent == nil {
+		w.recent = new([recentPages]recentPage)
+	}
 	r := &w.recent[(uint32(tag.Block)+uint32(tag.RelNumber)*31)%recentPages]
 	if r.log != nil && r.tag == tag {
 		return r.log, 0

@@ -1,6 +1,10 @@
 package repo
 
-import "zenith/internal/pg"
+import (
+	"time"
+
+	"zenith/internal/pg"
+)
 
 // mergeStep is how many page versions are merged under one hold of the window's lock.
 const mergeStep = 1024
@@ -109,14 +113,24 @@ func (h *headSizes) merge(w *Writer) {
 // caller has the turn.
 func (t *Timeline) publish(w *window, e endpoint) {
 	w.mu.Lock()
+	if w.opened.IsZero() {
+		w.opened = time.Now()
+	}
 	w.end = e
-	size := w.size
+	size, age := w.size, time.Since(w.opened)
 	w.mu.Unlock()
 	t.head.set(e)
-	if e.lsn-w.start >= sealWAL || size >= t.r.mem.sealSize() {
+	wal := e.lsn - w.start
+	early := wal >= sealEarly && age < sealRush && t.sealedCount() == 0
+	if early || wal >= sealWAL || size >= t.r.mem.sealSize() {
 		t.sealOpen()
 	}
 }
 
-// sealWAL is the stretch of WAL after which a window is sealed.
-const sealWAL = pg.LSN(64 << 20)
+// When a window is sealed. The more WAL is in one, the fewer versions of a page are written;
+// but when WAL rushes in, and none is being flushed, waiting would leave a processor idle.
+const (
+	sealWAL   = pg.LSN(128 << 20)
+	sealEarly = pg.LSN(16 << 20)
+	sealRush  = time.Second
+)
