@@ -19,10 +19,9 @@
 //	                   (memory: what the tail of the WAL changed)      (badger)
 //	above the flushed LSN ------------------------------------|------ up to it
 //
-// Windows are sealed at a size, and flushed by one goroutine of the repository. A flush
-// writes, for each page, one value with all its records (a chunk), not one value for each;
-// records over 1 KiB, page images mostly, stay in the WAL, and the chunk has a pointer.
-// Long chains get images. Then comes Sync, then the row with the flushed LSN: after a crash
+// Windows are sealed at a size, and flushed in order by the repository. A flush writes, for
+// each page, one value that says where in the WAL its records are (a chunk). Long chains get
+// images. Then comes Sync, then the row with the flushed LSN: after a crash
 // that is the head, and ingest goes on from there. What a flush that was cut short has left
 // is beyond the flushed LSN; nobody sees it, and the next flush of that WAL removes it.
 //

@@ -128,11 +128,12 @@ func (r *Repository) flushNext(j flushJob) error {
 
 // flush writes w, which is sealed and the oldest, to the store. After a crash in the
 // middle of it the same stretch of WAL is ingested again, into windows that may end
-// elsewhere; the row's Intent tells their flush that the store has part of it already.
+// elsewhere; the row's Intent tells their flush that the store may have part of it already. It
+// is ahead of the window, for the next ones too: to make it durable takes an fsync.
 func (t *Timeline) flush(w *window) error {
 	old := t.flushedRow()
 	if old.Intent < w.end.lsn {
-		old.Intent = w.end.lsn
+		old.Intent = w.end.lsn + sealWAL
 		if err := t.storeRow(old); err != nil {
 			return err
 		}
@@ -153,6 +154,17 @@ func (t *Timeline) flush(w *window) error {
 	}
 	old.LSN, old.Prev = w.end.lsn, w.end.prev
 	return t.storeRow(old)
+}
+
+// noIntent says, when the repository closes, that nothing is in the store in part.
+func (t *Timeline) noIntent() error {
+	row := t.flushedRow()
+	sure := max(row.LSN, row.left)
+	if row.Intent <= sure || t.isDeleted() || t.lastFlushError() != nil || t.sealedCount() > 0 {
+		return nil
+	}
+	row.Intent = sure
+	return t.storeRow(row)
 }
 
 func (t *Timeline) flushedRow() flushedRow {

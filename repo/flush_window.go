@@ -4,6 +4,8 @@ import (
 	"errors"
 	"maps"
 	"slices"
+	"sync/atomic"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -79,27 +81,45 @@ func (t *Timeline) writeSizes(w *window, out BulkWriter) error {
 	return nil
 }
 
-// flushers is how many goroutines make the values of a window's pages.
+// flushers is how many goroutines make the values of a window's pages. While a batch is being
+// collected one does; else nobody would have a processor for what is asked for first.
 const flushers = 2
+
+// flushTags is how many pages one of them takes at a time.
+const flushTags = 256
 
 func (t *Timeline) writePages(w *window) error {
 	before := t.lineage(w.start).look()
 	tags := slices.SortedFunc(maps.Keys(w.pages), compareTags)
+	parts := slices.Collect(slices.Chunk(tags, flushTags))
+	var next atomic.Int64
 	var g errgroup.Group
-	for some := range slices.Chunk(tags, len(tags)/flushers+1) {
-		g.Go(func() error { return t.writeSome(w, before, some) })
+	for i := range flushers {
+		g.Go(func() error {
+			return t.writeParts(w, before, func() []pg.BufferTag {
+				for i > 0 && len(t.turn) == 0 && int(next.Load()) < len(parts) {
+					time.Sleep(time.Millisecond)
+				}
+				if n := int(next.Add(1)); n <= len(parts) {
+					return parts[n-1]
+				}
+				return nil
+			})
+		})
 	}
 	return g.Wait()
 }
 
-// writeSome writes pages of w.
-func (t *Timeline) writeSome(w *window, before []sight, tags []pg.BufferTag) error {
+// writeParts writes pages of w, until next has no more.
+func (t *Timeline) writeParts(w *window, before []sight, next func() []pg.BufferTag) error {
 	out := t.r.store.Bulk()
 	defer out.Cancel()
 	f := pageFlush{t: t, w: w, out: out, before: before, settled: settled(before)}
-	for _, tag := range tags {
-		if err := f.write(tag); err != nil {
-			return errors.Join(err, f.close())
+	for tags := next(); tags != nil; tags = next() {
+		for _, tag := range tags {
+			if err := f.write(tag); err != nil {
+				return errors.Join(err, f.close())
+			}
 		}
 	}
 	return errors.Join(f.close(), out.Flush())

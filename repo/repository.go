@@ -225,7 +225,7 @@ func (r *Repository) close() error {
 	r.dropQueue()
 	var errs []error
 	for _, t := range all {
-		errs = append(errs, t.lastFlushError())
+		errs = append(errs, t.lastFlushError(), t.noIntent())
 		t.forget()
 		t.wal.close()
 	}
