@@ -20,8 +20,10 @@ import (
 
 // benchIngest takes recorded WAL in, against stock crash recovery of the same WAL from the
 // same base. The WAL is on disk before the clock starts, as it is for stock.
-func benchIngest(ctx context.Context, o options) ([]row, error) {
-	var rows []row
+func benchIngest(ctx context.Context, o options) (rows []row, err error) {
+	// The page server's code runs in this process.
+	memory := watchMemory(o.memory, func() (int, error) { return os.Getpid(), nil })
+	defer func() { err = errors.Join(err, memory.stop()) }()
 	for _, l := range []load{tpcb("on"), tpcb("off"), kinds()} {
 		rs, err := benchIngestOf(ctx, o, l)
 		if err != nil {
@@ -82,7 +84,7 @@ func (m *ingestFigures) rows(l load) []row {
 	}
 	n, b := float64(m.records), float64(m.wal)/1e6
 	settled, taken, them := median(m.settled), median(m.taken), median(m.stock)
-	rows[0].note = fmt.Sprintf("%.0f records, %.0f MB: settled %.0f k records/s, %.0f MB/s; taken in %.0f k records/s; stock %.0f k records/s, %.0f MB/s",
+	rows[0].Note = fmt.Sprintf("%.0f records, %.0f MB: settled %.0f k records/s, %.0f MB/s; taken in %.0f k records/s; stock %.0f k records/s, %.0f MB/s",
 		n, b, n/settled/1e3, b/settled, n/taken/1e3, n/them/1e3, b/them)
 	return rows
 }
@@ -107,11 +109,11 @@ func (c *corpus) ingest(ctx context.Context, m *ingestFigures) (err error) {
 		return err
 	}
 	store := filepath.Join(dir, "store")
-	before, err := onDisk(store)
+	before, err := diskUse(store)
 	if err != nil {
 		return err
 	}
-	segments, err := onDisk(tl.WALDir()) // before any is packed
+	segments, err := diskUse(tl.WALDir()) // before any is packed
 	if err != nil {
 		return err
 	}
@@ -124,7 +126,7 @@ func (c *corpus) ingest(ctx context.Context, m *ingestFigures) (err error) {
 		return err
 	}
 	m.cpu[len(m.cpu)-1] *= 1e6 / float64(m.records)
-	after, err := onDisk(store)
+	after, err := diskUse(store)
 	if err != nil {
 		return err
 	}
@@ -157,7 +159,7 @@ func (m *ingestFigures) pack(ctx context.Context, r *repo.Repository, tl *repo.T
 	if err := r.PackWAL(ctx); err != nil {
 		return err
 	}
-	left, err := onDisk(tl.WALDir())
+	left, err := diskUse(tl.WALDir())
 	if err != nil {
 		return err
 	}
@@ -168,19 +170,6 @@ func (m *ingestFigures) pack(ctx context.Context, r *repo.Repository, tl *repo.T
 		err = fmt.Errorf("%d records in packed WAL, not %d", n, m.records)
 	}
 	return err
-}
-
-// onDisk is how many bytes of disk the files in dir have.
-func onDisk(dir string) (n float64, err error) {
-	entries, err := os.ReadDir(dir)
-	for _, e := range entries {
-		var st syscall.Stat_t
-		if err := syscall.Lstat(filepath.Join(dir, e.Name()), &st); err != nil {
-			return 0, err
-		}
-		n += float64(st.Blocks) * 512
-	}
-	return n, err
 }
 
 // processCPU is the process's CPU time, in seconds.

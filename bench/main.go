@@ -29,8 +29,8 @@ type row struct {
 	PeerName string  `json:"peer_name"`
 	Ratio    float64 `json:"ratio"`
 	Unit     string  `json:"unit"`
-	spread   string
-	note     string
+	Spread   string  `json:"spread,omitempty"` // least-most of ours / of the peer
+	Note     string  `json:"note,omitempty"`
 }
 
 // options are the command line's.
@@ -42,6 +42,7 @@ type options struct {
 	runs    int
 	seconds int
 	scales  []int
+	memory  *memoryPeak
 }
 
 // benches are all there is, by name.
@@ -52,6 +53,7 @@ var benches = []struct {
 	{"branch", benchBranch},
 	{"pgbench", benchPgbench},
 	{"scan", benchScan},
+	{"disk", benchDisk},
 	{"ingest", benchIngest},
 	{"backup", benchBackup},
 	{"redo", benchRedo},
@@ -89,6 +91,7 @@ func main() {
 
 func run(ctx context.Context, o options, only string) error {
 	var err error
+	o.memory = new(memoryPeak)
 	if o.binary, err = filepath.Abs(o.binary); err != nil {
 		return err
 	}
@@ -98,12 +101,14 @@ func run(ctx context.Context, o options, only string) error {
 			continue
 		}
 		fmt.Fprintf(os.Stderr, "%s...\n", b.name)
+		o.memory.begin(b.name)
 		rs, err := b.run(ctx, o)
 		if err != nil {
 			return fmt.Errorf("%s: %w", b.name, err)
 		}
 		rows = append(rows, rs...)
 	}
+	rows = append(rows, o.memory.row())
 	print(rows)
 	text, err := json.MarshalIndent(rows, "", "  ")
 	if err != nil {
@@ -117,38 +122,46 @@ func print(rows []row) {
 	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(w, "what\tours\tpeer\tunit\tratio\tspread\tpeer is\t")
 	for _, r := range rows {
-		fmt.Fprintf(w, "%s\t%.4g\t%.4g\t%s\t%.2f\t%s\t%s\t\n", r.Name, r.Ours, r.Peer, r.Unit, r.Ratio, r.spread, r.PeerName)
+		fmt.Fprintf(w, "%s\t%.4g\t%.4g\t%s\t%.2f\t%s\t%s\t\n", r.Name, r.Ours, r.Peer, r.Unit, r.Ratio, r.Spread, r.PeerName)
 	}
 	w.Flush()
 	for _, r := range rows {
-		if r.note != "" {
-			fmt.Printf("%s: %s\n", r.Name, r.note)
+		if r.Note != "" {
+			fmt.Printf("%s: %s\n", r.Name, r.Note)
 		}
 	}
 }
 
-// compare runs ours and the peer in turn and makes a row of the medians.
+// compare runs ours and the peer in turn and makes a row of the medians. Who goes first changes with
+// each run: what one leaves behind for the other, it leaves behind for itself too.
 func compare(o options, name, peerName, unit string, ours, peer func() (float64, error)) (row, error) {
-	var us, them []float64
+	sides := []*comparand{{name: name, run: ours}, {name: name + ", " + peerName, run: peer}}
+	us, them := sides[0], sides[1]
 	for range o.runs {
-		v, err := ours()
-		if err != nil {
-			return row{}, fmt.Errorf("%s: %w", name, err)
+		for _, s := range sides {
+			v, err := s.run()
+			if err != nil {
+				return row{}, fmt.Errorf("%s: %w", s.name, err)
+			}
+			s.values = append(s.values, v)
 		}
-		us = append(us, v)
-		if v, err = peer(); err != nil {
-			return row{}, fmt.Errorf("%s, %s: %w", name, peerName, err)
-		}
-		them = append(them, v)
+		slices.Reverse(sides)
 	}
-	return newRow(name, peerName, unit, us, them), nil
+	return newRow(name, peerName, unit, us.values, them.values), nil
+}
+
+// comparand is one side of a comparison.
+type comparand struct {
+	name   string
+	run    func() (float64, error)
+	values []float64
 }
 
 // newRow makes a row of the medians.
 func newRow(name, peerName, unit string, us, them []float64) row {
 	r := row{Name: name, Ours: median(us), Peer: median(them), PeerName: peerName, Unit: unit}
 	r.Ratio = r.Ours / r.Peer
-	r.spread = fmt.Sprintf("%.3g-%.3g / %.3g-%.3g", slices.Min(us), slices.Max(us), slices.Min(them), slices.Max(them))
+	r.Spread = fmt.Sprintf("%.3g-%.3g / %.3g-%.3g", slices.Min(us), slices.Max(us), slices.Min(them), slices.Max(them))
 	return r
 }
 

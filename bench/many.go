@@ -3,11 +3,9 @@ package main
 import (
 	"context"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 
 	"zenith/repo/pageserver"
 )
@@ -154,20 +152,7 @@ func (b *branches) disk() (float64, error) {
 	if _, err := b.p.zenith("stop"); err != nil {
 		return 0, err
 	}
-	total := 0.0
-	err := filepath.WalkDir(filepath.Join(b.p.dir, ".zenith", "tenants"), func(_ string, d fs.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		info, err := d.Info()
-		if err != nil {
-			return err
-		}
-		if st, ok := info.Sys().(*syscall.Stat_t); ok {
-			total += float64(st.Blocks) * 512
-		}
-		return nil
-	})
+	total, err := diskUse(filepath.Join(b.p.dir, ".zenith", "tenants"))
 	if err != nil {
 		return 0, err
 	}

@@ -10,11 +10,20 @@ import (
 
 // side is one of two servers under the same load.
 type side struct {
-	p    *place
-	url  string
-	cpu  func() (time.Duration, error) // used so far by the server and what serves its files
-	used []float64                     // microseconds per transaction of each run of TPC-B
+	p      *place
+	url    string
+	data   string    // directory
+	others []string  // pid files of what serves its files
+	used   []float64 // microseconds per transaction of each run of TPC-B
 }
+
+// pids are the pid files of the server and of what serves its files.
+func (s *side) pids() []string {
+	return append([]string{filepath.Join(s.data, "postmaster.pid")}, s.others...)
+}
+
+// cpu is what these have used of the processors so far.
+func (s *side) cpu() (time.Duration, error) { return cpuOf(s.pids()...) }
 
 // benchPgbench runs the same load on a postgres on a mount and on one on ext4 (whatever
 // the temporary directory lies on), both with the same shared_buffers.
@@ -40,21 +49,18 @@ func benchPgbench(ctx context.Context, o options) ([]row, error) {
 	}
 	defer n.stop("fast")
 
-	daemon := filepath.Join(p.dir, ".zenith", "pageserver.pid")
-	mounted, err := filepath.Glob(filepath.Join(p.dir, ".zenith", "tenants", "*", "pg", "main", "data", "postmaster.pid"))
+	mounted, err := filepath.Glob(filepath.Join(p.dir, ".zenith", "tenants", "*", "pg", "main", "data"))
 	if err != nil || len(mounted) != 1 {
-		return nil, fmt.Errorf("the mount's postmaster.pid: %v, %w", mounted, err)
+		return nil, fmt.Errorf("the mount: %v, %w", mounted, err)
 	}
-	memory := watchMemory(daemon)
-	defer memory.stop()
-	ours := &side{p: p, url: url, cpu: func() (time.Duration, error) { return cpuOf(daemon, mounted[0]) }}
-	peer := &side{p: p, url: n.url, cpu: func() (time.Duration, error) { return cpuOf(filepath.Join(n.data, "postmaster.pid")) }}
+	ours := &side{p: p, url: url, data: mounted[0], others: []string{p.daemon()}}
+	peer := &side{p: p, url: n.url, data: n.data}
 	rows, err := benchLoads(o, ours, peer)
 	if err != nil {
 		return nil, err
 	}
-	anon, err := memory.stop()
-	return append(rows, anon), err
+	most, err := p.memory.most()
+	return append(rows, memoryRow("anonymous memory of the page server, the most of all this", most)), err
 }
 
 // benchLoads compares the sides load by load.
@@ -63,35 +69,55 @@ func benchLoads(o options, ours, peer *side) ([]row, error) {
 	const noIndex = "DROP INDEX IF EXISTS bench"
 	loads := []struct {
 		name, unit string
+		warm       bool // reads only: on servers at rest, with all in the kernel's cache
 		run        func(s *side) (float64, error)
 	}{
-		{"pgbench -i -s 40", "s", func(s *side) (float64, error) { return s.timed("pgbench", "-i", "-q", "-s", "40", s.url) }},
-		{"CREATE INDEX, 4 million rows", "s", func(s *side) (float64, error) {
+		{name: "pgbench -i -s 40", unit: "s", run: func(s *side) (float64, error) {
+			return s.timed("pgbench", "-i", "-q", "-s", "40", s.url)
+		}},
+		{name: "CREATE INDEX, 4 million rows", unit: "s", run: func(s *side) (float64, error) {
 			return s.statement(noIndex, "CREATE INDEX bench ON pgbench_accounts (abalance, aid)")
 		}},
-		{"VACUUM FULL, 600 MB", "s", func(s *side) (float64, error) { return s.statement(noIndex, "VACUUM FULL pgbench_accounts") }},
-		{"select-only, 8 clients", "tps", func(s *side) (float64, error) { return s.p.pgbench(s.url, "-S", "-c", "8", "-j", "2", "-T", seconds) }},
-		{"TPC-B, 8 clients, two checkpoints", "tps", func(s *side) (float64, error) { return s.tpcb(o.seconds) }},
-		{"TPC-B, 1 client, a transaction", "ms", func(s *side) (float64, error) {
+		{name: "VACUUM FULL, 600 MB", unit: "s", run: func(s *side) (float64, error) {
+			return s.statement(noIndex, "VACUUM FULL pgbench_accounts")
+		}},
+		{name: "select-only, 8 clients", unit: "tps", warm: true, run: func(s *side) (float64, error) {
+			return s.p.pgbench(s.url, "-S", "-c", "8", "-j", "2", "-T", seconds)
+		}},
+		{name: "TPC-B, 8 clients, two checkpoints", unit: "tps", run: func(s *side) (float64, error) { return s.tpcb(o.seconds) }},
+		{name: "TPC-B, 1 client, a transaction", unit: "ms", run: func(s *side) (float64, error) {
 			tps, err := s.p.pgbench(s.url, "-c", "1", "-T", seconds)
 			return 1000 / tps, err
 		}},
 	}
 	var rows []row
 	for _, l := range loads {
+		run, o := l.run, o
+		if l.warm {
+			if err := ours.p.settle([]string{ours.url, peer.url}, append(ours.pids(), peer.pids()...)...); err != nil {
+				return nil, fmt.Errorf("%s: %w", l.name, err)
+			}
+			run, o.runs = warmed(run), 2*o.runs
+		}
 		r, err := compare(o, l.name, "ext4", l.unit,
-			func() (float64, error) { return l.run(ours) },
-			func() (float64, error) { return l.run(peer) })
+			func() (float64, error) { return run(ours) },
+			func() (float64, error) { return run(peer) })
 		if err != nil {
 			return nil, err
 		}
 		rows = append(rows, r)
 	}
-	us, them := median(ours.used), median(peer.used)
-	return append(rows, row{
-		Name: "CPU of a TPC-B transaction, page server and postgres", Ours: us, Peer: them, PeerName: "postgres on ext4",
-		Ratio: us / them, Unit: "us",
-	}), nil
+	return append(rows, newRow("CPU of a TPC-B transaction, page server and postgres", "postgres on ext4", "us", ours.used, peer.used)), nil
+}
+
+// warmed is run, each time with the side's data in the kernel's cache.
+func warmed(run func(s *side) (float64, error)) func(s *side) (float64, error) {
+	return func(s *side) (float64, error) {
+		if err := warm(s.data); err != nil {
+			return 0, err
+		}
+		return run(s)
+	}
 }
 
 // tpcb gives the transactions per second of a run with two checkpoints in it, and notes what

@@ -5,6 +5,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"io/fs"
 	"net"
 	"os"
 	"os/exec"
@@ -16,9 +18,10 @@ import (
 
 // place is a directory in which one benchmark works, and what it runs there.
 type place struct {
-	o   options
-	dir string
-	ctx context.Context
+	o      options
+	dir    string
+	ctx    context.Context
+	memory *memoryWatch // of its page server
 }
 
 // newPlace makes a directory that the user who runs postgres can reach.
@@ -27,14 +30,22 @@ func newPlace(ctx context.Context, o options) (*place, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &place{o: o, dir: dir, ctx: ctx}, os.Chmod(dir, 0o755)
+	p := &place{o: o, dir: dir, ctx: ctx}
+	p.memory = watchMemory(o.memory, func() (int, error) { return pidIn(p.daemon()) })
+	return p, os.Chmod(dir, 0o755)
 }
+
+// daemon is the page server's pid file.
+func (p *place) daemon() string { return filepath.Join(p.dir, ".zenith", "pageserver.pid") }
 
 // tidy lets commands run that clean up, after an interrupt too.
 func (p *place) tidy() { p.ctx = context.WithoutCancel(p.ctx) }
 
 func (p *place) close() {
 	p.tidy()
+	if err := p.memory.stop(); err != nil {
+		fmt.Fprintln(os.Stderr, "bench: memory of the page server:", err)
+	}
 	_, _ = p.zenith("stop")
 	os.RemoveAll(p.dir)
 }
@@ -149,6 +160,55 @@ func (p *place) pgbench(url string, args ...string) (float64, error) {
 		}
 	}
 	return 0, errors.New("pgbench says no tps")
+}
+
+// warm reads all relations of a data directory, so that the kernel has them in its cache. A
+// kernel may drop pages that lie idle though it has memory for them, and a virtual machine may be told to.
+func warm(data string) error {
+	return filepath.WalkDir(filepath.Join(data, "base"), func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		f, err := os.Open(path)
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil // a temporary one
+		}
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		_, err = io.Copy(io.Discard, f)
+		return err
+	})
+}
+
+// settle ends what loads have left to do: tables are vacuumed, what is dirty is written, and
+// the processes of these pid files are at rest.
+func (p *place) settle(urls []string, pidFiles ...string) error {
+	for _, url := range urls {
+		for _, query := range []string{"VACUUM ANALYZE", "CHECKPOINT"} {
+			if _, err := p.sql(url, query); err != nil {
+				return err
+			}
+		}
+	}
+	if _, err := p.command("sync"); err != nil {
+		return err
+	}
+	const look, calm, patience = time.Second, 2 * tick, 60
+	before, err := cpuOf(pidFiles...)
+	for range patience {
+		if err != nil {
+			return err
+		}
+		time.Sleep(look)
+		var now time.Duration
+		if now, err = cpuOf(pidFiles...); err == nil && now-before <= calm {
+			return nil
+		}
+		before = now
+	}
+	return errors.New("the servers do not come to rest")
 }
 
 // milliseconds times fn.

@@ -7,7 +7,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 )
 
@@ -80,50 +79,8 @@ func parseStat(text string) (used time.Duration, parent int, err error) {
 	return used, parent, err
 }
 
-// memoryWatch looks at a process's anonymous memory ten times a second.
-type memoryWatch struct {
-	pidFile string
-	quit    chan struct{}
-	wg      sync.WaitGroup
-	peak    int64 // bytes
-	err     error
-	once    sync.Once
-}
-
-func watchMemory(pidFile string) *memoryWatch {
-	w := &memoryWatch{pidFile: pidFile, quit: make(chan struct{})}
-	w.wg.Go(func() {
-		for w.err == nil {
-			select {
-			case <-w.quit:
-				return
-			case <-time.After(100 * time.Millisecond):
-			}
-			var now int64
-			now, w.err = anonymous(pidFile)
-			w.peak = max(w.peak, now)
-		}
-	})
-	return w
-}
-
-// stop gives the peak as a row.
-func (w *memoryWatch) stop() (row, error) {
-	w.once.Do(func() { close(w.quit) })
-	w.wg.Wait()
-	const limit = 1 << 30
-	return row{
-		Name: "anonymous memory of the page server, the most of all this", Ours: float64(w.peak) / 1e6, Peer: limit / 1e6,
-		PeerName: "the limit", Ratio: float64(w.peak) / limit, Unit: "MB",
-	}, w.err
-}
-
-// anonymous reads a process's anonymous memory.
-func anonymous(pidFile string) (int64, error) {
-	pid, err := pidIn(pidFile)
-	if err != nil {
-		return 0, err
-	}
+// anonymous reads a process's anonymous memory, in bytes. ErrNotExist or ESRCH if there is no such process.
+func anonymous(pid int) (int64, error) {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
 		return 0, err
@@ -134,5 +91,5 @@ func anonymous(pidFile string) (int64, error) {
 			return kb << 10, err
 		}
 	}
-	return 0, fmt.Errorf("/proc/%d/status has no RssAnon", pid)
+	return 0, nil // it is about to be gone
 }

@@ -211,7 +211,7 @@ func (m *redoFigures) rows(l load) []row {
 		newRow("of that: decode, and find each page's records, two cores", stock, "s", m.find, m.stock),
 		newRow("CPU per record: decode, find, apply", stock+", user CPU", "us", m.cpu, m.stockCPU),
 	}
-	rows[1].note = fmt.Sprintf("%d records in %d MB of WAL, %d applications to %d pages; user CPU per application %.2f us",
+	rows[1].Note = fmt.Sprintf("%d records in %d MB of WAL, %d applications to %d pages; user CPU per application %.2f us",
 		m.records, m.wal>>20, m.applied, m.pages, median(m.apply))
 	return rows
 }
