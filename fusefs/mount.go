@@ -100,6 +100,11 @@ func (m mounting) start(opts Options) (*Mount, error) {
 	if err := server.WaitMount(); err != nil {
 		return nil, errors.Join(fmt.Errorf("mount %s: %w", dir, err), mnt.Unmount())
 	}
+	if mnt.direct {
+		if err := setReadAhead(dir); err != nil {
+			opts.Log.Info("reading ahead is as the kernel has it", "dir", dir, "err", err) // slower scans
+		}
+	}
 	return mnt, nil
 }
 

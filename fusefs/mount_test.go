@@ -41,6 +41,7 @@ func TestMountPoints(t *testing.T) {
 	if text := string(readFile(t, "/proc/mounts")); !strings.Contains(text, "zenith "+target+" fuse.zenith ro") {
 		t.Errorf("not listed as fuse.zenith at %s:\n%s", target, text)
 	}
+	checkReadAhead(t, target)
 	if _, err := tryMount(t, spec{Kind: "ro", Dir: link, Mem: mem}); err == nil || !strings.Contains(err.Error(), fusefs.ErrBusy.Error()) {
 		t.Errorf("second mount at the same place: %v", err)
 	}
@@ -51,6 +52,22 @@ func TestMountPoints(t *testing.T) {
 	if got := m.ask(t, "unmount"); got != "ok" {
 		t.Errorf("second unmount: %s", got)
 	}
+}
+
+// checkReadAhead looks how far the kernel reads ahead on the mount at dir.
+func checkReadAhead(t *testing.T, dir string) {
+	if os.Geteuid() != 0 {
+		return
+	}
+	for line := range strings.Lines(string(readFile(t, "/proc/self/mountinfo"))) {
+		if f := strings.Fields(line); f[4] == dir {
+			if got := strings.TrimSpace(string(readFile(t, "/sys/class/bdi/"+f[2]+"/read_ahead_kb"))); got != "4096" {
+				t.Errorf("the kernel reads %s KiB ahead", got)
+			}
+			return
+		}
+	}
+	t.Errorf("%s is not mounted", dir)
 }
 
 // TestStale: a killed daemon leaves a dead mount; it is told from a live one, and

@@ -16,7 +16,7 @@ const statPatience = 2 * time.Second
 
 // mountInfo is a line of /proc/self/mountinfo.
 type mountInfo struct {
-	dir, fsType string
+	dev, dir, fsType string
 }
 
 // CleanStale unmounts what a killed daemon left mounted at dir, and reports whether
@@ -97,7 +97,7 @@ func parseMountInfo(line string) (mountInfo, bool) {
 		return mountInfo{}, false
 	}
 	unescape := strings.NewReplacer(`\040`, " ", `\011`, "\t", `\012`, "\n", `\134`, `\`)
-	return mountInfo{dir: unescape.Replace(fields[4]), fsType: types[0]}, true
+	return mountInfo{dev: fields[2], dir: unescape.Replace(fields[4]), fsType: types[0]}, true
 }
 
 // dead reports whether the mount is ours and nobody serves it. Only a question that
