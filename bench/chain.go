@@ -23,7 +23,7 @@ type ingestedCorpus struct {
 }
 
 // ingested imports the base, takes the WAL in until it is settled, and opens the repository
-// again, with a cache of pages as small as can be.
+// again, with a cache of pages as small as can be. Its WAL is not packed yet.
 func (c *corpus) ingested(ctx context.Context) (*ingestedCorpus, error) {
 	c.n++
 	dir := filepath.Join(c.p.dir, "repo"+strconv.Itoa(c.n))
@@ -44,7 +44,9 @@ func (c *corpus) ingested(ctx context.Context) (*ingestedCorpus, error) {
 	if r, err = repo.Open(repo.Options{Dir: dir, Redo: walredo.Redo, Cache: 1}); err != nil {
 		return nil, err
 	}
-	tl, err = r.ByName("main")
+	if tl, err = r.ByName("main"); err == nil {
+		tl.HoldWAL(func(string) bool { return true })
+	}
 	return &ingestedCorpus{c: c, r: r, tl: tl}, err
 }
 
@@ -105,10 +107,19 @@ func (s *ingestedCorpus) benchChain(ctx context.Context, o options, h *history) 
 			return ms * 1000 / float64(passes*len(tags)), err
 		}
 	}
-	r, err := compare(o, fmt.Sprintf("rebuild a page behind %d records", chainLength), "bare read of these values", "us",
-		each(func(tag pg.BufferTag) error { return snapshot.ReadPage(ctx, tag, page) }),
-		each(func(tag pg.BufferTag) error { return readBare(bare, tag, page) }))
-	return []row{r}, err
+	const peer = "bare read of these values"
+	ours := each(func(tag pg.BufferTag) error { return snapshot.ReadPage(ctx, tag, page) })
+	theirs := each(func(tag pg.BufferTag) error { return readBare(bare, tag, page) })
+	plain, err := compare(o, fmt.Sprintf("rebuild a page behind %d records", chainLength), peer, "us", ours, theirs)
+	if err != nil {
+		return nil, err
+	}
+	s.tl.HoldWAL(nil)
+	if err := s.r.PackWAL(ctx); err != nil {
+		return nil, err
+	}
+	packed, err := compare(o, "the same where their WAL is packed, but for its last 64 MiB", peer, "us", ours, theirs)
+	return []row{plain, packed}, err
 }
 
 // bareStore makes a store with the base and the first records of each page that changed,
