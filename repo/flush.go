@@ -120,7 +120,7 @@ func (r *Repository) flushNext(j flushJob) error {
 		return err
 	}
 	j.t.dropFlushed(j.w)
-	r.log.Debug("flushed history", "timeline", j.t.info.ID, "to", j.w.end.lsn, "pages", len(j.w.pages), "took", time.Since(began))
+	r.log.Debug("flushed history", "timeline", j.t.info.ID, "to", j.w.end.lsn, "pages", j.w.pages.n, "took", time.Since(began))
 	r.mem.flushed(j.w.memory())
 	r.wakePacker()
 	return nil
@@ -198,8 +198,8 @@ func (t *Timeline) sweep(w *window, limit pg.LSN) (err error) {
 		}
 		return nil
 	}
-	for tag := range w.pages {
-		if err := one(appendPage(nil, tag)); err != nil {
+	for p := range w.pages.all() {
+		if err := one(appendPage(nil, p.tag)); err != nil {
 			return err
 		}
 	}

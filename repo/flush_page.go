@@ -59,8 +59,9 @@ func (f *pageFlush) close() (err error) {
 }
 
 // write writes the versions of one page.
-func (f *pageFlush) write(tag pg.BufferTag) error {
-	f.links = f.w.links(f.links[:0], f.w.pages[tag].versions)
+func (f *pageFlush) write(p *pageLog) error {
+	tag := p.tag
+	f.links = f.w.links(f.links[:0], p.versions)
 	st, err := f.relAtStart(tag.RelFork)
 	if err != nil {
 		return err

@@ -85,18 +85,17 @@ func (t *Timeline) writeSizes(w *window, out BulkWriter) error {
 // collected one does; else nobody would have a processor for what is asked for first.
 const flushers = 2
 
-// flushTags is how many pages one of them takes at a time.
-const flushTags = 256
+// flushPages is how many pages one of them takes at a time.
+const flushPages = 256
 
 func (t *Timeline) writePages(w *window) error {
 	before := t.lineage(w.start).look()
-	tags := slices.SortedFunc(maps.Keys(w.pages), compareTags)
-	parts := slices.Collect(slices.Chunk(tags, flushTags))
+	parts := slices.Collect(slices.Chunk(w.pages.sorted(), flushPages))
 	var next atomic.Int64
 	var g errgroup.Group
 	for i := range flushers {
 		g.Go(func() error {
-			return t.writeParts(w, before, func() []pg.BufferTag {
+			return t.writeParts(w, before, func() []*pageLog {
 				for i > 0 && len(t.turn) == 0 && int(next.Load()) < len(parts) {
 					time.Sleep(time.Millisecond)
 				}
@@ -111,13 +110,13 @@ func (t *Timeline) writePages(w *window) error {
 }
 
 // writeParts writes pages of w, until next has no more.
-func (t *Timeline) writeParts(w *window, before []sight, next func() []pg.BufferTag) error {
+func (t *Timeline) writeParts(w *window, before []sight, next func() []*pageLog) error {
 	out := t.r.store.Bulk()
 	defer out.Cancel()
 	f := pageFlush{t: t, w: w, out: out, before: before, settled: settled(before)}
-	for tags := next(); tags != nil; tags = next() {
-		for _, tag := range tags {
-			if err := f.write(tag); err != nil {
+	for some := next(); some != nil; some = next() {
+		for _, p := range some {
+			if err := f.write(p); err != nil {
 				return errors.Join(err, f.close())
 			}
 		}

@@ -18,22 +18,18 @@ type window struct {
 
 	mu     sync.RWMutex // of all below; only the holder of the write turn changes it
 	end    endpoint     // what Writers published in it last: its end, once it is sealed
-	pages  map[pg.BufferTag]*pageLog
+	pages  pageTable
 	rels   map[pg.RelFork]*relLog
 	dbs    map[dbKey][]dbEvent
 	files  map[string][]fileVersion
 	states []stateVersion
 	images []pg.Page
-	recent *[recentPages]recentPage // for the Writer; nil: no page yet
-	opened time.Time                // when WAL was first published in it
-	size   int64                    // bytes of memory, about
+	opened time.Time // when WAL was first published in it
+	size   int64     // bytes of memory, about
 }
 
 // endpoint is a record boundary: the end of a record and its start.
 type endpoint struct{ lsn, prev pg.LSN }
-
-// pageLog is what a window has of a page.
-type pageLog struct{ versions []version }
 
 // version is one link of a page, packed: LSNs are in units of 8 bytes above the window's start,
 // which is enough for 32 GiB.
@@ -100,7 +96,6 @@ func newWindow(start endpoint) *window {
 	return &window{
 		start: start.lsn,
 		end:   start,
-		pages: make(map[pg.BufferTag]*pageLog),
 		rels:  make(map[pg.RelFork]*relLog),
 		dbs:   make(map[dbKey][]dbEvent),
 		files: make(map[string][]fileVersion),
@@ -118,7 +113,7 @@ func (w *window) empty() bool {
 func (w *window) page(dst []link, tag pg.BufferTag, lsn pg.LSN, n int) []link {
 	w.mu.RLock()
 	defer w.mu.RUnlock()
-	p := w.pages[tag]
+	p := w.pages.find(tag)
 	if p == nil {
 		return dst
 	}
@@ -177,33 +172,6 @@ func newest[E any](es []E, lsn pg.LSN, at func(E) pg.LSN) (e E, ok bool) {
 		}
 	}
 	return e, false
-}
-
-// recentPages is how many pages a window finds without its map: most of what a server logs is
-// about few pages, those that all transactions change.
-const recentPages = 512
-
-type recentPage struct {
-	tag pg.BufferTag
-	log *pageLog
-}
-
-// pageLog finds a page's log, or makes it. The caller has mu.
-func (w *window) pageLog(tag pg.BufferTag) (p *pageLog, cost int64) {
-	if w.recent == nil {
-		w.recent = new([recentPages]recentPage)
-	}
-	r := &w.recent[(uint32(tag.Block)+uint32(tag.RelNumber)*31)%recentPages]
-	if r.log != nil && r.tag == tag {
-		return r.log, 0
-	}
-	if p = w.pages[tag]; p == nil {
-		p = &pageLog{versions: make([]version, 0, 4)}
-		w.pages[tag] = p
-		cost = pageCost
-	}
-	*r = recentPage{tag, p}
-	return p, cost
 }
 
 // image keeps a page. Only the holder of the turn calls it.

@@ -25,8 +25,10 @@ func (w *window) mergePages(pages []pendingPage) (cost int64) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for i := range pages {
-		p, grown := w.pageLog(pages[i].tag)
-		cost += grown
+		p, fresh := w.pages.add(pages[i].tag)
+		if fresh {
+			cost += pageCost
+		}
 		if p.add(pages[i].v) {
 			cost += versionCost
 		}
