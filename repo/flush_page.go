@@ -59,9 +59,9 @@ func (f *pageFlush) close() (err error) {
 }
 
 // write writes the versions of one page.
-func (f *pageFlush) write(p *pageLog) error {
+func (f *pageFlush) write(p *pageSlot[pageLog]) error {
 	tag := p.tag
-	f.links = f.w.links(f.links[:0], p.versions)
+	f.links = f.w.links(f.links[:0], p.v.versions)
 	st, err := f.relAtStart(tag.RelFork)
 	if err != nil {
 		return err

@@ -95,7 +95,7 @@ func (t *Timeline) writePages(w *window) error {
 	var g errgroup.Group
 	for i := range flushers {
 		g.Go(func() error {
-			return t.writeParts(w, before, func() []*pageLog {
+			return t.writeParts(w, before, func() []*pageSlot[pageLog] {
 				for i > 0 && len(t.turn) == 0 && int(next.Load()) < len(parts) {
 					time.Sleep(time.Millisecond)
 				}
@@ -110,7 +110,7 @@ func (t *Timeline) writePages(w *window) error {
 }
 
 // writeParts writes pages of w, until next has no more.
-func (t *Timeline) writeParts(w *window, before []sight, next func() []*pageLog) error {
+func (t *Timeline) writeParts(w *window, before []sight, next func() []*pageSlot[pageLog]) error {
 	out := t.r.store.Bulk()
 	defer out.Cancel()
 	f := pageFlush{t: t, w: w, out: out, before: before, settled: settled(before)}

@@ -8,85 +8,92 @@ import (
 	"zenith/internal/pg"
 )
 
-// pageLog is what a window has of a page.
-type pageLog struct {
-	tag      pg.BufferTag
-	versions []version // nil: the slot is free
+// pageTable finds what is known of pages. Ingest asks it for each page that a record changes,
+// and mostly waits for memory then: so it is a table with open addressing, where an entry is
+// found where the hash says, without a pointer in between. Nothing is ever taken out.
+type pageTable[V any] struct {
+	slots []pageSlot[V] // a power of two; a quarter at least are free
+	n     int
 }
 
-// pageTable finds the logs of pages. Ingest asks it for each page that a record changes, and
-// mostly waits for memory then: so it is a table with open addressing, where a log is found
-// where the hash says, without a pointer in between. Nothing is ever taken out.
-type pageTable struct {
-	slots []pageLog // a power of two; a quarter at least are free
-	n     int
+// pageSlot is an entry, or room for one.
+type pageSlot[V any] struct {
+	tag  pg.BufferTag
+	used bool
+	v    V
 }
 
 // minPageSlots is the size of a table with anything in it.
 const minPageSlots = 64
 
-// slot gives the place of tag, or the free one where it would be.
-func (t *pageTable) slot(tag pg.BufferTag) *pageLog {
+// slot gives the entry of tag, or the room where it would be.
+func (t *pageTable[V]) slot(tag pg.BufferTag) *pageSlot[V] {
 	key := uint64(tag.RelNumber)<<32 | uint64(tag.Block)
 	key ^= uint64(tag.DBOID)<<20 ^ uint64(tag.SpcOID)<<40 ^ uint64(tag.Fork)<<60
 	const golden = 0x9E3779B97F4A7C15 // 2^64 over the golden ratio: neighbours are spread evenly
 	mask := uint(len(t.slots) - 1)
 	for i := uint(key * golden >> (64 - bits.Len(mask))); ; i++ {
-		if l := &t.slots[i&mask]; l.versions == nil || l.tag == tag {
-			return l
+		if s := &t.slots[i&mask]; !s.used || s.tag == tag {
+			return s
 		}
 	}
 }
 
-// find gives the log of tag, nil if there is none.
-func (t *pageTable) find(tag pg.BufferTag) *pageLog {
+// find gives what is known of tag, nil if nothing is.
+func (t *pageTable[V]) find(tag pg.BufferTag) *V {
 	if t.n == 0 {
 		return nil
 	}
-	if l := t.slot(tag); l.versions != nil {
-		return l
+	if s := t.slot(tag); s.used {
+		return &s.v
 	}
 	return nil
 }
 
-// add gives the log of tag, good until the next add, and whether it is new.
-func (t *pageTable) add(tag pg.BufferTag) (l *pageLog, fresh bool) {
+// add gives the entry of tag, good until the next add, and whether it is new.
+func (t *pageTable[V]) add(tag pg.BufferTag) (v *V, fresh bool) {
 	if 4*(t.n+1) > 3*len(t.slots) {
 		t.grow()
 	}
-	l = t.slot(tag)
-	if l.versions != nil {
-		return l, false
+	s := t.slot(tag)
+	if s.used {
+		return &s.v, false
 	}
-	*l = pageLog{tag, make([]version, 0, 4)}
+	s.tag, s.used = tag, true
 	t.n++
-	return l, true
+	return &s.v, true
 }
 
-func (t *pageTable) grow() {
+func (t *pageTable[V]) grow() {
 	old := t.slots
-	t.slots = make([]pageLog, max(minPageSlots, 2*len(old)))
+	t.slots = make([]pageSlot[V], max(minPageSlots, 2*len(old)))
 	for i := range old {
-		if old[i].versions != nil {
+		if old[i].used {
 			*t.slot(old[i].tag) = old[i]
 		}
 	}
 }
 
-// all goes through the logs.
-func (t *pageTable) all() iter.Seq[*pageLog] {
-	return func(yield func(*pageLog) bool) {
+// clear forgets all, and keeps the room.
+func (t *pageTable[V]) clear() {
+	clear(t.slots)
+	t.n = 0
+}
+
+// all goes through the entries.
+func (t *pageTable[V]) all() iter.Seq[*pageSlot[V]] {
+	return func(yield func(*pageSlot[V]) bool) {
 		for i := range t.slots {
-			if l := &t.slots[i]; l.versions != nil && !yield(l) {
+			if s := &t.slots[i]; s.used && !yield(s) {
 				return
 			}
 		}
 	}
 }
 
-// sorted gives the logs in the order of their tags.
-func (t *pageTable) sorted() []*pageLog {
-	logs := slices.AppendSeq(make([]*pageLog, 0, t.n), t.all())
-	slices.SortFunc(logs, func(a, b *pageLog) int { return compareTags(a.tag, b.tag) })
-	return logs
+// sorted gives the entries in the order of their tags.
+func (t *pageTable[V]) sorted() []*pageSlot[V] {
+	all := slices.AppendSeq(make([]*pageSlot[V], 0, t.n), t.all())
+	slices.SortFunc(all, func(a, b *pageSlot[V]) int { return compareTags(a.tag, b.tag) })
+	return all
 }

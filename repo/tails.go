@@ -11,7 +11,7 @@ import (
 // Whatever a collection does to versions leaves their keys and counts as they are.
 type tails struct {
 	mu sync.Mutex
-	of map[pg.BufferTag]tail
+	of pageTable[tail]
 }
 
 // tail is the end of a page's chain in the store.
@@ -23,30 +23,30 @@ type tail struct {
 }
 
 // maxTails bounds the pages that are remembered: some 8 MB.
-const maxTails = 100_000
+const maxTails = 3 << 15
 
 func (t *tails) get(tag pg.BufferTag) (last tail, ok bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	last, ok = t.of[tag]
-	return last, ok
+	if p := t.of.find(tag); p != nil {
+		return *p, true
+	}
+	return tail{}, false
 }
 
 func (t *tails) put(tag pg.BufferTag, last tail) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if len(t.of) >= maxTails {
-		clear(t.of)
+	if t.of.n >= maxTails {
+		t.of.clear()
 	}
-	if t.of == nil {
-		t.of = make(map[pg.BufferTag]tail)
-	}
-	t.of[tag] = last
+	p, _ := t.of.add(tag)
+	*p = last
 }
 
 // forget drops all.
 func (t *tails) forget() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	clear(t.of)
+	t.of.clear()
 }

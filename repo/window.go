@@ -18,7 +18,7 @@ type window struct {
 
 	mu     sync.RWMutex // of all below; only the holder of the write turn changes it
 	end    endpoint     // what Writers published in it last: its end, once it is sealed
-	pages  pageTable
+	pages  pageTable[pageLog]
 	rels   map[pg.RelFork]*relLog
 	dbs    map[dbKey][]dbEvent
 	files  map[string][]fileVersion
@@ -30,6 +30,9 @@ type window struct {
 
 // endpoint is a record boundary: the end of a record and its start.
 type endpoint struct{ lsn, prev pg.LSN }
+
+// pageLog is what a window has of a page.
+type pageLog struct{ versions []version }
 
 // version is one link of a page, packed: LSNs are in units of 8 bytes above the window's start,
 // which is enough for 32 GiB.

@@ -24,8 +24,14 @@ type Writer struct {
 	files  []pendingFile
 	states []stateVersion
 
-	rf   pg.RelFork
-	last *pendingRel // rf's
+	near [nearRels]nearRel // found last, to find again without the map
+}
+
+const nearRels = 16
+
+type nearRel struct {
+	rf pg.RelFork
+	p  *pendingRel // nil: none
 }
 
 type pendingPage struct {
@@ -124,8 +130,9 @@ func (w *Writer) Size(rf pg.RelFork) (n pg.BlockNumber, exists bool, err error) 
 
 // rel finds rf's size at this point.
 func (w *Writer) rel(rf pg.RelFork) (*pendingRel, error) {
-	if w.last != nil && w.rf == rf {
-		return w.last, nil
+	near := &w.near[(uint32(rf.RelNumber)+uint32(rf.Fork))%nearRels]
+	if near.p != nil && near.rf == rf {
+		return near.p, nil
 	}
 	p := w.rels[rf]
 	if p == nil {
@@ -148,7 +155,7 @@ func (w *Writer) rel(rf pg.RelFork) (*pendingRel, error) {
 		p = &pendingRel{state: st}
 		w.rels[rf] = p
 	}
-	w.rf, w.last = rf, p
+	*near = nearRel{rf, p}
 	return p, nil
 }
 

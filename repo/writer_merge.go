@@ -27,6 +27,7 @@ func (w *window) mergePages(pages []pendingPage) (cost int64) {
 	for i := range pages {
 		p, fresh := w.pages.add(pages[i].tag)
 		if fresh {
+			p.versions = make([]version, 0, 4)
 			cost += pageCost
 		}
 		if p.add(pages[i].v) {
