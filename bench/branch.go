@@ -12,21 +12,16 @@ import (
 // recovery that a copy of a running server needs.
 func benchBranch(ctx context.Context, o options) ([]row, error) {
 	var rows []row
-	var ours []float64
+	var ours [][]float64
 	for _, scale := range o.scales {
 		rs, err := benchBranchAt(ctx, o, scale)
 		if err != nil {
 			return nil, err
 		}
 		rows = append(rows, rs...)
-		ours = append(ours, rs[0].Ours)
+		ours = append(ours, rs[0].runs)
 	}
-	first, last := ours[0], ours[len(ours)-1]
-	size := row{
-		Name: "branch, start, first query, the largest", Ours: last, Peer: first, PeerName: "the smallest",
-		Ratio: last / first, Unit: "ms",
-	}
-	return append(rows, size), nil
+	return append(rows, newRow("branch, start, first query, the largest", "the smallest", "ms", ours[len(ours)-1], ours[0])), nil
 }
 
 func benchBranchAt(ctx context.Context, o options, scale int) ([]row, error) {

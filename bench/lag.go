@@ -164,7 +164,7 @@ func (f *follower) under(name string, load func() error) ([]row, error) {
 	note := fmt.Sprintf("%d samples, %.1f MB/s of WAL", len(lags), float64(to-from)/1e6/took)
 	half, worst := median(lags), slices.Max(lags)
 	return []row{
-		{Name: strings.Join([]string{"receiver's lag", name, "median"}, ", "), Ours: half, Peer: 1, PeerName: "the bound", Ratio: half, Unit: "s", Note: note},
+		{Name: strings.Join([]string{"receiver's lag", name, "median"}, ", "), Ours: half, Peer: 1, PeerName: "the bound", Ratio: half, Unit: "s", Spread: spread(lags), Note: note},
 		{Name: strings.Join([]string{"receiver's lag", name, "worst"}, ", "), Ours: worst, Peer: 1, PeerName: "the bound", Ratio: worst, Unit: "s"},
 	}, nil
 }

@@ -23,14 +23,15 @@ import (
 
 // row is one line of the table.
 type row struct {
-	Name     string  `json:"name"`
-	Ours     float64 `json:"ours"`
-	Peer     float64 `json:"peer"`
-	PeerName string  `json:"peer_name"`
-	Ratio    float64 `json:"ratio"`
-	Unit     string  `json:"unit"`
-	Spread   string  `json:"spread,omitempty"` // least-most of ours / of the peer
-	Note     string  `json:"note,omitempty"`
+	Name     string    `json:"name"`
+	Ours     float64   `json:"ours"`
+	Peer     float64   `json:"peer"`
+	PeerName string    `json:"peer_name"`
+	Ratio    float64   `json:"ratio"`
+	Unit     string    `json:"unit"`
+	Spread   string    `json:"spread,omitempty"` // least-most of ours / of the peer
+	Note     string    `json:"note,omitempty"`
+	runs     []float64 // of ours
 }
 
 // options are the command line's.
@@ -159,11 +160,13 @@ type comparand struct {
 
 // newRow makes a row of the medians.
 func newRow(name, peerName, unit string, us, them []float64) row {
-	r := row{Name: name, Ours: median(us), Peer: median(them), PeerName: peerName, Unit: unit}
+	r := row{Name: name, Ours: median(us), Peer: median(them), PeerName: peerName, Unit: unit, runs: us}
 	r.Ratio = r.Ours / r.Peer
-	r.Spread = fmt.Sprintf("%.3g-%.3g / %.3g-%.3g", slices.Min(us), slices.Max(us), slices.Min(them), slices.Max(them))
+	r.Spread = spread(us) + " / " + spread(them)
 	return r
 }
+
+func spread(v []float64) string { return fmt.Sprintf("%.3g-%.3g", slices.Min(v), slices.Max(v)) }
 
 func median(v []float64) float64 {
 	s := slices.Sorted(slices.Values(v))
