@@ -19,7 +19,11 @@ func benchBranch(ctx context.Context, o options) ([]row, error) {
 			return nil, err
 		}
 		rows = append(rows, rs...)
-		ours = append(ours, rs[0].runs)
+		var all []float64
+		for _, r := range rs {
+			all = append(all, r.runs...)
+		}
+		ours = append(ours, all)
 	}
 	return append(rows, newRow("branch, start, first query, the largest", "the smallest", "ms", ours[len(ours)-1], ours[0])), nil
 }
