@@ -131,15 +131,22 @@ func (w *window) cutsOf(tag pg.BufferTag) (cuts []pg.LSN) {
 		return nil
 	}
 	// The log's base may be of within the window, behind a drop of the database.
-	st, last := r.base, w.start
-	if c := st.cutLSN(tag.Block); c > last {
+	last := w.start
+	if c := r.base.cutLSN(tag.Block); c > last {
 		cuts, last = append(cuts, c), c
 	}
-	for _, ev := range r.events {
-		st = st.apply(ev)
-		if c := st.cutLSN(tag.Block); c > last {
-			cuts, last = append(cuts, c), c
+	// What relState.apply does, for one block: a load of a table has an event for each.
+	exists, n := r.base.exists, r.base.n
+	for i := range r.events {
+		ev := &r.events[i]
+		to := ev.n
+		if ev.dropped {
+			to = 0
 		}
+		if exists && to < n && to <= tag.Block && ev.lsn > last {
+			cuts, last = append(cuts, ev.lsn), ev.lsn
+		}
+		exists, n = !ev.dropped, to
 	}
 	return cuts
 }
