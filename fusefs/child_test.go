@@ -127,7 +127,7 @@ func (s spec) mount(source fusefs.Source) (*fusefs.Mount, error) {
 		PutFile: s.putFile,
 		WAL: fusefs.WAL{
 			Dir:      s.WALDir,
-			Synced:   func(segment string) { sayOnce("synced", segment) },
+			Synced:   func(segment string, _ int64) { sayOnce("synced", segment) },
 			Throttle: func(context.Context) {},
 			Held:     func(ask func(string) bool) { held = ask },
 			Plain: func(segment string) error {

@@ -40,6 +40,8 @@ type file struct {
 	storing sync.Mutex  // held while the file is stored in the branch
 	stored  bool        // guarded by storing: the branch has a file at this path
 	dirty   atomic.Bool // the branch's file is not this one
+
+	written atomic.Int64 // of a segment: the end of the write that went farthest
 }
 
 func (t *worktree) newFile(k *kind, body *overlay, a attr) *file {
@@ -141,7 +143,7 @@ func (f *file) Write(_ context.Context, fh fs.FileHandle, data []byte, off int64
 	f.dirty.Store(true)
 	f.modified()
 	if k == kindSegment {
-		f.t.wal.spare.wrote(off + int64(n))
+		f.wroteTo(off + int64(n))
 	}
 	if h, ok := fh.(*handle); ok && h.dsync && k.direct {
 		if err := f.sync(k); err != nil {
@@ -149,6 +151,13 @@ func (f *file) Write(_ context.Context, fh fs.FileHandle, data []byte, off int64
 		}
 	}
 	return uint32(n), 0
+}
+
+// wroteTo notes how far a segment is written.
+func (f *file) wroteTo(end int64) {
+	for old := f.written.Load(); end > old && !f.written.CompareAndSwap(old, end); old = f.written.Load() {
+	}
+	f.t.wal.spare.wrote(end)
 }
 
 // Fsync makes the contents durable, if anybody will ask for them after a crash.

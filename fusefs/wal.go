@@ -185,7 +185,7 @@ func (s *segments) sync(ctx context.Context, f *file, k *kind) error {
 		return err
 	}
 	if name := filepath.Base(f.body.where()); k == kindSegment && s.out.Synced != nil {
-		s.out.Synced(name)
+		s.out.Synced(name, f.written.Load())
 	}
 	return nil
 }

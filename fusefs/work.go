@@ -23,8 +23,8 @@ type WAL struct {
 	// that is not there is copied there from the base.
 	Dir string
 	// Synced is called when a segment's contents are durable, before fsync returns; so it
-	// should be quick.
-	Synced func(segment string)
+	// should be quick. end is how far into it the last write of all went.
+	Synced func(segment string, end int64)
 	// Throttle is called before contents are made durable, and may wait while the ingest
 	// is behind. It must return when ctx ends.
 	Throttle func(ctx context.Context)

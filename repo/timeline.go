@@ -121,6 +121,9 @@ func (t *Timeline) WaitLSN(ctx context.Context, lsn pg.LSN) error {
 	return t.head.wait(ctx, t.r.done, lsn)
 }
 
+// Awaited reports whether somebody waits in WaitLSN.
+func (t *Timeline) Awaited() bool { return t.head.awaited() }
+
 // WALConfig is what a reader of t's WAL must expect.
 func (t *Timeline) WALConfig() xlog.Config {
 	return xlog.Config{SegSize: t.info.SegSize, SysID: t.info.SysID, TLI: t.info.TLI}
@@ -184,6 +187,12 @@ func (w *watermark) set(e endpoint) {
 		close(w.changed)
 		w.changed = nil
 	}
+}
+
+func (w *watermark) awaited() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.changed != nil
 }
 
 func (w *watermark) wait(ctx context.Context, done <-chan struct{}, lsn pg.LSN) error {

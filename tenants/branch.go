@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"zenith/internal/pg"
-	"zenith/internal/xlog"
 	"zenith/repo"
 	"zenith/repo/ingest"
 	"zenith/repo/pageserver"
@@ -26,21 +25,14 @@ type branch struct {
 
 	catching sync.Mutex    // held by who runs the ingester
 	synced   chan struct{} // capacity 1: WAL was written since the last look
-	written  atomic.Uint64 // start of the newest segment that was written
+	plenty   chan struct{} // capacity 1: much was
+	written  atomic.Uint64 // where what was written ends, at least
 
 	mu     sync.Mutex
 	writer string       // who writes it: the directory of a mount, or a receiver; "" for nobody
 	send   func() error // has the kernel send the WAL that it has of the writer's; nil: none
 	users  int          // mounts of any kind that show a point of it, and replication clients
 }
-
-// pace is the least time between two runs of a follower. Each run ends with an fsync
-// of its own, which must not compete with those of commits.
-const pace = 20 * time.Millisecond
-
-// throttle is how long one fsync of WAL waits at most when ingest is too far behind:
-// it slows the writer down and never stops it.
-const throttle = time.Second
 
 func newBranch(t *tenant, tl *repo.Timeline) (*branch, error) {
 	ing, err := ingest.New(tl, ingest.Options{Log: t.log.With("branch", tl.Name())})
@@ -51,7 +43,7 @@ func newBranch(t *tenant, tl *repo.Timeline) (*branch, error) {
 	if err != nil {
 		return nil, fmt.Errorf("branch %s: replication slots: %w", tl.Name(), err)
 	}
-	return &branch{t: t, tl: tl, ing: ing, slots: slots, synced: make(chan struct{}, 1)}, nil
+	return &branch{t: t, tl: tl, ing: ing, slots: slots, synced: make(chan struct{}, 1), plenty: make(chan struct{}, 1)}, nil
 }
 
 // catchup ingests all WAL that was written, and gives the head then: it holds every
@@ -77,50 +69,6 @@ func (b *branch) ingest(ctx context.Context) (pg.LSN, error) {
 		return 0, classify(fmt.Errorf("branch %s: %w", b.tl.Name(), err))
 	}
 	return head, nil
-}
-
-// follow ingests what is written to the WAL until ctx ends. While it fails, the WAL
-// stays and the next run tries again.
-func (b *branch) follow(ctx context.Context) {
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-b.synced:
-		}
-		if _, err := b.ingest(ctx); err != nil && ctx.Err() == nil {
-			b.t.log.Error("ingest WAL", "branch", b.tl.Name(), "err", err)
-		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-time.After(pace):
-		}
-	}
-}
-
-// walSynced tells the follower that WAL in a segment was written. It never waits.
-func (b *branch) walSynced(segment string) {
-	if _, start, ok := xlog.ParseSegmentName(segment, b.tl.Info().SegSize); ok && uint64(start) > b.written.Load() {
-		b.written.Store(uint64(start))
-	}
-	select {
-	case b.synced <- struct{}{}:
-	default:
-	}
-}
-
-// holdBack waits while ingest is more than the configured number of bytes behind what is
-// written, but no longer than throttle.
-func (b *branch) holdBack(ctx context.Context) {
-	written, lag := pg.LSN(b.written.Load()), pg.LSN(b.t.m.cfg.MaxLag)
-	if written < lag || b.tl.LastLSN() >= written-lag {
-		return
-	}
-	ctx, cancel := context.WithTimeout(ctx, throttle)
-	defer cancel()
-	// Whatever it says: the writer goes on.
-	_ = b.tl.WaitLSN(ctx, written-lag)
 }
 
 // sendBy says how to have the kernel send the WAL of the branch's writer; nil: there is no need.

@@ -10,7 +10,6 @@ import (
 	"os"
 
 	"zenith/internal/pg"
-	"zenith/internal/xlog"
 	"zenith/repo"
 	"zenith/repo/pageserver"
 	"zenith/repo/receiver"
@@ -257,7 +256,6 @@ func (in *intake) sync(b *branch) error {
 	if err != nil {
 		return err
 	}
-	info := b.tl.Info()
-	b.walSynced(xlog.SegmentName(info.TLI, upTo-1, info.SegSize))
+	b.walSynced(upTo)
 	return nil
 }

@@ -232,7 +232,7 @@ func (m *Manager) workOptions(b *branch) fusefs.WorkOptions {
 		Dir: b.tl.WorkDir(),
 		WAL: fusefs.WAL{
 			Dir:      b.tl.WALDir(),
-			Synced:   b.walSynced,
+			Synced:   b.segmentSynced,
 			Throttle: b.holdBack,
 			Held:     b.tl.HoldWAL,
 			Plain:    b.tl.PlainWAL,

@@ -16,8 +16,8 @@ type Options struct {
 	// Catchup ingests all WAL that the timeline has on disk. It is called before each
 	// connection, so that the stream begins where it has to.
 	Catchup func(ctx context.Context) (pg.LSN, error)
-	// Synced is told the name of a segment in which WAL has become durable. It does not wait.
-	Synced func(segment string)
+	// Synced is told how far WAL has become durable. It does not wait.
+	Synced func(upTo pg.LSN)
 	// Throttle waits, a second at most, while ingest is too far behind; may be nil.
 	Throttle func(ctx context.Context)
 	Log      *slog.Logger // default: discards

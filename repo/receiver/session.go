@@ -178,8 +178,7 @@ func (s *session) flush(ctx context.Context) error {
 		s.flushed.Store(uint64(upTo))
 		s.r.note(func(st *Status) { st.Flushed = upTo })
 		signal(s.moved)
-		info := s.tl.Info()
-		s.r.o.Synced(xlog.SegmentName(info.TLI, upTo-1, info.SegSize))
+		s.r.o.Synced(upTo)
 	}
 }
 

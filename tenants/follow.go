@@ -1,0 +1,102 @@
+package tenants
+
+import (
+	"context"
+	"time"
+
+	"zenith/internal/pg"
+	"zenith/internal/xlog"
+)
+
+// A run of a follower has costs of its own: an fsync, which competes with those of commits, a
+// batch, a mark, and cold caches on both sides. So it takes in much at a time. Who asks for the
+// head of the branch does not wait for it, but runs the ingester himself.
+const (
+	pace = 20 * time.Millisecond  // the least time between two runs
+	idle = 250 * time.Millisecond // the most, if WAL was written
+	gulp = pg.LSN(2 << 20)        // of WAL, for which a run need not wait that long
+)
+
+// throttle is how long one fsync of WAL waits at most when ingest is too far behind:
+// it slows the writer down and never stops it.
+const throttle = time.Second
+
+// follow ingests what is written to the WAL until ctx ends. While it fails, the WAL
+// stays and the next run tries again.
+func (b *branch) follow(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-b.synced:
+		}
+		if _, err := b.ingest(ctx); err != nil && ctx.Err() == nil {
+			b.t.log.Error("ingest WAL", "branch", b.tl.Name(), "err", err)
+		}
+		b.rest(ctx)
+	}
+}
+
+// rest is what lies between two runs of a follower: pace if somebody waits for the head to
+// move, else as long as there is little to do, but no longer than idle.
+func (b *branch) rest(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, idle)
+	defer cancel()
+	select {
+	case <-ctx.Done():
+		return
+	case <-time.After(pace):
+	}
+	for !b.tl.Awaited() && b.behind() < gulp {
+		select {
+		case <-ctx.Done():
+			return
+		case <-b.plenty:
+		}
+	}
+}
+
+// behind is how much WAL is written and not ingested.
+func (b *branch) behind() pg.LSN {
+	written, last := pg.LSN(b.written.Load()), b.tl.LastLSN()
+	return max(written, last) - last
+}
+
+// segmentSynced is walSynced up to an offset of a segment.
+func (b *branch) segmentSynced(segment string, end int64) {
+	if _, start, ok := xlog.ParseSegmentName(segment, b.tl.Info().SegSize); ok {
+		b.walSynced(start + pg.LSN(end))
+	}
+}
+
+// walSynced tells the follower that WAL was written up to upTo. It never waits.
+func (b *branch) walSynced(upTo pg.LSN) {
+	if uint64(upTo) > b.written.Load() {
+		b.written.Store(uint64(upTo))
+	}
+	wake(b.synced)
+	if b.behind() >= gulp {
+		wake(b.plenty)
+	}
+}
+
+// wake leaves a word for who waits on c, unless there is one.
+func wake(c chan<- struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
+// holdBack waits while ingest is more than the configured number of bytes behind what is
+// written, but no longer than throttle.
+func (b *branch) holdBack(ctx context.Context) {
+	lag := pg.LSN(b.t.m.cfg.MaxLag)
+	if b.behind() <= lag {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, throttle)
+	defer cancel()
+	// Whatever it says: the writer goes on.
+	_ = b.tl.WaitLSN(ctx, pg.LSN(b.written.Load())-lag)
+}
