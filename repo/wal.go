@@ -6,6 +6,8 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
+	"sort"
 	"sync"
 
 	"zenith/internal/pg"
@@ -14,14 +16,15 @@ import (
 // WAL reads the WAL of a timeline from segment files: its own from StartLSN up, its
 // ancestors' below. It is an xlog.Source, safe for concurrent use.
 type WAL struct {
-	t *Timeline
+	t      *Timeline
+	oldest []*WAL // of the root, ..., of the parent, and this one: by StartLSN
 
 	mu    sync.Mutex
 	files map[pg.LSN]*walFile // by the segment's first LSN
 	clock int64
 
 	frames [walFrames]walFrame // of packed segments, the last that were read
-	oldest int
+	stale  int                 // of frames, the one that was read first
 }
 
 // walFrame is a stretch of a packed segment.
@@ -38,7 +41,24 @@ const walFrames = 64
 // rather than file descriptors: see openSegment.
 const maxWALFiles = 64
 
-func newWAL(t *Timeline) *WAL { return &WAL{t: t, files: make(map[pg.LSN]*walFile)} }
+func newWAL(t *Timeline) *WAL {
+	w := &WAL{t: t, files: make(map[pg.LSN]*walFile)}
+	if t.parent != nil {
+		w.oldest = t.parent.wal.oldest
+	}
+	w.oldest = append(slices.Clip(w.oldest), w)
+	return w
+}
+
+// owner gives whose segments have at, and where those of the next one begin.
+func (w *WAL) owner(at pg.LSN) (o *WAL, end pg.LSN) {
+	// Of two that begin at the same LSN the younger one is it.
+	i := sort.Search(len(w.oldest), func(i int) bool { return w.oldest[i].t.info.StartLSN > at })
+	if end = maxLSN; i < len(w.oldest) {
+		end = w.oldest[i].t.info.StartLSN
+	}
+	return w.oldest[max(i-1, 0)], end
+}
 
 // ReadWAL reads raw WAL bytes from at. It may read fewer than asked for; io.EOF when
 // there are none, ErrOutOfRange where they were forgotten.
@@ -129,8 +149,8 @@ func (w *WAL) readPacked(f *walFile, p []byte, seg pg.LSN, off int) (int, error)
 			return 0, fmt.Errorf("%s: %w", w.t.SegmentPath(seg), err)
 		}
 		w.mu.Lock()
-		w.frames[w.oldest] = walFrame{seg, i, b}
-		w.oldest = (w.oldest + 1) % walFrames
+		w.frames[w.stale] = walFrame{seg, i, b}
+		w.stale = (w.stale + 1) % walFrames
 		w.mu.Unlock()
 	}
 	return copy(p, b[off-i*f.packed.frame:]), nil

@@ -14,7 +14,9 @@ import (
 // goroutine, and not for long.
 type walReader struct {
 	top *WAL
-	w   *WAL // whose seg is: top or an ancestor
+	of  *WAL // top or an ancestor, whose WAL there is up to end; nil: not looked for
+	end pg.LSN
+	w   *WAL // whose seg is
 	seg pg.LSN
 	f   *walFile // nil: none
 }
@@ -30,12 +32,12 @@ func (r *walReader) close() {
 
 // read is WAL.ReadWAL.
 func (r *walReader) read(p []byte, at pg.LSN) (int, error) {
-	w := r.top
-	for w.t.parent != nil && at < w.t.info.StartLSN {
-		if n := w.t.info.StartLSN - at; pg.LSN(len(p)) > n {
-			p = p[:n]
-		}
-		w = w.t.parent.wal
+	if r.of == nil || at < r.of.t.info.StartLSN || at >= r.end {
+		r.of, r.end = r.top.owner(at)
+	}
+	w := r.of
+	if at < r.end && pg.LSN(len(p)) > r.end-at {
+		p = p[:r.end-at]
 	}
 	off := int64(at % pg.LSN(w.t.info.SegSize))
 	if room := int64(w.t.info.SegSize) - off; int64(len(p)) > room {
