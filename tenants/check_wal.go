@@ -138,8 +138,8 @@ func (w *walCheck) read(ctx context.Context, at pg.LSN) (pg.LSN, error) {
 func (w *walCheck) note(rec *xlog.Record) {
 	for i := range rec.Blocks {
 		tag := rec.Blocks[i].Tag
-		if tag.Fork == pg.FSMFork {
-			continue // is not kept
+		if !rec.Changes(&rec.Blocks[i]) {
+			continue
 		}
 		if _, known := w.h.newest[tag]; !known {
 			if w.c.newest.Add(1) > maxNewest {

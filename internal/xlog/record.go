@@ -63,6 +63,14 @@ func (r *Record) Block(id uint8) *BlockRef {
 	return nil
 }
 
+// Changes reports whether a block that the record registered has to be kept as a version of it.
+// Free space maps are not kept. And with full_page_writes off, who sets hint bits first after a
+// checkpoint logs the page without an image, which does nothing to it (xlog_redo): a sequential
+// scan of a fresh branch names every page of the table so.
+func (r *Record) Changes(b *BlockRef) bool {
+	return b.Tag.Fork != pg.FSMFork && (b.HasImage || r.RmgrID != RmXLOG || r.Op() != XLOGFPIForHint)
+}
+
 // BlockRef is a block that a record registered (DecodedBkpBlock).
 type BlockRef struct {
 	ID       uint8

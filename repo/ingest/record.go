@@ -63,15 +63,12 @@ func (in *Ingester) checkLevel(rec *xlog.Record) error {
 	return fmt.Errorf("set wal_level to replica: %w", ErrMinimal)
 }
 
-// pages adds the record to the pages that it names. With full_page_writes off, who sets hint bits
-// first after a checkpoint logs the page without an image, which does nothing to it: a sequential
-// scan of a fresh branch names every page of the table so.
+// pages adds the record to the pages that it names.
 func (in *Ingester) pages(rec *xlog.Record) {
 	w := in.batch.w
-	hint := rec.RmgrID == xlog.RmXLOG && rec.Op() == xlog.XLOGFPIForHint
 	for i := range rec.Blocks {
 		tag := rec.Blocks[i].Tag
-		if tag.Fork == pg.FSMFork || hint && !rec.Blocks[i].HasImage {
+		if !rec.Changes(&rec.Blocks[i]) {
 			continue
 		}
 		w.Page(tag, rec)
