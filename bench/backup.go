@@ -25,10 +25,7 @@ func benchBackup(ctx context.Context, o options) ([]row, error) {
 		return nil, err
 	}
 	defer p.close()
-	if _, err := p.zenith("init", "--pg-distrib", o.distrib, "--listen", "127.0.0.1:0"); err != nil {
-		return nil, err
-	}
-	if _, err := p.zenith("start"); err != nil {
+	if err := p.serve(); err != nil {
 		return nil, err
 	}
 	url, err := p.start("main")

@@ -38,10 +38,7 @@ func benchBranchAt(ctx context.Context, o options, scale int) ([]row, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, err := p.zenith("init", "--pg-distrib", o.distrib, "--listen", "127.0.0.1:0", "--from-pgdata", cluster); err != nil {
-		return nil, err
-	}
-	if _, err := p.zenith("start"); err != nil {
+	if err := p.serve("--from-pgdata", cluster); err != nil {
 		return nil, err
 	}
 	main, err := p.start("main", "--set", "shared_buffers="+sharedBuffers)

@@ -32,10 +32,7 @@ func diskAfterRetention(ctx context.Context, o options) (ours, plain float64, er
 		return 0, 0, err
 	}
 	defer p.close()
-	if _, err := p.zenith("init", "--pg-distrib", o.distrib, "--listen", "127.0.0.1:0"); err != nil {
-		return 0, 0, err
-	}
-	if _, err := p.zenith("start"); err != nil {
+	if err := p.serve(); err != nil {
 		return 0, 0, err
 	}
 	url, err := p.start("main")

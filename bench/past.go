@@ -63,10 +63,7 @@ type past struct {
 
 // build makes a table whose pages have up to some ten records each, then more behind that.
 func (q *past) build() error {
-	if _, err := q.zenith("init", "--pg-distrib", q.o.distrib, "--listen", "127.0.0.1:0"); err != nil {
-		return err
-	}
-	if _, err := q.zenith("start"); err != nil {
+	if err := q.serve(); err != nil {
 		return err
 	}
 	url, err := q.start("main", "--set", "autovacuum=off")

@@ -33,10 +33,7 @@ func benchPgbench(ctx context.Context, o options) ([]row, error) {
 		return nil, err
 	}
 	defer p.close()
-	if _, err := p.zenith("init", "--pg-distrib", o.distrib, "--listen", "127.0.0.1:0"); err != nil {
-		return nil, err
-	}
-	if _, err := p.zenith("start"); err != nil {
+	if err := p.serve(); err != nil {
 		return nil, err
 	}
 	url, err := p.start("main", "--set", "shared_buffers="+sharedBuffers, "--set", "max_wal_size=4GB")

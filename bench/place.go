@@ -61,6 +61,15 @@ func (p *place) command(name string, args ...string) (string, error) {
 	return strings.TrimSpace(out.String()), nil
 }
 
+// serve makes a work directory, with init's arguments, and starts its page server.
+func (p *place) serve(args ...string) error {
+	_, err := p.zenith(append([]string{"init", "--pg-distrib", p.o.distrib, "--listen", "127.0.0.1:0"}, args...)...)
+	if err == nil {
+		_, err = p.zenith("start")
+	}
+	return err
+}
+
 func (p *place) zenith(args ...string) (string, error) {
 	return p.command(p.o.binary, append([]string{"-D", filepath.Join(p.dir, ".zenith")}, args...)...)
 }
