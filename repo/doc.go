@@ -20,10 +20,10 @@
 //	above the flushed LSN ------------------------------------|------ up to it
 //
 // Windows are sealed at a size, and flushed in order by the repository. A flush writes, for
-// each page, one value that says where in the WAL its records are (a chunk). Long chains get
-// images. Then comes Sync, then the row with the flushed LSN: after a crash
-// that is the head, and ingest goes on from there. What a flush that was cut short has left
-// is beyond the flushed LSN; nobody sees it, and the next flush of that WAL removes it.
+// each page, one value that says where in the WAL its records are (a chunk). Long chains
+// get images. Then comes Sync, then the row with the flushed LSN: after a crash that is the
+// head, and ingest goes on from there. What a flush that was cut short has left is beyond
+// the flushed LSN; nobody sees it, and the next flush of that WAL removes it.
 //
 // The memory that windows take is bounded by Memory: a Writer that begins waits while too
 // much is not flushed.

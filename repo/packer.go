@@ -38,6 +38,7 @@ func (r *Repository) wakePacker() {
 func (r *Repository) runPacker(ctx context.Context) {
 	defer close(r.packerDone)
 	for {
+		r.awaitQuiet(ctx)
 		began := time.Now()
 		rest := func() error {
 			worked := time.Since(began)
@@ -45,12 +46,9 @@ func (r *Repository) runPacker(ctx context.Context) {
 				return ctx.Err()
 			}
 			sleep(ctx, packRest*worked)
-			for r.ingesting() && sleep(ctx, packIdle/8) {
-			}
+			r.awaitQuiet(ctx)
 			began = time.Now()
 			return ctx.Err()
-		}
-		for r.ingesting() && sleep(ctx, packIdle/8) {
 		}
 		if err := r.packWAL(rest); err != nil && ctx.Err() == nil {
 			r.log.Warn("pack cold WAL", "err", err) // it stays as it is
@@ -60,6 +58,12 @@ func (r *Repository) runPacker(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		}
+	}
+}
+
+// awaitQuiet waits, until ctx is done, while WAL comes in.
+func (r *Repository) awaitQuiet(ctx context.Context) {
+	for r.ingesting() && sleep(ctx, packIdle/8) {
 	}
 }
 
