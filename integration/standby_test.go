@@ -99,8 +99,10 @@ func (v *server) same(primary, query string) {
 }
 
 // churn is what a base backup may meet: records whose pages are newer already, files that
-// are gone or not yet there, in-memory state that only WAL has.
+// are gone or not yet there, in-memory state that only WAL has. It may be begun again after
+// it was left anywhere.
 var churn = []string{
+	"DROP TABLE IF EXISTS gone",
 	"CREATE TABLE IF NOT EXISTS keep (i serial PRIMARY KEY, t text)",
 	"INSERT INTO keep (t) SELECT repeat(md5(g::text), 3) FROM generate_series(1, 500) g",
 	"UPDATE keep SET t = t || 'x' WHERE i % 3 = 0",
