@@ -155,7 +155,7 @@ func TestGC(t *testing.T) {
 	store := s.diskUse(stores)
 	s.ok("branch", "delete", "dev")
 	s.ok("gc")
-	if after := s.diskUse(stores); after > store-2<<20 {
+	if after := s.diskUse(stores); after > store-1<<20 {
 		t.Errorf("the store takes %d bytes, and %d without the branch", store, after)
 	}
 	s.fails(14, "lsn", "main@"+branched)
