@@ -36,6 +36,7 @@ type spec struct {
 	WALDir      string
 	Scratch     bool
 	NoWriteback bool
+	Bind        bool
 	UID, GID    uint32
 	ConfDir     string // stored files are here
 	Clean       bool   // CleanStale first
@@ -127,6 +128,7 @@ func (s spec) mount(source fusefs.Source) (*fusefs.Mount, error) {
 		PutFile: s.putFile,
 		WAL: fusefs.WAL{
 			Dir:      s.WALDir,
+			Bind:     s.Bind,
 			Synced:   func(segment string, _ int64) { sayOnce("synced", segment) },
 			Throttle: func(context.Context) {},
 			Held:     func(ask func(string) bool) { held = ask },

@@ -40,7 +40,12 @@ func (t *worktree) checkWrite(k *kind, data []byte, off int64) error {
 	case k.sync == syncStore && off+int64(len(data)) > maxStored:
 		return errTooLarge
 	case k == kindControl:
-		return t.checkControl(data, off)
+		if err := t.checkControl(data, off); err != nil {
+			return err
+		}
+		if b := t.wal.bound(); b != nil {
+			return b.adopt() // after a checkpoint the server removes segments
+		}
 	}
 	return nil
 }

@@ -22,6 +22,9 @@ type keeper struct {
 
 // dir keeps what is to be kept of a directory, which is at path now.
 func (k *keeper) dir(path string, d *dir) error {
+	if b := k.t.wal.bound(); b != nil && d.from == walDir {
+		return k.fromBound(b)
+	}
 	if !d.loaded.Load() {
 		return k.unseen(path, d.from)
 	}
@@ -60,6 +63,27 @@ func (k *keeper) unseen(path, from string) error {
 			if err := k.link(now, f); err != nil {
 				return err
 			}
+		}
+	}
+	return nil
+}
+
+// fromBound keeps what is to be kept of a pg_wal that was bound.
+func (k *keeper) fromBound(b *boundWAL) (err error) {
+	if k.marker.WAL, err = b.segments(); err != nil {
+		return err
+	}
+	others, err := b.others()
+	if err != nil {
+		return err
+	}
+	for _, name := range others {
+		path := filepath.Join(walDir, name)
+		if !k.wants(path, kindOf(path, false), nil) {
+			continue
+		}
+		if err := errors.Join(k.makeDir(path), os.Link(filepath.Join(b.dir, name), filepath.Join(k.root, path))); err != nil {
+			return err
 		}
 	}
 	return nil

@@ -51,6 +51,7 @@ type Mount struct {
 	dir    string
 	direct bool // mounted by us, not by fusermount3
 	send   func() error
+	work   *worktree // nil: not one
 	cancel context.CancelFunc
 	done   chan struct{}
 	err    error // set before done is closed
@@ -68,6 +69,7 @@ type mounting struct {
 	cancel    context.CancelFunc // of the root's context
 	finish    func() error       // called when nothing is served any more; may be nil
 	send      func() error       // is SendWAL; nil: there is none
+	work      *worktree          // nil: not one
 }
 
 // start mounts and serves.
@@ -95,7 +97,7 @@ func (m mounting) start(opts Options) (*Mount, error) {
 		m.cancel()
 		return nil, fmt.Errorf("mount %s: %w", dir, err)
 	}
-	mnt := &Mount{dir: dir, direct: fopts.DirectMountStrict, send: m.send, cancel: m.cancel, done: make(chan struct{})}
+	mnt := &Mount{dir: dir, direct: fopts.DirectMountStrict, send: m.send, work: m.work, cancel: m.cancel, done: make(chan struct{})}
 	go mnt.serve(server, m.finish)
 	if err := server.WaitMount(); err != nil {
 		return nil, errors.Join(fmt.Errorf("mount %s: %w", dir, err), mnt.Unmount())
@@ -104,6 +106,9 @@ func (m mounting) start(opts Options) (*Mount, error) {
 		if err := setReadAhead(dir); err != nil {
 			opts.Log.Info("reading ahead is as the kernel has it", "dir", dir, "err", err) // slower scans
 		}
+	}
+	if m.work != nil {
+		m.work.bindWAL(dir)
 	}
 	return mnt, nil
 }

@@ -11,11 +11,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Names of the spare segment in the branch's WAL directory; a killed daemon's are removed
-// with what postgres had begun to make.
+// Names in the branch's WAL directory, of the spare segment and of one that is about to take the
+// place of another; a killed daemon's are removed with what postgres had begun to make.
 const (
 	spareName  = "xlogtemp.spare"
 	makingName = "xlogtemp.making"
+	adoptName  = "xlogtemp.adopt"
 )
 
 // spares has a segment of zeros ready, written and durable, for when postgres makes its next.

@@ -27,7 +27,7 @@ func (m *Mount) Unmount() error {
 			return m.err
 		default:
 		}
-		err := unmount(m.dir, m.direct, false)
+		err := m.takeAway()
 		if err == nil {
 			return m.Wait()
 		}
@@ -36,6 +36,31 @@ func (m *Mount) Unmount() error {
 		}
 		time.Sleep(busyPatience / 20)
 	}
+}
+
+// takeAway unmounts, and what is bound into the mount before. Both are done, or none.
+func (m *Mount) takeAway() error {
+	var b *boundWAL
+	if m.work != nil {
+		b = m.work.wal.bound()
+	}
+	if b == nil {
+		return unmount(m.dir, m.direct, false)
+	}
+	// Asked first: a server that lost its pg_wal would be in trouble.
+	if by := holders(m.dir); by != "" {
+		return fmt.Errorf("unmount %s: %w%s", m.dir, ErrBusy, by)
+	}
+	at := filepath.Join(m.dir, walDir)
+	bound := unmount(at, true, false)
+	if errors.Is(bound, ErrBusy) {
+		return bound
+	}
+	err := unmount(m.dir, m.direct, false)
+	if err != nil && bound == nil {
+		err = errors.Join(err, bindMount(b.dir, at))
+	}
+	return err // if bound is an error, somebody else took it away
 }
 
 // UnmountLazy takes the mount point away at once. Whoever has files open may go on

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -22,9 +23,10 @@ const walDir = "pg_wal"
 // what there is: at first those that the base shows; those that postgres removes
 // or recycles stay the branch's.
 type segments struct {
-	dir   string
-	out   *WAL
-	spare spares
+	dir    string
+	out    *WAL
+	spare  spares
+	direct atomic.Pointer[boundWAL] // nil: pg_wal is served
 
 	mu      sync.Mutex      // guards what follows
 	visible []string        // at the start
@@ -112,7 +114,7 @@ func (s *segments) take(ctx context.Context, e Entry) error {
 
 // fromWAL adds the visible segments to pg_wal.
 func (t *worktree) fromWAL(dir string, found map[string]child) error {
-	if dir != walDir || t.work.Scratch {
+	if dir != walDir || t.work.Scratch || t.wal.bound() != nil {
 		return nil
 	}
 	for _, name := range t.wal.visible {
@@ -128,6 +130,9 @@ func (t *worktree) fromWAL(dir string, found map[string]child) error {
 // create makes a segment, or what will become one: empty, or full of zeros, which
 // postgres does not mind, for the first thing that it writes there is zeros.
 func (s *segments) create(name string, zeros bool) (*overlay, error) {
+	if s.bound() != nil {
+		return nil, fmt.Errorf("make %s beside the directory that is bound to pg_wal: %w", name, ErrNotAllowed)
+	}
 	path := filepath.Join(s.dir, name)
 	if isSegment(name) {
 		if err := s.mayMake(name); err != nil {
@@ -162,6 +167,9 @@ func (s *segments) mayMake(name string) error {
 
 // holds reports whether a server on the mount still has a segment in its pg_wal.
 func (s *segments) holds(name string) bool {
+	if b := s.bound(); b != nil {
+		return b.holds(name)
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return position(name) >= s.floor && !s.hidden[name]
@@ -202,6 +210,9 @@ func (m *Mount) SendWAL() error {
 // sendWAL is SendWAL. What is not open was sent when it was closed. The kernel drops what it
 // sent from its cache, which nobody misses.
 func (t *worktree) sendWAL() error {
+	if b := t.wal.bound(); b != nil {
+		return b.adopt()
+	}
 	if t.work.Scratch || t.work.NoWriteback {
 		return nil
 	}

@@ -31,6 +31,12 @@ type WAL struct {
 	// Held, if it is set, is given what tells whether a server on the mount still has a
 	// segment of Dir in its pg_wal. Others may be removed from Dir, or have another form.
 	Held func(held func(segment string) bool)
+	// Bind makes pg_wal a directory of the file system that has Dir, bound into the mount, where
+	// we may do that: commits do not pass through us then, and are as fast as anywhere. The server
+	// must not recycle segments (wal_recycle=off), and there is no Throttle. When the daemon was
+	// killed, servers on the mount may go on to commit: they are to be ended, and then AdoptWAL
+	// called, before anybody asks how far the branch's WAL goes.
+	Bind bool
 	// Plain makes a segment of Dir that has another form a plain file. Nil: all are.
 	Plain func(segment string) error
 }
@@ -78,6 +84,7 @@ func Work(dir string, base Tree, work WorkOptions, opts Options) (*Mount, error)
 		cancel:    t.cancel,
 		finish:    t.finish,
 		send:      t.sendWAL,
+		work:      t,
 	}.start(opts)
 }
 
@@ -112,7 +119,10 @@ func newWorktree(base Tree, work WorkOptions, opts Options) (*worktree, error) {
 		return nil, err
 	}
 	if !work.Scratch {
-		var err error
+		err := AdoptWAL(work.Dir, work.WAL.Dir)
+		if err != nil {
+			return nil, err
+		}
 		if t.control, err = baseControl(t.ctx, base); err != nil {
 			return nil, err
 		}
@@ -126,6 +136,9 @@ func newWorktree(base Tree, work WorkOptions, opts Options) (*worktree, error) {
 			t.wal.spare.start(t.ctx, t.work.WAL.Dir, int64(t.control.SegSize), func(err error) {
 				opts.Log.Warn("make a spare wal segment", "dir", t.work.WAL.Dir, "err", err)
 			})
+			if work.WAL.Bind && os.Geteuid() == 0 && !work.NoWriteback {
+				t.prepareBound()
+			}
 		}
 	}
 	// The number of the data directory is the key under which postgres looks for the
@@ -159,7 +172,11 @@ func (t *worktree) statfs() (unix.Statfs_t, error) {
 func (t *worktree) finish() error {
 	var errs []error
 	if !t.work.Scratch {
-		errs = append(errs, t.storeAll(), t.wal.spare.close())
+		errs = append(errs, t.storeAll())
+		if b := t.wal.bound(); b != nil {
+			errs = append(errs, b.close())
+		}
+		errs = append(errs, t.wal.spare.close())
 		if t.touched.Load() {
 			errs = append(errs, t.keepAll())
 		}
@@ -168,6 +185,11 @@ func (t *worktree) finish() error {
 		// What could not be put away stays where it is, for who looks into it; the
 		// next mount empties it.
 		return fmt.Errorf("put away working tree %s: %w", t.work.Dir, err)
+	}
+	if b := t.wal.bound(); b != nil {
+		if err := os.RemoveAll(b.dir); err != nil {
+			return err
+		}
 	}
 	return os.RemoveAll(t.privateDir())
 }

@@ -192,8 +192,10 @@ func killPageServer(t *testing.T, s *site) {
 	main := s.start("main")
 	s.sql(main, "CREATE TABLE ledger (i int PRIMARY KEY)")
 	for range 3 {
-		l.during(s, main, 300, func() { kill9(t, pidIn(t, filepath.Join(s.work, "pageserver.pid"))) })
-		s.ok("start")
+		l.during(s, main, 300, func() {
+			kill9(t, pidIn(t, filepath.Join(s.work, "pageserver.pid")))
+			s.ok("start") // it must see to it that nobody commits any more
+		})
 		if list := s.ok("pg", "list"); !strings.Contains(list, "crashed") {
 			t.Errorf("pg list after the loss of a postgres:\n%s", list)
 		}

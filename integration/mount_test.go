@@ -321,3 +321,34 @@ func TestBadMounts(t *testing.T) {
 	s.fails(1, "init", "--pg-distrib", pgDistrib)
 	s.fails(11, "start")
 }
+
+// TestBoundWAL: where we are root, a postgres that zenith runs has its pg_wal on the disk itself, unless
+// it may recycle segments; and what it does with them is the same to the branch.
+func TestBoundWAL(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	s.ok("pg", "create", "main")
+	for n, args := range [][]string{nil, {"--set", "WAL-recycle=on"}} {
+		main := s.start("main", args...)
+		mounts, err := os.ReadFile("/proc/self/mountinfo")
+		if err != nil {
+			t.Fatal(err)
+		}
+		dir := s.sql(main, "SHOW data_directory")
+		if got, want := strings.Contains(string(mounts), " "+dir+"/pg_wal "), n == 0 && os.Geteuid() == 0; got != want {
+			t.Errorf("start %v: pg_wal is bound: %v, want %v", args, got, want)
+		}
+		s.sql(main, fmt.Sprintf("CREATE TABLE t%d AS SELECT g FROM generate_series(1, 10000) g", n))
+		for range 4 {
+			s.sql(main, fmt.Sprintf("UPDATE t%d SET g = g + 1 WHERE g %% 3 = 0", n), "SELECT pg_switch_wal()", "CHECKPOINT")
+		}
+		at := s.lsn("main")
+		want := s.sql(main, fmt.Sprintf("SELECT sum(g) FROM t%d", n))
+		s.sql(main, fmt.Sprintf("DELETE FROM t%d", n))
+		s.ok("pg", "stop", "main")
+		if got := strings.TrimSpace(s.ok("pg", "exec", "main@"+at, "--", "psql", "-XqAtc", fmt.Sprintf("SELECT sum(g) FROM t%d", n))); got != want {
+			t.Errorf("start %v: at %s the sum is %s, was %s", args, at, got, want)
+		}
+	}
+	s.ok("check")
+}

@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"zenith/fusefs"
 	"zenith/internal/pg"
 	"zenith/repo"
 	"zenith/repo/ingest"
@@ -35,6 +36,9 @@ type branch struct {
 }
 
 func newBranch(t *tenant, tl *repo.Timeline) (*branch, error) {
+	if err := fusefs.AdoptWAL(tl.WorkDir(), tl.WALDir()); err != nil {
+		return nil, fmt.Errorf("branch %s: %w", tl.Name(), err)
+	}
 	ing, err := ingest.New(tl, ingest.Options{Log: t.log.With("branch", tl.Name())})
 	if err != nil {
 		return nil, err

@@ -166,7 +166,8 @@ func (c *compute) start(ctx context.Context, o pageserver.ComputeOptions) error 
 	if err := c.unmount(ctx); err != nil { // after a crash: a fresh mount needs no recovery
 		return err
 	}
-	mnt, err := c.t.m.mountPoint(ctx, c.t, c.name, c.dataDir(), c.throwaway || strings.Contains(c.name, "@"))
+	how := mountOptions{scratch: c.throwaway || strings.Contains(c.name, "@"), bindWAL: !c.recyclesWAL()}
+	mnt, err := c.t.m.mountPoint(ctx, c.t, c.name, c.dataDir(), how)
 	if err != nil {
 		return err
 	}
@@ -201,6 +202,16 @@ func (c *compute) settings() []pageserver.Setting {
 		list = append(list, pageserver.Setting{Name: "hba_file", Value: c.hbaPath()})
 	}
 	return append(list, sortedSettings(c.saved.Settings)...)
+}
+
+// recyclesWAL reports whether the user may have the server recycle segments.
+func (c *compute) recyclesWAL() bool {
+	for name := range c.saved.Settings {
+		if strings.EqualFold(strings.ReplaceAll(name, "-", "_"), "wal_recycle") {
+			return true
+		}
+	}
+	return false
 }
 
 // maxSocketDir is what sun_path (108 bytes) leaves for the directory.

@@ -74,7 +74,8 @@ func processStart(pid int) string {
 }
 
 // cleanComputes ends what a killed page server left running in dir, the computes of a
-// tenant: a postgres whose mount is gone can do nothing any more.
+// tenant: a postgres whose mount is gone can do nothing any more but commit, where its WAL does
+// not pass through the mount.
 func cleanComputes(dir string) error {
 	entries, err := os.ReadDir(dir)
 	if errors.Is(err, os.ErrNotExist) {
@@ -82,8 +83,10 @@ func cleanComputes(dir string) error {
 	}
 	for _, e := range entries {
 		compute := filepath.Join(dir, e.Name())
+		err = errors.Join(err, endLeftover(compute))
+		endOrphans(filepath.Join(compute, "data")) // while the paths of processes can be seen
 		_, stale := fusefs.CleanStale(filepath.Join(compute, "data"))
-		err = errors.Join(err, endLeftover(compute), stale)
+		err = errors.Join(err, stale)
 		if err == nil && strings.HasPrefix(e.Name(), throwawayPrefix) {
 			err = os.RemoveAll(compute)
 		}
@@ -99,16 +102,35 @@ func endLeftover(compute string) error {
 	}
 	if fields := strings.Fields(string(text)); len(fields) == 2 {
 		if pid, err := strconv.Atoi(fields[0]); err == nil {
-			endProcess(pid, fields[1])
+			endProcess(pid, fields[1], syscall.SIGQUIT, syscall.SIGKILL)
 		}
 	}
 	return os.Rename(filepath.Join(compute, pidFile), filepath.Join(compute, crashedFile))
 }
 
-// endProcess ends the process with that pid and start time.
-func endProcess(pid int, start string) {
-	same := func() bool { return processStart(pid) == start }
-	for _, sig := range []syscall.Signal{syscall.SIGQUIT, syscall.SIGKILL} {
+// endOrphans ends what is left of a server: of one whose postmaster was killed, or whose page
+// server was before it had noted it.
+func endOrphans(dataDir string) {
+	if real, err := filepath.EvalSymlinks(filepath.Dir(dataDir)); err == nil {
+		dataDir = filepath.Join(real, filepath.Base(dataDir))
+	}
+	procs, _ := filepath.Glob("/proc/[0-9]*") // the pattern is right
+	for _, proc := range procs {
+		cwd, err := os.Readlink(filepath.Join(proc, "cwd"))
+		name, nerr := os.ReadFile(filepath.Join(proc, "comm"))
+		if err != nil || nerr != nil || cwd != dataDir || string(name) != "postgres\n" {
+			continue
+		}
+		if pid, err := strconv.Atoi(filepath.Base(proc)); err == nil {
+			endProcess(pid, processStart(pid), syscall.SIGKILL)
+		}
+	}
+}
+
+// endProcess ends the process with that pid and start time, by one signal after the other.
+func endProcess(pid int, start string, signals ...syscall.Signal) {
+	same := func() bool { return start != "" && processStart(pid) == start }
+	for _, sig := range signals {
 		for n := 0; same() && n < 50; n++ {
 			if n == 0 {
 				_ = syscall.Kill(pid, sig)

@@ -43,20 +43,26 @@ func (m *Manager) options() fusefs.Options {
 	return fusefs.Options{UID: uint32(m.as.uid), GID: uint32(m.as.gid), Log: m.log}
 }
 
+// mountOptions say how a point is mounted.
+type mountOptions struct {
+	scratch bool // what is written is thrown away
+	bindWAL bool // see fusefs.WAL.Bind; for a head
+}
+
 // mountPoint mounts a point of a tenant at dir.
-func (m *Manager) mountPoint(ctx context.Context, t *tenant, at, dir string, scratch bool) (*mount, error) {
+func (m *Manager) mountPoint(ctx context.Context, t *tenant, at, dir string, o mountOptions) (*mount, error) {
 	b, p, what, err := t.point(ctx, at)
 	if err != nil {
 		return nil, err
 	}
 	mnt := &mount{dir: dir, tenant: t, branch: b, lsn: p.LSN}
 	switch {
-	case scratch:
+	case o.scratch:
 		mnt.mode = pageserver.ModeScratch
 		return mnt, m.attach(mnt, func() error { return m.mountScratch(ctx, mnt) })
 	case what.head():
 		mnt.mode = pageserver.ModeWritable
-		return mnt, m.attach(mnt, func() error { return m.mountWork(ctx, mnt) })
+		return mnt, m.attach(mnt, func() error { return m.mountWork(ctx, mnt, o.bindWAL) })
 	default:
 		mnt.mode = pageserver.ModeReadOnly
 		return mnt, m.attach(mnt, func() error { return m.mountReadOnly(ctx, mnt) })
@@ -168,7 +174,7 @@ func (m *Manager) mountScratch(ctx context.Context, mnt *mount) (err error) {
 
 // mountWork mounts the head of a branch for its one writer. The branch's own WAL goes on
 // from a shutdown checkpoint: if none is at the head, one is written first.
-func (m *Manager) mountWork(ctx context.Context, mnt *mount) (err error) {
+func (m *Manager) mountWork(ctx context.Context, mnt *mount, bindWAL bool) (err error) {
 	b := mnt.branch
 	if err := b.acquire(mnt.dir); err != nil {
 		return err
@@ -206,7 +212,9 @@ func (m *Manager) mountWork(ctx context.Context, mnt *mount) (err error) {
 		return err
 	}
 	follow, stop := context.WithCancel(m.ctx)
-	if mnt.fs, err = fusefs.Work(mnt.dir, tree{view: view}, m.workOptions(b), m.options()); err != nil {
+	work := m.workOptions(b)
+	work.WAL.Bind = bindWAL
+	if mnt.fs, err = fusefs.Work(mnt.dir, tree{view: view}, work, m.options()); err != nil {
 		stop()
 		return err
 	}

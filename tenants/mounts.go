@@ -58,7 +58,7 @@ func (m *Manager) mountAny(ctx context.Context, dir string, o pageserver.MountOp
 	if err != nil {
 		return nil, err
 	}
-	return m.mountPoint(ctx, t, o.Point, dir, o.Scratch)
+	return m.mountPoint(ctx, t, o.Point, dir, mountOptions{scratch: o.Scratch})
 }
 
 // mountDir checks a mount point that a user named, and gives the path by which we know it.

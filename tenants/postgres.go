@@ -55,6 +55,7 @@ func startPostgres(ctx context.Context, d distrib, as account, dataDir, logPath 
 	}
 	cmd := exec.Command(d.bin("postgres"), args...)
 	as.run(cmd)
+	cmd.SysProcAttr.Pdeathsig = syscall.SIGQUIT // without us it has a WAL, perhaps, but no files
 	cmd.Dir, cmd.Stdout, cmd.Stderr = "/", log, log
 	cmd.Env = []string{"PATH=/usr/bin:/bin", "LANG=C.UTF-8", "TZ=" + os.Getenv("TZ")}
 	if err := cmd.Start(); err != nil {

@@ -29,7 +29,7 @@ var allowed = map[string][]string{
 	"repo/datadir":      {"repo", "internal/pg", "internal/xlog"},
 	"repo/pageserver":   {"repo", "internal/pg"},
 	"repo/receiver":     {"repo", "internal/pg", "internal/xlog"},
-	"fusefs":            {"internal/pg"},
+	"fusefs":            {"internal/pg", "internal/xlog"},
 	"tenants": {"fusefs", "repo", "repo/datadir", "repo/ingest", "repo/pageserver", "repo/receiver", "walredo",
 		"internal/pg", "internal/xlog", "internal/rmgrdesc"},
 	"cmd/zenith":     {"tenants", "fusefs", "repo/pageserver", "repo", "internal/pg"},

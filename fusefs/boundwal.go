@@ -1,0 +1,394 @@
+package fusefs
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	iofs "io/fs"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+	"zenith/internal/pg"
+	"zenith/internal/xlog"
+)
+
+// boundName is the directory, below a working tree's own, that is bound to its pg_wal.
+const boundName = "pg_wal"
+
+// boundWAL is pg_wal as an ordinary directory of the file system that the branch is on, bound
+// into the mount: what a server writes and syncs there does not pass through us. A segment
+// is one file with two names, one in this directory and one in the branch's; the server may
+// remove its own. It must not recycle it: the branch's file would become another segment.
+//
+// The server makes segments, and we give them their second name a little later. It removes none
+// before a checkpoint is complete, and that it writes to pg_control, which is ours: by then
+// they all have it (adopt).
+type boundWAL struct {
+	dir   string // what is bound
+	to    string // the branch's segments
+	opts  Options
+	size  int // of a segment
+	out   *WAL
+	spare *spares
+
+	mu     sync.Mutex // held while names are made
+	events *os.File   // inotify's; nil: not bound
+	wg     sync.WaitGroup
+}
+
+// archiveStatus is the one directory that pg_wal has.
+const archiveStatus = "archive_status"
+
+// newBoundWAL makes the directory, with what pg_wal of the working tree would show.
+func newBoundWAL(t *worktree) (*boundWAL, error) {
+	s := &t.wal
+	b := &boundWAL{
+		dir: filepath.Join(t.work.Dir, boundName), to: s.dir, opts: t.opts, size: int(t.control.SegSize),
+		out: s.out, spare: &s.spare,
+	}
+	for _, dir := range []string{"", archiveStatus} {
+		if err := b.make(t, dir); err != nil {
+			return nil, err
+		}
+	}
+	for _, name := range s.visible {
+		path := filepath.Join(b.to, name)
+		if err := errors.Join(b.own(path), os.Link(path, filepath.Join(b.dir, name))); err != nil {
+			return nil, err
+		}
+	}
+	return b, nil
+}
+
+// make makes a directory, which is at dir below pg_wal, with the files that are no segments.
+func (b *boundWAL) make(t *worktree, dir string) error {
+	path := filepath.Join(b.dir, dir)
+	if err := errors.Join(os.Mkdir(path, 0o700), b.own(path)); err != nil {
+		return err
+	}
+	shown := filepath.Join(walDir, dir)
+	entries, err := t.base.ReadDir(t.ctx, shown)
+	if err != nil && !errors.Is(err, iofs.ErrNotExist) {
+		return err
+	}
+	files := map[string]File{}
+	for _, e := range entries {
+		if !e.Dir && !isSegment(e.Name) {
+			files[e.Name] = e.File
+		}
+	}
+	_, kept := t.kept.in(shown)
+	for name, f := range kept {
+		files[name] = f
+	}
+	for name, f := range files {
+		to := filepath.Join(path, name)
+		if err := errors.Join(copyToDisk(t.ctx, f, to), b.own(to)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// others lists the files that are no segments, below pg_wal.
+func (b *boundWAL) others() (paths []string, err error) {
+	for _, dir := range []string{"", archiveStatus} {
+		entries, err := os.ReadDir(filepath.Join(b.dir, dir))
+		if err != nil {
+			return nil, err
+		}
+		for _, e := range entries {
+			if e.Type().IsRegular() && !isSegment(e.Name()) {
+				paths = append(paths, filepath.Join(dir, e.Name()))
+			}
+		}
+	}
+	return paths, nil
+}
+
+// own gives a file to who runs the server.
+func (b *boundWAL) own(path string) error {
+	return os.Chown(path, int(b.opts.UID), int(b.opts.GID))
+}
+
+// bind puts the directory in the place of pg_wal of the mount at mnt, and begins to follow it.
+func (b *boundWAL) bind(mnt string) error {
+	fd, err := unix.InotifyInit1(unix.IN_CLOEXEC | unix.IN_NONBLOCK)
+	if err != nil {
+		return fmt.Errorf("watch %s: %w", b.dir, err)
+	}
+	events := os.NewFile(uintptr(fd), "inotify")
+	_, err = unix.InotifyAddWatch(fd, b.dir, unix.IN_MODIFY|unix.IN_CREATE|unix.IN_MOVED_TO|unix.IN_ONLYDIR)
+	if err == nil {
+		err = bindMount(b.dir, filepath.Join(mnt, walDir))
+	}
+	if err != nil {
+		return errors.Join(err, events.Close())
+	}
+	b.mu.Lock()
+	b.events = events
+	b.mu.Unlock()
+	b.wg.Go(func() { b.follow(events) })
+	return nil
+}
+
+// bindMount makes at, a directory, show dir.
+func bindMount(dir, at string) error {
+	if err := unix.Mount(dir, at, "", unix.MS_BIND, ""); err != nil {
+		return fmt.Errorf("bind %s to %s: %w", dir, at, err)
+	}
+	return nil
+}
+
+// followPace is the least time between two looks at what the server wrote. The kernel makes one
+// event of all writes to a file in between.
+const followPace = 10 * time.Millisecond
+
+// follow tells the branch what the server writes, until close.
+func (b *boundWAL) follow(events *os.File) {
+	buf := make([]byte, 64<<10)
+	for {
+		n, err := events.Read(buf)
+		if err != nil {
+			if !errors.Is(err, os.ErrClosed) {
+				b.opts.Log.Error("follow the WAL of a server", "dir", b.dir, "err", err)
+			}
+			return
+		}
+		if err := b.heed(buf[:n]); err != nil {
+			b.opts.Log.Error("follow the WAL of a server", "dir", b.dir, "err", err) // it will be tried again
+		}
+		time.Sleep(followPace)
+	}
+}
+
+// heed does what events of inotify, in the kernel's form, call for.
+func (b *boundWAL) heed(events []byte) error {
+	var made bool
+	var last string // the segment that was written, the last if several were
+	for len(events) >= unix.SizeofInotifyEvent {
+		mask, length := binary.NativeEndian.Uint32(events[4:]), int(binary.NativeEndian.Uint32(events[12:]))
+		name := string(bytes.TrimRight(events[unix.SizeofInotifyEvent:][:length], "\x00"))
+		events = events[unix.SizeofInotifyEvent+length:]
+		switch {
+		case mask&unix.IN_Q_OVERFLOW != 0:
+			made = true
+		case !isSegment(name):
+		case mask&unix.IN_MODIFY == 0:
+			made = true
+		case last == "" || position(name) > position(last):
+			last = name
+		}
+	}
+	if made {
+		if err := b.adopt(); err != nil {
+			return err
+		}
+	}
+	if last == "" {
+		return nil
+	}
+	tli, start, _ := xlog.ParseSegmentName(last, b.size)
+	end, err := writtenPages(filepath.Join(b.dir, last), start, b.size)
+	if err != nil {
+		return err
+	}
+	if b.out.Synced != nil {
+		b.out.Synced(last, end)
+	}
+	if end <= int64(b.size)/2 {
+		return nil
+	}
+	return b.prepare(xlog.SegmentName(tli, start+pg.LSN(b.size), b.size), end)
+}
+
+// prepare puts the spare in the place of the next segment, or has one made: a server takes what
+// is there, as it would what its own checkpoints make in advance (PreallocXlogFiles).
+func (b *boundWAL) prepare(next string, end int64) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if _, err := os.Lstat(filepath.Join(b.dir, next)); !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	path := filepath.Join(b.to, next)
+	had, err := b.spare.take(path)
+	if err != nil || !had {
+		b.spare.wrote(end)
+		return err
+	}
+	if err := errors.Join(b.own(path), syncPath(b.to)); err != nil {
+		return err
+	}
+	err = os.Link(path, filepath.Join(b.dir, next))
+	if errors.Is(err, os.ErrExist) {
+		return nil // the server was faster: its own will be adopted
+	}
+	return err
+}
+
+// adopt gives every segment that the server has its name in the branch's directory, durably.
+func (b *boundWAL) adopt() error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return adopt(b.dir, b.to)
+}
+
+// segments lists the segments that the server has.
+func (b *boundWAL) segments() ([]string, error) { return segmentsIn(b.dir) }
+
+func segmentsIn(dir string) (names []string, err error) {
+	entries, err := os.ReadDir(dir)
+	for _, e := range entries {
+		if isSegment(e.Name()) {
+			names = append(names, e.Name())
+		}
+	}
+	return names, err
+}
+
+// holds reports whether the server may still have a segment: it removes the oldest first.
+func (b *boundWAL) holds(name string) bool {
+	names, err := b.segments()
+	return err != nil || len(names) == 0 || position(name) >= position(names[0])
+}
+
+// close ends following; nothing is bound any more.
+func (b *boundWAL) close() error {
+	b.mu.Lock()
+	events := b.events
+	b.mu.Unlock()
+	if events == nil {
+		return nil
+	}
+	err := events.Close()
+	b.wg.Wait()
+	return errors.Join(err, b.adopt())
+}
+
+// AdoptWAL gives the branch, whose segments are in walDir, what a server wrote to a working tree
+// at workDir whose daemon was killed: see WAL.Bind. No server may be running there any more.
+func AdoptWAL(workDir, walDir string) error {
+	dir := filepath.Join(workDir, boundName)
+	if _, err := os.Lstat(dir); errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err := adopt(dir, walDir); err != nil {
+		return fmt.Errorf("take wal from %s: %w", dir, err)
+	}
+	return os.RemoveAll(dir)
+}
+
+// adopt gives the segments in dir their names in the directory to.
+func adopt(dir, to string) error {
+	names, err := segmentsIn(dir)
+	if err != nil {
+		return err
+	}
+	made := false
+	for _, name := range names {
+		did, err := adoptSegment(filepath.Join(dir, name), to)
+		if err != nil {
+			return err
+		}
+		made = made || did
+	}
+	if !made {
+		return nil
+	}
+	return syncPath(to)
+}
+
+// adoptSegment gives a segment its name in the directory to. What has that name and is another
+// file was never the branch's: WAL that was torn off, or a spare that the server did without.
+func adoptSegment(path, to string) (made bool, err error) {
+	name := filepath.Join(to, filepath.Base(path))
+	err = os.Link(path, name)
+	if errors.Is(err, os.ErrNotExist) {
+		return false, nil // removed just now: then it had its name
+	}
+	if !errors.Is(err, os.ErrExist) {
+		return err == nil, err
+	}
+	ours, err := os.Stat(name)
+	if err != nil {
+		return false, err
+	}
+	servers, err := os.Stat(path)
+	if err != nil || os.SameFile(ours, servers) {
+		if errors.Is(err, os.ErrNotExist) {
+			err = nil
+		}
+		return false, err
+	}
+	temp := filepath.Join(to, adoptName)
+	if err := os.Remove(temp); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return false, err
+	}
+	if err := os.Link(path, temp); err != nil {
+		return false, err
+	}
+	return true, os.Rename(temp, name)
+}
+
+// writtenPages finds out how far a segment that begins at start is written, in bytes: its pages
+// are written in order, and each begins with its own address (XLogPageHeaderData). The last may
+// be written in part.
+func writtenPages(path string, start pg.LSN, size int) (int64, error) {
+	f, err := os.Open(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return int64(size), nil // removed by now
+	}
+	if err != nil {
+		return 0, err
+	}
+	defer f.Close()
+	low, high := 0, size/pg.BlockSize // pages below low are written, from high on none
+	for low < high {
+		page := (low + high) / 2
+		var header [16]byte
+		if _, err := f.ReadAt(header[:], int64(page)*pg.BlockSize); err != nil && !errors.Is(err, io.EOF) {
+			return 0, err
+		}
+		if pg.LSN(binary.LittleEndian.Uint64(header[8:])) == start+pg.LSN(page)*pg.BlockSize {
+			low = page + 1
+		} else {
+			high = page
+		}
+	}
+	return int64(low) * pg.BlockSize, nil
+}
+
+// bound gives pg_wal's directory if it is bound; nil: it is served like all others.
+func (s *segments) bound() *boundWAL { return s.direct.Load() }
+
+// prepareBound makes what bindWAL binds. Where that cannot be done, pg_wal is served.
+func (t *worktree) prepareBound() {
+	b, err := newBoundWAL(t)
+	if err != nil {
+		t.serveWAL(filepath.Join(t.work.Dir, boundName), err)
+		return
+	}
+	t.wal.direct.Store(b)
+}
+
+// serveWAL goes on without what could not be bound. Commits are slower.
+func (t *worktree) serveWAL(dir string, why error) {
+	t.opts.Log.Info("wal goes through the mount", "dir", dir, "err", errors.Join(why, os.RemoveAll(dir)))
+	t.wal.direct.Store(nil)
+}
+
+// bindWAL binds what prepareBound made, into a mount that is there now.
+func (t *worktree) bindWAL(mnt string) {
+	b := t.wal.bound()
+	if b == nil {
+		return
+	}
+	if err := b.bind(mnt); err != nil {
+		t.serveWAL(b.dir, err)
+	}
+}
