@@ -16,7 +16,8 @@
 //	relations, SLRUs    private blocks over the base's; thrown away at the end, for
 //	                    WAL has it all and the next base shows it
 //	WAL segments        real files in the branch's WAL directory; fsync is real, and
-//	                    tells the branch
+//	                    tells the branch. Or pg_wal is not served at all, but bound: see
+//	                    boundwal.go
 //	configuration       stored in the branch when synced or closed
 //	what WAL has not    unlogged relations, sequences, free space maps, statistics, slots: kept
 //	                    for the next mount if postgres was stopped cleanly

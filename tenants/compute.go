@@ -172,7 +172,10 @@ func (c *compute) start(ctx context.Context, o pageserver.ComputeOptions) error 
 		return err
 	}
 	c.mount = mnt
-	proc, err := startPostgres(ctx, c.t.m.pg, c.t.m.as, c.dataDir(), c.logPath(), c.saved.Port, c.settings())
+	proc, err := startPostgres(ctx, c.t.m.pg, c.t.m.as, launch{
+		dataDir: c.dataDir(), logPath: c.logPath(), port: c.saved.Port, settings: c.settings(),
+		withUs: true, // without us it has a WAL, perhaps, but no files
+	})
 	if err != nil {
 		return errors.Join(fmt.Errorf("pg %s: %w", c.name, err), c.unmount(context.WithoutCancel(ctx)))
 	}

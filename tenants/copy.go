@@ -123,7 +123,9 @@ func (c *Copy) start(ctx context.Context, more []pageserver.Setting) error {
 	if err := removeSockets(c.dir); err != nil {
 		return err
 	}
-	proc, err := startPostgres(ctx, c.cs.pg, c.cs.as, c.dataDir(), c.logPath(), c.saved.Port, append(c.settings(), more...))
+	proc, err := startPostgres(ctx, c.cs.pg, c.cs.as, launch{
+		dataDir: c.dataDir(), logPath: c.logPath(), port: c.saved.Port, settings: append(c.settings(), more...),
+	})
 	if err != nil {
 		return fmt.Errorf("pg %s: %w (log: %s)", c.saved.Point, err, c.logPath())
 	}

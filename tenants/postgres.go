@@ -37,10 +37,18 @@ type postgres struct {
 	quit bool  // we asked it to end
 }
 
-// startPostgres runs the installation's postgres on dataDir and returns when it
-// accepts connections on 127.0.0.1:port. Its output goes to the end of logPath.
-func startPostgres(ctx context.Context, d distrib, as account, dataDir, logPath string, port int, settings []pageserver.Setting) (*postgres, error) {
-	log, err := os.OpenFile(logPath, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o644)
+// launch says how a postgres is run.
+type launch struct {
+	dataDir  string
+	logPath  string // its output goes to the end
+	port     int    // of 127.0.0.1
+	settings []pageserver.Setting
+	withUs   bool // it ends when we do, however that happens
+}
+
+// startPostgres runs the installation's postgres and returns when it accepts connections.
+func startPostgres(ctx context.Context, d distrib, as account, l launch) (*postgres, error) {
+	log, err := os.OpenFile(l.logPath, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o644)
 	if err != nil {
 		return nil, err
 	}
@@ -49,19 +57,21 @@ func startPostgres(ctx context.Context, d distrib, as account, dataDir, logPath 
 	if err != nil {
 		return nil, err
 	}
-	args := []string{"-D", dataDir, "-p", strconv.Itoa(port)}
-	for _, s := range settings {
+	args := []string{"-D", l.dataDir, "-p", strconv.Itoa(l.port)}
+	for _, s := range l.settings {
 		args = append(args, "-c", s.Name+"="+s.Value)
 	}
 	cmd := exec.Command(d.bin("postgres"), args...)
 	as.run(cmd)
-	cmd.SysProcAttr.Pdeathsig = syscall.SIGQUIT // without us it has a WAL, perhaps, but no files
+	if l.withUs {
+		cmd.SysProcAttr.Pdeathsig = syscall.SIGQUIT
+	}
 	cmd.Dir, cmd.Stdout, cmd.Stderr = "/", log, log
 	cmd.Env = []string{"PATH=/usr/bin:/bin", "LANG=C.UTF-8", "TZ=" + os.Getenv("TZ")}
 	if err := cmd.Start(); err != nil {
 		return nil, fmt.Errorf("start postgres: %w", err)
 	}
-	p := &postgres{cmd: cmd, port: port, logPath: logPath, done: make(chan struct{})}
+	p := &postgres{cmd: cmd, port: l.port, logPath: l.logPath, done: make(chan struct{})}
 	go p.wait()
 	if err := p.waitReady(ctx, began); err != nil {
 		p.kill()
