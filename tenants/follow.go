@@ -14,7 +14,7 @@ import (
 const (
 	pace = 20 * time.Millisecond  // the least time between two runs
 	idle = 250 * time.Millisecond // the most, if WAL was written
-	gulp = pg.LSN(2 << 20)        // of WAL, for which a run need not wait that long
+	gulp = pg.LSN(8 << 20)        // of WAL, for which a run need not wait that long
 )
 
 // throttle is how long one fsync of WAL waits at most when ingest is too far behind:
