@@ -26,6 +26,7 @@ type pageFlush struct {
 	settled bool    // before is all in the store
 
 	rel      relState // at the window's start, of relOf
+	cuts     []relCut // in the window, of relOf
 	relOf    pg.RelFork
 	relKnown bool
 
@@ -68,16 +69,19 @@ func (f *pageFlush) write(p *pageSlot[pageLog]) error {
 	}
 	r := run{f: f, tag: tag, cut: st.cutLSN(tag.Block)}
 	rest := f.links
-	for _, cut := range f.w.cutsOf(tag) {
+	for _, cut := range f.cuts {
+		if cut.n > tag.Block {
+			continue
+		}
 		n := 0
-		for n < len(rest) && rest[n].end <= cut {
+		for n < len(rest) && rest[n].end <= cut.lsn {
 			n++
 		}
 		if err := r.write(rest[:n]); err != nil {
 			return err
 		}
 		rest = rest[n:]
-		r = run{f: f, tag: tag, cut: cut, fresh: true}
+		r = run{f: f, tag: tag, cut: cut.lsn, fresh: true}
 	}
 	return r.write(rest)
 }

@@ -124,29 +124,24 @@ func (t *Timeline) writeParts(w *window, before []sight, next func() []*pageSlot
 	return errors.Join(f.close(), out.Flush())
 }
 
-// cutsOf gives the LSNs in w at which a block was cut off, in order.
-func (w *window) cutsOf(tag pg.BufferTag) (cuts []pg.LSN) {
-	r := w.rels[tag.RelFork]
+// cuts gives the events of a fork in w that took blocks away, in order.
+func (w *window) cuts(rf pg.RelFork) (cuts []relCut) {
+	r := w.rels[rf]
 	if r == nil || !r.last.cutAfter(w.start) {
 		return nil
 	}
+	st := r.base
 	// The log's base may be of within the window, behind a drop of the database.
-	last := w.start
-	if c := r.base.cutLSN(tag.Block); c > last {
-		cuts, last = append(cuts, c), c
+	for _, cut := range st.cuts {
+		if cut.lsn > w.start {
+			cuts = append(cuts, cut)
+		}
 	}
-	// What relState.apply does, for one block: a load of a table has an event for each.
-	exists, n := r.base.exists, r.base.n
-	for i := range r.events {
-		ev := &r.events[i]
-		to := ev.n
-		if ev.dropped {
-			to = 0
+	for _, ev := range r.events {
+		if cut, ok := st.cutBy(ev); ok {
+			cuts = append(cuts, cut)
 		}
-		if exists && to < n && to <= tag.Block && ev.lsn > last {
-			cuts, last = append(cuts, ev.lsn), ev.lsn
-		}
-		exists, n = !ev.dropped, to
+		st = st.resize(ev)
 	}
 	return cuts
 }
@@ -156,7 +151,7 @@ func (s relState) cutAfter(lsn pg.LSN) bool {
 	return len(s.cuts) > 0 && s.cuts[len(s.cuts)-1].lsn > lsn
 }
 
-// relAtStart finds the state of a fork at the window's start.
+// relAtStart finds the state of a fork at the window's start, and its cuts in the window.
 func (f *pageFlush) relAtStart(rf pg.RelFork) (relState, error) {
 	if f.relOf == rf && f.relKnown {
 		return f.rel, nil
@@ -167,6 +162,6 @@ func (f *pageFlush) relAtStart(rf pg.RelFork) (relState, error) {
 		ev, err = lookupDB(f.t.r.store, nil, f.before, dbKey{rf.SpcOID, rf.DBOID})
 		st = st.dropDB(ev.lastDrop)
 	}
-	f.rel, f.relOf, f.relKnown = st, rf, err == nil
+	f.rel, f.cuts, f.relOf, f.relKnown = st, f.w.cuts(rf), rf, err == nil
 	return st, err
 }

@@ -32,13 +32,24 @@ type relEvent struct {
 
 // apply gives the state after ev.
 func (s relState) apply(ev relEvent) relState {
-	if ev.dropped {
-		ev.n = 0
+	if cut, ok := s.cutBy(ev); ok {
+		s = s.cutAt(cut)
 	}
-	if s.exists && ev.n < s.n {
-		s = s.cutAt(relCut{ev.lsn, ev.n})
-	}
+	return s.resize(ev)
+}
+
+// cutBy gives the cut that ev is, if it takes blocks away.
+func (s relState) cutBy(ev relEvent) (relCut, bool) {
+	to := s.resize(ev).n
+	return relCut{ev.lsn, to}, s.exists && to < s.n
+}
+
+// resize is apply without the cuts.
+func (s relState) resize(ev relEvent) relState {
 	s.exists, s.n, s.lsn = !ev.dropped, ev.n, ev.lsn
+	if ev.dropped {
+		s.n = 0
+	}
 	return s
 }
 
