@@ -7,7 +7,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -81,12 +80,7 @@ func (c *Copy) Start(ctx context.Context) error {
 // as it did, and removes its pid file: its number may be a zombie's, or anybody's by now.
 func (c *Copy) bury(ctx context.Context) error {
 	for end := time.Now().Add(orphanTime); ; {
-		all, err := filepath.Glob("/proc/[0-9]*/cwd")
-		if err != nil {
-			return err
-		}
-		left := slices.ContainsFunc(all, c.isHome)
-		if !left {
+		if len(livingIn(c.dataDir())) == 0 {
 			break
 		}
 		if time.Now().After(end) {
@@ -103,12 +97,6 @@ func (c *Copy) bury(ctx context.Context) error {
 
 // orphanTime is how long a killed postmaster's children may take to notice.
 const orphanTime = 10 * time.Second
-
-// isHome reports whether a link to a process's directory leads to this copy's.
-func (c *Copy) isHome(link string) bool {
-	cwd, err := os.Readlink(link)
-	return err == nil && cwd == c.dataDir()
-}
 
 func (c *Copy) start(ctx context.Context, more []pageserver.Setting) error {
 	if c.saved.Port == 0 {
@@ -181,7 +169,7 @@ func (c *Copy) status() string {
 	}
 	first, _, _ := strings.Cut(string(text), "\n")
 	// One that is dead and was not waited for lives nowhere.
-	if pid, err := strconv.Atoi(strings.TrimSpace(first)); err == nil && c.isHome(fmt.Sprintf("/proc/%d/cwd", pid)) {
+	if pid, err := strconv.Atoi(strings.TrimSpace(first)); err == nil && livesIn(pid, realHome(c.dataDir())) {
 		return pageserver.ComputeRunning
 	}
 	return pageserver.ComputeCrashed

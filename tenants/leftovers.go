@@ -84,9 +84,13 @@ func cleanComputes(dir string) error {
 	for _, e := range entries {
 		compute := filepath.Join(dir, e.Name())
 		err = errors.Join(err, endLeftover(compute))
-		endOrphans(filepath.Join(compute, "data")) // while the paths of processes can be seen
-		_, stale := fusefs.CleanStale(filepath.Join(compute, "data"))
-		err = errors.Join(err, stale)
+		data := filepath.Join(compute, "data")
+		mounted, merr := fusefs.IsMounted(data)
+		if mounted {
+			endOrphans(data) // while the paths of processes can be seen
+		}
+		_, stale := fusefs.CleanStale(data)
+		err = errors.Join(err, merr, stale)
 		if err == nil && strings.HasPrefix(e.Name(), throwawayPrefix) {
 			err = os.RemoveAll(compute)
 		}
@@ -111,20 +115,38 @@ func endLeftover(compute string) error {
 // endOrphans ends what is left of a server: of one whose postmaster was killed, or whose page
 // server was before it had noted it.
 func endOrphans(dataDir string) {
-	if real, err := filepath.EvalSymlinks(filepath.Dir(dataDir)); err == nil {
-		dataDir = filepath.Join(real, filepath.Base(dataDir))
-	}
-	procs, _ := filepath.Glob("/proc/[0-9]*") // the pattern is right
-	for _, proc := range procs {
-		cwd, err := os.Readlink(filepath.Join(proc, "cwd"))
-		name, nerr := os.ReadFile(filepath.Join(proc, "comm"))
-		if err != nil || nerr != nil || cwd != dataDir || string(name) != "postgres\n" {
-			continue
-		}
-		if pid, err := strconv.Atoi(filepath.Base(proc)); err == nil {
+	for _, pid := range livingIn(dataDir) {
+		name, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid))
+		if err == nil && string(name) == "postgres\n" {
 			endProcess(pid, processStart(pid), syscall.SIGKILL)
 		}
 	}
+}
+
+// livingIn gives the processes that live in dir, as the children of a postmaster do that was killed.
+func livingIn(dir string) (pids []int) {
+	procs, _ := filepath.Glob("/proc/[0-9]*") // the pattern is right
+	home := realHome(dir)
+	for _, proc := range procs {
+		if pid, err := strconv.Atoi(filepath.Base(proc)); err == nil && livesIn(pid, home) {
+			pids = append(pids, pid)
+		}
+	}
+	return pids
+}
+
+// livesIn reports whether the current directory of a process is home, a path that realHome gave.
+func livesIn(pid int, home string) bool {
+	cwd, err := os.Readlink(fmt.Sprintf("/proc/%d/cwd", pid))
+	return err == nil && cwd == home
+}
+
+// realHome gives dir, which may be a dead mount, as the kernel calls it.
+func realHome(dir string) string {
+	if real, err := filepath.EvalSymlinks(filepath.Dir(dir)); err == nil {
+		return filepath.Join(real, filepath.Base(dir))
+	}
+	return dir
 }
 
 // endProcess ends the process with that pid and start time, by one signal after the other.
