@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"io"
 	iofs "io/fs"
 	"os"
 	"path/filepath"
@@ -194,7 +193,7 @@ func (b *boundWAL) heed(events []byte) error {
 		return nil
 	}
 	tli, start, _ := xlog.ParseSegmentName(last, b.size)
-	end, err := writtenPages(filepath.Join(b.dir, last), start, b.size)
+	end, err := written(filepath.Join(b.dir, last), start, b.size)
 	if err != nil {
 		return err
 	}
@@ -238,9 +237,7 @@ func (b *boundWAL) adopt() error {
 	return adopt(b.dir, b.to)
 }
 
-// segments lists the segments that the server has.
-func (b *boundWAL) segments() ([]string, error) { return segmentsIn(b.dir) }
-
+// segmentsIn lists the segments in a directory.
 func segmentsIn(dir string) (names []string, err error) {
 	entries, err := os.ReadDir(dir)
 	for _, e := range entries {
@@ -253,7 +250,7 @@ func segmentsIn(dir string) (names []string, err error) {
 
 // holds reports whether the server may still have a segment: it removes the oldest first.
 func (b *boundWAL) holds(name string) bool {
-	names, err := b.segments()
+	names, err := segmentsIn(b.dir)
 	return err != nil || len(names) == 0 || position(name) >= position(names[0])
 }
 
@@ -335,10 +332,8 @@ func adoptSegment(path, to string) (made bool, err error) {
 	return true, os.Rename(temp, name)
 }
 
-// writtenPages finds out how far a segment that begins at start is written, in bytes: its pages
-// are written in order, and each begins with its own address (XLogPageHeaderData). The last may
-// be written in part.
-func writtenPages(path string, start pg.LSN, size int) (int64, error) {
+// written finds out how far a segment is written.
+func written(path string, start pg.LSN, size int) (int64, error) {
 	f, err := os.Open(path)
 	if errors.Is(err, os.ErrNotExist) {
 		return int64(size), nil // removed by now
@@ -347,20 +342,7 @@ func writtenPages(path string, start pg.LSN, size int) (int64, error) {
 		return 0, err
 	}
 	defer f.Close()
-	low, high := 0, size/pg.BlockSize // pages below low are written, from high on none
-	for low < high {
-		page := (low + high) / 2
-		var header [16]byte
-		if _, err := f.ReadAt(header[:], int64(page)*pg.BlockSize); err != nil && !errors.Is(err, io.EOF) {
-			return 0, err
-		}
-		if pg.LSN(binary.LittleEndian.Uint64(header[8:])) == start+pg.LSN(page)*pg.BlockSize {
-			low = page + 1
-		} else {
-			high = page
-		}
-	}
-	return int64(low) * pg.BlockSize, nil
+	return xlog.WrittenPages(f, start, size)
 }
 
 // bound gives pg_wal's directory if it is bound; nil: it is served like all others.

@@ -70,7 +70,7 @@ func (k *keeper) unseen(path, from string) error {
 
 // fromBound keeps what is to be kept of a pg_wal that was bound.
 func (k *keeper) fromBound(b *boundWAL) (err error) {
-	if k.marker.WAL, err = b.segments(); err != nil {
+	if k.marker.WAL, err = segmentsIn(b.dir); err != nil {
 		return err
 	}
 	others, err := b.others()
@@ -82,7 +82,7 @@ func (k *keeper) fromBound(b *boundWAL) (err error) {
 		if !k.wants(path, kindOf(path, false), nil) {
 			continue
 		}
-		if err := errors.Join(k.makeDir(path), os.Link(filepath.Join(b.dir, name), filepath.Join(k.root, path))); err != nil {
+		if err := k.link(path, &keptFile{path: filepath.Join(b.dir, name)}); err != nil {
 			return err
 		}
 	}
@@ -174,7 +174,7 @@ func (f *file) isSequence(path string) (bool, error) {
 	return pg.Page(content).Special() == special && binary.LittleEndian.Uint32(content[special:]) == sequenceMagic, nil
 }
 
-// link keeps a file once more as it was kept.
+// link keeps a file as it is, by another name of it.
 func (k *keeper) link(path string, f *keptFile) error {
 	if err := k.makeDir(path); err != nil {
 		return err

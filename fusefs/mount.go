@@ -49,8 +49,7 @@ func (o Options) withDefaults() Options {
 // or by anyone else.
 type Mount struct {
 	dir    string
-	direct bool // mounted by us, not by fusermount3
-	send   func() error
+	direct bool      // mounted by us, not by fusermount3
 	work   *worktree // nil: not one
 	cancel context.CancelFunc
 	done   chan struct{}
@@ -68,7 +67,6 @@ type mounting struct {
 	firstIno  uint64             // 0: go-fuse's
 	cancel    context.CancelFunc // of the root's context
 	finish    func() error       // called when nothing is served any more; may be nil
-	send      func() error       // is SendWAL; nil: there is none
 	work      *worktree          // nil: not one
 }
 
@@ -97,7 +95,7 @@ func (m mounting) start(opts Options) (*Mount, error) {
 		m.cancel()
 		return nil, fmt.Errorf("mount %s: %w", dir, err)
 	}
-	mnt := &Mount{dir: dir, direct: fopts.DirectMountStrict, send: m.send, work: m.work, cancel: m.cancel, done: make(chan struct{})}
+	mnt := &Mount{dir: dir, direct: fopts.DirectMountStrict, work: m.work, cancel: m.cancel, done: make(chan struct{})}
 	go mnt.serve(server, m.finish)
 	if err := server.WaitMount(); err != nil {
 		return nil, errors.Join(fmt.Errorf("mount %s: %w", dir, err), mnt.Unmount())

@@ -201,10 +201,10 @@ func (s *segments) sync(ctx context.Context, f *file, k *kind) error {
 // SendWAL has the kernel send the WAL that was written to a working tree and that it has in its
 // cache: WAL.Dir has all of it then, durable or not.
 func (m *Mount) SendWAL() error {
-	if m.send == nil {
+	if m.work == nil {
 		return nil
 	}
-	return m.send()
+	return m.work.sendWAL()
 }
 
 // sendWAL is SendWAL. What is not open was sent when it was closed. The kernel drops what it

@@ -23,7 +23,8 @@ type WAL struct {
 	// that is not there is copied there from the base.
 	Dir string
 	// Synced is called when a segment's contents are durable, before fsync returns; so it
-	// should be quick. end is how far into it the last write of all went.
+	// should be quick. end is how far into it the last write of all went. With Bind, it is
+	// called soon after something was written, durable or not.
 	Synced func(segment string, end int64)
 	// Throttle is called before contents are made durable, and may wait while the ingest
 	// is behind. It must return when ctx ends.
@@ -83,7 +84,6 @@ func Work(dir string, base Tree, work WorkOptions, opts Options) (*Mount, error)
 		writeback: !work.NoWriteback,
 		cancel:    t.cancel,
 		finish:    t.finish,
-		send:      t.sendWAL,
 		work:      t,
 	}.start(opts)
 }

@@ -2,7 +2,9 @@ package xlog
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
+	"io"
 
 	"zenith/internal/pg"
 )
@@ -125,6 +127,25 @@ func parsePageHeader(b []byte) PageHeader {
 		h.BlockSz = binary.LittleEndian.Uint32(b[36:])
 	}
 	return h
+}
+
+// WrittenPages finds out how far a segment that begins at start is written, in bytes: its pages
+// are written in order, and each begins with its own address. The last may be written in part.
+func WrittenPages(segment io.ReaderAt, start pg.LSN, segSize int) (int64, error) {
+	low, high := 0, segSize/PageSize // pages below low are written, from high on none
+	for low < high {
+		page := (low + high) / 2
+		var b [ShortPageHeaderSize]byte
+		if _, err := segment.ReadAt(b[:], int64(page)*PageSize); err != nil && !errors.Is(err, io.EOF) {
+			return 0, err
+		}
+		if h := parsePageHeader(b[:]); h.PageAddr == start+pg.LSN(page)*PageSize {
+			low = page + 1
+		} else {
+			high = page
+		}
+	}
+	return int64(low) * PageSize, nil
 }
 
 // check is XLogReaderValidatePageHeader for the page that should start at addr. An
