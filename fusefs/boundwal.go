@@ -55,6 +55,10 @@ func newBoundWAL(t *worktree) (*boundWAL, error) {
 			return nil, err
 		}
 	}
+	// The server makes the names in it durable, and takes its own to be so.
+	if err := syncPath(t.work.Dir); err != nil {
+		return nil, err
+	}
 	for _, name := range s.visible {
 		path := filepath.Join(b.to, name)
 		if err := errors.Join(b.own(path), os.Link(path, filepath.Join(b.dir, name))); err != nil {
