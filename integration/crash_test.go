@@ -17,8 +17,9 @@ import (
 
 // ledger is kept outside of the database: it knows which commits were acknowledged.
 type ledger struct {
-	mu    sync.Mutex
-	acked []int
+	mu     sync.Mutex
+	acked  []int
+	closed bool
 }
 
 // write inserts numbers through one psql until ctx ends or the server is gone, and notes each one
@@ -48,12 +49,29 @@ func (l *ledger) write(ctx context.Context, t *testing.T, url string, from, step
 		if got := answers.Text(); got != strconv.Itoa(n) {
 			break
 		}
-		l.mu.Lock()
-		l.acked = append(l.acked, n)
-		l.mu.Unlock()
+		if !l.note(n) {
+			break
+		}
 	}
 	in.Close()
 	_ = cmd.Wait() // it is killed with its server, or by ctx
+}
+
+// note takes an acknowledged number, unless the ledger is closed.
+func (l *ledger) note(n int) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.closed {
+		l.acked = append(l.acked, n)
+	}
+	return !l.closed
+}
+
+// close makes the ledger deaf: what is acknowledged from now on does not count.
+func (l *ledger) close() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.closed = true
 }
 
 // count tells how many commits were acknowledged.
@@ -85,6 +103,7 @@ func (l *ledger) during(s *site, url string, n int, breaks func()) {
 	var writers sync.WaitGroup
 	const clients = 4
 	have := l.count()
+	l.closed = false
 	for c := range clients {
 		writers.Go(func() { l.write(ctx, s.t, url, have*clients*10+c, clients) })
 	}
