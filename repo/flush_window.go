@@ -3,6 +3,7 @@ package repo
 import (
 	"errors"
 	"maps"
+	"runtime"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -109,13 +110,15 @@ func (t *Timeline) writePages(w *window) error {
 	return g.Wait()
 }
 
-// writeParts writes pages of w, until next has no more.
+// writeParts writes pages of w, until next has no more. It makes way after each page: who
+// collects a batch, or answers a request, would wait 10 ms for a processor, Go's time slice.
 func (t *Timeline) writeParts(w *window, before []sight, next func() []*pageSlot[pageLog]) error {
 	out := t.r.store.Bulk()
 	defer out.Cancel()
 	f := pageFlush{t: t, w: w, out: out, before: before, settled: settled(before)}
 	for some := next(); some != nil; some = next() {
 		for _, p := range some {
+			runtime.Gosched()
 			if err := f.write(p); err != nil {
 				return errors.Join(err, f.close())
 			}
