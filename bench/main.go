@@ -23,15 +23,14 @@ import (
 
 // row is one line of the table.
 type row struct {
-	Name     string    `json:"name"`
-	Ours     float64   `json:"ours"`
-	Peer     float64   `json:"peer"`
-	PeerName string    `json:"peer_name"`
-	Ratio    float64   `json:"ratio"`
-	Unit     string    `json:"unit"`
-	Spread   string    `json:"spread,omitempty"` // least-most of ours / of the peer
-	Note     string    `json:"note,omitempty"`
-	runs     []float64 // of ours
+	Name     string  `json:"name"`
+	Ours     float64 `json:"ours"`
+	Peer     float64 `json:"peer"`
+	PeerName string  `json:"peer_name"`
+	Ratio    float64 `json:"ratio"`
+	Unit     string  `json:"unit"`
+	Spread   string  `json:"spread,omitempty"` // least-most of ours / of the peer
+	Note     string  `json:"note,omitempty"`
 }
 
 // options are the command line's.
@@ -160,7 +159,7 @@ type comparand struct {
 
 // newRow makes a row of the medians.
 func newRow(name, peerName, unit string, us, them []float64) row {
-	r := row{Name: name, Ours: median(us), Peer: median(them), PeerName: peerName, Unit: unit, runs: us}
+	r := row{Name: name, Ours: median(us), Peer: median(them), PeerName: peerName, Unit: unit}
 	r.Ratio = r.Ours / r.Peer
 	r.Spread = spread(us) + " / " + spread(them)
 	return r

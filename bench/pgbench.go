@@ -66,7 +66,7 @@ func benchLoads(o options, ours, peer *side) ([]row, error) {
 	const noIndex = "DROP INDEX IF EXISTS bench"
 	loads := []struct {
 		name, unit string
-		warm       bool // reads only: on servers at rest, with all in the kernel's cache
+		warm       bool // on servers at rest, with all in the kernel's cache; as many runs again
 		run        func(s *side) (float64, error)
 	}{
 		{name: "pgbench -i -s 40", unit: "s", run: func(s *side) (float64, error) {
@@ -81,7 +81,9 @@ func benchLoads(o options, ours, peer *side) ([]row, error) {
 		{name: "select-only, 8 clients", unit: "tps", warm: true, run: func(s *side) (float64, error) {
 			return s.p.pgbench(s.url, "-S", "-c", "8", "-j", "2", "-T", seconds)
 		}},
-		{name: "TPC-B, 8 clients, two checkpoints", unit: "tps", run: func(s *side) (float64, error) { return s.tpcb(o.seconds) }},
+		{name: "TPC-B, 8 clients, two checkpoints", unit: "tps", warm: true, run: func(s *side) (float64, error) {
+			return s.tpcb(time.Duration(o.seconds) * time.Second)
+		}},
 		{name: "TPC-B, 1 client, a transaction", unit: "ms", run: func(s *side) (float64, error) {
 			tps, err := s.p.pgbench(s.url, "-c", "1", "-T", seconds)
 			return 1000 / tps, err
@@ -117,17 +119,18 @@ func warmed(run func(s *side) (float64, error)) func(s *side) (float64, error) {
 	}
 }
 
-// tpcb gives the transactions per second of a run with two checkpoints in it, and notes what
-// each of them used of the processors.
-func (s *side) tpcb(seconds int) (float64, error) {
+// tpcb gives the transactions per second of a run of three intervals, with two checkpoints
+// between them, and notes what each transaction used of the processors.
+func (s *side) tpcb(interval time.Duration) (float64, error) {
+	seconds := (3 * interval).Seconds()
 	before, err := s.cpu()
 	if err != nil {
 		return 0, err
 	}
 	ctx, cancel := context.WithCancel(s.p.ctx)
 	checkpoints := make(chan error, 1)
-	go func() { checkpoints <- s.checkpoints(ctx, time.Duration(seconds)*time.Second/3) }()
-	tps, err := s.p.pgbench(s.url, "-c", "8", "-j", "2", "-T", strconv.Itoa(seconds))
+	go func() { checkpoints <- s.checkpoints(ctx, interval) }()
+	tps, err := s.p.pgbench(s.url, "-c", "8", "-j", "2", "-T", strconv.FormatFloat(seconds, 'f', 0, 64))
 	cancel()
 	if cerr := <-checkpoints; err == nil {
 		err = cerr
@@ -136,7 +139,7 @@ func (s *side) tpcb(seconds int) (float64, error) {
 		return 0, err
 	}
 	after, err := s.cpu()
-	s.used = append(s.used, float64((after-before).Microseconds())/(tps*float64(seconds)))
+	s.used = append(s.used, float64((after-before).Microseconds())/(tps*seconds))
 	return tps, err
 }
 
