@@ -101,8 +101,8 @@ func (m mounting) start(opts Options) (*Mount, error) {
 		return nil, errors.Join(fmt.Errorf("mount %s: %w", dir, err), mnt.Unmount())
 	}
 	if mnt.direct {
-		if err := setReadAhead(dir); err != nil {
-			opts.Log.Info("reading ahead is as the kernel has it", "dir", dir, "err", err) // slower scans
+		if err := setCacheLimits(dir); err != nil {
+			opts.Log.Info("the mount's part of the page cache is as the kernel has it", "dir", dir, "err", err) // slower scans and loads
 		}
 	}
 	if m.work != nil {

@@ -41,7 +41,7 @@ func TestMountPoints(t *testing.T) {
 	if text := string(readFile(t, "/proc/mounts")); !strings.Contains(text, "zenith "+target+" fuse.zenith ro") {
 		t.Errorf("not listed as fuse.zenith at %s:\n%s", target, text)
 	}
-	checkReadAhead(t, target)
+	checkCacheLimits(t, target)
 	if _, err := tryMount(t, spec{Kind: "ro", Dir: link, Mem: mem}); err == nil || !strings.Contains(err.Error(), fusefs.ErrBusy.Error()) {
 		t.Errorf("second mount at the same place: %v", err)
 	}
@@ -54,15 +54,19 @@ func TestMountPoints(t *testing.T) {
 	}
 }
 
-// checkReadAhead looks how far the kernel reads ahead on the mount at dir.
-func checkReadAhead(t *testing.T, dir string) {
+// checkCacheLimits looks how far the kernel reads ahead on the mount at dir, and how much of it
+// may be dirty.
+func checkCacheLimits(t *testing.T, dir string) {
 	if os.Geteuid() != 0 {
 		return
 	}
 	for line := range strings.Lines(string(readFile(t, "/proc/self/mountinfo"))) {
 		if f := strings.Fields(line); f[4] == dir {
-			if got := strings.TrimSpace(string(readFile(t, "/sys/class/bdi/"+f[2]+"/read_ahead_kb"))); got != "4096" {
-				t.Errorf("the kernel reads %s KiB ahead", got)
+			for file, want := range map[string]string{"read_ahead_kb": "4096", "strict_limit": "0", "max_ratio": "100"} {
+				got, err := os.ReadFile(filepath.Join("/sys/class/bdi", f[2], file))
+				if strings.TrimSpace(string(got)) != want && !errors.Is(err, os.ErrNotExist) {
+					t.Errorf("%s is %q, not %s: %v", file, got, want, err)
+				}
 			}
 			return
 		}
