@@ -97,7 +97,7 @@ func (t *Timeline) writePages(w *window) error {
 	for i := range flushers {
 		g.Go(func() error {
 			return t.writeParts(w, before, func() []*pageSlot[pageLog] {
-				for i > 0 && len(t.turn) == 0 && int(next.Load()) < len(parts) {
+				for i > 0 && t.collecting() && int(next.Load()) < len(parts) {
 					time.Sleep(time.Millisecond)
 				}
 				if n := int(next.Add(1)); n <= len(parts) {
@@ -110,15 +110,20 @@ func (t *Timeline) writePages(w *window) error {
 	return g.Wait()
 }
 
-// writeParts writes pages of w, until next has no more. It makes way after each page: who
-// collects a batch, or answers a request, would wait 10 ms for a processor, Go's time slice.
+// collecting reports whether somebody has the turn: a Writer, usually.
+func (t *Timeline) collecting() bool { return len(t.turn) == 0 }
+
+// writeParts writes pages of w, until next has no more. While a batch is being collected it makes
+// way after each page: the collector would wait 10 ms for a processor, Go's time slice.
 func (t *Timeline) writeParts(w *window, before []sight, next func() []*pageSlot[pageLog]) error {
 	out := t.r.store.Bulk()
 	defer out.Cancel()
 	f := pageFlush{t: t, w: w, out: out, before: before, settled: settled(before)}
 	for some := next(); some != nil; some = next() {
 		for _, p := range some {
-			runtime.Gosched()
+			if t.collecting() {
+				runtime.Gosched()
+			}
 			if err := f.write(p); err != nil {
 				return errors.Join(err, f.close())
 			}
