@@ -6,25 +6,25 @@ import (
 	iofs "io/fs"
 	"os"
 	"path/filepath"
+	"strconv"
+	"syscall"
 )
 
 // backingDevs has, for each file system, what the kernel lets root set of its cache.
 const backingDevs = "/sys/class/bdi"
 
-// cacheLimits are what a mount gets of the page cache, as files of its backing device.
-var cacheLimits = []struct{ file, value string }{
-	// How far, in KiB, the kernel reads ahead of who reads in sequence: a few requests of the
-	// largest size, so that as many processors make pages. The kernel's own 128 are eight times
-	// as many requests, and one after the other.
-	{"read_ahead_kb", "4096"},
-	// Of what may be dirty in all of memory a FUSE mount gets 1 %, and who writes more waits, even
-	// if nothing else is dirty. These two are what an ordinary file system has.
-	{"strict_limit", "0"},
-	{"max_ratio", "100"},
-}
+// readAhead is how far, in bytes, the kernel reads ahead of who reads in sequence: a few
+// requests of the largest size, so that as many processors make pages. The kernel's own 128 KiB
+// are eight times as many requests, and one after the other.
+const readAhead = 4 << 20
 
-// setCacheLimits makes cacheLimits those of the mount at a real path. The protocol can ask for
-// less than the defaults only, so it takes root. What the kernel does not know is left out.
+// maxDirty is how much of a mount, in bytes, may be dirty before who writes has to wait. The
+// kernel's own bound is 1 % of what may be dirty in all of memory, for which bulk loads wait. With
+// none, a server whose control group has less memory than may be dirty waits all the more.
+const maxDirty = 512 << 20
+
+// setCacheLimits sets both on the mount at a real path. The protocol can ask for less than the
+// kernel's own only, so it takes root.
 func setCacheLimits(dir string) error {
 	mounts, err := mountsAt(dir)
 	if err != nil {
@@ -33,21 +33,29 @@ func setCacheLimits(dir string) error {
 	if len(mounts) == 0 {
 		return errors.New("the mount is not listed")
 	}
-	for _, l := range cacheLimits {
-		file := filepath.Join(backingDevs, mounts[len(mounts)-1].dev, l.file)
-		if err := overwrite(file, l.value); err != nil && !errors.Is(err, iofs.ErrNotExist) {
-			return fmt.Errorf("limit the mount's cache: %w", err)
-		}
+	dev := filepath.Join(backingDevs, mounts[len(mounts)-1].dev)
+	err = overwrite(filepath.Join(dev, "read_ahead_kb"), readAhead>>10)
+	if err == nil {
+		err = overwrite(filepath.Join(dev, "max_bytes"), maxDirty)
+	}
+	switch {
+	case errors.Is(err, syscall.EINVAL): // it is more than may be dirty in all
+		err = overwrite(filepath.Join(dev, "max_ratio"), 100)
+	case errors.Is(err, iofs.ErrNotExist): // before Linux 6.2
+		err = nil
+	}
+	if err != nil {
+		return fmt.Errorf("limit the mount's cache: %w", err)
 	}
 	return nil
 }
 
-// overwrite writes to a file that is there: in sysfs none can be made.
-func overwrite(path, text string) error {
+// overwrite writes a number to a file that is there: in sysfs none can be made.
+func overwrite(path string, n int) error {
 	f, err := os.OpenFile(path, os.O_WRONLY, 0)
 	if err != nil {
 		return err
 	}
-	_, err = f.WriteString(text)
+	_, err = f.WriteString(strconv.Itoa(n))
 	return errors.Join(err, f.Close())
 }
