@@ -81,9 +81,7 @@ func benchLoads(o options, ours, peer *side) ([]row, error) {
 		{name: "select-only, 8 clients", unit: "tps", warm: true, run: func(s *side) (float64, error) {
 			return s.p.pgbench(s.url, "-S", "-c", "8", "-j", "2", "-T", seconds)
 		}},
-		{name: "TPC-B, 8 clients, two checkpoints", unit: "tps", warm: true, run: func(s *side) (float64, error) {
-			return s.tpcb(time.Duration(o.seconds) * time.Second)
-		}},
+		{name: "TPC-B, 8 clients, two checkpoints", unit: "tps", warm: true, run: func(s *side) (float64, error) { return s.tpcb(o.seconds) }},
 		{name: "TPC-B, 1 client, a transaction", unit: "ms", run: func(s *side) (float64, error) {
 			tps, err := s.p.pgbench(s.url, "-c", "1", "-T", seconds)
 			return 1000 / tps, err
@@ -119,18 +117,18 @@ func warmed(run func(s *side) (float64, error)) func(s *side) (float64, error) {
 	}
 }
 
-// tpcb gives the transactions per second of a run of three intervals, with two checkpoints
-// between them, and notes what each transaction used of the processors.
-func (s *side) tpcb(interval time.Duration) (float64, error) {
-	seconds := (3 * interval).Seconds()
+// tpcb gives the transactions per second of a run of three intervals, in seconds, with two
+// checkpoints between them, and notes what each transaction used of the processors.
+func (s *side) tpcb(interval int) (float64, error) {
+	seconds := 3 * interval
 	before, err := s.cpu()
 	if err != nil {
 		return 0, err
 	}
 	ctx, cancel := context.WithCancel(s.p.ctx)
 	checkpoints := make(chan error, 1)
-	go func() { checkpoints <- s.checkpoints(ctx, interval) }()
-	tps, err := s.p.pgbench(s.url, "-c", "8", "-j", "2", "-T", strconv.FormatFloat(seconds, 'f', 0, 64))
+	go func() { checkpoints <- s.checkpoints(ctx, time.Duration(interval)*time.Second) }()
+	tps, err := s.p.pgbench(s.url, "-c", "8", "-j", "2", "-T", strconv.Itoa(seconds))
 	cancel()
 	if cerr := <-checkpoints; err == nil {
 		err = cerr
@@ -139,7 +137,7 @@ func (s *side) tpcb(interval time.Duration) (float64, error) {
 		return 0, err
 	}
 	after, err := s.cpu()
-	s.used = append(s.used, float64((after-before).Microseconds())/(tps*seconds))
+	s.used = append(s.used, float64((after-before).Microseconds())/(tps*float64(seconds)))
 	return tps, err
 }
 

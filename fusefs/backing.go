@@ -34,20 +34,23 @@ func setCacheLimits(dir string) error {
 		return errors.New("the mount is not listed")
 	}
 	dev := filepath.Join(backingDevs, mounts[len(mounts)-1].dev)
-	err = overwrite(filepath.Join(dev, "read_ahead_kb"), readAhead>>10)
-	if err == nil {
-		err = overwrite(filepath.Join(dev, "max_bytes"), maxDirty)
-	}
-	switch {
-	case errors.Is(err, syscall.EINVAL): // it is more than may be dirty in all
-		err = overwrite(filepath.Join(dev, "max_ratio"), 100)
-	case errors.Is(err, iofs.ErrNotExist): // before Linux 6.2
-		err = nil
-	}
+	err = errors.Join(overwrite(filepath.Join(dev, "read_ahead_kb"), readAhead>>10), setMaxDirty(dev))
 	if err != nil {
 		return fmt.Errorf("limit the mount's cache: %w", err)
 	}
 	return nil
+}
+
+// setMaxDirty sets maxDirty on a backing device; before Linux 6.2, which cannot, nothing.
+func setMaxDirty(dev string) error {
+	err := overwrite(filepath.Join(dev, "max_bytes"), maxDirty)
+	switch {
+	case errors.Is(err, syscall.EINVAL): // it is more than may be dirty in all
+		return overwrite(filepath.Join(dev, "max_ratio"), 100)
+	case errors.Is(err, iofs.ErrNotExist):
+		return nil
+	}
+	return err
 }
 
 // overwrite writes a number to a file that is there: in sysfs none can be made.

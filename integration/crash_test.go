@@ -103,7 +103,7 @@ func (l *ledger) during(s *site, url string, n int, breaks func()) {
 	var writers sync.WaitGroup
 	const clients = 4
 	have := l.count()
-	l.closed = false
+	l.closed = false // nobody writes yet
 	for c := range clients {
 		writers.Go(func() { l.write(ctx, s.t, url, have*clients*10+c, clients) })
 	}
