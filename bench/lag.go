@@ -12,8 +12,8 @@ import (
 	"strings"
 	"time"
 
+	"zenith/internal/pageserver"
 	"zenith/internal/pg"
-	"zenith/repo/pageserver"
 )
 
 // benchLag follows a native server on the same machine while pgbench loads and runs TPC-B there: how

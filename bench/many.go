@@ -7,7 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 
-	"zenith/repo/pageserver"
+	"zenith/internal/pageserver"
 )
 
 // How many branches there are when benchMany looks.

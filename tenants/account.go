@@ -9,7 +9,7 @@ import (
 	"strconv"
 	"syscall"
 
-	"zenith/repo/pageserver"
+	"zenith/internal/pageserver"
 )
 
 // account is the operating system user that postgres runs as, and that owns the

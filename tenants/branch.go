@@ -10,10 +10,10 @@ import (
 	"time"
 
 	"zenith/fusefs"
+	"zenith/internal/pageserver"
 	"zenith/internal/pg"
 	"zenith/repo"
 	"zenith/repo/ingest"
-	"zenith/repo/pageserver"
 )
 
 // branch is a timeline and what follows its WAL into the repository.

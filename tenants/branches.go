@@ -5,9 +5,9 @@ import (
 	"errors"
 	"strings"
 
+	"zenith/internal/pageserver"
 	"zenith/internal/pg"
 	"zenith/repo"
-	"zenith/repo/pageserver"
 )
 
 // BranchList gives a tenant's branches in the order of their creation.

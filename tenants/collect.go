@@ -6,9 +6,9 @@ import (
 	"fmt"
 	"time"
 
+	"zenith/internal/pageserver"
 	"zenith/internal/pg"
 	"zenith/repo"
-	"zenith/repo/pageserver"
 )
 
 // Retention says how much history is kept: a point is forgotten when it is older than Time

@@ -13,8 +13,8 @@ import (
 
 	"github.com/BurntSushi/toml"
 
+	"zenith/internal/pageserver"
 	"zenith/repo"
-	"zenith/repo/pageserver"
 )
 
 // compute is a postgres on a mount of its own, or the settings to start it again.

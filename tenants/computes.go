@@ -8,7 +8,7 @@ import (
 	"strings"
 	"time"
 
-	"zenith/repo/pageserver"
+	"zenith/internal/pageserver"
 )
 
 // PgCreate makes the directory and settings of a compute, and does not start it.

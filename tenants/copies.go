@@ -12,8 +12,8 @@ import (
 
 	"github.com/BurntSushi/toml"
 
+	"zenith/internal/pageserver"
 	"zenith/internal/pg"
-	"zenith/repo/pageserver"
 )
 
 // Copies are postgres servers on ordinary data directories, each a copy of a point that a page

@@ -13,8 +13,8 @@ import (
 
 	"github.com/BurntSushi/toml"
 
+	"zenith/internal/pageserver"
 	"zenith/internal/pg"
-	"zenith/repo/pageserver"
 )
 
 // Copy is one of them.

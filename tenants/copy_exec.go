@@ -10,7 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"zenith/repo/pageserver"
+	"zenith/internal/pageserver"
 )
 
 // Exec starts a throw-away postgres on a copy. stop takes it down and removes everything that

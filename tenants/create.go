@@ -8,9 +8,9 @@ import (
 	"os"
 	"path/filepath"
 
+	"zenith/internal/pageserver"
 	"zenith/repo"
 	"zenith/repo/ingest"
-	"zenith/repo/pageserver"
 )
 
 // MainBranch is the name of a tenant's first branch.

@@ -4,8 +4,8 @@ import (
 	"errors"
 	"syscall"
 
+	"zenith/internal/pageserver"
 	"zenith/repo"
-	"zenith/repo/pageserver"
 )
 
 // repoKinds pairs the repository's errors with the kinds that a client can tell apart.

@@ -5,8 +5,8 @@ import (
 	"context"
 	"io"
 
+	"zenith/internal/pageserver"
 	"zenith/repo/datadir"
-	"zenith/repo/pageserver"
 )
 
 // Export writes the data directory of a point as an uncompressed tar stream. If it fails,

@@ -7,9 +7,9 @@ import (
 	"fmt"
 	"io"
 
+	"zenith/internal/pageserver"
 	"zenith/internal/pg"
 	"zenith/repo"
-	"zenith/repo/pageserver"
 )
 
 // A push is a stream of frames, numbers big endian:

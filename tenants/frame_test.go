@@ -7,9 +7,9 @@ import (
 	"reflect"
 	"testing"
 
+	"zenith/internal/pageserver"
 	"zenith/internal/pg"
 	"zenith/repo"
-	"zenith/repo/pageserver"
 )
 
 // TestFrames writes frames and reads them again.

@@ -7,11 +7,11 @@ import (
 	"io"
 	"time"
 
+	"zenith/internal/pageserver"
 	"zenith/internal/pg"
 	"zenith/internal/rmgrdesc"
 	"zenith/internal/xlog"
 	"zenith/repo"
-	"zenith/repo/pageserver"
 )
 
 // WALDump writes the records of a branch that start in [from, to) as pg_waldump prints them.

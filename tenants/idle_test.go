@@ -8,8 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"zenith/internal/pageserver"
 	"zenith/internal/pgtest"
-	"zenith/repo/pageserver"
 )
 
 const tenantA = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"

@@ -9,9 +9,9 @@ import (
 	"io/fs"
 	"os"
 
+	"zenith/internal/pageserver"
 	"zenith/internal/pg"
 	"zenith/repo"
-	"zenith/repo/pageserver"
 	"zenith/repo/receiver"
 )
 

@@ -17,8 +17,8 @@ import (
 
 	"golang.org/x/sync/singleflight"
 
+	"zenith/internal/pageserver"
 	"zenith/repo"
-	"zenith/repo/pageserver"
 )
 
 // Config says how a Manager works. It is read once and never changed.

@@ -10,9 +10,9 @@ import (
 	"sync"
 
 	"zenith/fusefs"
+	"zenith/internal/pageserver"
 	"zenith/internal/pg"
 	"zenith/repo/datadir"
-	"zenith/repo/pageserver"
 )
 
 // mount is a mount that is there.

@@ -10,7 +10,7 @@ import (
 	"strings"
 
 	"zenith/fusefs"
-	"zenith/repo/pageserver"
+	"zenith/internal/pageserver"
 )
 
 // Mount mounts a point, or everything, at a directory of the user's.

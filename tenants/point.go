@@ -5,8 +5,8 @@ import (
 	"strings"
 	"time"
 
+	"zenith/internal/pageserver"
 	"zenith/internal/pg"
-	"zenith/repo/pageserver"
 )
 
 // point is a parsed NAME, NAME@LSN or NAME@TIME.

@@ -15,7 +15,7 @@ import (
 	"syscall"
 	"time"
 
-	"zenith/repo/pageserver"
+	"zenith/internal/pageserver"
 )
 
 // How long a postgres may take to accept connections and to stop. Starting needs no

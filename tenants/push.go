@@ -9,9 +9,9 @@ import (
 	"fmt"
 	"io"
 
+	"zenith/internal/pageserver"
 	"zenith/internal/pg"
 	"zenith/repo"
-	"zenith/repo/pageserver"
 )
 
 // pusher sends timelines of a tenant to another page server.

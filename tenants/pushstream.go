@@ -4,9 +4,9 @@ import (
 	"context"
 	"encoding/binary"
 
+	"zenith/internal/pageserver"
 	"zenith/internal/pg"
 	"zenith/repo"
-	"zenith/repo/pageserver"
 )
 
 // pushStream is what is sent of one timeline.

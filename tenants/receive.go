@@ -12,9 +12,9 @@ import (
 	"strings"
 	"sync"
 
+	"zenith/internal/pageserver"
 	"zenith/internal/pg"
 	"zenith/repo"
-	"zenith/repo/pageserver"
 	"zenith/repo/receiver"
 )
 

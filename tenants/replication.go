@@ -7,10 +7,10 @@ import (
 	"strconv"
 	"sync"
 
+	"zenith/internal/pageserver"
 	"zenith/internal/pg"
 	"zenith/repo"
 	"zenith/repo/datadir"
-	"zenith/repo/pageserver"
 )
 
 // Replicate opens a branch for a replication client.

@@ -8,9 +8,9 @@ import (
 	"path/filepath"
 	"sync"
 
+	"zenith/internal/pageserver"
 	"zenith/internal/pg"
 	"zenith/repo"
-	"zenith/repo/pageserver"
 )
 
 // slot is a physical replication slot: a name for how far somebody has got WAL.

@@ -6,7 +6,7 @@ import (
 	"strconv"
 	"time"
 
-	"zenith/repo/pageserver"
+	"zenith/internal/pageserver"
 )
 
 // Status says what there is and what runs, of the tenants that are open.

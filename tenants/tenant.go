@@ -11,10 +11,10 @@ import (
 	"sync/atomic"
 	"time"
 
+	"zenith/internal/pageserver"
 	"zenith/internal/pg"
 	"zenith/internal/xlog"
 	"zenith/repo"
-	"zenith/repo/pageserver"
 	"zenith/walredo"
 )
 

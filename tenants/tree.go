@@ -7,10 +7,10 @@ import (
 	"time"
 
 	"zenith/fusefs"
+	"zenith/internal/pageserver"
 	"zenith/internal/pg"
 	"zenith/repo"
 	"zenith/repo/datadir"
-	"zenith/repo/pageserver"
 )
 
 // tree shows a composed data directory to fusefs, which does not know package datadir.

@@ -13,8 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"zenith/internal/pageserver"
 	"zenith/internal/pg"
-	"zenith/repo/pageserver"
 	"zenith/tenants"
 )
 

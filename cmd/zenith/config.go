@@ -12,7 +12,7 @@ import (
 	"strings"
 	"time"
 
-	"zenith/repo/pageserver"
+	"zenith/internal/pageserver"
 )
 
 // The files of a work directory.

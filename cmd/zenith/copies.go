@@ -10,7 +10,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"zenith/repo/pageserver"
+	"zenith/internal/pageserver"
 	"zenith/tenants"
 )
 

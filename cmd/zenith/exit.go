@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"strings"
 
-	"zenith/repo/pageserver"
+	"zenith/internal/pageserver"
 )
 
 // The exit codes of the contract.

@@ -15,8 +15,8 @@ import (
 	"github.com/urfave/cli/v2"
 	"golang.org/x/sys/unix"
 
+	"zenith/internal/pageserver"
 	"zenith/repo"
-	"zenith/repo/pageserver"
 )
 
 func cmdExport(e *environ) *cli.Command {

@@ -7,7 +7,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"zenith/repo/pageserver"
+	"zenith/internal/pageserver"
 )
 
 func cmdGC(e *environ) *cli.Command {

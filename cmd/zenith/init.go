@@ -11,8 +11,8 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"zenith/internal/pageserver"
 	"zenith/repo"
-	"zenith/repo/pageserver"
 	"zenith/tenants"
 )
 

@@ -9,7 +9,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"zenith/fusefs"
-	"zenith/repo/pageserver"
+	"zenith/internal/pageserver"
 )
 
 func cmdMount(e *environ) *cli.Command {

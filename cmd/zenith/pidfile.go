@@ -12,7 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"zenith/repo/pageserver"
+	"zenith/internal/pageserver"
 )
 
 // A page server runs if, and only if, its pid file is locked. The lock is one of the open

@@ -7,7 +7,7 @@ import (
 	"strconv"
 	"testing"
 
-	"zenith/repo/pageserver"
+	"zenith/internal/pageserver"
 )
 
 func TestPidFile(t *testing.T) {

@@ -10,7 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"zenith/repo/pageserver"
+	"zenith/internal/pageserver"
 )
 
 // How often progress is shown.

@@ -6,7 +6,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"zenith/repo/pageserver"
+	"zenith/internal/pageserver"
 )
 
 func cmdPush(e *environ) *cli.Command {

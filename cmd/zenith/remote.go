@@ -8,7 +8,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"zenith/repo/pageserver"
+	"zenith/internal/pageserver"
 )
 
 func cmdRemote(e *environ) *cli.Command {

@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"zenith/repo/pageserver"
+	"zenith/internal/pageserver"
 )
 
 func (f *fakeServer) Push(_ context.Context, _, branch string, o pageserver.PushOptions) (pageserver.PushResult, error) {

@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"time"
 
-	"zenith/repo/pageserver"
+	"zenith/internal/pageserver"
 	"zenith/tenants"
 )
 

@@ -5,7 +5,7 @@ import (
 	"log/slog"
 	"path/filepath"
 
-	"zenith/repo/pageserver"
+	"zenith/internal/pageserver"
 	"zenith/tenants"
 )
 

@@ -14,7 +14,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"zenith/repo/pageserver"
+	"zenith/internal/pageserver"
 )
 
 func cmdStart(e *environ) *cli.Command {

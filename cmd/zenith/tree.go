@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"io"
 
-	"zenith/repo/pageserver"
+	"zenith/internal/pageserver"
 )
 
 // drawTree draws branches below their ancestors, siblings in the order given:

@@ -4,7 +4,7 @@ import (
 	"strings"
 	"testing"
 
-	"zenith/repo/pageserver"
+	"zenith/internal/pageserver"
 )
 
 func TestDrawTree(t *testing.T) {

@@ -8,8 +8,8 @@ import (
 	"sync"
 	"time"
 
+	"zenith/internal/pageserver"
 	"zenith/internal/pg"
-	"zenith/repo/pageserver"
 )
 
 const (

@@ -9,7 +9,7 @@ import (
 	"github.com/jackc/chunkreader/v2"
 	"github.com/jackc/pgproto3/v2"
 
-	"zenith/repo/pageserver"
+	"zenith/internal/pageserver"
 )
 
 // serve runs a server for svc and gives its address. The test fails if it leaves connections behind.

@@ -12,8 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"zenith/internal/pageserver"
 	"zenith/internal/pg"
-	"zenith/repo/pageserver"
 )
 
 // must returns v and fails the test for an error.

@@ -10,7 +10,7 @@ import (
 
 	"github.com/jackc/pgproto3/v2"
 
-	"zenith/repo/pageserver"
+	"zenith/internal/pageserver"
 )
 
 func TestSimpleQuery(t *testing.T) {

@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"zenith/repo/pageserver"
+	"zenith/internal/pageserver"
 )
 
 // psql runs psql's -c against addr and gives what it prints, errors included.

@@ -8,7 +8,7 @@ import (
 
 	"github.com/jackc/pgproto3/v2"
 
-	"zenith/repo/pageserver"
+	"zenith/internal/pageserver"
 )
 
 // FuzzServer sends any bytes after a startup. The server must end the connection when we

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"zenith/repo/pageserver"
+	"zenith/internal/pageserver"
 )
 
 // endless is a stream without end that counts what was read of it.

@@ -12,8 +12,8 @@ import (
 
 	"github.com/jackc/pgproto3/v2"
 
+	"zenith/internal/pageserver"
 	"zenith/internal/pg"
-	"zenith/repo/pageserver"
 )
 
 // fakeBranch is a branch for replication clients: WAL from first on, which grows.
