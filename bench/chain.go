@@ -12,6 +12,7 @@ import (
 	"zenith/internal/pg"
 	"zenith/repo"
 	"zenith/repo/ingest"
+	"zenith/repo/store"
 	"zenith/walredo"
 )
 
@@ -124,13 +125,13 @@ func (s *ingestedCorpus) benchChain(ctx context.Context, o options, h *history) 
 
 // bareStore makes a store with the base and the first records of each page that changed,
 // under keys in their order: one about as large as the repository's.
-func (s *ingestedCorpus) bareStore(h *history) (repo.Store, error) {
+func (s *ingestedCorpus) bareStore(h *history) (store.Store, error) {
 	dir := filepath.Join(s.c.p.dir, "bare")
-	store, err := repo.OpenBadger(dir, repo.BadgerOptions{})
+	bare, err := store.OpenBadger(dir, store.BadgerOptions{})
 	if err != nil {
 		return nil, err
 	}
-	out := store.Bulk()
+	out := bare.Bulk()
 	files := baseFiles{dir: s.c.base}
 	defer files.close()
 	for _, tag := range h.tags() {
@@ -149,10 +150,10 @@ func (s *ingestedCorpus) bareStore(h *history) (repo.Store, error) {
 		}
 	}
 	// Opened anew, it has tables only, as the other.
-	if err := errors.Join(out.Flush(), store.Close()); err != nil {
+	if err := errors.Join(out.Flush(), bare.Close()); err != nil {
 		return nil, err
 	}
-	return repo.OpenBadger(dir, repo.BadgerOptions{})
+	return store.OpenBadger(dir, store.BadgerOptions{})
 }
 
 // bareKey is as long as a version's key.
@@ -165,7 +166,7 @@ func bareKey(tag pg.BufferTag, i int) []byte {
 }
 
 // readBare reads the values of a page and copies each to dst.
-func readBare(store repo.Store, tag pg.BufferTag, dst []byte) (err error) {
+func readBare(store store.Store, tag pg.BufferTag, dst []byte) (err error) {
 	prefix := bareKey(tag, 0)[:17]
 	it := store.Iterator(prefix)
 	defer func() { err = errors.Join(err, it.Close()) }()

@@ -8,6 +8,7 @@ import (
 
 	"zenith/internal/pg"
 	"zenith/internal/xlog"
+	"zenith/repo/store"
 )
 
 // CreateOptions describe a timeline without an ancestor.
@@ -122,7 +123,7 @@ func (t *Timeline) create(ctx context.Context) (*Bulk, error) {
 	if err := t.MakeDirs(); err != nil {
 		return nil, err
 	}
-	if err := t.r.store.Update([]Op{rowOp(timelineKey(kindTimeline, t.no), t.timelineRow(statusCreating))}); err != nil {
+	if err := t.r.store.Update([]store.Op{rowOp(timelineKey(kindTimeline, t.no), t.timelineRow(statusCreating))}); err != nil {
 		return nil, err
 	}
 	if err := t.r.store.Sync(); err != nil {
@@ -152,7 +153,7 @@ func (r *Repository) Branch(ctx context.Context, id TimelineID, name string, par
 	if err != nil {
 		return nil, fmt.Errorf("branch %q: %w", name, err)
 	}
-	t, err := r.branchFrom(ctx, id, name, parent, s, func(no timelineNo) ([]Op, error) { return newFiles(ctx, s, no) })
+	t, err := r.branchFrom(ctx, id, name, parent, s, func(no timelineNo) ([]store.Op, error) { return newFiles(ctx, s, no) })
 	if err != nil {
 		return nil, fmt.Errorf("branch %q: %w", name, err)
 	}
@@ -160,7 +161,7 @@ func (r *Repository) Branch(ctx context.Context, id TimelineID, name string, par
 }
 
 // branchFrom makes a timeline that begins at s, with files of its own there.
-func (r *Repository) branchFrom(ctx context.Context, id TimelineID, name string, parent *Timeline, s *Snapshot, files func(timelineNo) ([]Op, error)) (*Timeline, error) {
+func (r *Repository) branchFrom(ctx context.Context, id TimelineID, name string, parent *Timeline, s *Snapshot, files func(timelineNo) ([]store.Op, error)) (*Timeline, error) {
 	unpin, err := parent.Pin(s.LSN()) // until the branch itself keeps it
 	if err != nil {
 		return nil, err
@@ -192,19 +193,19 @@ func (r *Repository) branchFrom(ctx context.Context, id TimelineID, name string,
 	return t, nil
 }
 
-func (parent *Timeline) branch(no timelineNo, id TimelineID, name string, s *Snapshot, files []Op) (*Timeline, error) {
+func (parent *Timeline) branch(no timelineNo, id TimelineID, name string, s *Snapshot, files []store.Op) (*Timeline, error) {
 	info := parent.info
 	info.ID, info.Name, info.Parent, info.StartLSN = id, name, parent.info.ID, s.LSN()
 	at := flushedRow{LSN: s.LSN(), Prev: s.State().Prev, Intent: s.LSN()}
 	t := newTimeline(parent.r, no, info, parent, at)
-	ops := []Op{
+	ops := []store.Op{
 		sealedOp(appendVersion(appendState(nil), no, s.LSN()), s.State().encode()),
 		rowOp(timelineKey(kindFlushed, no), at),
 		rowOp(timelineKey(kindTimeline, no), t.timelineRow(statusLive)),
 	}
 	// Files may be many: the timeline's row comes last.
 	for _, op := range files {
-		if err := parent.r.store.Update([]Op{op}); err != nil {
+		if err := parent.r.store.Update([]store.Op{op}); err != nil {
 			return nil, err
 		}
 	}
@@ -215,7 +216,7 @@ func (parent *Timeline) branch(no timelineNo, id TimelineID, name string, s *Sna
 }
 
 // newFiles gives the files of s that are above its LSN as the branch's own.
-func newFiles(ctx context.Context, s *Snapshot, no timelineNo) (ops []Op, err error) {
+func newFiles(ctx context.Context, s *Snapshot, no timelineNo) (ops []store.Op, err error) {
 	if s.files[0].cap == s.point.LSN {
 		return nil, nil
 	}
@@ -273,7 +274,7 @@ func (r *Repository) remove(t *Timeline) error {
 			return fmt.Errorf("it has the child %q: %w", c.info.Name, ErrBusy)
 		}
 	}
-	if err := r.store.Update([]Op{rowOp(timelineKey(kindTimeline, t.no), t.timelineRow(statusDeleted))}); err != nil {
+	if err := r.store.Update([]store.Op{rowOp(timelineKey(kindTimeline, t.no), t.timelineRow(statusDeleted))}); err != nil {
 		return err
 	}
 	if err := r.store.Sync(); err != nil {

@@ -10,6 +10,7 @@ import (
 	"zenith/internal/pg"
 	"zenith/repo"
 	"zenith/repo/repotest"
+	"zenith/repo/store/storetest"
 )
 
 func TestBranchRefuses(t *testing.T) {
@@ -77,10 +78,10 @@ func TestBranchOfOldLSN(t *testing.T) {
 }
 
 func TestHalfMadeIsGone(t *testing.T) {
-	dir, store := t.TempDir(), repo.NewMemStore()
+	dir, disk := t.TempDir(), storetest.NewMem()
 	open := func() *repo.Repository {
 		t.Helper()
-		r, err := repo.Open(repo.Options{Dir: dir, Redo: repotest.Redo, Store: store})
+		r, err := repo.Open(repo.Options{Dir: dir, Redo: repotest.Redo, Store: disk})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -104,7 +105,7 @@ func TestHalfMadeIsGone(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.Kill()
-	store = store.Crash(true)
+	disk = disk.Crash(true)
 	r = open()
 	if n := len(r.Timelines()); n != 1 {
 		t.Errorf("%d timelines after a crash while one was made, want 1", n)

@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"zenith/internal/pg"
+	"zenith/repo/store"
 )
 
 // Bulk writes base images, sizes and files past memory into the store, at full speed
@@ -18,7 +19,7 @@ type Bulk struct {
 	upTo     pg.LSN // nothing may be above; 0: any
 
 	mu   sync.Mutex
-	out  BulkWriter
+	out  store.BulkWriter
 	done bool
 }
 
@@ -165,7 +166,7 @@ func (b *Bulk) store(s *State) error {
 		if err := SyncDir(t.WALDir()); err != nil {
 			return err
 		}
-		if err := t.r.store.Update([]Op{rowOp(timelineKey(kindTimeline, t.no), t.timelineRow(statusLive))}); err != nil {
+		if err := t.r.store.Update([]store.Op{rowOp(timelineKey(kindTimeline, t.no), t.timelineRow(statusLive))}); err != nil {
 			return err
 		}
 	}
@@ -184,7 +185,7 @@ func (b *Bulk) Abort() {
 	t := b.t
 	if b.creating {
 		// Should this fail, the next Open does it.
-		if err := t.r.store.Update([]Op{rowOp(timelineKey(kindTimeline, t.no), t.timelineRow(statusDeleted))}); err != nil {
+		if err := t.r.store.Update([]store.Op{rowOp(timelineKey(kindTimeline, t.no), t.timelineRow(statusDeleted))}); err != nil {
 			t.r.log.Warn("forget unfinished timeline", "timeline", t.info.ID, "err", err)
 		}
 		if err := os.RemoveAll(t.dir()); err != nil {

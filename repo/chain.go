@@ -8,6 +8,7 @@ import (
 
 	"zenith/internal/pg"
 	"zenith/internal/xlog"
+	"zenith/repo/store"
 )
 
 // chain is what a page is rebuilt from: a base and the records after it.
@@ -204,7 +205,7 @@ func (c *chain) room() pg.Page {
 }
 
 // takeStored adds the version that it is on.
-func (c *chain) takeStored(cache *pageCache, it Iterator, no timelineNo, at, limit, cut pg.LSN) (done bool, err error) {
+func (c *chain) takeStored(cache *pageCache, it store.Iterator, no timelineNo, at, limit, cut pg.LSN) (done bool, err error) {
 	if at <= cut {
 		c.want = -1
 		return true, nil

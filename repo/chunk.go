@@ -10,6 +10,7 @@ import (
 
 	"zenith/internal/pg"
 	"zenith/internal/xlog"
+	"zenith/repo/store"
 )
 
 // The values of page keys. All are sealed: see seal.
@@ -74,7 +75,7 @@ func seal(key, b []byte) []byte {
 	return binary.LittleEndian.AppendUint32(b, sum(key, b))
 }
 
-func sealedOp(key, b []byte) Op { return Op{key, seal(key, b)} }
+func sealedOp(key, b []byte) store.Op { return store.Op{Key: key, Value: seal(key, b)} }
 
 func sum(key, b []byte) uint32 {
 	return crc32.Update(crc32.Checksum(key, castagnoli), castagnoli, b)

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"zenith/internal/pg"
+	"zenith/repo/store"
 )
 
 // CollectOptions are Collect's.
@@ -201,7 +202,7 @@ func (t *Timeline) advance(h pg.LSN) (pg.LSN, []pg.LSN, error) {
 	if !move {
 		return h, points, nil
 	}
-	err := t.r.store.Update([]Op{rowOp(timelineKey(kindHorizon, t.no), horizonRow{h})})
+	err := t.r.store.Update([]store.Op{rowOp(timelineKey(kindHorizon, t.no), horizonRow{h})})
 	if err == nil {
 		err = t.r.store.Sync()
 	}
@@ -249,7 +250,7 @@ func (p *plan) states(ctx context.Context) error {
 			}
 			s = point.State
 			key := appendVersion(appendState(nil), p.t.no, at)
-			if err := p.t.r.store.Update([]Op{sealedOp(key, s.encode())}); err != nil {
+			if err := p.t.r.store.Update([]store.Op{sealedOp(key, s.encode())}); err != nil {
 				return err
 			}
 		}

@@ -13,6 +13,8 @@ import (
 	"zenith/internal/pg"
 	"zenith/repo"
 	"zenith/repo/repotest"
+	"zenith/repo/store"
+	"zenith/repo/store/storetest"
 )
 
 // ownerOf is the timeline that has lsn in its own WAL.
@@ -130,12 +132,12 @@ func TestModelWithDeathInCollection(t *testing.T) {
 	for seed := range seeds(4) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			m := &model{t: t, rnd: rand.New(rand.NewPCG(seed, 5)), dir: t.TempDir(), xid: 700, hot: seed%2 == 0, gc: true}
-			store := &dyingStore{MemStore: repo.NewMemStore(), left: -1}
-			m.open = func() repo.Store {
-				store = &dyingStore{MemStore: store.MemStore.Reopen(), left: -1}
-				return store
+			disk := &dyingStore{Mem: storetest.NewMem(), left: -1}
+			m.open = func() store.Store {
+				disk = &dyingStore{Mem: disk.Mem.Reopen(), left: -1}
+				return disk
 			}
-			m.crash = func() { store.MemStore = store.MemStore.Crash(seed%4 < 2) }
+			m.crash = func() { disk.Mem = disk.Mem.Crash(seed%4 < 2) }
 			m.reopen()
 			m.create()
 			for range 10 {
@@ -152,7 +154,7 @@ func TestModelWithDeathInCollection(t *testing.T) {
 				for _, v := range m.timelines {
 					m.flush(v)
 				}
-				m.dieCollecting(store)
+				m.dieCollecting(disk)
 				for range 20 {
 					m.look()
 				}
@@ -167,9 +169,9 @@ func TestModelWithDeathInCollection(t *testing.T) {
 
 // dieCollecting dies in a collection, while pins are there, and looks at them before the
 // restart, which they do not survive.
-func (m *model) dieCollecting(store *dyingStore) {
+func (m *model) dieCollecting(disk *dyingStore) {
 	if m.rnd.IntN(3) > 0 {
-		store.dieAfter(m.rnd.IntN(800))
+		disk.dieAfter(m.rnd.IntN(800))
 	}
 	_, err := m.r.Collect(m.t.Context(), repo.CollectOptions{Horizons: m.horizons()})
 	if err != nil && !errors.Is(err, errDead) {
@@ -201,10 +203,10 @@ func (m *model) dieCollecting(store *dyingStore) {
 // history is forgotten under them, and a writer goes on. What is forgotten in the middle of a
 // read is refused, never wrong.
 func TestReadersWhileCollecting(t *testing.T) {
-	for name, open := range map[string]func() repo.Store{
-		"memory": func() repo.Store { return repo.NewMemStore() },
-		"badger": func() repo.Store {
-			return (&badgerMaker{dir: filepath.Join(t.TempDir(), "store")}).Open(t)
+	for name, open := range map[string]func() store.Store{
+		"memory": func() store.Store { return storetest.NewMem() },
+		"badger": func() store.Store {
+			return (&storetest.BadgerMaker{Dir: filepath.Join(t.TempDir(), "store")}).Open(t)
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

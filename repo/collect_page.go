@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"zenith/internal/pg"
+	"zenith/repo/store"
 )
 
 // maxBaseImages bounds the images in a base, which is one value. A page that would need more,
@@ -15,7 +16,7 @@ const maxBaseImages = 64
 // pageVersion decides about a version of a page. An image stays if a point needs it. A chunk
 // that a point needs becomes a base: an image at each point, and the records above the
 // horizon.
-func (c *collection) pageVersion(g *group, lsn pg.LSN, it Iterator) error {
+func (c *collection) pageVersion(g *group, lsn pg.LSN, it store.Iterator) error {
 	tag, ok := parsePage(g.object)
 	if !ok {
 		return fmt.Errorf("key %x: %w", it.Key(), ErrCorrupt)
@@ -66,7 +67,7 @@ type pointOfPage struct{ at, cut pg.LSN }
 var errManyImages = fmt.Errorf("more than %d points between two of its versions: %w", maxBaseImages, ErrUnsupported)
 
 // chunk makes a base of a chunk, or of a base, with key LSN first.
-func (c *collection) chunk(g *group, tag pg.BufferTag, first pg.LSN, body []byte, alive []pointOfPage, it Iterator) error {
+func (c *collection) chunk(g *group, tag pg.BufferTag, first pg.LSN, body []byte, alive []pointOfPage, it store.Iterator) error {
 	h, err := decodeChunkHeader(body)
 	if err != nil {
 		return err
@@ -140,7 +141,7 @@ func (c *collection) build(p *plan, at pointOfPage, tag pg.BufferTag) error {
 }
 
 // leave keeps all versions of a page from this one down, and the WAL that they point at.
-func (c *collection) leave(g *group, lsn pg.LSN, it Iterator) error {
+func (c *collection) leave(g *group, lsn pg.LSN, it store.Iterator) error {
 	g.leave = true
 	body, err := unsealed(it)
 	if err != nil || isImage(body) {

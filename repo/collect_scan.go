@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"zenith/internal/pg"
+	"zenith/repo/store"
 )
 
 // group is the versions of one object that one timeline has, as a collection meets them:
@@ -33,7 +34,7 @@ func (g *group) serve(lsn pg.LSN) []pg.LSN {
 func (g *group) isFor(points []pg.LSN) bool { return points[len(points)-1] >= g.p.horizon }
 
 // collector does something about one version at or below the horizon.
-type collector func(c *collection, g *group, lsn pg.LSN, it Iterator) error
+type collector func(c *collection, g *group, lsn pg.LSN, it store.Iterator) error
 
 // collectors are what is done to each kind of versions, in this order: a fork's size, which
 // tells which of its pages are dead, goes after the pages.
@@ -166,7 +167,7 @@ func (c *collection) delete(key []byte) {
 }
 
 // version keeps a version that a point needs.
-func (c *collection) version(g *group, lsn pg.LSN, it Iterator) error {
+func (c *collection) version(g *group, lsn pg.LSN, it store.Iterator) error {
 	if len(g.serve(lsn)) == 0 {
 		c.delete(it.Key())
 	}
@@ -175,7 +176,7 @@ func (c *collection) version(g *group, lsn pg.LSN, it Iterator) error {
 
 // fileVersion is version for files. That a file is absent need not be said where nothing is
 // older.
-func (c *collection) fileVersion(g *group, lsn pg.LSN, it Iterator) error {
+func (c *collection) fileVersion(g *group, lsn pg.LSN, it store.Iterator) error {
 	needed := g.serve(lsn)
 	if len(needed) == 0 {
 		c.delete(it.Key())
@@ -196,7 +197,7 @@ func (c *collection) fileVersion(g *group, lsn pg.LSN, it Iterator) error {
 
 // sizeVersion is version for forks. A dropped one leaves no trace where nothing is older:
 // its pages are deleted already.
-func (c *collection) sizeVersion(g *group, lsn pg.LSN, it Iterator) error {
+func (c *collection) sizeVersion(g *group, lsn pg.LSN, it store.Iterator) error {
 	needed := g.serve(lsn)
 	if len(needed) == 0 {
 		c.delete(it.Key())
@@ -225,12 +226,12 @@ func (c *collection) sizeVersion(g *group, lsn pg.LSN, it Iterator) error {
 
 // batch is what a collection is going to write.
 type batch struct {
-	puts    []Op
+	puts    []store.Op
 	size    int
 	deletes [][]byte
 }
 
-func (b *batch) put(op Op) {
+func (b *batch) put(op store.Op) {
 	b.puts = append(b.puts, op)
 	b.size += len(op.Key) + len(op.Value)
 }
@@ -263,7 +264,7 @@ func (c *collection) flush(ctx context.Context) (err error) {
 		return nil
 	}
 	c.r.cut()
-	ops := make([]Op, len(b.deletes))
+	ops := make([]store.Op, len(b.deletes))
 	for i, key := range b.deletes {
 		ops[i].Key = key
 	}
@@ -277,7 +278,7 @@ func (r *Repository) cut() {
 	r.cuts.Add(1)
 }
 
-func (c *collection) writeAll(ops []Op) error {
+func (c *collection) writeAll(ops []store.Op) error {
 	out := c.r.store.Bulk()
 	defer out.Cancel()
 	for _, op := range ops {

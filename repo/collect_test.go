@@ -10,14 +10,16 @@ import (
 	"zenith/internal/pg"
 	"zenith/repo"
 	"zenith/repo/repotest"
+	"zenith/repo/store"
+	"zenith/repo/store/storetest"
 )
 
 // newForgetting makes a model over a store in memory, with history on main.
-func newForgetting(t *testing.T) (m *model, store **repo.MemStore, main *timeline) {
+func newForgetting(t *testing.T) (m *model, disk **storetest.Mem, main *timeline) {
 	t.Helper()
-	s := repo.NewMemStore()
+	s := storetest.NewMem()
 	m = &model{t: t, rnd: rand.New(rand.NewPCG(11, 12)), dir: t.TempDir(), xid: 700, gc: true, sound: true}
-	m.open = func() repo.Store {
+	m.open = func() store.Store {
 		s = s.Reopen()
 		return s
 	}
@@ -84,8 +86,8 @@ func TestLease(t *testing.T) {
 // TestForgetDeleted: of a deleted branch nothing is left in the store, and its number can be
 // used again.
 func TestForgetDeleted(t *testing.T) {
-	m, store, main := newForgetting(t)
-	before := len(entriesOf(t, *store))
+	m, disk, main := newForgetting(t)
+	before := len(entriesOf(t, *disk))
 	for range 2 {
 		m.names++
 		tl, err := m.r.Branch(t.Context(), repo.TimelineID{}, "gone", main.tl, main.lsns[100])
@@ -113,10 +115,10 @@ func TestForgetDeleted(t *testing.T) {
 		m.restart(false)
 		m.collect(nil)
 	}
-	if after := len(entriesOf(t, *store)); after != before {
+	if after := len(entriesOf(t, *disk)); after != before {
 		t.Errorf("%d versions before, %d after", before, after)
 	}
-	it := (*store).Iterator([]byte{2})
+	it := (*disk).Iterator([]byte{2})
 	defer it.Close()
 	rows := 0
 	for it.Seek([]byte{2}); it.Valid(); it.Next() {

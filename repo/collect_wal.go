@@ -9,6 +9,7 @@ import (
 
 	"zenith/internal/pg"
 	"zenith/internal/xlog"
+	"zenith/repo/store"
 )
 
 // removeWAL removes the segments of a timeline that nothing needs. No version in the store
@@ -63,7 +64,7 @@ func (c *collection) removeRows() error {
 	for no, g := range c.dead {
 		if g.before {
 			for _, k := range [...]kind{kindFlushed, kindHorizon, kindTimeline} {
-				ops = append(ops, Op{Key: timelineKey(k, no)})
+				ops = append(ops, store.Op{Key: timelineKey(k, no)})
 			}
 		}
 	}
@@ -87,13 +88,13 @@ func (c *collection) removeRows() error {
 }
 
 // oldLeases forgets leases that are over, and gives the deletion of their rows.
-func (c *collection) oldLeases() (ops []Op, err error) {
+func (c *collection) oldLeases() (ops []store.Op, err error) {
 	c.r.leasing.Lock()
 	defer c.r.leasing.Unlock()
 	now := time.Now()
 	err = readLeases(c.r.store, func(no timelineNo, at pg.LSN, row leaseRow) {
 		if now.After(row.Until) {
-			ops = append(ops, Op{Key: leaseKey(no, at)})
+			ops = append(ops, store.Op{Key: leaseKey(no, at)})
 		}
 	})
 	c.r.pinMu.Lock()

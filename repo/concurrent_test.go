@@ -12,15 +12,17 @@ import (
 	"zenith/internal/pg"
 	"zenith/repo"
 	"zenith/repo/repotest"
+	"zenith/repo/store"
+	"zenith/repo/store/storetest"
 )
 
 // TestReadersWhileWriting has readers look at what is published while a writer goes on
 // and windows are flushed under them.
 func TestReadersWhileWriting(t *testing.T) {
-	for name, open := range map[string]func() repo.Store{
-		"memory": func() repo.Store { return repo.NewMemStore() },
-		"badger": func() repo.Store {
-			return (&badgerMaker{dir: filepath.Join(t.TempDir(), "store")}).Open(t)
+	for name, open := range map[string]func() store.Store{
+		"memory": func() store.Store { return storetest.NewMem() },
+		"badger": func() store.Store {
+			return (&storetest.BadgerMaker{Dir: filepath.Join(t.TempDir(), "store")}).Open(t)
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

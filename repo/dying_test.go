@@ -7,14 +7,15 @@ import (
 	"sync"
 	"testing"
 
-	"zenith/repo"
 	"zenith/repo/repotest"
+	"zenith/repo/store"
+	"zenith/repo/store/storetest"
 )
 
 // dyingStore is a store whose process dies after some more writes: from then on nothing
 // is written. It writes bulks in small pieces, so that death comes within them.
 type dyingStore struct {
-	*repo.MemStore
+	*storetest.Mem
 	mu   sync.Mutex
 	left int // writes until death; -1: it lives on
 }
@@ -39,28 +40,28 @@ func (s *dyingStore) alive() error {
 	return nil
 }
 
-func (s *dyingStore) Update(ops []repo.Op) error {
+func (s *dyingStore) Update(ops []store.Op) error {
 	if err := s.alive(); err != nil {
 		return err
 	}
-	return s.MemStore.Update(ops)
+	return s.Mem.Update(ops)
 }
 
 func (s *dyingStore) Sync() error {
 	if err := s.alive(); err != nil {
 		return err
 	}
-	return s.MemStore.Sync()
+	return s.Mem.Sync()
 }
 
-func (s *dyingStore) Bulk() repo.BulkWriter { return dyingBulk{s} }
+func (s *dyingStore) Bulk() store.BulkWriter { return dyingBulk{s} }
 
 type dyingBulk struct{ s *dyingStore }
 
 func (b dyingBulk) Put(key, value []byte) error {
-	return b.s.Update([]repo.Op{{Key: key, Value: value}})
+	return b.s.Update([]store.Op{{Key: key, Value: value}})
 }
-func (b dyingBulk) Delete(key []byte) error { return b.s.Update([]repo.Op{{Key: key}}) }
+func (b dyingBulk) Delete(key []byte) error { return b.s.Update([]store.Op{{Key: key}}) }
 func (b dyingBulk) Flush() error            { return b.s.alive() }
 func (b dyingBulk) Cancel()                 {}
 
@@ -70,12 +71,12 @@ func TestModelWithDeathInFlush(t *testing.T) {
 	for seed := range seeds(4) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			m := &model{t: t, rnd: rand.New(rand.NewPCG(seed, 3)), dir: t.TempDir(), xid: 700, hot: true}
-			store := &dyingStore{MemStore: repo.NewMemStore(), left: -1}
-			m.open = func() repo.Store {
-				store = &dyingStore{MemStore: store.MemStore.Reopen(), left: -1}
-				return store
+			disk := &dyingStore{Mem: storetest.NewMem(), left: -1}
+			m.open = func() store.Store {
+				disk = &dyingStore{Mem: disk.Mem.Reopen(), left: -1}
+				return disk
 			}
-			m.crash = func() { store.MemStore = store.MemStore.Crash(true) }
+			m.crash = func() { disk.Mem = disk.Mem.Crash(true) }
 			m.reopen()
 			m.create()
 			for range 25 {
@@ -89,7 +90,7 @@ func TestModelWithDeathInFlush(t *testing.T) {
 					m.record(v)
 				}
 				m.ingestOnly(v)
-				store.dieAfter(m.rnd.IntN(150))
+				disk.dieAfter(m.rnd.IntN(150))
 				if err := v.tl.Flush(t.Context()); err != nil && !errors.Is(err, errDead) {
 					t.Fatal(err)
 				}
@@ -127,10 +128,10 @@ func (m *model) ingestOnly(t *timeline) {
 // made at its window's end must not hide the records after it.
 func TestDeathBeforeTheRow(t *testing.T) {
 	m := &model{t: t, rnd: rand.New(rand.NewPCG(1, 4)), dir: t.TempDir(), xid: 700}
-	store := &dyingStore{MemStore: repo.NewMemStore(), left: -1}
-	m.open = func() repo.Store {
-		store = &dyingStore{MemStore: store.MemStore.Reopen(), left: -1}
-		return store
+	disk := &dyingStore{Mem: storetest.NewMem(), left: -1}
+	m.open = func() store.Store {
+		disk = &dyingStore{Mem: disk.Mem.Reopen(), left: -1}
+		return disk
 	}
 	m.reopen()
 	main := m.create()
@@ -141,7 +142,7 @@ func TestDeathBeforeTheRow(t *testing.T) {
 	}
 	change(100)
 	m.ingestOnly(main)
-	store.dieAfter(7) // all but the row, and its sync if a state was written too
+	disk.dieAfter(7) // all but the row, and its sync if a state was written too
 	if err := main.tl.Flush(t.Context()); !errors.Is(err, errDead) {
 		t.Fatalf("flush: %v", err)
 	}

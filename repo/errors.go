@@ -4,6 +4,7 @@ import (
 	"errors"
 
 	"zenith/internal/pg"
+	"zenith/repo/store"
 )
 
 // The package's errors. Each is wrapped with what was asked for; test with errors.Is.
@@ -24,9 +25,9 @@ var (
 	// ErrBusy is returned when a timeline to be deleted has children, when an ancestor has
 	// not come back to the branch point after a crash, and when another process has the
 	// store open.
-	ErrBusy = errors.New("busy")
+	ErrBusy = store.ErrBusy
 	// ErrInvalid is returned for a name or an argument that can never be right.
 	ErrInvalid = errors.New("invalid argument")
 	// ErrClosed is returned after Close, and by whatever waited when Close was called.
-	ErrClosed = errors.New("repository is closed")
+	ErrClosed = store.ErrClosed
 )

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"zenith/internal/pg"
+	"zenith/repo/store"
 )
 
 // flushJob is a sealed window to be written to the store. The windows of a timeline are
@@ -174,7 +175,7 @@ func (t *Timeline) flushedRow() flushedRow {
 }
 
 func (t *Timeline) storeRow(row flushedRow) error {
-	if err := t.r.store.Update([]Op{rowOp(timelineKey(kindFlushed, t.no), row)}); err != nil {
+	if err := t.r.store.Update([]store.Op{rowOp(timelineKey(kindFlushed, t.no), row)}); err != nil {
 		return err
 	}
 	t.flushMu.Lock()

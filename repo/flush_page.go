@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"zenith/internal/pg"
+	"zenith/repo/store"
 )
 
 // How chains are kept short. A read applies at most imageEvery records. Of a page that changes
@@ -21,7 +22,7 @@ const (
 type pageFlush struct {
 	t       *Timeline
 	w       *window
-	out     BulkWriter
+	out     store.BulkWriter
 	before  []sight // what was before the window
 	settled bool    // before is all in the store
 

@@ -11,13 +11,14 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"zenith/internal/pg"
+	"zenith/repo/store"
 )
 
 // writeWindow writes all of w. Nobody changes w any more.
 func (t *Timeline) writeWindow(w *window) error {
 	out := t.r.store.Bulk()
 	defer out.Cancel()
-	for _, step := range []func(*window, BulkWriter) error{t.writeStates, t.writeDatabases, t.writeFiles, t.writeSizes} {
+	for _, step := range []func(*window, store.BulkWriter) error{t.writeStates, t.writeDatabases, t.writeFiles, t.writeSizes} {
 		if err := step(w, out); err != nil {
 			return err
 		}
@@ -28,7 +29,7 @@ func (t *Timeline) writeWindow(w *window) error {
 	return t.writePages(w)
 }
 
-func (t *Timeline) writeStates(w *window, out BulkWriter) error {
+func (t *Timeline) writeStates(w *window, out store.BulkWriter) error {
 	for _, s := range w.states {
 		key := appendVersion(appendState(nil), t.no, s.lsn)
 		if err := out.Put(key, seal(key, slices.Clone(s.encoded))); err != nil {
@@ -38,7 +39,7 @@ func (t *Timeline) writeStates(w *window, out BulkWriter) error {
 	return nil
 }
 
-func (t *Timeline) writeDatabases(w *window, out BulkWriter) error {
+func (t *Timeline) writeDatabases(w *window, out store.BulkWriter) error {
 	for k, evs := range w.dbs {
 		for _, ev := range evs {
 			key := appendVersion(appendDB(nil, kindDatabase, k.spc, k.db), t.no, ev.lsn)
@@ -50,7 +51,7 @@ func (t *Timeline) writeDatabases(w *window, out BulkWriter) error {
 	return nil
 }
 
-func (t *Timeline) writeFiles(w *window, out BulkWriter) error {
+func (t *Timeline) writeFiles(w *window, out store.BulkWriter) error {
 	for path, vs := range w.files {
 		for _, v := range vs {
 			err := putFile(path, v.content, func(object, body []byte) error {
@@ -65,7 +66,7 @@ func (t *Timeline) writeFiles(w *window, out BulkWriter) error {
 	return nil
 }
 
-func (t *Timeline) writeSizes(w *window, out BulkWriter) error {
+func (t *Timeline) writeSizes(w *window, out store.BulkWriter) error {
 	for _, rf := range slices.SortedFunc(maps.Keys(w.rels), compareRelForks) {
 		r := w.rels[rf]
 		base := r.base

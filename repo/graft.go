@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"zenith/internal/pg"
+	"zenith/repo/store"
 )
 
 // A timeline that came from another repository may be there for its descendants' sake, and
@@ -33,8 +34,8 @@ func (r *Repository) Graft(ctx context.Context, id TimelineID, name string, pare
 	if err != nil {
 		return nil, fmt.Errorf("graft %q: %w", name, err)
 	}
-	t, err := r.branchFrom(ctx, id, name, parent, s, func(no timelineNo) ([]Op, error) {
-		var ops []Op
+	t, err := r.branchFrom(ctx, id, name, parent, s, func(no timelineNo) ([]store.Op, error) {
+		var ops []store.Op
 		for path, content := range files {
 			ops = append(ops, sealedOp(appendVersion(appendFile(nil, path), no, at), encodeFile(content)))
 		}
@@ -65,7 +66,7 @@ func (r *Repository) Rename(ctx context.Context, t *Timeline, name string) error
 	}
 	row := t.timelineRow(statusLive)
 	row.Name = name
-	if err := r.store.Update([]Op{rowOp(timelineKey(kindTimeline, t.no), row)}); err != nil {
+	if err := r.store.Update([]store.Op{rowOp(timelineKey(kindTimeline, t.no), row)}); err != nil {
 		return fmt.Errorf("rename %q: %w", t.Name(), err)
 	}
 	if err := r.store.Sync(); err != nil {

@@ -8,6 +8,7 @@ import (
 	"zenith/internal/pg"
 	"zenith/repo"
 	"zenith/repo/repotest"
+	"zenith/repo/store/storetest"
 )
 
 // ownFiles lists a timeline's own files.
@@ -83,10 +84,10 @@ func TestOwnFilesMove(t *testing.T) {
 // TestGraft makes a branch with files of its own, on a timeline without a name, which gets one.
 func TestGraft(t *testing.T) {
 	ctx := t.Context()
-	dir, store := t.TempDir(), repo.NewMemStore()
+	dir, disk := t.TempDir(), storetest.NewMem()
 	open := func() *repo.Repository {
 		t.Helper()
-		r, err := repo.Open(repo.Options{Dir: dir, Redo: repotest.Redo, Store: store})
+		r, err := repo.Open(repo.Options{Dir: dir, Redo: repotest.Redo, Store: disk})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"zenith/internal/pg"
+	"zenith/repo/store"
 )
 
 // A timeline's horizon is where its kept history begins: points below it are forgotten, but
@@ -182,7 +183,7 @@ func (t *Timeline) Lease(ctx context.Context, lsn pg.LSN, until time.Time) error
 		}
 	}
 	o.r.pinMu.Unlock()
-	if err := o.r.store.Update([]Op{rowOp(leaseKey(o.no, p.LSN), row)}); err != nil {
+	if err := o.r.store.Update([]store.Op{rowOp(leaseKey(o.no, p.LSN), row)}); err != nil {
 		return fmt.Errorf("store lease: %w", err)
 	}
 	if err := o.r.store.Sync(); err != nil {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 
 	"zenith/internal/pg"
+	"zenith/repo/store"
 )
 
 // member is a timeline of a lineage and the LSN up to which its history counts.
@@ -78,7 +79,7 @@ func eachWindow(sights []sight, fn func(w *window, limit pg.LSN)) {
 // unless a stranger (a timeline not in the lineage, or an ancestor's entry above the
 // branch point) lies in between.
 type cursor struct {
-	it     Iterator
+	it     store.Iterator
 	object []byte
 	key    []byte // scratch
 	last   []byte // the store has no key in [last, the iterator's)
@@ -98,7 +99,7 @@ type cursor struct {
 const anyTimeline = ^timelineNo(0)
 
 // newCursor makes a cursor over the objects that begin with prefix. Close it.
-func newCursor(s Store, prefix []byte) *cursor {
+func newCursor(s store.Store, prefix []byte) *cursor {
 	c := &cursor{it: s.Iterator(prefix)}
 	c.object, c.key, c.last = c.room[0][:0], c.room[1][:0], c.room[2][:0]
 	return c
@@ -167,7 +168,7 @@ func (c *cursor) next(no timelineNo) (at pg.LSN, ok bool) {
 // value gives what is stored where it is, unsealed: at least one byte.
 func (c *cursor) value() ([]byte, error) { return unsealed(c.it) }
 
-func unsealed(it Iterator) ([]byte, error) {
+func unsealed(it store.Iterator) ([]byte, error) {
 	value, err := it.Value()
 	if err != nil {
 		return nil, err

@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"zenith/internal/pg"
+	"zenith/repo/store"
+	"zenith/repo/store/storetest"
 )
 
 // seen is a version in the naive picture of the store.
@@ -18,12 +20,12 @@ type seen struct {
 
 var testFork = pg.RelFork{RelFileLocator: pg.RelFileLocator{SpcOID: 1663, DBOID: 5, RelNumber: 7}}
 
-func storeOf(t *testing.T, entries []seen) Store {
+func storeOf(t *testing.T, entries []seen) store.Store {
 	t.Helper()
-	s := NewMemStore()
-	var ops []Op
+	s := storetest.NewMem()
+	var ops []store.Op
 	for _, e := range entries {
-		ops = append(ops, Op{appendVersion(appendPage(nil, testFork.Tag(e.block)), e.no, e.lsn), []byte{1}})
+		ops = append(ops, store.Op{Key: appendVersion(appendPage(nil, testFork.Tag(e.block)), e.no, e.lsn), Value: []byte{1}})
 	}
 	if err := s.Update(ops); err != nil {
 		t.Fatal(err)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"zenith/internal/pg"
+	"zenith/repo/store"
 )
 
 // formatVersion is the layout of keys and values that this code reads and writes. Up to 4,
@@ -45,16 +46,16 @@ type flushedRow struct {
 	left pg.LSN
 }
 
-func rowOp(key []byte, row any) Op {
+func rowOp(key []byte, row any) store.Op {
 	b, err := json.Marshal(row)
 	if err != nil {
 		panic(err) // rows are plain structs
 	}
-	return Op{Key: key, Value: b}
+	return store.Op{Key: key, Value: b}
 }
 
 // readRow reads the row under key; found is false if there is none.
-func readRow(s Store, key []byte, row any) (found bool, err error) {
+func readRow(s store.Store, key []byte, row any) (found bool, err error) {
 	it := s.Iterator(key)
 	defer closeIterator(it, &err)
 	it.Seek(key)
@@ -72,7 +73,7 @@ func readRow(s Store, key []byte, row any) (found bool, err error) {
 }
 
 // readTimelineRows calls fn with each timeline's row, in order.
-func readTimelineRows(s Store, fn func(timelineNo, timelineRow) error) (err error) {
+func readTimelineRows(s store.Store, fn func(timelineNo, timelineRow) error) (err error) {
 	it := s.Iterator([]byte{byte(kindTimeline)})
 	defer closeIterator(it, &err)
 	for it.Seek([]byte{byte(kindTimeline)}); it.Valid(); it.Next() {
@@ -96,7 +97,7 @@ func readTimelineRows(s Store, fn func(timelineNo, timelineRow) error) (err erro
 }
 
 // readLeases calls fn with each lease: the timeline and the point.
-func readLeases(s Store, fn func(timelineNo, pg.LSN, leaseRow)) (err error) {
+func readLeases(s store.Store, fn func(timelineNo, pg.LSN, leaseRow)) (err error) {
 	it := s.Iterator([]byte{byte(kindLease)})
 	defer closeIterator(it, &err)
 	for it.Seek([]byte{byte(kindLease)}); it.Valid(); it.Next() {
@@ -119,7 +120,7 @@ func readLeases(s Store, fn func(timelineNo, pg.LSN, leaseRow)) (err error) {
 }
 
 // checkFormat writes the format row into a new store and checks an old one's.
-func checkFormat(s Store) error {
+func checkFormat(s store.Store) error {
 	key := []byte{byte(kindFormat)}
 	var row formatRow
 	found, err := readRow(s, key, &row)
@@ -127,7 +128,7 @@ func checkFormat(s Store) error {
 		return err
 	}
 	if !found {
-		return s.Update([]Op{rowOp(key, formatRow{formatVersion})})
+		return s.Update([]store.Op{rowOp(key, formatRow{formatVersion})})
 	}
 	if row.Version != formatVersion {
 		return fmt.Errorf("store has layout %d, this program reads %d: %w", row.Version, formatVersion, ErrUnsupported)
@@ -137,7 +138,7 @@ func checkFormat(s Store) error {
 
 // closeIterator closes it and keeps its error, unless there is one already. A store may
 // learn only then that what it iterated over was damaged.
-func closeIterator(it Iterator, err *error) {
+func closeIterator(it store.Iterator, err *error) {
 	if cerr := it.Close(); *err == nil {
 		*err = cerr
 	}

@@ -14,6 +14,8 @@ import (
 	"zenith/internal/pg"
 	"zenith/repo"
 	"zenith/repo/repotest"
+	"zenith/repo/store"
+	"zenith/repo/store/storetest"
 )
 
 // check compares a snapshot with the world that it must show.
@@ -302,12 +304,12 @@ func TestModelOverMemory(t *testing.T) {
 	for seed := range seeds(6) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			m := &model{t: t, rnd: rand.New(rand.NewPCG(seed, 1)), dir: t.TempDir(), xid: 700, gc: seed%2 == 1}
-			store := repo.NewMemStore()
-			m.open = func() repo.Store {
-				store = store.Reopen()
-				return store
+			disk := storetest.NewMem()
+			m.open = func() store.Store {
+				disk = disk.Reopen()
+				return disk
 			}
-			m.crash = func() { store = store.Crash(m.rnd.IntN(2) == 0) }
+			m.crash = func() { disk = disk.Crash(m.rnd.IntN(2) == 0) }
 			m.reopen()
 			m.run(200)
 		})
@@ -318,17 +320,17 @@ func TestModelOverBadger(t *testing.T) {
 	for seed := range seeds(2) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			m := &model{t: t, rnd: rand.New(rand.NewPCG(seed, 2)), dir: t.TempDir(), xid: 700, gc: seed%2 == 0}
-			maker := &badgerMaker{dir: filepath.Join(t.TempDir(), "store")}
-			var store repo.Store
-			m.open = func() repo.Store {
-				if store == nil || !m.crashed() {
-					store = maker.Open(t)
+			maker := &storetest.BadgerMaker{Dir: filepath.Join(t.TempDir(), "store")}
+			var disk store.Store
+			m.open = func() store.Store {
+				if disk == nil || !m.crashed() {
+					disk = maker.Open(t)
 				}
 				m.setCrashed(false)
-				return store
+				return disk
 			}
 			m.crash = func() {
-				store = maker.Crash(t, store)
+				disk = maker.Crash(t, disk)
 				m.setCrashed(true)
 			}
 			m.reopen()

@@ -11,6 +11,7 @@ import (
 	"zenith/internal/xlog"
 	"zenith/repo"
 	"zenith/repo/repotest"
+	"zenith/repo/store"
 )
 
 // world is everything at one LSN, kept the simplest way.
@@ -144,7 +145,7 @@ type model struct {
 	died  bool // while it was being forgotten
 	sound bool // no record is refused
 	dir   string
-	open  func() repo.Store
+	open  func() store.Store
 	crash func() // makes the next open find what a crash leaves
 
 	r         *repo.Repository

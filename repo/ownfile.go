@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"zenith/internal/pg"
+	"zenith/repo/store"
 )
 
 // OwnFile is a version of a file that does not follow from WAL: PutFile stored it, or the
@@ -71,7 +72,7 @@ func (t *Timeline) PutOwnFile(ctx context.Context, f OwnFile) error {
 		return fmt.Errorf("file %q of %s at %v, whose head is %v: %w", f.Path, t.Name(), f.LSN, t.LastLSN(), ErrInvalid)
 	}
 	key := appendVersion(appendFile(nil, f.Path), t.no, f.LSN)
-	if err := t.r.store.Update([]Op{sealedOp(key, encodeFile(f.Content))}); err != nil {
+	if err := t.r.store.Update([]store.Op{sealedOp(key, encodeFile(f.Content))}); err != nil {
 		return fmt.Errorf("store %q: %w", f.Path, err)
 	}
 	return t.r.store.Sync()

@@ -12,6 +12,7 @@ import (
 	"zenith/internal/xlog"
 	"zenith/repo"
 	"zenith/repo/repotest"
+	"zenith/repo/store/storetest"
 )
 
 // add appends records to a timeline's WAL and takes them in, without any changes.
@@ -127,7 +128,7 @@ func TestFindTime(t *testing.T) {
 }
 
 func TestWaitLSN(t *testing.T) {
-	r, err := repo.Open(repo.Options{Dir: t.TempDir(), Redo: repotest.Redo, Store: repo.NewMemStore()})
+	r, err := repo.Open(repo.Options{Dir: t.TempDir(), Redo: repotest.Redo, Store: storetest.NewMem()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -184,7 +185,7 @@ func TestWriterRefuses(t *testing.T) {
 }
 
 func TestDamagedWAL(t *testing.T) {
-	r := openDamaged(t, repo.NewMemStore())
+	r := openDamaged(t, storetest.NewMem())
 	main := repotest.Create(t, r, "main")
 	rf := pg.RelFork{RelFileLocator: pg.RelFileLocator{SpcOID: 1664, RelNumber: 9}}
 	l := repotest.NewLog(main)

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"zenith/internal/pg"
+	"zenith/repo/store"
 )
 
 // probe looks for the newest version of one object along a lineage. Sizes, databases,
@@ -22,7 +23,7 @@ type probe struct {
 
 // run runs the probe. c may be nil: run opens a cursor if it needs one. Otherwise c was
 // made after sights.
-func (p *probe) run(s Store, c *cursor, sights []sight) (found bool, err error) {
+func (p *probe) run(s store.Store, c *cursor, sights []sight) (found bool, err error) {
 	if c == nil {
 		defer func() {
 			if c != nil {
@@ -74,7 +75,7 @@ func (p *probe) runWindows(m *sight) (at pg.LSN, found bool) {
 
 // eachObject calls fn with the objects that begin with prefix, in order, those in the
 // store and those in extra, which need not be sorted.
-func eachObject(s Store, prefix []byte, extra []string, fn func(c *cursor, object []byte) error) (err error) {
+func eachObject(s store.Store, prefix []byte, extra []string, fn func(c *cursor, object []byte) error) (err error) {
 	c := newCursor(s, prefix)
 	defer c.close(&err)
 	slices.Sort(extra)

@@ -15,6 +15,7 @@ import (
 
 	"zenith/internal/pg"
 	"zenith/internal/xlog"
+	"zenith/repo/store"
 )
 
 // RedoFunc brings page, which is tag as it was before rec, to what it is after rec.
@@ -29,7 +30,7 @@ type Options struct {
 	Log    *slog.Logger // default: discards
 	Memory *Memory      // shared by the repositories of a process; default: one of its own
 	Cache  int64        // bytes of rebuilt pages to keep; default 32 MiB
-	Store  Store        // default: badger in Dir/store. Open owns it from then on
+	Store  store.Store  // default: badger in Dir/store. Open owns it from then on
 }
 
 const defaultCache = 32 << 20
@@ -40,7 +41,7 @@ type Repository struct {
 	dir   string
 	redo  RedoFunc
 	log   *slog.Logger
-	store Store
+	store store.Store
 	mem   *Memory
 	cache *pageCache
 
@@ -99,7 +100,7 @@ func Open(o Options) (r *Repository, err error) {
 		return nil, err
 	}
 	if r.store == nil {
-		if r.store, err = OpenBadger(filepath.Join(o.Dir, "store"), BadgerOptions{Log: o.Log}); err != nil {
+		if r.store, err = store.OpenBadger(filepath.Join(o.Dir, "store"), store.BadgerOptions{Log: o.Log}); err != nil {
 			return nil, err
 		}
 	}
@@ -123,7 +124,7 @@ func (r *Repository) load() error {
 		return err
 	}
 	byNo := make(map[timelineNo]*Timeline)
-	var unfinished []Op
+	var unfinished []store.Op
 	err := readTimelineRows(r.store, func(no timelineNo, row timelineRow) error {
 		r.nextNo = max(r.nextNo, no+1)
 		if row.Status == statusCreating {

@@ -6,6 +6,7 @@ import (
 	"sync"
 
 	"zenith/internal/pg"
+	"zenith/repo/store"
 )
 
 // headSizes caches what the newest sizes are: the Writer asks for one with each record.
@@ -60,7 +61,7 @@ func (h *headSizes) clear() {
 }
 
 // lookupRel finds rf's size along sights. Drops of its database are not regarded.
-func lookupRel(s Store, c *cursor, sights []sight, rf pg.RelFork) (st relState, err error) {
+func lookupRel(s store.Store, c *cursor, sights []sight, rf pg.RelFork) (st relState, err error) {
 	p := probe{object: appendRelFork(nil, kindRelSize, rf)}
 	p.window = func(w *window, limit pg.LSN) (pg.LSN, bool) {
 		var ok bool
@@ -78,7 +79,7 @@ func lookupRel(s Store, c *cursor, sights []sight, rf pg.RelFork) (st relState, 
 }
 
 // lookupDB finds the last change of a database along sights; the zero event if there is none.
-func lookupDB(s Store, c *cursor, sights []sight, k dbKey) (ev dbEvent, err error) {
+func lookupDB(s store.Store, c *cursor, sights []sight, k dbKey) (ev dbEvent, err error) {
 	p := probe{object: appendDB(nil, kindDatabase, k.spc, k.db)}
 	p.window = func(w *window, limit pg.LSN) (pg.LSN, bool) {
 		e, ok := w.db(k, limit)

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"zenith/internal/pg"
+	"zenith/repo/store"
 )
 
 // maxSealed is how many windows of a timeline may wait to be flushed.
@@ -139,7 +140,7 @@ func (t *Timeline) waitFlushed(ctx context.Context) error {
 func putFileLSN(head pg.LSN) pg.LSN { return head + 1 }
 
 // maxPutFile bounds what PutFile stores in one update.
-const maxPutFile = MaxUpdate - 4096
+const maxPutFile = store.MaxUpdate - 4096
 
 // PutFile stores a file that WAL does not describe, as configuration: nil content
 // removes it. It is stored just above LastLSN, so that no view that could have been
@@ -158,7 +159,7 @@ func (t *Timeline) PutFile(ctx context.Context, path string, content []byte) err
 	}
 	defer t.giveTurn()
 	key := appendVersion(appendFile(nil, path), t.no, putFileLSN(t.LastLSN()))
-	if err := t.r.store.Update([]Op{sealedOp(key, encodeFile(content))}); err != nil {
+	if err := t.r.store.Update([]store.Op{sealedOp(key, encodeFile(content))}); err != nil {
 		return fmt.Errorf("store %q: %w", path, err)
 	}
 	return t.r.store.Sync()

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"zenith/internal/pg"
+	"zenith/repo/store"
 )
 
 // Verify reads the whole store, its files and its entries, and the WAL that the entries
@@ -88,7 +89,7 @@ var verifiedKinds = [...]kind{kindState, kindDatabase, kindFile, kindRelSize, ki
 // batchBytes is how much of the store one goroutine verifies at a time.
 const batchBytes = 256 << 10
 
-func (v *verifier) scan(ctx context.Context, s Store, out chan<- []storeEntry) error {
+func (v *verifier) scan(ctx context.Context, s store.Store, out chan<- []storeEntry) error {
 	var done int64
 	for _, k := range verifiedKinds {
 		err := v.scanKind(ctx, s, k, func(b []storeEntry, size int) error {
@@ -113,7 +114,7 @@ func (v *verifier) scan(ctx context.Context, s Store, out chan<- []storeEntry) e
 }
 
 // scanKind calls fn with the entries of a kind, in order, and how many bytes they have.
-func (v *verifier) scanKind(ctx context.Context, s Store, k kind, fn func(b []storeEntry, size int) error) (err error) {
+func (v *verifier) scanKind(ctx context.Context, s store.Store, k kind, fn func(b []storeEntry, size int) error) (err error) {
 	it := s.Iterator([]byte{byte(k)})
 	defer closeIterator(it, &err)
 	var batch []storeEntry

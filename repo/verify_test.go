@@ -13,10 +13,12 @@ import (
 	"zenith/internal/xlog"
 	"zenith/repo"
 	"zenith/repo/repotest"
+	"zenith/repo/store"
+	"zenith/repo/store/storetest"
 )
 
 // openDamaged opens a repository that is not verified when the test ends.
-func openDamaged(t *testing.T, s repo.Store) *repo.Repository {
+func openDamaged(t *testing.T, s store.Store) *repo.Repository {
 	t.Helper()
 	r, err := repo.Open(repo.Options{Dir: t.TempDir(), Redo: repotest.Redo, Store: s})
 	if err != nil {
@@ -113,7 +115,7 @@ func fillDamaged(t *testing.T, r *repo.Repository) *repo.Timeline {
 }
 
 // entriesOf copies the versioned entries of a store.
-func entriesOf(t *testing.T, s repo.Store) (ops []repo.Op) {
+func entriesOf(t *testing.T, s store.Store) (ops []store.Op) {
 	t.Helper()
 	it := s.Iterator(nil)
 	defer it.Close()
@@ -122,21 +124,21 @@ func entriesOf(t *testing.T, s repo.Store) (ops []repo.Op) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		ops = append(ops, repo.Op{Key: slices.Clone(it.Key()), Value: slices.Clone(v)})
+		ops = append(ops, store.Op{Key: slices.Clone(it.Key()), Value: slices.Clone(v)})
 	}
 	return ops
 }
 
 // TestFlippedBits flips a bit in each stored value, one after the other.
 func TestFlippedBits(t *testing.T) {
-	s := repo.NewMemStore()
+	s := storetest.NewMem()
 	r := openDamaged(t, s)
 	main := fillDamaged(t, r)
 	wantProblems(t, verify(t, r))
 	for i, op := range entriesOf(t, s) {
 		bad := slices.Clone(op.Value)
 		bad[i*7%len(bad)] ^= 1 << (i % 8)
-		if err := s.Update([]repo.Op{{Key: op.Key, Value: bad}}); err != nil {
+		if err := s.Update([]store.Op{{Key: op.Key, Value: bad}}); err != nil {
 			t.Fatal(err)
 		}
 		got := verify(t, r)
@@ -146,7 +148,7 @@ func TestFlippedBits(t *testing.T) {
 		if op.Key[0] == 0x50 {
 			wantOneBadPage(t, main, got)
 		}
-		if err := s.Update([]repo.Op{op}); err != nil {
+		if err := s.Update([]store.Op{op}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -174,10 +176,10 @@ func wantOneBadPage(t *testing.T, main *repo.Timeline, verified []string) {
 
 // TestLostEntry: older records of a page that are gone are missed.
 func TestLostEntry(t *testing.T) {
-	s := repo.NewMemStore()
+	s := storetest.NewMem()
 	r := openDamaged(t, s)
 	main := fillDamaged(t, r)
-	var last repo.Op // the oldest version of the last block that has two
+	var last store.Op // the oldest version of the last block that has two
 	for _, op := range entriesOf(t, s) {
 		if op.Key[0] == 0x50 && len(last.Key) > 0 && string(op.Key[:18]) == string(last.Key[:18]) {
 			last = op
@@ -185,7 +187,7 @@ func TestLostEntry(t *testing.T) {
 		}
 		last = op
 	}
-	if err := s.Update([]repo.Op{{Key: last.Key}}); err != nil {
+	if err := s.Update([]store.Op{{Key: last.Key}}); err != nil {
 		t.Fatal(err)
 	}
 	snap, err := main.At(t.Context(), main.LastLSN())
@@ -229,12 +231,12 @@ func TestDamagedTables(t *testing.T) {
 
 func fillTables(t *testing.T, dir string) {
 	t.Helper()
-	s, err := repo.OpenBadger(dir, repo.BadgerOptions{})
+	s, err := store.OpenBadger(dir, store.BadgerOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	for i := range 400 {
-		if err := s.Update([]repo.Op{{Key: []byte{0x50, byte(i >> 8), byte(i)}, Value: make([]byte, 50+i)}}); err != nil {
+		if err := s.Update([]store.Op{{Key: []byte{0x50, byte(i >> 8), byte(i)}, Value: make([]byte, 50+i)}}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -253,7 +255,7 @@ func findsDamage(t *testing.T, dir, file string) (damage bool) {
 		}
 		return nil
 	}
-	s, err := repo.OpenBadger(dir, repo.BadgerOptions{})
+	s, err := store.OpenBadger(dir, store.BadgerOptions{})
 	if err != nil {
 		told(err)
 		return damage
@@ -268,7 +270,7 @@ func findsDamage(t *testing.T, dir, file string) (damage bool) {
 }
 
 // pageKeys gives the keys of a block's versions, the newest first.
-func pageKeys(t *testing.T, s repo.Store, blk byte) (ops []repo.Op) {
+func pageKeys(t *testing.T, s store.Store, blk byte) (ops []store.Op) {
 	t.Helper()
 	for _, op := range entriesOf(t, s) {
 		if op.Key[0] == 0x50 && op.Key[17] == blk {
@@ -280,11 +282,11 @@ func pageKeys(t *testing.T, s repo.Store, blk byte) (ops []repo.Op) {
 
 // TestMovedEntry: a value that is whole, but another page's, is taken for nothing.
 func TestMovedEntry(t *testing.T) {
-	s := repo.NewMemStore()
+	s := storetest.NewMem()
 	r := openDamaged(t, s)
 	main := fillDamaged(t, r)
 	here, there := pageKeys(t, s, 3)[0], pageKeys(t, s, 4)[0]
-	if err := s.Update([]repo.Op{{Key: here.Key, Value: there.Value}}); err != nil {
+	if err := s.Update([]store.Op{{Key: here.Key, Value: there.Value}}); err != nil {
 		t.Fatal(err)
 	}
 	snap, err := main.At(t.Context(), main.LastLSN())
@@ -298,12 +300,12 @@ func TestMovedEntry(t *testing.T) {
 // TestHistoryGoesOnOverDamage: a damaged version stops no flush of what follows it; the page
 // can be read again from its next full image on.
 func TestHistoryGoesOnOverDamage(t *testing.T) {
-	s := repo.NewMemStore()
+	s := storetest.NewMem()
 	r := openDamaged(t, s)
 	main := fillDamaged(t, r)
 	bad := pageKeys(t, s, 3)[0]
 	bad.Value[2] ^= 1
-	if err := s.Update([]repo.Op{bad}); err != nil {
+	if err := s.Update([]store.Op{bad}); err != nil {
 		t.Fatal(err)
 	}
 	l := repotest.NewLog(main)

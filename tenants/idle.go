@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"zenith/repo"
+	"zenith/repo/store"
 )
 
 // defaultIdleTime is short: opening a tenant costs milliseconds, an open one that idles
@@ -109,7 +110,7 @@ func (m *Manager) closeIdle(t *tenant) {
 // what stores have reserved like what is in use.
 func (m *Manager) limitMemoryLocked() {
 	if m.cfg.MemoryTarget > 0 {
-		debug.SetMemoryLimit(m.cfg.MemoryTarget + int64(len(m.tenants))*repo.StoreReserve)
+		debug.SetMemoryLimit(m.cfg.MemoryTarget + int64(len(m.tenants))*store.Reserve)
 	}
 }
 

@@ -17,6 +17,7 @@ import (
 	"zenith/repo"
 	"zenith/repo/datadir"
 	"zenith/repo/ingest"
+	"zenith/repo/store/storetest"
 	"zenith/walredo"
 )
 
@@ -27,7 +28,7 @@ func freshView(t *testing.T) (*datadir.View, *pgtest.Server) {
 		t.Skip("needs PostgreSQL")
 	}
 	srv := pgtest.Init(t, pgtest.Options{InitArgs: []string{"--data-checksums", "--wal-segsize=1"}})
-	r, err := repo.Open(repo.Options{Dir: t.TempDir(), Redo: walredo.Redo, Store: repo.NewMemStore()})
+	r, err := repo.Open(repo.Options{Dir: t.TempDir(), Redo: walredo.Redo, Store: storetest.NewMem()})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -18,6 +18,7 @@ import (
 	"zenith/repo"
 	"zenith/repo/datadir"
 	"zenith/repo/ingest"
+	"zenith/repo/store"
 )
 
 // TestUnknownCopied gives a page a record of a resource manager that nobody knows, and has its
@@ -134,7 +135,7 @@ func TestBigTwoPhase(t *testing.T) {
 	}
 	ref := pgtest.Recover(t, base, busy.WAL(t), 0)
 	for range 2 {
-		if n := biggest(t, tl); n <= repo.MaxUpdate {
+		if n := biggest(t, tl); n <= store.MaxUpdate {
 			t.Fatalf("the two-phase file has %d bytes: not long enough", n)
 		}
 		compareView(t, headView(t, tl), ref.Dir, true)

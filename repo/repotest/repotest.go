@@ -8,6 +8,7 @@ import (
 
 	"zenith/internal/pg"
 	"zenith/repo"
+	"zenith/repo/store/storetest"
 )
 
 // Start is where the timelines that Create makes begin.
@@ -23,7 +24,7 @@ const (
 // and verifies it when the test ends.
 func Open(t *testing.T, redo repo.RedoFunc) *repo.Repository {
 	t.Helper()
-	r, err := repo.Open(repo.Options{Dir: t.TempDir(), Redo: redo, Store: repo.NewMemStore()})
+	r, err := repo.Open(repo.Options{Dir: t.TempDir(), Redo: redo, Store: storetest.NewMem()})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,4 +1,4 @@
-package repo
+package store
 
 import (
 	"context"
@@ -65,7 +65,9 @@ func (s *badgerStore) flushMemtable(ctx context.Context) error {
 		if err != nil || !slices.ContainsFunc(now, func(name string) bool { return slices.Contains(before, name) }) {
 			return err
 		}
-		if !sleep(ctx, 5*time.Millisecond) {
+		select {
+		case <-time.After(5 * time.Millisecond):
+		case <-ctx.Done():
 			return ctx.Err()
 		}
 	}

@@ -1,4 +1,4 @@
-// Package storetest is the contract of repo.Store, as tests that any implementation runs.
+// Package storetest is the contract of store.Store, as tests that any implementation runs.
 package storetest
 
 import (
@@ -10,16 +10,16 @@ import (
 	"sync"
 	"testing"
 
-	"zenith/repo"
+	"zenith/repo/store"
 )
 
 // Maker makes stores for a test.
 type Maker interface {
 	// Open opens the test's store: empty at first, then with what was there at Close.
-	Open(t *testing.T) repo.Store
+	Open(t *testing.T) store.Store
 	// Crash gives what the death of the process leaves of an open store, reopened. It may
 	// close s.
-	Crash(t *testing.T, s repo.Store) repo.Store
+	Crash(t *testing.T, s store.Store) store.Store
 }
 
 // Run runs all tests. newMaker is called for each of them.
@@ -34,18 +34,18 @@ func Run(t *testing.T, newMaker func(t *testing.T) Maker) {
 	}
 }
 
-func open(t *testing.T, m Maker) repo.Store {
+func open(t *testing.T, m Maker) store.Store {
 	t.Helper()
 	s := m.Open(t)
 	t.Cleanup(func() { s.Close() })
 	return s
 }
 
-func put(t *testing.T, s repo.Store, kv ...string) {
+func put(t *testing.T, s store.Store, kv ...string) {
 	t.Helper()
-	var ops []repo.Op
+	var ops []store.Op
 	for i := 0; i < len(kv); i += 2 {
-		ops = append(ops, repo.Op{Key: []byte(kv[i]), Value: []byte(kv[i+1])})
+		ops = append(ops, store.Op{Key: []byte(kv[i]), Value: []byte(kv[i+1])})
 	}
 	if err := s.Update(ops); err != nil {
 		t.Fatal(err)
@@ -53,7 +53,7 @@ func put(t *testing.T, s repo.Store, kv ...string) {
 }
 
 // dump gives "k=v" of all keys with a prefix.
-func dump(t *testing.T, s repo.Store, prefix string) (out []string) {
+func dump(t *testing.T, s store.Store, prefix string) (out []string) {
 	t.Helper()
 	it := s.Iterator([]byte(prefix))
 	for it.Seek([]byte(prefix)); it.Valid(); it.Next() {
@@ -65,7 +65,7 @@ func dump(t *testing.T, s repo.Store, prefix string) (out []string) {
 	return out
 }
 
-func entry(t *testing.T, it repo.Iterator) string {
+func entry(t *testing.T, it store.Iterator) string {
 	t.Helper()
 	v, err := it.Value()
 	if err != nil {
@@ -86,13 +86,13 @@ func testUpdate(t *testing.T, m Maker) {
 	same(t, dump(t, s, ""), nil)
 	put(t, s, "b", "1", "a", "2", "c", "3")
 	same(t, dump(t, s, ""), []string{"a=2", "b=1", "c=3"})
-	err := s.Update([]repo.Op{{Key: []byte("a")}, {Key: []byte("b"), Value: []byte("4")}, {Key: []byte("b"), Value: []byte("5")}, {Key: []byte("zz")}})
+	err := s.Update([]store.Op{{Key: []byte("a")}, {Key: []byte("b"), Value: []byte("4")}, {Key: []byte("b"), Value: []byte("5")}, {Key: []byte("zz")}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	same(t, dump(t, s, ""), []string{"b=5", "c=3"})
-	big := bytes.Repeat([]byte("x"), repo.MaxUpdate-100)
-	if err := s.Update([]repo.Op{{Key: []byte("big"), Value: big}}); err != nil {
+	big := bytes.Repeat([]byte("x"), store.MaxUpdate-100)
+	if err := s.Update([]store.Op{{Key: []byte("big"), Value: big}}); err != nil {
 		t.Fatalf("an update of MaxUpdate: %v", err)
 	}
 	same(t, dump(t, s, "big"), []string{"big=" + string(big)})
@@ -130,7 +130,7 @@ func testSeek(t *testing.T, m Maker) {
 	}
 }
 
-func key(it repo.Iterator) string {
+func key(it store.Iterator) string {
 	if !it.Valid() {
 		return ""
 	}
@@ -199,7 +199,7 @@ func testReopen(t *testing.T, m Maker) {
 	b := s.Bulk()
 	check(t, b.Put([]byte("c"), []byte("3")))
 	check(t, b.Flush())
-	check(t, s.Update([]repo.Op{{Key: []byte("a")}}))
+	check(t, s.Update([]store.Op{{Key: []byte("a")}}))
 	check(t, s.Close())
 	s = open(t, m)
 	same(t, dump(t, s, ""), []string{"b=2", "c=3"})
@@ -230,14 +230,14 @@ func testModel(t *testing.T, m Maker) {
 		return fmt.Sprintf("%c%03d", "ab"[rnd.IntN(2)], rnd.IntN(300))
 	}
 	for round := range 200 {
-		var ops []repo.Op
+		var ops []store.Op
 		for range 1 + rnd.IntN(20) {
 			k, v := randomKey(), fmt.Sprint(round, rnd.IntN(100))
 			if rnd.IntN(4) == 0 {
-				ops = append(ops, repo.Op{Key: []byte(k)})
+				ops = append(ops, store.Op{Key: []byte(k)})
 				delete(model, k)
 			} else {
-				ops = append(ops, repo.Op{Key: []byte(k), Value: []byte(v)})
+				ops = append(ops, store.Op{Key: []byte(k), Value: []byte(v)})
 				model[k] = v
 			}
 		}
@@ -257,7 +257,7 @@ func testModel(t *testing.T, m Maker) {
 	}
 }
 
-func bulk(t *testing.T, s repo.Store, ops []repo.Op) {
+func bulk(t *testing.T, s store.Store, ops []store.Op) {
 	t.Helper()
 	b := s.Bulk()
 	for _, op := range ops {
@@ -276,7 +276,7 @@ func testConcurrent(t *testing.T, m Maker) {
 	for w := range 4 {
 		wg.Go(func() {
 			for i := range 100 {
-				if err := s.Update([]repo.Op{{Key: fmt.Appendf(nil, "w%d-%03d", w, i), Value: []byte("v")}}); err != nil {
+				if err := s.Update([]store.Op{{Key: fmt.Appendf(nil, "w%d-%03d", w, i), Value: []byte("v")}}); err != nil {
 					t.Error(err)
 				}
 			}
@@ -324,7 +324,7 @@ func testCloseTwice(t *testing.T, m Maker) {
 	put(t, s, "a", "1")
 	check(t, s.Close())
 	check(t, s.Close())
-	if err := s.Update([]repo.Op{{Key: []byte("b"), Value: []byte("1")}}); err == nil {
+	if err := s.Update([]store.Op{{Key: []byte("b"), Value: []byte("1")}}); err == nil {
 		t.Error("update of a closed store: no error")
 	}
 	it := s.Iterator([]byte("a"))

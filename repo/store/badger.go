@@ -1,4 +1,4 @@
-package repo
+package store
 
 import (
 	"errors"
@@ -25,9 +25,9 @@ type BadgerOptions struct {
 
 const defaultMemTable = 16 << 20
 
-// StoreReserve is what an open store holds of the Go heap without using it, in bytes: the
+// Reserve is what an open store holds of the Go heap without using it, in bytes: the
 // arena of its memtable. Who bounds the heap has to add it.
-const StoreReserve = defaultMemTable + 2*defaultMemTable*15/100
+const Reserve = defaultMemTable + 2*defaultMemTable*15/100
 
 // Free space below which nothing more is written. Badger writes through mapped memory,
 // where a full disk is not an error but the process's death.
@@ -76,7 +76,7 @@ func OpenBadger(dir string, o BadgerOptions) (s Store, err error) {
 	}
 	b := &badgerStore{dir: dir, db: db, inline: valuesApart(o), read: db.NewTransactionAt(math.MaxUint64, false)}
 	b.ts.Store(db.MaxVersion())
-	return b, SyncDir(filepath.Dir(dir))
+	return b, syncDir(filepath.Dir(dir))
 }
 
 // openManaged opens badger, again where it stumbled over a log without a byte: it makes a log
@@ -190,11 +190,21 @@ func (s *badgerStore) syncNames(names string) error {
 	if names == s.named {
 		return nil
 	}
-	if err := SyncDir(s.dir); err != nil {
+	if err := syncDir(s.dir); err != nil {
 		return err
 	}
 	s.named = names
 	return nil
+}
+
+// syncDir makes the names in dir durable.
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	return d.Sync()
 }
 
 func syncFile(name string) error {

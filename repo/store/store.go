@@ -1,8 +1,13 @@
-package repo
+// Package store is an ordered key space on disk, in which a repository keeps its index. Store is what
+// it needs of one; OpenBadger is the implementation, and the only door to badger. Package storetest has
+// the contract as tests, and a Store in memory for the tests of others.
+//
+// The store knows nothing of what is in its keys and values; package repo draws them.
+package store
 
 import "context"
 
-// Store is an ordered key space on disk: the door to badger. storetest is its contract.
+// Store is an ordered key space on disk. It is safe for concurrent use.
 type Store interface {
 	// Iterator ranges over the keys that begin with prefix. It sees what was written
 	// before the call; it may or may not see later writes. Seek comes first. Close it.

@@ -1,4 +1,4 @@
-package repo
+package storetest
 
 import (
 	"bytes"
@@ -6,11 +6,13 @@ import (
 	"errors"
 	"slices"
 	"sync"
+
+	"zenith/repo/store"
 )
 
-// MemStore is a Store in memory, for tests. It keeps what was synced apart from what was
+// Mem is a Store in memory, for tests. It keeps what was synced apart from what was
 // not, so that Crash can lose the rest.
-type MemStore struct {
+type Mem struct {
 	mu     sync.RWMutex
 	tree   memTree
 	synced memTree
@@ -19,34 +21,34 @@ type MemStore struct {
 
 // memTree is a sorted slice of blocks of entries; blocks are never changed in place, so a
 // copy of the outer slice is a snapshot.
-type memTree struct{ blocks [][]Op }
+type memTree struct{ blocks [][]store.Op }
 
 const memBlock = 512
 
-// NewMemStore makes an empty store.
-func NewMemStore() *MemStore { return &MemStore{} }
+// NewMem makes an empty store.
+func NewMem() *Mem { return &Mem{} }
 
 // Crash gives the store as it is after a crash of the machine, if keepAll is false: with
 // only what was synced; or after the death of the process.
-func (s *MemStore) Crash(keepAll bool) *MemStore {
+func (s *Mem) Crash(keepAll bool) *Mem {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.closed = true
 	if keepAll {
-		return &MemStore{tree: s.tree, synced: s.synced}
+		return &Mem{tree: s.tree, synced: s.synced}
 	}
-	return &MemStore{tree: s.synced, synced: s.synced}
+	return &Mem{tree: s.synced, synced: s.synced}
 }
 
 // Reopen gives the store again after Close.
-func (s *MemStore) Reopen() *MemStore { return s.Crash(true) }
+func (s *Mem) Reopen() *Mem { return s.Crash(true) }
 
 var errMemClosed = errors.New("memory store is closed")
 
 // Update implements Store.
-func (s *MemStore) Update(ops []Op) error { return s.apply(ops) }
+func (s *Mem) Update(ops []store.Op) error { return s.apply(ops) }
 
-func (s *MemStore) apply(ops []Op) error {
+func (s *Mem) apply(ops []store.Op) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
@@ -57,15 +59,15 @@ func (s *MemStore) apply(ops []Op) error {
 }
 
 // Verify implements Store: memory is not damaged.
-func (s *MemStore) Verify(ctx context.Context, _ func(problem error) error, _ func(done, total int64)) error {
+func (s *Mem) Verify(ctx context.Context, _ func(problem error) error, _ func(done, total int64)) error {
 	return ctx.Err()
 }
 
 // Compact implements Store: nothing that was deleted is left in memory.
-func (s *MemStore) Compact(ctx context.Context) error { return ctx.Err() }
+func (s *Mem) Compact(ctx context.Context) error { return ctx.Err() }
 
 // Sync implements Store.
-func (s *MemStore) Sync() error {
+func (s *Mem) Sync() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
@@ -76,7 +78,7 @@ func (s *MemStore) Sync() error {
 }
 
 // Close implements Store.
-func (s *MemStore) Close() error {
+func (s *Mem) Close() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.closed, s.synced = true, s.tree
@@ -84,10 +86,10 @@ func (s *MemStore) Close() error {
 }
 
 // Bulk implements Store.
-func (s *MemStore) Bulk() BulkWriter { return &memBulk{s: s} }
+func (s *Mem) Bulk() store.BulkWriter { return &memBulk{s: s} }
 
-// Iterator implements Store.
-func (s *MemStore) Iterator(prefix []byte) Iterator {
+// store.Iterator implements Store.
+func (s *Mem) Iterator(prefix []byte) store.Iterator {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	it := &memIterator{tree: s.tree, prefix: bytes.Clone(prefix)}
@@ -96,15 +98,15 @@ func (s *MemStore) Iterator(prefix []byte) Iterator {
 }
 
 type memBulk struct {
-	s   *MemStore
-	ops []Op
+	s   *Mem
+	ops []store.Op
 }
 
-func (b *memBulk) Put(key, value []byte) error { return b.add(Op{key, value}) }
-func (b *memBulk) Delete(key []byte) error     { return b.add(Op{Key: key}) }
+func (b *memBulk) Put(key, value []byte) error { return b.add(store.Op{Key: key, Value: value}) }
+func (b *memBulk) Delete(key []byte) error     { return b.add(store.Op{Key: key}) }
 func (b *memBulk) Cancel()                     { b.ops = nil }
 
-func (b *memBulk) add(op Op) error {
+func (b *memBulk) add(op store.Op) error {
 	b.ops = append(b.ops, op)
 	if len(b.ops) < 4*memBlock {
 		return nil
@@ -118,11 +120,11 @@ func (b *memBulk) Flush() error {
 	return b.s.apply(ops)
 }
 
-func compareOps(a, b Op) int { return bytes.Compare(a.Key, b.Key) }
+func compareOps(a, b store.Op) int { return bytes.Compare(a.Key, b.Key) }
 
 // block gives the index of the block in which key is, if it is there.
 func (t memTree) block(key []byte) int {
-	i, found := slices.BinarySearchFunc(t.blocks, key, func(b []Op, k []byte) int { return bytes.Compare(b[0].Key, k) })
+	i, found := slices.BinarySearchFunc(t.blocks, key, func(b []store.Op, k []byte) int { return bytes.Compare(b[0].Key, k) })
 	if !found && i > 0 {
 		i--
 	}
@@ -130,7 +132,7 @@ func (t memTree) block(key []byte) int {
 }
 
 // apply gives t with ops done, sharing the blocks that did not change.
-func (t memTree) apply(ops []Op) memTree {
+func (t memTree) apply(ops []store.Op) memTree {
 	ops = slices.Clone(ops)
 	slices.SortStableFunc(ops, compareOps)
 	if len(ops) == 0 {
@@ -153,8 +155,8 @@ func (t memTree) apply(ops []Op) memTree {
 }
 
 // merge gives block with ops done, cut into blocks of the right size.
-func merge(block, ops []Op) [][]Op {
-	var all []Op
+func merge(block, ops []store.Op) [][]store.Op {
+	var all []store.Op
 	for len(block) > 0 || len(ops) > 0 {
 		if len(ops) == 0 || len(block) > 0 && compareOps(block[0], ops[0]) < 0 {
 			all, block = append(all, block[0]), block[1:]
@@ -186,7 +188,7 @@ func (it *memIterator) Seek(key []byte) {
 	}
 	it.b, it.i = it.tree.block(key), 0
 	if it.b < len(it.tree.blocks) {
-		it.i, _ = slices.BinarySearchFunc(it.tree.blocks[it.b], Op{Key: key}, compareOps)
+		it.i, _ = slices.BinarySearchFunc(it.tree.blocks[it.b], store.Op{Key: key}, compareOps)
 	}
 	it.settle()
 }

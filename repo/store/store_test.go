@@ -1,0 +1,73 @@
+package store_test
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"zenith/repo/store"
+	"zenith/repo/store/storetest"
+)
+
+type memMaker struct{ s *storetest.Mem }
+
+func (m *memMaker) Open(*testing.T) store.Store {
+	if m.s == nil {
+		m.s = storetest.NewMem()
+	} else {
+		m.s = m.s.Reopen()
+	}
+	return m.s
+}
+
+func (m *memMaker) Crash(*testing.T, store.Store) store.Store {
+	m.s = m.s.Crash(true)
+	return m.s
+}
+
+func TestMemStore(t *testing.T) {
+	storetest.Run(t, func(*testing.T) storetest.Maker { return &memMaker{} })
+}
+
+func TestBadgerStore(t *testing.T) {
+	storetest.Run(t, func(t *testing.T) storetest.Maker { return &storetest.BadgerMaker{Dir: filepath.Join(t.TempDir(), "store")} })
+}
+
+func TestBadgerIsForOneProcess(t *testing.T) {
+	m := &storetest.BadgerMaker{Dir: t.TempDir()}
+	s := m.Open(t)
+	defer s.Close()
+	if s2, err := store.OpenBadger(m.Dir, store.BadgerOptions{}); err == nil {
+		s2.Close()
+		t.Fatal("opened twice")
+	}
+}
+
+// TestBadgerEmptyLogs: the process died between the making of a log and its first byte, or between the
+// two steps of deleting one.
+func TestBadgerEmptyLogs(t *testing.T) {
+	m := &storetest.BadgerMaker{Dir: t.TempDir()}
+	s := m.Open(t)
+	if err := s.Update([]store.Op{{Key: []byte("k"), Value: []byte("v")}}); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"00000.mem", "00002.mem", "00007.mem", "000005.vlog"} {
+		if err := os.WriteFile(filepath.Join(m.Dir, name), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range 2 {
+		s = m.Open(t)
+		it := s.Iterator([]byte("k"))
+		if it.Seek([]byte("k")); !it.Valid() {
+			t.Error("what was written is gone")
+		}
+		it.Close()
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
