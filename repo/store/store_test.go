@@ -30,7 +30,9 @@ func TestMemStore(t *testing.T) {
 }
 
 func TestBadgerStore(t *testing.T) {
-	storetest.Run(t, func(t *testing.T) storetest.Maker { return &storetest.BadgerMaker{Dir: filepath.Join(t.TempDir(), "store")} })
+	storetest.Run(t, func(t *testing.T) storetest.Maker {
+		return &storetest.BadgerMaker{Dir: filepath.Join(t.TempDir(), "store")}
+	})
 }
 
 func TestBadgerIsForOneProcess(t *testing.T) {
