@@ -9,7 +9,7 @@ import (
 	"strconv"
 	"syscall"
 
-	"zenith/internal/pageserver"
+	"zenith/internal/api"
 )
 
 // account is the operating system user that postgres runs as, and that owns the
@@ -32,7 +32,7 @@ func lookupAccount(name string) (account, error) {
 	}
 	u, err := user.Lookup(name)
 	if err != nil {
-		return account{}, pageserver.Errorf(pageserver.ErrBadArgument, "pg-user %s: no such user on this machine", name)
+		return account{}, api.Errorf(api.ErrBadArgument, "pg-user %s: no such user on this machine", name)
 	}
 	a := account{name: name, other: true}
 	if a.uid, err = strconv.Atoi(u.Uid); err != nil {
@@ -42,7 +42,7 @@ func lookupAccount(name string) (account, error) {
 		return account{}, fmt.Errorf("gid of %s: %w", name, err)
 	}
 	if a.uid == 0 {
-		return account{}, pageserver.Errorf(pageserver.ErrNotAllowed, "pg-user %s: postgres does not run as root; name another user", name)
+		return account{}, api.Errorf(api.ErrNotAllowed, "pg-user %s: postgres does not run as root; name another user", name)
 	}
 	ids, err := u.GroupIds()
 	if err != nil {
@@ -90,7 +90,7 @@ func (a account) canReach(path string) error {
 			return err
 		}
 		if !a.mayPass(fi) {
-			return pageserver.Errorf(pageserver.ErrNotAllowed,
+			return api.Errorf(api.ErrNotAllowed,
 				"%s: user %s cannot enter it, so postgres could not reach a work directory there; choose another with -D", dir, a.name)
 		}
 		if dir == filepath.Dir(dir) {

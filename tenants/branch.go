@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"zenith/fusefs"
-	"zenith/internal/pageserver"
+	"zenith/internal/api"
 	"zenith/internal/pg"
 	"zenith/repo"
 	"zenith/repo/ingest"
@@ -87,10 +87,10 @@ func (b *branch) acquire(who string) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.writer != "" && !filepath.IsAbs(b.writer) {
-		return pageserver.Errorf(pageserver.ErrBusy, "branch %s: is taken by %s", b.tl.Name(), b.writer)
+		return api.Errorf(api.ErrBusy, "branch %s: is taken by %s", b.tl.Name(), b.writer)
 	}
 	if b.writer != "" {
-		return pageserver.Errorf(pageserver.ErrBusy, "branch %s: already mounted for writing at %s", b.tl.Name(), b.writer)
+		return api.Errorf(api.ErrBusy, "branch %s: already mounted for writing at %s", b.tl.Name(), b.writer)
 	}
 	b.writer = who
 	return nil
@@ -160,10 +160,10 @@ func (b *branch) outOfRange(p point) error {
 		what = p.time.Format(time.RFC3339)
 	}
 	if h := b.tl.Horizon(); h != 0 && p.lsn < h {
-		return pageserver.Errorf(pageserver.ErrOutOfRange, "branch %s: %s is below the horizon, %v: what was before is forgotten",
+		return api.Errorf(api.ErrOutOfRange, "branch %s: %s is below the horizon, %v: what was before is forgotten",
 			b.tl.Name(), what, h)
 	}
-	return pageserver.Errorf(pageserver.ErrOutOfRange, "branch %s: %s is outside of what is kept: %v to %v",
+	return api.Errorf(api.ErrOutOfRange, "branch %s: %s is outside of what is kept: %v to %v",
 		b.tl.Name(), what, b.tl.FirstLSN(), b.tl.LastLSN())
 }
 

@@ -5,18 +5,18 @@ import (
 	"errors"
 	"strings"
 
-	"zenith/internal/pageserver"
+	"zenith/internal/api"
 	"zenith/internal/pg"
 	"zenith/repo"
 )
 
 // BranchList gives a tenant's branches in the order of their creation.
-func (m *Manager) BranchList(ctx context.Context, tenant string) ([]pageserver.Branch, error) {
+func (m *Manager) BranchList(ctx context.Context, tenant string) ([]api.Branch, error) {
 	t, err := m.tenant(ctx, tenant)
 	if err != nil {
 		return nil, err
 	}
-	list := []pageserver.Branch{}
+	list := []api.Branch{}
 	for _, tl := range t.repo.Timelines() {
 		list = append(list, describe(tl))
 	}
@@ -24,8 +24,8 @@ func (m *Manager) BranchList(ctx context.Context, tenant string) ([]pageserver.B
 }
 
 // describe is the contract's branch object for a timeline.
-func describe(tl *repo.Timeline) pageserver.Branch {
-	b := pageserver.Branch{Name: tl.Name(), TimelineID: tl.ID().String(), LatestValidLSN: tl.LastLSN()}
+func describe(tl *repo.Timeline) api.Branch {
+	b := api.Branch{Name: tl.Name(), TimelineID: tl.ID().String(), LatestValidLSN: tl.LastLSN()}
 	if parent, at := tl.Ancestor(); parent != nil {
 		b.AncestorID, b.AncestorLSN = parent.ID().String(), at
 	}
@@ -33,24 +33,24 @@ func describe(tl *repo.Timeline) pageserver.Branch {
 }
 
 // BranchCreate makes a branch at a point.
-func (m *Manager) BranchCreate(ctx context.Context, tenant, name, point string) (pageserver.Branch, error) {
+func (m *Manager) BranchCreate(ctx context.Context, tenant, name, point string) (api.Branch, error) {
 	if err := checkName(name); err != nil {
-		return pageserver.Branch{}, err
+		return api.Branch{}, err
 	}
 	t, err := m.tenant(ctx, tenant)
 	if err != nil {
-		return pageserver.Branch{}, err
+		return api.Branch{}, err
 	}
 	parent, at, _, err := t.point(ctx, point)
 	if err != nil {
-		return pageserver.Branch{}, err
+		return api.Branch{}, err
 	}
 	tl, err := t.repo.Branch(ctx, repo.TimelineID{}, name, parent.tl, at.LSN)
 	if errors.Is(err, repo.ErrExists) {
-		return pageserver.Branch{}, pageserver.Errorf(pageserver.ErrExists, "branch %s: already exists", name)
+		return api.Branch{}, api.Errorf(api.ErrExists, "branch %s: already exists", name)
 	}
 	if err != nil {
-		return pageserver.Branch{}, classify(err)
+		return api.Branch{}, classify(err)
 	}
 	return describe(tl), nil
 }
@@ -66,7 +66,7 @@ func (m *Manager) BranchDelete(ctx context.Context, tenant, name string) error {
 		return err
 	}
 	if c := t.computeOn(b); c != nil {
-		return pageserver.Errorf(pageserver.ErrBusy, "branch %s: postgres runs on it (pg stop %s)", name, c.name)
+		return api.Errorf(api.ErrBusy, "branch %s: postgres runs on it (pg stop %s)", name, c.name)
 	}
 	// Taken like a writer, so that nobody mounts it meanwhile.
 	if err := b.acquire("its deletion"); err != nil {
@@ -74,14 +74,14 @@ func (m *Manager) BranchDelete(ctx context.Context, tenant, name string) error {
 	}
 	defer b.release()
 	if b.mounted() {
-		return pageserver.Errorf(pageserver.ErrBusy, "branch %s: is mounted (zenith mount list), or streamed from", name)
+		return api.Errorf(api.ErrBusy, "branch %s: is mounted (zenith mount list), or streamed from", name)
 	}
 	if err := t.destroyStopped(ctx, b.tl.Name()); err != nil {
 		return err
 	}
 	err = t.repo.Delete(ctx, b.tl.Name())
 	if errors.Is(err, repo.ErrBusy) {
-		return pageserver.Errorf(pageserver.ErrBusy, "branch %s: has branches of its own", name)
+		return api.Errorf(api.ErrBusy, "branch %s: has branches of its own", name)
 	}
 	if err != nil {
 		return classify(err)
@@ -97,7 +97,7 @@ func (t *tenant) destroyStopped(ctx context.Context, branch string) error {
 	var err error
 	for _, c := range t.listComputes() {
 		if name, _, _ := strings.Cut(c.name, "@"); name == branch {
-			err = errors.Join(err, c.stop(ctx, pageserver.StopOptions{Destroy: true}))
+			err = errors.Join(err, c.stop(ctx, api.StopOptions{Destroy: true}))
 		}
 	}
 	return err
@@ -114,19 +114,19 @@ func (m *Manager) LSN(ctx context.Context, tenant, point string) (pg.LSN, error)
 }
 
 // IdentifySystem describes a branch as IDENTIFY_SYSTEM does.
-func (m *Manager) IdentifySystem(ctx context.Context, tenant, branch string) (pageserver.SystemID, error) {
+func (m *Manager) IdentifySystem(ctx context.Context, tenant, branch string) (api.SystemID, error) {
 	t, err := m.tenant(ctx, tenant)
 	if err != nil {
-		return pageserver.SystemID{}, err
+		return api.SystemID{}, err
 	}
 	if branch == "" {
 		branch = MainBranch
 	}
 	b, err := t.lookup(branch)
 	if err != nil {
-		return pageserver.SystemID{}, err
+		return api.SystemID{}, err
 	}
 	head, err := b.catchup(ctx)
 	info := b.tl.Info()
-	return pageserver.SystemID{SysID: info.SysID, TLI: info.TLI, XLogPos: head}, err
+	return api.SystemID{SysID: info.SysID, TLI: info.TLI, XLogPos: head}, err
 }

@@ -9,7 +9,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"zenith/internal/pageserver"
+	"zenith/internal/api"
 	"zenith/internal/pg"
 	"zenith/repo"
 )
@@ -17,7 +17,7 @@ import (
 // checker verifies a tenant: the WAL of branches, the store, and every page of the
 // branches' heads. Each is done on all processors.
 type checker struct {
-	p     pageserver.Progress
+	p     api.Progress
 	heads []*headCheck
 
 	newest atomic.Int64 // entries of all heads' newest
@@ -44,16 +44,16 @@ const maxNewest = 1 << 20
 
 // Check verifies one branch, or all of the tenant if name is "", and in either case the
 // whole store.
-func (m *Manager) Check(ctx context.Context, tenant, name string, found func(string) error, p pageserver.Progress) (pageserver.CheckResult, error) {
+func (m *Manager) Check(ctx context.Context, tenant, name string, found func(string) error, p api.Progress) (api.CheckResult, error) {
 	t, err := m.tenant(ctx, tenant)
 	if err != nil {
-		return pageserver.CheckResult{}, err
+		return api.CheckResult{}, err
 	}
 	timelines := t.repo.Timelines()
 	if name != "" {
 		b, err := t.lookup(name)
 		if err != nil {
-			return pageserver.CheckResult{}, err
+			return api.CheckResult{}, err
 		}
 		timelines = []*repo.Timeline{b.tl}
 	}
@@ -61,7 +61,7 @@ func (m *Manager) Check(ctx context.Context, tenant, name string, found func(str
 	for _, tl := range timelines {
 		defer tl.Hold()() // what is checked stays as it is
 		if err := c.head(ctx, t, tl); err != nil {
-			return pageserver.CheckResult{}, err
+			return api.CheckResult{}, err
 		}
 	}
 	for _, step := range []func(context.Context) error{
@@ -70,10 +70,10 @@ func (m *Manager) Check(ctx context.Context, tenant, name string, found func(str
 		c.checkPages,
 	} {
 		if err := step(ctx); err != nil {
-			return pageserver.CheckResult{}, classify(err)
+			return api.CheckResult{}, classify(err)
 		}
 	}
-	return pageserver.CheckResult{
+	return api.CheckResult{
 		Branches: int64(len(timelines)), Pages: c.pages.Load(), WALBytes: c.wal.Load(), Problems: c.found.Load(),
 	}, nil
 }

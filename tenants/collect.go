@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"time"
 
-	"zenith/internal/pageserver"
+	"zenith/internal/api"
 	"zenith/internal/pg"
 	"zenith/repo"
 )
@@ -51,11 +51,11 @@ func (m *Manager) Lease(ctx context.Context, tenant, name string, lsn pg.LSN) (t
 
 // GC forgets the history of one branch, or of all of the tenant's if name is "", that is not
 // to be retained, and what deleted branches have left.
-func (m *Manager) GC(ctx context.Context, tenant, name string, r pageserver.Retain, p pageserver.Progress) (pageserver.GCResult, error) {
+func (m *Manager) GC(ctx context.Context, tenant, name string, r api.Retain, p api.Progress) (api.GCResult, error) {
 	began := time.Now()
 	t, err := m.tenant(ctx, tenant)
 	if err != nil {
-		return pageserver.GCResult{}, err
+		return api.GCResult{}, err
 	}
 	keep := m.retention(t.id)
 	if r.Set {
@@ -65,16 +65,16 @@ func (m *Manager) GC(ctx context.Context, tenant, name string, r pageserver.Reta
 	if name != "" {
 		b, err := t.lookup(name)
 		if err != nil {
-			return pageserver.GCResult{}, err
+			return api.GCResult{}, err
 		}
 		timelines = []*repo.Timeline{b.tl}
 	}
 	o := repo.CollectOptions{Thorough: true, Tell: p}
 	if o.Horizons, err = t.horizons(ctx, timelines, keep); err != nil {
-		return pageserver.GCResult{}, err
+		return api.GCResult{}, err
 	}
 	res, err := t.repo.Collect(ctx, o)
-	return pageserver.GCResult{
+	return api.GCResult{
 		Relations: res.Relations, Truncated: res.Truncated, Deleted: res.Deleted, Dropped: res.Dropped, Elapsed: time.Since(began),
 	}, classify(err)
 }

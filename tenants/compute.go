@@ -13,7 +13,7 @@ import (
 
 	"github.com/BurntSushi/toml"
 
-	"zenith/internal/pageserver"
+	"zenith/internal/api"
 	"zenith/repo"
 )
 
@@ -41,8 +41,8 @@ type savedCompute struct {
 // segments are the branch's to keep, so none is recycled. And what follows from being a
 // copy of another server, whose configuration it has: it must not write into that one's
 // archive, nor wait for that one's standbys.
-func ownSettings() []pageserver.Setting {
-	return append([]pageserver.Setting{
+func ownSettings() []api.Setting {
+	return append([]api.Setting{
 		{Name: "full_page_writes", Value: "off"},
 		{Name: "wal_recycle", Value: "off"},
 		{Name: "wal_init_zero", Value: "off"},
@@ -50,17 +50,17 @@ func ownSettings() []pageserver.Setting {
 }
 
 // copySettings are what follows from being a copy.
-func copySettings() []pageserver.Setting {
-	return []pageserver.Setting{
+func copySettings() []api.Setting {
+	return []api.Setting{
 		{Name: "archive_mode", Value: "off"},
 		{Name: "synchronous_standby_names", Value: ""},
 	}
 }
 
 // sortedSettings gives what a user set, by name.
-func sortedSettings(settings map[string]string) (list []pageserver.Setting) {
+func sortedSettings(settings map[string]string) (list []api.Setting) {
 	for _, name := range slices.Sorted(maps.Keys(settings)) {
-		list = append(list, pageserver.Setting{Name: name, Value: settings[name]})
+		list = append(list, api.Setting{Name: name, Value: settings[name]})
 	}
 	return list
 }
@@ -131,10 +131,10 @@ func (c *compute) save() error {
 }
 
 // set takes over what the user asked for this time.
-func (c *compute) set(o pageserver.ComputeOptions) error {
+func (c *compute) set(o api.ComputeOptions) error {
 	for _, s := range o.Settings {
 		if s.Name == "" || strings.ContainsAny(s.Name, "= \n") {
-			return pageserver.Errorf(pageserver.ErrBadArgument, "setting %q: want NAME=VALUE", s.Name)
+			return api.Errorf(api.ErrBadArgument, "setting %q: want NAME=VALUE", s.Name)
 		}
 		c.saved.Settings[s.Name] = s.Value
 	}
@@ -145,11 +145,11 @@ func (c *compute) set(o pageserver.ComputeOptions) error {
 }
 
 // start mounts the compute's point and runs postgres there.
-func (c *compute) start(ctx context.Context, o pageserver.ComputeOptions) error {
+func (c *compute) start(ctx context.Context, o api.ComputeOptions) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.proc != nil && c.proc.running() {
-		return pageserver.Errorf(pageserver.ErrBusy, "pg %s: already running on port %d", c.name, c.saved.Port)
+		return api.Errorf(api.ErrBusy, "pg %s: already running on port %d", c.name, c.saved.Port)
 	}
 	if err := c.set(o); err != nil {
 		return err
@@ -195,14 +195,14 @@ func (c *compute) choosePort() error {
 
 // settings are what goes on postgres's command line: what follows from the mount, what
 // says who it is, and what the user set, which wins.
-func (c *compute) settings() []pageserver.Setting {
+func (c *compute) settings() []api.Setting {
 	list := append(ownSettings(),
-		pageserver.Setting{Name: "listen_addresses", Value: "127.0.0.1"},
-		pageserver.Setting{Name: "unix_socket_directories", Value: socketDir(c.dir)},
-		pageserver.Setting{Name: "zenith.tenant_id", Value: c.t.id.String()},
-		pageserver.Setting{Name: "zenith.timeline_id", Value: c.mount.branch.tl.ID().String()})
+		api.Setting{Name: "listen_addresses", Value: "127.0.0.1"},
+		api.Setting{Name: "unix_socket_directories", Value: socketDir(c.dir)},
+		api.Setting{Name: "zenith.tenant_id", Value: c.t.id.String()},
+		api.Setting{Name: "zenith.timeline_id", Value: c.mount.branch.tl.ID().String()})
 	if c.throwaway {
-		list = append(list, pageserver.Setting{Name: "hba_file", Value: c.hbaPath()})
+		list = append(list, api.Setting{Name: "hba_file", Value: c.hbaPath()})
 	}
 	return append(list, sortedSettings(c.saved.Settings)...)
 }
@@ -229,7 +229,7 @@ func socketDir(dir string) string {
 }
 
 // stop shuts postgres down, if it runs, and unmounts.
-func (c *compute) stop(ctx context.Context, o pageserver.StopOptions) error {
+func (c *compute) stop(ctx context.Context, o api.StopOptions) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.proc != nil && c.proc.running() {
@@ -237,7 +237,7 @@ func (c *compute) stop(ctx context.Context, o pageserver.StopOptions) error {
 			return err
 		}
 	} else if c.mount == nil && !o.Destroy && !wasLost(c.dir) {
-		return pageserver.Errorf(pageserver.ErrNotFound, "pg %s: is not running", c.name)
+		return api.Errorf(api.ErrNotFound, "pg %s: is not running", c.name)
 	}
 	if err := c.unmount(ctx); err != nil {
 		return err
@@ -266,22 +266,22 @@ func (c *compute) unmount(ctx context.Context) error {
 }
 
 // describe says what the compute is and does.
-func (c *compute) describe() pageserver.Compute {
+func (c *compute) describe() api.Compute {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	d := pageserver.Compute{
-		Tenant: c.t.id.String(), Name: c.name, Status: pageserver.ComputeStopped,
+	d := api.Compute{
+		Tenant: c.t.id.String(), Name: c.name, Status: api.ComputeStopped,
 		Host: "127.0.0.1", Port: c.saved.Port, User: "postgres", Database: "postgres",
 		Dir: c.dataDir(), Log: c.logPath(),
 	}
 	switch {
 	case c.proc == nil && wasLost(c.dir):
-		d.Status = pageserver.ComputeCrashed
+		d.Status = api.ComputeCrashed
 	case c.proc == nil:
 	case c.proc.running():
-		d.Status = pageserver.ComputeRunning
+		d.Status = api.ComputeRunning
 	case c.proc.crashed():
-		d.Status = pageserver.ComputeCrashed
+		d.Status = api.ComputeCrashed
 	}
 	if c.mount != nil {
 		d.Timeline, d.LSN = c.mount.branch.tl.ID().String(), c.mount.lsn

@@ -8,14 +8,14 @@ import (
 	"strings"
 	"time"
 
-	"zenith/internal/pageserver"
+	"zenith/internal/api"
 )
 
 // PgCreate makes the directory and settings of a compute, and does not start it.
-func (m *Manager) PgCreate(ctx context.Context, tenant, point string, o pageserver.ComputeOptions) (pageserver.Compute, error) {
+func (m *Manager) PgCreate(ctx context.Context, tenant, point string, o api.ComputeOptions) (api.Compute, error) {
 	c, err := m.newCompute(ctx, tenant, point)
 	if err != nil {
-		return pageserver.Compute{}, err
+		return api.Compute{}, err
 	}
 	c.t.mu.Lock()
 	_, exists := c.t.computes[c.name]
@@ -24,14 +24,14 @@ func (m *Manager) PgCreate(ctx context.Context, tenant, point string, o pageserv
 	}
 	c.t.mu.Unlock()
 	if exists {
-		return pageserver.Compute{}, pageserver.Errorf(pageserver.ErrExists, "pg %s: already exists", point)
+		return api.Compute{}, api.Errorf(api.ErrExists, "pg %s: already exists", point)
 	}
 	c.mu.Lock()
 	err = errors.Join(c.set(o), c.create())
 	c.mu.Unlock()
 	if err != nil {
 		c.t.forget(c)
-		return pageserver.Compute{}, errors.Join(err, os.RemoveAll(c.dir))
+		return api.Compute{}, errors.Join(err, os.RemoveAll(c.dir))
 	}
 	return c.withPlace(ctx), nil
 }
@@ -55,30 +55,30 @@ func (m *Manager) newCompute(ctx context.Context, tenant, point string) (*comput
 }
 
 // PgStart starts a compute, creating it if need be.
-func (m *Manager) PgStart(ctx context.Context, tenant, point string, o pageserver.ComputeOptions) (pageserver.Compute, error) {
+func (m *Manager) PgStart(ctx context.Context, tenant, point string, o api.ComputeOptions) (api.Compute, error) {
 	t, err := m.tenant(ctx, tenant)
 	if err != nil {
-		return pageserver.Compute{}, err
+		return api.Compute{}, err
 	}
 	c, err := t.compute(point)
-	created := errors.Is(err, pageserver.ErrNotFound)
+	created := errors.Is(err, api.ErrNotFound)
 	if created {
 		if _, err = m.PgCreate(ctx, tenant, point, o); err != nil {
-			return pageserver.Compute{}, err
+			return api.Compute{}, err
 		}
 		c, err = t.compute(point)
 	}
 	if err != nil {
-		return pageserver.Compute{}, err
+		return api.Compute{}, err
 	}
 	if err := c.start(ctx, o); err != nil {
 		if created { // nothing is left half made; its log's last words are in the error
 			t.forget(c)
 			err = errors.Join(err, os.RemoveAll(c.dir))
-		} else if !errors.As(err, new(*pageserver.Error)) {
+		} else if !errors.As(err, new(*api.Error)) {
 			err = fmt.Errorf("%w (log: %s)", err, c.logPath())
 		}
-		return pageserver.Compute{}, classify(err)
+		return api.Compute{}, classify(err)
 	}
 	return c.describe(), nil
 }
@@ -89,13 +89,13 @@ func (t *tenant) compute(name string) (*compute, error) {
 	defer t.mu.Unlock()
 	c, ok := t.computes[name]
 	if !ok {
-		return nil, pageserver.Errorf(pageserver.ErrNotFound, "pg %s: no such postgres", name)
+		return nil, api.Errorf(api.ErrNotFound, "pg %s: no such postgres", name)
 	}
 	return c, nil
 }
 
 // PgStop stops a compute.
-func (m *Manager) PgStop(ctx context.Context, tenant, name string, o pageserver.StopOptions) error {
+func (m *Manager) PgStop(ctx context.Context, tenant, name string, o api.StopOptions) error {
 	t, err := m.tenant(ctx, tenant)
 	if err != nil {
 		return err
@@ -108,12 +108,12 @@ func (m *Manager) PgStop(ctx context.Context, tenant, name string, o pageserver.
 }
 
 // PgList gives a tenant's computes, sorted by name.
-func (m *Manager) PgList(ctx context.Context, tenant string) ([]pageserver.Compute, error) {
+func (m *Manager) PgList(ctx context.Context, tenant string) ([]api.Compute, error) {
 	t, err := m.tenant(ctx, tenant)
 	if err != nil {
 		return nil, err
 	}
-	list := []pageserver.Compute{}
+	list := []api.Compute{}
 	for _, c := range t.listComputes() {
 		list = append(list, c.withPlace(ctx))
 	}
@@ -121,7 +121,7 @@ func (m *Manager) PgList(ctx context.Context, tenant string) ([]pageserver.Compu
 }
 
 // withPlace describes the compute; a writable one is at its branch's head.
-func (c *compute) withPlace(ctx context.Context) pageserver.Compute {
+func (c *compute) withPlace(ctx context.Context) api.Compute {
 	d := c.describe()
 	if id, ok := c.t.timelineOf(c.name); ok && d.Timeline == "" {
 		d.Timeline = id.String()
@@ -135,21 +135,21 @@ func (c *compute) withPlace(ctx context.Context) pageserver.Compute {
 }
 
 // PgExec starts a throw-away postgres at a point.
-func (m *Manager) PgExec(ctx context.Context, tenant, point string) (pageserver.Compute, func(context.Context) error, error) {
+func (m *Manager) PgExec(ctx context.Context, tenant, point string) (api.Compute, func(context.Context) error, error) {
 	c, err := m.newCompute(ctx, tenant, point)
 	if err != nil {
-		return pageserver.Compute{}, nil, err
+		return api.Compute{}, nil, err
 	}
 	c.throwaway = true
 	c.dir = c.t.computeDir(throwawayPrefix + time.Now().UTC().Format("150405.000000000"))
 	m.execs.Store(c, true)
-	if err := c.start(ctx, pageserver.ComputeOptions{}); err != nil {
+	if err := c.start(ctx, api.ComputeOptions{}); err != nil {
 		m.execs.Delete(c)
-		return pageserver.Compute{}, nil, errors.Join(classify(err), os.RemoveAll(c.dir))
+		return api.Compute{}, nil, errors.Join(classify(err), os.RemoveAll(c.dir))
 	}
 	stop := func(ctx context.Context) error {
 		m.execs.Delete(c)
-		return c.stop(ctx, pageserver.StopOptions{Mode: "immediate"}) // nothing in it is kept
+		return c.stop(ctx, api.StopOptions{Mode: "immediate"}) // nothing in it is kept
 	}
 	return c.describe(), stop, nil
 }
@@ -166,7 +166,7 @@ func (m *Manager) stopComputes(ctx context.Context) error {
 	}
 	var err error
 	for _, c := range running {
-		if serr := c.stop(ctx, pageserver.StopOptions{}); !errors.Is(serr, pageserver.ErrNotFound) {
+		if serr := c.stop(ctx, api.StopOptions{}); !errors.Is(serr, api.ErrNotFound) {
 			err = errors.Join(err, serr)
 		}
 	}

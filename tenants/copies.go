@@ -12,7 +12,7 @@ import (
 
 	"github.com/BurntSushi/toml"
 
-	"zenith/internal/pageserver"
+	"zenith/internal/api"
 	"zenith/internal/pg"
 )
 
@@ -59,7 +59,7 @@ func (cs *Copies) Find(tenant, name string) (*Copy, error) {
 	c := &Copy{cs: cs, dir: cs.path(tenant, name)}
 	_, err := toml.DecodeFile(c.tomlPath(), &c.saved)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, pageserver.Errorf(pageserver.ErrNotFound, "pg %s: no such postgres", name)
+		return nil, api.Errorf(api.ErrNotFound, "pg %s: no such postgres", name)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", c.tomlPath(), err)
@@ -79,7 +79,7 @@ func (cs *Copies) List(tenant string) ([]*Copy, error) {
 			continue
 		}
 		c, ferr := cs.Find(tenant, e.Name())
-		if errors.Is(ferr, pageserver.ErrNotFound) {
+		if errors.Is(ferr, api.ErrNotFound) {
 			continue // being made, or left so
 		}
 		if err = errors.Join(err, ferr); ferr == nil {
@@ -107,7 +107,7 @@ func (cs *Copies) make(ctx context.Context, s Source, dir string, fetch func(dir
 	}
 	if err := os.Mkdir(dir, 0o711); err != nil {
 		if errors.Is(err, fs.ErrExist) {
-			err = pageserver.Errorf(pageserver.ErrExists, "pg %s: a copy is there already, or is being made (%s)", s.Point, dir)
+			err = api.Errorf(api.ErrExists, "pg %s: a copy is there already, or is being made (%s)", s.Point, dir)
 		}
 		return nil, err
 	}

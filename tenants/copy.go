@@ -13,7 +13,7 @@ import (
 
 	"github.com/BurntSushi/toml"
 
-	"zenith/internal/pageserver"
+	"zenith/internal/api"
 	"zenith/internal/pg"
 )
 
@@ -53,7 +53,7 @@ func (c *Copy) save() error {
 }
 
 // Set keeps a port and settings for the next start.
-func (c *Copy) Set(o pageserver.ComputeOptions) error {
+func (c *Copy) Set(o api.ComputeOptions) error {
 	for _, s := range o.Settings {
 		c.saved.Settings[s.Name] = s.Value
 	}
@@ -66,9 +66,9 @@ func (c *Copy) Set(o pageserver.ComputeOptions) error {
 // Start starts postgres and returns when it accepts connections. It runs on when we end.
 func (c *Copy) Start(ctx context.Context) error {
 	switch c.status() {
-	case pageserver.ComputeRunning:
-		return pageserver.Errorf(pageserver.ErrBusy, "pg %s: already running on port %d", c.saved.Point, c.saved.Port)
-	case pageserver.ComputeCrashed:
+	case api.ComputeRunning:
+		return api.Errorf(api.ErrBusy, "pg %s: already running on port %d", c.saved.Point, c.saved.Port)
+	case api.ComputeCrashed:
 		if err := c.bury(ctx); err != nil {
 			return err
 		}
@@ -84,7 +84,7 @@ func (c *Copy) bury(ctx context.Context) error {
 			break
 		}
 		if time.Now().After(end) {
-			return pageserver.Errorf(pageserver.ErrBusy, "pg %s: its postmaster is gone, and processes of it still run after %v", c.saved.Point, orphanTime)
+			return api.Errorf(api.ErrBusy, "pg %s: its postmaster is gone, and processes of it still run after %v", c.saved.Point, orphanTime)
 		}
 		select {
 		case <-ctx.Done():
@@ -98,7 +98,7 @@ func (c *Copy) bury(ctx context.Context) error {
 // orphanTime is how long a killed postmaster's children may take to notice.
 const orphanTime = 10 * time.Second
 
-func (c *Copy) start(ctx context.Context, more []pageserver.Setting) error {
+func (c *Copy) start(ctx context.Context, more []api.Setting) error {
 	if c.saved.Port == 0 {
 		port, err := freePort()
 		if err != nil {
@@ -122,21 +122,21 @@ func (c *Copy) start(ctx context.Context, more []pageserver.Setting) error {
 }
 
 // settings are what goes on the command line; what the user set wins.
-func (c *Copy) settings() []pageserver.Setting {
+func (c *Copy) settings() []api.Setting {
 	list := append(copySettings(),
-		pageserver.Setting{Name: "listen_addresses", Value: "127.0.0.1"},
-		pageserver.Setting{Name: "unix_socket_directories", Value: socketDir(c.dir)},
-		pageserver.Setting{Name: "zenith.tenant_id", Value: c.saved.Tenant},
-		pageserver.Setting{Name: "zenith.timeline_id", Value: c.saved.Timeline})
+		api.Setting{Name: "listen_addresses", Value: "127.0.0.1"},
+		api.Setting{Name: "unix_socket_directories", Value: socketDir(c.dir)},
+		api.Setting{Name: "zenith.tenant_id", Value: c.saved.Tenant},
+		api.Setting{Name: "zenith.timeline_id", Value: c.saved.Timeline})
 	return append(list, sortedSettings(c.saved.Settings)...)
 }
 
 // Stop shuts postgres down, if it runs, in one of pg_ctl's modes, and with destroy removes the
 // copy.
-func (c *Copy) Stop(ctx context.Context, o pageserver.StopOptions) error {
-	running := c.status() == pageserver.ComputeRunning
+func (c *Copy) Stop(ctx context.Context, o api.StopOptions) error {
+	running := c.status() == api.ComputeRunning
 	if !running && !o.Destroy {
-		return pageserver.Errorf(pageserver.ErrNotFound, "pg %s: is not running", c.saved.Point)
+		return api.Errorf(api.ErrNotFound, "pg %s: is not running", c.saved.Point)
 	}
 	if running {
 		mode := o.Mode
@@ -165,20 +165,20 @@ func (c *Copy) ctl(ctx context.Context, args ...string) ([]byte, error) {
 func (c *Copy) status() string {
 	text, err := os.ReadFile(c.pidPath())
 	if err != nil {
-		return pageserver.ComputeStopped
+		return api.ComputeStopped
 	}
 	first, _, _ := strings.Cut(string(text), "\n")
 	// One that is dead and was not waited for lives nowhere.
 	if pid, err := strconv.Atoi(strings.TrimSpace(first)); err == nil && livesIn(pid, realHome(c.dataDir())) {
-		return pageserver.ComputeRunning
+		return api.ComputeRunning
 	}
-	return pageserver.ComputeCrashed
+	return api.ComputeCrashed
 }
 
 // Describe says what the copy is and does. Its LSN is where it was made.
-func (c *Copy) Describe() (pageserver.Compute, error) {
+func (c *Copy) Describe() (api.Compute, error) {
 	lsn, err := pg.ParseLSN(c.saved.LSN)
-	return pageserver.Compute{
+	return api.Compute{
 		Tenant: c.saved.Tenant, Name: c.saved.Point, Timeline: c.saved.Timeline, LSN: lsn, Status: c.status(),
 		Host: "127.0.0.1", Port: c.saved.Port, User: "postgres", Database: "postgres", Dir: c.dataDir(), Log: c.logPath(),
 	}, err

@@ -10,12 +10,12 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"zenith/internal/pageserver"
+	"zenith/internal/api"
 )
 
 // Exec starts a throw-away postgres on a copy. stop takes it down and removes everything that
 // it had; should we be killed before, the next Exec does.
-func (cs *Copies) Exec(ctx context.Context, s Source, fetch func(dir string) error) (cp pageserver.Compute, stop func(context.Context) error, err error) {
+func (cs *Copies) Exec(ctx context.Context, s Source, fetch func(dir string) error) (cp api.Compute, stop func(context.Context) error, err error) {
 	if err := cs.cleanExecs(ctx, s.Tenant); err != nil {
 		return cp, nil, err
 	}
@@ -61,7 +61,7 @@ func (c *Copy) startThrowaway(ctx context.Context) error {
 	if err := os.WriteFile(c.hbaPath(), []byte(throwawayHBA), 0o644); err != nil {
 		return err
 	}
-	return c.start(ctx, []pageserver.Setting{
+	return c.start(ctx, []api.Setting{
 		{Name: "hba_file", Value: c.hbaPath()}, {Name: "fsync", Value: "off"}, {Name: "full_page_writes", Value: "off"},
 	})
 }
@@ -88,7 +88,7 @@ func (cs *Copies) cleanExec(ctx context.Context, lockPath string) error {
 		return nil // somebody is using it
 	}
 	c := &Copy{cs: cs, dir: strings.TrimSuffix(lockPath, lockEnding)}
-	if c.status() == pageserver.ComputeRunning {
+	if c.status() == api.ComputeRunning {
 		if _, err := c.ctl(ctx, "stop", "-m", "immediate"); err != nil {
 			return err
 		}

@@ -8,7 +8,7 @@ import (
 	"os"
 	"path/filepath"
 
-	"zenith/internal/pageserver"
+	"zenith/internal/api"
 	"zenith/repo"
 	"zenith/repo/ingest"
 )
@@ -21,50 +21,50 @@ type InitOptions struct {
 	Tenant     string // id; "" for a random one
 	FromPGData string // a cleanly stopped data directory
 	FromServer string // the connection string of a running server; if both are "": a fresh initdb
-	Progress   pageserver.Progress
+	Progress   api.Progress
 }
 
 // TenantCreate makes a tenant with a fresh initdb as its main branch.
-func (m *Manager) TenantCreate(ctx context.Context, id string, p pageserver.Progress) (pageserver.TenantInfo, error) {
+func (m *Manager) TenantCreate(ctx context.Context, id string, p api.Progress) (api.TenantInfo, error) {
 	return m.CreateTenant(ctx, InitOptions{Tenant: id, Progress: p})
 }
 
 // CreateTenant makes a tenant and loads its main branch. It is there whole, or not at
 // all: its directory gets its name at the end.
-func (m *Manager) CreateTenant(ctx context.Context, o InitOptions) (pageserver.TenantInfo, error) {
+func (m *Manager) CreateTenant(ctx context.Context, o InitOptions) (api.TenantInfo, error) {
 	id := repo.RandomTenantID()
 	if o.Tenant != "" {
 		var err error
 		if id, err = m.tenantID(o.Tenant); err != nil {
-			return pageserver.TenantInfo{}, err
+			return api.TenantInfo{}, err
 		}
 	}
 	if _, err := os.Stat(m.tenantDir(id)); !errors.Is(err, fs.ErrNotExist) {
-		return pageserver.TenantInfo{}, pageserver.Errorf(pageserver.ErrExists, "tenant %v: already exists", id)
+		return api.TenantInfo{}, api.Errorf(api.ErrExists, "tenant %v: already exists", id)
 	}
 	if err := m.pg.check(ctx); err != nil {
-		return pageserver.TenantInfo{}, err
+		return api.TenantInfo{}, err
 	}
 	if err := m.as.canReach(m.tenantDir(id)); err != nil {
-		return pageserver.TenantInfo{}, err
+		return api.TenantInfo{}, err
 	}
 	building := m.tenantDir(id) + unfinished
 	if err := os.Mkdir(building, 0o711); err != nil {
-		return pageserver.TenantInfo{}, fmt.Errorf("create tenant %v: %w", id, err)
+		return api.TenantInfo{}, fmt.Errorf("create tenant %v: %w", id, err)
 	}
 	defer os.RemoveAll(building)
 	info, err := m.load(ctx, id, building, o)
 	if err != nil {
-		return pageserver.TenantInfo{}, classify(err)
+		return api.TenantInfo{}, classify(err)
 	}
 	if err := os.Rename(building, m.tenantDir(id)); err != nil {
-		return pageserver.TenantInfo{}, err
+		return api.TenantInfo{}, err
 	}
 	return info, repo.SyncDir(m.tenantsDir())
 }
 
 // load fills a new tenant's repository in dir.
-func (m *Manager) load(ctx context.Context, id repo.TenantID, dir string, o InitOptions) (info pageserver.TenantInfo, err error) {
+func (m *Manager) load(ctx context.Context, id repo.TenantID, dir string, o InitOptions) (info api.TenantInfo, err error) {
 	t, err := m.newTenant(id, dir)
 	if err != nil {
 		return info, err
@@ -78,7 +78,7 @@ func (m *Manager) load(ctx context.Context, id repo.TenantID, dir string, o Init
 	if err != nil {
 		return info, err
 	}
-	return pageserver.TenantInfo{ID: id.String(), TimelineID: tl.ID().String(), LSN: tl.LastLSN()}, nil
+	return api.TenantInfo{ID: id.String(), TimelineID: tl.ID().String(), LSN: tl.LastLSN()}, nil
 }
 
 // loadDir makes the main branch from a data directory: a stopped server's, or a fresh one.

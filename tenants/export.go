@@ -5,13 +5,13 @@ import (
 	"context"
 	"io"
 
-	"zenith/internal/pageserver"
+	"zenith/internal/api"
 	"zenith/repo/datadir"
 )
 
 // Export writes the data directory of a point as an uncompressed tar stream. If it fails,
 // the stream has no end mark: no tar takes it for complete.
-func (m *Manager) Export(ctx context.Context, tenant, at string, o pageserver.ExportOptions, w io.Writer) error {
+func (m *Manager) Export(ctx context.Context, tenant, at string, o api.ExportOptions, w io.Writer) error {
 	t, err := m.tenant(ctx, tenant)
 	if err != nil {
 		return err

@@ -7,7 +7,7 @@ import (
 	"fmt"
 	"io"
 
-	"zenith/internal/pageserver"
+	"zenith/internal/api"
 	"zenith/internal/pg"
 	"zenith/repo"
 )
@@ -139,13 +139,13 @@ func (f *frameReader) next() (frame, error) {
 // brokenOff is the error for a stream without frameEnd.
 func brokenOff(err error) error {
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-		return pageserver.Errorf(pageserver.ErrProtocol, "push: the stream ends in the middle")
+		return api.Errorf(api.ErrProtocol, "push: the stream ends in the middle")
 	}
 	return err
 }
 
 func badFrame(format string, args ...any) error {
-	return pageserver.Errorf(pageserver.ErrProtocol, "push: bad frame: %s", fmt.Sprintf(format, args...))
+	return api.Errorf(api.ErrProtocol, "push: bad frame: %s", fmt.Sprintf(format, args...))
 }
 
 // wal reads a frameWAL.

@@ -7,7 +7,7 @@ import (
 	"reflect"
 	"testing"
 
-	"zenith/internal/pageserver"
+	"zenith/internal/api"
 	"zenith/internal/pg"
 	"zenith/repo"
 )
@@ -57,12 +57,12 @@ func TestFrames(t *testing.T) {
 	if f, err := r.next(); err != nil || f.kind != frameEnd {
 		t.Errorf("got %q, %v", f.kind, err)
 	}
-	if _, err := r.next(); !errors.Is(err, pageserver.ErrProtocol) {
+	if _, err := r.next(); !errors.Is(err, api.ErrProtocol) {
 		t.Errorf("behind the end: %v", err)
 	}
 	for _, cut := range []int{1, frameHeader, len(whole) / 2, len(whole) - 1} {
 		r := &frameReader{r: bufio.NewReader(bytes.NewReader(whole[:cut]))}
-		if err := readAll(r); !errors.Is(err, pageserver.ErrProtocol) {
+		if err := readAll(r); !errors.Is(err, api.ErrProtocol) {
 			t.Errorf("cut at %d: %v", cut, err)
 		}
 	}

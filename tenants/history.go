@@ -7,7 +7,7 @@ import (
 	"io"
 	"time"
 
-	"zenith/internal/pageserver"
+	"zenith/internal/api"
 	"zenith/internal/pg"
 	"zenith/internal/rmgrdesc"
 	"zenith/internal/xlog"
@@ -73,7 +73,7 @@ func (m *Manager) lookup(ctx context.Context, tenant, name string) (*branch, err
 func (m *Manager) ReadPage(ctx context.Context, tenant, at, path string, block pg.BlockNumber) (pg.Page, error) {
 	parsed := pg.ParsePath(path)
 	if parsed.Kind != pg.PathRelation && parsed.Kind != pg.PathSLRU {
-		return nil, pageserver.Errorf(pageserver.ErrBadArgument, "page %s: not the path of a relation, such as base/5/16384", path)
+		return nil, api.Errorf(api.ErrBadArgument, "page %s: not the path of a relation, such as base/5/16384", path)
 	}
 	t, err := m.tenant(ctx, tenant)
 	if err != nil {
@@ -92,16 +92,16 @@ func (m *Manager) ReadPage(ctx context.Context, tenant, at, path string, block p
 	case err != nil:
 		return nil, classify(err)
 	case !exists:
-		return nil, pageserver.Errorf(pageserver.ErrNotFound, "%s: no such relation at %v", path, p.LSN)
+		return nil, api.Errorf(api.ErrNotFound, "%s: no such relation at %v", path, p.LSN)
 	case block >= n:
-		return nil, pageserver.Errorf(pageserver.ErrNotFound, "%s: no block %d: it has %d blocks at %v", path, block, n, p.LSN)
+		return nil, api.Errorf(api.ErrNotFound, "%s: no block %d: it has %d blocks at %v", path, block, n, p.LSN)
 	}
 	page := make(pg.Page, pg.BlockSize)
 	return page, classify(s.ReadPage(ctx, parsed.Fork.Tag(block), page))
 }
 
 // Pages opens a branch for page requests.
-func (m *Manager) Pages(ctx context.Context, tenant, name string) (pageserver.PageSource, error) {
+func (m *Manager) Pages(ctx context.Context, tenant, name string) (api.PageSource, error) {
 	b, err := m.lookup(ctx, tenant, name)
 	if err != nil {
 		return nil, err

@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"zenith/internal/pageserver"
+	"zenith/internal/api"
 	"zenith/internal/pgtest"
 )
 
@@ -138,4 +138,4 @@ func TestConfigurationsSideBySide(t *testing.T) {
 	}
 }
 
-var _ pageserver.Service = (*Manager)(nil)
+var _ api.Service = (*Manager)(nil)

@@ -9,20 +9,20 @@ import (
 	"io/fs"
 	"os"
 
-	"zenith/internal/pageserver"
+	"zenith/internal/api"
 	"zenith/internal/pg"
 	"zenith/repo"
 	"zenith/repo/receiver"
 )
 
 // PushOffer says what is there of a timeline that another page server wants to send.
-func (m *Manager) PushOffer(ctx context.Context, tenant string, o pageserver.Offer) (held pageserver.Held, err error) {
+func (m *Manager) PushOffer(ctx context.Context, tenant string, o api.Offer) (held api.Held, err error) {
 	id, err := repo.ParseTimelineID(o.TimelineID)
 	if err != nil {
 		return held, classify(err)
 	}
 	t, err := m.tenant(ctx, tenant)
-	if errors.Is(err, pageserver.ErrNotFound) {
+	if errors.Is(err, api.ErrNotFound) {
 		return held, nil
 	}
 	if err != nil {
@@ -42,7 +42,7 @@ func (m *Manager) PushOffer(ctx context.Context, tenant string, o pageserver.Off
 	if err != nil {
 		return held, err
 	}
-	held = pageserver.Held{There: true, Name: tl.Name(), Start: max(tl.StartLSN(), tl.FirstLSN()), Files: map[string]string{}}
+	held = api.Held{There: true, Name: tl.Name(), Start: max(tl.StartLSN(), tl.FirstLSN()), Files: map[string]string{}}
 	if held.Head, err = b.catchup(ctx); err != nil {
 		return held, err
 	}
@@ -54,18 +54,18 @@ func (m *Manager) PushOffer(ctx context.Context, tenant string, o pageserver.Off
 }
 
 // mayTake refuses what cannot be the history of this tenant's cluster.
-func (t *tenant) mayTake(id repo.TimelineID, o pageserver.Offer) error {
+func (t *tenant) mayTake(id repo.TimelineID, o api.Offer) error {
 	for _, tl := range t.repo.Timelines() {
 		info := tl.Info()
 		switch {
 		case info.SysID != o.SysID:
-			return pageserver.Errorf(pageserver.ErrNotAllowed,
+			return api.Errorf(api.ErrNotAllowed,
 				"tenant %v holds another cluster: its system identifier is %d, not %d (push into a tenant of its own)", t.id, info.SysID, o.SysID)
 		case tl.ID() == id && (info.SegSize != o.SegSize || info.TLI != o.TLI):
-			return pageserver.Errorf(pageserver.ErrNotAllowed, "timeline %v is there with WAL of timeline %d in segments of %d bytes, not %d and %d",
+			return api.Errorf(api.ErrNotAllowed, "timeline %v is there with WAL of timeline %d in segments of %d bytes, not %d and %d",
 				id, info.TLI, info.SegSize, o.TLI, o.SegSize)
 		case tl.ID() != id && tl.Name() == o.Name:
-			return pageserver.Errorf(pageserver.ErrNotAllowed, "the branch %s there is another one: timeline %v, not %v", o.Name, tl.ID(), id)
+			return api.Errorf(api.ErrNotAllowed, "the branch %s there is another one: timeline %v, not %v", o.Name, tl.ID(), id)
 		}
 	}
 	return nil
@@ -81,14 +81,14 @@ const syncEvery = 4 << 20
 type intake struct {
 	t    *tenant
 	id   repo.TimelineID
-	o    pageserver.Offer
+	o    api.Offer
 	in   frameReader
 	segs *receiver.Segments
 	next pg.LSN // where WAL goes on
 }
 
 // PushReceive takes a timeline's stream.
-func (m *Manager) PushReceive(ctx context.Context, tenant string, o pageserver.Offer, r io.Reader) error {
+func (m *Manager) PushReceive(ctx context.Context, tenant string, o api.Offer, r io.Reader) error {
 	id, err := repo.ParseTimelineID(o.TimelineID)
 	if err != nil {
 		return classify(err)
@@ -122,7 +122,7 @@ func (m *Manager) PushReceive(ctx context.Context, tenant string, o pageserver.O
 // tenantForPush gives a tenant, which is made without any branch if it is not there.
 func (m *Manager) tenantForPush(ctx context.Context, tenant string) (*tenant, error) {
 	t, err := m.tenant(ctx, tenant)
-	if !errors.Is(err, pageserver.ErrNotFound) {
+	if !errors.Is(err, api.ErrNotFound) {
 		return t, err
 	}
 	id, err := m.tenantID(tenant)
@@ -134,7 +134,7 @@ func (m *Manager) tenantForPush(ctx context.Context, tenant string) (*tenant, er
 	}
 	building := m.tenantDir(id) + unfinished
 	if err := os.Mkdir(building, 0o711); errors.Is(err, fs.ErrExist) {
-		return nil, pageserver.Errorf(pageserver.ErrBusy, "tenant %v: is being made", id)
+		return nil, api.Errorf(api.ErrBusy, "tenant %v: is being made", id)
 	} else if err != nil {
 		return nil, err
 	}
@@ -162,7 +162,7 @@ func (in *intake) follow(ctx context.Context, b *branch) error {
 		return err
 	}
 	if head != in.o.From {
-		return pageserver.Errorf(pageserver.ErrNotAllowed, "branch %s: its head is %v now, not %v: push again", b.tl.Name(), head, in.o.From)
+		return api.Errorf(api.ErrNotAllowed, "branch %s: its head is %v now, not %v: push again", b.tl.Name(), head, in.o.From)
 	}
 	if err := b.tl.PrepareWAL(); err != nil {
 		return err

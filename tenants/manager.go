@@ -17,7 +17,7 @@ import (
 
 	"golang.org/x/sync/singleflight"
 
-	"zenith/internal/pageserver"
+	"zenith/internal/api"
 	"zenith/repo"
 )
 
@@ -33,6 +33,9 @@ type Config struct {
 	MemoryTarget  int64         // bytes in use from which the garbage collector works harder; 0: as it is
 	NoWriteback   bool          // mounts get each write at once, not when the kernel's cache likes
 	Log           *slog.Logger
+
+	// Dial connects to the page server at a conninfo, for Push; nil: this one cannot push.
+	Dial func(ctx context.Context, conninfo string) (Peer, error)
 
 	Retention       Retention            // of history; default DefaultRetention
 	TenantRetention map[string]Retention // of single tenants
@@ -162,7 +165,7 @@ func (m *Manager) open(id repo.TenantID) error {
 		return err
 	}
 	if _, err := os.Stat(m.tenantDir(id)); errors.Is(err, fs.ErrNotExist) {
-		return pageserver.Errorf(pageserver.ErrNotFound, "tenant %v: no such tenant", id)
+		return api.Errorf(api.ErrNotFound, "tenant %v: no such tenant", id)
 	}
 	t, err := m.openTenant(m.ctx, id)
 	if err != nil {
@@ -180,7 +183,7 @@ func (m *Manager) open(id repo.TenantID) error {
 }
 
 func errShutDown() error {
-	return pageserver.Errorf(pageserver.ErrUnavailable, "the page server is shutting down")
+	return api.Errorf(api.ErrUnavailable, "the page server is shutting down")
 }
 
 // openTenants gives the tenants that are open.
@@ -195,11 +198,11 @@ func (m *Manager) tenantID(id string) (repo.TenantID, error) {
 		id = m.cfg.DefaultTenant
 	}
 	if id == "" {
-		return repo.TenantID{}, pageserver.Errorf(pageserver.ErrBadArgument, "no tenant: name one with --tenantid")
+		return repo.TenantID{}, api.Errorf(api.ErrBadArgument, "no tenant: name one with --tenantid")
 	}
 	tid, err := repo.ParseTenantID(id)
 	if err != nil {
-		return tid, pageserver.Errorf(pageserver.ErrBadArgument, "tenant %q: want 32 lower-case hex digits", id)
+		return tid, api.Errorf(api.ErrBadArgument, "tenant %q: want 32 lower-case hex digits", id)
 	}
 	return tid, nil
 }

@@ -10,7 +10,7 @@ import (
 	"sync"
 
 	"zenith/fusefs"
-	"zenith/internal/pageserver"
+	"zenith/internal/api"
 	"zenith/internal/pg"
 	"zenith/repo/datadir"
 )
@@ -58,13 +58,13 @@ func (m *Manager) mountPoint(ctx context.Context, t *tenant, at, dir string, o m
 	mnt := &mount{dir: dir, tenant: t, branch: b, lsn: p.LSN}
 	switch {
 	case o.scratch:
-		mnt.mode = pageserver.ModeScratch
+		mnt.mode = api.ModeScratch
 		return mnt, m.attach(mnt, func() error { return m.mountScratch(ctx, mnt) })
 	case what.head():
-		mnt.mode = pageserver.ModeWritable
+		mnt.mode = api.ModeWritable
 		return mnt, m.attach(mnt, func() error { return m.mountWork(ctx, mnt, o.bindWAL) })
 	default:
-		mnt.mode = pageserver.ModeReadOnly
+		mnt.mode = api.ModeReadOnly
 		return mnt, m.attach(mnt, func() error { return m.mountReadOnly(ctx, mnt) })
 	}
 }
@@ -79,7 +79,7 @@ func (m *Manager) attach(mnt *mount, do func() error) error {
 	}
 	m.mu.Unlock()
 	if taken {
-		return pageserver.Errorf(pageserver.ErrBusy, "%s: already has a mount (%s)", mnt.dir, other.describe().Mode)
+		return api.Errorf(api.ErrBusy, "%s: already has a mount (%s)", mnt.dir, other.describe().Mode)
 	}
 	detach := func() {
 		m.mu.Lock()
@@ -110,19 +110,19 @@ func (m *Manager) attach(mnt *mount, do func() error) error {
 // mountError gives an error of mounting its kind.
 func mountError(dir string, err error) error {
 	switch {
-	case errors.As(err, new(*pageserver.Error)):
+	case errors.As(err, new(*api.Error)):
 		return err
 	case errors.Is(err, fusefs.ErrBusy):
-		return pageserver.Errorf(pageserver.ErrBusy, "%s: already has a mount", dir)
+		return api.Errorf(api.ErrBusy, "%s: already has a mount", dir)
 	case errors.Is(err, fusefs.ErrNotEmpty):
-		return pageserver.Errorf(pageserver.ErrMountFailed, "mount point %s: is not empty", dir)
+		return api.Errorf(api.ErrMountFailed, "mount point %s: is not empty", dir)
 	case errors.Is(err, fs.ErrNotExist):
-		return pageserver.Errorf(pageserver.ErrMountFailed, "mount point %s: no such directory", dir)
+		return api.Errorf(api.ErrMountFailed, "mount point %s: no such directory", dir)
 	}
-	if known := classify(err); errors.As(known, new(*pageserver.Error)) {
+	if known := classify(err); errors.As(known, new(*api.Error)) {
 		return known
 	}
-	return &pageserver.Error{Kind: pageserver.ErrMountFailed, Msg: err.Error()}
+	return &api.Error{Kind: api.ErrMountFailed, Msg: err.Error()}
 }
 
 func (m *Manager) mountReadOnly(ctx context.Context, mnt *mount) error {
@@ -257,7 +257,7 @@ func (m *Manager) unmount(ctx context.Context, mnt *mount, lazy bool) error {
 	}
 	if err := mnt.fs.Unmount(); err != nil {
 		if errors.Is(err, fusefs.ErrBusy) {
-			return &pageserver.Error{Kind: pageserver.ErrBusy, Msg: strings.TrimPrefix(err.Error(), "unmount ")}
+			return &api.Error{Kind: api.ErrBusy, Msg: strings.TrimPrefix(err.Error(), "unmount ")}
 		}
 		return mountError(mnt.dir, err)
 	}
@@ -286,8 +286,8 @@ func (m *Manager) umountAll(ctx context.Context) error {
 }
 
 // describe says what the mount is.
-func (m *mount) describe() pageserver.Mount {
-	d := pageserver.Mount{Dir: m.dir, Mode: m.mode, LSN: m.lsn}
+func (m *mount) describe() api.Mount {
+	d := api.Mount{Dir: m.dir, Mode: m.mode, LSN: m.lsn}
 	if m.tenant != nil {
 		d.Tenant, d.Branch, d.Timeline = m.tenant.id.String(), m.branch.tl.Name(), m.branch.tl.ID().String()
 	}

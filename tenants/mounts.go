@@ -10,28 +10,28 @@ import (
 	"strings"
 
 	"zenith/fusefs"
-	"zenith/internal/pageserver"
+	"zenith/internal/api"
 )
 
 // Mount mounts a point, or everything, at a directory of the user's.
-func (m *Manager) Mount(ctx context.Context, o pageserver.MountOptions) (pageserver.Mount, error) {
+func (m *Manager) Mount(ctx context.Context, o api.MountOptions) (api.Mount, error) {
 	dir, err := m.mountDir(o.Dir)
 	if err != nil {
-		return pageserver.Mount{}, err
+		return api.Mount{}, err
 	}
 	if _, err := fusefs.CleanStale(dir); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return pageserver.Mount{}, mountError(dir, err)
+		return api.Mount{}, mountError(dir, err)
 	}
 	made, err := makeDir(dir)
 	if err != nil {
-		return pageserver.Mount{}, mountError(dir, err)
+		return api.Mount{}, mountError(dir, err)
 	}
 	mnt, err := m.mountAny(ctx, dir, o)
 	if err != nil {
 		if made {
 			err = errors.Join(err, os.Remove(dir))
 		}
-		return pageserver.Mount{}, err
+		return api.Mount{}, err
 	}
 	return mnt.describe(), nil
 }
@@ -46,9 +46,9 @@ func makeDir(dir string) (made bool, err error) {
 }
 
 // mountAny mounts what o asks for at dir.
-func (m *Manager) mountAny(ctx context.Context, dir string, o pageserver.MountOptions) (*mount, error) {
+func (m *Manager) mountAny(ctx context.Context, dir string, o api.MountOptions) (*mount, error) {
 	if o.Point == "" {
-		mnt := &mount{dir: dir, mode: pageserver.ModeTree}
+		mnt := &mount{dir: dir, mode: api.ModeTree}
 		return mnt, m.attach(mnt, func() (err error) {
 			mnt.fs, err = fusefs.All(dir, everything{m}, m.options())
 			return err
@@ -64,7 +64,7 @@ func (m *Manager) mountAny(ctx context.Context, dir string, o pageserver.MountOp
 // mountDir checks a mount point that a user named, and gives the path by which we know it.
 func (m *Manager) mountDir(dir string) (string, error) {
 	if !filepath.IsAbs(dir) {
-		return "", pageserver.Errorf(pageserver.ErrBadArgument, "mount point %s: want an absolute path", dir)
+		return "", api.Errorf(api.ErrBadArgument, "mount point %s: want an absolute path", dir)
 	}
 	dir = m.realDir(dir)
 	work, err := filepath.EvalSymlinks(m.cfg.Dir)
@@ -72,10 +72,10 @@ func (m *Manager) mountDir(dir string) (string, error) {
 		return "", err
 	}
 	if dir == work || strings.HasPrefix(dir, work+"/") {
-		return "", pageserver.Errorf(pageserver.ErrNotAllowed, "mount point %s: is inside the work directory %s", dir, work)
+		return "", api.Errorf(api.ErrNotAllowed, "mount point %s: is inside the work directory %s", dir, work)
 	}
 	if strings.HasPrefix(work, dir+"/") {
-		return "", pageserver.Errorf(pageserver.ErrNotAllowed, "mount point %s: would hide the work directory %s", dir, work)
+		return "", api.Errorf(api.ErrNotAllowed, "mount point %s: would hide the work directory %s", dir, work)
 	}
 	return dir, nil
 }
@@ -84,7 +84,7 @@ func (m *Manager) mountDir(dir string) (string, error) {
 func (m *Manager) Umount(ctx context.Context, dir string, lazy bool) error {
 	if mnt := m.mountAt(m.realDir(dir)); mnt != nil && mnt.fs != nil {
 		if c := m.computeAt(mnt); c != nil {
-			return pageserver.Errorf(pageserver.ErrBusy, "%s: postgres runs on it (pg stop %s)", dir, c.name)
+			return api.Errorf(api.ErrBusy, "%s: postgres runs on it (pg stop %s)", dir, c.name)
 		}
 		return m.unmount(ctx, mnt, lazy)
 	}
@@ -93,7 +93,7 @@ func (m *Manager) Umount(ctx context.Context, dir string, lazy bool) error {
 		return mountError(dir, err)
 	}
 	if !cleaned {
-		return pageserver.Errorf(pageserver.ErrNotFound, "%s: no such mount", dir)
+		return api.Errorf(api.ErrNotFound, "%s: no such mount", dir)
 	}
 	return nil
 }
@@ -134,13 +134,13 @@ func (m *Manager) computeAt(mnt *mount) *compute {
 }
 
 // MountList gives the mounts, sorted by directory.
-func (m *Manager) MountList(context.Context) ([]pageserver.Mount, error) {
+func (m *Manager) MountList(context.Context) ([]api.Mount, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	list := []pageserver.Mount{}
+	list := []api.Mount{}
 	for _, mnt := range m.mounts {
 		list = append(list, mnt.describe())
 	}
-	slices.SortFunc(list, func(a, b pageserver.Mount) int { return strings.Compare(a.Dir, b.Dir) })
+	slices.SortFunc(list, func(a, b api.Mount) int { return strings.Compare(a.Dir, b.Dir) })
 	return list, nil
 }

@@ -5,7 +5,7 @@ import (
 	"strings"
 	"time"
 
-	"zenith/internal/pageserver"
+	"zenith/internal/api"
 	"zenith/internal/pg"
 )
 
@@ -33,7 +33,7 @@ func parsePoint(s string, now time.Time) (point, error) {
 	if strings.HasPrefix(at, "-") {
 		age, err := parseAge(at)
 		if err != nil {
-			return point{}, pageserver.Errorf(pageserver.ErrBadArgument, "point %s: %q is not an age such as -15m or -2d", s, at)
+			return point{}, api.Errorf(api.ErrBadArgument, "point %s: %q is not an age such as -15m or -2d", s, at)
 		}
 		p.time = now.Add(age)
 		return p, nil
@@ -44,11 +44,11 @@ func parsePoint(s string, now time.Time) (point, error) {
 	}
 	lsn, err := pg.ParseLSN(at)
 	if err != nil {
-		return point{}, pageserver.Errorf(pageserver.ErrBadArgument,
+		return point{}, api.Errorf(api.ErrBadArgument,
 			"point %s: %q is neither an LSN (0/16B3748), a time (2026-11-22T10:00:00Z) nor an age (-15m)", s, at)
 	}
 	if lsn == 0 {
-		return point{}, pageserver.Errorf(pageserver.ErrOutOfRange, "point %s: there is nothing at LSN 0/0", s)
+		return point{}, api.Errorf(api.ErrOutOfRange, "point %s: there is nothing at LSN 0/0", s)
 	}
 	p.lsn = lsn
 	return p, nil
@@ -70,7 +70,7 @@ const maxNameLength = 200
 // as something else in a point.
 func checkName(name string) error {
 	bad := func(why string) error {
-		return pageserver.Errorf(pageserver.ErrBadArgument, "branch name %q: %s", name, why)
+		return api.Errorf(api.ErrBadArgument, "branch name %q: %s", name, why)
 	}
 	switch {
 	case name == "":

@@ -15,7 +15,7 @@ import (
 	"syscall"
 	"time"
 
-	"zenith/internal/pageserver"
+	"zenith/internal/api"
 )
 
 // How long a postgres may take to accept connections and to stop. Starting needs no
@@ -42,7 +42,7 @@ type launch struct {
 	dataDir  string
 	logPath  string // its output goes to the end
 	port     int    // of 127.0.0.1
-	settings []pageserver.Setting
+	settings []api.Setting
 	withUs   bool // it ends when we do, however that happens
 }
 
@@ -103,7 +103,7 @@ func (p *postgres) waitReady(ctx context.Context, logFrom int64) error {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-deadline.C:
-			return pageserver.Errorf(pageserver.ErrTimeout, "postgres on port %d does not accept connections after %v", p.port, startTimeout)
+			return api.Errorf(api.ErrTimeout, "postgres on port %d does not accept connections after %v", p.port, startTimeout)
 		case <-poll.C:
 			if accepts(p.port) {
 				return nil
@@ -155,7 +155,7 @@ var stopSignals = map[string]syscall.Signal{
 func (p *postgres) stop(ctx context.Context, mode string) error {
 	sig, ok := stopSignals[mode]
 	if !ok {
-		return pageserver.Errorf(pageserver.ErrBadArgument, "stop mode %q: want smart, fast or immediate", mode)
+		return api.Errorf(api.ErrBadArgument, "stop mode %q: want smart, fast or immediate", mode)
 	}
 	p.mu.Lock()
 	p.quit = true
@@ -169,7 +169,7 @@ func (p *postgres) stop(ctx context.Context, mode string) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	case <-time.After(stopTimeout):
-		return pageserver.Errorf(pageserver.ErrTimeout, "postgres %d does not stop after %v; try -m immediate", p.cmd.Process.Pid, stopTimeout)
+		return api.Errorf(api.ErrTimeout, "postgres %d does not stop after %v; try -m immediate", p.cmd.Process.Pid, stopTimeout)
 	}
 }
 
@@ -236,7 +236,7 @@ func freePort() (int, error) {
 func portFree(port int) error {
 	l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
 	if err != nil {
-		return pageserver.Errorf(pageserver.ErrBusy, "port %d: already in use", port)
+		return api.Errorf(api.ErrBusy, "port %d: already in use", port)
 	}
 	return l.Close()
 }

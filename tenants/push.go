@@ -9,23 +9,29 @@ import (
 	"fmt"
 	"io"
 
-	"zenith/internal/pageserver"
+	"zenith/internal/api"
 	"zenith/internal/pg"
 	"zenith/repo"
 )
 
+// Peer is another page server, which takes history.
+type Peer interface {
+	api.PushReceiver
+	io.Closer
+	Addr() string // HOST:PORT, for messages
+}
+
 // pusher sends timelines of a tenant to another page server.
 type pusher struct {
 	t      *tenant
-	far    *pageserver.Client
-	to     string // the other page server, for messages
+	far    Peer
 	tenant string // there
-	tell   pageserver.Progress
+	tell   api.Progress
 	sent   int64 // by the streams that are done
 }
 
 // Push sends what another page server does not have of a branch.
-func (m *Manager) Push(ctx context.Context, tenant, name string, o pageserver.PushOptions) (res pageserver.PushResult, err error) {
+func (m *Manager) Push(ctx context.Context, tenant, name string, o api.PushOptions) (res api.PushResult, err error) {
 	t, err := m.tenant(ctx, tenant)
 	if err != nil {
 		return res, err
@@ -45,11 +51,10 @@ func (m *Manager) Push(ctx context.Context, tenant, name string, o pageserver.Pu
 	if _, err := m.tenantID(res.Tenant); err != nil {
 		return res, err
 	}
-	addr, err := pageserver.Address(o.To)
-	if err != nil {
-		return res, err
+	if m.cfg.Dial == nil {
+		return res, api.Errorf(api.ErrUnsupported, "push %s: this page server cannot connect to others", name)
 	}
-	far, err := pageserver.Dial(ctx, addr)
+	far, err := m.cfg.Dial(ctx, o.To)
 	if err != nil {
 		return res, err
 	}
@@ -57,7 +62,7 @@ func (m *Manager) Push(ctx context.Context, tenant, name string, o pageserver.Pu
 	b.use(1)
 	defer b.use(-1)
 	defer b.tl.Hold()()
-	p := &pusher{t: t, far: far, to: addr, tenant: res.Tenant, tell: o.Progress}
+	p := &pusher{t: t, far: far, tenant: res.Tenant, tell: o.Progress}
 	held, err := p.timeline(ctx, b.tl, head, b.tl.Name())
 	if err != nil {
 		return res, classify(fmt.Errorf("push %s: %w", name, err))
@@ -71,7 +76,7 @@ func (m *Manager) Push(ctx context.Context, tenant, name string, o pageserver.Pu
 
 // timeline makes a timeline be there up to an LSN, its ancestors first, and gives what was
 // there before. Without a name it is there for its descendants' sake.
-func (p *pusher) timeline(ctx context.Context, tl *repo.Timeline, upTo pg.LSN, name string) (pageserver.Held, error) {
+func (p *pusher) timeline(ctx context.Context, tl *repo.Timeline, upTo pg.LSN, name string) (api.Held, error) {
 	o := p.offer(tl, name, upTo)
 	held, err := p.far.PushOffer(ctx, p.tenant, o)
 	if err != nil {
@@ -109,9 +114,9 @@ func (p *pusher) timeline(ctx context.Context, tl *repo.Timeline, upTo pg.LSN, n
 
 // offer describes a timeline. It goes as a branch of its ancestor, unless what it needs of that
 // is not kept any more.
-func (p *pusher) offer(tl *repo.Timeline, name string, upTo pg.LSN) pageserver.Offer {
+func (p *pusher) offer(tl *repo.Timeline, name string, upTo pg.LSN) api.Offer {
 	info := tl.Info()
-	o := pageserver.Offer{
+	o := api.Offer{
 		TimelineID: info.ID.String(), Name: name, SysID: info.SysID, TLI: info.TLI, SegSize: info.SegSize,
 		Start: max(tl.StartLSN(), tl.FirstLSN()), To: upTo,
 	}
@@ -129,15 +134,15 @@ func (p *pusher) offer(tl *repo.Timeline, name string, upTo pg.LSN) pageserver.O
 const compared = 1 << 20
 
 // compare makes sure that the timeline there is a part of ours, as far as we send it.
-func (p *pusher) compare(ctx context.Context, tl *repo.Timeline, o pageserver.Offer, held pageserver.Held) error {
+func (p *pusher) compare(ctx context.Context, tl *repo.Timeline, o api.Offer, held api.Held) error {
 	if held.Head > o.To && o.Name != "" {
-		return pageserver.Errorf(pageserver.ErrNotAllowed,
-			"%s has WAL of it up to %v, which is not here: it ends at %v (written to on its own there; push does not overwrite)", p.to, held.Head, o.To)
+		return api.Errorf(api.ErrNotAllowed,
+			"%s has WAL of it up to %v, which is not here: it ends at %v (written to on its own there; push does not overwrite)", p.far.Addr(), held.Head, o.To)
 	}
 	common := min(held.Head, o.To)
 	if common < o.Start {
-		return pageserver.Errorf(pageserver.ErrOutOfRange,
-			"%s has it up to %v, and what follows is not kept here any more: it begins at %v", p.to, held.Head, o.Start)
+		return api.Errorf(api.ErrOutOfRange,
+			"%s has it up to %v, and what follows is not kept here any more: it begins at %v", p.far.Addr(), held.Head, o.Start)
 	}
 	from := max(held.Start, o.Start)
 	if common-min(common, from) > compared {
@@ -152,14 +157,14 @@ func (p *pusher) compare(ctx context.Context, tl *repo.Timeline, o pageserver.Of
 	}
 	ours, err := walSum(ctx, tl, from, common)
 	if err == nil && ours != theirs {
-		err = pageserver.Errorf(pageserver.ErrNotAllowed,
-			"its WAL before %v is not the one that %s has: they have gone different ways (push does not overwrite)", common, p.to)
+		err = api.Errorf(api.ErrNotAllowed,
+			"its WAL before %v is not the one that %s has: they have gone different ways (push does not overwrite)", common, p.far.Addr())
 	}
 	return err
 }
 
 // newOwnFiles gives the files to be sent along with WAL: those that do not follow from it.
-func newOwnFiles(ctx context.Context, o pageserver.Offer, tl *repo.Timeline, held pageserver.Held) (files []repo.OwnFile, err error) {
+func newOwnFiles(ctx context.Context, o api.Offer, tl *repo.Timeline, held api.Held) (files []repo.OwnFile, err error) {
 	upTo := o.To
 	if o.To == tl.LastLSN() || o.Name != "" {
 		upTo++ // stored since

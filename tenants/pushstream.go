@@ -4,7 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 
-	"zenith/internal/pageserver"
+	"zenith/internal/api"
 	"zenith/internal/pg"
 	"zenith/repo"
 )
@@ -12,7 +12,7 @@ import (
 // pushStream is what is sent of one timeline.
 type pushStream struct {
 	tl    *repo.Timeline
-	o     pageserver.Offer
+	o     api.Offer
 	files []repo.OwnFile
 	w     frameWriter
 	tell  func(done, total int64)

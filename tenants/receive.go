@@ -12,7 +12,7 @@ import (
 	"strings"
 	"sync"
 
-	"zenith/internal/pageserver"
+	"zenith/internal/api"
 	"zenith/internal/pg"
 	"zenith/repo"
 	"zenith/repo/receiver"
@@ -69,7 +69,7 @@ func (m *Manager) ReceiveStart(ctx context.Context, tenant, name, conninfo strin
 func parseServer(conninfo string) (*receiver.Server, error) {
 	server, err := receiver.ParseServer(conninfo)
 	if err != nil {
-		return nil, pageserver.Errorf(pageserver.ErrBadArgument, "%v", err)
+		return nil, api.Errorf(api.ErrBadArgument, "%v", err)
 	}
 	return server, nil
 }
@@ -79,11 +79,11 @@ func receiverOf(s *receiver.Server) string { return "a WAL receiver (" + s.Strin
 
 // receiverKinds pairs the receiver's errors with the kinds that a client can tell apart.
 var receiverKinds = []struct{ is, kind error }{
-	{receiver.ErrVersion, pageserver.ErrUnsupported},
-	{receiver.ErrForeign, pageserver.ErrNotAllowed},
-	{receiver.ErrTimeline, pageserver.ErrNotAllowed},
-	{receiver.ErrDiverged, pageserver.ErrNotAllowed},
-	{receiver.ErrRemoved, pageserver.ErrOutOfRange},
+	{receiver.ErrVersion, api.ErrUnsupported},
+	{receiver.ErrForeign, api.ErrNotAllowed},
+	{receiver.ErrTimeline, api.ErrNotAllowed},
+	{receiver.ErrDiverged, api.ErrNotAllowed},
+	{receiver.ErrRemoved, api.ErrOutOfRange},
 }
 
 func receiverError(b *branch, err error) error {
@@ -92,7 +92,7 @@ func receiverError(b *branch, err error) error {
 	}
 	for _, k := range receiverKinds {
 		if errors.Is(err, k.is) {
-			return pageserver.Errorf(k.kind, "branch %s: %v", b.tl.Name(), err)
+			return api.Errorf(k.kind, "branch %s: %v", b.tl.Name(), err)
 		}
 	}
 	return classify(fmt.Errorf("branch %s: %w", b.tl.Name(), err))
@@ -196,7 +196,7 @@ func (m *Manager) ReceiveStop(ctx context.Context, tenant, name string) error {
 	delete(t.receivers, b.tl.ID())
 	t.mu.Unlock()
 	if rc == nil {
-		return pageserver.Errorf(pageserver.ErrNotFound, "branch %s: has no receiver", name)
+		return api.Errorf(api.ErrNotFound, "branch %s: has no receiver", name)
 	}
 	err = os.Remove(filepath.Join(receiversDir(t.dir), b.tl.ID().String()))
 	if err == nil {
@@ -210,7 +210,7 @@ func (m *Manager) ReceiveStop(ctx context.Context, tenant, name string) error {
 }
 
 // ReceiveList gives a tenant's receivers, sorted by branch.
-func (m *Manager) ReceiveList(ctx context.Context, tenant string) ([]pageserver.Receiver, error) {
+func (m *Manager) ReceiveList(ctx context.Context, tenant string) ([]api.Receiver, error) {
 	t, err := m.tenant(ctx, tenant)
 	if err != nil {
 		return nil, err
@@ -218,20 +218,20 @@ func (m *Manager) ReceiveList(ctx context.Context, tenant string) ([]pageserver.
 	return t.listReceivers(), nil
 }
 
-func (t *tenant) listReceivers() []pageserver.Receiver {
+func (t *tenant) listReceivers() []api.Receiver {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	list := []pageserver.Receiver{}
+	list := []api.Receiver{}
 	for _, rc := range t.receivers {
 		list = append(list, rc.describe())
 	}
-	slices.SortFunc(list, func(a, b pageserver.Receiver) int { return strings.Compare(a.Branch, b.Branch) })
+	slices.SortFunc(list, func(a, b api.Receiver) int { return strings.Compare(a.Branch, b.Branch) })
 	return list
 }
 
-func (rc *receiving) describe() pageserver.Receiver {
+func (rc *receiving) describe() api.Receiver {
 	s := rc.r.Status()
-	d := pageserver.Receiver{
+	d := api.Receiver{
 		Branch: rc.b.tl.Name(), ConnInfo: rc.r.Server().String(), Status: s.State,
 		Received: s.Received, Flushed: s.Flushed, Applied: s.Applied, LagBytes: lag(s.Server, s.Applied),
 	}

@@ -7,14 +7,14 @@ import (
 	"strconv"
 	"sync"
 
-	"zenith/internal/pageserver"
+	"zenith/internal/api"
 	"zenith/internal/pg"
 	"zenith/repo"
 	"zenith/repo/datadir"
 )
 
 // Replicate opens a branch for a replication client.
-func (m *Manager) Replicate(ctx context.Context, tenant, name string) (pageserver.ReplicationSource, error) {
+func (m *Manager) Replicate(ctx context.Context, tenant, name string) (api.ReplicationSource, error) {
 	if name == "" {
 		name = MainBranch
 	}
@@ -42,27 +42,27 @@ func (r *replicated) Close() error {
 var walLevels = [...]string{"minimal", "replica", "logical"}
 
 // System describes the branch.
-func (r *replicated) System(ctx context.Context) (pageserver.ReplicationSystem, error) {
+func (r *replicated) System(ctx context.Context) (api.ReplicationSystem, error) {
 	head, err := r.b.catchup(ctx)
 	if err != nil {
-		return pageserver.ReplicationSystem{}, err
+		return api.ReplicationSystem{}, err
 	}
 	at, err := r.b.tl.Resolve(ctx, head)
 	if err != nil {
-		return pageserver.ReplicationSystem{}, classify(err)
+		return api.ReplicationSystem{}, classify(err)
 	}
 	info, set := r.b.tl.Info(), &at.State.Settings
 	checksums := "off"
 	if at.State.ChecksumVersion != 0 {
 		checksums = "on"
 	}
-	number := func(name string, v int32) pageserver.Setting {
-		return pageserver.Setting{Name: name, Value: strconv.Itoa(int(v))}
+	number := func(name string, v int32) api.Setting {
+		return api.Setting{Name: name, Value: strconv.Itoa(int(v))}
 	}
-	return pageserver.ReplicationSystem{
-		SystemID: pageserver.SystemID{SysID: info.SysID, TLI: info.TLI, XLogPos: head},
+	return api.ReplicationSystem{
+		SystemID: api.SystemID{SysID: info.SysID, TLI: info.TLI, XLogPos: head},
 		SegSize:  info.SegSize,
-		Settings: []pageserver.Setting{
+		Settings: []api.Setting{
 			{Name: "wal_level", Value: walLevels[min(int(set.WALLevel), len(walLevels)-1)]},
 			{Name: "data_checksums", Value: checksums},
 			number("max_connections", set.MaxConnections),
@@ -94,10 +94,10 @@ func (r *replicated) ReadWAL(p []byte, at pg.LSN) (int, error) {
 }
 
 // Slots are the branch's replication slots.
-func (r *replicated) Slots() pageserver.SlotService { return branchSlots{r.b} }
+func (r *replicated) Slots() api.SlotService { return branchSlots{r.b} }
 
 // BaseBackup begins a base backup as of the head.
-func (r *replicated) BaseBackup(ctx context.Context, o pageserver.BackupOptions) (pageserver.Backup, error) {
+func (r *replicated) BaseBackup(ctx context.Context, o api.BackupOptions) (api.Backup, error) {
 	if _, err := r.b.catchup(ctx); err != nil {
 		return nil, err
 	}
@@ -109,7 +109,7 @@ func (r *replicated) BaseBackup(ctx context.Context, o pageserver.BackupOptions)
 }
 
 // begin composes the backup.
-func (s *baseBackup) begin(ctx context.Context, tl *repo.Timeline, o pageserver.BackupOptions) error {
+func (s *baseBackup) begin(ctx context.Context, tl *repo.Timeline, o api.BackupOptions) error {
 	snap, err := tl.AtHead(ctx)
 	if err != nil {
 		return classify(err)
@@ -119,26 +119,26 @@ func (s *baseBackup) begin(ctx context.Context, tl *repo.Timeline, o pageserver.
 		Manifest: o.Manifest, ForceEncode: o.ForceEncode, Checksums: o.Checksums,
 	})
 	if errors.Is(err, repo.ErrNotFound) {
-		return &pageserver.Error{Kind: pageserver.ErrOutOfRange, Msg: "base backup of branch " + tl.Name() + ": " + err.Error()}
+		return &api.Error{Kind: api.ErrOutOfRange, Msg: "base backup of branch " + tl.Name() + ": " + err.Error()}
 	}
 	if err != nil {
 		return classify(err)
 	}
-	s.info = pageserver.BackupInfo{Start: s.b.Start, Stop: s.b.Stop, TLI: s.b.TLI}
+	s.info = api.BackupInfo{Start: s.b.Start, Stop: s.b.Stop, TLI: s.b.TLI}
 	return classify(s.list(ctx, o.Sizes))
 }
 
 // baseBackup is a base backup that is being sent.
 type baseBackup struct {
 	b       *datadir.BaseBackup
-	info    pageserver.BackupInfo
+	info    api.BackupInfo
 	release func()
 }
 
 // list lists the archives: the tablespaces', and then the data directory's.
 func (s *baseBackup) list(ctx context.Context, sizes bool) (err error) {
 	for i := range len(s.b.Tablespaces) + 1 {
-		a := pageserver.BackupArchive{Size: -1}
+		a := api.BackupArchive{Size: -1}
 		spc := s.tablespace(i)
 		if spc != nil {
 			a.OID, a.Location = spc.OID, spc.Location
@@ -162,7 +162,7 @@ func (s *baseBackup) tablespace(i int) *datadir.Tablespace {
 }
 
 // Info describes the backup.
-func (s *baseBackup) Info() pageserver.BackupInfo { return s.info }
+func (s *baseBackup) Info() api.BackupInfo { return s.info }
 
 // WriteArchive writes archive i.
 func (s *baseBackup) WriteArchive(ctx context.Context, i int, w io.Writer) error {

@@ -8,7 +8,7 @@ import (
 	"path/filepath"
 	"sync"
 
-	"zenith/internal/pageserver"
+	"zenith/internal/api"
 	"zenith/internal/pg"
 	"zenith/repo"
 )
@@ -115,7 +115,7 @@ func (s *slots) change(name string, fn func(*slot) (save bool, err error)) error
 	defer s.mu.Unlock()
 	one := s.list[name]
 	if one == nil {
-		return pageserver.Errorf(pageserver.ErrNotFound, "replication slot \"%s\" does not exist", name)
+		return api.Errorf(api.ErrNotFound, "replication slot \"%s\" does not exist", name)
 	}
 	save, err := fn(one)
 	if err != nil || !save || one.temporary {
@@ -141,7 +141,7 @@ func (s branchSlots) Create(name string, temporary, reserve bool) error {
 	all.mu.Lock()
 	defer all.mu.Unlock()
 	if all.list[name] != nil {
-		return pageserver.Errorf(pageserver.ErrExists, "replication slot \"%s\" already exists", name)
+		return api.Errorf(api.ErrExists, "replication slot \"%s\" already exists", name)
 	}
 	all.list[name] = own
 	if temporary {
@@ -166,7 +166,7 @@ func (s branchSlots) Drop(name string) error {
 }
 
 func slotActive(name string) error {
-	return pageserver.Errorf(pageserver.ErrBusy, "replication slot \"%s\" is active: somebody streams with it", name)
+	return api.Errorf(api.ErrBusy, "replication slot \"%s\" is active: somebody streams with it", name)
 }
 
 // Get gives where a slot keeps WAL from.

@@ -6,11 +6,11 @@ import (
 	"strconv"
 	"time"
 
-	"zenith/internal/pageserver"
+	"zenith/internal/api"
 )
 
 // Status says what there is and what runs, of the tenants that are open.
-func (m *Manager) Status(ctx context.Context) ([]pageserver.StatusRow, error) {
+func (m *Manager) Status(ctx context.Context) ([]api.StatusRow, error) {
 	ids, err := m.TenantList(ctx)
 	if err != nil {
 		return nil, err
@@ -20,7 +20,7 @@ func (m *Manager) Status(ctx context.Context) ([]pageserver.StatusRow, error) {
 		return nil, err
 	}
 	if m.cfg.DefaultTenant != "" {
-		if _, err := m.tenant(ctx, ""); err != nil && !errors.Is(err, pageserver.ErrNotFound) {
+		if _, err := m.tenant(ctx, ""); err != nil && !errors.Is(err, api.ErrNotFound) {
 			return nil, err
 		}
 	}
@@ -32,15 +32,15 @@ func (m *Manager) Status(ctx context.Context) ([]pageserver.StatusRow, error) {
 			behind = max(behind, r.LagBytes)
 		}
 		for _, c := range t.listComputes() {
-			if c.describe().Status == pageserver.ComputeRunning {
+			if c.describe().Status == api.ComputeRunning {
 				running++
 			}
 		}
 	}
-	row := func(name string, n int) pageserver.StatusRow {
-		return pageserver.StatusRow{Name: name, Value: strconv.Itoa(n)}
+	row := func(name string, n int) api.StatusRow {
+		return api.StatusRow{Name: name, Value: strconv.Itoa(n)}
 	}
-	return []pageserver.StatusRow{
+	return []api.StatusRow{
 		{Name: "uptime", Value: time.Since(m.began).Round(time.Second).String()},
 		{Name: machineRow, Value: Machine()},
 		{Name: "workdir", Value: m.cfg.Dir},

@@ -11,7 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"zenith/internal/pageserver"
+	"zenith/internal/api"
 	"zenith/internal/pg"
 	"zenith/internal/xlog"
 	"zenith/repo"
@@ -111,7 +111,7 @@ func (t *tenant) lookup(name string) (*branch, error) {
 		}
 	}
 	if errors.Is(err, repo.ErrNotFound) {
-		return nil, pageserver.Errorf(pageserver.ErrNotFound, "branch %s: no such branch", name)
+		return nil, api.Errorf(api.ErrNotFound, "branch %s: no such branch", name)
 	}
 	if err != nil {
 		return nil, classify(err)

@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"zenith/fusefs"
-	"zenith/internal/pageserver"
+	"zenith/internal/api"
 	"zenith/internal/pg"
 	"zenith/repo"
 	"zenith/repo/datadir"
@@ -143,7 +143,7 @@ func compose(ctx context.Context, snap *repo.Snapshot) (*datadir.View, error) {
 
 // notExist makes what cannot be shown absent: a path has no better way to say it.
 func notExist(err error) error {
-	for _, kind := range []error{pageserver.ErrNotFound, pageserver.ErrOutOfRange, pageserver.ErrBadArgument} {
+	for _, kind := range []error{api.ErrNotFound, api.ErrOutOfRange, api.ErrBadArgument} {
 		if errors.Is(err, kind) {
 			return fs.ErrNotExist
 		}

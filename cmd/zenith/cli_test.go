@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"zenith/internal/api"
 	"zenith/internal/pageserver"
 	"zenith/internal/pg"
 	"zenith/tenants"
@@ -26,74 +27,74 @@ const (
 
 // fakeServer is a page server of canned answers. Methods that no test needs are nil.
 type fakeServer struct {
-	pageserver.Service
+	api.Service
 	err      error
 	problems int64
 	machine  string
 	execs    chan string // "start" and "stop" of pg execs
 }
 
-func (f *fakeServer) Status(context.Context) ([]pageserver.StatusRow, error) {
-	return []pageserver.StatusRow{{Name: "address", Value: "not shown twice"}, {Name: "tenants", Value: "1"}, {Name: "machine", Value: f.machine}}, f.err
+func (f *fakeServer) Status(context.Context) ([]api.StatusRow, error) {
+	return []api.StatusRow{{Name: "address", Value: "not shown twice"}, {Name: "tenants", Value: "1"}, {Name: "machine", Value: f.machine}}, f.err
 }
 
 func (f *fakeServer) TenantList(context.Context) ([]string, error) {
 	return []string{tenantA}, f.err
 }
 
-func (f *fakeServer) TenantCreate(_ context.Context, id string, _ pageserver.Progress) (pageserver.TenantInfo, error) {
-	return pageserver.TenantInfo{ID: id}, f.err
+func (f *fakeServer) TenantCreate(_ context.Context, id string, _ api.Progress) (api.TenantInfo, error) {
+	return api.TenantInfo{ID: id}, f.err
 }
 
-func (f *fakeServer) BranchList(context.Context, string) ([]pageserver.Branch, error) {
-	return []pageserver.Branch{
+func (f *fakeServer) BranchList(context.Context, string) ([]api.Branch, error) {
+	return []api.Branch{
 		{Name: "main", TimelineID: lineA, LatestValidLSN: 0x2000000},
 		{Name: "dev", TimelineID: lineB, LatestValidLSN: 0x16B3800, AncestorID: lineA, AncestorLSN: 0x1609610},
 	}, f.err
 }
 
-func (f *fakeServer) BranchCreate(_ context.Context, _, name, point string) (pageserver.Branch, error) {
-	return pageserver.Branch{Name: name, TimelineID: lineB, LatestValidLSN: 0x1609610, AncestorID: lineA, AncestorLSN: 0x1609610}, f.err
+func (f *fakeServer) BranchCreate(_ context.Context, _, name, point string) (api.Branch, error) {
+	return api.Branch{Name: name, TimelineID: lineB, LatestValidLSN: 0x1609610, AncestorID: lineA, AncestorLSN: 0x1609610}, f.err
 }
 
 func (f *fakeServer) BranchDelete(context.Context, string, string) error { return f.err }
 
 func (f *fakeServer) LSN(context.Context, string, string) (pg.LSN, error) { return 0x16B3748, f.err }
 
-func (f *fakeServer) Mount(_ context.Context, o pageserver.MountOptions) (pageserver.Mount, error) {
-	m := pageserver.Mount{Dir: o.Dir, Mode: pageserver.ModeTree}
+func (f *fakeServer) Mount(_ context.Context, o api.MountOptions) (api.Mount, error) {
+	m := api.Mount{Dir: o.Dir, Mode: api.ModeTree}
 	if o.Point != "" {
-		m = pageserver.Mount{Dir: o.Dir, Mode: pageserver.ModeWritable, Branch: o.Point, Timeline: lineA, LSN: 0x16B3748, Tenant: o.Tenant}
+		m = api.Mount{Dir: o.Dir, Mode: api.ModeWritable, Branch: o.Point, Timeline: lineA, LSN: 0x16B3748, Tenant: o.Tenant}
 	}
 	return m, f.err
 }
 
 func (f *fakeServer) Umount(context.Context, string, bool) error { return f.err }
 
-func (f *fakeServer) MountList(context.Context) ([]pageserver.Mount, error) {
-	return []pageserver.Mount{{Dir: "/mnt/x", Mode: "rw", Branch: "main", Timeline: lineA, LSN: 0x16B3748, Tenant: tenantA}, {Dir: "/mnt/all", Mode: "tree"}}, f.err
+func (f *fakeServer) MountList(context.Context) ([]api.Mount, error) {
+	return []api.Mount{{Dir: "/mnt/x", Mode: "rw", Branch: "main", Timeline: lineA, LSN: 0x16B3748, Tenant: tenantA}, {Dir: "/mnt/all", Mode: "tree"}}, f.err
 }
 
-var computeA = pageserver.Compute{
-	Tenant: tenantA, Name: "main", Timeline: lineA, LSN: 0x16B3748, Status: pageserver.ComputeRunning,
+var computeA = api.Compute{
+	Tenant: tenantA, Name: "main", Timeline: lineA, LSN: 0x16B3748, Status: api.ComputeRunning,
 	Host: "127.0.0.1", Port: 55432, User: "postgres", Database: "postgres", Dir: "/d", Log: "/l",
 }
 
-func (f *fakeServer) PgStart(context.Context, string, string, pageserver.ComputeOptions) (pageserver.Compute, error) {
+func (f *fakeServer) PgStart(context.Context, string, string, api.ComputeOptions) (api.Compute, error) {
 	return computeA, f.err
 }
 
-func (f *fakeServer) PgStop(context.Context, string, string, pageserver.StopOptions) error {
+func (f *fakeServer) PgStop(context.Context, string, string, api.StopOptions) error {
 	return f.err
 }
 
-func (f *fakeServer) PgList(context.Context, string) ([]pageserver.Compute, error) {
-	return []pageserver.Compute{computeA}, f.err
+func (f *fakeServer) PgList(context.Context, string) ([]api.Compute, error) {
+	return []api.Compute{computeA}, f.err
 }
 
-func (f *fakeServer) PgExec(context.Context, string, string) (pageserver.Compute, func(context.Context) error, error) {
+func (f *fakeServer) PgExec(context.Context, string, string) (api.Compute, func(context.Context) error, error) {
 	if f.err != nil {
-		return pageserver.Compute{}, nil, f.err
+		return api.Compute{}, nil, f.err
 	}
 	f.execs <- "start"
 	return computeA, func(context.Context) error { f.execs <- "stop"; return nil }, nil
@@ -111,21 +112,21 @@ func (f *fakeServer) ReadPage(context.Context, string, string, string, pg.BlockN
 	return page, f.err
 }
 
-func (f *fakeServer) Check(_ context.Context, _, _ string, found func(string) error, _ pageserver.Progress) (pageserver.CheckResult, error) {
+func (f *fakeServer) Check(_ context.Context, _, _ string, found func(string) error, _ api.Progress) (api.CheckResult, error) {
 	for range f.problems {
 		if err := found("page 7: checksum"); err != nil {
-			return pageserver.CheckResult{}, err
+			return api.CheckResult{}, err
 		}
 	}
-	return pageserver.CheckResult{Branches: 2, Pages: 3, WALBytes: 4, Problems: f.problems}, f.err
+	return api.CheckResult{Branches: 2, Pages: 3, WALBytes: 4, Problems: f.problems}, f.err
 }
 
-func (f *fakeServer) GC(_ context.Context, _, _ string, r pageserver.Retain, _ pageserver.Progress) (pageserver.GCResult, error) {
-	return pageserver.GCResult{Relations: r.Bytes, Elapsed: r.Time}, f.err
+func (f *fakeServer) GC(_ context.Context, _, _ string, r api.Retain, _ api.Progress) (api.GCResult, error) {
+	return api.GCResult{Relations: r.Bytes, Elapsed: r.Time}, f.err
 }
 
 // Export writes a small tar, and f.err in the middle of it.
-func (f *fakeServer) Export(_ context.Context, _, _ string, _ pageserver.ExportOptions, w io.Writer) error {
+func (f *fakeServer) Export(_ context.Context, _, _ string, _ api.ExportOptions, w io.Writer) error {
 	tw := tar.NewWriter(w)
 	uid, gid := os.Getuid(), os.Getgid()
 	for _, h := range []*tar.Header{
@@ -225,10 +226,10 @@ func TestFirstLines(t *testing.T) {
 func TestErrorsAreOneLineAndACode(t *testing.T) {
 	s := newSession(t)
 	for kind, code := range map[error]int{
-		pageserver.ErrNotFound: 13, pageserver.ErrBusy: 11, pageserver.ErrNotAllowed: 12, pageserver.ErrOutOfRange: 14,
-		pageserver.ErrMountFailed: 15, pageserver.ErrTimeout: 16, pageserver.ErrExists: 1, pageserver.ErrCorrupt: 1, pageserver.ErrBadArgument: 2,
+		api.ErrNotFound: 13, api.ErrBusy: 11, api.ErrNotAllowed: 12, api.ErrOutOfRange: 14,
+		api.ErrMountFailed: 15, api.ErrTimeout: 16, api.ErrExists: 1, api.ErrCorrupt: 1, api.ErrBadArgument: 2,
 	} {
-		s.fake.err = pageserver.Errorf(kind, "branch dev: why\nnot")
+		s.fake.err = api.Errorf(kind, "branch dev: why\nnot")
 		for _, line := range []string{"branch dev main", "lsn dev", "mount dev /mnt/x", "pg start dev", "pg exec dev -- true", "branch delete dev", "umount /mnt/x"} {
 			s.expect(line, code, "", "zenith: branch dev: why; not\n")
 		}
@@ -325,7 +326,7 @@ func TestExport(t *testing.T) {
 	}
 
 	// A failure in the middle leaves nothing that could be taken for an export.
-	s.fake.err = pageserver.Errorf(pageserver.ErrCorrupt, "page 7 is damaged")
+	s.fake.err = api.Errorf(api.ErrCorrupt, "page 7 is damaged")
 	broken := filepath.Join(t.TempDir(), "broken")
 	s.expect("export main --dir "+broken, 1, "", "zenith: page 7 is damaged\n")
 	s.expect("export main --tar "+broken+".tar.zst", 1, "", "zenith: page 7 is damaged\n")

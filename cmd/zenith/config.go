@@ -9,10 +9,9 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
-	"strings"
 	"time"
 
-	"zenith/internal/pageserver"
+	"zenith/internal/api"
 )
 
 // The files of a work directory.
@@ -96,7 +95,7 @@ func (b *byteSize) UnmarshalText(text []byte) error {
 
 // bytes gives the size, 0 where none is set.
 func (b byteSize) bytes() int64 {
-	r, err := pageserver.ParseRetain(string(b))
+	r, err := api.ParseRetain(string(b))
 	if err != nil || r.Time != 0 {
 		return 0
 	}
@@ -173,7 +172,7 @@ func (e *environ) server() (*serverConfig, error) {
 	var c serverConfig
 	err := readTOML(e.path(serverFile), &c)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, pageserver.Errorf(pageserver.ErrNotAllowed, "%s: its page server is a remote one", e.workdir)
+		return nil, api.Errorf(api.ErrNotAllowed, "%s: its page server is a remote one", e.workdir)
 	}
 	if err == nil {
 		err = c.checkTenants(e.path(serverFile))
@@ -191,17 +190,4 @@ func (e *environ) server() (*serverConfig, error) {
 func (e *environ) local() bool {
 	_, err := os.Stat(e.path(serverFile))
 	return err == nil
-}
-
-// address gives the HOST:PORT of the page server. One of ours may listen elsewhere than
-// the files say: start has flags, and port 0 means any.
-func (e *environ) address(c *cliConfig) (string, error) {
-	addr, err := pageserver.Address(c.PageServer)
-	if err != nil || !e.local() {
-		return addr, err
-	}
-	if text, err := os.ReadFile(e.path(addrFile)); err == nil {
-		return strings.TrimSpace(string(text)), nil
-	}
-	return addr, nil
 }

@@ -3,15 +3,27 @@ package main
 import (
 	"context"
 	"errors"
+	"io"
+	"os"
+	"strings"
 
 	"github.com/urfave/cli/v2"
 
+	"zenith/internal/api"
 	"zenith/internal/pageserver"
+	"zenith/tenants"
 )
+
+// client is a connection to a page server.
+type client interface {
+	api.Service
+	io.Closer
+	Addr() string // HOST:PORT
+}
 
 // session is a command's connection to the page server.
 type session struct {
-	*pageserver.Client
+	client
 	cfg    *cliConfig
 	tenant string
 }
@@ -22,7 +34,7 @@ func (e *environ) connect(c *cli.Context) (*session, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.Client, err = e.dial(c.Context, s.cfg)
+	s.client, err = e.dial(c.Context, s.cfg)
 	return s, err
 }
 
@@ -43,18 +55,53 @@ func (e *environ) unconnected(c *cli.Context) (*session, error) {
 }
 
 // dial connects to the page server that the settings name.
-func (e *environ) dial(ctx context.Context, cfg *cliConfig) (*pageserver.Client, error) {
+func (e *environ) dial(ctx context.Context, cfg *cliConfig) (client, error) {
 	addr, err := e.address(cfg)
 	if err != nil {
 		return nil, err
 	}
-	client, err := pageserver.Dial(ctx, addr)
-	if errors.Is(err, pageserver.ErrUnavailable) && e.local() {
+	s, err := dial(ctx, addr)
+	if errors.Is(err, api.ErrUnavailable) && e.local() {
 		if _, running, probeErr := probe(e.path(pidFileName)); probeErr == nil && !running {
-			return nil, &kindError{e.workdir + ": the page server is not running (run zenith start)", pageserver.ErrUnavailable}
+			return nil, &kindError{e.workdir + ": the page server is not running (run zenith start)", api.ErrUnavailable}
 		}
 	}
-	return client, err
+	return s, err
+}
+
+// address gives the HOST:PORT of the page server. One of this work directory may listen elsewhere
+// than the files say: start has flags, and port 0 means any.
+func (e *environ) address(c *cliConfig) (string, error) {
+	addr, err := pageserver.Address(c.PageServer)
+	if err != nil || !e.local() {
+		return addr, err
+	}
+	if text, err := os.ReadFile(e.path(addrFile)); err == nil {
+		return strings.TrimSpace(string(text)), nil
+	}
+	return addr, nil
+}
+
+// dial connects to the page server at a conninfo.
+func dial(ctx context.Context, conninfo string) (client, error) {
+	addr, err := pageserver.Address(conninfo)
+	if err != nil {
+		return nil, err
+	}
+	c, err := pageserver.Dial(ctx, addr)
+	if err != nil {
+		return nil, err // not c: a nil *Client is no nil client
+	}
+	return c, nil
+}
+
+// dialPeer connects to another page server, to push to it.
+func dialPeer(ctx context.Context, conninfo string) (tenants.Peer, error) { return dial(ctx, conninfo) }
+
+// checkConninfo refuses what does not name a page server.
+func checkConninfo(s string) error {
+	_, err := pageserver.Address(s)
+	return err
 }
 
 // needTenant is for commands that make no sense without one.

@@ -10,7 +10,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"zenith/internal/pageserver"
+	"zenith/internal/api"
 	"zenith/tenants"
 )
 
@@ -45,7 +45,7 @@ func (e *environ) elsewhere(ctx context.Context, s *session) (bool, error) {
 func (e *environ) needHere(ctx context.Context, s *session, what, instead string) error {
 	away, err := e.elsewhere(ctx, s)
 	if err == nil && away {
-		err = pageserver.Errorf(pageserver.ErrNotAllowed, "%s: the page server at %s is on another machine (%s)", what, s.cfg.PageServer, instead)
+		err = api.Errorf(api.ErrNotAllowed, "%s: the page server at %s is on another machine (%s)", what, s.cfg.PageServer, instead)
 	}
 	return err
 }
@@ -107,7 +107,7 @@ func (e *environ) fetch(ctx context.Context, s *session, point string) func(dir 
 		tell, end := e.newProgress()
 		defer end()
 		return fillDir(dir, func(w io.Writer) error {
-			return s.Export(ctx, s.tenant, point, pageserver.ExportOptions{Progress: tell}, w)
+			return s.Export(ctx, s.tenant, point, api.ExportOptions{Progress: tell}, w)
 		})
 	}
 }
@@ -115,7 +115,7 @@ func (e *environ) fetch(ctx context.Context, s *session, point string) func(dir 
 // copyOf finds the copy that is called name, or makes it.
 func (e *environ) copyOf(ctx context.Context, s *session, cs *tenants.Copies, name string) (c *tenants.Copy, made bool, err error) {
 	c, err = cs.Find(s.tenant, name)
-	if !errors.Is(err, pageserver.ErrNotFound) {
+	if !errors.Is(err, api.ErrNotFound) {
 		return c, false, err
 	}
 	src, point, err := s.source(ctx, name)
@@ -127,14 +127,14 @@ func (e *environ) copyOf(ctx context.Context, s *session, cs *tenants.Copies, na
 }
 
 // pgCopy makes a copy, if need be, and starts it or not.
-func (e *environ) pgCopy(ctx context.Context, s *session, name string, o pageserver.ComputeOptions, start bool) (cp pageserver.Compute, err error) {
+func (e *environ) pgCopy(ctx context.Context, s *session, name string, o api.ComputeOptions, start bool) (cp api.Compute, err error) {
 	cs, err := e.copies(s.cfg)
 	if err != nil {
 		return cp, err
 	}
 	c, made, err := e.copyOf(ctx, s, cs, name)
 	if err == nil && !made && !start {
-		err = pageserver.Errorf(pageserver.ErrExists, "pg %s: already exists", name)
+		err = api.Errorf(api.ErrExists, "pg %s: already exists", name)
 	}
 	if err == nil {
 		err = c.Set(o)
@@ -143,7 +143,7 @@ func (e *environ) pgCopy(ctx context.Context, s *session, name string, o pageser
 		err = c.Start(ctx)
 	}
 	if err != nil && made && c != nil { // nothing is left half made
-		err = errors.Join(err, c.Stop(context.WithoutCancel(ctx), pageserver.StopOptions{Destroy: true}))
+		err = errors.Join(err, c.Stop(context.WithoutCancel(ctx), api.StopOptions{Destroy: true}))
 	}
 	if err != nil {
 		return cp, err
@@ -155,7 +155,7 @@ func (e *environ) pgCopy(ctx context.Context, s *session, name string, o pageser
 }
 
 // execCopy is PgExec on a copy.
-func (e *environ) execCopy(ctx context.Context, s *session, name string) (cp pageserver.Compute, stop func(context.Context) error, err error) {
+func (e *environ) execCopy(ctx context.Context, s *session, name string) (cp api.Compute, stop func(context.Context) error, err error) {
 	cs, err := e.copies(s.cfg)
 	if err != nil {
 		return cp, nil, err
@@ -168,7 +168,7 @@ func (e *environ) execCopy(ctx context.Context, s *session, name string) (cp pag
 }
 
 // stopCopy stops the copy of that name, if there is one.
-func (e *environ) stopCopy(ctx context.Context, s *session, name string, o pageserver.StopOptions) (found bool, err error) {
+func (e *environ) stopCopy(ctx context.Context, s *session, name string, o api.StopOptions) (found bool, err error) {
 	if !isDir(e.path(copiesDir)) {
 		return false, nil
 	}
@@ -177,7 +177,7 @@ func (e *environ) stopCopy(ctx context.Context, s *session, name string, o pages
 		return false, err
 	}
 	c, err := cs.Find(s.tenant, name)
-	if errors.Is(err, pageserver.ErrNotFound) {
+	if errors.Is(err, api.ErrNotFound) {
 		return false, nil
 	}
 	if err != nil {
@@ -187,7 +187,7 @@ func (e *environ) stopCopy(ctx context.Context, s *session, name string, o pages
 }
 
 // listCopies describes the copies.
-func (e *environ) listCopies(s *session) (list []pageserver.Compute, err error) {
+func (e *environ) listCopies(s *session) (list []api.Compute, err error) {
 	if !isDir(e.path(copiesDir)) {
 		return nil, nil
 	}

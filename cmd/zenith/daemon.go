@@ -14,6 +14,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"zenith/internal/api"
 	"zenith/internal/pageserver"
 	"zenith/tenants"
 )
@@ -171,9 +172,9 @@ func listen(addr string) (net.Listener, error) {
 	l, err := net.Listen("tcp", addr)
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
-		return nil, pageserver.Errorf(pageserver.ErrBusy, "listen on %s: the port is in use (zenith start --listen HOST:PORT, or %s)", addr, serverFile)
+		return nil, api.Errorf(api.ErrBusy, "listen on %s: the port is in use (zenith start --listen HOST:PORT, or %s)", addr, serverFile)
 	case errors.Is(err, syscall.EACCES):
-		return nil, pageserver.Errorf(pageserver.ErrNotAllowed, "listen on %s: permission denied", addr)
+		return nil, api.Errorf(api.ErrNotAllowed, "listen on %s: permission denied", addr)
 	case err != nil:
 		return nil, err
 	}

@@ -3,7 +3,7 @@
 //
 // It is the only package with flags, exit codes, signals and a terminal. Each command is
 // a file: its cli.Command (cmdX) and what it does (runX). All but init, start, stop and
-// restart talk to the page server over pgwire, through pageserver.Client, and never look
+// restart talk to the page server over pgwire, through a client of internal/pageserver, and never look
 // into the repository; so they work on a remote one as well.
 //
 // Settings come from flags, else the TOML files of the work directory (config.go), else

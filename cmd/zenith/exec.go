@@ -15,7 +15,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"zenith/internal/pageserver"
+	"zenith/internal/api"
 )
 
 // Bounds of the end of pg exec.
@@ -60,7 +60,7 @@ func (e *environ) runExec(c *cli.Context, point string, argv []string) error {
 		if err != nil {
 			return err
 		}
-		var cp pageserver.Compute
+		var cp api.Compute
 		var stop func(context.Context) error
 		if copied {
 			cp, stop, err = e.execCopy(ctx, s, point)
@@ -101,7 +101,7 @@ func (e *environ) findCommand(cfg *cliConfig, name string) (string, error) {
 
 // runAgainst runs the command and gives its exit status as an error. When ctx ends, by a
 // signal, the command gets SIGTERM and some time. (Of a ^C the terminal has told it already.)
-func (e *environ) runAgainst(ctx context.Context, cp pageserver.Compute, path string, argv []string) error {
+func (e *environ) runAgainst(ctx context.Context, cp api.Compute, path string, argv []string) error {
 	cmd := exec.CommandContext(ctx, path)
 	cmd.Args = argv
 	cmd.Env = connectEnv(os.Environ(), cp)
@@ -138,7 +138,7 @@ var otherwhere = []string{
 }
 
 // connectEnv is an environment in which libpq connects to cp.
-func connectEnv(env []string, cp pageserver.Compute) []string {
+func connectEnv(env []string, cp api.Compute) []string {
 	env = slices.DeleteFunc(slices.Clone(env), func(kv string) bool {
 		name, _, _ := strings.Cut(kv, "=")
 		return slices.Contains(otherwhere, name)

@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"strings"
 
-	"zenith/internal/pageserver"
+	"zenith/internal/api"
 )
 
 // The exit codes of the contract.
@@ -37,14 +37,14 @@ var exitCodes = []struct {
 }{
 	{errNoWorkdir, exitNoWorkdir},
 	{errUsage, exitUsage},
-	{pageserver.ErrBusy, exitBusy},
-	{pageserver.ErrNotAllowed, exitNotAllowed},
-	{pageserver.ErrNotFound, exitNotFound},
-	{pageserver.ErrOutOfRange, exitOutOfRange},
-	{pageserver.ErrMountFailed, exitMountFailed},
-	{pageserver.ErrTimeout, exitTimeout},
-	{pageserver.ErrBadArgument, exitUsage},
-	{pageserver.ErrSyntax, exitUsage},
+	{api.ErrBusy, exitBusy},
+	{api.ErrNotAllowed, exitNotAllowed},
+	{api.ErrNotFound, exitNotFound},
+	{api.ErrOutOfRange, exitOutOfRange},
+	{api.ErrMountFailed, exitMountFailed},
+	{api.ErrTimeout, exitTimeout},
+	{api.ErrBadArgument, exitUsage},
+	{api.ErrSyntax, exitUsage},
 }
 
 // exitCode gives the code for err.

@@ -15,7 +15,7 @@ import (
 	"github.com/urfave/cli/v2"
 	"golang.org/x/sys/unix"
 
-	"zenith/internal/pageserver"
+	"zenith/internal/api"
 	"zenith/repo"
 )
 
@@ -43,7 +43,7 @@ func cmdExport(e *environ) *cli.Command {
 				tell, end := e.newProgress()
 				defer end()
 				send := func(w io.Writer) error {
-					return s.Export(ctx, s.tenant, c.Args().First(), pageserver.ExportOptions{Progress: tell}, w)
+					return s.Export(ctx, s.tenant, c.Args().First(), api.ExportOptions{Progress: tell}, w)
 				}
 				if dir := c.String("dir"); dir != "" {
 					return exportDir(dir, send)
@@ -120,7 +120,7 @@ func fillDir(dir string, send func(io.Writer) error) error {
 		return err
 	}
 	if len(entries) > 0 {
-		return pageserver.Errorf(pageserver.ErrNotAllowed, "export: %s is not empty", dir)
+		return api.Errorf(api.ErrNotAllowed, "export: %s is not empty", dir)
 	}
 	root, err := os.OpenRoot(dir)
 	if err != nil {

@@ -7,7 +7,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"zenith/internal/pageserver"
+	"zenith/internal/api"
 )
 
 func cmdGC(e *environ) *cli.Command {
@@ -22,10 +22,10 @@ func cmdGC(e *environ) *cli.Command {
 			if err := wantArgs(c, 0, 1); err != nil {
 				return err
 			}
-			var r pageserver.Retain
+			var r api.Retain
 			if c.IsSet("retain") {
 				var err error
-				if r, err = pageserver.ParseRetain(c.String("retain")); err != nil {
+				if r, err = api.ParseRetain(c.String("retain")); err != nil {
 					return usagef("--%v", err)
 				}
 			}
@@ -34,7 +34,7 @@ func cmdGC(e *environ) *cli.Command {
 	}
 }
 
-func (e *environ) runGC(c *cli.Context, r pageserver.Retain) error {
+func (e *environ) runGC(c *cli.Context, r api.Retain) error {
 	return e.withTenant(c, func(ctx context.Context, s *session) error {
 		tell, end := e.newProgress()
 		res, err := s.GC(ctx, s.tenant, c.Args().First(), r, tell)

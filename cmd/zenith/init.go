@@ -11,7 +11,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"zenith/internal/pageserver"
+	"zenith/internal/api"
 	"zenith/repo"
 	"zenith/tenants"
 )
@@ -109,7 +109,7 @@ func (e *environ) initSettings(o initOptions) (*settings, error) {
 		distrib = tenants.FindDistrib()
 	}
 	if distrib == "" {
-		return nil, pageserver.Errorf(pageserver.ErrNotFound, "no PostgreSQL 15 is installed: install it, or say where it is with --pg-distrib DIR")
+		return nil, api.Errorf(api.ErrNotFound, "no PostgreSQL 15 is installed: install it, or say where it is with --pg-distrib DIR")
 	}
 	if distrib, err = filepath.Abs(distrib); err != nil {
 		return nil, err
@@ -233,7 +233,7 @@ func (e *environ) initLocal(ctx context.Context, o initOptions, s *settings) err
 }
 
 // firstTenant loads it in this process: no page server runs yet.
-func (e *environ) firstTenant(ctx context.Context, s *settings, o tenants.InitOptions) (info pageserver.TenantInfo, err error) {
+func (e *environ) firstTenant(ctx context.Context, s *settings, o tenants.InitOptions) (info api.TenantInfo, err error) {
 	m, err := newManager(s, slog.New(slog.DiscardHandler))
 	if err != nil {
 		return info, err
@@ -251,14 +251,13 @@ func (e *environ) initRemote(ctx context.Context, o initOptions) error {
 	if cfg.PgDistrib == "" {
 		cfg.PgDistrib = tenants.FindDistrib()
 	}
-	addr, err := pageserver.Address(o.remote)
-	if err != nil {
+	if err := checkConninfo(o.remote); err != nil {
 		return err
 	}
 	if err := e.refuseExisting(); err != nil {
 		return err
 	}
-	client, err := pageserver.Dial(ctx, addr)
+	client, err := dial(ctx, o.remote)
 	if err != nil {
 		return err
 	}
@@ -274,7 +273,7 @@ func (e *environ) initRemote(ctx context.Context, o initOptions) error {
 		if err := writeTOML(e.path(configFile), configNote, cfg); err != nil {
 			return err
 		}
-		fmt.Fprintf(e.out, "using page server %s\n", addr)
+		fmt.Fprintf(e.out, "using page server %s\n", client.Addr())
 		if cfg.TenantID != "" {
 			fmt.Fprintf(e.out, "using tenantid %s\n", cfg.TenantID)
 		}
@@ -295,5 +294,5 @@ func chooseTenant(cfg *cliConfig, ids []string) error {
 			return nil
 		}
 	}
-	return pageserver.Errorf(pageserver.ErrNotFound, "tenant %s: no such tenant", cfg.TenantID)
+	return api.Errorf(api.ErrNotFound, "tenant %s: no such tenant", cfg.TenantID)
 }

@@ -9,7 +9,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"zenith/fusefs"
-	"zenith/internal/pageserver"
+	"zenith/internal/api"
 )
 
 func cmdMount(e *environ) *cli.Command {
@@ -62,7 +62,7 @@ func cmdUmount(e *environ) *cli.Command {
 }
 
 func (e *environ) runMount(c *cli.Context) error {
-	o := pageserver.MountOptions{Scratch: c.Bool("scratch")}
+	o := api.MountOptions{Scratch: c.Bool("scratch")}
 	dir := c.Args().First()
 	if c.NArg() == 2 {
 		o.Point, dir = c.Args().Get(0), c.Args().Get(1)
@@ -94,8 +94,8 @@ func (e *environ) runMount(c *cli.Context) error {
 }
 
 // mounted says what a mount shows.
-func mounted(m pageserver.Mount) string {
-	if m.Mode == pageserver.ModeTree {
+func mounted(m api.Mount) string {
+	if m.Mode == api.ModeTree {
 		return "all tenants"
 	}
 	return m.Timeline + "@" + m.LSN.String()
@@ -114,18 +114,18 @@ func (e *environ) runUmount(c *cli.Context, dir string, lazy bool) error {
 		}
 		return s.Umount(ctx, abs, lazy)
 	})
-	if err == nil || !e.local() || !(errors.Is(err, pageserver.ErrUnavailable) || errors.Is(err, pageserver.ErrNotFound)) {
+	if err == nil || !e.local() || !(errors.Is(err, api.ErrUnavailable) || errors.Is(err, api.ErrNotFound)) {
 		return err
 	}
 	cleaned, cleanErr := fusefs.CleanStale(abs)
 	if cleanErr != nil {
-		return pageserver.Errorf(pageserver.ErrMountFailed, "umount %s: %v", dir, cleanErr)
+		return api.Errorf(api.ErrMountFailed, "umount %s: %v", dir, cleanErr)
 	}
 	if cleaned {
 		return nil
 	}
 	if there, mountErr := fusefs.IsMounted(abs); mountErr == nil && !there {
-		return pageserver.Errorf(pageserver.ErrNotFound, "umount %s: nothing of ours is mounted there", dir)
+		return api.Errorf(api.ErrNotFound, "umount %s: nothing of ours is mounted there", dir)
 	}
 	return err
 }

@@ -10,7 +10,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"zenith/internal/pageserver"
+	"zenith/internal/api"
 )
 
 func cmdPg(e *environ) *cli.Command {
@@ -45,7 +45,7 @@ func cmdPgCreate(e *environ) *cli.Command {
 	return &cli.Command{
 		Name: "create", ArgsUsage: "NAME", Usage: "make a postgres for a branch and do not start it", Flags: computeFlags(),
 		Action: func(c *cli.Context) error {
-			return e.runCompute(c, (*pageserver.Client).PgCreate, false, func(cp pageserver.Compute) {
+			return e.runCompute(c, api.ComputeService.PgCreate, false, func(cp api.Compute) {
 				fmt.Fprintf(e.out, "created postgres %s\n", cp.Name)
 			})
 		},
@@ -56,20 +56,20 @@ func cmdPgStart(e *environ) *cli.Command {
 	return &cli.Command{
 		Name: "start", ArgsUsage: "POINT", Usage: "start postgres; prints the connection string alone on the last line", Flags: computeFlags(),
 		Action: func(c *cli.Context) error {
-			return e.runCompute(c, (*pageserver.Client).PgStart, true, func(cp pageserver.Compute) {
+			return e.runCompute(c, api.ComputeService.PgStart, true, func(cp api.Compute) {
 				fmt.Fprintf(e.out, "postgres %s accepts connections\n%s\n", cp.Name, connString(cp))
 			})
 		},
 	}
 }
 
-type computeCall func(*pageserver.Client, context.Context, string, string, pageserver.ComputeOptions) (pageserver.Compute, error)
+type computeCall func(api.ComputeService, context.Context, string, string, api.ComputeOptions) (api.Compute, error)
 
-func (e *environ) runCompute(c *cli.Context, do computeCall, start bool, done func(pageserver.Compute)) error {
+func (e *environ) runCompute(c *cli.Context, do computeCall, start bool, done func(api.Compute)) error {
 	if err := wantArgs(c, 1, 1); err != nil {
 		return err
 	}
-	o := pageserver.ComputeOptions{Port: c.Int("port")}
+	o := api.ComputeOptions{Port: c.Int("port")}
 	if c.IsSet("port") && (o.Port < 1 || o.Port > 65535) {
 		return usagef("--port %d: want 1 to 65535", o.Port)
 	}
@@ -82,17 +82,17 @@ func (e *environ) runCompute(c *cli.Context, do computeCall, start bool, done fu
 		if strings.EqualFold(name, "port") {
 			return usagef("--set port: use --port")
 		}
-		o.Settings = append(o.Settings, pageserver.Setting{Name: name, Value: strings.TrimSpace(value)})
+		o.Settings = append(o.Settings, api.Setting{Name: name, Value: strings.TrimSpace(value)})
 	}
 	return e.withTenant(c, func(ctx context.Context, s *session) error {
 		copied, err := e.wantsCopy(ctx, c, s)
-		var cp pageserver.Compute
+		var cp api.Compute
 		switch {
 		case err != nil:
 		case copied:
 			cp, err = e.pgCopy(ctx, s, c.Args().First(), o, start)
 		default:
-			cp, err = do(s.Client, ctx, s.tenant, c.Args().First(), o)
+			cp, err = do(s.client, ctx, s.tenant, c.Args().First(), o)
 		}
 		if err == nil {
 			done(cp)
@@ -102,7 +102,7 @@ func (e *environ) runCompute(c *cli.Context, do computeCall, start bool, done fu
 }
 
 // connString is what psql and drivers take.
-func connString(cp pageserver.Compute) string {
+func connString(cp api.Compute) string {
 	u := url.URL{Scheme: "postgresql", User: url.User(cp.User), Path: "/" + cp.Database}
 	if strings.HasPrefix(cp.Host, "/") { // the directory of a unix socket
 		u.RawQuery = url.Values{"host": {cp.Host}, "port": {strconv.Itoa(cp.Port)}}.Encode()
@@ -112,7 +112,7 @@ func connString(cp pageserver.Compute) string {
 	return u.String()
 }
 
-func address(cp pageserver.Compute) string {
+func address(cp api.Compute) string {
 	return net.JoinHostPort(cp.Host, strconv.Itoa(cp.Port))
 }
 
@@ -132,13 +132,13 @@ func cmdPgStop(e *environ) *cli.Command {
 			if mode != "smart" && mode != "fast" && mode != "immediate" {
 				return usagef("--mode %q: want smart, fast or immediate", mode)
 			}
-			return e.runPgStop(c, c.Args().First(), pageserver.StopOptions{Mode: mode, Destroy: c.Bool("destroy")})
+			return e.runPgStop(c, c.Args().First(), api.StopOptions{Mode: mode, Destroy: c.Bool("destroy")})
 		},
 	}
 }
 
 // runPgStop stops a copy here, which needs no page server, or what the page server runs.
-func (e *environ) runPgStop(c *cli.Context, name string, o pageserver.StopOptions) error {
+func (e *environ) runPgStop(c *cli.Context, name string, o api.StopOptions) error {
 	alone, err := e.unconnected(c)
 	if err != nil {
 		return err
@@ -196,7 +196,7 @@ func (e *environ) runPgList(ctx context.Context, s *session, asJSON bool) error 
 }
 
 // computeList makes a list of computes. where they are stands behind the status.
-func computeList(computes []pageserver.Compute, where string) *list {
+func computeList(computes []api.Compute, where string) *list {
 	l := &list{fields: []field{
 		{"branch", false}, {"address", false}, {"lsn", false}, {"status", false},
 		{"timeline", true}, {"user", true}, {"database", true}, {"dir", true}, {"log", true}, {"uri", true},

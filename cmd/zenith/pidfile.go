@@ -12,7 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"zenith/internal/pageserver"
+	"zenith/internal/api"
 )
 
 // A page server runs if, and only if, its pid file is locked. The lock is one of the open
@@ -38,9 +38,9 @@ func lockFile(path string) (*os.File, error) {
 		f.Close()
 		if errors.Is(err, unix.EAGAIN) || errors.Is(err, unix.EACCES) {
 			if readErr != nil {
-				return nil, pageserver.Errorf(pageserver.ErrBusy, "already running")
+				return nil, api.Errorf(api.ErrBusy, "already running")
 			}
-			return nil, pageserver.Errorf(pageserver.ErrBusy, "already running, pid %d", pid)
+			return nil, api.Errorf(api.ErrBusy, "already running, pid %d", pid)
 		}
 		return nil, fmt.Errorf("lock %s: %w", path, err)
 	}

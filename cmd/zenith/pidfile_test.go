@@ -7,7 +7,7 @@ import (
 	"strconv"
 	"testing"
 
-	"zenith/internal/pageserver"
+	"zenith/internal/api"
 )
 
 func TestPidFile(t *testing.T) {
@@ -33,7 +33,7 @@ func TestPidFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	expect(os.Getpid(), true)
-	if again, err := lockFile(path); !errors.Is(err, pageserver.ErrBusy) {
+	if again, err := lockFile(path); !errors.Is(err, api.ErrBusy) {
 		t.Errorf("a second lock: got %v, %v", again, err)
 	}
 	f.Close()

@@ -10,7 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"zenith/internal/pageserver"
+	"zenith/internal/api"
 )
 
 // How often progress is shown.
@@ -33,7 +33,7 @@ type progress struct {
 }
 
 // newProgress makes one on stderr. tell is for the Service; end clears the bar away.
-func (e *environ) newProgress() (tell pageserver.Progress, end func()) {
+func (e *environ) newProgress() (tell api.Progress, end func()) {
 	if e.quiet {
 		return func(string, int64, int64) {}, func() {}
 	}

@@ -6,7 +6,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"zenith/internal/pageserver"
+	"zenith/internal/api"
 )
 
 func cmdPush(e *environ) *cli.Command {
@@ -46,7 +46,7 @@ func (e *environ) runPush(c *cli.Context, name, remote string) error {
 	}
 	return e.withTenant(c, func(ctx context.Context, s *session) error {
 		tell, end := e.newProgress()
-		res, err := s.Push(ctx, s.tenant, name, pageserver.PushOptions{To: to, Tenant: c.String("remote-tenantid"), Progress: tell})
+		res, err := s.Push(ctx, s.tenant, name, api.PushOptions{To: to, Tenant: c.String("remote-tenantid"), Progress: tell})
 		end()
 		if err != nil {
 			return err

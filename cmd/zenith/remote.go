@@ -8,7 +8,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"zenith/internal/pageserver"
+	"zenith/internal/api"
 )
 
 func cmdRemote(e *environ) *cli.Command {
@@ -56,7 +56,7 @@ func (e *environ) runRemoteAdd(name, conninfo string) error {
 	if !remoteName.MatchString(name) {
 		return usagef("remote %q: want a name of letters, digits, _, . and -", name)
 	}
-	if _, err := pageserver.Address(conninfo); err != nil {
+	if err := checkConninfo(conninfo); err != nil {
 		return err
 	}
 	cfg, err := e.config()
@@ -89,7 +89,7 @@ func (e *environ) runRemoteRemove(name string) error {
 func (c *cliConfig) remote(name string) (string, error) {
 	conninfo, there := c.Remotes[name]
 	if !there {
-		return "", pageserver.Errorf(pageserver.ErrNotFound, "remote %s: no such remote (zenith remote add)", name)
+		return "", api.Errorf(api.ErrNotFound, "remote %s: no such remote (zenith remote add)", name)
 	}
 	return conninfo, nil
 }

@@ -6,11 +6,11 @@ import (
 	"strings"
 	"testing"
 
-	"zenith/internal/pageserver"
+	"zenith/internal/api"
 )
 
-func (f *fakeServer) Push(_ context.Context, _, branch string, o pageserver.PushOptions) (pageserver.PushResult, error) {
-	r := pageserver.PushResult{Tenant: o.Tenant, From: 0x1000000, LSN: 0x16B3748, Bytes: 7}
+func (f *fakeServer) Push(_ context.Context, _, branch string, o api.PushOptions) (api.PushResult, error) {
+	r := api.PushResult{Tenant: o.Tenant, From: 0x1000000, LSN: 0x16B3748, Bytes: 7}
 	switch branch {
 	case "new":
 		r.From = 0
@@ -36,7 +36,7 @@ func TestRemotes(t *testing.T) {
 	s.expect("push main b2 --remote-tenantid x", 2, "", "zenith: --remote-tenantid \"x\": want 32 lower-case hex digits\n")
 	s.expect("remote remove backup", 0, "", "")
 	s.expect("remote remove backup", 13, "", "zenith: remote backup: no such remote (zenith remote add)\n")
-	s.fake.err = pageserver.Errorf(pageserver.ErrNotAllowed, "push main: gone another way")
+	s.fake.err = api.Errorf(api.ErrNotAllowed, "push main: gone another way")
 	s.expect("push main b2", 12, "", "zenith: push main: gone another way\n")
 }
 

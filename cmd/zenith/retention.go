@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"time"
 
-	"zenith/internal/pageserver"
+	"zenith/internal/api"
 	"zenith/tenants"
 )
 
@@ -40,7 +40,7 @@ func (a *age) UnmarshalText(text []byte) error {
 
 // duration gives the time, 0 where none is set.
 func (a age) duration() time.Duration {
-	d, ok := pageserver.ParseAge(string(a))
+	d, ok := api.ParseAge(string(a))
 	if !ok {
 		return 0
 	}

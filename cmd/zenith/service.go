@@ -5,7 +5,7 @@ import (
 	"log/slog"
 	"path/filepath"
 
-	"zenith/internal/pageserver"
+	"zenith/internal/api"
 	"zenith/tenants"
 )
 
@@ -33,8 +33,8 @@ func newService(s *settings, log *slog.Logger) (svc service, close func(context.
 
 // service is all that the page server puts on the network.
 type service interface {
-	pageserver.Service
-	pageserver.ReplicationService
+	api.Service
+	api.ReplicationService
 }
 
 func newManager(s *settings, log *slog.Logger) (*tenants.Manager, error) {
@@ -51,6 +51,7 @@ func newManager(s *settings, log *slog.Logger) (*tenants.Manager, error) {
 		CollectEvery:  s.Retention.Interval.duration(),
 		NoWriteback:   s.Through,
 		Log:           log,
+		Dial:          dialPeer,
 
 		TenantRetention: s.tenantRetention(),
 	})

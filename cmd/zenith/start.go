@@ -14,7 +14,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"zenith/internal/pageserver"
+	"zenith/internal/api"
 )
 
 func cmdStart(e *environ) *cli.Command {
@@ -85,7 +85,7 @@ func (e *environ) runStart(ctx context.Context, o startOptions) error {
 		return err
 	}
 	if pid, running, err := probe(e.path(pidFileName)); err != nil || running {
-		return errors.Join(err, pageserver.Errorf(pageserver.ErrBusy, "%s: page server: already running, pid %d", e.workdir, pid))
+		return errors.Join(err, api.Errorf(api.ErrBusy, "%s: page server: already running, pid %d", e.workdir, pid))
 	}
 	word, write, err := os.Pipe()
 	if err != nil {
@@ -200,7 +200,7 @@ func (e *environ) waitStopped(ctx context.Context, pid int, timeout time.Duratio
 		case <-time.After(20 * time.Millisecond):
 		case <-ctx.Done():
 			if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-				return pageserver.Errorf(pageserver.ErrTimeout, "%s: the page server, pid %d, still runs after %v (see %s)", e.workdir, pid, timeout, e.path(logFile))
+				return api.Errorf(api.ErrTimeout, "%s: the page server, pid %d, still runs after %v (see %s)", e.workdir, pid, timeout, e.path(logFile))
 			}
 			return ctx.Err()
 		}

@@ -9,7 +9,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"zenith/internal/pageserver"
+	"zenith/internal/api"
 )
 
 func cmdStatus(e *environ) *cli.Command {
@@ -42,19 +42,19 @@ func (e *environ) runStatus(ctx context.Context, asJSON bool) error {
 	}
 	rows, err := e.askStatus(ctx, cfg)
 	var down bool
-	if down = errors.Is(err, pageserver.ErrUnavailable); err != nil && !down {
+	if down = errors.Is(err, api.ErrUnavailable); err != nil && !down {
 		return err
 	}
-	head := []pageserver.StatusRow{{Name: "page server", Value: "running"}, {Name: "address", Value: addr}}
+	head := []api.StatusRow{{Name: "page server", Value: "running"}, {Name: "address", Value: addr}}
 	if down {
 		head[0].Value = e.whyDown(err)
 	} else if pid, running, err := probe(e.path(pidFileName)); err == nil && running {
-		head = append(head, pageserver.StatusRow{Name: "pid", Value: strconv.Itoa(pid)})
+		head = append(head, api.StatusRow{Name: "pid", Value: strconv.Itoa(pid)})
 	}
 	return e.printStatus(head, rows, asJSON)
 }
 
-func (e *environ) askStatus(ctx context.Context, cfg *cliConfig) ([]pageserver.StatusRow, error) {
+func (e *environ) askStatus(ctx context.Context, cfg *cliConfig) ([]api.StatusRow, error) {
 	client, err := e.dial(ctx, cfg)
 	if err != nil {
 		return nil, err
@@ -76,7 +76,7 @@ func (e *environ) whyDown(err error) string {
 }
 
 // printStatus prints what we know and then what the server says, without repeating.
-func (e *environ) printStatus(head, rows []pageserver.StatusRow, asJSON bool) error {
+func (e *environ) printStatus(head, rows []api.StatusRow, asJSON bool) error {
 	known := map[string]bool{}
 	for _, r := range head {
 		known[r.Name] = true

@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"io"
 
-	"zenith/internal/pageserver"
+	"zenith/internal/api"
 )
 
 // drawTree draws branches below their ancestors, siblings in the order given:
@@ -15,13 +15,13 @@ import (
 //	┗━ @0/1800000: test
 //
 // A branch whose ancestor is not in the list stands at the left, that none is lost.
-func drawTree(w io.Writer, branches []pageserver.Branch) error {
-	t := tree{w: w, children: map[string][]pageserver.Branch{}}
+func drawTree(w io.Writer, branches []api.Branch) error {
+	t := tree{w: w, children: map[string][]api.Branch{}}
 	listed := map[string]bool{}
 	for _, b := range branches {
 		listed[b.TimelineID] = true
 	}
-	var roots []pageserver.Branch
+	var roots []api.Branch
 	for _, b := range branches {
 		if listed[b.AncestorID] {
 			t.children[b.AncestorID] = append(t.children[b.AncestorID], b)
@@ -43,11 +43,11 @@ func drawTree(w io.Writer, branches []pageserver.Branch) error {
 // tree draws.
 type tree struct {
 	w        io.Writer
-	children map[string][]pageserver.Branch // by their ancestor's id
+	children map[string][]api.Branch // by their ancestor's id
 }
 
 // below draws what descends from a branch; margin is what stands left of it.
-func (t *tree) below(parent pageserver.Branch, margin string) error {
+func (t *tree) below(parent api.Branch, margin string) error {
 	children := t.children[parent.TimelineID]
 	for i, b := range children {
 		arm, deeper := "┣━", "┃  "

@@ -4,11 +4,11 @@ import (
 	"strings"
 	"testing"
 
-	"zenith/internal/pageserver"
+	"zenith/internal/api"
 )
 
 func TestDrawTree(t *testing.T) {
-	branches := []pageserver.Branch{
+	branches := []api.Branch{
 		{Name: "main", TimelineID: "1"},
 		{Name: "dev", TimelineID: "2", AncestorID: "1", AncestorLSN: 0x1609610},
 		{Name: "dev2", TimelineID: "3", AncestorID: "2", AncestorLSN: 0x1700000},

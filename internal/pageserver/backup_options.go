@@ -8,11 +8,13 @@ import (
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
 	"github.com/pierrec/lz4/v4"
+
+	"zenith/internal/api"
 )
 
 // backupRequest is a BASE_BACKUP that was understood.
 type backupRequest struct {
-	BackupOptions
+	api.BackupOptions
 	maxRate     int64 // bytes per second; 0: any
 	compression compression
 }
@@ -60,7 +62,7 @@ func parseBackupOptions(options []replOption) (backupRequest, error) {
 	for _, o := range options {
 		set, known := backupOptions[o.name]
 		if !known {
-			return d.backupRequest, Errorf(ErrSyntax, "unrecognized base backup option: %q", clip(o.name))
+			return d.backupRequest, api.Errorf(api.ErrSyntax, "unrecognized base backup option: %q", api.Clip(o.name))
 		}
 		if err := set(d, o); err != nil {
 			return d.backupRequest, err
@@ -73,17 +75,17 @@ func parseBackupOptions(options []replOption) (backupRequest, error) {
 func (d *backupDraft) finish() (err error) {
 	switch {
 	case !d.Manifest && d.Checksums != "":
-		return Errorf(ErrSyntax, "manifest checksums require a backup manifest")
+		return api.Errorf(api.ErrSyntax, "manifest checksums require a backup manifest")
 	case d.targetDetail && !d.target:
-		return Errorf(ErrSyntax, "target detail cannot be used without target")
+		return api.Errorf(api.ErrSyntax, "target detail cannot be used without target")
 	case d.targetDetail:
-		return Errorf(ErrSyntax, "target \"client\" does not accept a target detail")
+		return api.Errorf(api.ErrSyntax, "target \"client\" does not accept a target detail")
 	case d.detail != "" && d.algorithm == "":
-		return Errorf(ErrSyntax, "compression detail cannot be specified unless compression is enabled")
+		return api.Errorf(api.ErrSyntax, "compression detail cannot be specified unless compression is enabled")
 	case strings.ContainsAny(d.Label, "\n\r"):
-		return Errorf(ErrBadArgument, "backup label may not hold line ends")
+		return api.Errorf(api.ErrBadArgument, "backup label may not hold line ends")
 	case len(d.Label) > maxLabel:
-		return Errorf(ErrBadArgument, "backup label too long (max %d bytes)", maxLabel)
+		return api.Errorf(api.ErrBadArgument, "backup label too long (max %d bytes)", maxLabel)
 	}
 	if d.Checksums == "" {
 		d.Checksums = "CRC32C"
@@ -108,16 +110,16 @@ func (o replOption) oneOf(what string, values ...string) error {
 			return nil
 		}
 	}
-	return Errorf(ErrSyntax, "unrecognized %s: %q", what, clip(v))
+	return api.Errorf(api.ErrSyntax, "unrecognized %s: %q", what, api.Clip(v))
 }
 
 func (d *backupDraft) setMaxRate(o replOption) error {
 	n, err := strconv.ParseInt(o.value, 10, 64)
 	if err != nil {
-		return Errorf(ErrSyntax, "max_rate requires a numeric value")
+		return api.Errorf(api.ErrSyntax, "max_rate requires a numeric value")
 	}
 	if n < minMaxRate || n > maxMaxRate {
-		return Errorf(ErrOutOfRange, "%d is outside the valid range for parameter \"MAX_RATE\" (%d .. %d)", n, minMaxRate, maxMaxRate)
+		return api.Errorf(api.ErrOutOfRange, "%d is outside the valid range for parameter \"MAX_RATE\" (%d .. %d)", n, minMaxRate, maxMaxRate)
 	}
 	d.maxRate = n << 10
 	return nil
@@ -134,7 +136,7 @@ func (d *backupDraft) setManifest(o replOption) error {
 	}
 	yes, ok := parseBool(v)
 	if !ok {
-		return Errorf(ErrSyntax, "unrecognized manifest option: %q", clip(v))
+		return api.Errorf(api.ErrSyntax, "unrecognized manifest option: %q", api.Clip(v))
 	}
 	d.Manifest = yes
 	return nil
@@ -149,7 +151,7 @@ func (d *backupDraft) setChecksums(o replOption) error {
 func (d *backupDraft) setTarget(o replOption) error {
 	d.target = true
 	if v, err := o.text(); err != nil || v != "client" {
-		return errorsOr(err, Errorf(ErrUnsupported, "target %q: only \"client\" is supported", clip(v)))
+		return errorsOr(err, api.Errorf(api.ErrUnsupported, "target %q: only \"client\" is supported", api.Clip(v)))
 	}
 	return nil
 }
@@ -208,10 +210,10 @@ func lz4Level(level int) lz4.CompressionLevel {
 func parseCompression(name, detail string) (compression, error) {
 	a, known := algorithms[name]
 	if !known {
-		return compression{}, Errorf(ErrSyntax, "unrecognized compression algorithm: %q", clip(name))
+		return compression{}, api.Errorf(api.ErrSyntax, "unrecognized compression algorithm: %q", api.Clip(name))
 	}
 	invalid := func(format string, args ...any) (compression, error) {
-		return compression{}, Errorf(ErrSyntax, "invalid compression specification: "+format, args...)
+		return compression{}, api.Errorf(api.ErrSyntax, "invalid compression specification: "+format, args...)
 	}
 	level := a.def
 	if n, err := strconv.Atoi(detail); err == nil {
@@ -224,7 +226,7 @@ func parseCompression(name, detail string) (compression, error) {
 			case key == "":
 				return invalid("found empty string where a compression option was expected")
 			case key != "level" && key != "workers":
-				return invalid("unrecognized compression option: %q", clip(key))
+				return invalid("unrecognized compression option: %q", api.Clip(key))
 			case err != nil:
 				return invalid("value for compression option %q must be an integer", key)
 			case key == "level":

@@ -10,44 +10,9 @@ import (
 
 	"github.com/jackc/pgproto3/v2"
 
+	"zenith/internal/api"
 	"zenith/internal/pg"
 )
-
-// BackupOptions are those of BASE_BACKUP that decide what is in the archives.
-type BackupOptions struct {
-	Label         string
-	Sizes         bool   // of the archives are to be known beforehand
-	WAL           bool   // the WAL that the backup needs goes into the last archive
-	TablespaceMap bool   // a file tablespace_map, in place of links
-	Manifest      bool   // is wanted
-	ForceEncode   bool   // all paths in it in hexadecimal
-	Checksums     string // of its files: NONE, CRC32C, SHA224, SHA256, SHA384, SHA512
-}
-
-// Backup is a base backup that has begun. Its archives are written one after the other.
-type Backup interface {
-	io.Closer
-	Info() BackupInfo
-	// WriteArchive writes archive i as an uncompressed tar stream.
-	WriteArchive(ctx context.Context, i int, w io.Writer) error
-	// WriteManifest writes the manifest, once all archives are written.
-	WriteManifest(w io.Writer) error
-}
-
-// BackupInfo describes a base backup.
-type BackupInfo struct {
-	Start    pg.LSN // WAL is needed from here
-	Stop     pg.LSN // up to here
-	TLI      pg.TLI
-	Archives []BackupArchive // the data directory's is the last one
-}
-
-// BackupArchive is a tablespace, or the data directory, whose OID is 0.
-type BackupArchive struct {
-	OID      pg.OID
-	Location string
-	Size     int64 // in bytes, if it was asked for; or -1
-}
 
 func parseBaseBackup(p *replParser, r *replRequest) (err error) {
 	r.options, err = p.options()
@@ -56,7 +21,7 @@ func parseBaseBackup(p *replParser, r *replRequest) (err error) {
 
 // baseBackup is SendBaseBackup: a result set with the start, one with the archives, one
 // stream with all of them and the manifest, and a result set with the stop.
-func baseBackup(ctx context.Context, c *call, src ReplicationSource, r *replRequest) error {
+func baseBackup(ctx context.Context, c *call, src api.ReplicationSource, r *replRequest) error {
 	o, err := parseBackupOptions(r.options)
 	if err != nil {
 		return err
@@ -73,9 +38,9 @@ func baseBackup(ctx context.Context, c *call, src ReplicationSource, r *replRequ
 // backupSender sends one backup.
 type backupSender struct {
 	c    *call
-	b    Backup
+	b    api.Backup
 	o    backupRequest
-	info BackupInfo
+	info api.BackupInfo
 	rate throttle
 
 	done     int64     // bytes of the archives, before they were compressed

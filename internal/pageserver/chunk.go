@@ -6,6 +6,8 @@ import (
 	"io"
 
 	"github.com/jackc/pgproto3/v2"
+
+	"zenith/internal/api"
 )
 
 // chunkReader gives pgproto3 the bytes of a connection and bounds what a peer can make
@@ -21,7 +23,7 @@ type chunkReader struct {
 // Next returns the next n bytes, which the caller owns.
 func (cr *chunkReader) Next(n int) ([]byte, error) {
 	if n > cr.max {
-		return nil, Errorf(ErrProtocol, "message of %d bytes, at most %d are taken", n, cr.max)
+		return nil, api.Errorf(api.ErrProtocol, "message of %d bytes, at most %d are taken", n, cr.max)
 	}
 	if cr.buf == nil {
 		cr.buf = make([]byte, n)
@@ -42,7 +44,7 @@ func (cr *chunkReader) Next(n int) ([]byte, error) {
 func guardDecode[M any](receive func() (M, error)) (msg M, err error) {
 	defer func() {
 		if r := recover(); r != nil {
-			err = Errorf(ErrProtocol, "malformed message: %v", r)
+			err = api.Errorf(api.ErrProtocol, "malformed message: %v", r)
 		}
 	}()
 	return receive()
@@ -56,8 +58,8 @@ func receiveFrom(be *pgproto3.Backend) (pgproto3.FrontendMessage, error) {
 
 // protocolError marks what pgproto3 says about bad messages as ErrProtocol.
 func protocolError(err error) error {
-	if err == nil || isNetError(err) || isKind(err, ErrProtocol) {
+	if err == nil || isNetError(err) || isKind(err, api.ErrProtocol) {
 		return err
 	}
-	return &Error{Kind: ErrProtocol, Msg: fmt.Sprintf("bad message: %v", err)}
+	return &api.Error{Kind: api.ErrProtocol, Msg: fmt.Sprintf("bad message: %v", err)}
 }

@@ -11,9 +11,11 @@ import (
 	"time"
 
 	"github.com/jackc/pgproto3/v2"
+
+	"zenith/internal/api"
 )
 
-// Client is a connection to a page server. It is a Service, whose methods run there: one
+// Client is a connection to a page server. It is an api.Service, whose methods run there: one
 // at a time, others wait. Its errors are of the same kinds.
 type Client struct {
 	addr   string
@@ -23,13 +25,13 @@ type Client struct {
 	pid    uint32
 	secret uint32
 
-	mu       sync.Mutex // held while a command runs; guards what follows
-	notices  bool       // progress notices are on
-	broken   error      // the connection is of no use any more
-	progress Progress   // of the running command
+	mu       sync.Mutex   // held while a command runs; guards what follows
+	notices  bool         // progress notices are on
+	broken   error        // the connection is of no use any more
+	progress api.Progress // of the running command
 }
 
-var _ Service = (*Client)(nil)
+var _ api.Service = (*Client)(nil)
 
 // Bounds of the client.
 const (
@@ -44,7 +46,7 @@ func Dial(ctx context.Context, addr string) (*Client, error) {
 	defer cancel()
 	nc, err := new(net.Dialer).DialContext(ctx, "tcp", addr)
 	if err != nil {
-		return nil, &Error{Kind: ErrUnavailable, Msg: fmt.Sprintf("page server at %s: %s", addr, dialReason(err))}
+		return nil, &api.Error{Kind: api.ErrUnavailable, Msg: fmt.Sprintf("page server at %s: %s", addr, dialReason(err))}
 	}
 	br := bufio.NewReaderSize(nc, 128<<10)
 	c := &Client{addr: addr, nc: nc, br: br, fe: pgproto3.NewFrontend(&chunkReader{br: br, max: maxServerMessage}, nc)}
@@ -91,10 +93,13 @@ func (c *Client) startup() error {
 			return nil
 		case *pgproto3.AuthenticationOk, *pgproto3.ParameterStatus, *pgproto3.NoticeResponse:
 		default:
-			return Errorf(ErrProtocol, "unexpected message %T at startup", msg)
+			return api.Errorf(api.ErrProtocol, "unexpected message %T at startup", msg)
 		}
 	}
 }
+
+// Addr gives the HOST:PORT of the page server.
+func (c *Client) Addr() string { return c.addr }
 
 // Close ends the connection, and what lives as long as it.
 func (c *Client) Close() error {
@@ -110,7 +115,7 @@ func (c *Client) Close() error {
 func (c *Client) receive() (pgproto3.BackendMessage, error) {
 	msg, err := guardDecode(c.fe.Receive)
 	if isNetError(err) {
-		return nil, &Error{Kind: ErrUnavailable, Msg: "the page server closed the connection"}
+		return nil, &api.Error{Kind: api.ErrUnavailable, Msg: "the page server closed the connection"}
 	}
 	return msg, protocolError(err)
 }
@@ -121,7 +126,7 @@ func errorOf(msg *pgproto3.ErrorResponse) error {
 	if kind == nil {
 		kind = errServer
 	}
-	return &Error{Kind: kind, Msg: msg.Message}
+	return &api.Error{Kind: kind, Msg: msg.Message}
 }
 
 // answer is what the client does with the replies to a command; nil fields refuse them. in is
@@ -134,7 +139,7 @@ type answer struct {
 
 // command runs a command and waits until the server is ready for the next. When ctx ends
 // it asks the server to cancel, and gives up the connection if that does not help.
-func (c *Client) command(ctx context.Context, p Progress, a answer, name string, args ...string) error {
+func (c *Client) command(ctx context.Context, p api.Progress, a answer, name string, args ...string) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if err := c.wantNotices(ctx, p); err != nil {
@@ -146,7 +151,7 @@ func (c *Client) command(ctx context.Context, p Progress, a answer, name string,
 }
 
 // wantNotices asks for progress before the first command that has a use for it.
-func (c *Client) wantNotices(ctx context.Context, p Progress) error {
+func (c *Client) wantNotices(ctx context.Context, p api.Progress) error {
 	if p == nil || c.notices {
 		return nil
 	}
@@ -163,7 +168,7 @@ func (c *Client) exchange(ctx context.Context, a answer, query string) error {
 		return err
 	}
 	if err := c.fe.Send(&pgproto3.Query{String: query}); err != nil {
-		c.broken = &Error{Kind: ErrUnavailable, Msg: "the page server closed the connection"}
+		c.broken = &api.Error{Kind: api.ErrUnavailable, Msg: "the page server closed the connection"}
 		return c.broken
 	}
 	asked := make(chan struct{})
@@ -179,7 +184,7 @@ func (c *Client) exchange(ctx context.Context, a answer, query string) error {
 		}
 	}
 	if fatal {
-		c.broken = Errorf(ErrUnavailable, "the connection to the page server is closed")
+		c.broken = api.Errorf(api.ErrUnavailable, "the connection to the page server is closed")
 		c.nc.Close()
 		return err
 	}
@@ -225,22 +230,22 @@ func (c *Client) take(a answer, msg pgproto3.BackendMessage) error {
 	switch msg := msg.(type) {
 	case *pgproto3.DataRow:
 		if a.row == nil {
-			return Errorf(ErrProtocol, "unexpected row")
+			return api.Errorf(api.ErrProtocol, "unexpected row")
 		}
 		return a.row(msg.Values)
 	case *pgproto3.CopyData:
 		if a.copy == nil {
-			return Errorf(ErrProtocol, "unexpected copy data")
+			return api.Errorf(api.ErrProtocol, "unexpected copy data")
 		}
 		_, err := a.copy.Write(msg.Data)
 		return err
 	case *pgproto3.CopyInResponse:
 		if a.in == nil || a.in.done != nil {
-			return Errorf(ErrProtocol, "unexpected start of a copy")
+			return api.Errorf(api.ErrProtocol, "unexpected start of a copy")
 		}
 		a.in.start()
 	case *pgproto3.CopyBothResponse:
-		return Errorf(ErrProtocol, "unexpected start of a copy")
+		return api.Errorf(api.ErrProtocol, "unexpected start of a copy")
 	case *pgproto3.NoticeResponse:
 		c.notice(msg)
 	}

@@ -7,11 +7,12 @@ import (
 
 	"github.com/jackc/pgproto3/v2"
 
+	"zenith/internal/api"
 	"zenith/internal/pg"
 )
 
 // Pages is Service's. The stream has a connection of its own, up to its Close.
-func (c *Client) Pages(ctx context.Context, tenant, branch string) (PageSource, error) {
+func (c *Client) Pages(ctx context.Context, tenant, branch string) (api.PageSource, error) {
 	own, err := Dial(ctx, c.addr)
 	if err != nil {
 		return nil, err
@@ -42,7 +43,7 @@ func (s *pageClient) open(ctx context.Context, query string) error {
 		case *pgproto3.ErrorResponse:
 			return errorOf(msg)
 		}
-		return Errorf(ErrProtocol, "pagestream: unexpected message %T", msg)
+		return api.Errorf(api.ErrProtocol, "pagestream: unexpected message %T", msg)
 	})
 }
 
@@ -95,7 +96,7 @@ func (s *pageClient) request(ctx context.Context, req pageRequest, size int) (re
 			reply, err = checkPageReply(msg.Data, req.tag, size)
 			return err
 		}
-		return Errorf(ErrProtocol, "pagestream: unexpected message %T", msg)
+		return api.Errorf(api.ErrProtocol, "pagestream: unexpected message %T", msg)
 	})
 	return reply, err
 }
@@ -103,9 +104,9 @@ func (s *pageClient) request(ctx context.Context, req pageRequest, size int) (re
 func checkPageReply(data []byte, tag byte, size int) ([]byte, error) {
 	switch {
 	case len(data) > 0 && data[0] == replyError:
-		return nil, &Error{Kind: errServer, Msg: string(data[1:])}
+		return nil, &api.Error{Kind: errServer, Msg: string(data[1:])}
 	case len(data) != size || data[0] != replyTag+tag:
-		return nil, Errorf(ErrProtocol, "pagestream: bad reply of %d bytes to request %d", len(data), tag)
+		return nil, api.Errorf(api.ErrProtocol, "pagestream: bad reply of %d bytes to request %d", len(data), tag)
 	}
 	return data, nil
 }

@@ -11,24 +11,25 @@ import (
 
 	"github.com/jackc/pgproto3/v2"
 
+	"zenith/internal/api"
 	"zenith/internal/pg"
 )
 
 // Push is Service's.
-func (c *Client) Push(ctx context.Context, tenant, branch string, o PushOptions) (PushResult, error) {
+func (c *Client) Push(ctx context.Context, tenant, branch string, o api.PushOptions) (api.PushResult, error) {
 	args := []string{tenant, branch, o.To}
 	if o.Tenant != "" {
 		args = append(args, o.Tenant)
 	}
-	var res PushResult
-	read := func(f *fields) { res = PushResult{Tenant: f.text(), From: f.lsn(), LSN: f.lsn(), Bytes: f.int()} }
+	var res api.PushResult
+	read := func(f *fields) { res = api.PushResult{Tenant: f.text(), From: f.lsn(), LSN: f.lsn(), Bytes: f.int()} }
 	err := c.one(ctx, o.Progress, read, "push", args...)
 	return res, err
 }
 
 // PushOffer is Service's.
-func (c *Client) PushOffer(ctx context.Context, tenant string, o Offer) (Held, error) {
-	var held Held
+func (c *Client) PushOffer(ctx context.Context, tenant string, o api.Offer) (api.Held, error) {
+	var held api.Held
 	text, err := json.Marshal(o)
 	if err == nil {
 		err = c.oneJSON(ctx, &held, "push_offer", tenant, string(text))
@@ -38,7 +39,7 @@ func (c *Client) PushOffer(ctx context.Context, tenant string, o Offer) (Held, e
 
 // PushReceive is Service's. It may return before it has read all of r, and never reads
 // after its return.
-func (c *Client) PushReceive(ctx context.Context, tenant string, o Offer, r io.Reader) error {
+func (c *Client) PushReceive(ctx context.Context, tenant string, o api.Offer, r io.Reader) error {
 	text, err := json.Marshal(o)
 	if err != nil {
 		return err

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"zenith/internal/api"
 	"zenith/internal/pg"
 )
 
@@ -29,7 +30,7 @@ func (f *fields) next() []byte {
 
 func (f *fields) fail(why string) {
 	if f.err == nil {
-		f.err = &Error{Kind: ErrProtocol, Msg: why}
+		f.err = &api.Error{Kind: api.ErrProtocol, Msg: why}
 	}
 }
 
@@ -42,7 +43,7 @@ func (f *fields) int() int64 {
 	}
 	n, err := strconv.ParseInt(string(v), 10, 64)
 	if err != nil {
-		f.fail("column is no number: " + clip(string(v)))
+		f.fail("column is no number: " + api.Clip(string(v)))
 	}
 	return n
 }
@@ -63,7 +64,7 @@ func (f *fields) time() time.Time {
 	v := f.text()
 	t, err := time.Parse(timeLayout, v)
 	if err != nil {
-		f.fail("column is no time: " + clip(v))
+		f.fail("column is no time: " + api.Clip(v))
 	}
 	return t
 }
@@ -78,7 +79,7 @@ func (f *fields) bytea() []byte {
 }
 
 // rows runs a command and reads each of its rows.
-func (c *Client) rows(ctx context.Context, p Progress, read func(f *fields), name string, args ...string) error {
+func (c *Client) rows(ctx context.Context, p api.Progress, read func(f *fields), name string, args ...string) error {
 	row := func(values [][]byte) error {
 		f := &fields{values: values}
 		read(f)
@@ -88,7 +89,7 @@ func (c *Client) rows(ctx context.Context, p Progress, read func(f *fields), nam
 }
 
 // one runs a command that answers with one row.
-func (c *Client) one(ctx context.Context, p Progress, read func(f *fields), name string, args ...string) error {
+func (c *Client) one(ctx context.Context, p api.Progress, read func(f *fields), name string, args ...string) error {
 	n := 0
 	counted := func(f *fields) {
 		n++
@@ -96,7 +97,7 @@ func (c *Client) one(ctx context.Context, p Progress, read func(f *fields), name
 	}
 	err := c.rows(ctx, p, counted, name, args...)
 	if err == nil && n != 1 {
-		return Errorf(ErrProtocol, "%s: %d rows, want one", name, n)
+		return api.Errorf(api.ErrProtocol, "%s: %d rows, want one", name, n)
 	}
 	return err
 }

@@ -7,25 +7,26 @@ import (
 	"strings"
 	"time"
 
+	"zenith/internal/api"
 	"zenith/internal/pg"
 )
 
 // Status is Service's.
-func (c *Client) Status(ctx context.Context) ([]StatusRow, error) {
-	var rows []StatusRow
-	err := c.rows(ctx, nil, func(f *fields) { rows = append(rows, StatusRow{f.text(), f.text()}) }, "status")
+func (c *Client) Status(ctx context.Context) ([]api.StatusRow, error) {
+	var rows []api.StatusRow
+	err := c.rows(ctx, nil, func(f *fields) { rows = append(rows, api.StatusRow{Name: f.text(), Value: f.text()}) }, "status")
 	return rows, err
 }
 
 // IdentifySystem is Service's.
-func (c *Client) IdentifySystem(ctx context.Context, tenant, branch string) (SystemID, error) {
-	var id SystemID
+func (c *Client) IdentifySystem(ctx context.Context, tenant, branch string) (api.SystemID, error) {
+	var id api.SystemID
 	read := func(f *fields) {
 		sysid, err := strconv.ParseUint(f.text(), 10, 64)
 		if err != nil {
 			f.fail("system identifier: " + err.Error())
 		}
-		id = SystemID{SysID: sysid, TLI: pg.TLI(f.int()), XLogPos: f.lsn(), Database: f.text()}
+		id = api.SystemID{SysID: sysid, TLI: pg.TLI(f.int()), XLogPos: f.lsn(), Database: f.text()}
 	}
 	var args []string
 	if tenant != "" {
@@ -43,27 +44,27 @@ func (c *Client) TenantList(ctx context.Context) ([]string, error) {
 }
 
 // TenantCreate is Service's. The id must be given: the answer has no row to tell a random one.
-func (c *Client) TenantCreate(ctx context.Context, id string, p Progress) (TenantInfo, error) {
+func (c *Client) TenantCreate(ctx context.Context, id string, p api.Progress) (api.TenantInfo, error) {
 	if err := c.command(ctx, p, answer{}, "tenant_create", id); err != nil {
-		return TenantInfo{}, err
+		return api.TenantInfo{}, err
 	}
 	list, err := c.BranchList(ctx, id)
 	if err != nil || len(list) == 0 {
-		return TenantInfo{ID: id}, err
+		return api.TenantInfo{ID: id}, err
 	}
-	return TenantInfo{ID: id, TimelineID: list[0].TimelineID, LSN: list[0].LatestValidLSN}, nil
+	return api.TenantInfo{ID: id, TimelineID: list[0].TimelineID, LSN: list[0].LatestValidLSN}, nil
 }
 
 // BranchList is Service's.
-func (c *Client) BranchList(ctx context.Context, tenant string) ([]Branch, error) {
-	var list branchList
+func (c *Client) BranchList(ctx context.Context, tenant string) ([]api.Branch, error) {
+	var list api.Branches
 	err := c.oneJSON(ctx, &list, "branch_list", tenant)
 	return list, err
 }
 
 // BranchCreate is Service's.
-func (c *Client) BranchCreate(ctx context.Context, tenant, name, point string) (Branch, error) {
-	var b Branch
+func (c *Client) BranchCreate(ctx context.Context, tenant, name, point string) (api.Branch, error) {
+	var b api.Branch
 	err := c.oneJSON(ctx, &b, "branch_create", tenant, name, point)
 	return b, err
 }
@@ -80,12 +81,12 @@ func (c *Client) LSN(ctx context.Context, tenant, point string) (pg.LSN, error) 
 	return lsn, err
 }
 
-func (f *fields) mount() Mount {
-	return Mount{Dir: f.text(), Mode: f.text(), Tenant: f.text(), Branch: f.text(), Timeline: f.text(), LSN: f.lsn()}
+func (f *fields) mount() api.Mount {
+	return api.Mount{Dir: f.text(), Mode: f.text(), Tenant: f.text(), Branch: f.text(), Timeline: f.text(), LSN: f.lsn()}
 }
 
 // Mount is Service's.
-func (c *Client) Mount(ctx context.Context, o MountOptions) (Mount, error) {
+func (c *Client) Mount(ctx context.Context, o api.MountOptions) (api.Mount, error) {
 	name, args := "mount", []string{o.Tenant, o.Point, o.Dir}
 	switch {
 	case o.Point == "":
@@ -93,7 +94,7 @@ func (c *Client) Mount(ctx context.Context, o MountOptions) (Mount, error) {
 	case o.Scratch:
 		args = append(args, "scratch")
 	}
-	var m Mount
+	var m api.Mount
 	err := c.one(ctx, nil, func(f *fields) { m = f.mount() }, name, args...)
 	return m, err
 }
@@ -108,30 +109,30 @@ func (c *Client) Umount(ctx context.Context, dir string, lazy bool) error {
 }
 
 // MountList is Service's.
-func (c *Client) MountList(ctx context.Context) ([]Mount, error) {
-	var list []Mount
+func (c *Client) MountList(ctx context.Context) ([]api.Mount, error) {
+	var list []api.Mount
 	err := c.rows(ctx, nil, func(f *fields) { list = append(list, f.mount()) }, "mount_list")
 	return list, err
 }
 
-func (f *fields) compute() Compute {
-	return Compute{
+func (f *fields) compute() api.Compute {
+	return api.Compute{
 		Tenant: f.text(), Name: f.text(), Timeline: f.text(), LSN: f.lsn(), Status: f.text(),
 		Host: f.text(), Port: int(f.int()), User: f.text(), Database: f.text(), Dir: f.text(), Log: f.text(),
 	}
 }
 
 // PgCreate is Service's.
-func (c *Client) PgCreate(ctx context.Context, tenant, point string, o ComputeOptions) (Compute, error) {
+func (c *Client) PgCreate(ctx context.Context, tenant, point string, o api.ComputeOptions) (api.Compute, error) {
 	return c.compute(ctx, "pg_create", tenant, point, o)
 }
 
 // PgStart is Service's.
-func (c *Client) PgStart(ctx context.Context, tenant, point string, o ComputeOptions) (Compute, error) {
+func (c *Client) PgStart(ctx context.Context, tenant, point string, o api.ComputeOptions) (api.Compute, error) {
 	return c.compute(ctx, "pg_start", tenant, point, o)
 }
 
-func (c *Client) compute(ctx context.Context, name, tenant, point string, o ComputeOptions) (Compute, error) {
+func (c *Client) compute(ctx context.Context, name, tenant, point string, o api.ComputeOptions) (api.Compute, error) {
 	args := []string{tenant, point}
 	if o.Port != 0 {
 		args = append(args, "port="+strconv.Itoa(o.Port))
@@ -139,13 +140,13 @@ func (c *Client) compute(ctx context.Context, name, tenant, point string, o Comp
 	for _, s := range o.Settings {
 		args = append(args, s.Name+"="+s.Value)
 	}
-	var cp Compute
+	var cp api.Compute
 	err := c.one(ctx, nil, func(f *fields) { cp = f.compute() }, name, args...)
 	return cp, err
 }
 
 // PgStop is Service's.
-func (c *Client) PgStop(ctx context.Context, tenant, name string, o StopOptions) error {
+func (c *Client) PgStop(ctx context.Context, tenant, name string, o api.StopOptions) error {
 	args := []string{tenant, name}
 	if o.Mode != "" {
 		args = append(args, o.Mode)
@@ -157,18 +158,18 @@ func (c *Client) PgStop(ctx context.Context, tenant, name string, o StopOptions)
 }
 
 // PgList is Service's.
-func (c *Client) PgList(ctx context.Context, tenant string) ([]Compute, error) {
-	var list []Compute
+func (c *Client) PgList(ctx context.Context, tenant string) ([]api.Compute, error) {
+	var list []api.Compute
 	err := c.rows(ctx, nil, func(f *fields) { list = append(list, f.compute()) }, "pg_list", tenant)
 	return list, err
 }
 
 // PgExec is Service's. The postgres also goes with the Client's connection.
-func (c *Client) PgExec(ctx context.Context, tenant, point string) (Compute, func(context.Context) error, error) {
-	var cp Compute
+func (c *Client) PgExec(ctx context.Context, tenant, point string) (api.Compute, func(context.Context) error, error) {
+	var cp api.Compute
 	err := c.one(ctx, nil, func(f *fields) { cp = f.compute() }, "pg_exec", tenant, point)
 	if err != nil {
-		return Compute{}, nil, err
+		return api.Compute{}, nil, err
 	}
 	stop := func(ctx context.Context) error { return c.command(ctx, nil, answer{}, "pg_exec_end") }
 	return cp, stop, nil
@@ -197,7 +198,7 @@ func (c *Client) ReadPage(ctx context.Context, tenant, point, path string, block
 }
 
 // Export is Service's. What was written when it returns an error is not a whole archive.
-func (c *Client) Export(ctx context.Context, tenant, point string, o ExportOptions, w io.Writer) error {
+func (c *Client) Export(ctx context.Context, tenant, point string, o api.ExportOptions, w io.Writer) error {
 	name, args := "export", []string{tenant, point}
 	if o.SkipRelations {
 		name, args = "basebackup", []string{tenant, point}
@@ -213,18 +214,18 @@ func (c *Client) Export(ctx context.Context, tenant, point string, o ExportOptio
 }
 
 // Check is Service's.
-func (c *Client) Check(ctx context.Context, tenant, branch string, found func(string) error, p Progress) (CheckResult, error) {
+func (c *Client) Check(ctx context.Context, tenant, branch string, found func(string) error, p api.Progress) (api.CheckResult, error) {
 	args := []string{tenant}
 	if branch != "" {
 		args = append(args, branch)
 	}
-	var res CheckResult
+	var res api.CheckResult
 	row := func(values [][]byte) error {
 		f := &fields{values: values}
 		if problem := f.next(); problem != nil {
 			return found(string(problem))
 		}
-		res = CheckResult{Branches: f.int(), Pages: f.int(), WALBytes: f.int(), Problems: f.int()}
+		res = api.CheckResult{Branches: f.int(), Pages: f.int(), WALBytes: f.int(), Problems: f.int()}
 		return f.err
 	}
 	err := c.command(ctx, p, answer{row: row}, "check", args...)
@@ -232,13 +233,13 @@ func (c *Client) Check(ctx context.Context, tenant, branch string, found func(st
 }
 
 // GC is Service's.
-func (c *Client) GC(ctx context.Context, tenant, branch string, r Retain, p Progress) (GCResult, error) {
-	var res GCResult
+func (c *Client) GC(ctx context.Context, tenant, branch string, r api.Retain, p api.Progress) (api.GCResult, error) {
+	var res api.GCResult
 	read := func(f *fields) {
-		res = GCResult{Relations: f.int(), Truncated: f.int(), Deleted: f.int(), Dropped: f.int(),
+		res = api.GCResult{Relations: f.int(), Truncated: f.int(), Deleted: f.int(), Dropped: f.int(),
 			Elapsed: time.Duration(f.int()) * time.Millisecond}
 	}
-	err := c.one(ctx, p, read, "gc", append([]string{tenant, branch}, r.words()...)...)
+	err := c.one(ctx, p, read, "gc", append([]string{tenant, branch}, r.Words()...)...)
 	return res, err
 }
 
@@ -260,10 +261,10 @@ func (c *Client) ReceiveStop(ctx context.Context, tenant, branch string) error {
 }
 
 // ReceiveList is Service's.
-func (c *Client) ReceiveList(ctx context.Context, tenant string) ([]Receiver, error) {
-	var list []Receiver
+func (c *Client) ReceiveList(ctx context.Context, tenant string) ([]api.Receiver, error) {
+	var list []api.Receiver
 	read := func(f *fields) {
-		list = append(list, Receiver{Branch: f.text(), ConnInfo: f.text(), Status: f.text(), Received: f.lsn(),
+		list = append(list, api.Receiver{Branch: f.text(), ConnInfo: f.text(), Status: f.text(), Received: f.lsn(),
 			Flushed: f.lsn(), Applied: f.lsn(), LagBytes: f.int(), LastError: f.text()})
 	}
 	err := c.rows(ctx, nil, read, "receive_list", tenant)

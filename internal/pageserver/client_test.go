@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"zenith/internal/api"
 	"zenith/internal/pageserver"
 	"zenith/internal/pg"
 )
@@ -48,9 +49,9 @@ func TestClientIsTheService(t *testing.T) {
 	}
 
 	status := must(c.Status(ctx))(t)
-	equal(t, status, []pageserver.StatusRow{{Name: "address", Value: "127.0.0.1:6400"}, {Name: "tenants", Value: "1"}})
+	equal(t, status, []api.StatusRow{{Name: "address", Value: "127.0.0.1:6400"}, {Name: "tenants", Value: "1"}})
 	id := must(c.IdentifySystem(ctx, tenantA, "x y"))(t)
-	equal(t, id, pageserver.SystemID{SysID: 1 << 63, TLI: 1, XLogPos: 0x16B3748})
+	equal(t, id, api.SystemID{SysID: 1 << 63, TLI: 1, XLogPos: 0x16B3748})
 	arrived(`identify "` + tenantA + `" "x y"`)
 	equal(t, must(c.TenantList(ctx))(t), []string{tenantA})
 
@@ -62,27 +63,27 @@ func TestClientIsTheService(t *testing.T) {
 	equal(t, must(c.LSN(ctx, tenantA, "main@-15m"))(t), pg.LSN(0x16B3748))
 	arrived(`lsn ` + tenantA + ` "main@-15m"`)
 
-	equal(t, must(c.Mount(ctx, pageserver.MountOptions{Tenant: tenantA, Point: "main", Dir: "/mnt/a b", Scratch: true}))(t), mounts[0])
+	equal(t, must(c.Mount(ctx, api.MountOptions{Tenant: tenantA, Point: "main", Dir: "/mnt/a b", Scratch: true}))(t), mounts[0])
 	arrived("mount {Tenant:" + tenantA + " Point:main Dir:/mnt/a b Scratch:true}")
-	must(c.Mount(ctx, pageserver.MountOptions{Dir: "/mnt/tree"}))(t)
+	must(c.Mount(ctx, api.MountOptions{Dir: "/mnt/tree"}))(t)
 	arrived("mount {Tenant: Point: Dir:/mnt/tree Scratch:false}")
 	must(0, c.Umount(ctx, "/mnt/a b", true))(t)
 	arrived(`umount "/mnt/a b" true`)
 	equal(t, must(c.MountList(ctx))(t), mounts)
 
-	o := pageserver.ComputeOptions{Port: 5555, Settings: []pageserver.Setting{{Name: "a", Value: "b=c d"}, {Name: "e", Value: ""}}}
+	o := api.ComputeOptions{Port: 5555, Settings: []api.Setting{{Name: "a", Value: "b=c d"}, {Name: "e", Value: ""}}}
 	equal(t, must(c.PgCreate(ctx, tenantA, "main", o))(t), computeA)
 	arrived("pg create " + tenantA + ` "main" {Port:5555 Settings:[{Name:a Value:b=c d} {Name:e Value:}]}`)
-	equal(t, must(c.PgStart(ctx, tenantA, "main", pageserver.ComputeOptions{}))(t), computeA)
-	must(0, c.PgStop(ctx, tenantA, "main", pageserver.StopOptions{Mode: "immediate", Destroy: true}))(t)
+	equal(t, must(c.PgStart(ctx, tenantA, "main", api.ComputeOptions{}))(t), computeA)
+	must(0, c.PgStop(ctx, tenantA, "main", api.StopOptions{Mode: "immediate", Destroy: true}))(t)
 	arrived("pg stop " + tenantA + ` "main" {Mode:immediate Destroy:true}`)
-	equal(t, must(c.PgList(ctx, tenantA))(t), []pageserver.Compute{computeA})
+	equal(t, must(c.PgList(ctx, tenantA))(t), []api.Compute{computeA})
 
 	page := must(c.ReadPage(ctx, tenantA, "main", "base/5/1259", 7))(t)
 	equal(t, []any{len(page), page[0], page[pg.BlockSize-1]}, []any{pg.BlockSize, byte(0xAB), byte(0xCD)})
 	arrived("page " + tenantA + ` "main" base/5/1259 7`)
-	gc := must(c.GC(ctx, tenantA, "main", pageserver.Retain{Time: time.Hour, Set: true}, nil))(t)
-	equal(t, gc, pageserver.GCResult{Relations: 1, Truncated: 2, Deleted: 3, Dropped: 4, Elapsed: 5 * time.Millisecond})
+	gc := must(c.GC(ctx, tenantA, "main", api.Retain{Time: time.Hour, Set: true}, nil))(t)
+	equal(t, gc, api.GCResult{Relations: 1, Truncated: 2, Deleted: 3, Dropped: 4, Elapsed: 5 * time.Millisecond})
 	arrived("gc " + tenantA + ` "main" {Bytes:0 Time:1h0m0s Set:true}`)
 	equal(t, must(c.Lease(ctx, tenantA, "main", 0x16B3748))(t).Equal(leaseUntil), true)
 
@@ -108,13 +109,13 @@ func TestCheckReportsProblemsAndProgress(t *testing.T) {
 	found := func(p string) error { problems = append(problems, p); return nil }
 	tell := func(what string, done, total int64) { progress = append(progress, fmt.Sprint(what, done, total)) }
 	res := must(c.Check(t.Context(), tenantA, "", found, tell))(t)
-	equal(t, res, pageserver.CheckResult{Branches: 1, Pages: 2, WALBytes: 3, Problems: 2})
+	equal(t, res, api.CheckResult{Branches: 1, Pages: 2, WALBytes: 3, Problems: 2})
 	equal(t, problems, []string{"page 1 is bad", "page 2 is bad"})
 	equal(t, progress, []string{"check1 1"})
 
 	progress = nil
 	info := must(c.TenantCreate(t.Context(), tenantA, tell))(t)
-	equal(t, info, pageserver.TenantInfo{ID: tenantA, TimelineID: lineA, LSN: 0x2000000})
+	equal(t, info, api.TenantInfo{ID: tenantA, TimelineID: lineA, LSN: 0x2000000})
 	if len(progress) < 2 || progress[len(progress)-1] != "load base/13 3" {
 		t.Errorf("got progress %q: want the first and the last", progress)
 	}
@@ -127,21 +128,21 @@ func TestExportIsWholeOrAnError(t *testing.T) {
 	src.Read(f.export)
 	c := dial(t, serve(t, f, pageserver.Options{}))
 	var out bytes.Buffer
-	must(0, c.Export(t.Context(), tenantA, "main@-1h", pageserver.ExportOptions{Progress: noProgress}, &out))(t)
+	must(0, c.Export(t.Context(), tenantA, "main@-1h", api.ExportOptions{Progress: noProgress}, &out))(t)
 	if !bytes.Equal(out.Bytes(), f.export) {
 		t.Error("the export differs")
 	}
-	must(0, c.Export(t.Context(), tenantA, "main@-1h", pageserver.ExportOptions{SkipRelations: true}, &out))(t)
+	must(0, c.Export(t.Context(), tenantA, "main@-1h", api.ExportOptions{SkipRelations: true}, &out))(t)
 	equal(t, f.last(), "export "+tenantA+` "main@0/16B3748" skip=true`)
 
 	f.failAt = 1 << 20
-	err := c.Export(t.Context(), tenantA, "main", pageserver.ExportOptions{}, &out)
-	if !errors.Is(err, pageserver.ErrCorrupt) || err.Error() != "page 7 is damaged" {
+	err := c.Export(t.Context(), tenantA, "main", api.ExportOptions{}, &out)
+	if !errors.Is(err, api.ErrCorrupt) || err.Error() != "page 7 is damaged" {
 		t.Errorf("got %v, want the damage", err)
 	}
 
 	full := errors.New("disk is full")
-	err = c.Export(t.Context(), tenantA, "main", pageserver.ExportOptions{}, failingWriter{full})
+	err = c.Export(t.Context(), tenantA, "main", api.ExportOptions{}, failingWriter{full})
 	if !errors.Is(err, full) {
 		t.Errorf("got %v, want the writer's error", err)
 	}
@@ -157,10 +158,10 @@ func TestErrorsKeepTheirKind(t *testing.T) {
 	f := newFake()
 	c := dial(t, serve(t, f, pageserver.Options{}))
 	for _, kind := range []error{
-		pageserver.ErrNotFound, pageserver.ErrExists, pageserver.ErrBusy, pageserver.ErrNotAllowed, pageserver.ErrOutOfRange,
-		pageserver.ErrMountFailed, pageserver.ErrTimeout, pageserver.ErrBadArgument, pageserver.ErrUnsupported, pageserver.ErrCorrupt, pageserver.ErrNoSpace,
+		api.ErrNotFound, api.ErrExists, api.ErrBusy, api.ErrNotAllowed, api.ErrOutOfRange,
+		api.ErrMountFailed, api.ErrTimeout, api.ErrBadArgument, api.ErrUnsupported, api.ErrCorrupt, api.ErrNoSpace,
 	} {
-		f.err = fmt.Errorf("outer: %w", pageserver.Errorf(kind, "branch dev: two\nlines"))
+		f.err = fmt.Errorf("outer: %w", api.Errorf(kind, "branch dev: two\nlines"))
 		_, err := c.BranchList(t.Context(), tenantA)
 		if !errors.Is(err, kind) || err.Error() != "outer: branch dev: two; lines" {
 			t.Errorf("kind %v: got %v", kind, err)
@@ -215,8 +216,8 @@ func TestPages(t *testing.T) {
 	}
 	must(0, src.ReadPage(t.Context(), rel.Tag(0), 0, page))(t) // the stream lives on
 	must(0, src.Close())(t)
-	f.err = pageserver.Errorf(pageserver.ErrNotFound, "branch x: no such branch")
-	if _, err := c.Pages(t.Context(), tenantA, "x"); !errors.Is(err, pageserver.ErrNotFound) {
+	f.err = api.Errorf(api.ErrNotFound, "branch x: no such branch")
+	if _, err := c.Pages(t.Context(), tenantA, "x"); !errors.Is(err, api.ErrNotFound) {
 		t.Errorf("got %v", err)
 	}
 }
@@ -229,12 +230,12 @@ func TestPgExecLivesWithItsConnection(t *testing.T) {
 	cp, stop, err := c.PgExec(t.Context(), tenantA, "main@-10m")
 	must(0, err)(t)
 	equal(t, cp, computeA)
-	if _, _, err := c.PgExec(t.Context(), tenantA, "main"); !errors.Is(err, pageserver.ErrBusy) {
+	if _, _, err := c.PgExec(t.Context(), tenantA, "main"); !errors.Is(err, api.ErrBusy) {
 		t.Errorf("a second one: got %v", err)
 	}
 	must(0, stop(t.Context()))(t)
 	<-f.stopped
-	if err := stop(t.Context()); !errors.Is(err, pageserver.ErrNotFound) {
+	if err := stop(t.Context()); !errors.Is(err, api.ErrNotFound) {
 		t.Errorf("a second stop: got %v", err)
 	}
 	if _, _, err = c.PgExec(t.Context(), tenantA, "main"); err != nil {
@@ -265,13 +266,13 @@ func TestServerClosesUnderAClient(t *testing.T) {
 	if err := <-failed; err == nil {
 		t.Error("the running command ended without error")
 	}
-	if _, err := idle.Status(t.Context()); !errors.Is(err, pageserver.ErrUnavailable) {
+	if _, err := idle.Status(t.Context()); !errors.Is(err, api.ErrUnavailable) {
 		t.Errorf("got %v, want that the server is gone", err)
 	}
 	if err := <-served; err != nil {
 		t.Errorf("serve: %v", err)
 	}
-	if _, err := pageserver.Dial(t.Context(), l.Addr().String()); !errors.Is(err, pageserver.ErrUnavailable) {
+	if _, err := pageserver.Dial(t.Context(), l.Addr().String()); !errors.Is(err, api.ErrUnavailable) {
 		t.Errorf("dial after close: got %v", err)
 	}
 }

@@ -1,6 +1,10 @@
 package pageserver
 
-import "context"
+import (
+	"context"
+
+	"zenith/internal/api"
+)
 
 // branchCommands are about branches and points.
 var branchCommands = []command{
@@ -15,7 +19,7 @@ func runBranchList(ctx context.Context, c *call) error {
 	if err != nil {
 		return err
 	}
-	return c.rowJSON(branchList(list))
+	return c.rowJSON(api.Branches(list))
 }
 
 func runBranchCreate(ctx context.Context, c *call) error {

@@ -4,6 +4,8 @@ import (
 	"context"
 	"strconv"
 	"strings"
+
+	"zenith/internal/api"
 )
 
 var computeColumns = []column{
@@ -24,7 +26,7 @@ var computeCommands = []command{
 func runPgCreate(ctx context.Context, c *call) error { return c.compute(ctx, c.svc().PgCreate) }
 func runPgStart(ctx context.Context, c *call) error  { return c.compute(ctx, c.svc().PgStart) }
 
-func (c *call) compute(ctx context.Context, do func(context.Context, string, string, ComputeOptions) (Compute, error)) error {
+func (c *call) compute(ctx context.Context, do func(context.Context, string, string, api.ComputeOptions) (api.Compute, error)) error {
 	o, err := parseComputeOptions(c.args[2:])
 	if err != nil {
 		return err
@@ -37,20 +39,20 @@ func (c *call) compute(ctx context.Context, do func(context.Context, string, str
 }
 
 // parseComputeOptions reads NAME=VALUE words. The setting "port" is the port.
-func parseComputeOptions(words []string) (ComputeOptions, error) {
-	var o ComputeOptions
+func parseComputeOptions(words []string) (api.ComputeOptions, error) {
+	var o api.ComputeOptions
 	for _, w := range words {
 		name, value, found := strings.Cut(w, "=")
 		if !found || name == "" {
-			return o, Errorf(ErrBadArgument, "setting %q: want NAME=VALUE", clip(w))
+			return o, api.Errorf(api.ErrBadArgument, "setting %q: want NAME=VALUE", api.Clip(w))
 		}
 		if !strings.EqualFold(name, "port") {
-			o.Settings = append(o.Settings, Setting{name, value})
+			o.Settings = append(o.Settings, api.Setting{Name: name, Value: value})
 			continue
 		}
 		port, err := strconv.ParseUint(value, 10, 16)
 		if err != nil || port == 0 {
-			return o, Errorf(ErrBadArgument, "port %q: want 1 to 65535", clip(value))
+			return o, api.Errorf(api.ErrBadArgument, "port %q: want 1 to 65535", api.Clip(value))
 		}
 		o.Port = int(port)
 	}
@@ -61,7 +63,7 @@ func parseComputeOptions(words []string) (ComputeOptions, error) {
 var stopModes = map[string]bool{"smart": true, "fast": true, "immediate": true}
 
 func runPgStop(ctx context.Context, c *call) error {
-	var o StopOptions
+	var o api.StopOptions
 	for _, w := range c.args[2:] {
 		switch {
 		case strings.EqualFold(w, "destroy"):
@@ -69,7 +71,7 @@ func runPgStop(ctx context.Context, c *call) error {
 		case stopModes[strings.ToLower(w)]:
 			o.Mode = strings.ToLower(w)
 		default:
-			return Errorf(ErrBadArgument, "%q: want smart, fast, immediate or destroy", clip(w))
+			return api.Errorf(api.ErrBadArgument, "%q: want smart, fast, immediate or destroy", api.Clip(w))
 		}
 	}
 	return c.svc().PgStop(ctx, c.args[0], c.args[1], o)
@@ -91,7 +93,7 @@ func runPgList(ctx context.Context, c *call) error {
 // runPgExec leaves a postgres running that goes with pg_exec_end or with the connection.
 func runPgExec(ctx context.Context, c *call) error {
 	if c.stopExec != nil {
-		return Errorf(ErrBusy, "pg_exec: this connection has one already")
+		return api.Errorf(api.ErrBusy, "pg_exec: this connection has one already")
 	}
 	pg, stop, err := c.svc().PgExec(ctx, c.args[0], c.args[1])
 	if err != nil {
@@ -103,12 +105,12 @@ func runPgExec(ctx context.Context, c *call) error {
 
 func runPgExecEnd(_ context.Context, c *call) error {
 	if c.stopExec == nil {
-		return Errorf(ErrNotFound, "pg_exec_end: this connection has no pg_exec")
+		return api.Errorf(api.ErrNotFound, "pg_exec_end: this connection has no pg_exec")
 	}
 	return c.stopExecNow()
 }
 
-func (c *call) computeRow(pg Compute) error {
+func (c *call) computeRow(pg api.Compute) error {
 	return c.reply.row(pg.Tenant, pg.Name, pg.Timeline, pg.LSN.String(), pg.Status,
 		pg.Host, int64(pg.Port), pg.User, pg.Database, pg.Dir, pg.Log)
 }

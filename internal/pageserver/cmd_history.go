@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"time"
 
+	"zenith/internal/api"
 	"zenith/internal/pg"
 )
 
@@ -45,7 +46,7 @@ func runWALDump(ctx context.Context, c *call) error {
 	}
 	zone, err := time.LoadLocation(c.arg(4)) // "" is UTC
 	if err != nil {
-		return Errorf(ErrBadArgument, "time zone %q: is not known here", clip(c.arg(4)))
+		return api.Errorf(api.ErrBadArgument, "time zone %q: is not known here", api.Clip(c.arg(4)))
 	}
 	lines := &lineWriter{r: c.reply}
 	if err := c.svc().WALDump(ctx, c.args[0], c.args[1], from, to, zone, lines); err != nil {
@@ -57,7 +58,7 @@ func runWALDump(ctx context.Context, c *call) error {
 func runPageDump(ctx context.Context, c *call) error {
 	block, err := strconv.ParseUint(c.args[3], 10, 32)
 	if err != nil {
-		return Errorf(ErrBadArgument, "block %q: want a number below 2^32", clip(c.args[3]))
+		return api.Errorf(api.ErrBadArgument, "block %q: want a number below 2^32", api.Clip(c.args[3]))
 	}
 	page, err := c.svc().ReadPage(ctx, c.args[0], c.args[1], c.args[2], pg.BlockNumber(block))
 	if err != nil {
@@ -76,10 +77,10 @@ func runCheck(ctx context.Context, c *call) error {
 }
 
 func runGC(ctx context.Context, c *call) error {
-	var r Retain
+	var r api.Retain
 	if len(c.args) > 2 {
 		var err error
-		if r, err = ParseRetain(c.args[2]); err != nil {
+		if r, err = api.ParseRetain(c.args[2]); err != nil {
 			return err
 		}
 	}
@@ -88,18 +89,18 @@ func runGC(ctx context.Context, c *call) error {
 
 // runDoGC takes bytes only.
 func runDoGC(ctx context.Context, c *call) error {
-	var r Retain
+	var r api.Retain
 	if len(c.args) > 2 {
 		n, err := strconv.ParseInt(c.args[2], 10, 64)
 		if err != nil || n < 0 {
-			return Errorf(ErrBadArgument, "horizon %q: want a number of bytes", clip(c.args[2]))
+			return api.Errorf(api.ErrBadArgument, "horizon %q: want a number of bytes", api.Clip(c.args[2]))
 		}
-		r = Retain{Bytes: n, Set: true}
+		r = api.Retain{Bytes: n, Set: true}
 	}
 	return c.gc(ctx, r)
 }
 
-func (c *call) gc(ctx context.Context, r Retain) error {
+func (c *call) gc(ctx context.Context, r api.Retain) error {
 	res, err := c.svc().GC(ctx, c.args[0], c.args[1], r, c.notices())
 	if err != nil {
 		return err
@@ -133,7 +134,7 @@ func (c *call) backup(ctx context.Context, skipRelations bool) error {
 func runExport(ctx context.Context, c *call) error { return c.export(ctx, c.args[1], false) }
 
 func (c *call) export(ctx context.Context, point string, skipRelations bool) error {
-	o := ExportOptions{SkipRelations: skipRelations, Progress: c.notices()}
+	o := api.ExportOptions{SkipRelations: skipRelations, Progress: c.notices()}
 	var w io.Writer = c.reply.copyOut()
 	if err := c.svc().Export(ctx, c.args[0], point, o, w); err != nil {
 		return err

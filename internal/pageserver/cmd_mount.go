@@ -3,6 +3,8 @@ package pageserver
 import (
 	"context"
 	"path/filepath"
+
+	"zenith/internal/api"
 )
 
 var mountColumns = textColumns("dir", "mode", "tenant", "branch", "timeline", "lsn")
@@ -21,16 +23,16 @@ func runMount(ctx context.Context, c *call) error {
 		return err
 	}
 	if c.args[1] == "" {
-		return Errorf(ErrBadArgument, "mount: no point")
+		return api.Errorf(api.ErrBadArgument, "mount: no point")
 	}
-	return c.mount(ctx, MountOptions{Tenant: c.args[0], Point: c.args[1], Dir: c.args[2], Scratch: scratch})
+	return c.mount(ctx, api.MountOptions{Tenant: c.args[0], Point: c.args[1], Dir: c.args[2], Scratch: scratch})
 }
 
 func runMountTree(ctx context.Context, c *call) error {
-	return c.mount(ctx, MountOptions{Dir: c.args[0]})
+	return c.mount(ctx, api.MountOptions{Dir: c.args[0]})
 }
 
-func (c *call) mount(ctx context.Context, o MountOptions) error {
+func (c *call) mount(ctx context.Context, o api.MountOptions) error {
 	if err := absolute(o.Dir); err != nil {
 		return err
 	}
@@ -65,7 +67,7 @@ func runMountList(ctx context.Context, c *call) error {
 	return nil
 }
 
-func (c *call) mountRow(m Mount) error {
+func (c *call) mountRow(m api.Mount) error {
 	var lsn any
 	if m.LSN != 0 {
 		lsn = m.LSN.String()
@@ -76,7 +78,7 @@ func (c *call) mountRow(m Mount) error {
 // absolute refuses a path that would mean something else here than to the client.
 func absolute(dir string) error {
 	if !filepath.IsAbs(dir) {
-		return Errorf(ErrBadArgument, "%s: not an absolute path", clip(dir))
+		return api.Errorf(api.ErrBadArgument, "%s: not an absolute path", api.Clip(dir))
 	}
 	return nil
 }

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgproto3/v2"
+
+	"zenith/internal/api"
 )
 
 // pushCommands send history to another page server, and take it from one.
@@ -20,7 +22,7 @@ var pushCommands = []command{
 }
 
 func runPush(ctx context.Context, c *call) error {
-	res, err := c.svc().Push(ctx, c.args[0], c.args[1], PushOptions{To: c.args[2], Tenant: c.arg(3), Progress: c.notices()})
+	res, err := c.svc().Push(ctx, c.args[0], c.args[1], api.PushOptions{To: c.args[2], Tenant: c.arg(3), Progress: c.notices()})
 	if err != nil {
 		return err
 	}
@@ -32,9 +34,9 @@ func runPush(ctx context.Context, c *call) error {
 }
 
 // offerArg reads argument i.
-func (c *call) offerArg(i int) (o Offer, err error) {
+func (c *call) offerArg(i int) (o api.Offer, err error) {
 	if err := json.Unmarshal([]byte(c.args[i]), &o); err != nil {
-		return o, Errorf(ErrBadArgument, "offer: %v", err)
+		return o, api.Errorf(api.ErrBadArgument, "offer: %v", err)
 	}
 	return o, nil
 }

@@ -3,6 +3,8 @@ package pageserver
 import (
 	"context"
 	"strings"
+
+	"zenith/internal/api"
 )
 
 // sessionCommands are about the connection itself.
@@ -66,5 +68,5 @@ func runShow(_ context.Context, c *call) error {
 			return c.reply.row(p[1])
 		}
 	}
-	return Errorf(ErrNotFound, "unrecognized configuration parameter %q", clip(name))
+	return api.Errorf(api.ErrNotFound, "unrecognized configuration parameter %q", api.Clip(name))
 }

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"zenith/internal/api"
 	"zenith/internal/pg"
 )
 
@@ -51,10 +52,10 @@ func findCommand(st statement) (*command, error) {
 	name := st[0].text
 	cmd, found := commands[strings.ToLower(name)]
 	if !found {
-		return nil, Errorf(ErrSyntax, "unknown command %q", clip(name))
+		return nil, api.Errorf(api.ErrSyntax, "unknown command %q", api.Clip(name))
 	}
 	if n := len(st) - 1; n < cmd.min || (cmd.max >= 0 && n > cmd.max) {
-		return nil, Errorf(ErrSyntax, "%s: %d arguments; usage: %s", cmd.name, n, strings.TrimSpace(cmd.name+" "+cmd.usage))
+		return nil, api.Errorf(api.ErrSyntax, "%s: %d arguments; usage: %s", cmd.name, n, strings.TrimSpace(cmd.name+" "+cmd.usage))
 	}
 	return cmd, nil
 }
@@ -67,17 +68,8 @@ func (cmd *command) completion() string {
 	return strings.ToUpper(cmd.name)
 }
 
-// clip shortens what a client sent, for messages.
-func clip(s string) string {
-	const most = 60
-	if len(s) <= most {
-		return s
-	}
-	return s[:most] + "..."
-}
-
 // svc gives the service.
-func (c *call) svc() Service { return c.srv.svc }
+func (c *call) svc() api.Service { return c.srv.svc }
 
 // arg gives argument i, "" if it was left out.
 func (c *call) arg(i int) string {
@@ -94,7 +86,7 @@ func (c *call) lsnArg(i int) (pg.LSN, error) {
 	}
 	lsn, err := pg.ParseLSN(c.args[i])
 	if err != nil {
-		return 0, &Error{Kind: ErrBadArgument, Msg: err.Error()}
+		return 0, &api.Error{Kind: api.ErrBadArgument, Msg: err.Error()}
 	}
 	return lsn, nil
 }
@@ -107,7 +99,7 @@ func (c *call) keyword(i int, word string) (bool, error) {
 	case strings.EqualFold(c.args[i], word):
 		return true, nil
 	}
-	return false, Errorf(ErrSyntax, "%q: want %q or nothing", clip(c.args[i]), word)
+	return false, api.Errorf(api.ErrSyntax, "%q: want %q or nothing", api.Clip(c.args[i]), word)
 }
 
 // pointOf joins a branch and an optional LSN.
@@ -116,7 +108,7 @@ func pointOf(branch, lsn string) (string, error) {
 		return branch, nil
 	}
 	if _, err := pg.ParseLSN(lsn); err != nil {
-		return "", &Error{Kind: ErrBadArgument, Msg: err.Error()}
+		return "", &api.Error{Kind: api.ErrBadArgument, Msg: err.Error()}
 	}
 	return branch + "@" + lsn, nil
 }

@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgproto3/v2"
+
+	"zenith/internal/api"
 )
 
 // readBuffer is how much of a client's input may wait while a command runs and its
@@ -108,7 +110,7 @@ func (c *conn) loop() error {
 		}
 		msg, err := receiveFrom(c.be)
 		if c.srv.ctx.Err() != nil {
-			return Errorf(ErrUnavailable, "terminating connection: the page server is shutting down")
+			return api.Errorf(api.ErrUnavailable, "terminating connection: the page server is shutting down")
 		}
 		if err != nil {
 			return err
@@ -146,9 +148,9 @@ func (c *conn) handle(msg pgproto3.FrontendMessage) error {
 	case *pgproto3.Parse, *pgproto3.Bind, *pgproto3.Describe, *pgproto3.Execute, *pgproto3.Close:
 		return c.extended(msg)
 	case *pgproto3.FunctionCall:
-		return errors.Join(c.sendError("ERROR", Errorf(ErrUnsupported, "function calls are not supported")), c.ready())
+		return errors.Join(c.sendError("ERROR", api.Errorf(api.ErrUnsupported, "function calls are not supported")), c.ready())
 	}
-	return Errorf(ErrProtocol, "unexpected message %T", msg)
+	return api.Errorf(api.ErrProtocol, "unexpected message %T", msg)
 }
 
 // wake makes a connection that waits for its client notice that the server closes.
@@ -181,7 +183,7 @@ func (c *conn) run(cmd *command, args []string, r *reply) error {
 	}
 	err := c.call(ctx, cmd, args, r)
 	if err != nil && ctx.Err() != nil && c.srv.ctx.Err() == nil {
-		return Errorf(ErrTimeout, "%s: cancelled on request of the client", cmd.name)
+		return api.Errorf(api.ErrTimeout, "%s: cancelled on request of the client", cmd.name)
 	}
 	return err
 }
@@ -236,7 +238,7 @@ func (c *conn) endExec() {
 // dropTemporary drops the temporary slots of this connection that are still there.
 func (c *conn) dropTemporary() {
 	for _, drop := range c.atEnd {
-		if err := drop(); err != nil && !isKind(err, ErrNotFound) {
+		if err := drop(); err != nil && !isKind(err, api.ErrNotFound) {
 			c.srv.opt.Log.Error("drop temporary slot", "err", err)
 		}
 	}

@@ -4,6 +4,8 @@ import (
 	"net"
 	"net/url"
 	"strings"
+
+	"zenith/internal/api"
 )
 
 // defaultPort is the page server's.
@@ -18,13 +20,13 @@ func Address(conninfo string) (string, error) {
 	case strings.HasPrefix(s, "postgres://"), strings.HasPrefix(s, "postgresql://"):
 		u, err := url.Parse(s)
 		if err != nil || u.Hostname() == "" {
-			return "", Errorf(ErrBadArgument, "conninfo %q: want postgresql://HOST:PORT", clip(s))
+			return "", api.Errorf(api.ErrBadArgument, "conninfo %q: want postgresql://HOST:PORT", api.Clip(s))
 		}
 		return withPort(u.Hostname(), u.Port()), nil
 	case strings.Contains(s, "="):
 		return keywordAddress(s)
 	case s == "" || strings.ContainsAny(s, " \t"):
-		return "", Errorf(ErrBadArgument, "conninfo %q: want HOST:PORT", clip(s))
+		return "", api.Errorf(api.ErrBadArgument, "conninfo %q: want HOST:PORT", api.Clip(s))
 	}
 	if host, port, err := net.SplitHostPort(s); err == nil {
 		return withPort(host, port), nil
@@ -36,13 +38,13 @@ func Address(conninfo string) (string, error) {
 func keywordAddress(s string) (string, error) {
 	statements, err := parseStatements(s)
 	if err != nil || len(statements) != 1 {
-		return "", Errorf(ErrBadArgument, "conninfo %q: want host=HOST port=PORT", clip(s))
+		return "", api.Errorf(api.ErrBadArgument, "conninfo %q: want host=HOST port=PORT", api.Clip(s))
 	}
 	var host, port string
 	for _, w := range statements[0] {
 		key, value, found := strings.Cut(w.text, "=")
 		if !found {
-			return "", Errorf(ErrBadArgument, "conninfo %q: want KEY=VALUE, not %q", clip(s), clip(w.text))
+			return "", api.Errorf(api.ErrBadArgument, "conninfo %q: want KEY=VALUE, not %q", api.Clip(s), api.Clip(w.text))
 		}
 		switch key {
 		case "host", "hostaddr":

@@ -3,7 +3,7 @@
 // talks to it. pgproto3 is used here and nowhere else; no type of it leaves.
 //
 // The server knows commands, messages and SQLSTATEs. What the commands do is behind
-// Service, which tenants.Manager satisfies. A line that psql sends
+// api.Service, which tenants.Manager satisfies. A line that psql sends
 //
 //	branch_create 0123...cdef "my branch" main@0/16B3748
 //
@@ -15,10 +15,10 @@
 //
 // On a replication connection the commands of PostgreSQL's walsender come first: they have
 // a grammar of their own (repl_parse.go), a table of their own (replication.go), and are
-// answered from a ReplicationSource (walsender.go, basebackup.go, repl_slot.go).
+// answered from an api.ReplicationSource (walsender.go, basebackup.go, repl_slot.go).
 //
-// Errors: the Service returns errors that wrap one of the kinds in errors.go, one
-// table pairs kinds with SQLSTATEs, and the client turns the SQLSTATE back into the
+// Errors: the Service returns errors that wrap one of api's kinds, one table (errors.go)
+// pairs kinds with SQLSTATEs, and the client turns the SQLSTATE back into the
 // kind, so that the command line's exit codes are the same whether a thing failed here
 // or there. An error leaves the connection usable, except one of the protocol itself.
 //

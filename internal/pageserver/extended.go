@@ -5,6 +5,8 @@ import (
 	"strconv"
 
 	"github.com/jackc/pgproto3/v2"
+
+	"zenith/internal/api"
 )
 
 // prepared is a statement that Parse has understood.
@@ -59,15 +61,15 @@ func (c *conn) extendedMessage(msg pgproto3.FrontendMessage) error {
 	case *pgproto3.Close:
 		return c.closeObject(msg)
 	}
-	return Errorf(ErrProtocol, "unexpected message %T", msg)
+	return api.Errorf(api.ErrProtocol, "unexpected message %T", msg)
 }
 
 func (c *conn) parse(msg *pgproto3.Parse) error {
 	if _, taken := c.prepared[msg.Name]; taken && msg.Name != "" {
-		return Errorf(ErrExists, "prepared statement %q already exists", msg.Name)
+		return api.Errorf(api.ErrExists, "prepared statement %q already exists", msg.Name)
 	}
 	if len(c.prepared) >= maxPrepared {
-		return Errorf(ErrNotAllowed, "more than %d prepared statements", maxPrepared)
+		return api.Errorf(api.ErrNotAllowed, "more than %d prepared statements", maxPrepared)
 	}
 	p, err := prepare(msg.Query, msg.ParameterOIDs)
 	if err != nil {
@@ -88,7 +90,7 @@ func prepare(query string, types []uint32) (*prepared, error) {
 		return &prepared{}, nil
 	case 1:
 	default:
-		return nil, Errorf(ErrSyntax, "cannot insert multiple commands into a prepared statement")
+		return nil, api.Errorf(api.ErrSyntax, "cannot insert multiple commands into a prepared statement")
 	}
 	p := &prepared{st: statements[0]}
 	if p.cmd, err = findCommand(p.st); err != nil {
@@ -107,13 +109,13 @@ func prepare(query string, types []uint32) (*prepared, error) {
 func (c *conn) bind(msg *pgproto3.Bind) error {
 	p, found := c.prepared[msg.PreparedStatement]
 	if !found {
-		return Errorf(ErrNotFound, "prepared statement %q does not exist", msg.PreparedStatement)
+		return api.Errorf(api.ErrNotFound, "prepared statement %q does not exist", msg.PreparedStatement)
 	}
 	if _, taken := c.portals[msg.DestinationPortal]; taken && msg.DestinationPortal != "" {
-		return Errorf(ErrExists, "portal %q already exists", msg.DestinationPortal)
+		return api.Errorf(api.ErrExists, "portal %q already exists", msg.DestinationPortal)
 	}
 	if len(c.portals) >= maxPrepared {
-		return Errorf(ErrNotAllowed, "more than %d portals", maxPrepared)
+		return api.Errorf(api.ErrNotAllowed, "more than %d portals", maxPrepared)
 	}
 	params, err := p.decodeParams(msg)
 	if err != nil {
@@ -125,7 +127,7 @@ func (c *conn) bind(msg *pgproto3.Bind) error {
 	}
 	for _, f := range msg.ResultFormatCodes {
 		if f != formatText && f != formatBinary {
-			return Errorf(ErrBadArgument, "result format %d", f)
+			return api.Errorf(api.ErrBadArgument, "result format %d", f)
 		}
 	}
 	c.portals[msg.DestinationPortal] = &portal{prepared: p, args: args, formats: msg.ResultFormatCodes}
@@ -135,13 +137,13 @@ func (c *conn) bind(msg *pgproto3.Bind) error {
 // decodeParams gives the parameters as text.
 func (p *prepared) decodeParams(msg *pgproto3.Bind) ([]string, error) {
 	if len(msg.Parameters) != len(p.params) {
-		return nil, Errorf(ErrProtocol, "bind supplies %d parameters, the statement has %d", len(msg.Parameters), len(p.params))
+		return nil, api.Errorf(api.ErrProtocol, "bind supplies %d parameters, the statement has %d", len(msg.Parameters), len(p.params))
 	}
 	out := make([]string, len(p.params))
 	for i, raw := range msg.Parameters {
 		switch {
 		case raw == nil:
-			return nil, Errorf(ErrBadArgument, "parameter $%d is null", i+1)
+			return nil, api.Errorf(api.ErrBadArgument, "parameter $%d is null", i+1)
 		case formatOf(msg.ParameterFormatCodes, i) == formatText:
 			out[i] = string(raw)
 		default:
@@ -164,7 +166,7 @@ func binaryParam(raw []byte, typ typeOID) (string, error) {
 	case typ == typeText || typ == typeVarchar || typ == typeName || typ == typeUnknown:
 		return string(raw), nil
 	}
-	return "", Errorf(ErrBadArgument, "binary parameter of type %d and %d bytes", typ, len(raw))
+	return "", api.Errorf(api.ErrBadArgument, "binary parameter of type %d and %d bytes", typ, len(raw))
 }
 
 func (c *conn) describe(msg *pgproto3.Describe) error {
@@ -177,7 +179,7 @@ func (c *conn) describe(msg *pgproto3.Describe) error {
 	}
 	p, found := c.prepared[msg.Name]
 	if !found {
-		return Errorf(ErrNotFound, "prepared statement %q does not exist", msg.Name)
+		return api.Errorf(api.ErrNotFound, "prepared statement %q does not exist", msg.Name)
 	}
 	if err := c.send(&pgproto3.ParameterDescription{ParameterOIDs: p.params}); err != nil {
 		return err
@@ -195,7 +197,7 @@ func (c *conn) describeRows(p *prepared, formats []int16) error {
 func (c *conn) portal(name string) (*portal, error) {
 	p, found := c.portals[name]
 	if !found {
-		return nil, Errorf(ErrNotFound, "portal %q does not exist", name)
+		return nil, api.Errorf(api.ErrNotFound, "portal %q does not exist", name)
 	}
 	return p, nil
 }
@@ -211,7 +213,7 @@ func (c *conn) execute(msg *pgproto3.Execute) error {
 	case p.held != nil:
 		return c.executeHeld(p, msg.MaxRows)
 	case p.done:
-		return Errorf(ErrNotAllowed, "portal %q cannot be run again", msg.Portal)
+		return api.Errorf(api.ErrNotAllowed, "portal %q cannot be run again", msg.Portal)
 	}
 	p.done = true
 	r := &reply{c: c, cols: p.cmd.cols, formats: p.formats, described: true}
@@ -264,7 +266,7 @@ func (h *heldRows) add(row *pgproto3.DataRow) error {
 	}
 	h.size += 64 * (1 + len(row.Values))
 	if h.size > maxHeld {
-		return Errorf(ErrNotAllowed, "result of more than %d MiB cannot be fetched in pieces", maxHeld>>20)
+		return api.Errorf(api.ErrNotAllowed, "result of more than %d MiB cannot be fetched in pieces", maxHeld>>20)
 	}
 	h.rows = append(h.rows, row)
 	return nil

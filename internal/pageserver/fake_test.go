@@ -8,7 +8,7 @@ import (
 	"sync"
 	"time"
 
-	"zenith/internal/pageserver"
+	"zenith/internal/api"
 	"zenith/internal/pg"
 )
 
@@ -59,35 +59,35 @@ func (f *fake) last() string {
 	return f.calls[len(f.calls)-1]
 }
 
-func (f *fake) Status(context.Context) ([]pageserver.StatusRow, error) {
-	return []pageserver.StatusRow{{Name: "address", Value: "127.0.0.1:6400"}, {Name: "tenants", Value: "1"}}, f.note("status")
+func (f *fake) Status(context.Context) ([]api.StatusRow, error) {
+	return []api.StatusRow{{Name: "address", Value: "127.0.0.1:6400"}, {Name: "tenants", Value: "1"}}, f.note("status")
 }
 
-func (f *fake) IdentifySystem(_ context.Context, tenant, branch string) (pageserver.SystemID, error) {
-	return pageserver.SystemID{SysID: 1 << 63, TLI: 1, XLogPos: 0x16B3748}, f.note("identify %q %q", tenant, branch)
+func (f *fake) IdentifySystem(_ context.Context, tenant, branch string) (api.SystemID, error) {
+	return api.SystemID{SysID: 1 << 63, TLI: 1, XLogPos: 0x16B3748}, f.note("identify %q %q", tenant, branch)
 }
 
 func (f *fake) TenantList(context.Context) ([]string, error) {
 	return []string{tenantA}, f.note("tenants")
 }
 
-func (f *fake) TenantCreate(_ context.Context, id string, p pageserver.Progress) (pageserver.TenantInfo, error) {
+func (f *fake) TenantCreate(_ context.Context, id string, p api.Progress) (api.TenantInfo, error) {
 	for i := range int64(3) {
 		p("load base/1", i+1, 3)
 	}
-	return pageserver.TenantInfo{ID: id, TimelineID: lineA, LSN: 0x2000000}, f.note("create %s", id)
+	return api.TenantInfo{ID: id, TimelineID: lineA, LSN: 0x2000000}, f.note("create %s", id)
 }
 
-var branches = []pageserver.Branch{
+var branches = []api.Branch{
 	{Name: "main", TimelineID: lineA, LatestValidLSN: 0x2000000},
 	{Name: `a "b" c`, TimelineID: lineB, LatestValidLSN: 0x16B3800, AncestorID: lineA, AncestorLSN: 0x16B3748},
 }
 
-func (f *fake) BranchList(_ context.Context, tenant string) ([]pageserver.Branch, error) {
+func (f *fake) BranchList(_ context.Context, tenant string) ([]api.Branch, error) {
 	return branches, f.note("branches %s", tenant)
 }
 
-func (f *fake) BranchCreate(_ context.Context, tenant, name, point string) (pageserver.Branch, error) {
+func (f *fake) BranchCreate(_ context.Context, tenant, name, point string) (api.Branch, error) {
 	return branches[1], f.note("branch %s %q %q", tenant, name, point)
 }
 
@@ -105,12 +105,12 @@ func (f *fake) LSN(ctx context.Context, tenant, point string) (pg.LSN, error) {
 	return 0x16B3748, f.note("lsn %s %q", tenant, point)
 }
 
-var mounts = []pageserver.Mount{
-	{Dir: "/mnt/a b", Mode: pageserver.ModeWritable, Tenant: tenantA, Branch: "main", Timeline: lineA, LSN: 0x16B3748},
-	{Dir: "/mnt/tree", Mode: pageserver.ModeTree},
+var mounts = []api.Mount{
+	{Dir: "/mnt/a b", Mode: api.ModeWritable, Tenant: tenantA, Branch: "main", Timeline: lineA, LSN: 0x16B3748},
+	{Dir: "/mnt/tree", Mode: api.ModeTree},
 }
 
-func (f *fake) Mount(_ context.Context, o pageserver.MountOptions) (pageserver.Mount, error) {
+func (f *fake) Mount(_ context.Context, o api.MountOptions) (api.Mount, error) {
 	return mounts[0], f.note("mount %+v", o)
 }
 
@@ -118,34 +118,34 @@ func (f *fake) Umount(_ context.Context, dir string, lazy bool) error {
 	return f.note("umount %q %v", dir, lazy)
 }
 
-func (f *fake) MountList(context.Context) ([]pageserver.Mount, error) {
+func (f *fake) MountList(context.Context) ([]api.Mount, error) {
 	return mounts, f.note("mounts")
 }
 
-var computeA = pageserver.Compute{
-	Tenant: tenantA, Name: "main", Timeline: lineA, LSN: 0x16B3748, Status: pageserver.ComputeRunning,
+var computeA = api.Compute{
+	Tenant: tenantA, Name: "main", Timeline: lineA, LSN: 0x16B3748, Status: api.ComputeRunning,
 	Host: "127.0.0.1", Port: 55432, User: "postgres", Database: "postgres", Dir: "/d", Log: "/l",
 }
 
-func (f *fake) PgCreate(_ context.Context, tenant, point string, o pageserver.ComputeOptions) (pageserver.Compute, error) {
+func (f *fake) PgCreate(_ context.Context, tenant, point string, o api.ComputeOptions) (api.Compute, error) {
 	return computeA, f.note("pg create %s %q %+v", tenant, point, o)
 }
 
-func (f *fake) PgStart(_ context.Context, tenant, point string, o pageserver.ComputeOptions) (pageserver.Compute, error) {
+func (f *fake) PgStart(_ context.Context, tenant, point string, o api.ComputeOptions) (api.Compute, error) {
 	return computeA, f.note("pg start %s %q %+v", tenant, point, o)
 }
 
-func (f *fake) PgStop(_ context.Context, tenant, name string, o pageserver.StopOptions) error {
+func (f *fake) PgStop(_ context.Context, tenant, name string, o api.StopOptions) error {
 	return f.note("pg stop %s %q %+v", tenant, name, o)
 }
 
-func (f *fake) PgList(_ context.Context, tenant string) ([]pageserver.Compute, error) {
-	return []pageserver.Compute{computeA}, f.note("pg list %s", tenant)
+func (f *fake) PgList(_ context.Context, tenant string) ([]api.Compute, error) {
+	return []api.Compute{computeA}, f.note("pg list %s", tenant)
 }
 
-func (f *fake) PgExec(_ context.Context, tenant, point string) (pageserver.Compute, func(context.Context) error, error) {
+func (f *fake) PgExec(_ context.Context, tenant, point string) (api.Compute, func(context.Context) error, error) {
 	if err := f.note("pg exec %s %q", tenant, point); err != nil {
-		return pageserver.Compute{}, nil, err
+		return api.Compute{}, nil, err
 	}
 	f.mu.Lock()
 	f.execs++
@@ -173,7 +173,7 @@ func (f *fake) ReadPage(_ context.Context, tenant, point, path string, block pg.
 	return page, f.note("page %s %q %s %d", tenant, point, path, block)
 }
 
-func (f *fake) Export(ctx context.Context, tenant, point string, o pageserver.ExportOptions, w io.Writer) error {
+func (f *fake) Export(ctx context.Context, tenant, point string, o api.ExportOptions, w io.Writer) error {
 	if err := f.note("export %s %q skip=%v", tenant, point, o.SkipRelations); err != nil {
 		return err
 	}
@@ -192,12 +192,12 @@ func (f *fake) Export(ctx context.Context, tenant, point string, o pageserver.Ex
 		return ctx.Err()
 	}
 	if f.failAt > 0 {
-		return pageserver.Errorf(pageserver.ErrCorrupt, "page 7 is damaged")
+		return api.Errorf(api.ErrCorrupt, "page 7 is damaged")
 	}
 	return nil
 }
 
-func (f *fake) Pages(_ context.Context, tenant, branch string) (pageserver.PageSource, error) {
+func (f *fake) Pages(_ context.Context, tenant, branch string) (api.PageSource, error) {
 	return fakePages{}, f.note("pages %s %q", tenant, branch)
 }
 
@@ -211,25 +211,25 @@ func (fakePages) Size(_ context.Context, rel pg.RelFork, _ pg.LSN) (pg.BlockNumb
 
 func (fakePages) ReadPage(_ context.Context, tag pg.BufferTag, lsn pg.LSN, dst pg.Page) error {
 	if tag.Block >= 42 {
-		return pageserver.Errorf(pageserver.ErrOutOfRange, "%v: no such block", tag)
+		return api.Errorf(api.ErrOutOfRange, "%v: no such block", tag)
 	}
 	clear(dst)
 	copy(dst, fmt.Sprintf("%v at %v", tag, lsn))
 	return nil
 }
 
-func (f *fake) Check(_ context.Context, tenant, branch string, found func(string) error, p pageserver.Progress) (pageserver.CheckResult, error) {
+func (f *fake) Check(_ context.Context, tenant, branch string, found func(string) error, p api.Progress) (api.CheckResult, error) {
 	p("check", 1, 1)
 	for _, problem := range []string{"page 1 is bad", "page 2 is bad"} {
 		if err := found(problem); err != nil {
-			return pageserver.CheckResult{}, err
+			return api.CheckResult{}, err
 		}
 	}
-	return pageserver.CheckResult{Branches: 1, Pages: 2, WALBytes: 3, Problems: 2}, f.note("check %s %q", tenant, branch)
+	return api.CheckResult{Branches: 1, Pages: 2, WALBytes: 3, Problems: 2}, f.note("check %s %q", tenant, branch)
 }
 
-func (f *fake) GC(_ context.Context, tenant, branch string, r pageserver.Retain, _ pageserver.Progress) (pageserver.GCResult, error) {
-	return pageserver.GCResult{Relations: 1, Truncated: 2, Deleted: 3, Dropped: 4, Elapsed: 5 * time.Millisecond},
+func (f *fake) GC(_ context.Context, tenant, branch string, r api.Retain, _ api.Progress) (api.GCResult, error) {
+	return api.GCResult{Relations: 1, Truncated: 2, Deleted: 3, Dropped: 4, Elapsed: 5 * time.Millisecond},
 		f.note("gc %s %q %+v", tenant, branch, r)
 }
 
@@ -247,25 +247,25 @@ func (f *fake) ReceiveStop(_ context.Context, tenant, branch string) error {
 	return f.note("receive stop %s %q", tenant, branch)
 }
 
-func (f *fake) ReceiveList(_ context.Context, tenant string) ([]pageserver.Receiver, error) {
-	return []pageserver.Receiver{{Branch: "main", ConnInfo: "host=x", Status: "streaming", Received: 3, Flushed: 2, Applied: 1, LagBytes: 2}},
+func (f *fake) ReceiveList(_ context.Context, tenant string) ([]api.Receiver, error) {
+	return []api.Receiver{{Branch: "main", ConnInfo: "host=x", Status: "streaming", Received: 3, Flushed: 2, Applied: 1, LagBytes: 2}},
 		f.note("receivers %s", tenant)
 }
 
-func (f *fake) Push(_ context.Context, tenant, branch string, o pageserver.PushOptions) (pageserver.PushResult, error) {
+func (f *fake) Push(_ context.Context, tenant, branch string, o api.PushOptions) (api.PushResult, error) {
 	o.Progress("push "+branch, 1, 2)
-	return pageserver.PushResult{Tenant: o.Tenant, From: 0x1000000, LSN: 0x16B3748, Bytes: 7}, f.note("push %s %q to %q", tenant, branch, o.To)
+	return api.PushResult{Tenant: o.Tenant, From: 0x1000000, LSN: 0x16B3748, Bytes: 7}, f.note("push %s %q to %q", tenant, branch, o.To)
 }
 
-func (f *fake) PushOffer(_ context.Context, tenant string, o pageserver.Offer) (pageserver.Held, error) {
-	return pageserver.Held{There: true, Name: o.Name, Head: o.To, Files: map[string]string{"a b@1": "x"}}, f.note("offer %s %s", tenant, o.TimelineID)
+func (f *fake) PushOffer(_ context.Context, tenant string, o api.Offer) (api.Held, error) {
+	return api.Held{There: true, Name: o.Name, Head: o.To, Files: map[string]string{"a b@1": "x"}}, f.note("offer %s %s", tenant, o.TimelineID)
 }
 
 // PushReceive reads failAt bytes, if that is set, and fails; or all.
-func (f *fake) PushReceive(_ context.Context, tenant string, o pageserver.Offer, r io.Reader) error {
+func (f *fake) PushReceive(_ context.Context, tenant string, o api.Offer, r io.Reader) error {
 	if f.failAt > 0 {
 		_, err := io.CopyN(io.Discard, r, int64(f.failAt))
-		return errors.Join(err, f.note("receive %s %s", tenant, o.TimelineID), pageserver.Errorf(pageserver.ErrNotAllowed, "no more of this"))
+		return errors.Join(err, f.note("receive %s %s", tenant, o.TimelineID), api.Errorf(api.ErrNotAllowed, "no more of this"))
 	}
 	n, err := io.Copy(io.Discard, r)
 	return errors.Join(err, f.note("receive %s %s: %d", tenant, o.TimelineID, n))

@@ -9,11 +9,12 @@ import (
 	"github.com/jackc/chunkreader/v2"
 	"github.com/jackc/pgproto3/v2"
 
+	"zenith/internal/api"
 	"zenith/internal/pageserver"
 )
 
 // serve runs a server for svc and gives its address. The test fails if it leaves connections behind.
-func serve(t *testing.T, svc pageserver.Service, o pageserver.Options) string {
+func serve(t *testing.T, svc api.Service, o pageserver.Options) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

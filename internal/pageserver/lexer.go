@@ -3,6 +3,8 @@ package pageserver
 import (
 	"strconv"
 	"strings"
+
+	"zenith/internal/api"
 )
 
 // word is one argument of a command.
@@ -60,7 +62,7 @@ func (lx *lexer) statement() (st statement, more bool, err error) {
 			return st, true, nil
 		}
 		if lx.words++; lx.words > maxWords {
-			return nil, false, Errorf(ErrSyntax, "more than %d words", maxWords)
+			return nil, false, api.Errorf(api.ErrSyntax, "more than %d words", maxWords)
 		}
 		w, err := lx.word()
 		if err != nil {
@@ -131,7 +133,7 @@ func (lx *lexer) quoted(text *strings.Builder, quote byte) error {
 		text.WriteByte(quote)
 		lx.pos++
 	}
-	return Errorf(ErrSyntax, "quote at position %d is not closed", start+1)
+	return api.Errorf(api.ErrSyntax, "quote at position %d is not closed", start+1)
 }
 
 // withParam recognises $n.
@@ -142,7 +144,7 @@ func (w word) withParam() (word, error) {
 	}
 	n, err := strconv.Atoi(digits)
 	if err != nil || n < 1 || n > maxParams {
-		return w, Errorf(ErrSyntax, "parameter %s: want $1 to $%d", w.text, maxParams)
+		return w, api.Errorf(api.ErrSyntax, "parameter %s: want $1 to $%d", w.text, maxParams)
 	}
 	w.param = n
 	return w, nil
@@ -167,7 +169,7 @@ func (st statement) args(params []string) ([]string, error) {
 		case w.param <= len(params):
 			out[i] = params[w.param-1]
 		default:
-			return nil, Errorf(ErrSyntax, "there is no parameter $%d", w.param)
+			return nil, api.Errorf(api.ErrSyntax, "there is no parameter $%d", w.param)
 		}
 	}
 	return out, nil

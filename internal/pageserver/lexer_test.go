@@ -4,6 +4,8 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+
+	"zenith/internal/api"
 )
 
 func TestParseStatements(t *testing.T) {
@@ -45,7 +47,7 @@ func TestParseStatements(t *testing.T) {
 
 func TestParseStatementsRefuses(t *testing.T) {
 	for _, in := range []string{`a "b`, `a 'b''`, `a $0`, `a $101`, `a $99999999999999999999`, strings.Repeat("x ", maxWords+1)} {
-		if got, err := parseStatements(in); !isKind(err, ErrSyntax) {
+		if got, err := parseStatements(in); !isKind(err, api.ErrSyntax) {
 			t.Errorf("%.40q: got %v, %v, want a syntax error", in, got, err)
 		}
 	}
@@ -63,7 +65,7 @@ func TestParameters(t *testing.T) {
 	if want := []string{"branch_create", "T", "$2", "a b", "$x$1"}; err != nil || !reflect.DeepEqual(args, want) {
 		t.Errorf("got %q, %v, want %q", args, err, want)
 	}
-	if _, err := got[0].args([]string{"T"}); !isKind(err, ErrSyntax) {
+	if _, err := got[0].args([]string{"T"}); !isKind(err, api.ErrSyntax) {
 		t.Errorf("a missing parameter: got %v", err)
 	}
 }
@@ -103,8 +105,8 @@ func TestParseRetain(t *testing.T) {
 		{"10gb", "10737418240"}, {"1kB", "1024"}, {"", ""}, {"x", ""}, {"-1", ""}, {"-5m", ""}, {"9999999999TB", ""}, {"1.5GB", ""}, {"5 GB", ""},
 	}
 	for _, tt := range tests {
-		r, err := ParseRetain(tt.in)
-		got := strings.Join(r.words(), " ")
+		r, err := api.ParseRetain(tt.in)
+		got := strings.Join(r.Words(), " ")
 		if got != tt.want || (err == nil) != (tt.want != "") {
 			t.Errorf("%q: got %q, %v, want %q", tt.in, got, err, tt.want)
 		}

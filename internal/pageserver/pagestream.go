@@ -7,6 +7,7 @@ import (
 
 	"github.com/jackc/pgproto3/v2"
 
+	"zenith/internal/api"
 	"zenith/internal/pg"
 )
 
@@ -31,7 +32,7 @@ const sizeofPageRequest = 1 + 4 + 4 + 4 + 1 + 4 + 8
 
 func parsePageRequest(b []byte) (pageRequest, error) {
 	if len(b) != sizeofPageRequest {
-		return pageRequest{}, Errorf(ErrBadArgument, "page request of %d bytes, want %d", len(b), sizeofPageRequest)
+		return pageRequest{}, api.Errorf(api.ErrBadArgument, "page request of %d bytes, want %d", len(b), sizeofPageRequest)
 	}
 	u32 := func(at int) uint32 { return binary.BigEndian.Uint32(b[at:]) }
 	var r pageRequest
@@ -41,7 +42,7 @@ func parsePageRequest(b []byte) (pageRequest, error) {
 	r.Block = pg.BlockNumber(u32(14))
 	r.lsn = pg.LSN(binary.BigEndian.Uint64(b[18:]))
 	if r.tag > pageRead || r.Fork > pg.MaxFork {
-		return r, Errorf(ErrBadArgument, "page request with tag %d, fork %d", r.tag, b[13])
+		return r, api.Errorf(api.ErrBadArgument, "page request with tag %d, fork %d", r.tag, b[13])
 	}
 	return r, nil
 }
@@ -106,20 +107,20 @@ func (c *call) receiveCopy(ctx context.Context) ([]byte, error) {
 		case *pgproto3.CopyDone:
 			return nil, nil
 		case *pgproto3.CopyFail:
-			return nil, Errorf(ErrTimeout, "COPY failed on the client's side: %s", clip(msg.Message))
+			return nil, api.Errorf(api.ErrTimeout, "COPY failed on the client's side: %s", api.Clip(msg.Message))
 		case *pgproto3.Sync, *pgproto3.Flush: // belong to the Execute that began the copy
 		case *pgproto3.Terminate:
 			c.broken = errCancelled
 			return nil, c.broken
 		default:
-			c.broken = Errorf(ErrProtocol, "unexpected message %T during COPY", msg)
+			c.broken = api.Errorf(api.ErrProtocol, "unexpected message %T during COPY", msg)
 			return nil, c.broken
 		}
 	}
 }
 
 // answerPage sends the reply to one request.
-func (c *call) answerPage(ctx context.Context, src PageSource, data []byte, page pg.Page) error {
+func (c *call) answerPage(ctx context.Context, src api.PageSource, data []byte, page pg.Page) error {
 	req, err := parsePageRequest(data)
 	if err != nil {
 		return c.pageError(err)

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgproto3/v2"
+
+	"zenith/internal/api"
 )
 
 // Progress goes to clients that asked for it (SET zenith.progress = on) as notices of this
@@ -18,7 +20,7 @@ const (
 )
 
 // notices gives a Progress that tells the client, a few times a second.
-func (c *call) notices() Progress {
+func (c *call) notices() api.Progress {
 	if !c.progress {
 		return func(string, int64, int64) {}
 	}

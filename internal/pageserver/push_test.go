@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"zenith/internal/api"
 	"zenith/internal/pageserver"
 )
 
@@ -25,14 +26,14 @@ func TestPushPassesThrough(t *testing.T) {
 	ctx := t.Context()
 	told := ""
 	p := func(what string, _, _ int64) { told = what }
-	res := must(c.Push(ctx, tenantA, "my branch", pageserver.PushOptions{To: "host=db7", Tenant: lineA, Progress: p}))(t)
-	equal(t, res, pageserver.PushResult{Tenant: lineA, From: 0x1000000, LSN: 0x16B3748, Bytes: 7})
+	res := must(c.Push(ctx, tenantA, "my branch", api.PushOptions{To: "host=db7", Tenant: lineA, Progress: p}))(t)
+	equal(t, res, api.PushResult{Tenant: lineA, From: 0x1000000, LSN: 0x16B3748, Bytes: 7})
 	equal(t, f.last(), "push "+tenantA+` "my branch" to "host=db7"`)
 	equal(t, told, "push my branch")
 
-	offer := pageserver.Offer{TimelineID: lineA, Name: `it's "b"`, SysID: 1<<64 - 1, TLI: 1, SegSize: 1 << 24, Parent: lineB, Start: 8, From: 16, To: 1<<63 + 8}
+	offer := api.Offer{TimelineID: lineA, Name: `it's "b"`, SysID: 1<<64 - 1, TLI: 1, SegSize: 1 << 24, Parent: lineB, Start: 8, From: 16, To: 1<<63 + 8}
 	held := must(c.PushOffer(ctx, tenantA, offer))(t)
-	equal(t, held, pageserver.Held{There: true, Name: offer.Name, Head: offer.To, Files: map[string]string{"a b@1": "x"}})
+	equal(t, held, api.Held{There: true, Name: offer.Name, Head: offer.To, Files: map[string]string{"a b@1": "x"}})
 	equal(t, must(c.WALSum(ctx, tenantA, lineA, 0x10, 0x20))(t), "abcd")
 	equal(t, f.last(), "sum "+tenantA+" "+lineA+" 0/10 0/20")
 
@@ -47,18 +48,18 @@ func TestPushBreaksOff(t *testing.T) {
 	f := newFake()
 	c := dial(t, serve(t, f, pageserver.Options{}))
 	f.failAt = 100
-	if err := c.PushReceive(t.Context(), tenantA, pageserver.Offer{}, &endless{}); !errors.Is(err, pageserver.ErrNotAllowed) {
+	if err := c.PushReceive(t.Context(), tenantA, api.Offer{}, &endless{}); !errors.Is(err, api.ErrNotAllowed) {
 		t.Errorf("refused: %v", err)
 	}
 	f.failAt = 0
 	broken := io.MultiReader(strings.NewReader("some"), failing{})
-	if err := c.PushReceive(t.Context(), tenantA, pageserver.Offer{}, broken); err == nil || !strings.Contains(err.Error(), "disk on fire") {
+	if err := c.PushReceive(t.Context(), tenantA, api.Offer{}, broken); err == nil || !strings.Contains(err.Error(), "disk on fire") {
 		t.Errorf("the source broke: %v", err)
 	}
 	must(c.TenantList(t.Context()))(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancelling := io.MultiReader(io.LimitReader(&endless{}, 1<<20), stopping{cancel}, &endless{})
-	if err := c.PushReceive(ctx, tenantA, pageserver.Offer{}, cancelling); !errors.Is(err, context.Canceled) {
+	if err := c.PushReceive(ctx, tenantA, api.Offer{}, cancelling); !errors.Is(err, context.Canceled) {
 		t.Errorf("cancelled: %v", err)
 	}
 	must(c.TenantList(t.Context()))(t)
@@ -80,11 +81,11 @@ func TestPushServerGoes(t *testing.T) {
 	f := newFake()
 	f.panics = true // read nothing: the answer is an error, while the client still writes
 	c := dial(t, serve(t, f, pageserver.Options{}))
-	if err := c.PushReceive(t.Context(), tenantA, pageserver.Offer{}, io.LimitReader(&endless{}, 4<<20)); err == nil {
+	if err := c.PushReceive(t.Context(), tenantA, api.Offer{}, io.LimitReader(&endless{}, 4<<20)); err == nil {
 		t.Error("a bug of the server was no error")
 	}
 	must(0, c.Close())(t)
-	if err := c.PushReceive(t.Context(), tenantA, pageserver.Offer{}, &endless{}); err == nil {
+	if err := c.PushReceive(t.Context(), tenantA, api.Offer{}, &endless{}); err == nil {
 		t.Error("a closed connection was no error")
 	}
 }

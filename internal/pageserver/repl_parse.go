@@ -4,6 +4,7 @@ import (
 	"strconv"
 	"strings"
 
+	"zenith/internal/api"
 	"zenith/internal/pg"
 )
 
@@ -110,9 +111,9 @@ func isIdentByte(c byte) bool {
 // errSyntaxAt says where the command could not be understood.
 func (p *replParser) errSyntaxAt() error {
 	if p.next.kind == tokenEnd {
-		return Errorf(ErrSyntax, "syntax error at the end of the replication command")
+		return api.Errorf(api.ErrSyntax, "syntax error at the end of the replication command")
 	}
-	return Errorf(ErrSyntax, "syntax error at %q in the replication command", clip(p.next.text))
+	return api.Errorf(api.ErrSyntax, "syntax error at %q in the replication command", api.Clip(p.next.text))
 }
 
 // word takes a bare word if it comes next.
@@ -152,7 +153,7 @@ func (p *replParser) timeline() (pg.TLI, error) {
 	}
 	n, err := strconv.ParseUint(text, 10, 32)
 	if err != nil || n == 0 {
-		return 0, Errorf(ErrSyntax, "invalid timeline %s", clip(text))
+		return 0, api.Errorf(api.ErrSyntax, "invalid timeline %s", api.Clip(text))
 	}
 	return pg.TLI(n), nil
 }
@@ -183,13 +184,13 @@ func (o replOption) boolean() (bool, error) {
 	if v, ok := parseBool(o.value); ok {
 		return v, nil
 	}
-	return false, Errorf(ErrSyntax, "%s requires a Boolean value", o.name)
+	return false, api.Errorf(api.ErrSyntax, "%s requires a Boolean value", o.name)
 }
 
 // text is the value, which must be there.
 func (o replOption) text() (string, error) {
 	if !o.given {
-		return "", Errorf(ErrSyntax, "%s requires a parameter", o.name)
+		return "", api.Errorf(api.ErrSyntax, "%s requires a parameter", o.name)
 	}
 	return o.value, nil
 }
@@ -218,7 +219,7 @@ func (p *replParser) options() ([]replOption, error) {
 			return nil, err
 		}
 		if seen[o.name] {
-			return nil, Errorf(ErrSyntax, "duplicate option %q", clip(o.name))
+			return nil, api.Errorf(api.ErrSyntax, "duplicate option %q", api.Clip(o.name))
 		}
 		seen[o.name] = true
 		list = append(list, o)

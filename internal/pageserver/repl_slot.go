@@ -3,27 +3,8 @@ package pageserver
 import (
 	"context"
 
-	"zenith/internal/pg"
+	"zenith/internal/api"
 )
-
-// SlotService keeps the physical replication slots of a branch. WAL from a slot's restart
-// LSN on is kept.
-type SlotService interface {
-	// Create makes a slot: ErrExists if there is one. reserve keeps WAL from the last
-	// checkpoint on at once; without, that begins with the first stream. A temporary one is
-	// not kept on disk: whoever made it drops it.
-	Create(name string, temporary, reserve bool) error
-	// Drop removes it: ErrNotFound if there is none, ErrBusy while somebody streams.
-	Drop(name string) error
-	// Get gives where a slot keeps WAL from, 0 if it does not yet: ErrNotFound.
-	Get(name string) (restart pg.LSN, err error)
-	// Acquire takes it for a stream: ErrNotFound, ErrBusy.
-	Acquire(name string) error
-	// Advance says up to where the stream has got WAL and has it safe.
-	Advance(name string, flushed pg.LSN) error
-	// Release undoes Acquire.
-	Release(name string) error
-}
 
 // maxSlotName is NAMEDATALEN - 1.
 const maxSlotName = 63
@@ -31,12 +12,12 @@ const maxSlotName = 63
 // checkSlotName is ReplicationSlotValidateName.
 func checkSlotName(name string) error {
 	if name == "" || len(name) > maxSlotName {
-		return Errorf(errInvalidName, "replication slot name %q is too short or too long", clip(name))
+		return api.Errorf(errInvalidName, "replication slot name %q is too short or too long", api.Clip(name))
 	}
 	for i := range len(name) {
 		if c := name[i]; !isDigit(c) && (c < 'a' || c > 'z') && c != '_' {
-			return Errorf(errInvalidName, "replication slot name %q contains invalid character: "+
-				"only lower case letters, numbers, and the underscore character", clip(name))
+			return api.Errorf(errInvalidName, "replication slot name %q contains invalid character: "+
+				"only lower case letters, numbers, and the underscore character", api.Clip(name))
 		}
 	}
 	return nil
@@ -68,7 +49,7 @@ func errLogical(err error) error {
 	if err != nil {
 		return err
 	}
-	return Errorf(ErrUnsupported, "logical replication is not supported: connect to a postgres on a mount of the branch")
+	return api.Errorf(api.ErrUnsupported, "logical replication is not supported: connect to a postgres on a mount of the branch")
 }
 
 // orSyntax is err, or that something else was expected.
@@ -79,11 +60,11 @@ func orSyntax(p *replParser, err error) error {
 	return p.errSyntaxAt()
 }
 
-func createSlot(_ context.Context, c *call, src ReplicationSource, r *replRequest) error {
+func createSlot(_ context.Context, c *call, src api.ReplicationSource, r *replRequest) error {
 	reserve := false
 	for _, o := range r.options {
 		if o.name != "reserve_wal" {
-			return Errorf(ErrSyntax, "unrecognized option: %s", clip(o.name))
+			return api.Errorf(api.ErrSyntax, "unrecognized option: %s", api.Clip(o.name))
 		}
 		var err error
 		if reserve, err = o.boolean(); err != nil {
@@ -112,7 +93,7 @@ func parseDropSlot(p *replParser, r *replRequest) (err error) {
 	return err
 }
 
-func dropSlot(_ context.Context, _ *call, src ReplicationSource, r *replRequest) error {
+func dropSlot(_ context.Context, _ *call, src api.ReplicationSource, r *replRequest) error {
 	return src.Slots().Drop(r.slot)
 }
 
@@ -122,9 +103,9 @@ func parseReadSlot(p *replParser, r *replRequest) (err error) {
 }
 
 // readSlot gives one row, of NULLs if there is no such slot.
-func readSlot(ctx context.Context, c *call, src ReplicationSource, r *replRequest) error {
+func readSlot(ctx context.Context, c *call, src api.ReplicationSource, r *replRequest) error {
 	restart, err := src.Slots().Get(r.slot)
-	if isKind(err, ErrNotFound) {
+	if isKind(err, api.ErrNotFound) {
 		return c.reply.row(nil, nil, nil)
 	}
 	if err != nil {

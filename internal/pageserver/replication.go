@@ -4,46 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"strconv"
 	"strings"
 
 	"github.com/jackc/pgproto3/v2"
 
+	"zenith/internal/api"
 	"zenith/internal/pg"
 )
-
-// ReplicationService serves branches to the clients of PostgreSQL's physical replication:
-// pg_receivewal, pg_basebackup, standbys.
-type ReplicationService interface {
-	// Replicate opens a branch for a replication client. Empty strings mean the default
-	// tenant and its main branch. While it is open the branch cannot be deleted.
-	Replicate(ctx context.Context, tenant, branch string) (ReplicationSource, error)
-}
-
-// ReplicationSource is a branch as a replication client sees it.
-type ReplicationSource interface {
-	io.Closer
-	// System describes the branch. Its head holds every commit that was acknowledged before the call.
-	System(ctx context.Context) (ReplicationSystem, error)
-	// Head is the end of WAL that may be sent: durable, complete records.
-	Head() pg.LSN
-	// WaitLSN waits until Head is at or beyond lsn.
-	WaitLSN(ctx context.Context, lsn pg.LSN) error
-	// ReadWAL reads WAL from at on, fewer bytes than asked for perhaps. io.EOF: it is not there.
-	ReadWAL(p []byte, at pg.LSN) (int, error)
-	// BaseBackup begins a base backup as of the head.
-	BaseBackup(ctx context.Context, o BackupOptions) (Backup, error)
-	// Slots are the branch's replication slots.
-	Slots() SlotService
-}
-
-// ReplicationSystem is what a replication client asks of a server before it begins.
-type ReplicationSystem struct {
-	SystemID
-	SegSize  int
-	Settings []Setting // that SHOW knows, beside those of every branch
-}
 
 // replRequest is a parsed replication command; which fields are set depends on the command.
 type replRequest struct {
@@ -61,7 +29,7 @@ type replCommand struct {
 	cols  []column
 	reads bool // the handler reads from the client itself
 	parse func(*replParser, *replRequest) error
-	run   func(ctx context.Context, c *call, src ReplicationSource, r *replRequest) error
+	run   func(ctx context.Context, c *call, src api.ReplicationSource, r *replRequest) error
 }
 
 var replCommands = []replCommand{
@@ -103,7 +71,7 @@ func (c *conn) replicationCommand(rc *replCommand, p *replParser) error {
 	}
 	if err == nil {
 		cmd := &command{name: rc.name, reads: rc.reads, run: func(ctx context.Context, c *call) error {
-			return c.replicate(ctx, func(src ReplicationSource) error { return rc.run(ctx, c, src, r) })
+			return c.replicate(ctx, func(src api.ReplicationSource) error { return rc.run(ctx, c, src, r) })
 		}}
 		err = c.run(cmd, nil, &reply{c: c, cols: rc.cols})
 	}
@@ -119,7 +87,7 @@ func (c *conn) replicationCommand(rc *replCommand, p *replParser) error {
 }
 
 // replicate calls fn with the branch that the connection names.
-func (c *call) replicate(ctx context.Context, fn func(ReplicationSource) error) (err error) {
+func (c *call) replicate(ctx context.Context, fn func(api.ReplicationSource) error) (err error) {
 	src, err := c.srv.opt.Replication.Replicate(ctx, c.tenant, c.branch)
 	if err != nil {
 		return err
@@ -130,7 +98,7 @@ func (c *call) replicate(ctx context.Context, fn func(ReplicationSource) error) 
 
 func parseNothing(*replParser, *replRequest) error { return nil }
 
-func replIdentify(ctx context.Context, c *call, src ReplicationSource, _ *replRequest) error {
+func replIdentify(ctx context.Context, c *call, src api.ReplicationSource, _ *replRequest) error {
 	s, err := src.System(ctx)
 	if err != nil {
 		return err
@@ -155,13 +123,13 @@ func parseShow(p *replParser, r *replRequest) (err error) {
 }
 
 // replShow gives one setting, in a column of its name.
-func replShow(ctx context.Context, c *call, src ReplicationSource, r *replRequest) error {
+func replShow(ctx context.Context, c *call, src api.ReplicationSource, r *replRequest) error {
 	c.reply.cols = textColumns(r.name)
 	s, err := src.System(ctx)
 	if err != nil {
 		return err
 	}
-	own := append([]Setting{{Name: "wal_segment_size", Value: sizeText(s.SegSize)}}, s.Settings...)
+	own := append([]api.Setting{{Name: "wal_segment_size", Value: sizeText(s.SegSize)}}, s.Settings...)
 	for _, setting := range own {
 		if setting.Name == r.name {
 			return c.reply.row(setting.Value)
@@ -190,14 +158,14 @@ func parseTimelineHistory(p *replParser, r *replRequest) (err error) {
 
 // replTimelineHistory gives the history file of the branch's timeline. All that is kept is
 // of that one timeline, so the file says nothing but that: PostgreSQL passes over comments.
-func replTimelineHistory(ctx context.Context, c *call, src ReplicationSource, r *replRequest) error {
+func replTimelineHistory(ctx context.Context, c *call, src api.ReplicationSource, r *replRequest) error {
 	s, err := src.System(ctx)
 	if err != nil {
 		return err
 	}
 	name := fmt.Sprintf("%08X.history", uint32(r.tli))
 	if r.tli != s.TLI || r.tli == 1 {
-		return &Error{Kind: errNoFile, Msg: fmt.Sprintf("could not open file \"pg_wal/%s\": there is no such file", name)}
+		return &api.Error{Kind: errNoFile, Msg: fmt.Sprintf("could not open file \"pg_wal/%s\": there is no such file", name)}
 	}
 	content := fmt.Sprintf("# what is kept of this branch is of timeline %d\n", uint32(r.tli))
 	return c.reply.row(name, content)

@@ -12,13 +12,14 @@ import (
 
 	"github.com/jackc/pgproto3/v2"
 
+	"zenith/internal/api"
 	"zenith/internal/pageserver"
 	"zenith/internal/pg"
 )
 
 // fakeBranch is a branch for replication clients: WAL from first on, which grows.
 type fakeBranch struct {
-	pageserver.SlotService
+	api.SlotService
 	mu     sync.Mutex
 	named  string // what was asked for
 	first  pg.LSN
@@ -33,27 +34,27 @@ func newFakeBranch(n int) *fakeBranch {
 	return &fakeBranch{first: 3 * fakeSeg, wal: make([]byte, n), grown: make(chan struct{})}
 }
 
-func (f *fakeBranch) Replicate(_ context.Context, tenant, branch string) (pageserver.ReplicationSource, error) {
+func (f *fakeBranch) Replicate(_ context.Context, tenant, branch string) (api.ReplicationSource, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.named = tenant + "/" + branch
 	return f, nil
 }
 
-func noSlot() error { return pageserver.Errorf(pageserver.ErrNotFound, "no such slot") }
+func noSlot() error { return api.Errorf(api.ErrNotFound, "no such slot") }
 
 func (f *fakeBranch) Acquire(string) error            { return noSlot() }
 func (f *fakeBranch) Drop(string) error               { return noSlot() }
 func (f *fakeBranch) Get(string) (pg.LSN, error)      { return 0, noSlot() }
 func (f *fakeBranch) Create(string, bool, bool) error { return nil }
 
-func (f *fakeBranch) Close() error                  { return nil }
-func (f *fakeBranch) Slots() pageserver.SlotService { return f }
+func (f *fakeBranch) Close() error           { return nil }
+func (f *fakeBranch) Slots() api.SlotService { return f }
 
-func (f *fakeBranch) System(context.Context) (pageserver.ReplicationSystem, error) {
-	return pageserver.ReplicationSystem{
-		SystemID: pageserver.SystemID{SysID: 7, TLI: 2, XLogPos: f.Head()}, SegSize: fakeSeg,
-		Settings: []pageserver.Setting{{Name: "wal_level", Value: "replica"}},
+func (f *fakeBranch) System(context.Context) (api.ReplicationSystem, error) {
+	return api.ReplicationSystem{
+		SystemID: api.SystemID{SysID: 7, TLI: 2, XLogPos: f.Head()}, SegSize: fakeSeg,
+		Settings: []api.Setting{{Name: "wal_level", Value: "replica"}},
 	}, nil
 }
 
@@ -95,15 +96,15 @@ func (f *fakeBranch) ReadWAL(p []byte, at pg.LSN) (int, error) {
 	return copy(p, f.wal[at-f.first:]), nil
 }
 
-func (f *fakeBranch) BaseBackup(context.Context, pageserver.BackupOptions) (pageserver.Backup, error) {
+func (f *fakeBranch) BaseBackup(context.Context, api.BackupOptions) (api.Backup, error) {
 	return fakeBackup{f.failAt}, nil
 }
 
 type fakeBackup struct{ failAt int }
 
 func (fakeBackup) Close() error { return nil }
-func (fakeBackup) Info() pageserver.BackupInfo {
-	return pageserver.BackupInfo{Start: 1, Stop: 2, TLI: 2, Archives: []pageserver.BackupArchive{{OID: 5, Location: "/x", Size: 4096}, {Size: -1}}}
+func (fakeBackup) Info() api.BackupInfo {
+	return api.BackupInfo{Start: 1, Stop: 2, TLI: 2, Archives: []api.BackupArchive{{OID: 5, Location: "/x", Size: 4096}, {Size: -1}}}
 }
 
 func (b fakeBackup) WriteArchive(_ context.Context, i int, w io.Writer) error {
@@ -111,7 +112,7 @@ func (b fakeBackup) WriteArchive(_ context.Context, i int, w io.Writer) error {
 		return err
 	}
 	if b.failAt > 0 && i == 1 {
-		return pageserver.Errorf(pageserver.ErrCorrupt, "page 7 is damaged")
+		return api.Errorf(api.ErrCorrupt, "page 7 is damaged")
 	}
 	return nil
 }

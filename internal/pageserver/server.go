@@ -10,6 +10,8 @@ import (
 	"net"
 	"sync"
 	"time"
+
+	"zenith/internal/api"
 )
 
 // Options adjusts a Server. The zero value works.
@@ -21,7 +23,7 @@ type Options struct {
 	MaxMessage     int           // longest message body taken, in bytes; default 1 MiB
 	SenderTimeout  time.Duration // for a replication client to say something: wal_sender_timeout; default 1 min
 
-	Replication ReplicationService // nil: replication connections are for ordinary commands only
+	Replication api.ReplicationService // nil: replication connections are for ordinary commands only
 }
 
 func (o Options) withDefaults() Options {
@@ -48,7 +50,7 @@ func (o Options) withDefaults() Options {
 
 // Server answers clients over pgwire with what a Service does.
 type Server struct {
-	svc    Service
+	svc    api.Service
 	opt    Options
 	ctx    context.Context // ends with Close: the parent of every command
 	cancel context.CancelFunc
@@ -61,7 +63,7 @@ type Server struct {
 }
 
 // New makes a server. Close ends it.
-func New(svc Service, o Options) *Server {
+func New(svc api.Service, o Options) *Server {
 	ctx, cancel := context.WithCancel(context.Background())
 	return &Server{
 		svc: svc, opt: o.withDefaults(), ctx: ctx, cancel: cancel,
@@ -72,7 +74,7 @@ func New(svc Service, o Options) *Server {
 // Serve accepts connections on l until Close, and owns l from then on.
 func (s *Server) Serve(l net.Listener) error {
 	if !s.addListener(l) {
-		return errors.Join(Errorf(ErrUnavailable, "the page server is closed"), l.Close())
+		return errors.Join(api.Errorf(api.ErrUnavailable, "the page server is closed"), l.Close())
 	}
 	for {
 		nc, err := l.Accept()

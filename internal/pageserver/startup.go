@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgproto3/v2"
+
+	"zenith/internal/api"
 )
 
 // parameters are what clients want to know of a server before they trust it.
@@ -49,13 +51,13 @@ func (c *conn) startup() error {
 			}
 		}
 	}
-	return Errorf(ErrProtocol, "asked for encryption too often")
+	return api.Errorf(api.ErrProtocol, "asked for encryption too often")
 }
 
 // welcome takes the startup parameters and says that we are ready.
 func (c *conn) welcome(params map[string]string) error {
 	if c.crowded {
-		return Errorf(errTooMany, "sorry, too many clients already")
+		return api.Errorf(errTooMany, "sorry, too many clients already")
 	}
 	c.tenant, c.branch, _ = strings.Cut(params["database"], "/")
 	if c.branch == "" { // psql's default is the user's name: no tenant's id

@@ -10,6 +10,7 @@ import (
 
 	"github.com/jackc/pgproto3/v2"
 
+	"zenith/internal/api"
 	"zenith/internal/pg"
 )
 
@@ -49,7 +50,7 @@ func parseStartReplication(p *replParser, r *replRequest) error {
 		return err
 	}
 	if r.start, err = pg.ParseLSN(text); err != nil {
-		return &Error{Kind: ErrSyntax, Msg: err.Error()}
+		return &api.Error{Kind: api.ErrSyntax, Msg: err.Error()}
 	}
 	if given, err := p.word("timeline"); !given || err != nil {
 		return err
@@ -61,8 +62,8 @@ func parseStartReplication(p *replParser, r *replRequest) error {
 // walSender streams a branch's WAL to one client.
 type walSender struct {
 	c    *call
-	src  ReplicationSource
-	sys  ReplicationSystem
+	src  api.ReplicationSource
+	sys  api.ReplicationSystem
 	slot string
 	sent pg.LSN // up to here
 	buf  []byte
@@ -72,13 +73,13 @@ type walSender struct {
 }
 
 // startReplication is StartReplication of walsender.c: it streams until the client ends it.
-func startReplication(ctx context.Context, c *call, src ReplicationSource, r *replRequest) (err error) {
+func startReplication(ctx context.Context, c *call, src api.ReplicationSource, r *replRequest) (err error) {
 	sys, err := src.System(ctx)
 	if err != nil {
 		return err
 	}
 	if r.tli != 0 && r.tli != sys.TLI {
-		return Errorf(ErrBadArgument, "requested timeline %d is not in this server's history: the branch is on timeline %d", uint32(r.tli), uint32(sys.TLI))
+		return api.Errorf(api.ErrBadArgument, "requested timeline %d is not in this server's history: the branch is on timeline %d", uint32(r.tli), uint32(sys.TLI))
 	}
 	if r.slot != "" {
 		if err := src.Slots().Acquire(r.slot); err != nil {
@@ -90,7 +91,7 @@ func startReplication(ctx context.Context, c *call, src ReplicationSource, r *re
 		return err
 	}
 	if sys.XLogPos < r.start {
-		return Errorf(ErrOutOfRange, "requested starting point %v is ahead of the WAL flush position of this server %v", r.start, sys.XLogPos)
+		return api.Errorf(api.ErrOutOfRange, "requested starting point %v is ahead of the WAL flush position of this server %v", r.start, sys.XLogPos)
 	}
 	s := &walSender{c: c, src: src, sys: sys, slot: r.slot, sent: r.start, buf: make([]byte, maxSendSize), lastReply: time.Now()}
 	if err := s.run(ctx); err != nil {
@@ -158,7 +159,7 @@ func (c *call) receiveStatus() ([]byte, error) {
 	case *pgproto3.Terminate:
 		return nil, errCancelled
 	}
-	return nil, Errorf(ErrProtocol, "invalid standby message %T", msg)
+	return nil, api.Errorf(api.ErrProtocol, "invalid standby message %T", msg)
 }
 
 // watchHead tells, without waiting, that the head has moved beyond what it was.
@@ -254,7 +255,7 @@ func (s *walSender) status(b []byte) error {
 	case len(b) > 0 && b[0] == msgFeedback:
 		return nil
 	default:
-		return s.lost(Errorf(ErrProtocol, "standby message of %d bytes", len(b)))
+		return s.lost(api.Errorf(api.ErrProtocol, "standby message of %d bytes", len(b)))
 	}
 	if flushed := pg.LSN(binary.BigEndian.Uint64(b[9:])); s.slot != "" && flushed != 0 {
 		if err := s.src.Slots().Advance(s.slot, flushed); err != nil {
@@ -271,7 +272,7 @@ func (s *walSender) status(b []byte) error {
 func (s *walSender) checkTimeout(timeout time.Duration) error {
 	silent := time.Since(s.lastReply)
 	if silent >= timeout {
-		return s.lost(Errorf(ErrTimeout, "terminating walsender process due to replication timeout"))
+		return s.lost(api.Errorf(api.ErrTimeout, "terminating walsender process due to replication timeout"))
 	}
 	if silent < timeout/2 || s.pinged {
 		return nil
@@ -331,5 +332,5 @@ func (s *walSender) removed(at pg.LSN) error {
 // walRemoved is the error for a segment that is not there.
 func walRemoved(tli pg.TLI, at pg.LSN, segSize int) error {
 	segno, perID := uint64(at)/uint64(segSize), uint64(1<<32)/uint64(segSize)
-	return Errorf(errNoFile, "requested WAL segment %08X%08X%08X has already been removed", uint32(tli), segno/perID, segno%perID)
+	return api.Errorf(errNoFile, "requested WAL segment %08X%08X%08X has already been removed", uint32(tli), segno/perID, segno%perID)
 }

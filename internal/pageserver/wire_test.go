@@ -10,6 +10,7 @@ import (
 
 	"github.com/jackc/pgproto3/v2"
 
+	"zenith/internal/api"
 	"zenith/internal/pageserver"
 )
 
@@ -28,7 +29,7 @@ func TestSimpleQuery(t *testing.T) {
 	equal(t, count[*pgproto3.CommandComplete](msgs), 3)
 	equal(t, string(find[*pgproto3.DataRow](t, msgs).Values[0]), "0/16B3748")
 
-	f.err = pageserver.Errorf(pageserver.ErrNotFound, "tenant x: no such tenant")
+	f.err = api.Errorf(api.ErrNotFound, "tenant x: no such tenant")
 	msgs = w.query("tenant_list; status")
 	e := find[*pgproto3.ErrorResponse](t, msgs)
 	equal(t, []string{e.Severity, e.Code, e.Message}, []string{"ERROR", "42704", "tenant x: no such tenant"})

@@ -1,4 +1,4 @@
-package pageserver
+package api
 
 import (
 	"context"
@@ -7,11 +7,16 @@ import (
 	"zenith/internal/pg"
 )
 
-// PushService sends a branch's history to another page server, or is that other one.
+// PushService sends a branch's history to another page server, and takes it from one.
 type PushService interface {
 	// Push sends what the page server at o.To does not have yet of a branch, its ancestors'
 	// part included. ErrNotAllowed if the branch there has gone another way.
 	Push(ctx context.Context, tenant, branch string, o PushOptions) (PushResult, error)
+	PushReceiver
+}
+
+// PushReceiver takes history that another page server sends.
+type PushReceiver interface {
 	// PushOffer says what is there of a timeline. ErrNotAllowed if it cannot be taken: the
 	// tenant is of another cluster, or the name another timeline's.
 	PushOffer(ctx context.Context, tenant string, o Offer) (Held, error)
@@ -23,9 +28,9 @@ type PushService interface {
 	WALSum(ctx context.Context, tenant, timeline string, from, to pg.LSN) (string, error)
 }
 
-// PushOptions say where to.
+// PushOptions say where a push goes.
 type PushOptions struct {
-	To       string // the other page server, as Address understands it
+	To       string // the other page server: HOST:PORT, or a conninfo
 	Tenant   string // there; "": the same id
 	Progress Progress
 }

@@ -1,4 +1,4 @@
-package pageserver
+package api
 
 import (
 	"math"
@@ -20,7 +20,7 @@ func ParseRetain(s string) (Retain, error) {
 	n, err := strconv.ParseInt(digits, 10, 64)
 	unit, known := byteUnits[strings.ToLower(s[len(digits):])]
 	if err != nil || n < 0 || !known || n > math.MaxInt64/unit {
-		return Retain{}, Errorf(ErrBadArgument, "retain %q: want a duration like 7d or 36h, or a size like 10GB", clip(s))
+		return Retain{}, Errorf(ErrBadArgument, "retain %q: want a duration like 7d or 36h, or a size like 10GB", Clip(s))
 	}
 	return Retain{Bytes: n * unit, Set: true}, nil
 }
@@ -35,8 +35,8 @@ func ParseAge(s string) (time.Duration, bool) {
 	return d, err == nil && d >= 0 && strings.Trim(s, "0123456789.") != ""
 }
 
-// words gives what ParseRetain reads.
-func (r Retain) words() []string {
+// Words gives what ParseRetain reads.
+func (r Retain) Words() []string {
 	switch {
 	case !r.Set:
 		return nil

@@ -1,4 +1,4 @@
-package pageserver
+package api
 
 import (
 	"encoding/json"
@@ -82,11 +82,11 @@ func (b *Branch) UnmarshalJSON(data []byte) (err error) {
 	return err
 }
 
-// branchList is encoded and decoded in one go, not branch by branch: there may be thousands.
-type branchList []Branch
+// Branches is encoded and decoded in one go, not branch by branch: there may be thousands.
+type Branches []Branch
 
 // MarshalJSON gives an array of branch objects.
-func (l branchList) MarshalJSON() ([]byte, error) {
+func (l Branches) MarshalJSON() ([]byte, error) {
 	all := make([]branchJSON, len(l))
 	for i, b := range l {
 		all[i] = b.json()
@@ -95,12 +95,12 @@ func (l branchList) MarshalJSON() ([]byte, error) {
 }
 
 // UnmarshalJSON reads an array of branch objects.
-func (l *branchList) UnmarshalJSON(data []byte) error {
+func (l *Branches) UnmarshalJSON(data []byte) error {
 	var all []branchJSON
 	if err := json.Unmarshal(data, &all); err != nil {
 		return err
 	}
-	*l = make(branchList, len(all))
+	*l = make(Branches, len(all))
 	for i := range all {
 		var err error
 		if (*l)[i], err = all[i].branch(); err != nil {
