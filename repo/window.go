@@ -105,13 +105,6 @@ func newWindow(start endpoint) *window {
 	}
 }
 
-// empty reports whether the window holds nothing and spans no WAL.
-func (w *window) empty() bool {
-	w.mu.RLock()
-	defer w.mu.RUnlock()
-	return w.size == 0 && w.end.lsn == w.start
-}
-
 // page appends to dst tag's newest links at or below lsn, oldest first: all of them, or n.
 func (w *window) page(dst []link, tag pg.BufferTag, lsn pg.LSN, n int) []link {
 	w.mu.RLock()

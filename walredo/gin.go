@@ -74,7 +74,6 @@ func ginInitPage(page pg.Page, flags uint16) ginPageOpaque {
 
 func (o ginPageOpaque) maxoff() int   { return int(binary.LittleEndian.Uint16(o[4:])) }
 func (o ginPageOpaque) flags() uint16 { return binary.LittleEndian.Uint16(o[6:]) }
-func (o ginPageOpaque) isLeaf() bool  { return o.flags()&ginLeaf != 0 }
 
 func (o ginPageOpaque) setRightLink(b pg.BlockNumber) {
 	binary.LittleEndian.PutUint32(o, uint32(b))

@@ -61,7 +61,7 @@ func newServer(tb testing.TB) *Server {
 	tb.Helper()
 	dir := TempDir(tb)
 	s := &Server{Dir: filepath.Join(dir, "data"), Socket: dir}
-	tb.Cleanup(func() { s.kill(tb) })
+	tb.Cleanup(s.kill)
 	return s
 }
 
@@ -150,7 +150,7 @@ func (s *Server) Stop(tb testing.TB, mode ShutdownMode) {
 }
 
 // kill ends what a test left running.
-func (s *Server) kill(tb testing.TB) {
+func (s *Server) kill() {
 	if s.cmd == nil {
 		return
 	}
