@@ -101,12 +101,9 @@ func TestFileLength(t *testing.T) {
 // forEachFile calls fn for each Go file of the module that is not a test.
 func forEachFile(t *testing.T, fn func(dir, name string, f *ast.File, src []byte)) {
 	t.Helper()
-	root, err := filepath.Abs("../..")
-	if err != nil {
-		t.Fatal(err)
-	}
+	root := moduleRoot(t)
 	files := 0
-	err = filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}

@@ -25,12 +25,9 @@ var readsEnvironment = map[string]bool{"Getenv": true, "LookupEnv": true, "Envir
 // TestProcessState: the current directory belongs to the user, so nothing changes it, tests included;
 // and settings come from flags and files, so nothing else reads the environment.
 func TestProcessState(t *testing.T) {
-	root, err := filepath.Abs("../..")
-	if err != nil {
-		t.Fatal(err)
-	}
+	root := moduleRoot(t)
 	used := map[string]bool{}
-	err = filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}
