@@ -2,9 +2,9 @@ package fusefs
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	iofs "io/fs"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -14,6 +14,7 @@ import (
 	"github.com/hanwen/go-fuse/v2/fs"
 	"github.com/hanwen/go-fuse/v2/fuse"
 	"zenith/internal/pg"
+	"zenith/internal/tree"
 )
 
 // Source is what All shows. Errors that are fs.ErrNotExist mean that there is no
@@ -21,20 +22,17 @@ import (
 type Source interface {
 	// Tenants lists the tenants' ids.
 	Tenants(ctx context.Context) ([]string, error)
-	// Branches lists a tenant's branches.
-	Branches(ctx context.Context, tenant string) ([]Branch, error)
+	// Branches gives a tenant's branches: the id of each one's timeline, by the branch's name.
+	Branches(ctx context.Context, tenant string) (map[string]string, error)
 	// Timelines lists the ids of a tenant's timelines.
 	Timelines(ctx context.Context, tenant string) ([]string, error)
 	// Resolve gives what a point means: NAME (its head), NAME@LSN or NAME@TIME, where
 	// NAME is a branch's name or a timeline's id.
 	Resolve(ctx context.Context, tenant, point string) (timeline string, lsn pg.LSN, err error)
-	// Snapshot gives the state of a timeline at an LSN. It is closed, if it can be,
-	// when nobody uses it any more.
-	Snapshot(ctx context.Context, tenant, timeline string, lsn pg.LSN) (Tree, error)
+	// Snapshot gives the state of a timeline at an LSN. The mount calls release once, when
+	// it does not use the state any more.
+	Snapshot(ctx context.Context, tenant, timeline string, lsn pg.LSN) (state tree.Tree, release func(), err error)
 }
-
-// Branch is a branch's name and the id of its timeline.
-type Branch struct{ Name, Timeline string }
 
 // How long the kernel may believe what All's upper levels say. Zero would mean the
 // mount's default.
@@ -62,7 +60,7 @@ func All(dir string, src Source, opts Options) (*Mount, error) {
 		rootAttr: stableAttr("", syscall.S_IFDIR),
 		readOnly: true,
 		cancel:   cancel,
-		finish:   a.closeAll,
+		finish:   func() error { a.closeAll(); return nil },
 	}.start(opts)
 }
 
@@ -108,7 +106,7 @@ func (a *all) fixed(dirs map[string]level) level {
 			if !ok {
 				return nil, 0, 0, iofs.ErrNotExist
 			}
-			return a.dir(join(d.path, name), l), syscall.S_IFDIR, longTime, nil
+			return a.dir(tree.Join(d.path, name), l), syscall.S_IFDIR, longTime, nil
 		},
 	}
 }
@@ -129,7 +127,7 @@ func (a *all) tenants() level {
 				return nil, 0, 0, iofs.ErrNotExist
 			}
 			l := a.fixed(map[string]level{"branches": a.branches(name), "timelines": a.timelines(name)})
-			return a.dir(join(d.path, name), l), syscall.S_IFDIR, briefly, nil
+			return a.dir(tree.Join(d.path, name), l), syscall.S_IFDIR, briefly, nil
 		},
 	}
 }
@@ -138,12 +136,8 @@ func (a *all) tenants() level {
 func (a *all) branches(tenant string) level {
 	return level{
 		list: func() ([]fuse.DirEntry, error) {
-			bs, err := a.src.Branches(a.ctx, tenant)
-			var names []string
-			for _, b := range bs {
-				names = append(names, b.Name)
-			}
-			return named(names, syscall.S_IFLNK), err
+			timelines, err := a.src.Branches(a.ctx, tenant)
+			return named(slices.Collect(maps.Keys(timelines)), syscall.S_IFLNK), err
 		},
 		find: func(d *upperDir, name string) (fs.InodeEmbedder, uint32, time.Duration, error) {
 			target, err := a.branchTarget(tenant, name)
@@ -152,7 +146,7 @@ func (a *all) branches(tenant string) level {
 			}
 			// Who opens it by path has it looked up anew each time, so it may be a constant.
 			read := func() (string, error) { return target, nil }
-			return &upperLink{all: a, path: join(d.path, name), read: read}, syscall.S_IFLNK, never, nil
+			return &upperLink{all: a, path: tree.Join(d.path, name), read: read}, syscall.S_IFLNK, never, nil
 		},
 	}
 }
@@ -163,16 +157,15 @@ func (a *all) branchTarget(tenant, name string) (string, error) {
 		id, lsn, err := a.src.Resolve(a.ctx, tenant, name)
 		return "../timelines/" + id + "@" + lsn.PathString(), err
 	}
-	bs, err := a.src.Branches(a.ctx, tenant)
+	timelines, err := a.src.Branches(a.ctx, tenant)
 	if err != nil {
 		return "", err
 	}
-	for _, b := range bs {
-		if b.Name == name {
-			return "../timelines/" + b.Timeline, nil
-		}
+	id, ok := timelines[name]
+	if !ok {
+		return "", iofs.ErrNotExist
 	}
-	return "", iofs.ErrNotExist
+	return "../timelines/" + id, nil
 }
 
 // timelines is the level of a tenant's timelines, and of their states.
@@ -199,7 +192,7 @@ func (a *all) timelines(tenant string) level {
 				_, head, err := a.src.Resolve(a.ctx, tenant, id)
 				return id + "@" + head.PathString(), err
 			}
-			return &upperLink{all: a, path: join(d.path, name), read: read}, syscall.S_IFLNK, never, nil
+			return &upperLink{all: a, path: tree.Join(d.path, name), read: read}, syscall.S_IFLNK, never, nil
 		},
 	}
 }
@@ -212,31 +205,28 @@ func (a *all) state(d *upperDir, tenant, id, point, name string) (fs.InodeEmbedd
 	}
 	if known := d.GetChild(name); known != nil {
 		dir := known.Operations().(*snapDir)
-		_, err := dir.snap.tree.(*lazyTree).get(a.ctx)
+		_, err := dir.snap.lazy.get(a.ctx)
 		return dir, err
 	}
-	tree := &lazyTree{make: func(ctx context.Context) (Tree, error) { return a.src.Snapshot(ctx, tenant, id, lsn) }}
-	inner, err := tree.get(a.ctx)
-	if err != nil {
+	lazy := &lazyTree{make: func(ctx context.Context) (tree.Tree, func(), error) { return a.src.Snapshot(ctx, tenant, id, lsn) }}
+	if _, err := lazy.get(a.ctx); err != nil {
 		return nil, err
 	}
 	a.mu.Lock()
-	a.open = append(slices.DeleteFunc(a.open, (*lazyTree).closed), tree)
+	a.open = append(slices.DeleteFunc(a.open, (*lazyTree).closed), lazy)
 	a.mu.Unlock()
-	snap := newSnap(a.ctx, inner, join(d.path, name), a.opts)
-	snap.tree = tree
+	snap := newSnap(a.ctx, lazy, tree.Join(d.path, name), a.opts)
+	snap.lazy = lazy
 	return &snapDir{snap: snap}, nil
 }
 
 // closeAll closes the states that the kernel had not forgotten at the end.
-func (a *all) closeAll() error {
+func (a *all) closeAll() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	var errs []error
 	for _, t := range a.open {
-		errs = append(errs, t.Close())
+		t.close()
 	}
-	return errors.Join(errs...)
 }
 
 // named makes a listing, in order.

@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 	"zenith/internal/pg"
+	"zenith/internal/tree"
 	"zenith/internal/xlog"
 )
 
@@ -79,7 +80,7 @@ func (b *boundWAL) make(t *worktree, dir string) error {
 	if err != nil && !errors.Is(err, iofs.ErrNotExist) {
 		return err
 	}
-	files := map[string]File{}
+	files := map[string]tree.File{}
 	for _, e := range entries {
 		if !e.Dir && !isSegment(e.Name) {
 			files[e.Name] = e.File

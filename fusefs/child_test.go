@@ -19,6 +19,7 @@ import (
 
 	"zenith/fusefs"
 	"zenith/internal/pgtest"
+	"zenith/internal/tree"
 )
 
 // A process must not use a file system that it serves itself. So mounts are made by
@@ -76,7 +77,7 @@ func childMain() int {
 		case "lazy":
 			answer(mnt.UnmountLazy())
 		case "calls":
-			fmt.Println("calls", calls.lookups.Load(), calls.readDirs.Load(), calls.reads.Load(), source.closed.Load())
+			fmt.Println("calls", calls.lookups.Load(), calls.readDirs.Load(), calls.reads.Load(), source.released.Load())
 		}
 	}
 	select {
@@ -112,18 +113,18 @@ func (s spec) mount(source fusefs.Source) (*fusefs.Mount, error) {
 		UID: s.UID, GID: s.GID,
 		Log: slog.New(slog.NewTextHandler(os.Stdout, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	}
-	var tree fusefs.Tree = memTree(s.Mem)
+	var base tree.Tree = memTree(s.Mem)
 	if s.Disk != "" {
-		tree = osTree(s.Disk)
+		base = osTree(s.Disk)
 	}
 	switch s.Kind {
 	case "ro":
-		return fusefs.ReadOnly(s.Dir, tree, opts)
+		return fusefs.ReadOnly(s.Dir, base, opts)
 	case "all":
 		return fusefs.All(s.Dir, source, opts)
 	}
 	held := func(string) bool { return false }
-	return fusefs.Work(s.Dir, tree, fusefs.WorkOptions{
+	return fusefs.Work(s.Dir, base, fusefs.WorkOptions{
 		Dir: s.State, Scratch: s.Scratch, NoWriteback: s.NoWriteback,
 		PutFile: s.putFile,
 		WAL: fusefs.WAL{

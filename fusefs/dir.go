@@ -12,6 +12,7 @@ import (
 
 	"github.com/hanwen/go-fuse/v2/fs"
 	"github.com/hanwen/go-fuse/v2/fuse"
+	"zenith/internal/tree"
 )
 
 var (
@@ -63,7 +64,7 @@ func (d *dir) load() error {
 	}
 	found := make(map[string]child, len(entries))
 	for _, e := range entries {
-		if c := d.t.fromBase(join(d.from, e.Name), e); c != nil {
+		if c := d.t.fromBase(tree.Join(d.from, e.Name), e); c != nil {
 			found[e.Name] = c
 		}
 	}
@@ -83,7 +84,7 @@ func (d *dir) load() error {
 
 // fromBase makes the node of what the base shows at path; nil if that is not ours
 // to show.
-func (t *worktree) fromBase(path string, e Entry) child {
+func (t *worktree) fromBase(path string, e tree.Entry) child {
 	if e.Dir {
 		return t.newDir(path, t.newAttr(syscall.S_IFDIR|0o700))
 	}
@@ -102,12 +103,12 @@ func (t *worktree) fromKept(dir string, found map[string]child) {
 	dirs, files := t.kept.in(dir)
 	for _, name := range dirs {
 		if found[name] == nil {
-			found[name] = t.newDir(join(dir, name), t.newAttr(syscall.S_IFDIR|0o700))
+			found[name] = t.newDir(tree.Join(dir, name), t.newAttr(syscall.S_IFDIR|0o700))
 		}
 	}
 	for name, k := range files {
 		a := t.newAttr(syscall.S_IFREG | 0o600)
-		f := t.newFile(kindOf(join(dir, name), false), newOverlay(t.privatePath(a.ino), k), a)
+		f := t.newFile(kindOf(tree.Join(dir, name), false), newOverlay(t.privatePath(a.ino), k), a)
 		f.kept = k
 		found[name] = f
 	}
@@ -164,7 +165,7 @@ func (d *dir) names() (map[string]child, error) {
 func (d *dir) Lookup(ctx context.Context, name string, out *fuse.EntryOut) (*fs.Inode, syscall.Errno) {
 	c, err := d.find(name)
 	if err != nil {
-		return nil, d.t.errno("lookup", join(d.path(), name), err)
+		return nil, d.t.errno("lookup", tree.Join(d.path(), name), err)
 	}
 	if c == nil {
 		return nil, syscall.ENOENT
@@ -209,9 +210,9 @@ func (t *worktree) eachFile(path string, d *dir, fn func(path string, f *file) e
 	for name, c := range names {
 		switch c := c.(type) {
 		case *dir:
-			errs = append(errs, t.eachFile(join(path, name), c, fn))
+			errs = append(errs, t.eachFile(tree.Join(path, name), c, fn))
 		case *file:
-			errs = append(errs, fn(join(path, name), c))
+			errs = append(errs, fn(tree.Join(path, name), c))
 		}
 	}
 	return errors.Join(errs...)

@@ -6,6 +6,7 @@ import (
 
 	"github.com/hanwen/go-fuse/v2/fs"
 	"github.com/hanwen/go-fuse/v2/fuse"
+	"zenith/internal/tree"
 )
 
 var (
@@ -92,7 +93,7 @@ func (d *dirHandle) Fsyncdir(context.Context, uint32) syscall.Errno {
 type listedDirHandle struct {
 	dirHandle
 	dir   *snapDir
-	found map[string]Entry
+	found map[string]tree.Entry
 }
 
 // Lookup answers for a name that Readdirent has just given.

@@ -7,6 +7,7 @@ import (
 	"github.com/hanwen/go-fuse/v2/fs"
 	"github.com/hanwen/go-fuse/v2/fuse"
 	"golang.org/x/sys/unix"
+	"zenith/internal/tree"
 )
 
 // The kernel holds a directory's lock while it is changed, and both directories'
@@ -28,7 +29,7 @@ func (d *dir) vacant(name string) error {
 
 // Create makes a file and opens it.
 func (d *dir) Create(ctx context.Context, name string, flags, mode uint32, out *fuse.EntryOut) (*fs.Inode, fs.FileHandle, uint32, syscall.Errno) {
-	path := join(d.path(), name)
+	path := tree.Join(d.path(), name)
 	f, err := d.create(ctx, path, name, mode)
 	if err != nil {
 		return nil, nil, 0, d.t.errno("create", path, err)
@@ -66,7 +67,7 @@ func (d *dir) create(ctx context.Context, path, name string, mode uint32) (*file
 // Mkdir makes a directory.
 func (d *dir) Mkdir(ctx context.Context, name string, mode uint32, out *fuse.EntryOut) (*fs.Inode, syscall.Errno) {
 	if err := d.vacant(name); err != nil {
-		return nil, d.t.errno("mkdir", join(d.path(), name), err)
+		return nil, d.t.errno("mkdir", tree.Join(d.path(), name), err)
 	}
 	made := d.t.newDir("", d.t.madeAttr(ctx, syscall.S_IFDIR|mode&0o7777))
 	made.children = map[string]child{}
@@ -78,7 +79,7 @@ func (d *dir) Mkdir(ctx context.Context, name string, mode uint32, out *fuse.Ent
 // Mknod makes a socket or a pipe.
 func (d *dir) Mknod(ctx context.Context, name string, mode, rdev uint32, out *fuse.EntryOut) (*fs.Inode, syscall.Errno) {
 	if err := d.vacant(name); err != nil {
-		return nil, d.t.errno("mknod", join(d.path(), name), err)
+		return nil, d.t.errno("mknod", tree.Join(d.path(), name), err)
 	}
 	switch mode & syscall.S_IFMT {
 	case syscall.S_IFSOCK, syscall.S_IFIFO:
@@ -95,7 +96,7 @@ func (d *dir) Mknod(ctx context.Context, name string, mode, rdev uint32, out *fu
 // Symlink makes a symbolic link.
 func (d *dir) Symlink(ctx context.Context, target, name string, out *fuse.EntryOut) (*fs.Inode, syscall.Errno) {
 	if err := d.vacant(name); err != nil {
-		return nil, d.t.errno("symlink", join(d.path(), name), err)
+		return nil, d.t.errno("symlink", tree.Join(d.path(), name), err)
 	}
 	made := &link{node: node{t: d.t, attr: d.t.madeAttr(ctx, syscall.S_IFLNK|0o777)}, target: target}
 	d.attach(name, made)
@@ -109,7 +110,7 @@ func (d *dir) Link(context.Context, fs.InodeEmbedder, string, *fuse.EntryOut) (*
 
 // Unlink takes a file away.
 func (d *dir) Unlink(_ context.Context, name string) syscall.Errno {
-	path := join(d.path(), name)
+	path := tree.Join(d.path(), name)
 	c, err := d.find(name)
 	if err != nil {
 		return d.t.errno("unlink", path, err)
@@ -137,13 +138,13 @@ func (d *dir) Unlink(_ context.Context, name string) syscall.Errno {
 func (d *dir) Rmdir(_ context.Context, name string) syscall.Errno {
 	c, err := d.find(name)
 	if err != nil {
-		return d.t.errno("rmdir", join(d.path(), name), err)
+		return d.t.errno("rmdir", tree.Join(d.path(), name), err)
 	}
 	if c == nil {
 		return syscall.ENOENT
 	}
 	if err := emptyDir(c); err != nil {
-		return d.t.errno("rmdir", join(d.path(), name), err)
+		return d.t.errno("rmdir", tree.Join(d.path(), name), err)
 	}
 	d.t.touched.Store(true)
 	d.detach(name)
@@ -169,7 +170,7 @@ func (d *dir) Rename(ctx context.Context, name string, newParent fs.InodeEmbedde
 	if !ok || flags&^unix.RENAME_NOREPLACE != 0 {
 		return syscall.EINVAL
 	}
-	oldPath, newPath := join(d.path(), name), join(to.path(), newName)
+	oldPath, newPath := tree.Join(d.path(), name), tree.Join(to.path(), newName)
 	err := d.rename(ctx, move{d, to, name, newName, oldPath, newPath}, flags)
 	return d.t.errno("rename", oldPath+" to "+newPath, err)
 }
@@ -248,7 +249,7 @@ func (t *worktree) movedDir(c child, oldPath, newPath string) error {
 		return err
 	}
 	for name, c := range names {
-		oldPath, newPath := join(oldPath, name), join(newPath, name)
+		oldPath, newPath := tree.Join(oldPath, name), tree.Join(newPath, name)
 		if f, ok := c.(*file); ok {
 			err = f.storeMoved(oldPath, newPath, kindOf(newPath, t.work.Scratch))
 		} else {

@@ -7,6 +7,7 @@ import (
 	iofs "io/fs"
 
 	"zenith/internal/pg"
+	"zenith/internal/tree"
 )
 
 // postmasterPid is there while a postgres runs on a data directory. One that was
@@ -82,7 +83,7 @@ const (
 )
 
 // baseControl reads the base's pg_control; nil if it has none.
-func baseControl(ctx context.Context, base Tree) (*pg.ControlFile, error) {
+func baseControl(ctx context.Context, base tree.Tree) (*pg.ControlFile, error) {
 	e, err := base.Lookup(ctx, controlPath)
 	if errors.Is(err, iofs.ErrNotExist) {
 		return nil, nil
@@ -91,7 +92,7 @@ func baseControl(ctx context.Context, base Tree) (*pg.ControlFile, error) {
 		return nil, err
 	}
 	p := make([]byte, e.File.Size())
-	if err := readFull(ctx, e.File, p, 0); err != nil {
+	if err := tree.ReadFull(ctx, e.File, p, 0); err != nil {
 		return nil, err
 	}
 	return pg.ParseControlFile(p)

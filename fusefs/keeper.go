@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"zenith/internal/pg"
+	"zenith/internal/tree"
 )
 
 // keeper writes the files that a working tree leaves.
@@ -35,9 +36,9 @@ func (k *keeper) dir(path string, d *dir) error {
 		var err error
 		switch c := c.(type) {
 		case *dir:
-			err = k.dir(join(path, name), c)
+			err = k.dir(tree.Join(path, name), c)
 		case *file:
-			err = k.file(join(path, name), c, names)
+			err = k.file(tree.Join(path, name), c, names)
 		}
 		if err != nil {
 			return err
@@ -58,7 +59,7 @@ func (k *keeper) unseen(path, from string) error {
 		if !hasPrefixDir(old, from) {
 			continue
 		}
-		now := join(path, strings.TrimPrefix(strings.TrimPrefix(old, from), "/"))
+		now := tree.Join(path, strings.TrimPrefix(strings.TrimPrefix(old, from), "/"))
 		if k.wants(now, kindOf(now, false), nil) {
 			if err := k.link(now, f); err != nil {
 				return err

@@ -8,6 +8,7 @@ import (
 
 	"github.com/hanwen/go-fuse/v2/fs"
 	"github.com/hanwen/go-fuse/v2/fuse"
+	"zenith/internal/tree"
 )
 
 // attr is what stat shows of a node and chmod and its kin change.
@@ -77,7 +78,7 @@ func (n *node) pathLocked() string {
 	if n.parent == nil {
 		return n.name
 	}
-	return join(n.parent.pathLocked(), n.name)
+	return tree.Join(n.parent.pathLocked(), n.name)
 }
 
 // inode gives go-fuse's view of a child.

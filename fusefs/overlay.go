@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 	"zenith/internal/pg"
+	"zenith/internal/tree"
 )
 
 // blockSize is the unit in which a file's contents are the base's or private.
@@ -31,7 +32,7 @@ type overlay struct {
 	wmu sync.Mutex // one writer, truncation or filling at a time; held across I/O
 
 	mu     sync.Mutex // guards what follows; not held across reads and writes
-	base   File       // nil: whole
+	base   tree.File  // nil: whole
 	limit  int64      // of the base, only what is below limit shows
 	mine   bitmap     // blocks below limit that are private
 	size   int64
@@ -42,7 +43,7 @@ type overlay struct {
 
 // newOverlay makes the contents of a file that shows base (nil: an empty file) and
 // will have its private blocks in a file at path, which does not exist yet.
-func newOverlay(path string, base File) *overlay {
+func newOverlay(path string, base tree.File) *overlay {
 	o := &overlay{path: path}
 	if base != nil && base.Size() > 0 {
 		o.base, o.size, o.limit = base, base.Size(), base.Size()
@@ -132,7 +133,7 @@ func (o *overlay) private() (*os.File, error) {
 
 // extent says where the bytes at off are: n of them, at most want, are in the base
 // or in the private file. Neither: they are zeros.
-func (o *overlay) extent(off, want int64) (n int64, base File, file *os.File) {
+func (o *overlay) extent(off, want int64) (n int64, base tree.File, file *os.File) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.base == nil || off >= o.limit {
@@ -163,7 +164,7 @@ func (o *overlay) read(ctx context.Context, p []byte, off int64) (int, error) {
 		part := p[done : done+n]
 		switch {
 		case base != nil:
-			err = readFull(ctx, base, part, off+done)
+			err = tree.ReadFull(ctx, base, part, off+done)
 		case file != nil:
 			err = readSparse(file, part, off+done)
 		default:
@@ -231,7 +232,7 @@ func (o *overlay) fillRange(ctx context.Context, f *os.File, off, n int64) error
 	n = min(n, o.limit-off)
 	o.mu.Unlock()
 	buf := make([]byte, n)
-	if err := readFull(ctx, base, buf, off); err != nil {
+	if err := tree.ReadFull(ctx, base, buf, off); err != nil {
 		return err
 	}
 	if _, err := f.WriteAt(buf, off); err != nil {

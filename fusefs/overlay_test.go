@@ -10,6 +10,8 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+
+	"zenith/internal/tree"
 )
 
 // memFile is a File in memory that counts how it is read.
@@ -39,7 +41,7 @@ func random(n int, seed uint64) []byte {
 	return p
 }
 
-func openTestOverlay(t *testing.T, base File) *overlay {
+func openTestOverlay(t *testing.T, base tree.File) *overlay {
 	t.Helper()
 	o := newOverlay(filepath.Join(t.TempDir(), "private"), base)
 	if err := o.acquire(); err != nil {

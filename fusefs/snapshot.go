@@ -2,13 +2,11 @@ package fusefs
 
 import (
 	"context"
-	"io"
-	"slices"
-	"strings"
 	"syscall"
 
 	"github.com/hanwen/go-fuse/v2/fs"
 	"github.com/hanwen/go-fuse/v2/fuse"
+	"zenith/internal/tree"
 )
 
 var (
@@ -24,10 +22,10 @@ var (
 )
 
 // ReadOnly mounts a state, immutable, at dir.
-func ReadOnly(dir string, tree Tree, opts Options) (*Mount, error) {
+func ReadOnly(dir string, state tree.Tree, opts Options) (*Mount, error) {
 	opts = opts.withDefaults()
 	ctx, cancel := context.WithCancel(context.Background())
-	snap := newSnap(ctx, tree, "", opts)
+	snap := newSnap(ctx, state, "", opts)
 	return mounting{
 		dir:      dir,
 		root:     &snapDir{snap: snap},
@@ -40,18 +38,15 @@ func ReadOnly(dir string, tree Tree, opts Options) (*Mount, error) {
 // snap is one state in a mount.
 type snap struct {
 	ctx    context.Context // the mount's life. Interrupts are not heeded: no program expects EINTR here
-	tree   Tree
-	prefix string // of the inode numbers: where the state is in the mount
+	state  tree.Tree
+	lazy   *lazyTree // what state is, below All; nil: a mount's one state
+	prefix string    // of the inode numbers: where the state is in the mount
 	opts   Options
 	time   uint64
 }
 
-func newSnap(ctx context.Context, tree Tree, prefix string, opts Options) *snap {
-	t := opts.Time
-	if m, ok := tree.(modTimer); ok {
-		t = m.ModTime()
-	}
-	return &snap{ctx: ctx, tree: tree, prefix: prefix, opts: opts, time: uint64(t.Unix())}
+func newSnap(ctx context.Context, state tree.Tree, prefix string, opts Options) *snap {
+	return &snap{ctx: ctx, state: state, prefix: prefix, opts: opts, time: uint64(state.ModTime().Unix())}
 }
 
 // stable gives a path of the state its identity.
@@ -76,8 +71,8 @@ type snapDir struct {
 // Lookup finds a name. One that is not there will never be, which the kernel may
 // remember.
 func (d *snapDir) Lookup(ctx context.Context, name string, out *fuse.EntryOut) (*fs.Inode, syscall.Errno) {
-	path := join(d.path, name)
-	e, err := d.snap.tree.Lookup(d.snap.ctx, path)
+	path := tree.Join(d.path, name)
+	e, err := d.snap.state.Lookup(d.snap.ctx, path)
 	if err != nil {
 		return nil, errno(d.snap.opts.Log, "lookup", path, err)
 	}
@@ -86,8 +81,8 @@ func (d *snapDir) Lookup(ctx context.Context, name string, out *fuse.EntryOut) (
 }
 
 // child makes the node of an entry.
-func (d *snapDir) child(ctx context.Context, e Entry, out *fuse.EntryOut) *fs.Inode {
-	path := join(d.path, e.Name)
+func (d *snapDir) child(ctx context.Context, e tree.Entry, out *fuse.EntryOut) *fs.Inode {
+	path := tree.Join(d.path, e.Name)
 	out.SetEntryTimeout(longTime) // also where the mount's default is short
 	out.SetAttrTimeout(longTime)
 	if e.Dir {
@@ -102,12 +97,11 @@ func (d *snapDir) child(ctx context.Context, e Entry, out *fuse.EntryOut) *fs.In
 func (d *snapDir) OpendirHandle(context.Context, uint32) (fs.FileHandle, uint32, syscall.Errno) {
 	h := &listedDirHandle{dir: d}
 	h.list = func() ([]fuse.DirEntry, syscall.Errno) {
-		entries, err := d.snap.tree.ReadDir(d.snap.ctx, d.path)
+		entries, err := d.snap.state.ReadDir(d.snap.ctx, d.path)
 		if err != nil {
 			return nil, errno(d.snap.opts.Log, "readdir", d.path, err)
 		}
-		slices.SortFunc(entries, func(a, b Entry) int { return strings.Compare(a.Name, b.Name) })
-		h.found = make(map[string]Entry, len(entries))
+		h.found = make(map[string]tree.Entry, len(entries))
 		list := dots()
 		for _, e := range entries {
 			mode := uint32(syscall.S_IFREG)
@@ -115,7 +109,7 @@ func (d *snapDir) OpendirHandle(context.Context, uint32) (fs.FileHandle, uint32,
 				mode = syscall.S_IFDIR
 			}
 			h.found[e.Name] = e
-			list = append(list, fuse.DirEntry{Name: e.Name, Mode: mode, Ino: d.snap.stable(join(d.path, e.Name), mode).Ino})
+			list = append(list, fuse.DirEntry{Name: e.Name, Mode: mode, Ino: d.snap.stable(tree.Join(d.path, e.Name), mode).Ino})
 		}
 		return list, 0
 	}
@@ -141,10 +135,8 @@ func statfsNone(out *fuse.StatfsOut) syscall.Errno {
 
 // OnForget lets the state go when the kernel has forgotten its root.
 func (d *snapDir) OnForget() {
-	if c, ok := d.snap.tree.(io.Closer); ok && d.path == "" {
-		if err := c.Close(); err != nil {
-			d.snap.opts.Log.Error("close state", "path", d.snap.prefix, "err", err)
-		}
+	if d.snap.lazy != nil && d.path == "" {
+		d.snap.lazy.close()
 	}
 }
 
@@ -153,7 +145,7 @@ type snapFile struct {
 	fs.Inode
 	snap *snap
 	path string
-	file File
+	file tree.File
 }
 
 // Open answers ENOSYS, which says that files need not be opened: the kernel asks
@@ -172,7 +164,7 @@ func (f *snapFile) Read(_ context.Context, _ fs.FileHandle, dest []byte, off int
 		return fuse.ReadResultData(nil), 0
 	}
 	dest = dest[:min(int64(len(dest)), size-off)]
-	if err := readFull(f.snap.ctx, f.file, dest, off); err != nil {
+	if err := tree.ReadFull(f.snap.ctx, f.file, dest, off); err != nil {
 		return nil, errno(f.snap.opts.Log, "read", f.path, err)
 	}
 	return fuse.ReadResultData(dest), 0

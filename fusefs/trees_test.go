@@ -5,15 +5,17 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
 
-	"zenith/fusefs"
 	"zenith/internal/pg"
+	"zenith/internal/tree"
 )
 
 // calls counts what is asked of the trees of this process.
@@ -25,9 +27,9 @@ type memTree map[string]string
 
 func (m memTree) ModTime() time.Time { return time.Unix(1_600_000_000, 0) }
 
-func (m memTree) ReadDir(_ context.Context, dir string) ([]fusefs.Entry, error) {
+func (m memTree) ReadDir(_ context.Context, dir string) ([]tree.Entry, error) {
 	calls.readDirs.Add(1)
-	found := map[string]fusefs.Entry{}
+	found := map[string]tree.Entry{}
 	for p, text := range m {
 		rest, ok := strings.CutPrefix(p, dir+"/")
 		if dir == "" {
@@ -37,7 +39,7 @@ func (m memTree) ReadDir(_ context.Context, dir string) ([]fusefs.Entry, error) 
 			continue
 		}
 		name, _, below := strings.Cut(rest, "/")
-		e := fusefs.Entry{Name: name, Dir: below}
+		e := tree.Entry{Name: name, Dir: below}
 		if !below {
 			e.File = memFile(text)
 		}
@@ -46,26 +48,23 @@ func (m memTree) ReadDir(_ context.Context, dir string) ([]fusefs.Entry, error) 
 	if _, empty := m[dir+"/"]; len(found) == 0 && !empty {
 		return nil, fmt.Errorf("%s: %w", dir, fs.ErrNotExist)
 	}
-	var list []fusefs.Entry
-	for _, e := range found {
-		list = append(list, e)
-	}
-	return list, nil
+	byName := func(a, b tree.Entry) int { return strings.Compare(a.Name, b.Name) }
+	return slices.SortedFunc(maps.Values(found), byName), nil
 }
 
-func (m memTree) Lookup(ctx context.Context, p string) (fusefs.Entry, error) {
+func (m memTree) Lookup(ctx context.Context, p string) (tree.Entry, error) {
 	calls.lookups.Add(1)
 	dir, name := path.Split(p)
 	list, err := m.ReadDir(ctx, strings.TrimSuffix(dir, "/"))
 	if err != nil {
-		return fusefs.Entry{}, err
+		return tree.Entry{}, err
 	}
 	for _, e := range list {
 		if e.Name == name {
 			return e, nil
 		}
 	}
-	return fusefs.Entry{}, fmt.Errorf("%s: %w", p, fs.ErrNotExist)
+	return tree.Entry{}, fmt.Errorf("%s: %w", p, fs.ErrNotExist)
 }
 
 type memFile string
@@ -87,22 +86,24 @@ type osTree string
 // absent is what a view does not show.
 var absent = []string{"*_fsm", "*_fsm.*", "postmaster.*", "pg_stat/*", "pg_internal.init", "pg_replslot/*", "xlogtemp.*"}
 
-func (o osTree) entry(p string, fi fs.FileInfo) (fusefs.Entry, bool) {
+func (o osTree) ModTime() time.Time { return time.Unix(1_600_000_000, 0) }
+
+func (o osTree) entry(p string, fi fs.FileInfo) (tree.Entry, bool) {
 	for _, a := range absent {
 		inPath, _ := path.Match(a, p)
 		inName, _ := path.Match(a, path.Base(p))
 		if inPath || inName {
-			return fusefs.Entry{}, false
+			return tree.Entry{}, false
 		}
 	}
 	if fi.IsDir() {
-		return fusefs.Entry{Name: fi.Name(), Dir: true}, true
+		return tree.Entry{Name: fi.Name(), Dir: true}, true
 	}
-	return fusefs.Entry{Name: fi.Name(), File: o.file(p, fi)}, true
+	return tree.Entry{Name: fi.Name(), File: o.file(p, fi)}, true
 }
 
 // file gives a file's contents; an unlogged relation's are those of its init fork.
-func (o osTree) file(p string, fi fs.FileInfo) fusefs.File {
+func (o osTree) file(p string, fi fs.FileInfo) tree.File {
 	full := filepath.Join(string(o), p)
 	if parsed := pg.ParsePath(p); parsed.Kind == pg.PathRelation && parsed.Fork.Fork != pg.InitFork {
 		if init, err := os.Stat(full + "_init"); err == nil {
@@ -112,13 +113,13 @@ func (o osTree) file(p string, fi fs.FileInfo) fusefs.File {
 	return osFile{full, fi.Size()}
 }
 
-func (o osTree) ReadDir(_ context.Context, dir string) ([]fusefs.Entry, error) {
+func (o osTree) ReadDir(_ context.Context, dir string) ([]tree.Entry, error) {
 	calls.readDirs.Add(1)
 	names, err := os.ReadDir(filepath.Join(string(o), dir))
 	if err != nil {
 		return nil, err
 	}
-	var list []fusefs.Entry
+	var list []tree.Entry
 	for _, n := range names {
 		fi, err := os.Stat(filepath.Join(string(o), dir, n.Name())) // a tablespace is a plain directory
 		if err != nil {
@@ -131,15 +132,15 @@ func (o osTree) ReadDir(_ context.Context, dir string) ([]fusefs.Entry, error) {
 	return list, nil
 }
 
-func (o osTree) Lookup(_ context.Context, p string) (fusefs.Entry, error) {
+func (o osTree) Lookup(_ context.Context, p string) (tree.Entry, error) {
 	calls.lookups.Add(1)
 	fi, err := os.Stat(filepath.Join(string(o), p))
 	if err != nil {
-		return fusefs.Entry{}, err
+		return tree.Entry{}, err
 	}
 	e, ok := o.entry(p, fi)
 	if !ok {
-		return fusefs.Entry{}, fmt.Errorf("%s: %w", p, fs.ErrNotExist)
+		return tree.Entry{}, fmt.Errorf("%s: %w", p, fs.ErrNotExist)
 	}
 	return e, nil
 }
@@ -164,8 +165,8 @@ func (f osFile) ReadAt(_ context.Context, p []byte, off int64) (int, error) {
 // fakeSource is a Source with two tenants and one timeline, whose head moves with
 // each question.
 type fakeSource struct {
-	head   atomic.Int64
-	closed atomic.Int64
+	head     atomic.Int64
+	released atomic.Int64
 }
 
 const (
@@ -178,11 +179,11 @@ func (s *fakeSource) Tenants(context.Context) ([]string, error) {
 	return []string{tenantB, tenantA}, nil
 }
 
-func (s *fakeSource) Branches(_ context.Context, tenant string) ([]fusefs.Branch, error) {
+func (s *fakeSource) Branches(_ context.Context, tenant string) (map[string]string, error) {
 	if tenant != tenantA {
 		return nil, nil
 	}
-	return []fusefs.Branch{{Name: "main", Timeline: timelineA}}, nil
+	return map[string]string{"main": timelineA}, nil
 }
 
 func (s *fakeSource) Timelines(_ context.Context, tenant string) ([]string, error) {
@@ -204,20 +205,9 @@ func (s *fakeSource) Resolve(_ context.Context, tenant, point string) (string, p
 	return "", 0, fmt.Errorf("point %s: %w", point, fs.ErrNotExist)
 }
 
-func (s *fakeSource) Snapshot(_ context.Context, _, timeline string, lsn pg.LSN) (fusefs.Tree, error) {
+func (s *fakeSource) Snapshot(_ context.Context, _, timeline string, lsn pg.LSN) (tree.Tree, func(), error) {
 	if lsn > 0x10000 {
-		return nil, fmt.Errorf("%s has no %v: %w", timeline, lsn, fs.ErrNotExist)
+		return nil, nil, fmt.Errorf("%s has no %v: %w", timeline, lsn, fs.ErrNotExist)
 	}
-	return closingTree{memTree{"lsn": lsn.String(), "base/5/16384": "x"}, &s.closed}, nil
-}
-
-// closingTree counts how often it is closed.
-type closingTree struct {
-	memTree
-	closed *atomic.Int64
-}
-
-func (c closingTree) Close() error {
-	c.closed.Add(1)
-	return nil
+	return memTree{"lsn": lsn.String(), "base/5/16384": "x"}, func() { s.released.Add(1) }, nil
 }

@@ -3,13 +3,14 @@ package fusefs
 import (
 	"context"
 	"errors"
-	"io"
 	iofs "io/fs"
 	"sync"
 	"syscall"
+	"time"
 
 	"github.com/hanwen/go-fuse/v2/fs"
 	"github.com/hanwen/go-fuse/v2/fuse"
+	"zenith/internal/tree"
 )
 
 var (
@@ -26,14 +27,14 @@ func (d *upperDir) Lookup(ctx context.Context, name string, out *fuse.EntryOut) 
 	ops, mode, believed, err := d.find(d, name)
 	if err != nil {
 		out.SetEntryTimeout(never)
-		return nil, d.all.errno("lookup", join(d.path, name), err)
+		return nil, d.all.errno("lookup", tree.Join(d.path, name), err)
 	}
 	d.all.fill(&out.Attr, mode)
 	if snap, ok := ops.(*snapDir); ok {
 		snap.snap.fill(&out.Attr, syscall.S_IFDIR|0o700, 0)
 	}
 	out.SetEntryTimeout(believed)
-	return d.NewInode(ctx, ops, stableAttr(join(d.path, name), mode)), 0
+	return d.NewInode(ctx, ops, stableAttr(tree.Join(d.path, name), mode)), 0
 }
 
 // OpendirHandle opens the directory.
@@ -44,7 +45,7 @@ func (d *upperDir) OpendirHandle(context.Context, uint32) (fs.FileHandle, uint32
 			return nil, d.all.errno("readdir", d.path, err)
 		}
 		for i, e := range entries {
-			entries[i].Ino = stableAttr(join(d.path, e.Name), e.Mode).Ino
+			entries[i].Ino = stableAttr(tree.Join(d.path, e.Name), e.Mode).Ino
 		}
 		return append(dots(), entries...), 0
 	}
@@ -103,59 +104,69 @@ func (l *upperLink) Getattr(_ context.Context, _ fs.FileHandle, out *fuse.AttrOu
 // lazyTree is a Tree that is closed while nobody needs it and made again when
 // somebody does: the kernel may forget a directory at the moment it is looked up.
 type lazyTree struct {
-	make func(context.Context) (Tree, error)
+	make func(context.Context) (state tree.Tree, release func(), err error)
 
-	mu   sync.Mutex
-	tree Tree // nil: closed
+	mu      sync.Mutex
+	state   tree.Tree // nil: closed
+	release func()    // state's
+	modTime time.Time // state's, also when it is closed
 }
 
-func (t *lazyTree) get(ctx context.Context) (Tree, error) {
+// get gives the state, made if it is closed.
+func (t *lazyTree) get(ctx context.Context) (tree.Tree, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.tree != nil {
-		return t.tree, nil
+	if t.state != nil {
+		return t.state, nil
 	}
-	tree, err := t.make(ctx)
-	if err == nil {
-		t.tree = tree
+	state, release, err := t.make(ctx)
+	if err != nil {
+		return nil, err
 	}
-	return tree, err
+	t.state, t.release, t.modTime = state, release, state.ModTime()
+	return state, nil
 }
 
 func (t *lazyTree) closed() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.tree == nil
+	return t.state == nil
 }
 
-// Close lets the state go.
-func (t *lazyTree) Close() error {
+// close releases the state. Whoever asks for something of it later has it made again.
+func (t *lazyTree) close() {
 	t.mu.Lock()
-	tree := t.tree
-	t.tree = nil
+	release := t.release
+	t.state, t.release = nil, nil
 	t.mu.Unlock()
-	if c, ok := tree.(io.Closer); ok {
-		return c.Close()
+	if release != nil {
+		release()
 	}
-	return nil
+}
+
+// ModTime is the state's. It is known from the first get on.
+func (t *lazyTree) ModTime() time.Time {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.modTime
 }
 
 // ReadDir is the state's.
-func (t *lazyTree) ReadDir(ctx context.Context, path string) ([]Entry, error) {
-	tree, err := t.get(ctx)
+func (t *lazyTree) ReadDir(ctx context.Context, path string) ([]tree.Entry, error) {
+	state, err := t.get(ctx)
 	if err != nil {
 		return nil, gone(err)
 	}
-	return tree.ReadDir(ctx, path)
+	return state.ReadDir(ctx, path)
 }
 
 // Lookup is the state's.
-func (t *lazyTree) Lookup(ctx context.Context, path string) (Entry, error) {
-	tree, err := t.get(ctx)
+func (t *lazyTree) Lookup(ctx context.Context, path string) (tree.Entry, error) {
+	state, err := t.get(ctx)
 	if err != nil {
-		return Entry{}, gone(err)
+		return tree.Entry{}, gone(err)
 	}
-	return tree.Lookup(ctx, path)
+	return state.Lookup(ctx, path)
 }
 
 // gone keeps a state that does not exist any more from being taken for a name that

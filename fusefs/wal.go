@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/sys/unix"
 	"zenith/internal/pg"
+	"zenith/internal/tree"
 )
 
 // walDir is where postgres has its WAL.
@@ -36,14 +37,14 @@ type segments struct {
 
 // isSegment reports whether a name in pg_wal is a segment's.
 func isSegment(name string) bool {
-	return pg.ParsePath(join(walDir, name)).Kind == pg.PathWALSegment
+	return pg.ParsePath(tree.Join(walDir, name)).Kind == pg.PathWALSegment
 }
 
 // position orders segments: the name without its timeline.
 func position(segment string) string { return segment[8:] }
 
 // open finds out what pg_wal shows, and takes from the base what the branch lacks.
-func (s *segments) open(ctx context.Context, out *WAL, base Tree, kept *kept) error {
+func (s *segments) open(ctx context.Context, out *WAL, base tree.Tree, kept *kept) error {
 	s.dir, s.out, s.hidden = out.Dir, out, map[string]bool{}
 	if err := s.removeTemps(); err != nil {
 		return err
@@ -97,7 +98,7 @@ func (s *segments) show(name string) {
 }
 
 // take copies a segment of the base to the branch, if it is not there.
-func (s *segments) take(ctx context.Context, e Entry) error {
+func (s *segments) take(ctx context.Context, e tree.Entry) error {
 	path := filepath.Join(s.dir, e.Name)
 	if _, err := os.Stat(path); err == nil || !errors.Is(err, os.ErrNotExist) {
 		return err
@@ -331,7 +332,7 @@ func copyBody(ctx context.Context, to, from *overlay) error {
 }
 
 // copyToDisk writes a File's contents to a new file, durably.
-func copyToDisk(ctx context.Context, from File, path string) (err error) {
+func copyToDisk(ctx context.Context, from tree.File, path string) (err error) {
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
 	if err != nil {
 		return err
@@ -340,7 +341,7 @@ func copyToDisk(ctx context.Context, from File, path string) (err error) {
 	p := make([]byte, fillChunk)
 	for off := int64(0); off < from.Size(); {
 		part := p[:min(int64(len(p)), from.Size()-off)]
-		if err := readFull(ctx, from, part, off); err != nil {
+		if err := tree.ReadFull(ctx, from, part, off); err != nil {
 			return err
 		}
 		if _, err := f.Write(part); err != nil {

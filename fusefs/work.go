@@ -15,6 +15,7 @@ import (
 	"github.com/hanwen/go-fuse/v2/fs"
 	"golang.org/x/sys/unix"
 	"zenith/internal/pg"
+	"zenith/internal/tree"
 )
 
 // WAL is where the WAL of a working tree's branch is, and who is told of it.
@@ -67,11 +68,9 @@ type WorkOptions struct {
 // then it needs no recovery. On the same mount it recovers as on any file system,
 // for which it needs full_page_writes: a kill may tear a page that is being written
 // where the kernel writes it without us.
-func Work(dir string, base Tree, work WorkOptions, opts Options) (*Mount, error) {
+func Work(dir string, base tree.Tree, work WorkOptions, opts Options) (*Mount, error) {
 	opts = opts.withDefaults()
-	if m, ok := base.(modTimer); ok {
-		opts.Time = m.ModTime()
-	}
+	opts.Time = base.ModTime()
 	t, err := newWorktree(base, work, opts)
 	if err != nil {
 		return nil, fmt.Errorf("working tree: %w", err)
@@ -90,7 +89,7 @@ func Work(dir string, base Tree, work WorkOptions, opts Options) (*Mount, error)
 
 // worktree is the state of a working tree.
 type worktree struct {
-	base   Tree
+	base   tree.Tree
 	work   WorkOptions
 	opts   Options
 	kept   *kept           // what the last mount left
@@ -109,7 +108,7 @@ type worktree struct {
 }
 
 // newWorktree prepares the state below work.Dir.
-func newWorktree(base Tree, work WorkOptions, opts Options) (*worktree, error) {
+func newWorktree(base tree.Tree, work WorkOptions, opts Options) (*worktree, error) {
 	t := &worktree{base: base, work: work, opts: opts}
 	t.ctx, t.cancel = context.WithCancel(context.Background())
 	if err := os.RemoveAll(t.privateDir()); err != nil {

@@ -132,7 +132,7 @@ func (m *Manager) mountReadOnly(ctx context.Context, mnt *mount) error {
 	}
 	view, err := mnt.branch.view(ctx, mnt.lsn)
 	if err == nil {
-		mnt.fs, err = fusefs.ReadOnly(mnt.dir, tree{view: view}, m.options())
+		mnt.fs, err = fusefs.ReadOnly(mnt.dir, view, m.options())
 	}
 	if err != nil {
 		release()
@@ -162,7 +162,7 @@ func (m *Manager) mountScratch(ctx context.Context, mnt *mount) (err error) {
 		return err
 	}
 	work := fusefs.WorkOptions{Dir: private, Scratch: true, NoWriteback: m.cfg.NoWriteback}
-	if mnt.fs, err = fusefs.Work(mnt.dir, tree{view: view}, work, m.options()); err != nil {
+	if mnt.fs, err = fusefs.Work(mnt.dir, view, work, m.options()); err != nil {
 		return errors.Join(err, os.RemoveAll(private))
 	}
 	mnt.put = func() error {
@@ -214,7 +214,7 @@ func (m *Manager) mountWork(ctx context.Context, mnt *mount, bindWAL bool) (err 
 	follow, stop := context.WithCancel(m.ctx)
 	work := m.workOptions(b)
 	work.WAL.Bind = bindWAL
-	if mnt.fs, err = fusefs.Work(mnt.dir, tree{view: view}, work, m.options()); err != nil {
+	if mnt.fs, err = fusefs.Work(mnt.dir, view, work, m.options()); err != nil {
 		stop()
 		return err
 	}

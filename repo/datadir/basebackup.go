@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"zenith/internal/pg"
+	"zenith/internal/tree"
 	"zenith/internal/xlog"
 	"zenith/repo"
 )
@@ -143,7 +144,7 @@ func (b *BaseBackup) findTablespaces(ctx context.Context) error {
 // for nil.
 func (b *BaseBackup) Size(ctx context.Context, spc *Tablespace) (total int64, err error) {
 	e := b.exporter(spc, nil)
-	err = e.walk(ctx, spc.dir(), func(_ string, entry Entry) error {
+	err = e.walk(ctx, spc.dir(), func(_ string, entry tree.Entry) error {
 		if !entry.Dir {
 			total += entry.File.Size()
 		}
@@ -188,7 +189,7 @@ func (b *BaseBackup) exporter(spc *Tablespace, s sink) *exporter {
 	for i := range b.Tablespaces {
 		elsewhere[b.Tablespaces[i].dir()] = spc == nil
 	}
-	return newExporter(b.v, s, ExportOptions{}, func(path string, entry Entry) bool {
+	return newExporter(b.v, s, ExportOptions{}, func(path string, entry tree.Entry) bool {
 		p := pg.ParsePath(path)
 		f, isPages := entry.File.(*pagesFile)
 		return path == controlPath || elsewhere[path] || p.Kind == pg.PathWALSegment ||

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"zenith/internal/pg"
+	"zenith/internal/tree"
 )
 
 // ExportOptions are ExportTar's and ExportDir's.
@@ -24,14 +25,14 @@ type ExportOptions struct {
 	Chown         bool
 }
 
-// ExportTar writes v as a tar stream, which it does not close. Extracted by root, the
+// ExportTar writes a tree as a tar stream, which it does not close. Extracted by root, the
 // files go to user postgres.
-func ExportTar(ctx context.Context, v *View, w *tar.Writer, o ExportOptions) error {
-	return export(ctx, v, &tarSink{w: w, time: v.ModTime()}, o)
+func ExportTar(ctx context.Context, from tree.Tree, w *tar.Writer, o ExportOptions) error {
+	return export(ctx, from, &tarSink{w: w, time: from.ModTime()}, o)
 }
 
-// ExportDir writes v into dir, which must be empty or not exist, and makes it durable.
-func ExportDir(ctx context.Context, v *View, dir string, o ExportOptions) error {
+// ExportDir writes a tree into dir, which must be empty or not exist, and makes it durable.
+func ExportDir(ctx context.Context, from tree.Tree, dir string, o ExportOptions) error {
 	entries, err := os.ReadDir(dir)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
@@ -40,7 +41,7 @@ func ExportDir(ctx context.Context, v *View, dir string, o ExportOptions) error 
 		return fmt.Errorf("%s is not empty: %w", dir, fs.ErrExist)
 	}
 	sink := &dirSink{dir: dir, o: o}
-	if err := export(ctx, v, sink, o); err != nil {
+	if err := export(ctx, from, sink, o); err != nil {
 		return err
 	}
 	return syncFS(dir)
@@ -52,25 +53,25 @@ type sink interface {
 	create(path string, size int64) (io.WriteCloser, error)
 }
 
-// exporter walks a View.
+// exporter writes the files of a tree to a sink.
 type exporter struct {
-	v     *View
+	from  tree.Tree
 	sink  sink
 	o     ExportOptions
-	skip  func(path string, entry Entry) bool // leave it out, and what is below
+	skip  func(path string, entry tree.Entry) bool // leave it out, and what is below
 	done  int64
 	total int64
 	read  *reader
 }
 
-func newExporter(v *View, s sink, o ExportOptions, skip func(string, Entry) bool) *exporter {
-	return &exporter{v: v, sink: s, o: o, skip: skip, read: newReader()}
+func newExporter(from tree.Tree, s sink, o ExportOptions, skip func(string, tree.Entry) bool) *exporter {
+	return &exporter{from: from, sink: s, o: o, skip: skip, read: newReader()}
 }
 
-func export(ctx context.Context, v *View, s sink, o ExportOptions) error {
-	e := newExporter(v, s, o, func(path string, _ Entry) bool { return o.SkipRelations && isUserRelation(path) })
+func export(ctx context.Context, from tree.Tree, s sink, o ExportOptions) error {
+	e := newExporter(from, s, o, func(path string, _ tree.Entry) bool { return o.SkipRelations && isUserRelation(path) })
 	if o.Progress != nil {
-		err := e.walk(ctx, "", func(_ string, entry Entry) error {
+		err := e.walk(ctx, "", func(_ string, entry tree.Entry) error {
 			if !entry.Dir {
 				e.total += entry.File.Size()
 			}
@@ -88,7 +89,7 @@ func export(ctx context.Context, v *View, s sink, o ExportOptions) error {
 
 // entries writes everything below dir.
 func (e *exporter) entries(ctx context.Context, dir string) error {
-	return e.walk(ctx, dir, func(path string, entry Entry) error {
+	return e.walk(ctx, dir, func(path string, entry tree.Entry) error {
 		if entry.Dir {
 			return e.sink.mkdir(path)
 		}
@@ -100,29 +101,13 @@ func (e *exporter) entries(ctx context.Context, dir string) error {
 }
 
 // walk calls fn with everything below dir that is to be exported.
-func (e *exporter) walk(ctx context.Context, dir string, fn func(path string, entry Entry) error) error {
-	entries, err := e.v.ReadDir(ctx, dir)
-	if err != nil {
-		return err
-	}
-	for _, entry := range entries {
-		path := entry.Name
-		if dir != "" {
-			path = dir + "/" + path
-		}
+func (e *exporter) walk(ctx context.Context, dir string, fn func(path string, entry tree.Entry) error) error {
+	return tree.Walk(ctx, e.from, dir, func(path string, entry tree.Entry) error {
 		if e.skip(path, entry) {
-			continue
+			return tree.Skip
 		}
-		if err := fn(path, entry); err != nil {
-			return err
-		}
-		if entry.Dir {
-			if err := e.walk(ctx, path, fn); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
+		return fn(path, entry)
+	})
 }
 
 // isUserRelation tells relations that initdb did not make.
@@ -132,7 +117,7 @@ func isUserRelation(path string) bool {
 }
 
 // file copies one file.
-func (e *exporter) file(ctx context.Context, path string, f File) (err error) {
+func (e *exporter) file(ctx context.Context, path string, f tree.File) (err error) {
 	w, err := e.sink.create(path, f.Size())
 	if err != nil {
 		return err

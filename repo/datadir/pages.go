@@ -6,6 +6,7 @@ import (
 	"io"
 
 	"zenith/internal/pg"
+	"zenith/internal/tree"
 	"zenith/repo"
 )
 
@@ -21,29 +22,29 @@ type pagesFile struct {
 }
 
 // pages makes the entry of a fork's segment; the fork has n blocks.
-func (v *View) pages(fork pg.RelFork, segno uint32, n pg.BlockNumber) Entry {
+func (v *View) pages(fork pg.RelFork, segno uint32, n pg.BlockNumber) tree.Entry {
 	first := int64(segno) * pg.RelSegBlocks
 	size := min((int64(n)-first)*pg.BlockSize, segmentBytes)
-	return Entry{File: &pagesFile{snap: v.snap, fork: fork, first: pg.BlockNumber(first), size: max(size, 0)}}
+	return tree.Entry{File: &pagesFile{snap: v.snap, fork: fork, first: pg.BlockNumber(first), size: max(size, 0)}}
 }
 
 // lookupRelation finds a segment of a relation's fork. A fork has one segment at least;
 // a full one is not followed by an empty one.
-func (v *View) lookupRelation(ctx context.Context, p pg.Path) (Entry, error) {
+func (v *View) lookupRelation(ctx context.Context, p pg.Path) (tree.Entry, error) {
 	fork := p.Fork
 	if fork.Fork == pg.FSMFork || fork.Fork != pg.InitFork && fork.RelNumber == 0 {
-		return Entry{}, repo.ErrNotFound
+		return tree.Entry{}, repo.ErrNotFound
 	}
 	if fork.Fork != pg.InitFork {
 		unlogged := fork
 		unlogged.Fork = pg.InitFork
 		n, exists, err := v.snap.RelSize(ctx, unlogged)
 		if err != nil {
-			return Entry{}, err
+			return tree.Entry{}, err
 		}
 		if exists {
 			if fork.Fork != pg.MainFork {
-				return Entry{}, repo.ErrNotFound
+				return tree.Entry{}, repo.ErrNotFound
 			}
 			return v.segment(unlogged, p.Segment, n, true, nil)
 		}
@@ -52,12 +53,12 @@ func (v *View) lookupRelation(ctx context.Context, p pg.Path) (Entry, error) {
 	return v.segment(fork, p.Segment, n, exists, err)
 }
 
-func (v *View) segment(fork pg.RelFork, segno uint32, n pg.BlockNumber, exists bool, err error) (Entry, error) {
+func (v *View) segment(fork pg.RelFork, segno uint32, n pg.BlockNumber, exists bool, err error) (tree.Entry, error) {
 	if err == nil && (!exists || segno > 0 && int64(segno)*pg.RelSegBlocks >= int64(n)) {
 		err = repo.ErrNotFound
 	}
 	if err != nil {
-		return Entry{}, err
+		return tree.Entry{}, err
 	}
 	return v.pages(fork, segno, n), nil
 }
@@ -109,7 +110,7 @@ func (l *lister) relation(forks []forkSize) {
 // segments adds the files of one fork, shown under another's name.
 func (l *lister) segments(shown pg.RelFork, f forkSize) {
 	for segno := uint32(0); segno == 0 || int64(segno)*pg.RelSegBlocks < int64(f.n); segno++ {
-		l.addPath(pg.RelPath(shown, segno), func() File { return l.v.pages(f.fork, segno, f.n).File })
+		l.addPath(pg.RelPath(shown, segno), func() tree.File { return l.v.pages(f.fork, segno, f.n).File })
 	}
 }
 

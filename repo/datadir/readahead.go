@@ -3,6 +3,7 @@ package datadir
 import (
 	"context"
 	"sync"
+	"zenith/internal/tree"
 )
 
 // readPart is how much of a file is read at once.
@@ -24,7 +25,7 @@ func newReader() *reader {
 
 // each calls fn with the parts of f, in order. A part is valid until fn returns. After an
 // error no part follows.
-func (r *reader) each(ctx context.Context, f File, fn func([]byte) error) error {
+func (r *reader) each(ctx context.Context, f tree.File, fn func([]byte) error) error {
 	size := f.Size()
 	if size == 0 {
 		return ctx.Err()

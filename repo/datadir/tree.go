@@ -11,21 +11,6 @@ import (
 	"zenith/internal/pg"
 )
 
-// Entry is a name in a directory of a View.
-type Entry struct {
-	Name string
-	Dir  bool
-	File File // nil for a directory
-}
-
-// File is the contents of a file of a View.
-type File interface {
-	// Size is the file's length in bytes.
-	Size() int64
-	// ReadAt fills p from off on, as io.ReaderAt does.
-	ReadAt(ctx context.Context, p []byte, off int64) (int, error)
-}
-
 // skeleton are the directories that are always there: initdb's.
 var skeleton = []string{
 	"base", "global", "pg_commit_ts", "pg_dynshmem",

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"zenith/internal/pg"
+	"zenith/internal/tree"
 	"zenith/repo"
 )
 
@@ -43,7 +44,7 @@ func (v *View) Snapshot() *repo.Snapshot { return v.snap }
 func (v *View) ModTime() time.Time { return time.Unix(v.stop.checkPoint.Time, 0) }
 
 // Lookup gives the one entry at path.
-func (v *View) Lookup(ctx context.Context, path string) (Entry, error) {
+func (v *View) Lookup(ctx context.Context, path string) (tree.Entry, error) {
 	e, err := v.lookup(ctx, path)
 	if errors.Is(err, repo.ErrNotFound) {
 		err = notExist(path)
@@ -52,9 +53,9 @@ func (v *View) Lookup(ctx context.Context, path string) (Entry, error) {
 	return e, err
 }
 
-func (v *View) lookup(ctx context.Context, path string) (Entry, error) {
+func (v *View) lookup(ctx context.Context, path string) (tree.Entry, error) {
 	if isSkeleton[path] {
-		return Entry{Dir: true}, nil
+		return tree.Entry{Dir: true}, nil
 	}
 	switch p := pg.ParsePath(path); p.Kind {
 	case pg.PathRelation:
@@ -64,16 +65,16 @@ func (v *View) lookup(ctx context.Context, path string) (Entry, error) {
 		return v.pages(p.Fork, 0, n), existing(exists, err)
 	case pg.PathDatabase:
 		exists, err := v.snap.HasDatabase(ctx, p.Fork.SpcOID, p.Fork.DBOID)
-		return Entry{Dir: true}, existing(exists, err)
+		return tree.Entry{Dir: true}, existing(exists, err)
 	case pg.PathTempRelation:
-		return Entry{}, repo.ErrNotFound
+		return tree.Entry{}, repo.ErrNotFound
 	case pg.PathWALSegment:
 		for _, f := range v.stop.segments() {
 			if f.path() == path {
-				return Entry{File: f}, nil
+				return tree.Entry{File: f}, nil
 			}
 		}
-		return Entry{}, repo.ErrNotFound
+		return tree.Entry{}, repo.ErrNotFound
 	}
 	return v.lookupOther(ctx, path)
 }
@@ -86,40 +87,40 @@ func existing(exists bool, err error) error {
 }
 
 // lookupOther looks for what is not named by PostgreSQL's storage.
-func (v *View) lookupOther(ctx context.Context, path string) (Entry, error) {
+func (v *View) lookupOther(ctx context.Context, path string) (tree.Entry, error) {
 	switch {
 	case path == controlPath:
-		return Entry{File: v.control}, nil
+		return tree.Entry{File: v.control}, nil
 	case path == pg.ReplOriginPath && v.origins != nil:
-		return Entry{File: v.origins}, nil
+		return tree.Entry{File: v.origins}, nil
 	}
 	link, isVersion := strings.CutSuffix(path, "/"+pg.TablespaceVersionDir)
 	if _, isLink := tablespaceOf(link); isLink {
 		_, err := v.snap.ReadFile(ctx, link)
-		return Entry{Dir: true}, err
+		return tree.Entry{Dir: true}, err
 	}
 	if isVersion {
-		return Entry{}, repo.ErrNotFound
+		return tree.Entry{}, repo.ErrNotFound
 	}
 	content, err := v.snap.ReadFile(ctx, path)
 	if err == nil {
-		return Entry{File: bytesFile(content)}, nil
+		return tree.Entry{File: bytesFile(content)}, nil
 	}
 	if !errors.Is(err, repo.ErrNotFound) {
-		return Entry{}, err
+		return tree.Entry{}, err
 	}
 	err = v.snap.Files(ctx, path+"/", func(string, int) error { return errFound })
 	if errors.Is(err, errFound) {
-		return Entry{Dir: true}, nil
+		return tree.Entry{Dir: true}, nil
 	}
-	return Entry{}, existing(false, err)
+	return tree.Entry{}, existing(false, err)
 }
 
 // errFound ends a search.
 var errFound = errors.New("found")
 
 // ReadDir lists a directory, in the order of names.
-func (v *View) ReadDir(ctx context.Context, dir string) ([]Entry, error) {
+func (v *View) ReadDir(ctx context.Context, dir string) ([]tree.Entry, error) {
 	l := lister{v: v, dir: dir, seen: map[string]bool{}}
 	err := l.list(ctx)
 	if err != nil {
@@ -133,7 +134,7 @@ func (v *View) ReadDir(ctx context.Context, dir string) ([]Entry, error) {
 		}
 		return nil, err
 	}
-	slices.SortFunc(l.entries, func(a, b Entry) int { return strings.Compare(a.Name, b.Name) })
+	slices.SortFunc(l.entries, func(a, b tree.Entry) int { return strings.Compare(a.Name, b.Name) })
 	return l.entries, nil
 }
 
@@ -141,12 +142,12 @@ func (v *View) ReadDir(ctx context.Context, dir string) ([]Entry, error) {
 type lister struct {
 	v       *View
 	dir     string
-	entries []Entry
+	entries []tree.Entry
 	seen    map[string]bool
 }
 
 // add adds an entry, unless one of that name is there.
-func (l *lister) add(e Entry) {
+func (l *lister) add(e tree.Entry) {
 	if !l.seen[e.Name] {
 		l.seen[e.Name] = true
 		l.entries = append(l.entries, e)
@@ -155,30 +156,30 @@ func (l *lister) add(e Entry) {
 
 // addPath adds what is at path if it is in the directory, or the directory in which
 // path is if that is.
-func (l *lister) addPath(path string, file func() File) {
+func (l *lister) addPath(path string, file func() tree.File) {
 	name, deeper, ok := child(l.dir, path)
 	switch {
 	case !ok:
 	case deeper:
-		l.add(Entry{Name: name, Dir: true})
+		l.add(tree.Entry{Name: name, Dir: true})
 	default:
-		l.add(Entry{Name: name, File: file()})
+		l.add(tree.Entry{Name: name, File: file()})
 	}
 }
 
 func (l *lister) list(ctx context.Context) error {
 	for _, dir := range skeleton {
 		if parent(dir) == l.dir {
-			l.add(Entry{Name: dir[strings.LastIndexByte(dir, '/')+1:], Dir: true})
+			l.add(tree.Entry{Name: dir[strings.LastIndexByte(dir, '/')+1:], Dir: true})
 		}
 	}
-	l.addPath(controlPath, func() File { return l.v.control })
+	l.addPath(controlPath, func() tree.File { return l.v.control })
 	if l.v.origins != nil {
-		l.addPath(pg.ReplOriginPath, func() File { return l.v.origins })
+		l.addPath(pg.ReplOriginPath, func() tree.File { return l.v.origins })
 	}
 	if l.dir == "pg_wal" {
 		for _, f := range l.v.stop.segments() {
-			l.addPath(f.path(), func() File { return f })
+			l.addPath(f.path(), func() tree.File { return f })
 		}
 	}
 	if err := l.databases(ctx); err != nil {
@@ -203,7 +204,7 @@ func (l *lister) databases(ctx context.Context) error {
 	}
 	return l.v.snap.Databases(ctx, func(spc, db pg.OID) error {
 		if path := pg.DatabasePath(spc, db); parent(path) == l.dir {
-			l.add(Entry{Name: db.String(), Dir: true})
+			l.add(tree.Entry{Name: db.String(), Dir: true})
 		}
 		return nil
 	})
@@ -217,7 +218,7 @@ func (l *lister) slrus(ctx context.Context) error {
 		}
 		return l.v.snap.SLRUSegments(ctx, slru, func(segno uint32, n pg.BlockNumber) error {
 			seg := slru.Segment(segno)
-			l.addPath(pg.RelPath(seg, 0), func() File { return l.v.pages(seg, 0, n).File })
+			l.addPath(pg.RelPath(seg, 0), func() tree.File { return l.v.pages(seg, 0, n).File })
 			return nil
 		})
 	}
@@ -233,7 +234,7 @@ func (l *lister) tablespace(ctx context.Context) error {
 	if errors.Is(err, repo.ErrNotFound) {
 		return nil
 	}
-	l.add(Entry{Name: pg.TablespaceVersionDir, Dir: true})
+	l.add(tree.Entry{Name: pg.TablespaceVersionDir, Dir: true})
 	return err
 }
 
@@ -248,7 +249,7 @@ func (l *lister) files(ctx context.Context) error {
 		if _, ok := tablespaceOf(path); ok {
 			path += "/" + pg.TablespaceVersionDir
 		}
-		l.addPath(path, func() File { return &storedFile{snap: l.v.snap, path: path, size: int64(size)} })
+		l.addPath(path, func() tree.File { return &storedFile{snap: l.v.snap, path: path, size: int64(size)} })
 		return nil
 	})
 }

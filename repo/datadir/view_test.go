@@ -14,6 +14,7 @@ import (
 
 	"zenith/internal/pg"
 	"zenith/internal/pgtest"
+	"zenith/internal/tree"
 	"zenith/repo"
 	"zenith/repo/datadir"
 	"zenith/repo/ingest"
@@ -88,7 +89,7 @@ func testPaths(t *testing.T, v *datadir.View, dir string) {
 		t.Fatal(err)
 	}
 	segments := 0
-	walk(t, v, "", func(path string, e datadir.Entry) {
+	walk(t, v, "", func(path string, e tree.Entry) {
 		isDir, ok := want[path]
 		if strings.HasPrefix(path, "pg_wal/0") {
 			segments++
@@ -108,7 +109,7 @@ func testPaths(t *testing.T, v *datadir.View, dir string) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, f := range []datadir.File{e.File, again.File} {
+		for _, f := range []tree.File{e.File, again.File} {
 			if got := read(t, f, 0, int(f.Size())); !bytes.Equal(got, disk) {
 				t.Errorf("%s differs", path)
 			}
@@ -144,7 +145,7 @@ func testAbsent(t *testing.T, v *datadir.View) {
 // testReads reads pieces of files that begin and end anywhere.
 func testReads(t *testing.T, v *datadir.View) {
 	paths := []string{"base/5/1259", "pg_xact/0000", "PG_VERSION", "global/pg_control"}
-	walk(t, v, "pg_wal", func(path string, e datadir.Entry) {
+	walk(t, v, "pg_wal", func(path string, e tree.Entry) {
 		if !e.Dir {
 			paths = append(paths, path)
 		}
@@ -190,8 +191,8 @@ func testControl(t *testing.T, v *datadir.View, srv *pgtest.Server) {
 
 // testTar sees that a tar has everything in it.
 func testTar(t *testing.T, v *datadir.View) {
-	want := map[string]datadir.Entry{}
-	walk(t, v, "", func(path string, e datadir.Entry) { want[path] = e })
+	want := map[string]tree.Entry{}
+	walk(t, v, "", func(path string, e tree.Entry) { want[path] = e })
 	var buf bytes.Buffer
 	w := tar.NewWriter(&buf)
 	done, total := int64(0), int64(0)
@@ -232,7 +233,7 @@ func testTar(t *testing.T, v *datadir.View) {
 }
 
 // read reads n bytes, or up to the end of the file.
-func read(t *testing.T, f datadir.File, off, n int) []byte {
+func read(t *testing.T, f tree.File, off, n int) []byte {
 	t.Helper()
 	b := make([]byte, n)
 	got, err := f.ReadAt(context.Background(), b, int64(off))
@@ -243,17 +244,10 @@ func read(t *testing.T, f datadir.File, off, n int) []byte {
 }
 
 // walk calls fn with everything in a view.
-func walk(t *testing.T, v *datadir.View, dir string, fn func(path string, e datadir.Entry)) {
+func walk(t *testing.T, v *datadir.View, dir string, fn func(path string, e tree.Entry)) {
 	t.Helper()
-	entries, err := v.ReadDir(t.Context(), dir)
+	err := tree.Walk(t.Context(), v, dir, func(path string, e tree.Entry) error { fn(path, e); return nil })
 	if err != nil {
 		t.Fatal(err)
-	}
-	for _, e := range entries {
-		path := strings.TrimPrefix(dir+"/"+e.Name, "/")
-		fn(path, e)
-		if e.Dir {
-			walk(t, v, path, fn)
-		}
 	}
 }

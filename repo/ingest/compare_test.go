@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"zenith/internal/pg"
+	"zenith/internal/tree"
 	"zenith/repo/datadir"
 )
 
@@ -32,8 +33,8 @@ func compareView(t *testing.T, v *datadir.View, dir string, commitTs bool) {
 	comparable := func(path string) bool {
 		return comparable(path) && (commitTs || !strings.HasPrefix(path, pg.SLRUCommitTs.Dir()))
 	}
-	ours := map[string]datadir.File{}
-	walk(t, v, "", func(path string, e datadir.Entry) {
+	ours := map[string]tree.File{}
+	walk(t, v, "", func(path string, e tree.Entry) {
 		if !e.Dir && comparable(path) {
 			ours[path] = e.File
 		}
@@ -90,22 +91,15 @@ func walkFiles(t *testing.T, top, dir string, fn func(path string)) {
 }
 
 // walk calls fn with everything in a view.
-func walk(t *testing.T, v *datadir.View, dir string, fn func(path string, e datadir.Entry)) {
+func walk(t *testing.T, v *datadir.View, dir string, fn func(path string, e tree.Entry)) {
 	t.Helper()
-	entries, err := v.ReadDir(t.Context(), dir)
+	err := tree.Walk(t.Context(), v, dir, func(path string, e tree.Entry) error { fn(path, e); return nil })
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, e := range entries {
-		path := strings.TrimPrefix(dir+"/"+e.Name, "/")
-		fn(path, e)
-		if e.Dir {
-			walk(t, v, path, fn)
-		}
-	}
 }
 
-func readFile(ctx context.Context, f datadir.File) ([]byte, error) {
+func readFile(ctx context.Context, f tree.File) ([]byte, error) {
 	b := make([]byte, f.Size())
 	if len(b) == 0 {
 		return b, nil
@@ -117,7 +111,7 @@ func readFile(ctx context.Context, f datadir.File) ([]byte, error) {
 	return b[:n], err
 }
 
-func compareFile(t *testing.T, v *datadir.View, path string, f datadir.File, want []byte) {
+func compareFile(t *testing.T, v *datadir.View, path string, f tree.File, want []byte) {
 	t.Helper()
 	if f.Size() != int64(len(want)) {
 		t.Errorf("%s has %d bytes, want %d", path, f.Size(), len(want))

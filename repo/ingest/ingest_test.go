@@ -11,6 +11,7 @@ import (
 
 	"zenith/internal/pg"
 	"zenith/internal/pgtest"
+	"zenith/internal/tree"
 	"zenith/internal/xlog"
 	"zenith/repo"
 	"zenith/repo/datadir"
@@ -267,7 +268,7 @@ func readAll(t *testing.T, tl *repo.Timeline) {
 		t.Fatal(err)
 	}
 	n := 0
-	walk(t, v, "", func(path string, e datadir.Entry) {
+	walk(t, v, "", func(path string, e tree.Entry) {
 		if e.Dir {
 			return
 		}

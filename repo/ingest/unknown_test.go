@@ -14,9 +14,9 @@ import (
 	"zenith/internal/pg"
 	"zenith/internal/pgtest"
 	"zenith/internal/rmgrdesc"
+	"zenith/internal/tree"
 	"zenith/internal/xlog"
 	"zenith/repo"
-	"zenith/repo/datadir"
 	"zenith/repo/ingest"
 	"zenith/repo/store"
 )
@@ -161,6 +161,6 @@ func TestBigTwoPhase(t *testing.T) {
 // biggest is the size of the longest two-phase file at the head.
 func biggest(t *testing.T, tl *repo.Timeline) (n int64) {
 	t.Helper()
-	walk(t, headView(t, tl), "pg_twophase", func(_ string, e datadir.Entry) { n = max(n, e.File.Size()) })
+	walk(t, headView(t, tl), "pg_twophase", func(_ string, e tree.Entry) { n = max(n, e.File.Size()) })
 	return n
 }
