@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -14,6 +13,7 @@ import (
 	"github.com/BurntSushi/toml"
 
 	"zenith/internal/api"
+	"zenith/internal/postgres"
 	"zenith/repo"
 )
 
@@ -26,8 +26,8 @@ type compute struct {
 
 	mu    sync.Mutex // held while it starts and stops
 	saved savedCompute
-	mount *mount    // nil: not mounted
-	proc  *postgres // nil: was not started by this process
+	mount *mount           // nil: not mounted
+	proc  *postgres.Server // nil: this process did not start it
 }
 
 // savedCompute is what <compute>/compute.toml holds.
@@ -46,27 +46,8 @@ func ownSettings() []api.Setting {
 		{Name: "full_page_writes", Value: "off"},
 		{Name: "wal_recycle", Value: "off"},
 		{Name: "wal_init_zero", Value: "off"},
-	}, copySettings()...)
+	}, postgres.CopySettings()...)
 }
-
-// copySettings are what follows from being a copy.
-func copySettings() []api.Setting {
-	return []api.Setting{
-		{Name: "archive_mode", Value: "off"},
-		{Name: "synchronous_standby_names", Value: ""},
-	}
-}
-
-// sortedSettings gives what a user set, by name.
-func sortedSettings(settings map[string]string) (list []api.Setting) {
-	for _, name := range slices.Sorted(maps.Keys(settings)) {
-		list = append(list, api.Setting{Name: name, Value: settings[name]})
-	}
-	return list
-}
-
-// throwawayHBA lets whoever runs pg exec in, whatever the branch's own pg_hba.conf says.
-const throwawayHBA = "local all all trust\nhost all all 127.0.0.1/32 trust\n"
 
 func (c *compute) dataDir() string  { return filepath.Join(c.dir, "data") }
 func (c *compute) logPath() string  { return filepath.Join(c.dir, "postgres.log") }
@@ -75,7 +56,7 @@ func (c *compute) tomlPath() string { return filepath.Join(c.dir, "compute.toml"
 
 // computeDir is the directory of a compute: its name, made fit for a path.
 func (t *tenant) computeDir(name string) string {
-	return filepath.Join(t.dir, "pg", strings.NewReplacer("/", "_", "\x00", "").Replace(name))
+	return filepath.Join(t.dir, "pg", postgres.ServerDir(name))
 }
 
 // loadComputes finds the computes that earlier processes left.
@@ -102,14 +83,14 @@ func (c *compute) create() error {
 			return err
 		}
 	}
-	if err := c.t.m.as.own(c.dir); err != nil { // its unix socket goes here
+	if err := c.t.m.as.Own(c.dir); err != nil { // its unix socket goes here
 		return err
 	}
 	if err := os.Mkdir(c.dataDir(), 0o700); err != nil && !errors.Is(err, os.ErrExist) {
 		return err
 	}
 	if c.throwaway {
-		if err := os.WriteFile(c.hbaPath(), []byte(throwawayHBA), 0o644); err != nil {
+		if err := os.WriteFile(c.hbaPath(), []byte(postgres.ThrowawayHBA), 0o644); err != nil {
 			return err
 		}
 	}
@@ -148,7 +129,7 @@ func (c *compute) set(o api.ComputeOptions) error {
 func (c *compute) start(ctx context.Context, o api.ComputeOptions) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.proc != nil && c.proc.running() {
+	if c.proc != nil && c.proc.Running() {
 		return api.Errorf(api.ErrBusy, "pg %s: already running on port %d", c.name, c.saved.Port)
 	}
 	if err := c.set(o); err != nil {
@@ -160,7 +141,7 @@ func (c *compute) start(ctx context.Context, o api.ComputeOptions) error {
 	if err := c.create(); err != nil {
 		return fmt.Errorf("pg %s: %w", c.name, err)
 	}
-	if err := removeSockets(c.dir); err != nil {
+	if err := postgres.RemoveSockets(c.dir); err != nil {
 		return err
 	}
 	if err := c.unmount(ctx); err != nil { // after a crash: a fresh mount needs no recovery
@@ -172,23 +153,23 @@ func (c *compute) start(ctx context.Context, o api.ComputeOptions) error {
 		return err
 	}
 	c.mount = mnt
-	proc, err := startPostgres(ctx, c.t.m.pg, c.t.m.as, launch{
-		dataDir: c.dataDir(), logPath: c.logPath(), port: c.saved.Port, settings: c.settings(),
-		withUs: true, // without us it has a WAL, perhaps, but no files
+	proc, err := postgres.Start(ctx, c.t.m.pg, c.t.m.as, postgres.Launch{
+		DataDir: c.dataDir(), LogPath: c.logPath(), Port: c.saved.Port, Settings: c.settings(),
+		DieWithParent: true, // without this process it has no data files, but may have its WAL and go on to commit
 	})
 	if err != nil {
 		return errors.Join(fmt.Errorf("pg %s: %w", c.name, err), c.unmount(context.WithoutCancel(ctx)))
 	}
 	c.proc = proc
-	return errors.Join(c.save(), writePIDFile(c.dir, proc.cmd.Process.Pid))
+	return errors.Join(c.save(), postgres.WritePIDFile(c.dir, proc.PID()))
 }
 
 // choosePort keeps the port that the compute had, takes the one asked for, or finds one.
 func (c *compute) choosePort() error {
 	if c.saved.Port != 0 {
-		return portFree(c.saved.Port)
+		return postgres.CheckPort(c.saved.Port)
 	}
-	port, err := freePort()
+	port, err := postgres.FreePort()
 	c.saved.Port = port
 	return err
 }
@@ -196,15 +177,11 @@ func (c *compute) choosePort() error {
 // settings are what goes on postgres's command line: what follows from the mount, what
 // says who it is, and what the user set, which wins.
 func (c *compute) settings() []api.Setting {
-	list := append(ownSettings(),
-		api.Setting{Name: "listen_addresses", Value: "127.0.0.1"},
-		api.Setting{Name: "unix_socket_directories", Value: socketDir(c.dir)},
-		api.Setting{Name: "zenith.tenant_id", Value: c.t.id.String()},
-		api.Setting{Name: "zenith.timeline_id", Value: c.mount.branch.tl.ID().String()})
+	list := append(ownSettings(), postgres.PlaceSettings(c.dir, c.t.id.String(), c.mount.branch.tl.ID().String())...)
 	if c.throwaway {
 		list = append(list, api.Setting{Name: "hba_file", Value: c.hbaPath()})
 	}
-	return append(list, sortedSettings(c.saved.Settings)...)
+	return append(list, postgres.UserSettings(c.saved.Settings)...)
 }
 
 // recyclesWAL reports whether the user may have the server recycle segments.
@@ -217,33 +194,22 @@ func (c *compute) recyclesWAL() bool {
 	return false
 }
 
-// maxSocketDir is what sun_path (108 bytes) leaves for the directory.
-const maxSocketDir = 108 - len("/.s.PGSQL.65535.lock") - 1
-
-// socketDir is the directory of the unix socket; "", none, where a path would be too long.
-func socketDir(dir string) string {
-	if len(dir) > maxSocketDir || strings.ContainsAny(dir, ",\"'") {
-		return ""
-	}
-	return dir
-}
-
 // stop shuts postgres down, if it runs, and unmounts.
 func (c *compute) stop(ctx context.Context, o api.StopOptions) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.proc != nil && c.proc.running() {
-		if err := c.proc.stop(ctx, o.Mode); err != nil {
+	if c.proc != nil && c.proc.Running() {
+		if err := c.proc.Stop(ctx, o.Mode); err != nil {
 			return err
 		}
-	} else if c.mount == nil && !o.Destroy && !wasLost(c.dir) {
+	} else if c.mount == nil && !o.Destroy && !postgres.WasLost(c.dir) {
 		return api.Errorf(api.ErrNotFound, "pg %s: is not running", c.name)
 	}
 	if err := c.unmount(ctx); err != nil {
 		return err
 	}
 	c.proc = nil
-	if err := removePIDFile(c.dir); err != nil {
+	if err := postgres.RemovePIDFile(c.dir); err != nil {
 		return err
 	}
 	if !o.Destroy && !c.throwaway {
@@ -275,12 +241,12 @@ func (c *compute) describe() api.Compute {
 		Dir: c.dataDir(), Log: c.logPath(),
 	}
 	switch {
-	case c.proc == nil && wasLost(c.dir):
+	case c.proc == nil && postgres.WasLost(c.dir):
 		d.Status = api.ComputeCrashed
 	case c.proc == nil:
-	case c.proc.running():
+	case c.proc.Running():
 		d.Status = api.ComputeRunning
-	case c.proc.crashed():
+	case c.proc.Crashed():
 		d.Status = api.ComputeCrashed
 	}
 	if c.mount != nil {

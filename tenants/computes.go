@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"zenith/internal/api"
+	"zenith/internal/postgres"
 )
 
 // PgCreate makes the directory and settings of a compute, and does not start it.
@@ -45,7 +46,7 @@ func (m *Manager) newCompute(ctx context.Context, tenant, point string) (*comput
 	if _, _, _, err := t.point(ctx, point); err != nil {
 		return nil, err
 	}
-	if err := m.pg.check(ctx); err != nil {
+	if err := m.pg.Check(ctx); err != nil {
 		return nil, err
 	}
 	return &compute{
@@ -141,7 +142,7 @@ func (m *Manager) PgExec(ctx context.Context, tenant, point string) (api.Compute
 		return api.Compute{}, nil, err
 	}
 	c.throwaway = true
-	c.dir = c.t.computeDir(throwawayPrefix + time.Now().UTC().Format("150405.000000000"))
+	c.dir = c.t.computeDir(postgres.ThrowawayPrefix + time.Now().UTC().Format("150405.000000000"))
 	m.execs.Store(c, true)
 	if err := c.start(ctx, api.ComputeOptions{}); err != nil {
 		m.execs.Delete(c)

@@ -42,10 +42,10 @@ func (m *Manager) CreateTenant(ctx context.Context, o InitOptions) (api.TenantIn
 	if _, err := os.Stat(m.tenantDir(id)); !errors.Is(err, fs.ErrNotExist) {
 		return api.TenantInfo{}, api.Errorf(api.ErrExists, "tenant %v: already exists", id)
 	}
-	if err := m.pg.check(ctx); err != nil {
+	if err := m.pg.Check(ctx); err != nil {
 		return api.TenantInfo{}, err
 	}
-	if err := m.as.canReach(m.tenantDir(id)); err != nil {
+	if err := m.as.CheckReach(m.tenantDir(id)); err != nil {
 		return api.TenantInfo{}, err
 	}
 	building := m.tenantDir(id) + unfinished
@@ -99,8 +99,8 @@ func (m *Manager) initdb(ctx context.Context, dir string, checksums bool) error 
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		return err
 	}
-	if err := m.as.own(dir); err != nil {
+	if err := m.as.Own(dir); err != nil {
 		return err
 	}
-	return m.pg.initdb(ctx, m.as, dir, checksums)
+	return m.pg.Initdb(ctx, m.as, dir, checksums)
 }

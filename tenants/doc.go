@@ -12,8 +12,7 @@
 //	pg/<name>/          a compute: its settings, its log, and data, its mount point
 //
 // Push sends timelines to another page server's Manager, whose intake takes them (frame.go has
-// the stream). Copies are postgres servers that need no Manager: where the command line is on
-// another machine than the page server.
+// the stream). What runs stock postgres on this machine, and needs no Manager, is in internal/postgres.
 //
 // One writer at a time: a writable mount takes its branch, and who comes second is
 // told who was first. Every goroutine here belongs to the Manager, or to something

@@ -129,7 +129,7 @@ func (m *Manager) tenantForPush(ctx context.Context, tenant string) (*tenant, er
 	if err != nil {
 		return nil, err
 	}
-	if err := m.as.canReach(m.tenantDir(id)); err != nil {
+	if err := m.as.CheckReach(m.tenantDir(id)); err != nil {
 		return nil, err
 	}
 	building := m.tenantDir(id) + unfinished

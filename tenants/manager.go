@@ -18,6 +18,7 @@ import (
 	"golang.org/x/sync/singleflight"
 
 	"zenith/internal/api"
+	"zenith/internal/postgres"
 	"zenith/repo"
 )
 
@@ -48,8 +49,8 @@ const defaultMaxLag = 256 << 20
 type Manager struct {
 	cfg    Config
 	log    *slog.Logger
-	as     account
-	pg     distrib
+	as     postgres.Account
+	pg     postgres.Distrib
 	memory *repo.Memory
 	began  time.Time
 
@@ -77,12 +78,12 @@ func Open(cfg Config) (*Manager, error) {
 	cfg.IdleTime = cmp.Or(cfg.IdleTime, defaultIdleTime)
 	cfg.Retention = cmp.Or(cfg.Retention, DefaultRetention)
 	cfg.CollectEvery = cmp.Or(cfg.CollectEvery, defaultCollectEvery)
-	as, err := lookupAccount(cfg.PgUser)
+	as, err := postgres.LookupAccount(cfg.PgUser)
 	if err != nil {
 		return nil, err
 	}
 	m := &Manager{
-		cfg: cfg, log: cfg.Log, as: as, pg: distrib{cfg.PgDistrib}, memory: repo.NewMemory(0), began: time.Now(),
+		cfg: cfg, log: cfg.Log, as: as, pg: postgres.Distrib{Dir: cfg.PgDistrib}, memory: repo.NewMemory(0), began: time.Now(),
 		tenants: map[repo.TenantID]*tenant{}, closing: map[repo.TenantID]chan struct{}{}, mounts: map[string]*mount{},
 	}
 	if err := os.MkdirAll(m.tenantsDir(), 0o711); err != nil {

@@ -40,7 +40,7 @@ func (m *mount) gone() error {
 
 // options are what all our mounts have in common.
 func (m *Manager) options() fusefs.Options {
-	return fusefs.Options{UID: uint32(m.as.uid), GID: uint32(m.as.gid), Log: m.log}
+	return fusefs.Options{UID: uint32(m.as.UID), GID: uint32(m.as.GID), Log: m.log}
 }
 
 // mountOptions say how a point is mounted.

@@ -11,6 +11,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"zenith/internal/api"
+	"zenith/internal/postgres"
 	"zenith/tenants"
 )
 
@@ -59,7 +60,7 @@ func (e *environ) wantsCopy(ctx context.Context, c *cli.Context, s *session) (bo
 }
 
 // copies opens the work directory's.
-func (e *environ) copies(cfg *cliConfig) (*tenants.Copies, error) {
+func (e *environ) copies(cfg *cliConfig) (*postgres.Copies, error) {
 	workdir, err := e.absWorkdir()
 	if err != nil {
 		return nil, err
@@ -75,20 +76,20 @@ func (e *environ) copies(cfg *cliConfig) (*tenants.Copies, error) {
 		}
 		user = server.PgUser
 	}
-	distrib := cfg.PgDistrib
-	if distrib == "" {
-		distrib = tenants.FindDistrib()
+	distrib := postgres.Distrib{Dir: cfg.PgDistrib}
+	if distrib.Dir == "" {
+		distrib = postgres.FindDistrib()
 	}
-	return tenants.NewCopies(tenants.CopiesConfig{Dir: filepath.Join(workdir, copiesDir), PgDistrib: distrib, PgUser: user})
+	return postgres.OpenCopies(postgres.CopiesOptions{Dir: filepath.Join(workdir, copiesDir), Distrib: distrib, User: user})
 }
 
 // source finds out what a point is, for a copy that is called name.
-func (s *session) source(ctx context.Context, name string) (src tenants.Source, point string, err error) {
+func (s *session) source(ctx context.Context, name string) (src postgres.Source, point string, err error) {
 	branch := name
 	if at := strings.LastIndexByte(name, '@'); at >= 0 {
 		branch = name[:at]
 	}
-	src = tenants.Source{Tenant: s.tenant, Point: name}
+	src = postgres.Source{Tenant: s.tenant, Point: name}
 	if src.LSN, err = s.LSN(ctx, s.tenant, name); err != nil {
 		return src, "", err
 	}
@@ -113,7 +114,7 @@ func (e *environ) fetch(ctx context.Context, s *session, point string) func(dir 
 }
 
 // copyOf finds the copy that is called name, or makes it.
-func (e *environ) copyOf(ctx context.Context, s *session, cs *tenants.Copies, name string) (c *tenants.Copy, made bool, err error) {
+func (e *environ) copyOf(ctx context.Context, s *session, cs *postgres.Copies, name string) (c *postgres.Copy, made bool, err error) {
 	c, err = cs.Find(s.tenant, name)
 	if !errors.Is(err, api.ErrNotFound) {
 		return c, false, err

@@ -16,7 +16,7 @@ import (
 
 	"zenith/internal/api"
 	"zenith/internal/pageserver"
-	"zenith/tenants"
+	"zenith/internal/postgres"
 )
 
 // closeTimeout bounds the end of the daemon: stopping every postgres and unmounting.
@@ -78,12 +78,13 @@ func (e *environ) settings(ctx context.Context, o startOptions) (*settings, erro
 
 // checkSettings finds what can only be wrong on this machine.
 func (e *environ) checkSettings(ctx context.Context, s *settings, o startOptions) error {
+	_, noUser := postgres.LookupAccount(s.PgUser)
 	for _, c := range []struct {
 		key, flag string
 		err       error
 	}{
-		{"pg_distrib", o.distrib, tenants.CheckDistrib(ctx, s.PgDistrib)},
-		{"pg_user", o.pgUser, tenants.CheckUser(s.PgUser)},
+		{"pg_distrib", o.distrib, postgres.Distrib{Dir: s.PgDistrib}.Check(ctx)},
+		{"pg_user", o.pgUser, noUser},
 	} {
 		if c.err != nil && c.flag == "" {
 			return blameLine(e.path(serverFile), c.err, c.key)

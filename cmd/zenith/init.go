@@ -12,6 +12,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"zenith/internal/api"
+	"zenith/internal/postgres"
 	"zenith/repo"
 	"zenith/tenants"
 )
@@ -106,7 +107,7 @@ func (e *environ) initSettings(o initOptions) (*settings, error) {
 	}
 	distrib := o.distrib
 	if distrib == "" {
-		distrib = tenants.FindDistrib()
+		distrib = postgres.FindDistrib().Dir
 	}
 	if distrib == "" {
 		return nil, api.Errorf(api.ErrNotFound, "no PostgreSQL 15 is installed: install it, or say where it is with --pg-distrib DIR")
@@ -249,7 +250,7 @@ func (e *environ) firstTenant(ctx context.Context, s *settings, o tenants.InitOp
 func (e *environ) initRemote(ctx context.Context, o initOptions) error {
 	cfg := &cliConfig{PageServer: o.remote, PgDistrib: o.distrib, PgUser: o.pgUser, TenantID: tenantID(o.tenant)}
 	if cfg.PgDistrib == "" {
-		cfg.PgDistrib = tenants.FindDistrib()
+		cfg.PgDistrib = postgres.FindDistrib().Dir
 	}
 	if err := checkConninfo(o.remote); err != nil {
 		return err

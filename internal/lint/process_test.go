@@ -12,11 +12,10 @@ import (
 
 // environment says which files may look at the environment, and what for.
 var environment = map[string]string{
-	"cmd/zenith/exec.go":         "the command of pg exec gets ours",
-	"cmd/zenith/wal.go":          "TZ: times as the user reads them",
-	"tenants/backup.go":          "TZ, handed to postgres",
-	"tenants/postgres.go":        "TZ, handed to postgres",
-	"internal/pgtest/command.go": "a test's postgres gets ours, without PG*",
+	"cmd/zenith/exec.go":          "the command of pg exec gets ours",
+	"cmd/zenith/wal.go":           "TZ: times as the user reads them",
+	"internal/postgres/server.go": "TZ, handed to postgres",
+	"internal/pgtest/command.go":  "a test's postgres gets ours, without PG*",
 }
 
 // readsEnvironment are the functions of package os that do.

@@ -1,4 +1,4 @@
-package tenants
+package postgres
 
 import (
 	"bytes"
@@ -13,18 +13,21 @@ import (
 // supportedMajor is the PostgreSQL whose files and WAL zenith reads.
 const supportedMajor = "15"
 
-// distrib is a PostgreSQL installation: the directory that has bin/postgres.
-type distrib struct{ dir string }
+// Distrib is a PostgreSQL installation.
+type Distrib struct {
+	Dir string // has bin/postgres; "": none is set
+}
 
-func (d distrib) bin(name string) string { return filepath.Join(d.dir, "bin", name) }
+// bin is the path of one of the installation's programs.
+func (d Distrib) bin(name string) string { return filepath.Join(d.Dir, "bin", name) }
 
-// check makes sure that the installation is there and of the right major version.
-func (d distrib) check(ctx context.Context) error {
-	if d.dir == "" {
+// Check makes sure that the installation is there and of the right major version.
+func (d Distrib) Check(ctx context.Context) error {
+	if d.Dir == "" {
 		return fmt.Errorf("no PostgreSQL installation is set: name one with --pg-distrib DIR (the directory that has bin/postgres)")
 	}
 	if _, err := os.Stat(d.bin("postgres")); err != nil {
-		return fmt.Errorf("pg-distrib %s: no bin/postgres there", d.dir)
+		return fmt.Errorf("pg-distrib %s: no bin/postgres there", d.Dir)
 	}
 	out, err := exec.CommandContext(ctx, d.bin("postgres"), "--version").Output()
 	if err != nil {
@@ -35,49 +38,48 @@ func (d distrib) check(ctx context.Context) error {
 		return fmt.Errorf("%s --version says %q", d.bin("postgres"), bytes.TrimSpace(out))
 	}
 	if major, _, _ := strings.Cut(fields[2], "."); major != supportedMajor {
-		return fmt.Errorf("pg-distrib %s: is PostgreSQL %s, zenith needs %s", d.dir, fields[2], supportedMajor)
+		return fmt.Errorf("pg-distrib %s: is PostgreSQL %s, zenith needs %s", d.Dir, fields[2], supportedMajor)
 	}
 	return nil
 }
 
-// CheckDistrib makes sure that dir is a PostgreSQL installation that zenith can use.
-func CheckDistrib(ctx context.Context, dir string) error { return distrib{dir}.check(ctx) }
-
-// FindDistrib gives the directory of an installed PostgreSQL 15: where Debian puts it,
-// or the one whose postgres is on the path; "" if there is none.
-func FindDistrib() string {
+// FindDistrib finds an installed PostgreSQL 15: where Debian and Red Hat put it, else the
+// one whose postgres is on the path. Its Dir is "" if there is none.
+func FindDistrib() Distrib {
 	for _, dir := range []string{"/usr/lib/postgresql/" + supportedMajor, "/usr/pgsql-" + supportedMajor} {
-		if _, err := os.Stat(distrib{dir}.bin("postgres")); err == nil {
-			return dir
+		d := Distrib{Dir: dir}
+		if _, err := os.Stat(d.bin("postgres")); err == nil {
+			return d
 		}
 	}
 	path, err := exec.LookPath("postgres")
 	if err != nil {
-		return ""
+		return Distrib{}
 	}
 	if real, err := filepath.EvalSymlinks(path); err == nil {
 		path = real
 	}
-	return filepath.Dir(filepath.Dir(path))
+	return Distrib{Dir: filepath.Dir(filepath.Dir(path))}
 }
 
-// initdb makes a fresh cluster in dir, which the account owns: superuser postgres,
-// trust on loopback and unix sockets, data checksums unless switched off.
-func (d distrib) initdb(ctx context.Context, as account, dir string, checksums bool) error {
+// Initdb makes a fresh cluster in dir, which must be empty and the account's: superuser
+// postgres, trust on loopback and unix sockets, data checksums or not. Nothing is fsynced:
+// the caller reads the directory and throws it away.
+func (d Distrib) Initdb(ctx context.Context, as Account, dir string, checksums bool) error {
 	args := []string{"-D", dir, "-U", "postgres", "-A", "trust", "--no-sync", "--no-instructions", "-E", "UTF8", "--locale", "C.UTF-8"}
 	if checksums {
 		args = append(args, "--data-checksums")
 	}
 	cmd := exec.CommandContext(ctx, d.bin("initdb"), args...)
-	as.run(cmd)
-	cmd.Dir = "/"
+	as.prepare(cmd)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("initdb: %w: %s", err, lastLine(out))
 	}
 	return nil
 }
 
-// lastLine gives the last line that says something, for one-line errors.
+// lastLine gives the last line of a program's output that is not empty: the one that
+// says why it failed, for errors that have one line.
 func lastLine(out []byte) string {
 	lines := strings.Split(strings.TrimSpace(string(out)), "\n")
 	return strings.TrimSpace(lines[len(lines)-1])

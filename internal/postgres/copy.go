@@ -1,6 +1,7 @@
-package tenants
+package postgres
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -17,12 +18,12 @@ import (
 	"zenith/internal/pg"
 )
 
-// Copy is one of them.
+// Copy is a full backup of one point, unpacked on this machine, with the postgres that runs on it.
 type Copy struct {
 	cs    *Copies
 	dir   string
 	saved savedCopy
-	proc  *postgres // nil: not started by us
+	proc  *Server // nil: this process did not start it
 }
 
 // savedCopy is what <copy>/copy.toml holds.
@@ -52,7 +53,7 @@ func (c *Copy) save() error {
 	return os.Rename(tmp, c.tomlPath())
 }
 
-// Set keeps a port and settings for the next start.
+// Set keeps settings, and a port unless it is 0, for the next start and all later ones.
 func (c *Copy) Set(o api.ComputeOptions) error {
 	for _, s := range o.Settings {
 		c.saved.Settings[s.Name] = s.Value
@@ -63,7 +64,8 @@ func (c *Copy) Set(o api.ComputeOptions) error {
 	return c.save()
 }
 
-// Start starts postgres and returns when it accepts connections. It runs on when we end.
+// Start starts postgres and returns when it accepts connections. It runs on when this process
+// ends. ErrBusy: it runs already, its port is taken, or children of a killed one are left.
 func (c *Copy) Start(ctx context.Context) error {
 	switch c.status() {
 	case api.ComputeRunning:
@@ -76,8 +78,9 @@ func (c *Copy) Start(ctx context.Context) error {
 	return c.start(ctx, nil)
 }
 
-// bury waits for the children of a postmaster that was killed, which live in the data directory
-// as it did, and removes its pid file: its number may be a zombie's, or anybody's by now.
+// bury cleans up after a postmaster that was killed: it waits for its children, which live in
+// the data directory as it did, and removes its pid file, whose number may be a zombie's, or
+// another program's by now.
 func (c *Copy) bury(ctx context.Context) error {
 	for end := time.Now().Add(orphanTime); ; {
 		if len(livingIn(c.dataDir())) == 0 {
@@ -95,24 +98,25 @@ func (c *Copy) bury(ctx context.Context) error {
 	return os.Remove(c.pidPath())
 }
 
-// orphanTime is how long a killed postmaster's children may take to notice.
+// orphanTime is how long the children of a killed postmaster may take to notice that it is gone.
 const orphanTime = 10 * time.Second
 
+// start starts postgres with more settings than the saved ones.
 func (c *Copy) start(ctx context.Context, more []api.Setting) error {
 	if c.saved.Port == 0 {
-		port, err := freePort()
+		port, err := FreePort()
 		if err != nil {
 			return err
 		}
 		c.saved.Port = port
-	} else if err := portFree(c.saved.Port); err != nil {
+	} else if err := CheckPort(c.saved.Port); err != nil {
 		return err
 	}
-	if err := removeSockets(c.dir); err != nil {
+	if err := RemoveSockets(c.dir); err != nil {
 		return err
 	}
-	proc, err := startPostgres(ctx, c.cs.pg, c.cs.as, launch{
-		dataDir: c.dataDir(), logPath: c.logPath(), port: c.saved.Port, settings: append(c.settings(), more...),
+	proc, err := Start(ctx, c.cs.distrib, c.cs.as, Launch{
+		DataDir: c.dataDir(), LogPath: c.logPath(), Port: c.saved.Port, Settings: append(c.settings(), more...), Timeouts: c.cs.timeouts,
 	})
 	if err != nil {
 		return fmt.Errorf("pg %s: %w (log: %s)", c.saved.Point, err, c.logPath())
@@ -121,29 +125,22 @@ func (c *Copy) start(ctx context.Context, more []api.Setting) error {
 	return c.save()
 }
 
-// settings are what goes on the command line; what the user set wins.
+// settings are what goes on the command line; what the user set comes last, and so wins.
 func (c *Copy) settings() []api.Setting {
-	list := append(copySettings(),
-		api.Setting{Name: "listen_addresses", Value: "127.0.0.1"},
-		api.Setting{Name: "unix_socket_directories", Value: socketDir(c.dir)},
-		api.Setting{Name: "zenith.tenant_id", Value: c.saved.Tenant},
-		api.Setting{Name: "zenith.timeline_id", Value: c.saved.Timeline})
-	return append(list, sortedSettings(c.saved.Settings)...)
+	list := append(CopySettings(), PlaceSettings(c.dir, c.saved.Tenant, c.saved.Timeline)...)
+	return append(list, UserSettings(c.saved.Settings)...)
 }
 
-// Stop shuts postgres down, if it runs, in one of pg_ctl's modes, and with destroy removes the
-// copy.
+// Stop shuts postgres down, if it runs, in one of pg_ctl's modes, and with o.Destroy removes
+// the copy. ErrNotFound: it does not run, and is not to be destroyed.
 func (c *Copy) Stop(ctx context.Context, o api.StopOptions) error {
 	running := c.status() == api.ComputeRunning
 	if !running && !o.Destroy {
 		return api.Errorf(api.ErrNotFound, "pg %s: is not running", c.saved.Point)
 	}
 	if running {
-		mode := o.Mode
-		if mode == "" {
-			mode = "fast"
-		}
-		if out, err := c.ctl(ctx, "stop", "-m", mode, "-w", "-t", fmt.Sprint(int(stopTimeout.Seconds()))); err != nil {
+		mode := cmp.Or(o.Mode, "fast")
+		if out, err := c.ctl(ctx, "stop", "-m", mode, "-w", "-t", fmt.Sprint(int(c.cs.timeouts.withDefaults().Stop.Seconds()))); err != nil {
 			return fmt.Errorf("pg %s: stop: %s", c.saved.Point, lastLine(out))
 		}
 	}
@@ -153,29 +150,28 @@ func (c *Copy) Stop(ctx context.Context, o api.StopOptions) error {
 	return nil
 }
 
-// ctl runs pg_ctl.
+// ctl runs pg_ctl: this process need not be the parent of the postmaster.
 func (c *Copy) ctl(ctx context.Context, args ...string) ([]byte, error) {
-	cmd := exec.CommandContext(ctx, c.cs.pg.bin("pg_ctl"), append([]string{"-D", c.dataDir()}, args...)...)
-	c.cs.as.run(cmd)
-	cmd.Dir = "/"
+	cmd := exec.CommandContext(ctx, c.cs.distrib.bin("pg_ctl"), append([]string{"-D", c.dataDir()}, args...)...)
+	c.cs.as.prepare(cmd)
 	return cmd.CombinedOutput()
 }
 
-// status tells how postgres is: one that ended well has removed its pid file.
+// status tells how postgres is, by its pid file, which one that ended well has removed.
 func (c *Copy) status() string {
 	text, err := os.ReadFile(c.pidPath())
 	if err != nil {
 		return api.ComputeStopped
 	}
 	first, _, _ := strings.Cut(string(text), "\n")
-	// One that is dead and was not waited for lives nowhere.
+	// A zombie has the number still, but no current directory any more.
 	if pid, err := strconv.Atoi(strings.TrimSpace(first)); err == nil && livesIn(pid, realHome(c.dataDir())) {
 		return api.ComputeRunning
 	}
 	return api.ComputeCrashed
 }
 
-// Describe says what the copy is and does. Its LSN is where it was made.
+// Describe says what the copy is and whether it runs. Its LSN is that of the point that it is a copy of.
 func (c *Copy) Describe() (api.Compute, error) {
 	lsn, err := pg.ParseLSN(c.saved.LSN)
 	return api.Compute{

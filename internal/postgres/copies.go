@@ -1,4 +1,4 @@
-package tenants
+package postgres
 
 import (
 	"context"
@@ -19,39 +19,52 @@ import (
 // Copies are postgres servers on ordinary data directories, each a copy of a point that a page
 // server gave. They need no page server while they run, and outlive the process that started
 // them. What is written to a copy is not in the branch.
+//
+//	<dir>/<tenant>/<point>/copy.toml      what is kept of it: savedCopy
+//	                      /data           the data directory
+//	                      /postgres.log
+//	<dir>/<tenant>/.exec-<n>              a throw-away copy, Exec's
+//	<dir>/<tenant>/.exec-<n>.lock         is locked as long as the process lives that uses it
 type Copies struct {
-	dir string
-	pg  distrib
-	as  account
+	dir      string
+	distrib  Distrib
+	as       Account
+	timeouts Timeouts // of tests; zero: the defaults
 }
 
-// CopiesConfig says how they work.
-type CopiesConfig struct {
-	Dir       string // where they are, absolute; made when it is needed
-	PgDistrib string // the PostgreSQL installation: has bin/postgres
-	PgUser    string // whom postgres runs as where we are root; default postgres
+// CopiesOptions say where copies are and how they run.
+type CopiesOptions struct {
+	Dir     string  // absolute; made when it is needed
+	Distrib Distrib // the PostgreSQL installation
+	User    string  // whom postgres runs as where this process is root's; default postgres
 }
 
-// NewCopies makes one.
-func NewCopies(cfg CopiesConfig) (*Copies, error) {
-	as, err := lookupAccount(cfg.PgUser)
+// OpenCopies gives the copies in a directory.
+func OpenCopies(o CopiesOptions) (*Copies, error) {
+	as, err := LookupAccount(o.User)
 	if err != nil {
 		return nil, err
 	}
-	return &Copies{dir: cfg.Dir, pg: distrib{cfg.PgDistrib}, as: as}, nil
+	return &Copies{dir: o.Dir, distrib: o.Distrib, as: as}, nil
 }
 
 // Source is the point that a copy is of.
 type Source struct {
 	Tenant   string
 	Point    string // as the user wrote it: the copy's name
-	Timeline string
+	Timeline string // its id
 	LSN      pg.LSN
+}
+
+// ServerDir gives the name of the directory of the server that is called name: the name
+// without what a file name cannot hold.
+func ServerDir(name string) string {
+	return strings.NewReplacer("/", "_", "\x00", "").Replace(name)
 }
 
 // path is the directory of a tenant's copy of that name.
 func (cs *Copies) path(tenant, name string) string {
-	return filepath.Join(cs.dir, tenant, strings.NewReplacer("/", "_", "\x00", "").Replace(name))
+	return filepath.Join(cs.dir, tenant, ServerDir(name))
 }
 
 // Find gives a copy by its name: ErrNotFound if there is none.
@@ -67,7 +80,8 @@ func (cs *Copies) Find(tenant, name string) (*Copy, error) {
 	return c, nil
 }
 
-// List gives a tenant's copies, sorted by name.
+// List gives a tenant's copies, sorted by name. One that is being made, or whose making was
+// killed, is not among them.
 func (cs *Copies) List(tenant string) ([]*Copy, error) {
 	entries, err := os.ReadDir(filepath.Join(cs.dir, tenant))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -75,12 +89,12 @@ func (cs *Copies) List(tenant string) ([]*Copy, error) {
 	}
 	var list []*Copy
 	for _, e := range entries {
-		if strings.HasPrefix(e.Name(), throwawayPrefix) {
+		if strings.HasPrefix(e.Name(), ThrowawayPrefix) {
 			continue
 		}
 		c, ferr := cs.Find(tenant, e.Name())
 		if errors.Is(ferr, api.ErrNotFound) {
-			continue // being made, or left so
+			continue
 		}
 		if err = errors.Join(err, ferr); ferr == nil {
 			list = append(list, c)
@@ -90,19 +104,20 @@ func (cs *Copies) List(tenant string) ([]*Copy, error) {
 	return list, err
 }
 
-// Make makes a copy: fetch fills its data directory, which is there and empty.
+// Make makes a copy: fetch fills its data directory, which is there and empty. If it fails,
+// nothing is left. ErrExists: there is a copy of that name.
 func (cs *Copies) Make(ctx context.Context, s Source, fetch func(dir string) error) (*Copy, error) {
 	return cs.make(ctx, s, cs.path(s.Tenant, s.Point), fetch)
 }
 
 func (cs *Copies) make(ctx context.Context, s Source, dir string, fetch func(dir string) error) (c *Copy, err error) {
-	if err := cs.pg.check(ctx); err != nil {
+	if err := cs.distrib.Check(ctx); err != nil {
 		return nil, err
 	}
 	if err := os.MkdirAll(filepath.Dir(dir), 0o711); err != nil {
 		return nil, err
 	}
-	if err := cs.as.canReach(dir); err != nil {
+	if err := cs.as.CheckReach(dir); err != nil {
 		return nil, err
 	}
 	if err := os.Mkdir(dir, 0o711); err != nil {
@@ -125,21 +140,8 @@ func (cs *Copies) make(ctx context.Context, s Source, dir string, fetch func(dir
 	if err := fetch(c.dataDir()); err != nil {
 		return nil, err
 	}
-	if err := cs.ownAll(dir); err != nil {
+	if err := cs.as.ownAll(dir); err != nil {
 		return nil, err
 	}
 	return c, c.save()
-}
-
-// ownAll gives everything below dir, and dir, to the account.
-func (cs *Copies) ownAll(dir string) error {
-	if !cs.as.other {
-		return nil
-	}
-	return filepath.WalkDir(dir, func(path string, _ fs.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		return os.Lchown(path, cs.as.uid, cs.as.gid)
-	})
 }

@@ -1,4 +1,4 @@
-package tenants
+package postgres
 
 import (
 	"context"
@@ -13,8 +13,11 @@ import (
 	"zenith/internal/api"
 )
 
-// Exec starts a throw-away postgres on a copy. stop takes it down and removes everything that
-// it had; should we be killed before, the next Exec does.
+// ThrowawayPrefix begins the directory names of servers that serve one command and are then removed.
+const ThrowawayPrefix = ".exec-"
+
+// Exec makes a copy and starts a throw-away postgres on it. stop takes it down and removes
+// everything of it; if this process is killed before that, the next Exec does.
 func (cs *Copies) Exec(ctx context.Context, s Source, fetch func(dir string) error) (cp api.Compute, stop func(context.Context) error, err error) {
 	if err := cs.cleanExecs(ctx, s.Tenant); err != nil {
 		return cp, nil, err
@@ -23,8 +26,9 @@ func (cs *Copies) Exec(ctx context.Context, s Source, fetch func(dir string) err
 	if err := os.MkdirAll(parent, 0o711); err != nil {
 		return cp, nil, err
 	}
-	// The lock is there before the directory: whoever finds that can tell whether we live.
-	lock, err := os.CreateTemp(parent, throwawayPrefix+"*"+lockEnding)
+	// The lock is there before the directory, so that another process that finds the directory
+	// can tell whether this one lives.
+	lock, err := os.CreateTemp(parent, ThrowawayPrefix+"*"+lockEnding)
 	if err != nil {
 		return cp, nil, err
 	}
@@ -43,7 +47,7 @@ func (cs *Copies) Exec(ctx context.Context, s Source, fetch func(dir string) err
 		return cp, nil, errors.Join(err, drop())
 	}
 	stop = func(context.Context) error {
-		c.proc.kill()
+		c.proc.Kill()
 		return drop()
 	}
 	cp, err = c.Describe()
@@ -53,12 +57,12 @@ func (cs *Copies) Exec(ctx context.Context, s Source, fetch func(dir string) err
 	return cp, stop, nil
 }
 
-// lockEnding is that of the file which whoever runs an Exec has locked.
+// lockEnding ends the name of the file that the process which runs an Exec holds locked.
 const lockEnding = ".lock"
 
-// startThrowaway starts a server whose data need not survive anything.
+// startThrowaway starts a server whose data need not survive anything, so it never syncs.
 func (c *Copy) startThrowaway(ctx context.Context) error {
-	if err := os.WriteFile(c.hbaPath(), []byte(throwawayHBA), 0o644); err != nil {
+	if err := os.WriteFile(c.hbaPath(), []byte(ThrowawayHBA), 0o644); err != nil {
 		return err
 	}
 	return c.start(ctx, []api.Setting{
@@ -66,15 +70,16 @@ func (c *Copy) startThrowaway(ctx context.Context) error {
 	})
 }
 
-// cleanExecs ends and removes what a killed process left.
+// cleanExecs ends and removes the throw-away servers of processes that were killed.
 func (cs *Copies) cleanExecs(ctx context.Context, tenant string) error {
-	locks, err := filepath.Glob(filepath.Join(cs.dir, tenant, throwawayPrefix+"*"+lockEnding))
+	locks, err := filepath.Glob(filepath.Join(cs.dir, tenant, ThrowawayPrefix+"*"+lockEnding))
 	for _, path := range locks {
 		err = errors.Join(err, cs.cleanExec(ctx, path))
 	}
 	return err
 }
 
+// cleanExec does so for the server whose lock is at lockPath, unless it is in use.
 func (cs *Copies) cleanExec(ctx context.Context, lockPath string) error {
 	lock, err := os.Open(lockPath)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -85,7 +90,7 @@ func (cs *Copies) cleanExec(ctx context.Context, lockPath string) error {
 	}
 	defer lock.Close()
 	if unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB) != nil {
-		return nil // somebody is using it
+		return nil // the process that uses it lives
 	}
 	c := &Copy{cs: cs, dir: strings.TrimSuffix(lockPath, lockEnding)}
 	if c.status() == api.ComputeRunning {

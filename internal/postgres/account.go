@@ -1,0 +1,142 @@
+package postgres
+
+import (
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"os/user"
+	"path/filepath"
+	"strconv"
+	"syscall"
+
+	"zenith/internal/api"
+)
+
+// Account is the operating system user that postgres runs as, and that owns the files of
+// mounts. PostgreSQL refuses to run as root, so a process that root runs needs another user.
+type Account struct {
+	Name     string
+	UID, GID int
+
+	groups []uint32
+	other  bool // it is not the user that this process runs as
+}
+
+// LookupAccount finds the user that postgres is to run as: the named one where this process
+// is root's, "postgres" if name is ""; elsewhere the user of this process, whatever name says.
+// ErrBadArgument: there is no such user. ErrNotAllowed: it is root by another name.
+func LookupAccount(name string) (Account, error) {
+	if os.Geteuid() != 0 {
+		return Account{UID: os.Geteuid(), GID: os.Getegid(), Name: strconv.Itoa(os.Geteuid())}, nil
+	}
+	if name == "" {
+		name = "postgres"
+	}
+	u, err := user.Lookup(name)
+	if err != nil {
+		return Account{}, api.Errorf(api.ErrBadArgument, "pg-user %s: no such user on this machine", name)
+	}
+	a := Account{Name: name, other: true}
+	if a.UID, err = strconv.Atoi(u.Uid); err != nil {
+		return Account{}, fmt.Errorf("uid of %s: %w", name, err)
+	}
+	if a.GID, err = strconv.Atoi(u.Gid); err != nil {
+		return Account{}, fmt.Errorf("gid of %s: %w", name, err)
+	}
+	if a.UID == 0 {
+		return Account{}, api.Errorf(api.ErrNotAllowed, "pg-user %s: postgres does not run as root; name another user", name)
+	}
+	ids, err := u.GroupIds()
+	if err != nil {
+		return Account{}, fmt.Errorf("groups of %s: %w", name, err)
+	}
+	for _, id := range ids {
+		if g, err := strconv.ParseUint(id, 10, 32); err == nil {
+			a.groups = append(a.groups, uint32(g))
+		}
+	}
+	return a, nil
+}
+
+// prepare has cmd run as the account, in a session of its own: a Ctrl-C in our terminal does
+// not reach it. Its current directory is "/", since the account may not be able to enter ours.
+func (a Account) prepare(cmd *exec.Cmd) {
+	cmd.Dir = "/"
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	if a.other {
+		cmd.SysProcAttr.Credential = &syscall.Credential{Uid: uint32(a.UID), Gid: uint32(a.GID), Groups: a.groups}
+	}
+}
+
+// Own gives a file to the account.
+func (a Account) Own(path string) error {
+	if !a.other {
+		return nil
+	}
+	return os.Chown(path, a.UID, a.GID)
+}
+
+// ownAll gives dir and everything below it to the account.
+func (a Account) ownAll(dir string) error {
+	if !a.other {
+		return nil
+	}
+	return filepath.WalkDir(dir, func(path string, _ fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		return os.Lchown(path, a.UID, a.GID)
+	})
+}
+
+// CheckReach makes sure that the account may pass through every directory above path. Where
+// it may not, the error (ErrNotAllowed) names the directory: a work directory below a private
+// home is the usual mistake of root.
+func (a Account) CheckReach(path string) error {
+	if !a.other {
+		return nil
+	}
+	for dir := filepath.Dir(path); ; dir = filepath.Dir(dir) {
+		fi, err := os.Stat(dir)
+		if err != nil {
+			return err
+		}
+		if !a.mayPass(fi) {
+			return api.Errorf(api.ErrNotAllowed,
+				"%s: user %s cannot enter it, so postgres could not reach a work directory there; choose another with -D", dir, a.Name)
+		}
+		if dir == filepath.Dir(dir) {
+			return nil
+		}
+	}
+}
+
+// mayPass reports whether the account has search permission on a directory.
+func (a Account) mayPass(fi os.FileInfo) bool {
+	st, ok := fi.Sys().(*syscall.Stat_t)
+	if !ok {
+		return true
+	}
+	perm := fi.Mode().Perm()
+	switch {
+	case int(st.Uid) == a.UID:
+		return perm&0o100 != 0
+	case a.inGroup(st.Gid):
+		return perm&0o010 != 0
+	default:
+		return perm&0o001 != 0
+	}
+}
+
+func (a Account) inGroup(gid uint32) bool {
+	if int(gid) == a.GID {
+		return true
+	}
+	for _, g := range a.groups {
+		if g == gid {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,126 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"zenith/internal/pg"
+)
+
+// Recovery is a base backup whose WAL is to be replayed.
+type Recovery struct {
+	Dir      string             // of the account: gets the configuration and the log
+	DataDir  string             // the base backup
+	Settings pg.ControlSettings // of the server that the backup is from: replay needs them at least as high
+}
+
+// Recover has the installation's postgres replay the backup's WAL, and stops it. Nothing of
+// the backup's own configuration is used: it may name other files, archive, or load libraries;
+// and nobody can connect, so that no page changes but by replay. It takes as long as the WAL
+// takes: only ctx bounds it.
+func Recover(ctx context.Context, d Distrib, as Account, r Recovery) error {
+	auto, aside := filepath.Join(r.DataDir, "postgresql.auto.conf"), r.file("auto.conf")
+	if err := os.Rename(auto, aside); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if err := r.configure(as); err != nil {
+		return err
+	}
+	if err := r.replay(ctx, d, as); err != nil {
+		return err
+	}
+	if err := os.Remove(filepath.Join(r.DataDir, "backup_label.old")); err != nil {
+		return err
+	}
+	if err := os.Rename(aside, auto); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
+// file is the path of one of the recovery's own files.
+func (r Recovery) file(name string) string { return filepath.Join(r.Dir, name) }
+
+// configure writes the settings with which postgres recovers.
+func (r Recovery) configure(as Account) error {
+	quote := func(v string) string { return "'" + strings.ReplaceAll(v, "'", "''") + "'" }
+	onOff := map[bool]string{true: "on", false: "off"}
+	lines := []string{
+		"hba_file=" + quote(r.file("hba.conf")),
+		"ident_file=" + quote(r.file("ident.conf")),
+		"listen_addresses=''", "unix_socket_directories='.'", "port=5432", // the socket's path is never too long
+		"hot_standby=off", "archive_mode=off", "autovacuum=off", "max_logical_replication_workers=0",
+		"fsync=off", "full_page_writes=off", "shared_buffers=128MB", "huge_pages=off", "jit=off",
+		"max_wal_size=1TB", "checkpoint_timeout=1d", "logging_collector=off", "restart_after_crash=off",
+		"wal_keep_size=1TB",          // no segment of the backup goes: the branch's receivers need all of them
+		"max_replication_slots=1000", // bounds the replication origins, too
+		"track_commit_timestamp=" + onOff[r.Settings.TrackCommitTimestamp],
+		"wal_log_hints=" + onOff[r.Settings.WALLogHints],
+		"max_prepared_transactions=" + strconv.Itoa(int(r.Settings.MaxPreparedXacts)),
+		"max_connections=" + strconv.Itoa(int(r.Settings.MaxConnections)),
+		"max_locks_per_transaction=" + strconv.Itoa(int(r.Settings.MaxLocksPerXact)),
+	}
+	for _, f := range []struct{ name, content string }{
+		{"postgresql.conf", strings.Join(lines, "\n") + "\n"},
+		{"hba.conf", "local all all reject\n"},
+		{"ident.conf", ""},
+	} {
+		if err := os.WriteFile(r.file(f.name), []byte(f.content), 0o600); err != nil {
+			return err
+		}
+		if err := as.Own(r.file(f.name)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// replay runs postgres until it has recovered, and stops it.
+func (r Recovery) replay(ctx context.Context, d Distrib, as Account) error {
+	cmd := exec.Command(d.bin("postgres"), "-D", r.DataDir, "-c", "config_file="+r.file("postgresql.conf"))
+	as.prepare(cmd)
+	p := &Server{cmd: cmd, logPath: r.file("log"), timeouts: Timeouts{}.withDefaults(), done: make(chan struct{})}
+	if err := p.start(); err != nil {
+		return err
+	}
+	if err := r.waitRecovered(ctx, p); err != nil {
+		p.Kill()
+		return err
+	}
+	if err := p.signal(syscall.SIGINT); err != nil {
+		return err
+	}
+	<-p.done // the shutdown checkpoint writes what replay has changed, and takes as long as that
+	if p.Crashed() {
+		return fmt.Errorf("postgres did not stop well: %s", p.lastWords())
+	}
+	return nil
+}
+
+// waitRecovered waits until the postmaster says in its pid file that it is ready.
+func (r Recovery) waitRecovered(ctx context.Context, p *Server) error {
+	poll := time.NewTicker(20 * time.Millisecond)
+	defer poll.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-p.done:
+			return fmt.Errorf("postgres ended: %s", p.lastWords())
+		case <-poll.C:
+		}
+		pid, err := os.ReadFile(filepath.Join(r.DataDir, "postmaster.pid"))
+		if lines := strings.Split(string(pid), "\n"); err == nil && len(lines) > 7 && strings.TrimSpace(lines[7]) == "ready" {
+			return nil
+		}
+	}
+}

@@ -1,0 +1,183 @@
+package postgres
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"strconv"
+	"sync"
+	"syscall"
+	"time"
+
+	"zenith/internal/api"
+)
+
+// Server is one running postmaster, a child of this process.
+type Server struct {
+	cmd      *exec.Cmd
+	port     int
+	logPath  string
+	logFrom  int64 // where this server's output begins in the log
+	timeouts Timeouts
+
+	done chan struct{} // closed when the process is gone
+	mu   sync.Mutex
+	err  error // how it ended, once done is closed
+	quit bool  // Stop or Kill asked it to end
+}
+
+// Launch says how a server is run.
+type Launch struct {
+	DataDir  string
+	LogPath  string // its output is appended
+	Port     int    // of 127.0.0.1
+	Settings []api.Setting
+	// DieWithParent has the kernel end the server when this process ends, even by SIGKILL: a
+	// server whose data files this process serves could do nothing any more but commit.
+	DieWithParent bool
+	Timeouts      Timeouts
+}
+
+// Timeouts bound the waiting for a server. Zero means the default.
+type Timeouts struct {
+	Start time.Duration // until it accepts connections; default 60 s, since no start here needs recovery
+	Stop  time.Duration // from the signal to its end; default 120 s
+	Kill  time.Duration // from SIGQUIT to SIGKILL, where nothing of it is wanted any more; default 10 s
+}
+
+func (t Timeouts) withDefaults() Timeouts {
+	return Timeouts{
+		Start: cmp.Or(t.Start, 60*time.Second),
+		Stop:  cmp.Or(t.Stop, 120*time.Second),
+		Kill:  cmp.Or(t.Kill, 10*time.Second),
+	}
+}
+
+// Start runs the installation's postgres and returns when it accepts connections. If it does
+// not come to that, nothing of it is left, and the error has the server's own reason: the
+// FATAL line of its log. ErrTimeout: it neither ended nor accepted connections in time.
+func Start(ctx context.Context, d Distrib, as Account, l Launch) (*Server, error) {
+	args := []string{"-D", l.DataDir, "-p", strconv.Itoa(l.Port)}
+	for _, s := range l.Settings {
+		args = append(args, "-c", s.Name+"="+s.Value)
+	}
+	cmd := exec.Command(d.bin("postgres"), args...)
+	as.prepare(cmd)
+	if l.DieWithParent {
+		cmd.SysProcAttr.Pdeathsig = syscall.SIGQUIT
+	}
+	p := &Server{cmd: cmd, port: l.Port, logPath: l.LogPath, timeouts: l.Timeouts.withDefaults(), done: make(chan struct{})}
+	if err := p.start(); err != nil {
+		return nil, err
+	}
+	if err := p.waitReady(ctx); err != nil {
+		p.Kill()
+		return nil, err
+	}
+	return p, nil
+}
+
+// start starts the process with its output appended to the log. Of this process's
+// environment it gets TZ alone: nothing else may configure it behind our back.
+func (p *Server) start() error {
+	log, err := os.OpenFile(p.logPath, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o644)
+	if err != nil {
+		return err
+	}
+	defer log.Close()
+	if p.logFrom, err = log.Seek(0, io.SeekEnd); err != nil {
+		return err
+	}
+	p.cmd.Stdout, p.cmd.Stderr = log, log
+	p.cmd.Env = []string{"PATH=/usr/bin:/bin", "LANG=C.UTF-8", "TZ=" + os.Getenv("TZ")}
+	if err := p.cmd.Start(); err != nil {
+		return fmt.Errorf("start postgres: %w", err)
+	}
+	go p.wait()
+	return nil
+}
+
+// wait reaps the process. It is the goroutine that start starts; it ends with the process,
+// which Stop and Kill see to.
+func (p *Server) wait() {
+	err := p.cmd.Wait()
+	p.mu.Lock()
+	p.err = err
+	p.mu.Unlock()
+	close(p.done)
+}
+
+// PID is the postmaster's process id.
+func (p *Server) PID() int { return p.cmd.Process.Pid }
+
+// Running reports whether the process is still there.
+func (p *Server) Running() bool {
+	select {
+	case <-p.done:
+		return false
+	default:
+		return true
+	}
+}
+
+// Crashed reports whether the process ended without Stop or Kill, or with a bad exit status.
+func (p *Server) Crashed() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return !p.Running() && (p.err != nil || !p.quit)
+}
+
+// stopSignals are pg_ctl's modes; "" is the default one.
+var stopSignals = map[string]syscall.Signal{
+	"":          syscall.SIGINT,
+	"fast":      syscall.SIGINT,
+	"smart":     syscall.SIGTERM,
+	"immediate": syscall.SIGQUIT,
+}
+
+// Stop asks the server to shut down in one of pg_ctl's modes and waits for its end. A second
+// Stop, in another mode, may follow one that gave ErrTimeout or ended with ctx.
+func (p *Server) Stop(ctx context.Context, mode string) error {
+	sig, ok := stopSignals[mode]
+	if !ok {
+		return api.Errorf(api.ErrBadArgument, "stop mode %q: want smart, fast or immediate", mode)
+	}
+	if err := p.signal(sig); err != nil {
+		return fmt.Errorf("signal postgres %d: %w", p.PID(), err)
+	}
+	select {
+	case <-p.done:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(p.timeouts.Stop):
+		return api.Errorf(api.ErrTimeout, "postgres %d does not stop after %v; try -m immediate", p.PID(), p.timeouts.Stop)
+	}
+}
+
+// Kill ends a server that is of no more use, and waits for its end.
+func (p *Server) Kill() {
+	// SIGQUIT lets the postmaster end its children; SIGKILL would leave them.
+	_ = p.signal(syscall.SIGQUIT)
+	select {
+	case <-p.done:
+	case <-time.After(p.timeouts.Kill):
+		_ = p.cmd.Process.Kill()
+		<-p.done
+	}
+}
+
+// signal asks the process to end. One that has ended already is no error.
+func (p *Server) signal(sig os.Signal) error {
+	p.mu.Lock()
+	p.quit = true
+	p.mu.Unlock()
+	if err := p.cmd.Process.Signal(sig); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		return err
+	}
+	return nil
+}
