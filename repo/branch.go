@@ -90,7 +90,7 @@ func (t *Timeline) MakeDirs() error {
 
 func (t *Timeline) timelineRow(status timelineStatus) timelineRow {
 	row := timelineRow{
-		ID: t.info.ID.String(), Name: t.Name(), Status: status, Start: t.info.StartLSN,
+		ID: t.info.ID.String(), Name: t.Name(), Status: status, Start: rowLSN(t.info.StartLSN),
 		TLI: t.info.TLI, SegSize: t.info.SegSize, SysID: t.info.SysID,
 	}
 	if t.parent != nil {

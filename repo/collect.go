@@ -202,7 +202,7 @@ func (t *Timeline) advance(h pg.LSN) (pg.LSN, []pg.LSN, error) {
 	if !move {
 		return h, points, nil
 	}
-	err := t.r.store.Update([]store.Op{rowOp(timelineKey(kindHorizon, t.no), horizonRow{h})})
+	err := t.r.store.Update([]store.Op{rowOp(timelineKey(kindHorizon, t.no), horizonRow{rowLSN(h)})})
 	if err == nil {
 		err = t.r.store.Sync()
 	}

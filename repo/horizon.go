@@ -19,11 +19,11 @@ import (
 // and the horizon moves, under one lock.
 
 // horizonRow is how far a timeline's history was forgotten.
-type horizonRow struct{ LSN pg.LSN }
+type horizonRow struct{ LSN rowLSN }
 
 // leaseRow is a point that is kept for a while.
 type leaseRow struct {
-	UpTo  pg.LSN // LSNs from the point up to here mean the point
+	UpTo  rowLSN // LSNs from the point up to here mean the point
 	Until time.Time
 }
 
@@ -75,7 +75,7 @@ func (t *Timeline) neededLocked(lsn pg.LSN) (pg.LSN, bool) {
 	}
 	now := time.Now()
 	for at, l := range t.pinned.leases {
-		if at <= lsn && lsn <= l.UpTo && now.Before(l.Until) {
+		if at <= lsn && lsn <= pg.LSN(l.UpTo) && now.Before(l.Until) {
 			return at, true
 		}
 	}
@@ -174,7 +174,7 @@ func (t *Timeline) Lease(ctx context.Context, lsn pg.LSN, until time.Time) error
 	o := t.owner(p.LSN)
 	o.r.leasing.Lock() // rows are stored in the order in which they count
 	defer o.r.leasing.Unlock()
-	row := leaseRow{UpTo: lsn, Until: until}
+	row := leaseRow{UpTo: rowLSN(lsn), Until: until}
 	o.r.pinMu.Lock()
 	if old, ok := o.pinned.leases[p.LSN]; ok {
 		row.UpTo = max(row.UpTo, old.UpTo)

@@ -24,13 +24,16 @@ const (
 	statusDeleted  timelineStatus = "deleted" // its data may still be there; its number is used up
 )
 
+// rowLSN is an LSN in a row: a number in JSON, where pg.LSN would be text.
+type rowLSN pg.LSN
+
 // timelineRow is what never changes about a timeline, but its status.
 type timelineRow struct {
 	ID      string
 	Name    string
 	Status  timelineStatus
 	Parent  *timelineNo `json:",omitempty"`
-	Start   pg.LSN
+	Start   rowLSN
 	TLI     pg.TLI
 	SegSize int
 	SysID   uint64
@@ -44,6 +47,22 @@ type flushedRow struct {
 	Intent pg.LSN
 	// left is what Intent was when the repository was opened, if a flush was cut short.
 	left pg.LSN
+}
+
+// flushedJSON is the form in which a flushedRow is stored.
+type flushedJSON struct{ LSN, Prev, Intent rowLSN }
+
+// MarshalJSON implements json.Marshaler.
+func (r flushedRow) MarshalJSON() ([]byte, error) {
+	return json.Marshal(flushedJSON{rowLSN(r.LSN), rowLSN(r.Prev), rowLSN(r.Intent)})
+}
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (r *flushedRow) UnmarshalJSON(b []byte) error {
+	var stored flushedJSON
+	err := json.Unmarshal(b, &stored)
+	*r = flushedRow{LSN: pg.LSN(stored.LSN), Prev: pg.LSN(stored.Prev), Intent: pg.LSN(stored.Intent)}
+	return err
 }
 
 func rowOp(key []byte, row any) store.Op {

@@ -160,7 +160,7 @@ func (r *Repository) loadTimeline(no timelineNo, row timelineRow, byNo map[timel
 	if err != nil {
 		return nil, fmt.Errorf("timeline %d: %w: %w", no, ErrCorrupt, err)
 	}
-	info := Info{ID: id, Name: row.Name, StartLSN: row.Start, TLI: row.TLI, SegSize: row.SegSize, SysID: row.SysID}
+	info := Info{ID: id, Name: row.Name, StartLSN: pg.LSN(row.Start), TLI: row.TLI, SegSize: row.SegSize, SysID: row.SysID}
 	var parent *Timeline
 	if row.Parent != nil {
 		if parent = byNo[*row.Parent]; parent == nil {
@@ -170,8 +170,8 @@ func (r *Repository) loadTimeline(no timelineNo, row timelineRow, byNo map[timel
 	}
 	var flushed flushedRow
 	found, err := readRow(r.store, timelineKey(kindFlushed, no), &flushed)
-	if err == nil && (!found || flushed.LSN < row.Start) {
-		err = fmt.Errorf("timeline %q: flushed up to %v, starts at %v: %w", row.Name, flushed.LSN, row.Start, ErrCorrupt)
+	if err == nil && (!found || flushed.LSN < info.StartLSN) {
+		err = fmt.Errorf("timeline %q: flushed up to %v, starts at %v: %w", row.Name, flushed.LSN, info.StartLSN, ErrCorrupt)
 	}
 	if err != nil {
 		return nil, err

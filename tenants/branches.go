@@ -27,7 +27,7 @@ func (m *Manager) BranchList(ctx context.Context, tenant string) ([]api.Branch, 
 func describe(tl *repo.Timeline) api.Branch {
 	b := api.Branch{Name: tl.Name(), TimelineID: tl.ID().String(), LatestValidLSN: tl.LastLSN()}
 	if parent, at := tl.Ancestor(); parent != nil {
-		b.AncestorID, b.AncestorLSN = parent.ID().String(), at
+		b.AncestorID, b.AncestorLSN = new(parent.ID().String()), &at
 	}
 	return b
 }

@@ -13,12 +13,17 @@ import (
 	"zenith/repo"
 )
 
-// slot is a physical replication slot: a name for how far somebody has got WAL.
+// slot is a physical replication slot: a name for how far a client has got WAL.
 type slot struct {
-	Restart   pg.LSN `json:"restart"` // WAL is needed from here; 0: not yet
+	restart   pg.LSN // WAL is needed from here; 0: not yet
 	temporary bool   // not kept on disk
-	active    bool   // somebody streams
-	saved     pg.LSN // Restart as it is on disk
+	active    bool   // a client streams
+	saved     pg.LSN // restart as it is on disk
+}
+
+// savedSlot is a slot on disk.
+type savedSlot struct {
+	Restart uint64 `json:"restart"`
 }
 
 // slots are those of one branch. The file that keeps them lies in the tenant's directory:
@@ -38,21 +43,22 @@ func openSlots(tenantDir string, id repo.TimelineID) (*slots, error) {
 	if errors.Is(err, fs.ErrNotExist) {
 		return s, nil
 	}
+	var saved map[string]savedSlot
 	if err == nil {
-		err = json.Unmarshal(content, &s.list)
+		err = json.Unmarshal(content, &saved)
 	}
-	for _, one := range s.list {
-		one.saved = one.Restart
+	for name, one := range saved {
+		s.list[name] = &slot{restart: pg.LSN(one.Restart), saved: pg.LSN(one.Restart)}
 	}
 	return s, err
 }
 
 // saveLocked puts the slots on disk.
 func (s *slots) saveLocked() error {
-	kept := map[string]*slot{}
+	kept := map[string]savedSlot{}
 	for name, one := range s.list {
 		if !one.temporary {
-			kept[name] = one
+			kept[name] = savedSlot{uint64(one.restart)}
 		}
 	}
 	content, err := json.Marshal(kept)
@@ -62,8 +68,8 @@ func (s *slots) saveLocked() error {
 	if err := replaceSynced(s.path, content); err != nil {
 		return err
 	}
-	for _, one := range kept {
-		one.saved = one.Restart
+	for name := range kept {
+		s.list[name].saved = s.list[name].restart
 	}
 	return nil
 }
@@ -90,8 +96,8 @@ func (s *slots) horizon() (first pg.LSN) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, one := range s.list {
-		if one.Restart != 0 && (first == 0 || one.Restart < first) {
-			first = one.Restart
+		if one.restart != 0 && (first == 0 || one.restart < first) {
+			first = one.restart
 		}
 	}
 	return first
@@ -135,7 +141,7 @@ func (s branchSlots) Create(name string, temporary, reserve bool) error {
 		if err != nil {
 			return classify(err)
 		}
-		own.Restart = at.State.CheckPoint.Redo
+		own.restart = at.State.CheckPoint.Redo
 	}
 	all := s.b.slots
 	all.mu.Lock()
@@ -172,7 +178,7 @@ func slotActive(name string) error {
 // Get gives where a slot keeps WAL from.
 func (s branchSlots) Get(name string) (restart pg.LSN, err error) {
 	err = s.b.slots.change(name, func(one *slot) (bool, error) {
-		restart = one.Restart
+		restart = one.restart
 		return false, nil
 	})
 	return restart, err
@@ -192,11 +198,11 @@ func (s branchSlots) Acquire(name string) error {
 // Advance moves a slot forward. What is on disk may be a segment behind: it keeps too much.
 func (s branchSlots) Advance(name string, flushed pg.LSN) error {
 	return s.b.slots.change(name, func(one *slot) (bool, error) {
-		if flushed = min(flushed, s.b.tl.LastLSN()); flushed <= one.Restart {
+		if flushed = min(flushed, s.b.tl.LastLSN()); flushed <= one.restart {
 			return false, nil
 		}
-		first := one.Restart == 0
-		one.Restart = flushed
+		first := one.restart == 0
+		one.restart = flushed
 		return first || flushed >= one.saved+pg.LSN(s.b.tl.Info().SegSize), nil
 	})
 }
@@ -205,6 +211,6 @@ func (s branchSlots) Advance(name string, flushed pg.LSN) error {
 func (s branchSlots) Release(name string) error {
 	return s.b.slots.change(name, func(one *slot) (bool, error) {
 		one.active = false
-		return one.saved != one.Restart, nil
+		return one.saved != one.restart, nil
 	})
 }

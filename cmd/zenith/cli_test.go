@@ -49,12 +49,12 @@ func (f *fakeServer) TenantCreate(_ context.Context, id string, _ api.Progress) 
 func (f *fakeServer) BranchList(context.Context, string) ([]api.Branch, error) {
 	return []api.Branch{
 		{Name: "main", TimelineID: lineA, LatestValidLSN: 0x2000000},
-		{Name: "dev", TimelineID: lineB, LatestValidLSN: 0x16B3800, AncestorID: lineA, AncestorLSN: 0x1609610},
+		{Name: "dev", TimelineID: lineB, LatestValidLSN: 0x16B3800, AncestorID: new(lineA), AncestorLSN: new(pg.LSN(0x1609610))},
 	}, f.err
 }
 
 func (f *fakeServer) BranchCreate(_ context.Context, _, name, point string) (api.Branch, error) {
-	return api.Branch{Name: name, TimelineID: lineB, LatestValidLSN: 0x1609610, AncestorID: lineA, AncestorLSN: 0x1609610}, f.err
+	return api.Branch{Name: name, TimelineID: lineB, LatestValidLSN: 0x1609610, AncestorID: new(lineA), AncestorLSN: new(pg.LSN(0x1609610))}, f.err
 }
 
 func (f *fakeServer) BranchDelete(context.Context, string, string) error { return f.err }

@@ -23,8 +23,8 @@ func drawTree(w io.Writer, branches []api.Branch) error {
 	}
 	var roots []api.Branch
 	for _, b := range branches {
-		if listed[b.AncestorID] {
-			t.children[b.AncestorID] = append(t.children[b.AncestorID], b)
+		if b.AncestorID != nil && listed[*b.AncestorID] {
+			t.children[*b.AncestorID] = append(t.children[*b.AncestorID], b)
 		} else {
 			roots = append(roots, b)
 		}

@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"encoding/json"
 	"io"
 
 	"zenith/internal/pg"
@@ -43,7 +44,7 @@ type PushResult struct {
 	Bytes  int64  // sent
 }
 
-// Offer describes a timeline to who is to receive it.
+// Offer describes a timeline to the page server that is to receive it.
 type Offer struct {
 	TimelineID string `json:"timeline_id"`
 	Name       string `json:"name,omitempty"` // "": there for its descendants only
@@ -51,16 +52,64 @@ type Offer struct {
 	TLI        pg.TLI `json:"tli"`
 	SegSize    int    `json:"seg_size"`
 	Parent     string `json:"parent,omitempty"` // "": it comes without an ancestor
-	Start      pg.LSN `json:"start,string"`     // where its own history begins
-	From       pg.LSN `json:"from,string"`      // the stream's; Start if the receiver has nothing
-	To         pg.LSN `json:"to,string"`        // a record boundary
+	Start      pg.LSN `json:"start"`            // where its own history begins
+	From       pg.LSN `json:"from"`             // the stream's; Start if the receiver has nothing
+	To         pg.LSN `json:"to"`               // a record boundary
 }
 
 // Held is what a receiver has of an offered timeline.
 type Held struct {
 	There bool              `json:"there"`
 	Name  string            `json:"name,omitempty"` // its id, if nobody has named it there
-	Start pg.LSN            `json:"start,string"`
-	Head  pg.LSN            `json:"head,string"`
+	Start pg.LSN            `json:"start"`
+	Head  pg.LSN            `json:"head"`
 	Files map[string]string `json:"files,omitempty"` // stored at the head: "path@LSN" -> SHA-256 in hex
+}
+
+// decimalLSN is an LSN as offers and their answers have it in JSON: a decimal number in a
+// string. Page servers of different builds push to each other, so this form stays.
+type decimalLSN pg.LSN
+
+type (
+	offerFields Offer
+	offerJSON   struct {
+		*offerFields
+		Start decimalLSN `json:"start,string"`
+		From  decimalLSN `json:"from,string"`
+		To    decimalLSN `json:"to,string"`
+	}
+	heldFields Held
+	heldJSON   struct {
+		*heldFields
+		Start decimalLSN `json:"start,string"`
+		Head  decimalLSN `json:"head,string"`
+	}
+)
+
+// MarshalJSON implements json.Marshaler.
+func (o Offer) MarshalJSON() ([]byte, error) {
+	f := offerFields(o)
+	return json.Marshal(offerJSON{&f, decimalLSN(o.Start), decimalLSN(o.From), decimalLSN(o.To)})
+}
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (o *Offer) UnmarshalJSON(b []byte) error {
+	j := offerJSON{offerFields: (*offerFields)(o)}
+	err := json.Unmarshal(b, &j)
+	o.Start, o.From, o.To = pg.LSN(j.Start), pg.LSN(j.From), pg.LSN(j.To)
+	return err
+}
+
+// MarshalJSON implements json.Marshaler.
+func (h Held) MarshalJSON() ([]byte, error) {
+	f := heldFields(h)
+	return json.Marshal(heldJSON{&f, decimalLSN(h.Start), decimalLSN(h.Head)})
+}
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (h *Held) UnmarshalJSON(b []byte) error {
+	j := heldJSON{heldFields: (*heldFields)(h)}
+	err := json.Unmarshal(b, &j)
+	h.Start, h.Head = pg.LSN(j.Start), pg.LSN(j.Head)
+	return err
 }

@@ -1,8 +1,6 @@
 package api
 
 import (
-	"encoding/json"
-	"fmt"
 	"time"
 
 	"zenith/internal/pg"
@@ -28,101 +26,13 @@ type TenantInfo struct {
 	LSN        pg.LSN // where that begins
 }
 
-// Branch is the contract's branch object.
+// Branch is the contract's branch object. Its JSON is what clients other than ours read, too.
 type Branch struct {
-	Name           string
-	TimelineID     string
-	LatestValidLSN pg.LSN
-	AncestorID     string // "" for a branch with no ancestor
-	AncestorLSN    pg.LSN // where it left its ancestor
-}
-
-// branchJSON is Branch as the wire has it: LSNs as text, what is absent as null.
-type branchJSON struct {
 	Name           string  `json:"name"`
 	TimelineID     string  `json:"timeline_id"`
-	LatestValidLSN *string `json:"latest_valid_lsn"`
-	AncestorID     *string `json:"ancestor_id"`
-	AncestorLSN    *string `json:"ancestor_lsn"`
-}
-
-// json gives the contract's branch object.
-func (b Branch) json() branchJSON {
-	j := branchJSON{Name: b.Name, TimelineID: b.TimelineID, LatestValidLSN: lsnText(b.LatestValidLSN)}
-	if b.AncestorID != "" {
-		j.AncestorID, j.AncestorLSN = &b.AncestorID, lsnText(b.AncestorLSN)
-	}
-	return j
-}
-
-// branch reads the contract's branch object.
-func (j *branchJSON) branch() (b Branch, err error) {
-	b = Branch{Name: j.Name, TimelineID: j.TimelineID}
-	if j.AncestorID != nil {
-		b.AncestorID = *j.AncestorID
-	}
-	if b.LatestValidLSN, err = parseLSNText(j.LatestValidLSN); err != nil {
-		return b, fmt.Errorf("latest_valid_lsn: %w", err)
-	}
-	if b.AncestorLSN, err = parseLSNText(j.AncestorLSN); err != nil {
-		return b, fmt.Errorf("ancestor_lsn: %w", err)
-	}
-	return b, nil
-}
-
-// MarshalJSON gives the contract's branch object.
-func (b Branch) MarshalJSON() ([]byte, error) { return json.Marshal(b.json()) }
-
-// UnmarshalJSON reads the contract's branch object.
-func (b *Branch) UnmarshalJSON(data []byte) (err error) {
-	var j branchJSON
-	if err = json.Unmarshal(data, &j); err == nil {
-		*b, err = j.branch()
-	}
-	return err
-}
-
-// Branches is encoded and decoded in one go, not branch by branch: there may be thousands.
-type Branches []Branch
-
-// MarshalJSON gives an array of branch objects.
-func (l Branches) MarshalJSON() ([]byte, error) {
-	all := make([]branchJSON, len(l))
-	for i, b := range l {
-		all[i] = b.json()
-	}
-	return json.Marshal(all)
-}
-
-// UnmarshalJSON reads an array of branch objects.
-func (l *Branches) UnmarshalJSON(data []byte) error {
-	var all []branchJSON
-	if err := json.Unmarshal(data, &all); err != nil {
-		return err
-	}
-	*l = make(Branches, len(all))
-	for i := range all {
-		var err error
-		if (*l)[i], err = all[i].branch(); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func lsnText(l pg.LSN) *string {
-	if l == 0 {
-		return nil
-	}
-	s := l.String()
-	return &s
-}
-
-func parseLSNText(s *string) (pg.LSN, error) {
-	if s == nil {
-		return 0, nil
-	}
-	return pg.ParseLSN(*s)
+	LatestValidLSN pg.LSN  `json:"latest_valid_lsn"` // its head
+	AncestorID     *string `json:"ancestor_id"`      // timeline of the branch that it began at; nil: none
+	AncestorLSN    *pg.LSN `json:"ancestor_lsn"`     // where on that timeline; nil: it has no ancestor
 }
 
 // MountOptions says what to mount where.

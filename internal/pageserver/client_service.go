@@ -57,7 +57,7 @@ func (c *Client) TenantCreate(ctx context.Context, id string, p api.Progress) (a
 
 // BranchList is Service's.
 func (c *Client) BranchList(ctx context.Context, tenant string) ([]api.Branch, error) {
-	var list api.Branches
+	var list []api.Branch
 	err := c.oneJSON(ctx, &list, "branch_list", tenant)
 	return list, err
 }

@@ -19,7 +19,10 @@ func runBranchList(ctx context.Context, c *call) error {
 	if err != nil {
 		return err
 	}
-	return c.rowJSON(api.Branches(list))
+	if list == nil {
+		list = []api.Branch{} // JSON: [], not null
+	}
+	return c.rowJSON(list)
 }
 
 func runBranchCreate(ctx context.Context, c *call) error {

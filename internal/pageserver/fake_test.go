@@ -80,7 +80,7 @@ func (f *fake) TenantCreate(_ context.Context, id string, p api.Progress) (api.T
 
 var branches = []api.Branch{
 	{Name: "main", TimelineID: lineA, LatestValidLSN: 0x2000000},
-	{Name: `a "b" c`, TimelineID: lineB, LatestValidLSN: 0x16B3800, AncestorID: lineA, AncestorLSN: 0x16B3748},
+	{Name: `a "b" c`, TimelineID: lineB, LatestValidLSN: 0x16B3800, AncestorID: new(lineA), AncestorLSN: new(pg.LSN(0x16B3748))},
 }
 
 func (f *fake) BranchList(_ context.Context, tenant string) ([]api.Branch, error) {

@@ -2,6 +2,7 @@ package pg
 
 import (
 	"fmt"
+	"math/bits"
 	"strconv"
 	"strings"
 )
@@ -42,7 +43,33 @@ func parseHex32(s string) (uint32, error) {
 }
 
 // String gives PostgreSQL's form, 0/16B3748.
-func (l LSN) String() string { return fmt.Sprintf("%X/%X", uint32(l>>32), uint32(l)) }
+func (l LSN) String() string { return string(l.append(nil)) }
+
+// MarshalText gives PostgreSQL's form, so that an LSN in JSON is the string "0/16B3748".
+func (l LSN) MarshalText() ([]byte, error) { return l.append(nil), nil }
+
+// UnmarshalText reads what ParseLSN reads.
+func (l *LSN) UnmarshalText(text []byte) (err error) {
+	*l, err = ParseLSN(string(text))
+	return err
+}
+
+// append appends PostgreSQL's form to b.
+func (l LSN) append(b []byte) []byte {
+	b = appendHex32(b, uint32(l>>32))
+	b = append(b, '/')
+	return appendHex32(b, uint32(l))
+}
+
+// appendHex32 appends v in upper-case hex digits, as printf's %X.
+func appendHex32(b []byte, v uint32) []byte {
+	const digits = "0123456789ABCDEF"
+	shift := max(bits.Len32(v)-1, 0) / 4 * 4
+	for ; shift >= 0; shift -= 4 {
+		b = append(b, digits[v>>shift&0xF])
+	}
+	return b
+}
 
 // PathString gives the form used in paths: 16 hex digits.
 func (l LSN) PathString() string { return fmt.Sprintf("%016X", uint64(l)) }
