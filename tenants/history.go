@@ -53,7 +53,7 @@ func (m *Manager) WALDump(ctx context.Context, tenant, name string, from, to pg.
 		if rec.StartLSN >= to {
 			break
 		}
-		if _, err := out.WriteString(rmgrdesc.LineIn(&rec, zone) + "\n"); err != nil {
+		if _, err := out.WriteString(rmgrdesc.Line(&rec, zone) + "\n"); err != nil {
 			return err
 		}
 	}

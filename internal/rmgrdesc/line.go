@@ -9,12 +9,9 @@ import (
 	"zenith/internal/xlog"
 )
 
-// Line gives the line that pg_waldump prints for a record, without its newline.
-// Times are in the process's local zone.
-func Line(rec *xlog.Record) string { return LineIn(rec, time.Local) }
-
-// LineIn is Line with times in a zone of the caller's choice.
-func LineIn(rec *xlog.Record, zone *time.Location) string {
+// Line gives the line that pg_waldump prints for a record, without its newline. The
+// times in it are given in zone.
+func Line(rec *xlog.Record, zone *time.Location) string {
 	var b bytes.Buffer
 	w := &writer{Buffer: &b, zone: zone}
 	w.header(rec)

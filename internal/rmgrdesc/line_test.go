@@ -4,6 +4,7 @@ import (
 	"math/rand/v2"
 	"strings"
 	"testing"
+	"time"
 
 	"zenith/internal/pg"
 	"zenith/internal/rmgrdesc"
@@ -25,7 +26,7 @@ func TestLine(t *testing.T) {
 	const want = "rmgr: Heap        len (rec/tot):    100/   300, tx:        731, lsn: 1/01550000, prev 1/0154FFA8, " +
 		"desc: INSERT+INIT off 9 flags 0x04, blkref #0: rel 1663/5/1249 blk 7 FPW, " +
 		"blkref #2: rel 0/0/0 fork vm blk 0 FPW for WAL verification"
-	if got := rmgrdesc.Line(&rec); got != want {
+	if got := rmgrdesc.Line(&rec, time.Local); got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
 }
@@ -47,7 +48,7 @@ func TestDamaged(t *testing.T) {
 		{99, 0, nil, "rmgr: unknown099 "},
 	} {
 		rec := xlog.Record{RmgrID: tt.rm, Info: tt.info, MainData: tt.main}
-		if got := rmgrdesc.Line(&rec); !strings.Contains(got, tt.want) {
+		if got := rmgrdesc.Line(&rec, time.Local); !strings.Contains(got, tt.want) {
 			t.Errorf("got %q, want %q in it", got, tt.want)
 		}
 	}
@@ -79,7 +80,7 @@ func FuzzLine(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, rm, info uint8, main, block []byte) {
 		rec := xlog.Record{RmgrID: xlog.RmgrID(rm), Info: info, MainData: main, Blocks: []xlog.BlockRef{{Data: block, HasData: true}}}
-		if line := rmgrdesc.Line(&rec); !strings.HasPrefix(line, "rmgr: ") {
+		if line := rmgrdesc.Line(&rec, time.Local); !strings.HasPrefix(line, "rmgr: ") {
 			t.Errorf("line %q", line)
 		}
 	})

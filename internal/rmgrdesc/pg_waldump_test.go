@@ -77,7 +77,7 @@ func compare(t *testing.T, dir pgtest.WALDir, start pg.LSN) sight {
 		seen.records++
 		rm, op := rmgrdesc.Identify(rec.RmgrID, rec.Info)
 		seen.ops[rm+"/"+op] = true
-		ours = append(ours, rmgrdesc.LineIn(&rec, loc))
+		ours = append(ours, rmgrdesc.Line(&rec, loc))
 	}
 	differ := 0
 	theirs := pgWaldump(t, dir, start, rd.EndLSN())

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"zenith/internal/pg"
 	"zenith/internal/pgtest"
@@ -54,8 +55,8 @@ func TestUnknownCopied(t *testing.T) {
 		t.Fatal(err)
 	}
 	out, err := exec.Command(filepath.Join(pgtest.BinDir(t), "pg_waldump"), "-p", tl.WALDir(), "-s", r.start.String(), "-n", "1").Output()
-	if want := strings.TrimSpace(string(out)); err != nil || rmgrdesc.Line(&rec) != want || !strings.Contains(want, "custom200") {
-		t.Errorf("got %s\npg_waldump %s (%v)", rmgrdesc.Line(&rec), want, err)
+	if want := strings.TrimSpace(string(out)); err != nil || rmgrdesc.Line(&rec, time.Local) != want || !strings.Contains(want, "custom200") {
+		t.Errorf("got %s\npg_waldump %s (%v)", rmgrdesc.Line(&rec, time.Local), want, err)
 	}
 
 	head, err := in.Catchup(t.Context())
