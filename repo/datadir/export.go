@@ -6,23 +6,16 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
-	"os"
-	"path/filepath"
 	"time"
-
-	"golang.org/x/sys/unix"
 
 	"zenith/internal/pg"
 	"zenith/internal/tree"
 )
 
-// ExportOptions are ExportTar's and ExportDir's.
+// ExportOptions are ExportTar's.
 type ExportOptions struct {
 	SkipRelations bool                                 // leave out the data of users' relations
 	Progress      func(what string, done, total int64) // in bytes; may be nil
-	UID, GID      int                                  // who gets the files of ExportDir, if Chown
-	Chown         bool
 }
 
 // ExportTar writes a tree as a tar stream, which it does not close. Extracted by root, the
@@ -31,23 +24,7 @@ func ExportTar(ctx context.Context, from tree.Tree, w *tar.Writer, o ExportOptio
 	return export(ctx, from, &tarSink{w: w, time: from.ModTime()}, o)
 }
 
-// ExportDir writes a tree into dir, which must be empty or not exist, and makes it durable.
-func ExportDir(ctx context.Context, from tree.Tree, dir string, o ExportOptions) error {
-	entries, err := os.ReadDir(dir)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	if len(entries) > 0 {
-		return fmt.Errorf("%s is not empty: %w", dir, fs.ErrExist)
-	}
-	sink := &dirSink{dir: dir, o: o}
-	if err := export(ctx, from, sink, o); err != nil {
-		return err
-	}
-	return syncFS(dir)
-}
-
-// sink takes what is exported, a directory before what is in it.
+// sink takes what is exported: each directory comes before its content.
 type sink interface {
 	mkdir(path string) error
 	create(path string, size int64) (io.WriteCloser, error)
@@ -166,49 +143,3 @@ func (s *tarSink) create(path string, size int64) (io.WriteCloser, error) {
 type tarFile struct{ io.Writer }
 
 func (tarFile) Close() error { return nil }
-
-// dirSink writes a directory.
-type dirSink struct {
-	dir string
-	o   ExportOptions
-}
-
-func (s *dirSink) mkdir(path string) error {
-	name := filepath.Join(s.dir, path)
-	if err := os.Mkdir(name, 0o700); err != nil && !(path == "" && errors.Is(err, fs.ErrExist)) {
-		return err
-	}
-	if err := os.Chmod(name, 0o700); err != nil {
-		return err
-	}
-	return s.chown(name)
-}
-
-func (s *dirSink) create(path string, _ int64) (io.WriteCloser, error) {
-	name := filepath.Join(s.dir, path)
-	f, err := os.OpenFile(name, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
-	if err != nil {
-		return nil, err
-	}
-	if err := s.chown(name); err != nil {
-		return nil, errors.Join(err, f.Close())
-	}
-	return f, nil
-}
-
-func (s *dirSink) chown(name string) error {
-	if !s.o.Chown {
-		return nil
-	}
-	return os.Lchown(name, s.o.UID, s.o.GID)
-}
-
-// syncFS makes durable what was written to the file system of dir.
-func syncFS(dir string) error {
-	f, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	return unix.Syncfs(int(f.Fd()))
-}

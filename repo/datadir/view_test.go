@@ -61,11 +61,6 @@ func TestView(t *testing.T) {
 	t.Run("reads", func(t *testing.T) { testReads(t, v) })
 	t.Run("control", func(t *testing.T) { testControl(t, v, srv) })
 	t.Run("tar", func(t *testing.T) { testTar(t, v) })
-	t.Run("not empty", func(t *testing.T) {
-		if err := datadir.ExportDir(t.Context(), v, srv.Dir, datadir.ExportOptions{}); !errors.Is(err, fs.ErrExist) {
-			t.Errorf("export into a data directory: got %v, want ErrExist", err)
-		}
-	})
 }
 
 // absent tells the files of a fresh data directory that a view has not.

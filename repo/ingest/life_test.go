@@ -1,6 +1,7 @@
 package ingest_test
 
 import (
+	"archive/tar"
 	"fmt"
 	"os"
 	"testing"
@@ -105,14 +106,7 @@ func headView(t *testing.T, tl *repo.Timeline) *datadir.View {
 // that the timeline has.
 func exportTo(t *testing.T, v *datadir.View, srv *pgtest.Server) {
 	t.Helper()
-	if err := os.RemoveAll(srv.Dir); err != nil {
-		t.Fatal(err)
-	}
-	uid, gid := pgtest.Owner(t)
-	err := datadir.ExportDir(t.Context(), v, srv.Dir, datadir.ExportOptions{Chown: true, UID: uid, GID: gid})
-	if err != nil {
-		t.Fatal(err)
-	}
+	srv.Unpack(t, func(w *tar.Writer) error { return datadir.ExportTar(t.Context(), v, w, datadir.ExportOptions{}) })
 	tl := v.Snapshot().Timeline()
 	entries, err := v.ReadDir(t.Context(), "pg_wal")
 	if err != nil {

@@ -1,6 +1,7 @@
 package ingest_test
 
 import (
+	"archive/tar"
 	"errors"
 	"flag"
 	"fmt"
@@ -346,14 +347,7 @@ func listRecords(t *testing.T, tl *repo.Timeline, must []string) (ends []pg.LSN,
 func startCopy(t *testing.T, base *pgtest.Server, v *datadir.View) (log string) {
 	t.Helper()
 	srv := base.Copy(t)
-	if err := os.RemoveAll(srv.Dir); err != nil {
-		t.Fatal(err)
-	}
-	uid, gid := pgtest.Owner(t)
-	err := datadir.ExportDir(t.Context(), v, srv.Dir, datadir.ExportOptions{Chown: true, UID: uid, GID: gid})
-	if err != nil {
-		t.Fatal(err)
-	}
+	srv.Unpack(t, func(w *tar.Writer) error { return datadir.ExportTar(t.Context(), v, w, datadir.ExportOptions{}) })
 	srv.Configure(t, "autovacuum=off")
 	srv.Start(t)
 	// While one is open, pg_check_visible takes what is newer for invisible, in all databases.
