@@ -193,7 +193,7 @@ func (c *corpus) copyWAL(dir string) error {
 
 // count reads the records from start on.
 func count(tl *repo.Timeline, start pg.LSN) (n int, err error) {
-	reader := xlog.NewReader(tl.WAL(), xlog.Config{SegSize: tl.Info().SegSize}, start)
+	reader := xlog.NewReader(tl.WAL(), tl.WALConfig(), start)
 	var rec xlog.Record
 	for ; ; n++ {
 		switch err := reader.Next(&rec); {

@@ -115,7 +115,7 @@ func newRedoJob(c *corpus) (*redoJob, error) {
 func (j *redoJob) segSize() int { return int(j.control.SegSize) }
 
 func (j *redoJob) history() (*history, error) {
-	return readHistory(j.wal, j.segSize(), j.control.CheckPoint)
+	return readHistory(j.wal, xlog.Config{Version: j.control.Version, SegSize: j.segSize()}, j.control.CheckPoint)
 }
 
 // verify compares each page that changed with what stock recovery writes.

@@ -41,8 +41,8 @@ func (w *memoryWAL) appendRecord(dst []byte, at pg.LSN, n, segSize int) []byte {
 
 // history is the records of WAL, in memory, and which of them change which page.
 type history struct {
-	wal     *memoryWAL
-	segSize int
+	wal *memoryWAL
+	cfg xlog.Config // of wal
 
 	recs  []keptRecord
 	slabs [][]byte
@@ -84,8 +84,8 @@ const mentions = 4 << 10
 
 // readHistory decodes all WAL behind start and finds each page's records: one goroutine decodes
 // and keeps the records, this one finds the pages.
-func readHistory(wal *memoryWAL, segSize int, start pg.LSN) (*history, error) {
-	h := &history{wal: wal, segSize: segSize, ids: make(map[pg.BufferTag]uint32)}
+func readHistory(wal *memoryWAL, cfg xlog.Config, start pg.LSN) (*history, error) {
+	h := &history{wal: wal, cfg: cfg, ids: make(map[pg.BufferTag]uint32)}
 	full, free := make(chan []mention, 2), make(chan []mention, 4)
 	for range cap(free) {
 		free <- make([]mention, 0, mentions+xlog.MaxBlockID+1)
@@ -112,7 +112,7 @@ func readHistory(wal *memoryWAL, segSize int, start pg.LSN) (*history, error) {
 
 // decode reads the WAL from start on, keeps the records that change pages, and sends which.
 func (h *history) decode(start pg.LSN, full chan<- []mention, free <-chan []mention) error {
-	r := xlog.NewReader(h.wal, xlog.Config{SegSize: h.segSize}, start)
+	r := xlog.NewReader(h.wal, h.cfg, start)
 	var rec xlog.Record
 	batch := <-free
 	add := func(tag pg.BufferTag, restores bool) {
@@ -186,7 +186,7 @@ func (h *history) keep(rec *xlog.Record) {
 // appendRecord appends a record's bytes to dst.
 func (h *history) appendRecord(dst []byte, k *keptRecord) []byte {
 	if k.slab == inWAL {
-		return h.wal.appendRecord(dst, k.start, int(k.bytes), h.segSize)
+		return h.wal.appendRecord(dst, k.start, int(k.bytes), h.cfg.SegSize)
 	}
 	return append(dst, h.slabs[k.slab][k.at:k.at+k.bytes]...)
 }
@@ -282,7 +282,7 @@ func (b *builder) build(tag pg.BufferTag) error {
 		at := 0
 		for _, rec := range part {
 			k := &b.h.recs[rec]
-			if err := xlog.Decode(b.buf[at:at+int(k.bytes)], k.start, k.end, &b.rec); err != nil {
+			if err := xlog.Decode(b.h.cfg.Version, b.buf[at:at+int(k.bytes)], k.start, k.end, &b.rec); err != nil {
 				return err
 			}
 			if err := walredo.Redo(b.page, tag, &b.rec); err != nil {

@@ -285,7 +285,7 @@ func (c *chain) apply(redo RedoFunc, wal *WAL, links []link, page pg.Page) error
 		rest := c.buf
 		for i := range some[:n] {
 			l := &some[i]
-			if err := c.redo(redo, l, rest[:l.size:l.size], page); err != nil {
+			if err := c.redo(redo, wal.version(l.start), l, rest[:l.size:l.size], page); err != nil {
 				return err
 			}
 			rest = rest[l.size:]
@@ -302,11 +302,11 @@ func (c *chain) apply(redo RedoFunc, wal *WAL, links []link, page pg.Page) error
 	return nil
 }
 
-// redo applies one record.
-func (c *chain) redo(redo RedoFunc, l *link, raw []byte, page pg.Page) error {
+// redo applies one record, which a PostgreSQL v wrote.
+func (c *chain) redo(redo RedoFunc, v *pg.Version, l *link, raw []byte, page pg.Page) error {
 	err := checkRecord(raw)
 	if err == nil {
-		if err = xlog.Decode(raw, l.start, l.end, &c.rec); err != nil {
+		if err = xlog.Decode(v, raw, l.start, l.end, &c.rec); err != nil {
 			err = fmt.Errorf("%w: %w", ErrCorrupt, err)
 		}
 	}

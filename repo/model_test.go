@@ -261,7 +261,7 @@ func (m *model) changePages(w *world, rec *xlog.Record, tags []pg.BufferTag) fun
 	}
 	return func(wr *repo.Writer) {
 		var rec xlog.Record
-		if err := xlog.Decode(raw, start, end, &rec); err != nil {
+		if err := xlog.Decode(pg.V15, raw, start, end, &rec); err != nil {
 			m.t.Fatal(err)
 		}
 		for _, tag := range tags {

@@ -103,6 +103,9 @@ func (t *Timeline) Ancestor() (*Timeline, pg.LSN) {
 	return t.parent, t.info.StartLSN
 }
 
+// Version is the PostgreSQL that wrote t's WAL, from StartLSN on.
+func (t *Timeline) Version() *pg.Version { return pg.V15 }
+
 // StartLSN is the first LSN that can be read on t itself. A branch reads older
 // LSNs of its ancestors too: see FirstLSN.
 func (t *Timeline) StartLSN() pg.LSN { return t.info.StartLSN }
@@ -126,7 +129,7 @@ func (t *Timeline) Awaited() bool { return t.head.awaited() }
 
 // WALConfig is what a reader of t's WAL must expect.
 func (t *Timeline) WALConfig() xlog.Config {
-	return xlog.Config{SegSize: t.info.SegSize, SysID: t.info.SysID, TLI: t.info.TLI}
+	return xlog.Config{Version: t.Version(), SegSize: t.info.SegSize, SysID: t.info.SysID, TLI: t.info.TLI}
 }
 
 // WAL reads t's WAL: own segments at and above StartLSN, the ancestors' below.

@@ -161,7 +161,7 @@ func (w *entryChecker) record(l *link, tl verified) error {
 		return err
 	}
 	w.buf = raw
-	if err := xlog.Decode(raw, l.start, l.end, &w.rec); err != nil {
+	if err := xlog.Decode(tl.t.wal.version(l.start), raw, l.start, l.end, &w.rec); err != nil {
 		return fmt.Errorf("%w: %w", ErrCorrupt, err)
 	}
 	return nil

@@ -60,6 +60,13 @@ func (w *WAL) owner(at pg.LSN) (o *WAL, end pg.LSN) {
 	return w.oldest[max(i-1, 0)], end
 }
 
+// version is the PostgreSQL that wrote the WAL at at: along a branch's ancestors it may be
+// another one than the branch's own.
+func (w *WAL) version(at pg.LSN) *pg.Version {
+	o, _ := w.owner(at)
+	return o.t.Version()
+}
+
 // ReadWAL reads raw WAL bytes from at. It may read fewer than asked for; io.EOF when
 // there are none, ErrOutOfRange where they were forgotten.
 func (w *WAL) ReadWAL(p []byte, at pg.LSN) (int, error) {

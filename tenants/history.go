@@ -34,8 +34,7 @@ func (m *Manager) WALDump(ctx context.Context, tenant, name string, from, to pg.
 	if err != nil {
 		return err
 	}
-	info := b.tl.Info()
-	r := xlog.NewReader(b.tl.WAL(), xlog.Config{SegSize: info.SegSize, SysID: info.SysID}, start.LSN)
+	r := xlog.NewReader(b.tl.WAL(), b.tl.WALConfig(), start.LSN)
 	out := bufio.NewWriter(w)
 	var rec xlog.Record
 	for r.EndLSN() < to {

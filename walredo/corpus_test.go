@@ -24,7 +24,7 @@ func TestCorpus(t *testing.T) {
 	c := base.Control(t)
 	w := newWorld(base.Dir, Cluster{LogHints: c.ChecksumVersion != 0 || c.Settings.WALLogHints})
 	w.commitTs = c.Settings.TrackCommitTimestamp
-	wal := pgtest.WALDir{Dir: filepath.Join(*corpus, "wal"), TLI: c.CheckPointCopy.ThisTLI, SegSize: int(c.SegSize)}
+	wal := pgtest.WALDir{Version: c.Version, Dir: filepath.Join(*corpus, "wal"), TLI: c.CheckPointCopy.ThisTLI, SegSize: int(c.SegSize)}
 	rd := wal.Reader(c.CheckPoint)
 	records, blocks, images, differ := 0, 0, 0, 0
 	eachRecord(t, rd, func(rec *xlog.Record) bool {

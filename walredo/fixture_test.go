@@ -249,7 +249,7 @@ func (f fixture) wal(t testing.TB) memWAL {
 }
 
 func (m memWAL) reader() *xlog.Reader {
-	return xlog.NewReader(m, xlog.Config{SegSize: fixtureSegSize}, m.start)
+	return xlog.NewReader(m, xlog.Config{Version: pg.V15, SegSize: fixtureSegSize}, m.start)
 }
 
 // TestEveryOp replays each fixture and compares every block that a record changes with

@@ -103,7 +103,7 @@ func TestMutated(t *testing.T) {
 	for _, s := range fixtureSteps(t) {
 		for range rounds {
 			page := append(pg.Page(nil), s.page...)
-			if err := xlog.Decode(append([]byte(nil), s.raw...), 8, 16, &rec); err != nil {
+			if err := xlog.Decode(pg.V15, append([]byte(nil), s.raw...), 8, 16, &rec); err != nil {
 				t.Fatal(err)
 			}
 			mutate(rng, &rec, page)
@@ -181,7 +181,7 @@ func fuzz(f *testing.F, rm xlog.RmgrID) {
 		if len(raw) > 17 {
 			raw[17] = byte(rm) // xl_rmid
 		}
-		if xlog.Decode(raw, 8, 16, &rec) != nil {
+		if xlog.Decode(pg.V15, raw, 8, 16, &rec) != nil {
 			return
 		}
 		tag := pg.RelFork{

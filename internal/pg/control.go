@@ -65,6 +65,7 @@ type ControlSettings struct {
 // ControlFile is ControlFileData, global/pg_control, less the fields that are the same
 // in every cluster that we accept.
 type ControlFile struct {
+	Version            *Version // whose file it is
 	SystemID           uint64
 	State              DBState
 	Time               int64 // seconds since 1970
@@ -134,6 +135,7 @@ func ParseControlFile(b []byte) (*ControlFile, error) {
 		return nil, err
 	}
 	c := &ControlFile{
+		Version:           V15, // the constants above are its
 		SystemID:          le.Uint64(b),
 		State:             DBState(le.Uint32(b[16:])),
 		Time:              int64(le.Uint64(b[24:])),

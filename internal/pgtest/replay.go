@@ -84,7 +84,7 @@ func (r *Replay) farCheckpoint(tb testing.TB, at pg.LSN, c *pg.ControlFile) pg.L
 	size := pg.LSN(r.wal.SegSize)
 	far := (at/size + 8) * size
 	cp := c.CheckPointCopy
-	patches, _ := xlog.ShutdownCheckpoint(far, at, &cp, xlog.Config{SegSize: r.wal.SegSize, SysID: c.SystemID})
+	patches, _ := xlog.ShutdownCheckpoint(far, at, &cp, xlog.Config{Version: c.Version, SegSize: r.wal.SegSize, SysID: c.SystemID})
 	segment := make([]byte, size)
 	copy(segment, patches[0].Bytes)
 	raw := segment[xlog.LongPageHeaderSize:]

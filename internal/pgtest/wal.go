@@ -14,6 +14,7 @@ import (
 
 // WALDir is a directory of WAL segments of one timeline, as an xlog.Source.
 type WALDir struct {
+	Version *pg.Version
 	Dir     string
 	TLI     pg.TLI
 	SegSize int
@@ -23,7 +24,7 @@ type WALDir struct {
 func (s *Server) WAL(tb testing.TB) WALDir {
 	tb.Helper()
 	c := s.Control(tb)
-	return WALDir{Dir: filepath.Join(s.Dir, "pg_wal"), TLI: c.CheckPointCopy.ThisTLI, SegSize: int(c.SegSize)}
+	return WALDir{Version: c.Version, Dir: filepath.Join(s.Dir, "pg_wal"), TLI: c.CheckPointCopy.ThisTLI, SegSize: int(c.SegSize)}
 }
 
 // ReadWAL implements xlog.Source. It opens the segment for each call: tests read once.
@@ -45,5 +46,5 @@ func (d WALDir) ReadWAL(p []byte, at pg.LSN) (int, error) {
 
 // Reader reads the records behind start, the end of a record.
 func (d WALDir) Reader(start pg.LSN) *xlog.Reader {
-	return xlog.NewReader(d, xlog.Config{SegSize: d.SegSize, TLI: d.TLI}, start)
+	return xlog.NewReader(d, xlog.Config{Version: d.Version, SegSize: d.SegSize, TLI: d.TLI}, start)
 }

@@ -105,7 +105,7 @@ func (s *segment) pageHeader(remaining int) {
 	if remaining > 0 {
 		h[2] |= 0x0001
 	}
-	binary.LittleEndian.PutUint16(h, xlog.PageMagic)
+	binary.LittleEndian.PutUint16(h, pg.V15.WALMagic)
 	h[4] = 1
 	binary.LittleEndian.PutUint64(h[8:], uint64(s.start)+uint64(len(s.buf)))
 	binary.LittleEndian.PutUint32(h[16:], uint32(remaining))
@@ -155,7 +155,7 @@ func (s *segment) write(t *testing.T) pgtest.WALDir {
 	if len(s.buf) > segSize-xlog.PageSize {
 		t.Fatalf("segment is full: %d bytes", len(s.buf))
 	}
-	dir := pgtest.WALDir{Dir: pgtest.TempDir(t), TLI: 1, SegSize: segSize}
+	dir := pgtest.WALDir{Version: pg.V15, Dir: pgtest.TempDir(t), TLI: 1, SegSize: segSize}
 	path := filepath.Join(dir.Dir, xlog.SegmentName(1, s.start, segSize))
 	if err := os.WriteFile(path, append(s.buf, make([]byte, segSize-len(s.buf))...), 0o644); err != nil {
 		t.Fatal(err)

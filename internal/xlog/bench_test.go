@@ -35,7 +35,7 @@ func benchRecord(b *builder) []byte {
 
 func smallWAL(tb testing.TB) (*flatWAL, int) {
 	tb.Helper()
-	b := newBuilder(xlog.Config{SegSize: xlog.DefaultSegSize}, 16<<20)
+	b := newBuilder(xlog.Config{Version: pg.V15, SegSize: xlog.DefaultSegSize}, 16<<20)
 	n := 0
 	for ; b.at < 32<<20-xlog.PageSize; n++ {
 		b.put(benchRecord(b))
@@ -53,7 +53,7 @@ func BenchmarkReaderSmall(b *testing.B) {
 	b.SetBytes(int64(len(w.b)))
 	b.ReportAllocs()
 	for b.Loop() {
-		r := xlog.NewReader(w, xlog.Config{}, w.start)
+		r := xlog.NewReader(w, xlog.Config{Version: pg.V15}, w.start)
 		got := 0
 		for r.Next(&rec) == nil {
 			got++
@@ -84,12 +84,12 @@ func BenchmarkReaderMixed(b *testing.B) {
 }
 
 func BenchmarkDecode(b *testing.B) {
-	bld := newBuilder(xlog.Config{SegSize: xlog.DefaultSegSize}, 16<<20)
+	bld := newBuilder(xlog.Config{Version: pg.V15, SegSize: xlog.DefaultSegSize}, 16<<20)
 	raw := benchRecord(bld)
 	var rec xlog.Record
 	b.ReportAllocs()
 	for b.Loop() {
-		if err := xlog.Decode(raw, 1, 2, &rec); err != nil {
+		if err := xlog.Decode(pg.V15, raw, 1, 2, &rec); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -125,7 +125,7 @@ func BenchmarkImageRestore(b *testing.B) {
 // In steady state a record costs no memory.
 func TestReaderAllocates(t *testing.T) {
 	w, n := smallWAL(t)
-	r := xlog.NewReader(w, xlog.Config{}, w.start)
+	r := xlog.NewReader(w, xlog.Config{Version: pg.V15}, w.start)
 	var rec xlog.Record
 	for range 1000 {
 		if err := r.Next(&rec); err != nil {

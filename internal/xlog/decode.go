@@ -49,15 +49,18 @@ func CheckCRC(raw []byte) error {
 	return nil
 }
 
-// Decode is DecodeXLogRecord: take one whole record apart. start and end become
-// StartLSN and EndLSN. rec's slices point into raw; rec.Blocks is used again, so a
+// Decode is DecodeXLogRecord: take one whole record of PostgreSQL v apart. start and end
+// become StartLSN and EndLSN. rec's slices point into raw; rec.Blocks is used again, so a
 // Record that lives through many calls costs no allocation. Every length is checked
 // against raw, but not the checksum: that is CheckCRC.
-func Decode(raw []byte, start, end pg.LSN, rec *Record) error {
+func Decode(v *pg.Version, raw []byte, start, end pg.LSN, rec *Record) error {
+	if v == nil {
+		return errNoVersion
+	}
 	if len(raw) < RecordHeaderSize || uint64(binary.LittleEndian.Uint32(raw)) != uint64(len(raw)) {
 		return errLength(raw)
 	}
-	rec.StartLSN, rec.EndLSN, rec.Raw = start, end, raw
+	rec.V, rec.StartLSN, rec.EndLSN, rec.Raw = v, start, end, raw
 	rec.XID = pg.TransactionID(binary.LittleEndian.Uint32(raw[4:]))
 	rec.Prev = pg.LSN(binary.LittleEndian.Uint64(raw[8:]))
 	rec.Info, rec.RmgrID = raw[16], RmgrID(raw[17])

@@ -27,7 +27,7 @@ func TestDecode(t *testing.T) {
 		"\xFD\x34\x12" + "\xFC\x78\x56\x34\x12" + // origin, toplevel xid
 		"\xFF\x04" + "abcdemain")
 	var rec xlog.Record
-	if err := xlog.Decode(raw, 0x100, 0x200, &rec); err != nil {
+	if err := xlog.Decode(pg.V15, raw, 0x100, 0x200, &rec); err != nil {
 		t.Fatal(err)
 	}
 	tag := pg.RelFork{RelFileLocator: pg.RelFileLocator{SpcOID: 1663, DBOID: 5, RelNumber: 16384}}.Tag(7)
@@ -79,7 +79,7 @@ func TestDecodeErrors(t *testing.T) {
 		"compressed to a page":    rawRecord(image("\x00\x20\x00\x00\x06") + string(make([]byte, 8187))),
 	} {
 		var rec xlog.Record
-		if err := xlog.Decode(raw, 1, 2, &rec); !errors.Is(err, xlog.ErrCorrupt) {
+		if err := xlog.Decode(pg.V15, raw, 1, 2, &rec); !errors.Is(err, xlog.ErrCorrupt) {
 			t.Errorf("%s: got %v, want ErrCorrupt", name, err)
 		}
 	}

@@ -34,6 +34,10 @@ func (d *Damage) Error() string {
 // Unwrap makes a Damage an ErrCorrupt.
 func (d *Damage) Unwrap() []error { return []error{ErrCorrupt, d.Err} }
 
+// errNoVersion is the answer to a caller who does not say whose WAL it is. To take one for
+// granted would read another major's records wrongly without a word.
+var errNoVersion = errors.New("no PostgreSQL version is given for the wal")
+
 // errForeign marks a page that is sound but not of this cluster.
 var errForeign = fmt.Errorf("another cluster's wal: %w", ErrCorrupt)
 

@@ -40,7 +40,7 @@ func loadFixture(t testing.TB, name string) fixture {
 	f := fixture{
 		memWAL: newMemWAL(),
 		start:  pg.LSN(le64(raw[8:])),
-		cfg:    xlog.Config{SegSize: fixtureSegSize, SysID: le64(raw[24:])},
+		cfg:    xlog.Config{Version: pg.V15, SegSize: fixtureSegSize, SysID: le64(raw[24:])},
 		dump:   string(unpack(t, name+".dump.gz")),
 	}
 	f.write(f.start, raw)
@@ -95,7 +95,7 @@ func pack(t *testing.T, name string, b []byte) {
 func record(t *testing.T, srv *pgtest.Server, start pg.LSN) fixture {
 	t.Helper()
 	wal := srv.WAL(t)
-	f := fixture{memWAL: newMemWAL(), start: start, cfg: xlog.Config{SegSize: wal.SegSize, SysID: srv.Control(t).SystemID}}
+	f := fixture{memWAL: newMemWAL(), start: start, cfg: xlog.Config{Version: pg.V15, SegSize: wal.SegSize, SysID: srv.Control(t).SystemID}}
 	r := wal.Reader(start)
 	var rec xlog.Record
 	var err error

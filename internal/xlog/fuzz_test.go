@@ -28,7 +28,7 @@ func FuzzDecode(f *testing.F) {
 			binary.LittleEndian.PutUint32(raw, uint32(len(raw)))
 		}
 		var rec xlog.Record
-		if err := xlog.Decode(raw, 0x1000028, 0x1000100, &rec); err != nil {
+		if err := xlog.Decode(pg.V15, raw, 0x1000028, 0x1000100, &rec); err != nil {
 			if !errors.Is(err, xlog.ErrCorrupt) {
 				t.Fatalf("error is no ErrCorrupt: %v", err)
 			}

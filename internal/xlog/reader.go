@@ -11,9 +11,10 @@ import (
 
 // Config says what WAL is to be expected.
 type Config struct {
-	SegSize int    // bytes in a segment; 0 means DefaultSegSize
-	SysID   uint64 // system identifier that long page headers must carry; 0: any
-	TLI     pg.TLI // PostgreSQL's timeline, for what is written
+	Version *pg.Version // whose WAL it is; there is no default
+	SegSize int         // bytes in a segment; 0 means DefaultSegSize
+	SysID   uint64      // system identifier that long page headers must carry; 0: any
+	TLI     pg.TLI      // PostgreSQL's timeline, for what is written
 }
 
 func (c Config) withDefaults() Config {
@@ -71,7 +72,11 @@ func (r *Reader) EndReason() error { return r.reason }
 // been written; it reads what it has not accepted afresh. It returns a *Damage, which is
 // an ErrCorrupt, if the WAL goes on behind what cannot be read, ErrVersion for another
 // PostgreSQL's WAL, and the source's errors. After any error the reader stays where it is.
+// A reader whose Config has no Version reads nothing.
 func (r *Reader) Next(rec *Record) error {
+	if r.cfg.Version == nil {
+		return errNoVersion
+	}
 	held := r.win.n > 0
 	err := r.read(rec)
 	if err != nil && held && !isSourceError(err) {
@@ -158,7 +163,7 @@ func (r *Reader) read(rec *Record) error {
 			pos = overwritten
 			continue
 		}
-		if err := Decode(raw, pos, end, rec); err != nil {
+		if err := Decode(r.cfg.Version, raw, pos, end, rec); err != nil {
 			return err
 		}
 		r.prev, r.next = pos, end

@@ -43,7 +43,7 @@ func TestReaderShapes(t *testing.T) {
 		{1 << 30, 5<<30 - 30*xlog.PageSize},
 	} {
 		t.Run(fmt.Sprint(c.segSize), func(t *testing.T) {
-			b := newBuilder(xlog.Config{SegSize: c.segSize, SysID: 42, TLI: 3}, c.start)
+			b := newBuilder(xlog.Config{Version: pg.V15, SegSize: c.segSize, SysID: 42, TLI: 3}, c.start)
 			shapes(b)
 			for _, step := range []int{0, 1000, 40} {
 				b.step = step
@@ -59,7 +59,7 @@ func TestReaderShapes(t *testing.T) {
 func TestReaderAcrossSegments(t *testing.T) {
 	const seg = 1 << 20
 	for left := 8; left < 128; left += 8 {
-		b := newBuilder(xlog.Config{SegSize: seg, SysID: 42, TLI: 1}, 3*seg-xlog.PageSize)
+		b := newBuilder(xlog.Config{Version: pg.V15, SegSize: seg, SysID: 42, TLI: 1}, 3*seg-xlog.PageSize)
 		b.fill(left)
 		r := b.add(2*xlog.PageSize + left)
 		if r.start/seg == r.end/seg {
@@ -85,7 +85,7 @@ func TestReaderSwitch(t *testing.T) {
 		"last page, middle": func(b *builder) { b.at = 3*seg - xlog.PageSize; b.fill(4000) },
 	} {
 		t.Run(name, func(t *testing.T) {
-			b := newBuilder(xlog.Config{SegSize: seg, SysID: 42, TLI: 1}, 2*seg)
+			b := newBuilder(xlog.Config{Version: pg.V15, SegSize: seg, SysID: 42, TLI: 1}, 2*seg)
 			prepare(b)
 			b.addSwitch()
 			expectAfter := b.at
@@ -143,7 +143,7 @@ func TestReaderEnd(t *testing.T) {
 	for name, end := range ends {
 		for _, left := range []int{0, 8, 16, 24, 1000} {
 			t.Run(fmt.Sprintf("%s/%d", name, left), func(t *testing.T) {
-				b := newBuilder(xlog.Config{SegSize: 1 << 20, SysID: 42, TLI: 1}, 64<<20)
+				b := newBuilder(xlog.Config{Version: pg.V15, SegSize: 1 << 20, SysID: 42, TLI: 1}, 64<<20)
 				b.add(100)
 				b.fill(left)
 				end(b)
@@ -169,7 +169,7 @@ func TestReaderEnd(t *testing.T) {
 // there once the rest is.
 func TestReaderTornRecord(t *testing.T) {
 	for _, left := range []int{8, 16, 24, 1000, 5000} {
-		b := newBuilder(xlog.Config{SegSize: 1 << 20, SysID: 42, TLI: 1}, 1<<20-2*xlog.PageSize)
+		b := newBuilder(xlog.Config{Version: pg.V15, SegSize: 1 << 20, SysID: 42, TLI: 1}, 1<<20-2*xlog.PageSize)
 		b.fill(left)
 		last := b.add(3*xlog.PageSize + 77)
 		for cut := last.start; cut < last.start+pg.LSN(len(last.raw)); cut += 136 {
@@ -195,7 +195,7 @@ func TestReaderTornRecord(t *testing.T) {
 func TestReaderOverwrittenContRecord(t *testing.T) {
 	for _, segs := range []pg.LSN{0, 1} {
 		const seg = 1 << 20
-		b := newBuilder(xlog.Config{SegSize: seg, SysID: 42, TLI: 1}, 3*seg-segs*xlog.PageSize)
+		b := newBuilder(xlog.Config{Version: pg.V15, SegSize: seg, SysID: 42, TLI: 1}, 3*seg-segs*xlog.PageSize)
 		b.fill(5000)
 		torn, _ := xlog.LayRecord(b.at, seal(b.makeRecord(4*xlog.PageSize)), b.cfg)
 		pageEnd := (b.at + xlog.PageSize - 1) &^ (xlog.PageSize - 1)
@@ -275,7 +275,7 @@ func acrossPages(records []built, from []int) []int {
 func TestReaderDamage(t *testing.T) {
 	for name, damage := range damages {
 		t.Run(name, func(t *testing.T) {
-			b := newBuilder(xlog.Config{SegSize: 1 << 20, SysID: 42, TLI: 1}, 1<<20)
+			b := newBuilder(xlog.Config{Version: pg.V15, SegSize: 1 << 20, SysID: 42, TLI: 1}, 1<<20)
 			for range 3000 {
 				b.add(100 + b.rnd.IntN(900))
 			}
@@ -309,7 +309,7 @@ func TestReaderDamage(t *testing.T) {
 
 // Any one bit changed is either found where it is or changes nothing that is read.
 func TestReaderFlippedBits(t *testing.T) {
-	b := newBuilder(xlog.Config{SegSize: 1 << 20, SysID: 42, TLI: 1}, 1<<20-10*xlog.PageSize)
+	b := newBuilder(xlog.Config{Version: pg.V15, SegSize: 1 << 20, SysID: 42, TLI: 1}, 1<<20-10*xlog.PageSize)
 	start := b.at
 	for range 400 {
 		b.add(26 + b.rnd.IntN(2000))
@@ -346,7 +346,7 @@ func TestReaderFlippedBits(t *testing.T) {
 // However many pages are lost, one that is left behind them shows it.
 func TestReaderLostPages(t *testing.T) {
 	for lost := pg.LSN(1); lost <= 8; lost++ {
-		b := newBuilder(xlog.Config{SegSize: 1 << 20}, 1<<20)
+		b := newBuilder(xlog.Config{Version: pg.V15, SegSize: 1 << 20}, 1<<20)
 		b.fill(0)
 		n := len(b.records)
 		for b.at < 1<<20+(lost+2)*xlog.PageSize {
@@ -364,7 +364,7 @@ func TestReaderLostPages(t *testing.T) {
 }
 
 func TestReaderChecksTimeline(t *testing.T) {
-	b := newBuilder(xlog.Config{SegSize: 1 << 20, TLI: 3}, 1<<20)
+	b := newBuilder(xlog.Config{Version: pg.V15, SegSize: 1 << 20, TLI: 3}, 1<<20)
 	b.fill(0)
 	n := len(b.records)
 	b.cfg.TLI = 2
@@ -378,7 +378,7 @@ func TestReaderChecksTimeline(t *testing.T) {
 }
 
 func TestReaderChecksPrev(t *testing.T) {
-	b := newBuilder(xlog.Config{SegSize: 1 << 20}, 1<<20)
+	b := newBuilder(xlog.Config{Version: pg.V15, SegSize: 1 << 20}, 1<<20)
 	b.add(100)
 	b.add(100)
 	b.add(100)
@@ -399,7 +399,7 @@ func TestReaderChecksPrev(t *testing.T) {
 }
 
 func TestReaderForeignWAL(t *testing.T) {
-	cfg := xlog.Config{SegSize: 1 << 20, SysID: 42, TLI: 1}
+	cfg := xlog.Config{Version: pg.V15, SegSize: 1 << 20, SysID: 42, TLI: 1}
 	for name, c := range map[string]struct {
 		spoil func(b *builder)
 		cfg   xlog.Config
@@ -407,7 +407,7 @@ func TestReaderForeignWAL(t *testing.T) {
 	}{
 		"version 14":   {func(b *builder) { b.write(1<<20, []byte{0x0D, 0xD1}) }, cfg, xlog.ErrVersion},
 		"version 16":   {func(b *builder) { b.write(1<<20, []byte{0x13, 0xD1}) }, cfg, xlog.ErrVersion},
-		"system":       {func(b *builder) {}, xlog.Config{SegSize: 1 << 20, SysID: 43}, xlog.ErrCorrupt},
+		"system":       {func(b *builder) {}, xlog.Config{Version: pg.V15, SegSize: 1 << 20, SysID: 43}, xlog.ErrCorrupt},
 		"segment size": {func(b *builder) { b.write(1<<20+32, []byte{0, 0, 32, 0}) }, cfg, xlog.ErrCorrupt},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -426,6 +426,23 @@ func TestReaderForeignWAL(t *testing.T) {
 	}
 }
 
+// A Config or a Decode without a Version must not take one for granted.
+func TestReaderWithoutVersion(t *testing.T) {
+	cfg := xlog.Config{Version: pg.V15, SegSize: 1 << 20, SysID: 42, TLI: 1}
+	b := newBuilder(cfg, 1<<20)
+	raw := b.add(64).raw
+	rec := xlog.Record{V: pg.V15}
+	if err := xlog.NewReader(b, xlog.Config{SegSize: 1 << 20}, 1<<20).Next(&rec); err == nil || errors.Is(err, io.EOF) {
+		t.Errorf("a reader without a version: got %v", err)
+	}
+	if err := xlog.Decode(nil, raw, 8, 16, &rec); err == nil {
+		t.Error("a record of no version was decoded")
+	}
+	if err := b.reader(b).Next(&rec); err != nil || rec.V != cfg.Version {
+		t.Errorf("got a record of %v (%v), want one of %v", rec.V, err, cfg.Version)
+	}
+}
+
 var errDisk = errors.New("input/output error")
 
 type failingSource struct {
@@ -441,7 +458,7 @@ func (s *failingSource) ReadWAL(p []byte, at pg.LSN) (int, error) {
 }
 
 func TestReaderSourceError(t *testing.T) {
-	b := newBuilder(xlog.Config{SegSize: 1 << 20}, 1<<20)
+	b := newBuilder(xlog.Config{Version: pg.V15, SegSize: 1 << 20}, 1<<20)
 	shapes(b)
 	src := &failingSource{Source: b, fail: true}
 	r := b.reader(src)
@@ -455,7 +472,7 @@ func TestReaderSourceError(t *testing.T) {
 
 // A length that no memory holds costs none until pages come that announce it.
 func TestReaderHugeLength(t *testing.T) {
-	b := newBuilder(xlog.Config{SegSize: 1 << 20}, 1<<20)
+	b := newBuilder(xlog.Config{Version: pg.V15, SegSize: 1 << 20}, 1<<20)
 	b.add(100)
 	raw := b.makeRecord(20000)
 	binary.LittleEndian.PutUint32(raw, 0xFFFFFFF0)
@@ -471,7 +488,7 @@ func TestReaderHugeLength(t *testing.T) {
 // What is written while the reader holds older bytes of the same pages is read without
 // an end between.
 func TestReaderReadsAfresh(t *testing.T) {
-	b := newBuilder(xlog.Config{SegSize: 1 << 20}, 1<<20)
+	b := newBuilder(xlog.Config{Version: pg.V15, SegSize: 1 << 20}, 1<<20)
 	for range 10 {
 		b.add(100)
 	}
@@ -492,7 +509,7 @@ func TestReaderReadsAfresh(t *testing.T) {
 // the new, with the right addresses. They lead back to before the end, so they prove
 // nothing.
 func TestReaderIgnoresPagesOfALostFuture(t *testing.T) {
-	b := newBuilder(xlog.Config{SegSize: 1 << 20, SysID: 42, TLI: 1}, 1<<20)
+	b := newBuilder(xlog.Config{Version: pg.V15, SegSize: 1 << 20, SysID: 42, TLI: 1}, 1<<20)
 	for b.at < 1<<20+6*xlog.PageSize {
 		b.add(600)
 	}

@@ -35,9 +35,10 @@ const (
 
 // Record is one decoded WAL record. Its slices point into Raw; Decode reuses Blocks.
 type Record struct {
-	StartLSN pg.LSN // of the record's first byte (behind a page header, if one is there)
-	EndLSN   pg.LSN // PostgreSQL's EndRecPtr: what a page it changes gets as its LSN
-	Raw      []byte // the whole record, header included, page headers taken out
+	V        *pg.Version // whose record it is: its body, and what redo does, depend on it. Never nil
+	StartLSN pg.LSN      // of the record's first byte (behind a page header, if one is there)
+	EndLSN   pg.LSN      // PostgreSQL's EndRecPtr: what a page it changes gets as its LSN
+	Raw      []byte      // the whole record, header included, page headers taken out
 
 	XID    pg.TransactionID
 	Prev   pg.LSN

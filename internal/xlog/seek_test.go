@@ -9,7 +9,7 @@ import (
 )
 
 func TestReaderSeek(t *testing.T) {
-	b := newBuilder(xlog.Config{SegSize: 1 << 20, SysID: 42, TLI: 1}, 1<<20-20*xlog.PageSize)
+	b := newBuilder(xlog.Config{Version: pg.V15, SegSize: 1 << 20, SysID: 42, TLI: 1}, 1<<20-20*xlog.PageSize)
 	b.fill(0)
 	shapes(b)
 	r := b.reader(b)
@@ -33,7 +33,7 @@ func TestReaderSeek(t *testing.T) {
 }
 
 func TestReaderSeekNowhere(t *testing.T) {
-	b := newBuilder(xlog.Config{SegSize: 1 << 20, SysID: 42, TLI: 1}, 1<<20)
+	b := newBuilder(xlog.Config{Version: pg.V15, SegSize: 1 << 20, SysID: 42, TLI: 1}, 1<<20)
 	shapes(b)
 	r := b.reader(b)
 	for _, lsn := range []pg.LSN{b.at, b.at + 1, b.at + 1<<20, 0} {

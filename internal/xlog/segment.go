@@ -11,10 +11,9 @@ import (
 
 // Sizes and flags of WAL pages (access/xlog_internal.h, xlogdefs.h).
 const (
-	PageSize            = 8192   // XLOG_BLCKSZ
-	PageMagic           = 0xD110 // XLOG_PAGE_MAGIC of PostgreSQL 15
-	ShortPageHeaderSize = 24     // SizeOfXLogShortPHD
-	LongPageHeaderSize  = 40     // SizeOfXLogLongPHD: a segment's first page
+	PageSize            = 8192 // XLOG_BLCKSZ
+	ShortPageHeaderSize = 24   // SizeOfXLogShortPHD
+	LongPageHeaderSize  = 40   // SizeOfXLogLongPHD: a segment's first page
 	MinSegSize          = 1 << 20
 	MaxSegSize          = 1 << 30
 	DefaultSegSize      = 16 << 20
@@ -24,9 +23,6 @@ const (
 	pageFirstIsOverwriteContRecord = 0x0008
 	pageAllFlags                   = 0x000F
 )
-
-// The page magics of other major versions, so that their WAL can be told from garbage.
-var otherMagics = map[uint16]int{0xD101: 12, 0xD106: 13, 0xD10D: 14, 0xD113: 16, 0xD116: 17, 0xD118: 18}
 
 // ValidSegSize is IsValidWalSegSize: a power of two from 1 MiB to 1 GiB.
 func ValidSegSize(n int) bool {
@@ -151,11 +147,12 @@ func WrittenPages(segment io.ReaderAt, start pg.LSN, segSize int) (int64, error)
 // check is XLogReaderValidatePageHeader for the page that should start at addr. An
 // ErrVersion or errForeign cannot be the mere end of the WAL; other errors can.
 func (h *PageHeader) check(addr pg.LSN, cfg *Config) error {
-	if h.Magic != PageMagic {
-		if v, ok := otherMagics[h.Magic]; ok && h.PageAddr == addr {
-			return fmt.Errorf("wal page %v has magic %04X, PostgreSQL %d: %w", addr, h.Magic, v, ErrVersion)
+	if want := cfg.Version.WALMagic; h.Magic != want {
+		// Known and at its address, it is another major's page; else it is garbage.
+		if r, ok := pg.ReleaseByMagic(h.Magic); ok && h.PageAddr == addr {
+			return fmt.Errorf("wal page %v has magic %04X, %v, want %v: %w", addr, h.Magic, r, cfg.Version, ErrVersion)
 		}
-		return fmt.Errorf("wal page %v has magic %04X, want %04X", addr, h.Magic, PageMagic)
+		return fmt.Errorf("wal page %v has magic %04X, want %04X", addr, h.Magic, want)
 	}
 	if h.Info&^pageAllFlags != 0 {
 		return fmt.Errorf("wal page %v has info bits %04X", addr, h.Info)

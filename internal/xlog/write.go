@@ -19,6 +19,7 @@ type Patch struct {
 //
 // The patches hold the record and every page header that it needs, so that applying them
 // to WAL that is right up to at and zeros behind makes WAL that is right up to end.
+// cfg has a Version.
 func ShutdownCheckpoint(at, prev pg.LSN, cp *pg.CheckPoint, cfg Config) (patches []Patch, end pg.LSN) {
 	cfg = cfg.withDefaults()
 	if cfg.TLI == 0 {
@@ -63,7 +64,7 @@ func layRecord(at pg.LSN, raw []byte, cfg *Config) (patches []Patch, end pg.LSN)
 // appendPageHeader appends the header of the page at, on which rest bytes of a record
 // from before come first.
 func appendPageHeader(b []byte, at pg.LSN, rest uint32, cfg *Config) []byte {
-	h := PageHeader{Magic: PageMagic, TLI: cfg.TLI, PageAddr: at, RemLen: rest}
+	h := PageHeader{Magic: cfg.Version.WALMagic, TLI: cfg.TLI, PageAddr: at, RemLen: rest}
 	if rest > 0 {
 		h.Info |= pageFirstIsContRecord
 	}

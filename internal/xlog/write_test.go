@@ -17,7 +17,7 @@ func TestShutdownCheckpoint(t *testing.T) {
 	want := pg.CheckPoint{ThisTLI: 1, PrevTLI: 1, NextXID: pg.FullXID(2, 777), NextOID: 20000, NextMulti: 5, OldestXID: 700, Time: 1234567890}
 	for _, left := range []int{0, 8, 16, 24, 104, 112, 120, 128, 8000} {
 		for _, at := range []pg.LSN{5 << 20, 6<<20 - xlog.PageSize} { // the second crosses a segment's end
-			b := newBuilder(xlog.Config{SegSize: 1 << 20, SysID: 42, TLI: 1}, at)
+			b := newBuilder(xlog.Config{Version: pg.V15, SegSize: 1 << 20, SysID: 42, TLI: 1}, at)
 			b.fill(left)
 			cp := want
 			patches, end := xlog.ShutdownCheckpoint(b.at, b.prev, &cp, b.cfg)
@@ -82,7 +82,7 @@ func toLastPage(b *builder) {
 func startOnCheckpoint(t *testing.T, srv *pgtest.Server, prepare func(b *builder)) {
 	control := srv.Control(t)
 	wal := srv.WAL(t)
-	b := newBuilder(xlog.Config{SegSize: wal.SegSize, SysID: control.SystemID, TLI: 1}, control.CheckPoint)
+	b := newBuilder(xlog.Config{Version: pg.V15, SegSize: wal.SegSize, SysID: control.SystemID, TLI: 1}, control.CheckPoint)
 	r := wal.Reader(control.CheckPoint)
 	var rec xlog.Record
 	if err := r.Next(&rec); err != nil {

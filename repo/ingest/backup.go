@@ -44,16 +44,16 @@ func prepareBackup(dir string, start, stop pg.LSN) (*Recovered, error) {
 	}
 	src := stoppedWAL{dir: filepath.Join(dir, "pg_wal"), tli: control.CheckPointCopy.ThisTLI, segSize: int(control.SegSize)}
 	state := repo.NewState(control, start, nil)
-	if err := src.replayTo(state, control.SystemID, start, stop); err != nil {
+	if err := src.replayTo(state, control, start, stop); err != nil {
 		return nil, err
 	}
 	return &Recovered{state: state}, src.cut(stop)
 }
 
 // replayTo brings a state from start to stop, the end of the backup's last record.
-func (s stoppedWAL) replayTo(state *repo.State, sysID uint64, start, stop pg.LSN) error {
+func (s stoppedWAL) replayTo(state *repo.State, control *pg.ControlFile, start, stop pg.LSN) error {
 	var rec xlog.Record
-	r := xlog.NewReader(s, xlog.Config{SegSize: s.segSize, SysID: sysID, TLI: s.tli}, start)
+	r := xlog.NewReader(s, xlog.Config{Version: control.Version, SegSize: s.segSize, SysID: control.SystemID, TLI: s.tli}, start)
 	for r.EndLSN() < stop {
 		if err := r.Next(&rec); err != nil {
 			if errors.Is(err, io.EOF) {

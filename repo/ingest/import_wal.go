@@ -45,7 +45,7 @@ func (s stoppedWAL) ReadWAL(p []byte, at pg.LSN) (int, error) {
 // where it ends.
 func (s stoppedWAL) shutdownEnd(c *pg.ControlFile) (pg.LSN, error) {
 	var rec xlog.Record
-	r := xlog.NewReader(s, xlog.Config{SegSize: s.segSize, SysID: c.SystemID, TLI: s.tli}, c.CheckPoint)
+	r := xlog.NewReader(s, xlog.Config{Version: c.Version, SegSize: s.segSize, SysID: c.SystemID, TLI: s.tli}, c.CheckPoint)
 	if err := r.Next(&rec); err != nil {
 		if errors.Is(err, io.EOF) {
 			err = r.EndReason()

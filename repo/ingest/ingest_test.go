@@ -299,7 +299,7 @@ func testUnknownManager(t *testing.T, base, busy *pgtest.Server) {
 	binary.LittleEndian.PutUint32(r.raw[20:], xlog.RecordCRC(r.raw))
 	overwrite(t, tl, r.start, r.raw)
 	var rec xlog.Record
-	if err := xlog.Decode(r.raw, r.start, r.end, &rec); err != nil {
+	if err := xlog.Decode(tl.Version(), r.raw, r.start, r.end, &rec); err != nil {
 		t.Fatal(err)
 	}
 	tag := rec.Blocks[0].Tag

@@ -309,7 +309,7 @@ func listRecords(t *testing.T, tl *repo.Timeline, must []string) (ends []pg.LSN,
 	forgot = ^pg.LSN(0)
 	did := map[string]int{}
 	var rec xlog.Record
-	r := xlog.NewReader(tl.WAL(), xlog.Config{SegSize: tl.Info().SegSize}, tl.StartLSN())
+	r := xlog.NewReader(tl.WAL(), tl.WALConfig(), tl.StartLSN())
 	for {
 		err := r.Next(&rec)
 		if errors.Is(err, io.EOF) {

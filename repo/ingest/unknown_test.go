@@ -51,7 +51,7 @@ func TestUnknownCopied(t *testing.T) {
 	binary.LittleEndian.PutUint32(r.raw[20:], xlog.RecordCRC(r.raw))
 	overwrite(t, tl, r.start, r.raw)
 	var rec xlog.Record
-	if err := xlog.Decode(r.raw, r.start, r.end, &rec); err != nil {
+	if err := xlog.Decode(tl.Version(), r.raw, r.start, r.end, &rec); err != nil {
 		t.Fatal(err)
 	}
 	out, err := exec.Command(filepath.Join(pgtest.BinDir(t), "pg_waldump"), "-p", tl.WALDir(), "-s", r.start.String(), "-n", "1").Output()

@@ -46,7 +46,6 @@ const (
 	blockWillInit   = 0x40
 	blockHasData    = 0x20
 	dataLong        = 254
-	pageMagic       = 0xD110
 	pageFirstIsCont = 1
 	pageLong        = 2
 )
@@ -57,7 +56,7 @@ func (l *Log) Add(t *testing.T, r Rec) *xlog.Record {
 	raw := l.encode(&r)
 	rec := &xlog.Record{StartLSN: xlog.RecordStart(l.End, SegSize)}
 	rec.EndLSN = l.lay(t, l.End, raw)
-	if err := xlog.Decode(raw, rec.StartLSN, rec.EndLSN, rec); err != nil {
+	if err := xlog.Decode(l.tl.Version(), raw, rec.StartLSN, rec.EndLSN, rec); err != nil {
 		t.Fatal(err)
 	}
 	l.End, l.Prev = rec.EndLSN, rec.StartLSN
@@ -102,7 +101,7 @@ func (l *Log) lay(t *testing.T, at pg.LSN, raw []byte) pg.LSN {
 	rest := 0
 	for len(raw) > 0 {
 		if at%xlog.PageSize == 0 {
-			h := pageHeader(at, rest)
+			h := l.pageHeader(at, rest)
 			l.write(t, at, h)
 			at += pg.LSN(len(h))
 		}
@@ -114,9 +113,9 @@ func (l *Log) lay(t *testing.T, at pg.LSN, raw []byte) pg.LSN {
 	return at.Align()
 }
 
-func pageHeader(at pg.LSN, rest int) []byte {
+func (l *Log) pageHeader(at pg.LSN, rest int) []byte {
 	le := binary.LittleEndian
-	b := le.AppendUint16(nil, pageMagic)
+	b := le.AppendUint16(nil, l.tl.Version().WALMagic)
 	info := uint16(0)
 	if rest > 0 {
 		info |= pageFirstIsCont
@@ -149,7 +148,7 @@ func (l *Log) write(t *testing.T, at pg.LSN, b []byte) {
 			t.Fatal(err)
 		}
 		if f, err = os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600); err == nil {
-			err = errors.Join(f.Truncate(SegSize), put(f, pageHeader(at-at%SegSize, 0), 0), put(f, pageHeader(at-at%xlog.PageSize, 0), (at-at%xlog.PageSize)%SegSize))
+			err = errors.Join(f.Truncate(SegSize), put(f, l.pageHeader(at-at%SegSize, 0), 0), put(f, l.pageHeader(at-at%xlog.PageSize, 0), (at-at%xlog.PageSize)%SegSize))
 		}
 	}
 	if err == nil {

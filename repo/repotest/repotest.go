@@ -69,7 +69,8 @@ func Create(t *testing.T, r *repo.Repository, name string) *repo.Timeline {
 		t.Fatal(err)
 	}
 	tl := b.Timeline()
-	(&Log{tl: tl}).write(t, Start-Start%SegSize, pageHeader(Start-Start%SegSize, 0))
+	l := &Log{tl: tl}
+	l.write(t, Start-Start%SegSize, l.pageHeader(Start-Start%SegSize, 0))
 	if err := b.Commit(t.Context(), StartState()); err != nil {
 		t.Fatal(err)
 	}

@@ -1,0 +1,74 @@
+package pg
+
+import "fmt"
+
+// Release is what tells the files of one major version from those of another: the numbers
+// that stand in its WAL pages and in its control file.
+type Release struct {
+	Major          int
+	WALMagic       uint16 // XLOG_PAGE_MAGIC: the first two bytes of each WAL page
+	ControlVersion uint32 // PG_CONTROL_VERSION; 13 to 16 share one
+	Catalog        uint32 // CATALOG_VERSION_NO of its final release
+}
+
+// String gives the name by which people call the release.
+func (r Release) String() string { return fmt.Sprintf("PostgreSQL %d", r.Major) }
+
+// Version is what a major version of PostgreSQL is: everything in its files that another
+// major has otherwise hangs on it. Code that meets such a thing asks the Version for it
+// and never compares major numbers.
+//
+// There is one value for each supported major, and it never changes. So a *Version is as
+// good as a number: two are the same major if the pointers are equal. Where a *Version is
+// a field, it is never nil.
+type Version struct {
+	Release
+}
+
+// V15 is PostgreSQL 15.
+var V15 = &Version{
+	Release: Release{Major: 15, WALMagic: 0xD110, ControlVersion: 1300, Catalog: 202209061},
+}
+
+// Versions lists the supported majors, oldest first.
+var Versions = []*Version{V15}
+
+// unsupported are releases that are known by name only, so that an error can say whose
+// files it met.
+var unsupported = []Release{
+	{Major: 12, WALMagic: 0xD101, ControlVersion: 1201, Catalog: 201909212},
+	{Major: 13, WALMagic: 0xD106, ControlVersion: 1300, Catalog: 202007201},
+	{Major: 14, WALMagic: 0xD10D, ControlVersion: 1300, Catalog: 202107181},
+	{Major: 16, WALMagic: 0xD113, ControlVersion: 1300, Catalog: 202307071},
+	{Major: 17, WALMagic: 0xD116, ControlVersion: 1700, Catalog: 202406281},
+	{Major: 18, WALMagic: 0xD118, ControlVersion: 1800, Catalog: 202506291},
+}
+
+// ByMajor gives the supported version with that major number.
+func ByMajor(major int) (*Version, bool) {
+	for _, v := range Versions {
+		if v.Major == major {
+			return v, true
+		}
+	}
+	return nil, false
+}
+
+// ReleaseByMagic gives the release, supported or not, whose WAL pages begin with magic.
+func ReleaseByMagic(magic uint16) (Release, bool) {
+	return findRelease(func(r Release) bool { return r.WALMagic == magic })
+}
+
+func findRelease(match func(Release) bool) (Release, bool) {
+	for _, v := range Versions {
+		if match(v.Release) {
+			return v.Release, true
+		}
+	}
+	for _, r := range unsupported {
+		if match(r) {
+			return r, true
+		}
+	}
+	return Release{}, false
+}
