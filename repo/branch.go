@@ -199,7 +199,7 @@ func (parent *Timeline) branch(no timelineNo, id TimelineID, name string, s *Sna
 	at := flushedRow{LSN: s.LSN(), Prev: s.State().Prev, Intent: s.LSN()}
 	t := newTimeline(parent.r, no, info, parent, at)
 	ops := []store.Op{
-		sealedOp(appendVersion(appendState(nil), no, s.LSN()), s.State().encode()),
+		sealedOp(appendVersion(appendState(nil), no, s.LSN()), s.State().Encode()),
 		rowOp(timelineKey(kindFlushed, no), at),
 		rowOp(timelineKey(kindTimeline, no), t.timelineRow(statusLive)),
 	}

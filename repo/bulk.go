@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"zenith/internal/pg"
+	"zenith/repo/control"
 	"zenith/repo/store"
 )
 
@@ -116,11 +117,11 @@ func (b *Bulk) File(path string, lsn pg.LSN, content []byte) error {
 
 // Commit stores the state, makes everything durable and publishes s.LSN and s.Prev. A
 // timeline from Create exists from then on, and starts at s.LSN.
-func (b *Bulk) Commit(ctx context.Context, s *State) (err error) {
+func (b *Bulk) Commit(ctx context.Context, s *control.State) (err error) {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if err := b.put(s.LSN, appendState(nil), s.encode()); err != nil {
+	if err := b.put(s.LSN, appendState(nil), s.Encode()); err != nil {
 		return err
 	}
 	b.mu.Lock()
@@ -148,7 +149,7 @@ func (b *Bulk) Commit(ctx context.Context, s *State) (err error) {
 }
 
 // store makes everything durable, the rows last.
-func (b *Bulk) store(s *State) error {
+func (b *Bulk) store(s *control.State) error {
 	t := b.t
 	if err := b.out.Flush(); err != nil {
 		return err

@@ -250,7 +250,7 @@ func (p *plan) states(ctx context.Context) error {
 			}
 			s = point.State
 			key := appendVersion(appendState(nil), p.t.no, at)
-			if err := p.t.r.store.Update([]store.Op{sealedOp(key, s.encode())}); err != nil {
+			if err := p.t.r.store.Update([]store.Op{sealedOp(key, s.Encode())}); err != nil {
 				return err
 			}
 		}

@@ -146,21 +146,3 @@ func TestGraft(t *testing.T) {
 		t.Errorf("own files: %v", got)
 	}
 }
-
-// TestStateIsBinary sends a state as bytes.
-func TestStateIsBinary(t *testing.T) {
-	want := repotest.StartState()
-	b, err := want.MarshalBinary()
-	if err != nil {
-		t.Fatal(err)
-	}
-	var got repo.State
-	if err := got.UnmarshalBinary(b); err != nil || !reflect.DeepEqual(&got, want) {
-		t.Errorf("got %+v, %v", got, err)
-	}
-	for n := range len(b) {
-		if err := got.UnmarshalBinary(b[:n]); !errors.Is(err, repo.ErrCorrupt) {
-			t.Errorf("%d bytes: %v", n, err)
-		}
-	}
-}

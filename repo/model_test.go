@@ -10,6 +10,7 @@ import (
 	"zenith/internal/pg"
 	"zenith/internal/xlog"
 	"zenith/repo"
+	"zenith/repo/control"
 	"zenith/repo/repotest"
 	"zenith/repo/store"
 )
@@ -90,7 +91,7 @@ type timeline struct {
 	lsns   []pg.LSN // ascending: start, then each step's end
 	worlds []*world
 	put    map[string]string // by PutFile since the head; "" removed
-	state  *repo.State
+	state  *control.State
 
 	horizon pg.LSN // 0: nothing was forgotten
 	pins    map[pg.LSN][]func()

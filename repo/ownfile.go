@@ -83,16 +83,3 @@ func (t *Timeline) PutOwnFile(ctx context.Context, f OwnFile) error {
 func (s *Snapshot) EachRelation(ctx context.Context, fn func(rf pg.RelFork, n pg.BlockNumber) error) error {
 	return s.relations(ctx, []byte{byte(kindRelSize)}, func(pg.RelFork) bool { return true }, fn)
 }
-
-// MarshalBinary implements encoding.BinaryMarshaler.
-func (s *State) MarshalBinary() ([]byte, error) { return s.encode(), nil }
-
-// UnmarshalBinary implements encoding.BinaryUnmarshaler. ErrCorrupt if b is no state.
-func (s *State) UnmarshalBinary(b []byte) error {
-	read, err := decodeState(b)
-	if err != nil {
-		return err
-	}
-	*s = *read
-	return nil
-}

@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 
 	"zenith/internal/pg"
+	"zenith/repo/control"
 )
 
 // Snapshot is the state of everything at one LSN of a timeline. It never changes, needs
@@ -40,7 +41,7 @@ func (s *Snapshot) Timeline() *Timeline { return s.t }
 func (s *Snapshot) LSN() pg.LSN { return s.point.LSN }
 
 // State is the control data at LSN. Shared: do not change it.
-func (s *Snapshot) State() *State { return s.point.State }
+func (s *Snapshot) State() *control.State { return s.point.State }
 
 // String names the snapshot as paths do: timeline@lsn.
 func (s *Snapshot) String() string { return s.t.ID().String() + "@" + s.point.LSN.PathString() }

@@ -9,12 +9,13 @@ import (
 
 	"zenith/internal/pg"
 	"zenith/internal/xlog"
+	"zenith/repo/control"
 )
 
 // Point is a record boundary and the state there.
 type Point struct {
 	LSN   pg.LSN
-	State *State // shared: do not change
+	State *control.State // shared: do not change
 }
 
 // Resolve finds the last record boundary at or below lsn, and the state there.
@@ -83,17 +84,17 @@ func (t *Timeline) AtHead(ctx context.Context) (*Snapshot, error) {
 }
 
 // stateBefore reads the stored state that is nearest to lsn from below.
-func (t *Timeline) stateBefore(lsn pg.LSN) (s *State, err error) {
+func (t *Timeline) stateBefore(lsn pg.LSN) (s *control.State, err error) {
 	p := probe{object: appendState(nil)}
 	p.window = func(w *window, limit pg.LSN) (pg.LSN, bool) {
 		v, ok := w.state(limit)
 		if ok {
-			s, err = decodeState(v.encoded)
+			s, err = control.Decode(v.encoded)
 		}
 		return v.lsn, ok
 	}
 	p.store = func(body []byte, _, _ pg.LSN) (err error) {
-		s, err = decodeState(body)
+		s, err = control.Decode(body)
 		return err
 	}
 	found, perr := p.run(t.r.store, nil, t.lineage(lsn).look())
@@ -111,7 +112,7 @@ func (t *Timeline) stateBefore(lsn pg.LSN) (s *State, err error) {
 
 // walk reads the WAL from s, which it changes, and gives the last point at or below upTo.
 // stop, if not nil, is asked before each record is applied, and ends the walk by true.
-func (t *Timeline) walk(ctx context.Context, s *State, upTo pg.LSN, stop func(*xlog.Record) (bool, error)) (Point, error) {
+func (t *Timeline) walk(ctx context.Context, s *control.State, upTo pg.LSN, stop func(*xlog.Record) (bool, error)) (Point, error) {
 	r := xlog.NewReader(t.wal, t.WALConfig(), s.LSN)
 	r.SetPrev(s.Prev)
 	var rec xlog.Record
@@ -175,7 +176,7 @@ func (t *Timeline) findTime(ctx context.Context, when time.Time, first pg.LSN) (
 		if next.LastCommitLSN == s.LastCommitLSN {
 			return false, nil
 		}
-		if next.lateAt(when) {
+		if next.CommittedAfter(when) {
 			return true, nil
 		}
 		last = Point{next.LSN, next}
@@ -191,16 +192,16 @@ func (t *Timeline) findTime(ctx context.Context, when time.Time, first pg.LSN) (
 }
 
 // stateAtTime finds a stored state before the first commit after when, a late one.
-func (t *Timeline) stateAtTime(ctx context.Context, when time.Time, first, head pg.LSN) (*State, error) {
+func (t *Timeline) stateAtTime(ctx context.Context, when time.Time, first, head pg.LSN) (*control.State, error) {
 	s, err := t.stateBefore(first)
 	if err != nil {
 		return nil, err
 	}
-	if s.base().After(when) && first > t.first {
+	if s.KnownSince().After(when) && first > t.first {
 		return nil, fmt.Errorf("%v is before the horizon of %s, %v: %w", when.UTC().Format(time.RFC3339), t.Name(), first, ErrOutOfRange)
 	}
-	if s.base().After(when) {
-		return nil, fmt.Errorf("%s begins at %v: %w", t.Name(), s.base().UTC().Format(time.RFC3339), ErrOutOfRange)
+	if s.KnownSince().After(when) {
+		return nil, fmt.Errorf("%s begins at %v: %w", t.Name(), s.KnownSince().UTC().Format(time.RFC3339), ErrOutOfRange)
 	}
 	lo, hi := s.LSN, head // the state before lo is early enough; that before hi+1 is not known to be
 	for lo < hi {
@@ -212,7 +213,7 @@ func (t *Timeline) stateAtTime(ctx context.Context, when time.Time, first, head 
 		if err != nil {
 			return nil, err
 		}
-		if c.lateAt(when) {
+		if c.CommittedAfter(when) {
 			hi = c.LSN - 1
 		} else {
 			s, lo = c, mid

@@ -7,6 +7,7 @@ import (
 
 	"zenith/internal/pg"
 	"zenith/internal/xlog"
+	"zenith/repo/control"
 )
 
 // entryChecker checks entries, for one goroutine.
@@ -88,7 +89,7 @@ func objectName(object []byte) string {
 // valueChecks look at an entry's unsealed value, by its key's kind.
 var valueChecks = map[kind]func(w *entryChecker, object, body []byte, at pg.LSN, tl verified) error{
 	kindState: func(_ *entryChecker, _, body []byte, at pg.LSN, _ verified) error {
-		s, err := decodeState(body)
+		s, err := control.Decode(body)
 		if err == nil && s.LSN != at {
 			err = fmt.Errorf("it is of %v: %w", s.LSN, ErrCorrupt)
 		}

@@ -5,6 +5,7 @@ import (
 
 	"zenith/internal/pg"
 	"zenith/internal/xlog"
+	"zenith/repo/control"
 )
 
 // Writer collects what records change, in LSN order, and publishes it all at once.
@@ -264,9 +265,9 @@ func checkFile(path string, content []byte) error {
 
 // State stores the state at s.LSN. Resolve walks the WAL from the nearest, so store one
 // every 256 KiB of WAL or so. The state is copied.
-func (w *Writer) State(s *State) {
+func (w *Writer) State(s *control.State) {
 	if w.at(s.LSN) {
-		w.states = append(w.states, stateVersion{s.LSN, s.encode()})
+		w.states = append(w.states, stateVersion{s.LSN, s.Encode()})
 	}
 }
 

@@ -24,7 +24,7 @@ type frameKind byte
 
 const (
 	frameWAL      frameKind = 'W' // LSN u64 | bytes
-	frameState    frameKind = 'S' // a repo.State
+	frameState    frameKind = 'S' // a control.State
 	frameDatabase frameKind = 'D' // spc u32, db u32
 	frameRelation frameKind = 'R' // spc u32, db u32, rel u32, fork u8 | blocks u32
 	framePages    frameKind = 'P' // of the last relation: block u32 | pages

@@ -8,6 +8,7 @@ import (
 
 	"zenith/internal/pg"
 	"zenith/repo"
+	"zenith/repo/control"
 )
 
 // maxFirstFiles bounds the files, in bytes, that a branch may begin with.
@@ -90,7 +91,7 @@ func (in *intake) image(ctx context.Context) (*repo.Timeline, error) {
 type imageLoader struct {
 	in    *intake
 	bulk  *repo.Bulk
-	state *repo.State
+	state *control.State
 	rel   pg.RelFork
 	n     pg.BlockNumber
 	segs  map[pg.LSN]*os.File // by their start
@@ -114,12 +115,12 @@ func (l *imageLoader) load(ctx context.Context) error {
 	}
 }
 
-func (l *imageLoader) take(f frame) error {
+func (l *imageLoader) take(f frame) (err error) {
 	at := l.in.o.Start
 	switch f.kind {
 	case frameState:
-		l.state = new(repo.State)
-		return l.state.UnmarshalBinary(f.body)
+		l.state, err = control.Decode(f.body)
+		return err
 	case frameDatabase:
 		spc, db, err := f.database()
 		if err != nil {

@@ -78,11 +78,7 @@ func (s *pushStream) image(ctx context.Context) error {
 		return err
 	}
 	state := snap.State()
-	encoded, err := state.MarshalBinary()
-	if err != nil {
-		return err
-	}
-	if err := s.w.write(frameState, encoded); err != nil {
+	if err := s.w.write(frameState, state.Encode()); err != nil {
 		return err
 	}
 	if err := s.wal(ctx, state.Prev&^(pg.LSN(s.o.SegSize)-1), s.o.Start); err != nil {

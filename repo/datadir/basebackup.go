@@ -81,14 +81,14 @@ func (b *BaseBackup) begin() error {
 		return err
 	}
 	b.Start = cp.Redo
-	control, err := pg.ParseControlFile(b.v.control)
+	cf, err := pg.ParseControlFile(b.v.control)
 	if err != nil {
 		return err
 	}
-	control.State = pg.DBInArchiveRecovery
-	control.CheckPoint, control.CheckPointCopy = state.LastCheckpoint, cp
-	control.MinRecoveryPoint, control.MinRecoveryTLI = b.Stop, b.TLI
-	b.control = control.Encode()
+	cf.State = pg.DBInArchiveRecovery
+	cf.CheckPoint, cf.CheckPointCopy = state.LastCheckpoint, cp
+	cf.MinRecoveryPoint, cf.MinRecoveryTLI = b.Stop, b.TLI
+	b.control = cf.Encode()
 	b.label = fmt.Appendf(nil, "START WAL LOCATION: %v (file %s)\nCHECKPOINT LOCATION: %v\nBACKUP METHOD: streamed\n"+
 		"BACKUP FROM: standby\nSTART TIME: %s UTC\nLABEL: %s\nSTART TIMELINE: %d\n",
 		b.Start, xlog.SegmentName(b.TLI, b.Start, snap.Timeline().Info().SegSize), state.LastCheckpoint,

@@ -9,6 +9,7 @@ import (
 	"zenith/internal/pg"
 	"zenith/internal/xlog"
 	"zenith/repo"
+	"zenith/repo/control"
 )
 
 // controlPath is pg_control's. What history has there is the template: what never changes
@@ -50,7 +51,7 @@ func shutdownAt(snap *repo.Snapshot) shutdown {
 const firstUnloggedLSN = 1000
 
 // controlFile is pg_control after the shutdown.
-func (s *shutdown) controlFile(template []byte, state *repo.State) ([]byte, error) {
+func (s *shutdown) controlFile(template []byte, state *control.State) ([]byte, error) {
 	c, err := pg.ParseControlFile(template)
 	if err != nil {
 		return nil, fmt.Errorf("template: %w", err)
@@ -68,7 +69,7 @@ func (s *shutdown) controlFile(template []byte, state *repo.State) ([]byte, erro
 }
 
 // originsFile is what a checkpoint would write of replication origins.
-func originsFile(state *repo.State) []byte {
+func originsFile(state *control.State) []byte {
 	if len(state.Origins) == 0 {
 		return nil
 	}

@@ -9,14 +9,14 @@ import (
 
 	"zenith/internal/pg"
 	"zenith/internal/xlog"
-	"zenith/repo"
+	"zenith/repo/control"
 )
 
 // Recovered is a base backup that stock postgres makes consistent: it replays the backup's
 // WAL up to its end, and stops. What is in the files is then the state as of that end; what
 // postgres wrote behind it, the end of recovery, is no part of the server's history.
 type Recovered struct {
-	state *repo.State // as of the backup's end; the counters are stock's, later
+	state *control.State // as of the backup's end; the counters are stock's, later
 }
 
 // PrepareBackup makes a base backup's directory ready for recovery: it reads the WAL from the
@@ -38,22 +38,22 @@ func prepareBackup(dir string, start, stop pg.LSN) (*Recovered, error) {
 	if err != nil {
 		return nil, err
 	}
-	control, err := pg.ParseControlFile(content)
+	cf, err := pg.ParseControlFile(content)
 	if err != nil {
 		return nil, fmt.Errorf("%v: %w", err, ErrDamaged)
 	}
-	src := stoppedWAL{dir: filepath.Join(dir, "pg_wal"), tli: control.CheckPointCopy.ThisTLI, segSize: int(control.SegSize)}
-	state := repo.NewState(control, start, nil)
-	if err := src.replayTo(state, control, start, stop); err != nil {
+	src := stoppedWAL{dir: filepath.Join(dir, "pg_wal"), tli: cf.CheckPointCopy.ThisTLI, segSize: int(cf.SegSize)}
+	state := control.New(cf, start, nil)
+	if err := src.replayTo(state, cf, start, stop); err != nil {
 		return nil, err
 	}
 	return &Recovered{state: state}, src.cut(stop)
 }
 
 // replayTo brings a state from start to stop, the end of the backup's last record.
-func (s stoppedWAL) replayTo(state *repo.State, control *pg.ControlFile, start, stop pg.LSN) error {
+func (s stoppedWAL) replayTo(state *control.State, cf *pg.ControlFile, start, stop pg.LSN) error {
 	var rec xlog.Record
-	r := xlog.NewReader(s, xlog.Config{Version: control.Version, SegSize: s.segSize, SysID: control.SystemID, TLI: s.tli}, start)
+	r := xlog.NewReader(s, xlog.Config{Version: cf.Version, SegSize: s.segSize, SysID: cf.SystemID, TLI: s.tli}, start)
 	for r.EndLSN() < stop {
 		if err := r.Next(&rec); err != nil {
 			if errors.Is(err, io.EOF) {
@@ -101,7 +101,7 @@ func (s stoppedWAL) cut(end pg.LSN) error {
 
 // stateAfter is the state as of the backup's end, from the control file that recovery has left
 // behind. Its checkpoint is not the server's: only the counters count.
-func (r *Recovered) stateAfter(c *pg.ControlFile, origins []pg.ReplOrigin) (*repo.State, error) {
+func (r *Recovered) stateAfter(c *pg.ControlFile, origins []pg.ReplOrigin) (*control.State, error) {
 	s := r.state.Clone()
 	if c.CheckPoint < s.LSN {
 		return nil, fmt.Errorf("its last checkpoint is at %v: it was not recovered to %v: %w", c.CheckPoint, s.LSN, ErrNotClean)
@@ -110,7 +110,7 @@ func (r *Recovered) stateAfter(c *pg.ControlFile, origins []pg.ReplOrigin) (*rep
 	cp.Redo, cp.Time, cp.OldestActiveXID = old.Redo, old.Time, old.OldestActiveXID
 	cp.ThisTLI, cp.PrevTLI, cp.FullPageWrites = old.ThisTLI, old.PrevTLI, old.FullPageWrites
 	s.CheckPoint = cp
-	s.Origins = repo.NewState(c, s.LSN, origins).Origins
+	s.Origins = control.New(c, s.LSN, origins).Origins
 	return s, nil
 }
 

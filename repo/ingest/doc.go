@@ -7,7 +7,7 @@
 //	what its resource manager's handler knows     sizes, drops, databases, files
 //	the pages that it names                       all forks but free space maps
 //	the pages that it touches without naming them visibility maps, SLRUs
-//	the control data                              repo.State
+//	the control data                              control.State
 //
 // The handlers are in one table, handlers.go. A record that has none there, or is of a
 // resource manager that nobody knows, still adds to the pages that it names: whether they

@@ -21,7 +21,7 @@ type handler struct {
 type ops [16]handler
 
 // handlers is the list of what has effects beyond pages. Pages that a record changes
-// without naming them are in walredo.Touches, control data in repo.State.
+// without naming them are in walredo.Touches, control data in control.State.
 var handlers = [xlog.RmMax + 1]*ops{
 	xlog.RmXLOG: {
 		xlog.XLOGParameterChange >> 4: {apply: parameterChange, alone: true},

@@ -14,6 +14,7 @@ import (
 	"zenith/internal/pg"
 	"zenith/internal/xlog"
 	"zenith/repo"
+	"zenith/repo/control"
 )
 
 // ImportOptions are Import's.
@@ -45,12 +46,12 @@ func Import(ctx context.Context, r *repo.Repository, dir string, o ImportOptions
 }
 
 func importDir(ctx context.Context, r *repo.Repository, dir string, o ImportOptions) (*repo.Timeline, error) {
-	control, err := checkStopped(dir)
+	cf, err := checkStopped(dir)
 	if err != nil {
 		return nil, err
 	}
-	src := stoppedWAL{dir: filepath.Join(dir, "pg_wal"), tli: control.CheckPointCopy.ThisTLI, segSize: int(control.SegSize)}
-	end, err := src.shutdownEnd(control)
+	src := stoppedWAL{dir: filepath.Join(dir, "pg_wal"), tli: cf.CheckPointCopy.ThisTLI, segSize: int(cf.SegSize)}
+	end, err := src.shutdownEnd(cf)
 	if err != nil {
 		return nil, err
 	}
@@ -63,14 +64,14 @@ func importDir(ctx context.Context, r *repo.Repository, dir string, o ImportOpti
 		return nil, err
 	}
 	relocate(list, o.Locations)
-	state := repo.NewState(control, end, origins)
+	state := control.New(cf, end, origins)
 	if o.Recovered != nil {
-		if state, err = o.Recovered.stateAfter(control, origins); err != nil {
+		if state, err = o.Recovered.stateAfter(cf, origins); err != nil {
 			return nil, err
 		}
 	}
 	bulk, err := r.Create(ctx, repo.CreateOptions{
-		ID: o.ID, Name: o.Name, TLI: src.tli, SegSize: src.segSize, SysID: control.SystemID,
+		ID: o.ID, Name: o.Name, TLI: src.tli, SegSize: src.segSize, SysID: cf.SystemID,
 	})
 	if err != nil {
 		return nil, err
@@ -80,13 +81,13 @@ func importDir(ctx context.Context, r *repo.Repository, dir string, o ImportOpti
 	if err := src.copyTo(tl, min(state.Prev, state.CheckPoint.Redo), state.LSN); err != nil {
 		return nil, err
 	}
-	l := newLoader(bulk, dir, control, state.LSN, o)
+	l := newLoader(bulk, dir, cf, state.LSN, o)
 	if err := l.load(ctx, list); err != nil {
 		return nil, err
 	}
 	if again, err := checkStopped(dir); err != nil {
 		return nil, err
-	} else if *again != *control {
+	} else if *again != *cf {
 		return nil, fmt.Errorf("a server ran on it meanwhile: %w", ErrNotClean)
 	}
 	if err := bulk.Commit(ctx, state); err != nil {
@@ -127,18 +128,18 @@ func checkStopped(dir string) (*pg.ControlFile, error) {
 	if err != nil {
 		return nil, err
 	}
-	control, err := pg.ParseControlFile(content)
+	cf, err := pg.ParseControlFile(content)
 	switch {
 	case errors.Is(err, pg.ErrVersion):
 		return nil, fmt.Errorf("%v: %w", err, ErrVersion)
 	case err != nil:
 		return nil, fmt.Errorf("%v: %w", err, ErrDamaged)
-	case control.State != pg.DBShutdowned:
-		return nil, fmt.Errorf("pg_control says that the cluster is %q, not %q: %w", control.State, pg.DBShutdowned, ErrNotClean)
-	case !xlog.ValidSegSize(int(control.SegSize)):
-		return nil, fmt.Errorf("pg_control: WAL segments of %d bytes: %w", control.SegSize, ErrDamaged)
+	case cf.State != pg.DBShutdowned:
+		return nil, fmt.Errorf("pg_control says that the cluster is %q, not %q: %w", cf.State, pg.DBShutdowned, ErrNotClean)
+	case !xlog.ValidSegSize(int(cf.SegSize)):
+		return nil, fmt.Errorf("pg_control: WAL segments of %d bytes: %w", cf.SegSize, ErrDamaged)
 	}
-	return control, nil
+	return cf, nil
 }
 
 // controlPath is pg_control's.

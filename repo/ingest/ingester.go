@@ -10,6 +10,7 @@ import (
 	"zenith/internal/pg"
 	"zenith/internal/xlog"
 	"zenith/repo"
+	"zenith/repo/control"
 	"zenith/walredo"
 )
 
@@ -25,8 +26,8 @@ type Ingester struct {
 	log   *slog.Logger
 	limit pg.LSN // of WAL in a batch
 
-	reader  *xlog.Reader // nil: to be placed at the head
-	state   *repo.State  // as of the reader's EndLSN
+	reader  *xlog.Reader   // nil: to be placed at the head
+	state   *control.State // as of the reader's EndLSN
 	rec     xlog.Record
 	batch   *batch             // nil: nothing is collected
 	touch   func(pg.BufferTag) // in.touched, made once

@@ -8,6 +8,7 @@ import (
 
 	"zenith/internal/pg"
 	"zenith/repo"
+	"zenith/repo/control"
 	"zenith/repo/store/storetest"
 )
 
@@ -53,8 +54,8 @@ func Close(t *testing.T, r *repo.Repository) {
 }
 
 // StartState is the state at Start, as after a shutdown checkpoint.
-func StartState() *repo.State {
-	return &repo.State{
+func StartState() *control.State {
+	return &control.State{
 		LSN: Start, Prev: Start - 8, LastCheckpoint: Start - 8, Shutdown: true,
 		CheckPoint: pg.CheckPoint{ThisTLI: 1, PrevTLI: 1, NextXID: 700, NextOID: 16384, NextMulti: 1, OldestXID: 700, Time: 1_700_000_000},
 	}

@@ -1,4 +1,4 @@
-package repo
+package control
 
 import (
 	"fmt"
@@ -45,7 +45,7 @@ func (s *State) Apply(rec *xlog.Record) error {
 		return nil
 	}
 	if err := stateEffects[rec.RmgrID](s, rec); err != nil {
-		return fmt.Errorf("record at %v: %w: %w", rec.StartLSN, ErrCorrupt, err)
+		return fmt.Errorf("record at %v: %w: %w", rec.StartLSN, pg.ErrCorrupt, err)
 	}
 	return nil
 }

@@ -1,4 +1,12 @@
-package repo
+// Package control is what pg_control and a checkpoint record would say at any LSN: a State, which
+// Apply brings forward record by record, as recovery does.
+//
+// A State in bytes, little endian; CheckPoint is PostgreSQL's own struct, a boolean one byte:
+//
+//	| version 1 = 1 | LSN 8 | Prev 8 | LastCheckpoint 8 | LastCommitLSN 8 | LastCommit 8 | MaxCommit 8 |
+//	| CheckPoint | ChecksumVersion 4 | Shutdown 1 | WALLogHints 1 | TrackCommitTimestamp 1 | 6 settings 4 each |
+//	| number of origins 4 | node 2, remote LSN 8 | ... |
+package control
 
 import (
 	"encoding/binary"
@@ -32,9 +40,9 @@ type State struct {
 	Origins map[uint16]pg.LSN // replication origin -> remote LSN
 }
 
-// NewState makes the state of a cleanly stopped cluster from its control file: prev and
+// New makes the state of a cleanly stopped cluster from its control file: prev and
 // end are the start and end of its last record, the shutdown checkpoint.
-func NewState(c *pg.ControlFile, end pg.LSN, origins []pg.ReplOrigin) *State {
+func New(c *pg.ControlFile, end pg.LSN, origins []pg.ReplOrigin) *State {
 	s := &State{
 		LSN: end, Prev: c.CheckPoint,
 		CheckPoint: c.CheckPointCopy, LastCheckpoint: c.CheckPoint, Shutdown: true,
@@ -62,24 +70,24 @@ func (s *State) SortedOrigins() []pg.ReplOrigin {
 	return list
 }
 
-// base is the time before which nothing is known: the last commit's, or the checkpoint's
+// KnownSince is the time before which nothing is known: the last commit's, or the checkpoint's
 // if no commit was seen.
-func (s *State) base() time.Time {
+func (s *State) KnownSince() time.Time {
 	if s.LastCommitLSN != 0 {
 		return s.LastCommit.Time()
 	}
 	return time.Unix(s.CheckPoint.Time, 0)
 }
 
-// lateAt reports whether a commit up to s was after when.
-func (s *State) lateAt(when time.Time) bool {
+// CommittedAfter reports whether a commit up to s was after when.
+func (s *State) CommittedAfter(when time.Time) bool {
 	return s.LastCommitLSN != 0 && s.MaxCommit.Time().After(when)
 }
 
 const stateVersionByte = 1
 
-// encode gives the state in bytes: little endian, fixed fields first.
-func (s *State) encode() []byte {
+// Encode gives the state in bytes, as the package comment draws them.
+func (s *State) Encode() []byte {
 	le := binary.LittleEndian
 	b := make([]byte, 0, 192+10*len(s.Origins))
 	b = append(b, stateVersionByte)
@@ -90,9 +98,13 @@ func (s *State) encode() []byte {
 	b = le.AppendUint64(b, uint64(s.MaxCommit))
 	b = s.CheckPoint.Append(b)
 	b = le.AppendUint32(b, s.ChecksumVersion)
-	b = appendBool(b, s.Shutdown)
-	b = appendBool(b, s.Settings.WALLogHints)
-	b = appendBool(b, s.Settings.TrackCommitTimestamp)
+	for _, v := range [...]bool{s.Shutdown, s.Settings.WALLogHints, s.Settings.TrackCommitTimestamp} {
+		if v {
+			b = append(b, 1)
+		} else {
+			b = append(b, 0)
+		}
+	}
 	for _, v := range s.numbers() {
 		b = le.AppendUint32(b, uint32(*v))
 	}
@@ -104,17 +116,17 @@ func (s *State) encode() []byte {
 	return b
 }
 
-// numbers gives the numeric settings in the order in which they are encoded.
+// numbers gives the six numeric settings in the order in which they are encoded.
 func (s *State) numbers() [6]*int32 {
 	c := &s.Settings
 	return [...]*int32{&c.WALLevel, &c.MaxConnections, &c.MaxWorkerProcesses, &c.MaxWALSenders, &c.MaxPreparedXacts, &c.MaxLocksPerXact}
 }
 
-// decodeState undoes encode.
-func decodeState(b []byte) (*State, error) {
+// Decode undoes Encode; ErrCorrupt of package pg if b is not what Encode made.
+func Decode(b []byte) (*State, error) {
 	d := fixed{b: b}
 	if v := d.u8(); v != stateVersionByte {
-		return nil, fmt.Errorf("state of version %d: %w", v, ErrCorrupt)
+		return nil, fmt.Errorf("state of version %d: %w", v, pg.ErrCorrupt)
 	}
 	s := new(State)
 	for _, v := range [...]*pg.LSN{&s.LSN, &s.Prev, &s.LastCheckpoint, &s.LastCommitLSN} {
@@ -139,7 +151,7 @@ func decodeState(b []byte) (*State, error) {
 		s.setOrigin(node, pg.LSN(d.u64()))
 	}
 	if d.short {
-		return nil, fmt.Errorf("state of %d bytes: %w", len(b), ErrCorrupt)
+		return nil, fmt.Errorf("state of %d bytes: %w", len(b), pg.ErrCorrupt)
 	}
 	return s, nil
 }

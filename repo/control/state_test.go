@@ -1,7 +1,8 @@
-package repo
+package control
 
 import (
 	"encoding/binary"
+	"errors"
 	"math/rand/v2"
 	"reflect"
 	"testing"
@@ -16,16 +17,16 @@ func TestStateEncoding(t *testing.T) {
 		if len(s.Origins) == 0 {
 			s.Origins = nil
 		}
-		got, err := decodeState(s.encode())
+		got, err := Decode(s.Encode())
 		return err == nil && reflect.DeepEqual(*got, s)
 	}
 	if err := quick.Check(roundTrip, &quick.Config{Rand: nil, MaxCount: 300}); err != nil {
 		t.Fatal(err)
 	}
-	b := (&State{Origins: map[uint16]pg.LSN{1: 2}}).encode()
+	b := (&State{Origins: map[uint16]pg.LSN{1: 2}}).Encode()
 	for n := range len(b) {
-		if _, err := decodeState(b[:n]); err == nil {
-			t.Fatalf("%d of %d bytes: no error", n, len(b))
+		if _, err := Decode(b[:n]); !errors.Is(err, pg.ErrCorrupt) {
+			t.Fatalf("%d of %d bytes: %v", n, len(b), err)
 		}
 	}
 }
