@@ -25,7 +25,7 @@ func TestNoAllocs(t *testing.T) {
 			copy(page, s.page)
 			err = errors.Join(xlog.Decode(pg.V15, s.raw, 8, 16, &rec), Redo(page, s.tag, &rec), Touches(&rec, none))
 		})
-		rm, op := Name(rec.RmgrID, rec.Info)
+		rm, op := Name(&rec)
 		name := fmt.Sprintf("%s/%s block %d, image %v", rm, op, s.id.block, s.id.image)
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
@@ -46,7 +46,7 @@ func BenchmarkRedo(b *testing.B) {
 		if err := xlog.Decode(pg.V15, s.raw, 8, 16, &rec); err != nil {
 			b.Fatal(err)
 		}
-		rm, op := Name(rec.RmgrID, rec.Info)
+		rm, op := Name(&rec)
 		name := fmt.Sprintf("%s/%s/%d", rm, op, s.id.block)
 		if s.id.image || done[name] {
 			continue

@@ -9,9 +9,8 @@ import (
 
 // brinRmgr is BRIN, in access/brin/brin_xlog.c.
 var brinRmgr = rmgr{
-	name:   "BRIN",
-	opMask: opMaskFlag,
-	ops: [16]op{
+	name: "BRIN",
+	ops: ops{
 		0x0: {name: "CREATE_INDEX", redo: brinCreateIndex},
 		0x1: {name: "INSERT", initName: "INSERT+INIT", redo: brinInsert},
 		0x2: {name: "UPDATE", initName: "UPDATE+INIT", redo: brinUpdate},
@@ -131,7 +130,7 @@ func brinInsertUpdate(page pg.Page, rec *xlog.Record, blk *xlog.BlockRef, xl xlB
 		}
 		return brinSetRevmap(page, xl.pagesPerRange, xl.heapBlk, pg.ItemPointer{Block: data, Offset: xl.offnum})
 	}
-	if rec.Info&infoInit != 0 {
+	if rec.InitPage() {
 		brinInitPage(page, brinPageRegular)
 	}
 	if xl.offnum == 0 {

@@ -10,9 +10,8 @@ import (
 
 // btreeRmgr is Btree, in access/nbtree/nbtxlog.c.
 var btreeRmgr = rmgr{
-	name:   "Btree",
-	opMask: opMaskAll,
-	ops: [16]op{
+	name: "Btree",
+	ops: ops{
 		0x0: {name: "INSERT_LEAF", redo: btreeInsert},
 		0x1: {name: "INSERT_UPPER", redo: btreeInsert},
 		0x2: {name: "INSERT_META", redo: btreeInsert},

@@ -25,6 +25,3 @@ func corrupt(format string, args ...any) error {
 
 // errUntouched is the answer to a page that the record has nothing to do with.
 var errUntouched = corrupt("record does not change the page")
-
-// corruptWAL makes an error of package xlog's one of ours.
-func corruptWAL(err error) error { return fmt.Errorf("%w: %w", err, ErrCorrupt) }

@@ -10,10 +10,9 @@ import (
 // genericRmgr is Generic, in access/transam/generic_xlog.c: page differences, logged
 // by extensions' index types.
 var genericRmgr = rmgr{
-	name:   "Generic",
-	opMask: 0, // info has no ops
-	ops:    [16]op{0x0: {name: "Generic", redo: genericRedo}},
-	mask:   genericMask,
+	name: "Generic",
+	ops:  ops{0x0: {name: "Generic", redo: genericRedo}},
+	mask: genericMask,
 }
 
 // genericRedo is generic_redo. The free space of the page, of which the difference

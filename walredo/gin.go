@@ -11,9 +11,8 @@ import (
 // tree), for each frequent key a btree of heap TIDs (posting tree, whose pages are
 // data pages, see gin_data.go), and a list of pages with entries not yet sorted in.
 var ginRmgr = rmgr{
-	name:   "Gin",
-	opMask: opMaskAll,
-	ops: [16]op{
+	name: "Gin",
+	ops: ops{
 		0x1: {name: "CREATE_PTREE", redo: ginCreatePTree},
 		0x2: {name: "INSERT", redo: ginInsert},
 		0x3: {name: "SPLIT", redo: ginSplit},

@@ -11,9 +11,8 @@ import (
 // inserts gets its new NSN even if the record brings an image of it, since the image
 // was taken before.
 var gistRmgr = rmgr{
-	name:   "Gist",
-	opMask: opMaskAll,
-	ops: [16]op{
+	name: "Gist",
+	ops: ops{
 		0x0: {name: "PAGE_UPDATE", redo: gistPageUpdate, afterImage: block1},
 		0x1: {name: "DELETE", redo: gistDelete},
 		0x2: {name: "PAGE_REUSE"}, // for standby conflicts only: it has no blocks

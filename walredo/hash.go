@@ -11,9 +11,8 @@ import (
 
 // hashRmgr is Hash, in access/hash/hash_xlog.c.
 var hashRmgr = rmgr{
-	name:   "Hash",
-	opMask: opMaskAll,
-	ops: [16]op{
+	name: "Hash",
+	ops: ops{
 		0x0: {name: "INIT_META_PAGE", redo: hashInitMetaPage},
 		0x1: {name: "INIT_BITMAP_PAGE", redo: hashInitBitmapPage},
 		0x2: {name: "INSERT", redo: hashInsert},

@@ -8,7 +8,7 @@ import (
 )
 
 // heapRmgr is Heap, in access/heap/heapam.c.
-var heapRmgr = rmgr{name: "Heap", opMask: opMaskFlag, mask: heapMask, ops: [16]op{
+var heapRmgr = rmgr{name: "Heap", mask: heapMask, ops: ops{
 	0x0: clearsVM(heapInsertVM, op{name: "INSERT", initName: "INSERT+INIT", redo: heapInsert}),
 	0x1: clearsVM(heapNamedVM(xlhDeleteAllVisibleCleared, vmValidBits), op{name: "DELETE", redo: heapDelete}),
 	0x2: clearsVM(heapUpdateVM, op{name: "UPDATE", initName: "UPDATE+INIT", redo: heapUpdate}),
@@ -55,7 +55,7 @@ func heapInsert(page pg.Page, rec *xlog.Record, blk *xlog.BlockRef) error {
 	if err != nil {
 		return err
 	}
-	if rec.Info&infoInit != 0 {
+	if rec.InitPage() {
 		page.Init(0)
 	}
 	h, data, err := parseXLHeapHeader(blk.Data)

@@ -8,7 +8,7 @@ import (
 )
 
 // heap2Rmgr is Heap2, in access/heap/heapam.c: the ops for which Heap has no room.
-var heap2Rmgr = rmgr{name: "Heap2", opMask: opMaskFlag, mask: heapMask, ops: [16]op{
+var heap2Rmgr = rmgr{name: "Heap2", mask: heapMask, ops: ops{
 	// A file of logical decoding, pg_logical/mappings; no page.
 	0x0: {name: "REWRITE"},
 	0x1: {name: "PRUNE", redo: heap2Prune},
@@ -161,7 +161,7 @@ func parseXLHeapMultiInsert(rec *xlog.Record) (x xlHeapMultiInsert, err error) {
 	}
 	x.flags = b[0]
 	x.n = int(binary.LittleEndian.Uint16(b[2:]))
-	if rec.Info&infoInit == 0 {
+	if !rec.InitPage() {
 		if x.offsets = b[4:]; len(x.offsets) < 2*x.n {
 			return x, corrupt("multi insert of %d tuples with %d bytes of offsets", x.n, len(x.offsets))
 		}
@@ -187,7 +187,7 @@ func heap2MultiInsert(page pg.Page, rec *xlog.Record, blk *xlog.BlockRef) error 
 	if err != nil {
 		return err
 	}
-	if rec.Info&infoInit != 0 {
+	if rec.InitPage() {
 		page.Init(0)
 	}
 	at := 0

@@ -81,7 +81,7 @@ func heapUpdate(page pg.Page, rec *xlog.Record, blk *xlog.BlockRef) error {
 		if old, err = heapUpdateOld(page, rec, newBlk, x); err != nil {
 			return err
 		}
-	case rec.Info&infoInit != 0:
+	case rec.InitPage():
 		page.Init(0)
 	}
 	return heapUpdateNew(page, rec, blk, x, old)
@@ -94,7 +94,7 @@ func heapUpdateOld(page pg.Page, rec *xlog.Record, newBlk *xlog.BlockRef, x xlHe
 		return nil, err
 	}
 	tup.setXmaxBits(x.oldInfobits)
-	tup.setHotUpdated(rec.Info&opMaskFlag == heapOpHotUpdate)
+	tup.setHotUpdated(rec.Op() == heapOpHotUpdate)
 	tup.setXmax(x.oldXmax)
 	tup.clearCid()
 	tup.setCtid(pg.ItemPointer{Block: newBlk.Tag.Block, Offset: x.newOff})

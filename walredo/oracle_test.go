@@ -129,7 +129,7 @@ func (w *world) replay(rec *xlog.Record) error {
 			}
 		}
 	case xlog.RmCLOG, xlog.RmCommitTs, xlog.RmMultiXact:
-		if _, op := Name(rec.RmgrID, rec.Info); strings.HasPrefix(op, "TRUNCATE") {
+		if _, op := Name(rec); strings.HasPrefix(op, "TRUNCATE") {
 			return fmt.Errorf("%s of an SLRU is not modelled here", op)
 		}
 	}
@@ -154,7 +154,7 @@ func (w *world) replaySmgr(rec *xlog.Record) error {
 }
 
 func (w *world) replayXact(rec *xlog.Record) error {
-	switch rec.XactOp() {
+	switch rec.Op() {
 	case xlog.XactCommit, xlog.XactAbort, xlog.XactCommitPrepared, xlog.XactAbortPrepared:
 	default:
 		return nil

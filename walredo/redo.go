@@ -25,7 +25,7 @@ func Redo(page pg.Page, tag pg.BufferTag, rec *xlog.Record) error {
 // undefined.
 func (c Cluster) Redo(page pg.Page, tag pg.BufferTag, rec *xlog.Record) error {
 	if err := c.redo(page, tag, rec); err != nil {
-		rm, name := Name(rec.RmgrID, rec.Info)
+		rm, name := Name(rec)
 		return fmt.Errorf("%s/%s at %v, %v: %w", rm, name, rec.StartLSN, tag, err)
 	}
 	return nil
@@ -35,7 +35,7 @@ func (c Cluster) redo(page pg.Page, tag pg.BufferTag, rec *xlog.Record) error {
 	if len(page) != pg.BlockSize {
 		return fmt.Errorf("page of %d bytes: %w", len(page), ErrCorrupt)
 	}
-	m, o := lookup(rec.RmgrID, rec.Info)
+	m, o := lookup(rec)
 	if m == nil {
 		return fmt.Errorf("unknown resource manager %d: %w", rec.RmgrID, ErrUnsupported)
 	}
@@ -67,6 +67,9 @@ func (c Cluster) redoBlock(page pg.Page, rec *xlog.Record, blk *xlog.BlockRef, o
 	}
 	if o.untouched.has(blk.ID) {
 		return nil
+	}
+	if blk.Tag.Fork == pg.VisibilityMapFork && o.vm != nil {
+		return o.vm.redoBlock(page, rec, blk)
 	}
 	if o.redo == nil {
 		return fmt.Errorf("block %d: %w", blk.ID, ErrUnsupported)

@@ -6,22 +6,8 @@ import (
 	"testing"
 
 	"zenith/internal/pg"
-	"zenith/internal/rmgrdesc"
 	"zenith/internal/xlog"
 )
-
-// TestName compares the tables' names with those that are checked against pg_waldump.
-func TestName(t *testing.T) {
-	for rm := range 256 {
-		for info := 0; info < 256; info += 16 {
-			gotRm, gotOp := Name(xlog.RmgrID(rm), uint8(info))
-			wantRm, wantOp := rmgrdesc.Identify(xlog.RmgrID(rm), uint8(info))
-			if gotRm != wantRm || gotOp != wantOp {
-				t.Errorf("rmgr %d, info %02X: got %s %s, want %s %s", rm, info, gotRm, gotOp, wantRm, wantOp)
-			}
-		}
-	}
-}
 
 // record makes a decoded record of parts, for what no server would log.
 func record(rm xlog.RmgrID, info uint8, main []byte, blocks ...xlog.BlockRef) *xlog.Record {
@@ -128,6 +114,69 @@ func TestTouchesOnce(t *testing.T) {
 	got = nil
 	if err := Touches(rec, func(tag pg.BufferTag) { got = append(got, tag) }); err != nil || len(got) != 2 {
 		t.Errorf("got %v, %v, want two pages", got, err)
+	}
+}
+
+// TestRegisteredMap redoes heap records that register the pages of the visibility map on
+// which they clear bits, as servers of 17.11, 18.6 and later do. PostgreSQL 15 never does.
+func TestRegisteredMap(t *testing.T) {
+	full := emptyPage()
+	for i := pg.PageHeaderSize; i < len(full); i++ {
+		full[i] = 0xFF
+	}
+	update := make([]byte, 14)
+	update[7] = xlhUpdateOldAllVisibleCleared | xlhUpdateNewAllVisibleCleared
+	far := pg.BlockNumber(vmBlocksPerPage)
+	block := func(id uint8, fork pg.ForkNumber, block pg.BlockNumber) xlog.BlockRef {
+		return xlog.BlockRef{ID: id, Tag: relTag(fork, block)}
+	}
+	for _, test := range []struct {
+		name  string
+		rec   *xlog.Record
+		page  pg.Page
+		block pg.BlockNumber // of the map
+		want  []byte         // its first bytes
+		moved bool           // pd_lsn is the record's
+	}{
+		{"insert", record(xlog.RmHeap, 0x00, []byte{1, 0, xlhInsertAllVisibleCleared}, block(0, pg.MainFork, 6), block(1, pg.VisibilityMapFork, 0)),
+			full, 0, []byte{0xFF, 0xCF}, true},
+		{"bits are clear", record(xlog.RmHeap, 0x00, []byte{1, 0, xlhInsertAllVisibleCleared}, block(0, pg.MainFork, 6), block(1, pg.VisibilityMapFork, 0)),
+			emptyPage(), 0, []byte{0, 0}, false},
+		{"new page", record(xlog.RmHeap, 0x00, []byte{1, 0, xlhInsertAllVisibleCleared}, block(0, pg.MainFork, 6), block(1, pg.VisibilityMapFork, 0)),
+			make(pg.Page, pg.BlockSize), 0, []byte{0, 0}, false},
+		{"lock", record(xlog.RmHeap, 0x60, []byte{0, 0, 0, 0, 1, 0, 0, xlhLockAllFrozenCleared}, block(0, pg.MainFork, 1), block(1, pg.VisibilityMapFork, 0)),
+			full, 0, []byte{0xF7}, true},
+		{"multi insert", record(xlog.RmHeap2, 0x50, []byte{xlhInsertAllVisibleCleared, 0, 0, 0}, block(0, pg.MainFork, far+1), block(1, pg.VisibilityMapFork, 1)),
+			full, 1, []byte{0xF3}, true},
+		{"update, both on one page", record(xlog.RmHeap, 0x20, update, block(0, pg.MainFork, 3), block(1, pg.MainFork, 1), block(2, pg.VisibilityMapFork, 0)),
+			full, 0, []byte{0x33}, true},
+		{"update, the new one's", record(xlog.RmHeap, 0x20, update, block(0, pg.MainFork, far), block(1, pg.MainFork, 1), block(2, pg.VisibilityMapFork, 1), block(3, pg.VisibilityMapFork, 0)),
+			full, 1, []byte{0xFC}, true},
+		{"update, the old one's", record(xlog.RmHeap, 0x20, update, block(0, pg.MainFork, far), block(1, pg.MainFork, 1), block(2, pg.VisibilityMapFork, 1), block(3, pg.VisibilityMapFork, 0)),
+			full, 0, []byte{0xF3}, true},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			if err := Touches(test.rec, func(tag pg.BufferTag) { t.Errorf("%v is registered, and touched besides", tag) }); err != nil {
+				t.Fatal(err)
+			}
+			page := append(pg.Page(nil), test.page...)
+			if err := Redo(page, relTag(pg.VisibilityMapFork, test.block), test.rec); err != nil {
+				t.Fatal(err)
+			}
+			if got := page[pg.PageHeaderSize:][:len(test.want)]; string(got) != string(test.want) {
+				t.Errorf("got % X, want % X", got, test.want)
+			}
+			if moved := page.LSN() == test.rec.EndLSN; moved != test.moved || page.IsNew() {
+				t.Errorf("page LSN %v, new %v; moved is to be %v", page.LSN(), page.IsNew(), test.moved)
+			}
+		})
+	}
+	// An image replaces the page, and there is nothing else to do.
+	rec := record(xlog.RmHeap, 0x00, []byte{1, 0, xlhInsertAllVisibleCleared}, block(0, pg.MainFork, 6),
+		xlog.BlockRef{ID: 1, Tag: relTag(pg.VisibilityMapFork, 0), HasImage: true, Apply: true, Image: xlog.Image{Bytes: full}})
+	page := emptyPage()
+	if err := Redo(page, relTag(pg.VisibilityMapFork, 0), rec); err != nil || page[pg.PageHeaderSize+1] != 0xFF || page.LSN() != rec.EndLSN {
+		t.Errorf("image: % X, page LSN %v, %v", page[pg.PageHeaderSize:][:2], page.LSN(), err)
 	}
 }
 

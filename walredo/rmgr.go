@@ -44,25 +44,37 @@ type op struct {
 	// and effect changes one of these. Both are nil for most ops.
 	touches func(rec *xlog.Record, fn func(tag pg.BufferTag)) error
 	effect  func(page pg.Page, tag pg.BufferTag, rec *xlog.Record) error
+
+	// vm tells which bits of the visibility map a heap record clears. Where it is set,
+	// touches and effect follow from it (clearsVM), and a page of the map may be
+	// registered, too: redo is not called for such a block.
+	vm vmFunc
 }
 
 func (o *op) known() bool { return o.name != "" }
 
-// rmgr is a resource manager: its ops, by the upper half of xl_info.
-type rmgr struct {
-	name   string // as pg_waldump prints it
-	opMask uint8  // bits of xl_info that select the op: 0xF0, or 0x70 where 0x80 is a flag
-	ops    [16]op // at (info & opMask) >> 4
-	mask   func(page pg.Page, blkno pg.BlockNumber)
+// nameOf gives the op's name for one of its records, or "" if there is no form of the op
+// with the record's INIT_PAGE bit.
+func (o *op) nameOf(rec *xlog.Record) string {
+	if rec.InitPage() {
+		return o.initName
+	}
+	return o.name
 }
 
-// The bits of xl_info that select an op, and the flag of heap and brin records that
-// the page is made anew (XLOG_HEAP_INIT_PAGE, XLOG_BRIN_INIT_PAGE).
-const (
-	opMaskAll  = 0xF0
-	opMaskFlag = 0x70
-	infoInit   = 0x80
-)
+// ops are a resource manager's ops, at xlog.Record.Op() >> 4.
+type ops [16]op
+
+// rmgr is a resource manager.
+type rmgr struct {
+	name string // as pg_waldump prints it
+	ops  ops
+	mask func(page pg.Page, blkno pg.BlockNumber)
+
+	// allInfo says that rm_identify looks at all of xl_info: the bits that are not the
+	// resource manager's own make the op an unknown one.
+	allInfo bool
+}
 
 // rmgrs is everything that is supported.
 var rmgrs = [xlog.RmMax + 1]*rmgr{
@@ -92,37 +104,39 @@ var rmgrs = [xlog.RmMax + 1]*rmgr{
 
 // lookup finds a record's op; the op is nil if it is unknown, both are if the
 // resource manager is.
-func lookup(rm xlog.RmgrID, info uint8) (*rmgr, *op) {
-	if int(rm) >= len(rmgrs) || rmgrs[rm] == nil {
+func lookup(rec *xlog.Record) (*rmgr, *op) {
+	if int(rec.RmgrID) >= len(rmgrs) || rmgrs[rec.RmgrID] == nil {
 		return nil, nil
 	}
-	m := rmgrs[rm]
-	o := &m.ops[info&m.opMask>>4]
+	m := rmgrs[rec.RmgrID]
+	o := &m.ops[rec.Op()>>4]
 	if !o.known() {
 		return m, nil
 	}
 	return m, o
 }
 
-// Name gives the names of a record's resource manager and op, as pg_waldump prints them.
-func Name(rm xlog.RmgrID, info uint8) (rmgrName, opName string) {
-	info &= 0xF0
-	m, o := lookup(rm, info)
-	switch {
-	case m == nil && rm >= xlog.RmMinCustom:
-		return fmt.Sprintf("custom%03d", rm), fmt.Sprintf("UNKNOWN (%x)", info)
-	case m == nil:
-		return fmt.Sprintf("unknown%03d", rm), fmt.Sprintf("UNKNOWN (%x)", info)
-	case o == nil:
-		return m.name, fmt.Sprintf("UNKNOWN (%x)", info)
-	case m.opMask != opMaskFlag || info&infoInit == 0 || rm == xlog.RmXact: // whose flag means something else
-		return m.name, o.name
-	case o.initName != "":
-		return m.name, o.initName
-	default:
-		return m.name, fmt.Sprintf("UNKNOWN (%x)", info)
+// Name gives the names of a record's resource manager and op as pg_waldump prints them:
+// "Heap", "INSERT+INIT". An op that does not exist is "UNKNOWN (f0)", a resource manager
+// of an extension "custom200".
+func Name(rec *xlog.Record) (rmgrName, opName string) {
+	m, o := lookup(rec)
+	if m == nil {
+		kind := "unknown"
+		if rec.RmgrID >= xlog.RmMinCustom {
+			kind = "custom"
+		}
+		return fmt.Sprintf("%s%03d", kind, rec.RmgrID), unknownOp(rec)
 	}
+	if o != nil {
+		if name := o.nameOf(rec); name != "" && !(m.allInfo && rec.Info&^0xF0 != 0) {
+			return m.name, name
+		}
+	}
+	return m.name, unknownOp(rec)
 }
+
+func unknownOp(rec *xlog.Record) string { return fmt.Sprintf("UNKNOWN (%x)", rec.Info&0xF0) }
 
 // Mask blanks what may differ between the primary's page and the replayed one: it
 // is the resource manager's rm_mask, by which wal_consistency_checking compares.

@@ -8,7 +8,7 @@ import (
 )
 
 // seqRmgr is Sequence, in commands/sequence.c.
-var seqRmgr = rmgr{name: "Sequence", opMask: opMaskAll, mask: seqMask, ops: [16]op{
+var seqRmgr = rmgr{name: "Sequence", mask: seqMask, ops: ops{
 	0x0: {name: "LOG", redo: seqLog},
 }}
 

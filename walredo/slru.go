@@ -10,15 +10,15 @@ import (
 // Resource managers whose records write pages of SLRUs, none of which they name.
 // Truncations remove whole segments: no page is changed by them.
 var (
-	clogRmgr = rmgr{name: "CLOG", opMask: opMaskAll, ops: [16]op{
+	clogRmgr = rmgr{name: "CLOG", ops: ops{
 		0x0: zeroesPage(pg.SLRUXact, "ZEROPAGE"),
 		0x1: {name: "TRUNCATE"},
 	}}
-	commitTsRmgr = rmgr{name: "CommitTs", opMask: opMaskAll, ops: [16]op{
+	commitTsRmgr = rmgr{name: "CommitTs", allInfo: true, ops: ops{
 		0x0: zeroesPage(pg.SLRUCommitTs, "ZEROPAGE"),
 		0x1: {name: "TRUNCATE"},
 	}}
-	multixactRmgr = rmgr{name: "MultiXact", opMask: opMaskAll, ops: [16]op{
+	multixactRmgr = rmgr{name: "MultiXact", ops: ops{
 		0x0: zeroesPage(pg.SLRUMultiOffsets, "ZERO_OFF_PAGE"),
 		0x1: zeroesPage(pg.SLRUMultiMembers, "ZERO_MEM_PAGE"),
 		0x2: {name: "CREATE_ID", touches: multixactCreateTouches, effect: multixactCreate},
@@ -31,7 +31,7 @@ func zeroesPage(slru pg.SLRU, name string) op {
 	page := func(rec *xlog.Record) (pg.BufferTag, error) {
 		pageno, err := xlog.ParseZeroPage(rec)
 		if err != nil {
-			return pg.BufferTag{}, corruptWAL(err)
+			return pg.BufferTag{}, err
 		}
 		return slru.Page(pageno), nil
 	}

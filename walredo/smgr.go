@@ -7,7 +7,7 @@ import (
 
 // smgrRmgr is Storage, in catalog/storage.c. A truncation changes the last page that
 // a visibility map keeps.
-var smgrRmgr = rmgr{name: "Storage", opMask: opMaskAll, ops: [16]op{
+var smgrRmgr = rmgr{name: "Storage", ops: ops{
 	0x1: {name: "CREATE"},
 	0x2: {name: "TRUNCATE", touches: smgrTruncateTouches, effect: smgrTruncate},
 }}
@@ -18,7 +18,7 @@ var smgrRmgr = rmgr{name: "Storage", opMask: opMaskAll, ops: [16]op{
 func smgrTruncateTail(rec *xlog.Record) (tag pg.BufferTag, nblocks pg.BlockNumber, ok bool, err error) {
 	x, err := xlog.ParseSmgrTruncate(rec)
 	if err != nil {
-		return tag, 0, false, corruptWAL(err)
+		return tag, 0, false, err
 	}
 	return vmTag(x.Rel, x.Blocks), x.Blocks, x.Flags&xlog.SmgrTruncateVM != 0 && x.Blocks%vmBlocksPerPage != 0, nil
 }

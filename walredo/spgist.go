@@ -10,9 +10,8 @@ import (
 // spgistRmgr is SPGist, in access/spgist/spgxlog.c. Its records keep all they have in
 // the main data; each of their blocks takes its part of that.
 var spgistRmgr = rmgr{
-	name:   "SPGist",
-	opMask: opMaskAll,
-	ops: [16]op{
+	name: "SPGist",
+	ops: ops{
 		0x1: {name: "ADD_LEAF", redo: spgAddLeaf},
 		0x2: {name: "MOVE_LEAFS", redo: spgMoveLeafs},
 		0x3: {name: "ADD_NODE", redo: spgAddNode},

@@ -22,12 +22,12 @@ import (
 // An op that is not in the tables touches nothing that we know of; that is no error
 // here. Bytes that cannot be parsed are ErrCorrupt.
 func Touches(rec *xlog.Record, fn func(tag pg.BufferTag)) error {
-	_, o := lookup(rec.RmgrID, rec.Info)
+	_, o := lookup(rec)
 	if o == nil || o.touches == nil {
 		return nil
 	}
 	if err := o.touches(rec, fn); err != nil {
-		rm, name := Name(rec.RmgrID, rec.Info)
+		rm, name := Name(rec)
 		return fmt.Errorf("%s/%s at %v: %w", rm, name, rec.StartLSN, err)
 	}
 	return nil

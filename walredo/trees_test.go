@@ -54,7 +54,7 @@ func TestTreesEveryBlock(t *testing.T) {
 			w.replayFixture(t, fixtureOf(t, name))
 			for id, want := range blocks {
 				if missing := want &^ w.covered[id].blocks; missing != 0 {
-					_, op := Name(id.rm, id.op<<4)
+					_, op := Name(&xlog.Record{RmgrID: id.rm, Info: id.op << 4})
 					t.Errorf("%s: blocks %b are never redone", op, missing)
 				}
 			}
@@ -70,7 +70,7 @@ func TestGistAfterImage(t *testing.T) {
 	tried := map[opID]int{}
 	eachRecord(t, fixtureOf(t, "gist").wal(t).reader(), func(rec *xlog.Record) bool {
 		unknown := adopt(t, w, rec)
-		_, o := lookup(rec.RmgrID, rec.Info)
+		_, o := lookup(rec)
 		child := slices.IndexFunc(rec.Blocks, func(b xlog.BlockRef) bool {
 			return o.afterImage.has(b.ID) && !unknown.has(b.ID)
 		})

@@ -28,10 +28,13 @@ func vmPos(heap pg.BlockNumber) (at int, shift uint) {
 	return pg.PageHeaderSize + int(in/vmBlocksPerByte), uint(in%vmBlocksPerByte) * 2
 }
 
-// vmClear is visibilitymap_clear. It leaves pd_lsn alone.
-func vmClear(page pg.Page, heap pg.BlockNumber, bits uint8) {
+// vmClear is visibilitymap_clear: it reports whether one of the bits was set. It leaves
+// pd_lsn alone.
+func vmClear(page pg.Page, heap pg.BlockNumber, bits uint8) (cleared bool) {
 	at, shift := vmPos(heap)
+	cleared = page[at]>>shift&bits != 0
 	page[at] &^= bits << shift
+	return cleared
 }
 
 // vmSet is visibilitymap_set: it moves pd_lsn only if the bits change.
@@ -78,13 +81,17 @@ func (c *vmClears) add(rec *xlog.Record, id uint8, set bool) error {
 // vmFunc tells what a record clears.
 type vmFunc func(rec *xlog.Record) (vmClears, error)
 
-// clearsVM adds to an op the visibility map bits that its records clear.
+// clearsVM adds to an op the visibility map bits that its records clear. The servers up to
+// 17.10 and 18.4 do not register the map's page, those after them do if one of the bits
+// was set; both forms occur in one history, and no page magic tells them apart.
 func clearsVM(f vmFunc, o op) op {
+	o.vm = f
 	o.touches = f.touches
 	o.effect = f.effect
 	return o
 }
 
+// touches lists the pages of the map that the record does not register.
 func (f vmFunc) touches(rec *xlog.Record, fn func(tag pg.BufferTag)) error {
 	c, err := f(rec)
 	if err != nil {
@@ -93,7 +100,7 @@ func (f vmFunc) touches(rec *xlog.Record, fn func(tag pg.BufferTag)) error {
 	var first pg.BufferTag
 	for i := range c.n {
 		tag := vmTag(c.heap[i].Tag.RelFileLocator, c.heap[i].Tag.Block)
-		if i == 0 || tag != first {
+		if (i == 0 || tag != first) && !registers(rec, tag) {
 			fn(tag)
 		}
 		first = tag
@@ -101,10 +108,37 @@ func (f vmFunc) touches(rec *xlog.Record, fn func(tag pg.BufferTag)) error {
 	return nil
 }
 
+func registers(rec *xlog.Record, tag pg.BufferTag) bool {
+	for i := range rec.Blocks {
+		if rec.Blocks[i].Tag == tag {
+			return true
+		}
+	}
+	return false
+}
+
+// effect clears the bits on a page that the record does not register. It leaves pd_lsn
+// alone, as replay does.
 func (f vmFunc) effect(page pg.Page, tag pg.BufferTag, rec *xlog.Record) error {
+	_, err := f.clear(page, tag, rec)
+	return err
+}
+
+// redoBlock is heap_xlog_vm_clear: it clears the bits on a page that the record registers.
+// pd_lsn moves only if one of them was set.
+func (f vmFunc) redoBlock(page pg.Page, rec *xlog.Record, blk *xlog.BlockRef) error {
+	cleared, err := f.clear(page, blk.Tag, rec)
+	if cleared {
+		page.SetLSN(rec.EndLSN)
+	}
+	return err
+}
+
+// clear clears those of the bits that are on the page, and reports whether one was set.
+func (f vmFunc) clear(page pg.Page, tag pg.BufferTag, rec *xlog.Record) (cleared bool, err error) {
 	c, err := f(rec)
 	if err != nil {
-		return err
+		return false, err
 	}
 	done := false
 	for i := range c.n {
@@ -114,16 +148,16 @@ func (f vmFunc) effect(page pg.Page, tag pg.BufferTag, rec *xlog.Record) error {
 		}
 		if !done {
 			if err := vmInit(page); err != nil {
-				return err
+				return false, err
 			}
 		}
-		vmClear(page, heap.Block, c.bits)
 		done = true
+		cleared = vmClear(page, heap.Block, c.bits) || cleared
 	}
 	if !done {
-		return errUntouched
+		return false, errUntouched
 	}
-	return nil
+	return cleared, nil
 }
 
 // vmTruncate is visibilitymap_prepare_truncate: of the last page that is kept, the

@@ -57,7 +57,7 @@ func (l lastRecord) String() string {
 	if l.start == 0 {
 		return "no record"
 	}
-	rm, op := Name(l.rmgr, l.info)
+	rm, op := Name(&xlog.Record{RmgrID: l.rmgr, Info: l.info})
 	s := fmt.Sprintf("%s/%s at %v", rm, op, l.start)
 	if l.unnamed {
 		s += " (not named there)"
@@ -205,8 +205,8 @@ type opID struct {
 
 func opOf(rec *xlog.Record) opID {
 	m := rmgrs[rec.RmgrID]
-	id := opID{rm: rec.RmgrID, op: rec.Info & m.opMask >> 4}
-	id.init = m.opMask == opMaskFlag && m.ops[id.op].initName != "" && rec.Info&infoInit != 0
+	id := opID{rm: rec.RmgrID, op: rec.Op() >> 4}
+	id.init = m.ops[id.op].initName != "" && rec.InitPage()
 	return id
 }
 
@@ -221,7 +221,7 @@ type reached struct {
 type coverage map[opID]reached
 
 func (c coverage) block(rec *xlog.Record, blk *xlog.BlockRef) {
-	_, o := lookup(rec.RmgrID, rec.Info)
+	_, o := lookup(rec)
 	if blk.HasImage && blk.Apply && !o.afterImage.has(blk.ID) {
 		return
 	}
@@ -304,7 +304,7 @@ func placeOf(page pg.Page, at int) string {
 
 // describe names a record with its blocks, for a failure.
 func describe(rec *xlog.Record) string {
-	rm, op := Name(rec.RmgrID, rec.Info)
+	rm, op := Name(rec)
 	s := fmt.Sprintf("%s/%s at %v, xid %d, main data % x", rm, op, rec.StartLSN, rec.XID, rec.MainData[:min(len(rec.MainData), 64)])
 	for i := range rec.Blocks {
 		b := &rec.Blocks[i]

@@ -9,7 +9,7 @@ import (
 
 // xactRmgr is Transaction, in access/transam/xact.c. The ends of transactions are
 // written into pg_xact, the times of commits into pg_commit_ts.
-var xactRmgr = rmgr{name: "Transaction", opMask: opMaskFlag, ops: [16]op{
+var xactRmgr = rmgr{name: "Transaction", ops: ops{
 	0x0: {name: "COMMIT", touches: xactEndTouches, effect: xactEnd},
 	0x1: {name: "PREPARE"},
 	0x2: {name: "ABORT", touches: xactEndTouches, effect: xactEnd},
@@ -23,7 +23,7 @@ var xactRmgr = rmgr{name: "Transaction", opMask: opMaskFlag, ops: [16]op{
 func parseXactEnd(rec *xlog.Record) (xlog.XactEnd, error) {
 	end, err := xlog.ParseXactEnd(rec)
 	if err != nil {
-		return end, corruptWAL(err)
+		return end, err
 	}
 	if end.XID == 0 {
 		return end, corrupt("end of a transaction without an id")

@@ -9,7 +9,7 @@ import (
 // Their ops are here for their names; what they do to files, relation sizes and
 // control data is not a matter of pages. Those that write SLRU pages are in slru.go.
 var (
-	xlogRmgr = rmgr{name: "XLOG", opMask: opMaskAll, ops: [16]op{
+	xlogRmgr = rmgr{name: "XLOG", ops: ops{
 		0x0: {name: "CHECKPOINT_SHUTDOWN"},
 		0x1: {name: "CHECKPOINT_ONLINE"},
 		0x2: {name: "NOOP"},
@@ -25,28 +25,28 @@ var (
 		0xB: {name: "FPI", newOK: allBlocks, redo: xlogFPI},
 		0xD: {name: "OVERWRITE_CONTRECORD"},
 	}}
-	dbaseRmgr = rmgr{name: "Database", opMask: opMaskAll, ops: [16]op{
+	dbaseRmgr = rmgr{name: "Database", ops: ops{
 		0x0: {name: "CREATE_FILE_COPY"},
 		0x1: {name: "CREATE_WAL_LOG"},
 		0x2: {name: "DROP"},
 	}}
-	tblspcRmgr = rmgr{name: "Tablespace", opMask: opMaskAll, ops: [16]op{
+	tblspcRmgr = rmgr{name: "Tablespace", ops: ops{
 		0x0: {name: "CREATE"},
 		0x1: {name: "DROP"},
 	}}
-	relmapRmgr = rmgr{name: "RelMap", opMask: opMaskAll, ops: [16]op{
+	relmapRmgr = rmgr{name: "RelMap", ops: ops{
 		0x0: {name: "UPDATE"},
 	}}
-	standbyRmgr = rmgr{name: "Standby", opMask: opMaskAll, ops: [16]op{
+	standbyRmgr = rmgr{name: "Standby", ops: ops{
 		0x0: {name: "LOCK"},
 		0x1: {name: "RUNNING_XACTS"},
 		0x2: {name: "INVALIDATIONS"},
 	}}
-	replOriginRmgr = rmgr{name: "ReplicationOrigin", opMask: opMaskAll, ops: [16]op{
+	replOriginRmgr = rmgr{name: "ReplicationOrigin", allInfo: true, ops: ops{
 		0x0: {name: "SET"},
 		0x1: {name: "DROP"},
 	}}
-	logicalMsgRmgr = rmgr{name: "LogicalMessage", opMask: opMaskAll, ops: [16]op{
+	logicalMsgRmgr = rmgr{name: "LogicalMessage", ops: ops{
 		0x0: {name: "MESSAGE"},
 	}}
 )

@@ -20,7 +20,7 @@ var allowed = map[string][]string{
 	"internal/pg":          {},
 	"internal/xlog":        {"internal/pg"},
 	"internal/tree":        {},
-	"internal/rmgrdesc":    {"internal/pg", "internal/xlog"},
+	"internal/rmgrdesc":    {"walredo", "internal/pg", "internal/xlog"},
 	"internal/pgtest":      {"internal/pg", "internal/xlog"},
 	"internal/lint":        {},
 	"walredo":              {"internal/pg", "internal/xlog"},

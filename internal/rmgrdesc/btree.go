@@ -6,29 +6,24 @@ import (
 	"zenith/internal/xlog"
 )
 
-// btreeRmgr is btree_desc.
-var btreeRmgr = rmgr{
-	name:     "Btree",
-	idMask:   0xF0,
-	descMask: 0xF0,
-	ops: map[uint8]op{
-		0x00: {"INSERT_LEAF", btreeInsert},
-		0x10: {"INSERT_UPPER", btreeInsert},
-		0x20: {"INSERT_META", btreeInsert},
-		0x30: {"SPLIT_L", btreeSplit},
-		0x40: {"SPLIT_R", btreeSplit},
-		0x50: {"INSERT_POST", btreeInsert},
-		0x60: {"DEDUP", fixed("xl_btree_dedup", 2, "nintervals %d", u16(0))},
-		0x70: {"DELETE", fixed("xl_btree_delete", 8, "latestRemovedXid %d; ndeleted %d; nupdated %d", u32(0), u16(4), u16(6))},
-		0x80: {"UNLINK_PAGE", btreeUnlinkPage},
-		0x90: {"UNLINK_PAGE_META", btreeUnlinkPage},
-		0xA0: {"NEWROOT", fixed("xl_btree_newroot", 8, "lev %d", u32(4))},
-		0xB0: {"MARK_PAGE_HALFDEAD", fixed("xl_btree_mark_page_halfdead", 20,
-			"topparent %d; leaf %d; left %d; right %d", u32(16), u32(4), u32(8), u32(12))},
-		0xC0: {"VACUUM", fixed("xl_btree_vacuum", 4, "ndeleted %d; nupdated %d", u16(0), u16(2))},
-		0xD0: {"REUSE_PAGE", fixed("xl_btree_reuse_page", 24, "rel %v; latestRemovedXid %s", node(0), fullXid(16))},
-		0xE0: {"META_CLEANUP", btreeMetaCleanup},
-	},
+// btreeDescs are btree_desc.
+var btreeDescs = descs{
+	0x0: btreeInsert,
+	0x1: btreeInsert,
+	0x2: btreeInsert,
+	0x3: btreeSplit,
+	0x4: btreeSplit,
+	0x5: btreeInsert,
+	0x6: fixed("xl_btree_dedup", 2, "nintervals %d", u16(0)),
+	0x7: fixed("xl_btree_delete", 8, "latestRemovedXid %d; ndeleted %d; nupdated %d", u32(0), u16(4), u16(6)),
+	0x8: btreeUnlinkPage,
+	0x9: btreeUnlinkPage,
+	0xA: fixed("xl_btree_newroot", 8, "lev %d", u32(4)),
+	0xB: fixed("xl_btree_mark_page_halfdead", 20,
+		"topparent %d; leaf %d; left %d; right %d", u32(16), u32(4), u32(8), u32(12)),
+	0xC: fixed("xl_btree_vacuum", 4, "ndeleted %d; nupdated %d", u16(0), u16(2)),
+	0xD: fixed("xl_btree_reuse_page", 24, "rel %v; latestRemovedXid %s", node(0), fullXid(16)),
+	0xE: btreeMetaCleanup,
 }
 
 func btreeInsert(w *writer, rec *xlog.Record) error {

@@ -9,8 +9,8 @@ import (
 
 	"zenith/internal/pg"
 	"zenith/internal/pgtest"
-	"zenith/internal/rmgrdesc"
 	"zenith/internal/xlog"
+	"zenith/walredo"
 )
 
 // TestCrafted writes records that no short load makes, and some that none does, into a
@@ -58,7 +58,7 @@ func allOps() map[string]bool {
 	ops := map[string]bool{}
 	for rm := range xlog.RmMax + 1 {
 		for info := 0; info < 256; info += 16 {
-			name, op := rmgrdesc.Identify(rm, uint8(info))
+			name, op := walredo.Name(&xlog.Record{RmgrID: rm, Info: uint8(info)})
 			if len(op) < 7 || op[:7] != "UNKNOWN" {
 				ops[name+"/"+op] = true
 			}

@@ -2,16 +2,11 @@ package rmgrdesc
 
 import "zenith/internal/xlog"
 
-// dbaseRmgr is dbase_desc.
-var dbaseRmgr = rmgr{
-	name:     "Database",
-	idMask:   0xF0,
-	descMask: 0xF0,
-	ops: map[uint8]op{
-		0x00: {"CREATE_FILE_COPY", fixed("xl_dbase_create_file_copy_rec", 16, "copy dir %d/%d to %d/%d", u32(12), u32(8), u32(4), u32(0))},
-		0x10: {"CREATE_WAL_LOG", fixed("xl_dbase_create_wal_log_rec", 8, "create dir %d/%d", u32(4), u32(0))},
-		0x20: {"DROP", dbaseDrop},
-	},
+// dbaseDescs are dbase_desc.
+var dbaseDescs = descs{
+	0x0: fixed("xl_dbase_create_file_copy_rec", 16, "copy dir %d/%d to %d/%d", u32(12), u32(8), u32(4), u32(0)),
+	0x1: fixed("xl_dbase_create_wal_log_rec", 8, "create dir %d/%d", u32(4), u32(0)),
+	0x2: dbaseDrop,
 }
 
 func dbaseDrop(w *writer, rec *xlog.Record) error {

@@ -8,10 +8,10 @@
 //	      |      |               |
 //	      op     op.desc         block references, " FPW" behind those with a page image
 //
-// (on one line, without the break). Each resource manager is one table in a file of
-// its name: info bits -> operation's name and what it prints of the record's main
-// data. Most operations print fields at fixed offsets of one C struct; fixed makes
-// their function from a format and the offsets.
+// (on one line, without the break). The names of resource managers and operations are
+// walredo's. Each resource manager is one table in a file of its name: operation -> what
+// it prints of the record's main data. Most operations print fields at fixed offsets of
+// one C struct; fixed makes their function from a format and the offsets.
 //
 // Invariants: for records that PostgreSQL 15 wrote, the text is pg_waldump's, byte for
 // byte (times in the local zone, as there). For others - cut short, unknown resource

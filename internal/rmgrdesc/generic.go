@@ -2,11 +2,8 @@ package rmgrdesc
 
 import "zenith/internal/xlog"
 
-// genericRmgr is generic_desc: there is one operation, whatever info says.
-var genericRmgr = rmgr{
-	name: "Generic",
-	ops:  map[uint8]op{0x00: {"Generic", genericRegions}},
-}
+// genericDescs are generic_desc: there is one operation, whatever info says.
+var genericDescs = descs{0x0: genericRegions}
 
 // genericRegions prints the main data as a list of byte ranges.
 func genericRegions(w *writer, rec *xlog.Record) error {

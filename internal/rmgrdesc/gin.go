@@ -6,23 +6,13 @@ import (
 	"zenith/internal/xlog"
 )
 
-// ginRmgr is gin_desc.
-var ginRmgr = rmgr{
-	name:     "Gin",
-	idMask:   0xF0,
-	descMask: 0xF0,
-	ops: map[uint8]op{
-		0x10: {"CREATE_PTREE", nil},
-		0x20: {"INSERT", ginInsert},
-		0x30: {"SPLIT", fixed("ginxlogSplit", 26, "isrootsplit: %s isdata: %s isleaf: %s",
-			flag(24, ginSplitRoot, "T", "F"), flag(24, ginInsertIsData, "T", "F"), flag(24, ginInsertIsLeaf, "T", "F"))},
-		0x40: {"VACUUM_PAGE", nil},
-		0x50: {"DELETE_PAGE", nil},
-		0x60: {"UPDATE_META_PAGE", nil},
-		0x70: {"INSERT_LISTPAGE", nil},
-		0x80: {"DELETE_LISTPAGE", fixed("ginxlogDeleteListPages", 60, "ndeleted: %d", i32(56))},
-		0x90: {"VACUUM_DATA_LEAF_PAGE", ginVacuumDataLeafPage},
-	},
+// ginDescs are gin_desc.
+var ginDescs = descs{
+	0x2: ginInsert,
+	0x3: fixed("ginxlogSplit", 26, "isrootsplit: %s isdata: %s isleaf: %s",
+		flag(24, ginSplitRoot, "T", "F"), flag(24, ginInsertIsData, "T", "F"), flag(24, ginInsertIsLeaf, "T", "F")),
+	0x8: fixed("ginxlogDeleteListPages", 60, "ndeleted: %d", i32(56)),
+	0x9: ginVacuumDataLeafPage,
 }
 
 // Flags of ginxlogInsert and ginxlogSplit.

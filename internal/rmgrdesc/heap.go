@@ -6,24 +6,16 @@ import (
 	"zenith/internal/xlog"
 )
 
-// heapRmgr is heap_desc. Bit 0x80 is XLOG_HEAP_INIT_PAGE.
-var heapRmgr = rmgr{
-	name:     "Heap",
-	idMask:   0xF0,
-	descMask: 0x70,
-	ops: map[uint8]op{
-		0x00: {"INSERT", fixed("xl_heap_insert", 3, "off %d flags 0x%02X", u16(0), u8(2))},
-		0x10: {"DELETE", fixed("xl_heap_delete", 8, "off %d flags 0x%02X %s", u16(4), u8(7), infobits(6))},
-		0x20: {"UPDATE", heapUpdate},
-		0x30: {"TRUNCATE", heapTruncate},
-		0x40: {"HOT_UPDATE", heapUpdate},
-		0x50: {"HEAP_CONFIRM", fixed("xl_heap_confirm", 2, "off %d", u16(0))},
-		0x60: {"LOCK", fixed("xl_heap_lock", 8, "off %d: xid %d: flags 0x%02X %s", u16(4), u32(0), u8(7), infobits(6))},
-		0x70: {"INPLACE", fixed("xl_heap_inplace", 2, "off %d", u16(0))},
-		0x80: {"INSERT+INIT", nil},
-		0xA0: {"UPDATE+INIT", nil},
-		0xC0: {"HOT_UPDATE+INIT", nil},
-	},
+// heapDescs are heap_desc. Bit 0x80 is XLOG_HEAP_INIT_PAGE.
+var heapDescs = descs{
+	0x0: fixed("xl_heap_insert", 3, "off %d flags 0x%02X", u16(0), u8(2)),
+	0x1: fixed("xl_heap_delete", 8, "off %d flags 0x%02X %s", u16(4), u8(7), infobits(6)),
+	0x2: heapUpdate,
+	0x3: heapTruncate,
+	0x4: heapUpdate,
+	0x5: fixed("xl_heap_confirm", 2, "off %d", u16(0)),
+	0x6: fixed("xl_heap_lock", 8, "off %d: xid %d: flags 0x%02X %s", u16(4), u32(0), u8(7), infobits(6)),
+	0x7: fixed("xl_heap_inplace", 2, "off %d", u16(0)),
 }
 
 // heapInfobits are the XLHL_ bits, in the order in which they are printed.

@@ -7,6 +7,7 @@ import (
 
 	"zenith/internal/pg"
 	"zenith/internal/xlog"
+	"zenith/walredo"
 )
 
 // Line gives the line that pg_waldump prints for a record, without its newline. The
@@ -35,7 +36,7 @@ func (w *writer) header(rec *xlog.Record) {
 	for i := range rec.Blocks {
 		images += len(rec.Blocks[i].Image.Bytes)
 	}
-	rm, op := Identify(rec.RmgrID, rec.Info)
+	rm, op := walredo.Name(rec)
 	w.printf("rmgr: %-11s len (rec/tot): %6d/%6d, tx: %10d, lsn: %s, prev %s, desc: %s ",
 		rm, total-images, total, rec.XID, paddedLSN(rec.StartLSN), paddedLSN(rec.Prev), op)
 }
@@ -46,7 +47,7 @@ func paddedLSN(l pg.LSN) string { return fmt.Sprintf("%X/%08X", uint32(l>>32), u
 // describe writes what the resource manager knows. What is wrong with a damaged
 // record becomes part of the line: who looks at WAL wants to see it all.
 func (w *writer) describe(rec *xlog.Record) {
-	desc := lookup(rec.RmgrID).describer(rec.Info)
+	desc := describer(rec)
 	if desc == nil {
 		return
 	}

@@ -9,7 +9,6 @@ import (
 	"zenith/internal/pg"
 	"zenith/internal/rmgrdesc"
 	"zenith/internal/xlog"
-	"zenith/walredo"
 )
 
 // TestLine is the form of a line, without a PostgreSQL at hand.
@@ -50,22 +49,6 @@ func TestDamaged(t *testing.T) {
 		rec := xlog.Record{RmgrID: tt.rm, Info: tt.info, MainData: tt.main}
 		if got := rmgrdesc.Line(&rec, time.Local); !strings.Contains(got, tt.want) {
 			t.Errorf("got %q, want %q in it", got, tt.want)
-		}
-	}
-}
-
-// TestNames sees that redo's error messages and these lines name things alike.
-func TestNames(t *testing.T) {
-	for id := range 256 {
-		rm := xlog.RmgrID(id)
-		if rm > xlog.RmMax && rm < xlog.RmMinCustom {
-			continue
-		}
-		for info := 0; info < 256; info += 16 {
-			wantRm, wantOp := rmgrdesc.Identify(rm, uint8(info))
-			if gotRm, gotOp := walredo.Name(rm, uint8(info)); gotRm != wantRm || gotOp != wantOp {
-				t.Errorf("%d, %02x: walredo has %s/%s, pg_waldump %s/%s", rm, info, gotRm, gotOp, wantRm, wantOp)
-			}
 		}
 	}
 }

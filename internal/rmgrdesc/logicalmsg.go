@@ -6,13 +6,8 @@ import (
 	"zenith/internal/xlog"
 )
 
-// logicalMsgRmgr is logicalmsg_desc.
-var logicalMsgRmgr = rmgr{
-	name:     "LogicalMessage",
-	idMask:   0xF0,
-	descMask: 0xF0,
-	ops:      map[uint8]op{0x00: {"MESSAGE", logicalMessage}},
-}
+// logicalMsgDescs are logicalmsg_desc.
+var logicalMsgDescs = descs{0x0: logicalMessage}
 
 func logicalMessage(w *writer, rec *xlog.Record) error {
 	const header = 24

@@ -2,17 +2,12 @@ package rmgrdesc
 
 import "zenith/internal/xlog"
 
-// multixactRmgr is multixact_desc.
-var multixactRmgr = rmgr{
-	name:     "MultiXact",
-	idMask:   0xF0,
-	descMask: 0xF0,
-	ops: map[uint8]op{
-		0x00: {"ZERO_OFF_PAGE", fixed("page number", 4, "%d", i32(0))},
-		0x10: {"ZERO_MEM_PAGE", fixed("page number", 4, "%d", i32(0))},
-		0x20: {"CREATE_ID", multixactCreate},
-		0x30: {"TRUNCATE_ID", fixed("xl_multixact_truncate", 20, "offsets [%d, %d), members [%d, %d)", u32(4), u32(8), u32(12), u32(16))},
-	},
+// multixactDescs are multixact_desc.
+var multixactDescs = descs{
+	0x0: fixed("page number", 4, "%d", i32(0)),
+	0x1: fixed("page number", 4, "%d", i32(0)),
+	0x2: multixactCreate,
+	0x3: fixed("xl_multixact_truncate", 20, "offsets [%d, %d), members [%d, %d)", u32(4), u32(8), u32(12), u32(16)),
 }
 
 // multixactStatus names MultiXactStatus.

@@ -12,6 +12,7 @@ import (
 	"zenith/internal/pgtest"
 	"zenith/internal/rmgrdesc"
 	"zenith/internal/xlog"
+	"zenith/walredo"
 )
 
 // zone is one in which no programmer lives by accident.
@@ -75,7 +76,7 @@ func compare(t *testing.T, dir pgtest.WALDir, start pg.LSN) sight {
 			t.Fatal(err)
 		}
 		seen.records++
-		rm, op := rmgrdesc.Identify(rec.RmgrID, rec.Info)
+		rm, op := walredo.Name(&rec)
 		seen.ops[rm+"/"+op] = true
 		ours = append(ours, rmgrdesc.Line(&rec, loc))
 	}

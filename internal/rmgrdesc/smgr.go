@@ -6,15 +6,10 @@ import (
 	"zenith/internal/pg"
 )
 
-// smgrRmgr is smgr_desc.
-var smgrRmgr = rmgr{
-	name:     "Storage",
-	idMask:   0xF0,
-	descMask: 0xF0,
-	ops: map[uint8]op{
-		0x10: {"CREATE", fixed("xl_smgr_create", 16, "%s", forkPath(0, 12))},
-		0x20: {"TRUNCATE", fixed("xl_smgr_truncate", 20, "%s to %d blocks flags %d", relPath(4), u32(0), i32(16))},
-	},
+// smgrDescs are smgr_desc.
+var smgrDescs = descs{
+	0x1: fixed("xl_smgr_create", 16, "%s", forkPath(0, 12)),
+	0x2: fixed("xl_smgr_truncate", 20, "%s to %d blocks flags %d", relPath(4), u32(0), i32(16)),
 }
 
 // relPath prints the path of a relation's main fork.

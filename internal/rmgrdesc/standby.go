@@ -2,16 +2,11 @@ package rmgrdesc
 
 import "zenith/internal/xlog"
 
-// standbyRmgr is standby_desc.
-var standbyRmgr = rmgr{
-	name:     "Standby",
-	idMask:   0xF0,
-	descMask: 0xF0,
-	ops: map[uint8]op{
-		0x00: {"LOCK", standbyLock},
-		0x10: {"RUNNING_XACTS", runningXacts},
-		0x20: {"INVALIDATIONS", standbyInvalidations},
-	},
+// standbyDescs are standby_desc.
+var standbyDescs = descs{
+	0x0: standbyLock,
+	0x1: runningXacts,
+	0x2: standbyInvalidations,
 }
 
 func standbyLock(w *writer, rec *xlog.Record) error {

@@ -7,20 +7,15 @@ import (
 	"zenith/internal/xlog"
 )
 
-// xactRmgr is xact_desc. Bit 0x80 is XLOG_XACT_HAS_INFO.
-var xactRmgr = rmgr{
-	name:     "Transaction",
-	idMask:   0x70,
-	descMask: 0x70,
-	ops: map[uint8]op{
-		0x00: {"COMMIT", xactCommit},
-		0x10: {"PREPARE", xactPrepare},
-		0x20: {"ABORT", xactAbort},
-		0x30: {"COMMIT_PREPARED", xactCommit},
-		0x40: {"ABORT_PREPARED", xactAbort},
-		0x50: {"ASSIGNMENT", xactAssignment},
-		0x60: {"INVALIDATION", xactInvalidations},
-	},
+// xactDescs are xact_desc. Bit 0x80 is XLOG_XACT_HAS_INFO.
+var xactDescs = descs{
+	0x0: xactCommit,
+	0x1: xactPrepare,
+	0x2: xactAbort,
+	0x3: xactCommit,
+	0x4: xactAbort,
+	0x5: xactAssignment,
+	0x6: xactInvalidations,
 }
 
 func xactCommit(w *writer, rec *xlog.Record) error {

@@ -2,26 +2,17 @@ package rmgrdesc
 
 import "zenith/internal/xlog"
 
-// xlogRmgr is xlog_desc.
-var xlogRmgr = rmgr{
-	name:     "XLOG",
-	idMask:   0xF0,
-	descMask: 0xF0,
-	ops: map[uint8]op{
-		0x00: {"CHECKPOINT_SHUTDOWN", checkpoint("shutdown")},
-		0x10: {"CHECKPOINT_ONLINE", checkpoint("online")},
-		0x20: {"NOOP", nil},
-		0x30: {"NEXTOID", fixed("next oid", 4, "%d", u32(0))},
-		0x40: {"SWITCH", nil},
-		0x50: {"BACKUP_END", fixed("backup start", 8, "%v", lsn(0))},
-		0x60: {"PARAMETER_CHANGE", parameterChange},
-		0x70: {"RESTORE_POINT", fixed("xl_restore_point", 72, "%s", text(8))},
-		0x80: {"FPW_CHANGE", fixed("full_page_writes", 1, "%s", choice(0, "true", "false"))},
-		0x90: {"END_OF_RECOVERY", endOfRecovery},
-		0xA0: {"FPI_FOR_HINT", nil},
-		0xB0: {"FPI", nil},
-		0xD0: {"OVERWRITE_CONTRECORD", overwriteContrecord},
-	},
+// xlogDescs are xlog_desc.
+var xlogDescs = descs{
+	0x0: checkpoint("shutdown"),
+	0x1: checkpoint("online"),
+	0x3: fixed("next oid", 4, "%d", u32(0)),
+	0x5: fixed("backup start", 8, "%v", lsn(0)),
+	0x6: parameterChange,
+	0x7: fixed("xl_restore_point", 72, "%s", text(8)),
+	0x8: fixed("full_page_writes", 1, "%s", choice(0, "true", "false")),
+	0x9: endOfRecovery,
+	0xD: overwriteContrecord,
 }
 
 // checkpoint makes the description of a CheckPoint.

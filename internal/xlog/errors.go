@@ -9,11 +9,17 @@ import (
 
 // Sentinels, for errors.Is.
 var (
-	// ErrCorrupt is returned when WAL bytes break the rules of their format.
-	ErrCorrupt = errors.New("corrupt wal record")
+	// ErrCorrupt is returned when WAL bytes break the rules of their format. It is a
+	// pg.ErrCorrupt, for callers to whom all bad bytes are alike.
+	ErrCorrupt error = corruptWAL{}
 	// ErrVersion is returned for WAL of another major version of PostgreSQL.
 	ErrVersion = errors.New("wal of an unsupported PostgreSQL version")
 )
+
+type corruptWAL struct{}
+
+func (corruptWAL) Error() string { return "corrupt wal record" }
+func (corruptWAL) Unwrap() error { return pg.ErrCorrupt }
 
 // Damage is the error of Reader.Next when the WAL is broken at one place and goes on
 // behind it, so that the place cannot be its end. It is an ErrCorrupt.

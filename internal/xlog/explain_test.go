@@ -165,7 +165,7 @@ func explainXact(rec *xlog.Record) ([]string, error) {
 		}
 	}
 	const timeFormat = "2006-01-02 15:04:05"
-	switch rec.XactOp() {
+	switch rec.Op() {
 	case xlog.XactPrepare:
 		p, err := xlog.ParsePrepare(rec)
 		s = append(s, "gid "+p.GID+": "+p.Time.Time().Format(timeFormat))

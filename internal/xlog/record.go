@@ -51,8 +51,33 @@ type Record struct {
 	TopXID   pg.TransactionID // toplevel xid; 0 if none
 }
 
-// Op is the rmgr's part of Info.
-func (r *Record) Op() uint8 { return r.Info & 0xF0 }
+// The upper half of Info is the resource manager's. Most use all of it to tell their
+// operations apart; infoFlags are the bits that some use for something else.
+const (
+	infoOp       = 0xF0
+	infoInitPage = 0x80 // XLOG_HEAP_INIT_PAGE, XLOG_BRIN_INIT_PAGE
+)
+
+var infoFlags = [256]uint8{
+	RmXact:    xactHasInfo,
+	RmHeap2:   infoInitPage,
+	RmHeap:    infoInitPage,
+	RmBRIN:    infoInitPage,
+	RmGeneric: infoOp, // it has one operation, whatever Info says
+}
+
+// Op is the operation: Info without the bits that are flags. It is a multiple of 16.
+func (r *Record) Op() uint8 { return r.Info & infoOp &^ infoFlags[r.RmgrID] }
+
+// InitPage reports whether the record makes its first block's page anew. Only records of
+// Heap, Heap2 and BRIN have a bit for that.
+func (r *Record) InitPage() bool {
+	switch r.RmgrID {
+	case RmHeap2, RmHeap, RmBRIN:
+		return r.Info&infoInitPage != 0
+	}
+	return false
+}
 
 // Block gives the block reference with that id, or nil.
 func (r *Record) Block(id uint8) *BlockRef {

@@ -199,7 +199,7 @@ func TestTwoPhaseFile(t *testing.T) {
 	var rec xlog.Record
 	n := 0
 	for r.Next(&rec) == nil {
-		if rec.RmgrID != xlog.RmXact || rec.XactOp() != xlog.XactPrepare {
+		if rec.RmgrID != xlog.RmXact || rec.Op() != xlog.XactPrepare {
 			continue
 		}
 		n++

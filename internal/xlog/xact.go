@@ -17,7 +17,6 @@ const (
 	XactAssignment     = 0x50
 	XactInvalidations  = 0x60
 
-	xactOpMask  = 0x70
 	xactHasInfo = 0x80
 )
 
@@ -39,9 +38,6 @@ const (
 	sizeofInvalMsg  = 16
 	twoPhaseMagic   = 0x57F94534
 )
-
-// XactOp is the operation of an RM_XACT record.
-func (r *Record) XactOp() uint8 { return r.Info & xactOpMask }
 
 // XactEnd is what ends a transaction: xl_xact_parsed_commit and xl_xact_parsed_abort. Its
 // lists lie in the record.
@@ -69,7 +65,7 @@ func (e *XactEnd) Prepared() bool { return e.Op == XactCommitPrepared || e.Op ==
 // ended: the prepared one's for COMMIT_PREPARED and ABORT_PREPARED, the record's
 // otherwise.
 func ParseXactEnd(rec *Record) (XactEnd, error) {
-	e := XactEnd{Op: rec.XactOp(), XID: rec.XID}
+	e := XactEnd{Op: rec.Op(), XID: rec.XID}
 	switch e.Op {
 	case XactCommit, XactAbort, XactCommitPrepared, XactAbortPrepared:
 	default:
@@ -108,20 +104,6 @@ func ParseXactEnd(rec *Record) (XactEnd, error) {
 		return e, fmt.Errorf("record names no prepared transaction: %w", ErrCorrupt)
 	}
 	return e, f.done("xl_xact_commit or xl_xact_abort")
-}
-
-// ParseCommit reads a COMMIT or COMMIT_PREPARED record.
-func ParseCommit(rec *Record) (XactEnd, error) { return parseEnd(rec, true) }
-
-// ParseAbort reads an ABORT or ABORT_PREPARED record.
-func ParseAbort(rec *Record) (XactEnd, error) { return parseEnd(rec, false) }
-
-func parseEnd(rec *Record, commit bool) (XactEnd, error) {
-	e, err := ParseXactEnd(rec)
-	if err == nil && e.Committed() != commit {
-		err = fmt.Errorf("record with info %02X: commit is %v: %w", rec.Info, e.Committed(), ErrCorrupt)
-	}
-	return e, err
 }
 
 // Prepare is the state of a prepared transaction: xl_xact_prepare and

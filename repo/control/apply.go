@@ -137,7 +137,7 @@ func (s *State) applyParameterChange(rec *xlog.Record) error {
 }
 
 func (s *State) applyXact(rec *xlog.Record) error {
-	switch rec.XactOp() {
+	switch rec.Op() {
 	case xlog.XactPrepare:
 		p, err := xlog.ParsePrepare(rec)
 		s.passXIDs(p.XID, p.SubXIDs)

@@ -65,9 +65,5 @@ func handlerOf(rec *xlog.Record) handler {
 	if rec.RmgrID > xlog.RmMax || handlers[rec.RmgrID] == nil {
 		return handler{}
 	}
-	op := rec.Op()
-	if rec.RmgrID == xlog.RmXact {
-		op = rec.XactOp()
-	}
-	return handlers[rec.RmgrID][op>>4]
+	return handlers[rec.RmgrID][rec.Op()>>4]
 }

@@ -165,7 +165,7 @@ func (in *Ingester) unlessTorn(cause error) error {
 // others are in its batch, they are to be taken in first, up to it.
 func (in *Ingester) refuse(cause error) error {
 	start := in.rec.StartLSN
-	rm, op := walredo.Name(in.rec.RmgrID, in.rec.Info)
+	rm, op := walredo.Name(&in.rec)
 	err := fmt.Errorf("%s/%s at %v: %w", rm, op, start, cause)
 	alone := in.batch == nil || in.batch.start == in.state.LSN || in.stopErr != nil
 	in.drop()

@@ -319,7 +319,7 @@ func listRecords(t *testing.T, tl *repo.Timeline, must []string) (ends []pg.LSN,
 			t.Fatal(err)
 		}
 		ends = append(ends, rec.EndLSN)
-		rm, op := walredo.Name(rec.RmgrID, rec.Info)
+		rm, op := walredo.Name(&rec)
 		did[rm+"/"+op]++
 		if rec.RmgrID == xlog.RmXLOG && rec.Op() == xlog.XLOGParameterChange {
 			set, err := xlog.ParseParameterChange(&rec)
