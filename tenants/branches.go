@@ -12,10 +12,11 @@ import (
 
 // BranchList gives a tenant's branches in the order of their creation.
 func (m *Manager) BranchList(ctx context.Context, tenant string) ([]api.Branch, error) {
-	t, err := m.tenant(ctx, tenant)
+	t, release, err := m.tenant(ctx, tenant)
 	if err != nil {
 		return nil, err
 	}
+	defer release()
 	list := []api.Branch{}
 	for _, tl := range t.repo.Timelines() {
 		list = append(list, describe(tl))
@@ -37,10 +38,11 @@ func (m *Manager) BranchCreate(ctx context.Context, tenant, name, point string) 
 	if err := checkName(name); err != nil {
 		return api.Branch{}, err
 	}
-	t, err := m.tenant(ctx, tenant)
+	t, release, err := m.tenant(ctx, tenant)
 	if err != nil {
 		return api.Branch{}, err
 	}
+	defer release()
 	parent, at, _, err := t.point(ctx, point)
 	if err != nil {
 		return api.Branch{}, err
@@ -57,10 +59,11 @@ func (m *Manager) BranchCreate(ctx context.Context, tenant, name, point string) 
 
 // BranchDelete removes a branch that nobody uses.
 func (m *Manager) BranchDelete(ctx context.Context, tenant, name string) error {
-	t, err := m.tenant(ctx, tenant)
+	t, release, err := m.tenant(ctx, tenant)
 	if err != nil {
 		return err
 	}
+	defer release()
 	b, err := t.lookup(name)
 	if err != nil {
 		return err
@@ -105,20 +108,22 @@ func (t *tenant) destroyStopped(ctx context.Context, branch string) error {
 
 // LSN gives the LSN that a point means.
 func (m *Manager) LSN(ctx context.Context, tenant, point string) (pg.LSN, error) {
-	t, err := m.tenant(ctx, tenant)
+	t, release, err := m.tenant(ctx, tenant)
 	if err != nil {
 		return 0, err
 	}
+	defer release()
 	_, at, _, err := t.point(ctx, point)
 	return at.LSN, err
 }
 
 // IdentifySystem describes a branch as IDENTIFY_SYSTEM does.
 func (m *Manager) IdentifySystem(ctx context.Context, tenant, branch string) (api.SystemID, error) {
-	t, err := m.tenant(ctx, tenant)
+	t, release, err := m.tenant(ctx, tenant)
 	if err != nil {
 		return api.SystemID{}, err
 	}
+	defer release()
 	if branch == "" {
 		branch = MainBranch
 	}

@@ -45,10 +45,11 @@ const maxNewest = 1 << 20
 // Check verifies one branch, or all of the tenant if name is "", and in either case the
 // whole store.
 func (m *Manager) Check(ctx context.Context, tenant, name string, found func(string) error, p api.Progress) (api.CheckResult, error) {
-	t, err := m.tenant(ctx, tenant)
+	t, release, err := m.tenant(ctx, tenant)
 	if err != nil {
 		return api.CheckResult{}, err
 	}
+	defer release()
 	timelines := t.repo.Timelines()
 	if name != "" {
 		b, err := t.lookup(name)

@@ -34,10 +34,11 @@ const leaseTime = 10 * time.Minute
 
 // Lease keeps the point that an LSN means from being collected for ten minutes from now.
 func (m *Manager) Lease(ctx context.Context, tenant, name string, lsn pg.LSN) (time.Time, error) {
-	b, err := m.lookup(ctx, tenant, name)
+	b, release, err := m.lookup(ctx, tenant, name)
 	if err != nil {
 		return time.Time{}, err
 	}
+	defer release()
 	if _, err := b.resolve(ctx, point{lsn: lsn}); err != nil {
 		return time.Time{}, err
 	}
@@ -53,10 +54,11 @@ func (m *Manager) Lease(ctx context.Context, tenant, name string, lsn pg.LSN) (t
 // to be retained, and what deleted branches have left.
 func (m *Manager) GC(ctx context.Context, tenant, name string, r api.Retain, p api.Progress) (api.GCResult, error) {
 	began := time.Now()
-	t, err := m.tenant(ctx, tenant)
+	t, release, err := m.tenant(ctx, tenant)
 	if err != nil {
 		return api.GCResult{}, err
 	}
+	defer release()
 	keep := m.retention(t.id)
 	if r.Set {
 		keep = Retention{Time: r.Time, Bytes: r.Bytes}
@@ -178,12 +180,11 @@ func (m *Manager) isOpen(id string) bool {
 
 // collect collects a tenant, if that is worth it.
 func (m *Manager) collect(ctx context.Context, id string) error {
-	ctx, done := context.WithCancel(ctx) // it holds the tenant open
-	defer done()
-	t, err := m.tenant(ctx, id)
+	t, release, err := m.tenant(ctx, id)
 	if err != nil {
 		return err
 	}
+	defer release()
 	o := repo.CollectOptions{Rest: rest}
 	if o.Horizons, err = t.horizons(ctx, t.repo.Timelines(), m.retention(t.id)); err != nil {
 		return err

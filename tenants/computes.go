@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"sync"
 	"time"
 
 	"zenith/internal/api"
@@ -14,10 +15,11 @@ import (
 
 // PgCreate makes the directory and settings of a compute, and does not start it.
 func (m *Manager) PgCreate(ctx context.Context, tenant, point string, o api.ComputeOptions) (api.Compute, error) {
-	c, err := m.newCompute(ctx, tenant, point)
+	c, release, err := m.newCompute(ctx, tenant, point)
 	if err != nil {
 		return api.Compute{}, err
 	}
+	defer release()
 	c.t.mu.Lock()
 	_, exists := c.t.computes[c.name]
 	if !exists {
@@ -37,30 +39,33 @@ func (m *Manager) PgCreate(ctx context.Context, tenant, point string, o api.Comp
 	return c.withPlace(ctx), nil
 }
 
-// newCompute makes a compute for a point that exists, not yet listed.
-func (m *Manager) newCompute(ctx context.Context, tenant, point string) (*compute, error) {
-	t, err := m.tenant(ctx, tenant)
+// newCompute makes a compute for a point that exists. It is not yet in the tenant's list, and
+// nothing of it is on disk. The tenant stays open until release is called.
+func (m *Manager) newCompute(ctx context.Context, tenant, point string) (c *compute, release func(), err error) {
+	t, release, err := m.tenant(ctx, tenant)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	if _, _, _, err := t.point(ctx, point); err != nil {
-		return nil, err
+	if _, _, _, err = t.point(ctx, point); err == nil {
+		err = m.pg.Check(ctx)
 	}
-	if err := m.pg.Check(ctx); err != nil {
-		return nil, err
+	if err != nil {
+		release()
+		return nil, nil, err
 	}
 	return &compute{
 		t: t, name: point, dir: t.computeDir(point),
 		saved: savedCompute{Point: point, Settings: map[string]string{}},
-	}, nil
+	}, release, nil
 }
 
 // PgStart starts a compute, creating it if need be.
 func (m *Manager) PgStart(ctx context.Context, tenant, point string, o api.ComputeOptions) (api.Compute, error) {
-	t, err := m.tenant(ctx, tenant)
+	t, release, err := m.tenant(ctx, tenant)
 	if err != nil {
 		return api.Compute{}, err
 	}
+	defer release()
 	c, err := t.compute(point)
 	created := errors.Is(err, api.ErrNotFound)
 	if created {
@@ -97,10 +102,11 @@ func (t *tenant) compute(name string) (*compute, error) {
 
 // PgStop stops a compute.
 func (m *Manager) PgStop(ctx context.Context, tenant, name string, o api.StopOptions) error {
-	t, err := m.tenant(ctx, tenant)
+	t, release, err := m.tenant(ctx, tenant)
 	if err != nil {
 		return err
 	}
+	defer release()
 	c, err := t.compute(name)
 	if err != nil {
 		return err
@@ -110,10 +116,11 @@ func (m *Manager) PgStop(ctx context.Context, tenant, name string, o api.StopOpt
 
 // PgList gives a tenant's computes, sorted by name.
 func (m *Manager) PgList(ctx context.Context, tenant string) ([]api.Compute, error) {
-	t, err := m.tenant(ctx, tenant)
+	t, release, err := m.tenant(ctx, tenant)
 	if err != nil {
 		return nil, err
 	}
+	defer release()
 	list := []api.Compute{}
 	for _, c := range t.listComputes() {
 		list = append(list, c.withPlace(ctx))
@@ -135,20 +142,23 @@ func (c *compute) withPlace(ctx context.Context) api.Compute {
 	return d
 }
 
-// PgExec starts a throw-away postgres at a point.
+// PgExec starts a throw-away postgres at a point. The tenant stays open until stop is called.
 func (m *Manager) PgExec(ctx context.Context, tenant, point string) (api.Compute, func(context.Context) error, error) {
-	c, err := m.newCompute(ctx, tenant, point)
+	c, release, err := m.newCompute(ctx, tenant, point)
 	if err != nil {
 		return api.Compute{}, nil, err
 	}
+	release = sync.OnceFunc(release)
 	c.throwaway = true
 	c.dir = c.t.computeDir(postgres.ThrowawayPrefix + time.Now().UTC().Format("150405.000000000"))
 	m.execs.Store(c, true)
 	if err := c.start(ctx, api.ComputeOptions{}); err != nil {
 		m.execs.Delete(c)
+		release()
 		return api.Compute{}, nil, errors.Join(classify(err), os.RemoveAll(c.dir))
 	}
 	stop := func(ctx context.Context) error {
+		defer release()
 		m.execs.Delete(c)
 		return c.stop(ctx, api.StopOptions{Mode: "immediate"}) // nothing in it is kept
 	}

@@ -12,19 +12,20 @@ import (
 // Export writes the data directory of a point as an uncompressed tar stream. If it fails,
 // the stream has no end mark: no tar takes it for complete.
 func (m *Manager) Export(ctx context.Context, tenant, at string, o api.ExportOptions, w io.Writer) error {
-	t, err := m.tenant(ctx, tenant)
-	if err != nil {
-		return err
-	}
-	b, p, _, err := t.point(ctx, at)
-	if err != nil {
-		return err
-	}
-	release, err := b.pin(p.LSN)
+	t, release, err := m.tenant(ctx, tenant)
 	if err != nil {
 		return err
 	}
 	defer release()
+	b, p, _, err := t.point(ctx, at)
+	if err != nil {
+		return err
+	}
+	unpin, err := b.pin(p.LSN)
+	if err != nil {
+		return err
+	}
+	defer unpin()
 	view, err := b.view(ctx, p.LSN)
 	if err != nil {
 		return err

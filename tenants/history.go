@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"sync"
 	"time"
 
 	"zenith/internal/api"
@@ -16,10 +17,11 @@ import (
 
 // WALDump writes the records of a branch that start in [from, to) as pg_waldump prints them.
 func (m *Manager) WALDump(ctx context.Context, tenant, name string, from, to pg.LSN, zone *time.Location, w io.Writer) error {
-	b, err := m.lookup(ctx, tenant, name)
+	b, release, err := m.lookup(ctx, tenant, name)
 	if err != nil {
 		return err
 	}
+	defer release()
 	head, err := b.catchup(ctx)
 	if err != nil {
 		return err
@@ -59,13 +61,17 @@ func (m *Manager) WALDump(ctx context.Context, tenant, name string, from, to pg.
 	return out.Flush()
 }
 
-// lookup finds a branch of a tenant.
-func (m *Manager) lookup(ctx context.Context, tenant, name string) (*branch, error) {
-	t, err := m.tenant(ctx, tenant)
+// lookup finds a branch of a tenant, which stays open until release is called.
+func (m *Manager) lookup(ctx context.Context, tenant, name string) (b *branch, release func(), err error) {
+	t, release, err := m.tenant(ctx, tenant)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return t.lookup(name)
+	if b, err = t.lookup(name); err != nil {
+		release()
+		return nil, nil, err
+	}
+	return b, release, nil
 }
 
 // ReadPage gives a block of the file at path in the data directory of a point.
@@ -74,10 +80,11 @@ func (m *Manager) ReadPage(ctx context.Context, tenant, at, path string, block p
 	if parsed.Kind != pg.PathRelation && parsed.Kind != pg.PathSLRU {
 		return nil, api.Errorf(api.ErrBadArgument, "page %s: not the path of a relation, such as base/5/16384", path)
 	}
-	t, err := m.tenant(ctx, tenant)
+	t, release, err := m.tenant(ctx, tenant)
 	if err != nil {
 		return nil, err
 	}
+	defer release()
 	b, p, _, err := t.point(ctx, at)
 	if err != nil {
 		return nil, err
@@ -99,20 +106,21 @@ func (m *Manager) ReadPage(ctx context.Context, tenant, at, path string, block p
 	return page, classify(s.ReadPage(ctx, parsed.Fork.Tag(block), page))
 }
 
-// Pages opens a branch for page requests.
+// Pages opens a branch for page requests. Its tenant stays open until the source is closed.
 func (m *Manager) Pages(ctx context.Context, tenant, name string) (api.PageSource, error) {
-	b, err := m.lookup(ctx, tenant, name)
+	b, release, err := m.lookup(ctx, tenant, name)
 	if err != nil {
 		return nil, err
 	}
-	return &pageSource{b: b}, nil
+	return &pageSource{b: b, close: sync.OnceFunc(release)}, nil
 }
 
 // pageSource answers page requests from a branch. It keeps the last snapshot: requests
 // for one LSN come in rows.
 type pageSource struct {
-	b    *branch
-	snap *repo.Snapshot
+	b     *branch
+	snap  *repo.Snapshot
+	close func()
 }
 
 // pageWait is how long a page request waits for an LSN that has not arrived.
@@ -163,4 +171,7 @@ func (s *pageSource) ReadPage(ctx context.Context, tag pg.BufferTag, lsn pg.LSN,
 }
 
 // Close ends the source.
-func (s *pageSource) Close() error { return nil }
+func (s *pageSource) Close() error {
+	s.close()
+	return nil
+}

@@ -1,7 +1,6 @@
 package tenants
 
 import (
-	"context"
 	"runtime/debug"
 	"time"
 
@@ -13,25 +12,27 @@ import (
 // costs timers and memory all day.
 const defaultIdleTime = 15 * time.Second
 
-// hold gives a tenant that is open, or nil, and keeps it open until ctx ends.
-func (m *Manager) hold(ctx context.Context, id repo.TenantID) (*tenant, error) {
+// hold counts the caller as a user of a tenant, so that it is not closed before release is
+// called. It gives nil for a tenant that is not open.
+func (m *Manager) hold(id repo.TenantID) (*tenant, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.closed {
 		return nil, errShutDown()
 	}
 	t := m.tenants[id]
-	if t == nil {
-		return nil, ctx.Err()
+	if t != nil {
+		t.users++
 	}
-	t.users++
-	context.AfterFunc(ctx, func() {
-		m.mu.Lock()
-		defer m.mu.Unlock()
-		t.users--
-		t.used = time.Now()
-	})
 	return t, nil
+}
+
+// release undoes one hold. The time for which the tenant must lie idle begins anew.
+func (m *Manager) release(t *tenant) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	t.users--
+	t.used = time.Now()
 }
 
 // waitClosed waits until a tenant that is being closed is, and reports whether it is open.

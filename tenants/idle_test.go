@@ -53,8 +53,7 @@ func TestIdleTenantIsClosed(t *testing.T) {
 		t.Skip("needs postgres")
 	}
 	m := newManager(t, Config{IdleTime: 30 * time.Millisecond})
-	ctx, done := context.WithCancel(t.Context())
-	src, err := m.Pages(ctx, tenantA, MainBranch)
+	src, err := m.Pages(t.Context(), tenantA, MainBranch)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -63,16 +62,14 @@ func TestIdleTenantIsClosed(t *testing.T) {
 	if err := src.Close(); err != nil {
 		t.Error(err)
 	}
-	done()
 	waitOpen(t, m, 0)
 
-	ctx, done = context.WithCancel(t.Context())
-	b, err := m.lookup(ctx, tenantA, MainBranch)
+	b, release, err := m.lookup(t.Context(), tenantA, MainBranch)
 	if err != nil {
 		t.Fatal(err)
 	}
 	b.use(1) // as a mount does
-	done()
+	release()
 	time.Sleep(200 * time.Millisecond)
 	waitOpen(t, m, 1)
 	b.use(-1)
@@ -90,14 +87,12 @@ func TestIdleTenantIsOpenedAgain(t *testing.T) {
 	for n := range 4 {
 		all.Go(func() {
 			for i := range 40 {
-				ctx, done := context.WithCancel(t.Context())
 				name := fmt.Sprintf("b%d-%d", n, i)
-				_, err := m.BranchCreate(ctx, tenantA, name, MainBranch)
+				_, err := m.BranchCreate(t.Context(), tenantA, name, MainBranch)
 				if err == nil {
 					time.Sleep(time.Duration(i%5) * time.Millisecond)
-					_, err = m.LSN(ctx, tenantA, name)
+					_, err = m.LSN(t.Context(), tenantA, name)
 				}
-				done()
 				if err != nil {
 					t.Errorf("%s: %v", name, err)
 					return
@@ -123,10 +118,11 @@ func TestConfigurationsSideBySide(t *testing.T) {
 		t.Run(fmt.Sprintf("no checksums %v", none), func(t *testing.T) {
 			t.Parallel()
 			m := newManager(t, Config{NoChecksums: none, DefaultTenant: tenantA})
-			b, err := m.lookup(t.Context(), "", MainBranch)
+			b, release, err := m.lookup(t.Context(), "", MainBranch)
 			if err != nil {
 				t.Fatal(err)
 			}
+			defer release()
 			p, err := b.tl.Resolve(t.Context(), b.tl.FirstLSN())
 			if err != nil {
 				t.Fatal(err)

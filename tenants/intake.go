@@ -21,13 +21,14 @@ func (m *Manager) PushOffer(ctx context.Context, tenant string, o api.Offer) (he
 	if err != nil {
 		return held, classify(err)
 	}
-	t, err := m.tenant(ctx, tenant)
+	t, release, err := m.tenant(ctx, tenant)
 	if errors.Is(err, api.ErrNotFound) {
 		return held, nil
 	}
 	if err != nil {
 		return held, err
 	}
+	defer release()
 	if err := t.mayTake(id, o); err != nil {
 		return held, err
 	}
@@ -93,10 +94,11 @@ func (m *Manager) PushReceive(ctx context.Context, tenant string, o api.Offer, r
 	if err != nil {
 		return classify(err)
 	}
-	t, err := m.tenantForPush(ctx, tenant)
+	t, release, err := m.tenantForPush(ctx, tenant)
 	if err != nil {
 		return err
 	}
+	defer release()
 	if err := t.mayTake(id, o); err != nil {
 		return err
 	}
@@ -119,40 +121,45 @@ func (m *Manager) PushReceive(ctx context.Context, tenant string, o api.Offer, r
 	return classify(in.follow(ctx, b))
 }
 
-// tenantForPush gives a tenant, which is made without any branch if it is not there.
-func (m *Manager) tenantForPush(ctx context.Context, tenant string) (*tenant, error) {
-	t, err := m.tenant(ctx, tenant)
+// tenantForPush is tenant for one that may have to be made first, without any branch.
+func (m *Manager) tenantForPush(ctx context.Context, tenant string) (t *tenant, release func(), err error) {
+	t, release, err = m.tenant(ctx, tenant)
 	if !errors.Is(err, api.ErrNotFound) {
-		return t, err
+		return t, release, err
 	}
 	id, err := m.tenantID(tenant)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
+	if err := m.createEmpty(id); err != nil {
+		return nil, nil, err
+	}
+	return m.tenant(ctx, tenant)
+}
+
+// createEmpty makes a tenant without any branch. ErrBusy: somebody else is making it.
+func (m *Manager) createEmpty(id repo.TenantID) error {
 	if err := m.as.CheckReach(m.tenantDir(id)); err != nil {
-		return nil, err
+		return err
 	}
 	building := m.tenantDir(id) + unfinished
 	if err := os.Mkdir(building, 0o711); errors.Is(err, fs.ErrExist) {
-		return nil, api.Errorf(api.ErrBusy, "tenant %v: is being made", id)
+		return api.Errorf(api.ErrBusy, "tenant %v: is being made", id)
 	} else if err != nil {
-		return nil, err
+		return err
 	}
 	defer os.RemoveAll(building)
 	made, err := m.newTenant(id, building)
 	if err != nil {
-		return nil, classify(err)
+		return classify(err)
 	}
 	if err := made.repo.Close(); err != nil {
-		return nil, err
+		return err
 	}
 	if err := os.Rename(building, m.tenantDir(id)); err != nil {
-		return nil, err
+		return err
 	}
-	if err := repo.SyncDir(m.tenantsDir()); err != nil {
-		return nil, err
-	}
-	return m.tenant(ctx, tenant)
+	return repo.SyncDir(m.tenantsDir())
 }
 
 // follow takes what comes for a timeline that is there.

@@ -143,19 +143,27 @@ func (m *Manager) Close(ctx context.Context) error {
 	return err
 }
 
-// tenant finds a tenant by the id that the user wrote, opening it on first use. It stays
-// open until ctx ends, and as long as something of it is in use.
-func (m *Manager) tenant(ctx context.Context, id string) (*tenant, error) {
+// tenant finds a tenant by the id that the user wrote, opening it on first use. It stays open
+// until the caller calls release, which it must do once, and after that for as long as
+// something of it is in use: busyLocked says what counts.
+func (m *Manager) tenant(ctx context.Context, id string) (t *tenant, release func(), err error) {
 	tid, err := m.tenantID(id)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	for {
-		if t, err := m.hold(ctx, tid); t != nil || err != nil {
-			return t, err
+		t, err := m.hold(tid)
+		if err != nil {
+			return nil, nil, err
+		}
+		if t != nil {
+			return t, func() { m.release(t) }, nil
+		}
+		if err := ctx.Err(); err != nil {
+			return nil, nil, err
 		}
 		if _, err, _ := m.opening.Do(tid.String(), func() (any, error) { return nil, m.open(tid) }); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 	}
 }

@@ -54,10 +54,11 @@ func (m *Manager) mountAny(ctx context.Context, dir string, o api.MountOptions) 
 			return err
 		})
 	}
-	t, err := m.tenant(ctx, o.Tenant)
+	t, release, err := m.tenant(ctx, o.Tenant)
 	if err != nil {
 		return nil, err
 	}
+	defer release() // from here on the mount itself keeps it open: busyLocked
 	return m.mountPoint(ctx, t, o.Point, dir, mountOptions{scratch: o.Scratch})
 }
 

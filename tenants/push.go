@@ -32,10 +32,11 @@ type pusher struct {
 
 // Push sends what another page server does not have of a branch.
 func (m *Manager) Push(ctx context.Context, tenant, name string, o api.PushOptions) (res api.PushResult, err error) {
-	t, err := m.tenant(ctx, tenant)
+	t, release, err := m.tenant(ctx, tenant)
 	if err != nil {
 		return res, err
 	}
+	defer release()
 	b, err := t.lookup(name)
 	if err != nil {
 		return res, err
@@ -215,10 +216,11 @@ func (p *pusher) send(ctx context.Context, s *pushStream, there bool) error {
 
 // WALSum gives the SHA-256 of a timeline's WAL in [from, to).
 func (m *Manager) WALSum(ctx context.Context, tenant, timeline string, from, to pg.LSN) (string, error) {
-	b, err := m.lookup(ctx, tenant, timeline)
+	b, release, err := m.lookup(ctx, tenant, timeline)
 	if err != nil {
 		return "", err
 	}
+	defer release()
 	if from > to || to > b.tl.LastLSN() {
 		return "", b.outOfRange(point{lsn: max(from, to)})
 	}

@@ -37,10 +37,11 @@ func receiversDir(tenantDir string) string { return filepath.Join(tenantDir, "re
 // ReceiveStart follows a running server into a branch, from now on and whenever the page
 // server runs. A server that cannot be followed is refused at once.
 func (m *Manager) ReceiveStart(ctx context.Context, tenant, name, conninfo string) error {
-	t, err := m.tenant(ctx, tenant)
+	t, release, err := m.tenant(ctx, tenant)
 	if err != nil {
 		return err
 	}
+	defer release()
 	b, err := t.lookup(name)
 	if err != nil {
 		return err
@@ -183,10 +184,11 @@ func (t *tenant) loadReceiver(id repo.TimelineID) error {
 
 // ReceiveStop ends a branch's receiver for good. A replication slot stays on the server.
 func (m *Manager) ReceiveStop(ctx context.Context, tenant, name string) error {
-	t, err := m.tenant(ctx, tenant)
+	t, release, err := m.tenant(ctx, tenant)
 	if err != nil {
 		return err
 	}
+	defer release()
 	b, err := t.lookup(name)
 	if err != nil {
 		return err
@@ -211,10 +213,11 @@ func (m *Manager) ReceiveStop(ctx context.Context, tenant, name string) error {
 
 // ReceiveList gives a tenant's receivers, sorted by branch.
 func (m *Manager) ReceiveList(ctx context.Context, tenant string) ([]api.Receiver, error) {
-	t, err := m.tenant(ctx, tenant)
+	t, release, err := m.tenant(ctx, tenant)
 	if err != nil {
 		return nil, err
 	}
+	defer release()
 	return t.listReceivers(), nil
 }
 
@@ -261,11 +264,11 @@ func (m *Manager) Resume() {
 			if err != nil || len(kept) == 0 || m.ctx.Err() != nil {
 				continue // none
 			}
-			ctx, done := context.WithCancel(m.ctx)
-			if _, err := m.tenant(ctx, id); err != nil {
+			if _, release, err := m.tenant(m.ctx, id); err != nil {
 				m.log.Error("resume receivers", "tenant", id, "err", err)
+			} else {
+				release() // its receivers keep it open
 			}
-			done()
 		}
 	})
 }

@@ -13,17 +13,18 @@ import (
 	"zenith/repo/datadir"
 )
 
-// Replicate opens a branch for a replication client.
+// Replicate opens a branch for a replication client. Until that closes the source, the branch
+// cannot be deleted and its tenant stays open.
 func (m *Manager) Replicate(ctx context.Context, tenant, name string) (api.ReplicationSource, error) {
 	if name == "" {
 		name = MainBranch
 	}
-	b, err := m.lookup(ctx, tenant, name)
+	b, release, err := m.lookup(ctx, tenant, name)
 	if err != nil {
 		return nil, err
 	}
 	b.use(1)
-	return &replicated{b: b, close: sync.OnceFunc(func() { b.use(-1) })}, nil
+	return &replicated{b: b, close: sync.OnceFunc(func() { b.use(-1); release() })}, nil
 }
 
 // replicated is a branch that a replication client has open.

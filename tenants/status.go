@@ -20,7 +20,11 @@ func (m *Manager) Status(ctx context.Context) ([]api.StatusRow, error) {
 		return nil, err
 	}
 	if m.cfg.DefaultTenant != "" {
-		if _, err := m.tenant(ctx, ""); err != nil && !errors.Is(err, api.ErrNotFound) {
+		_, release, err := m.tenant(ctx, "")
+		switch {
+		case err == nil:
+			defer release()
+		case !errors.Is(err, api.ErrNotFound):
 			return nil, err
 		}
 	}

@@ -29,8 +29,8 @@ type tenant struct {
 
 	hints atomic.Bool // what logsHints says
 
-	users int       // of it, guarded by m.mu
-	used  time.Time // when the last of them went, guarded by m.mu
+	users int       // how many hold it: callers of Manager.tenant that have not called release; guarded by m.mu
+	used  time.Time // when the last of them released it; guarded by m.mu
 
 	mu        sync.Mutex
 	branches  map[repo.TimelineID]*branch

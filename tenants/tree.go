@@ -20,8 +20,6 @@ func (s everything) Tenants(ctx context.Context) ([]string, error) { return s.m.
 
 // Branches lists a tenant's branches.
 func (s everything) Branches(ctx context.Context, tenant string) (map[string]string, error) {
-	ctx, done := context.WithCancel(ctx) // a FUSE request's own has no end
-	defer done()
 	timelines := map[string]string{}
 	branches, err := s.m.BranchList(ctx, tenant)
 	for _, b := range branches {
@@ -32,8 +30,6 @@ func (s everything) Branches(ctx context.Context, tenant string) (map[string]str
 
 // Timelines lists the ids of a tenant's timelines.
 func (s everything) Timelines(ctx context.Context, tenant string) ([]string, error) {
-	ctx, done := context.WithCancel(ctx)
-	defer done()
 	list := []string{}
 	branches, err := s.m.BranchList(ctx, tenant)
 	for _, b := range branches {
@@ -44,12 +40,11 @@ func (s everything) Timelines(ctx context.Context, tenant string) ([]string, err
 
 // Resolve gives what a point means.
 func (s everything) Resolve(ctx context.Context, tenant, at string) (string, pg.LSN, error) {
-	ctx, done := context.WithCancel(ctx)
-	defer done()
-	t, err := s.m.tenant(ctx, tenant)
+	t, release, err := s.m.tenant(ctx, tenant)
 	if err != nil {
 		return "", 0, notExist(err)
 	}
+	defer release()
 	b, p, _, err := t.point(ctx, at)
 	if err != nil {
 		return "", 0, notExist(err)
@@ -59,12 +54,11 @@ func (s everything) Resolve(ctx context.Context, tenant, at string) (string, pg.
 
 // Snapshot gives the state of a timeline at an LSN, which garbage collection keeps until release.
 func (s everything) Snapshot(ctx context.Context, tenant, timeline string, lsn pg.LSN) (tree.Tree, func(), error) {
-	ctx, done := context.WithCancel(ctx)
-	defer done()
-	t, err := s.m.tenant(ctx, tenant)
+	t, done, err := s.m.tenant(ctx, tenant)
 	if err != nil {
 		return nil, nil, notExist(err)
 	}
+	defer done() // from here on the pin keeps it open: busyLocked
 	b, err := t.lookup(timeline)
 	if err != nil {
 		return nil, nil, notExist(err)
