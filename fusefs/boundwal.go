@@ -29,12 +29,12 @@ const boundName = "pg_wal"
 // before a checkpoint is complete, and that it writes to pg_control, which is ours: by then
 // they all have it (adopt).
 type boundWAL struct {
-	dir   string // what is bound
-	to    string // the branch's segments
-	opts  Options
-	size  int // of a segment
-	out   *WAL
-	spare *spares
+	dir    string // what is bound
+	to     string // the branch's segments
+	opts   Options
+	size   int // of a segment
+	branch Branch
+	spare  *spares
 
 	mu     sync.Mutex // held while names are made
 	events *os.File   // inotify's; nil: not bound
@@ -49,7 +49,7 @@ func newBoundWAL(t *worktree) (*boundWAL, error) {
 	s := &t.wal
 	b := &boundWAL{
 		dir: filepath.Join(t.work.Dir, boundName), to: s.dir, opts: t.opts, size: int(t.control.SegSize),
-		out: s.out, spare: &s.spare,
+		branch: s.branch, spare: &s.spare,
 	}
 	for _, dir := range []string{"", archiveStatus} {
 		if err := b.make(t, dir); err != nil {
@@ -202,9 +202,7 @@ func (b *boundWAL) heed(events []byte) error {
 	if err != nil {
 		return err
 	}
-	if b.out.Synced != nil {
-		b.out.Synced(last, end)
-	}
+	b.branch.SegmentSynced(last, end)
 	if end <= int64(b.size)/2 {
 		return nil
 	}
@@ -273,7 +271,7 @@ func (b *boundWAL) close() error {
 }
 
 // AdoptWAL gives the branch, whose segments are in walDir, what a server wrote to a working tree
-// at workDir whose daemon was killed: see WAL.Bind. No server may be running there any more.
+// at workDir whose daemon was killed: see WorkOptions.BindWAL. No server may be running there any more.
 func AdoptWAL(workDir, walDir string) error {
 	dir := filepath.Join(workDir, boundName)
 	if _, err := os.Lstat(dir); errors.Is(err, os.ErrNotExist) {

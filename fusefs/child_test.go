@@ -123,22 +123,27 @@ func (s spec) mount(source fusefs.Source) (*fusefs.Mount, error) {
 	case "all":
 		return fusefs.All(s.Dir, source, opts)
 	}
-	held := func(string) bool { return false }
-	return fusefs.Work(s.Dir, base, fusefs.WorkOptions{
-		Dir: s.State, Scratch: s.Scratch, NoWriteback: s.NoWriteback,
-		PutFile: s.putFile,
-		WAL: fusefs.WAL{
-			Dir:      s.WALDir,
-			Bind:     s.Bind,
-			Synced:   func(segment string, _ int64) { sayOnce("synced", segment) },
-			Throttle: func(context.Context) {},
-			Held:     func(ask func(string) bool) { held = ask },
-			Plain: func(segment string) error {
-				fmt.Println("plain", segment, held(segment))
-				return nil
-			},
-		},
-	}, opts)
+	work := fusefs.WorkOptions{Dir: s.State, BindWAL: s.Bind, NoWriteback: s.NoWriteback}
+	if s.Scratch {
+		return fusefs.Scratch(s.Dir, base, work, opts)
+	}
+	return fusefs.Work(s.Dir, base, &sayingBranch{spec: s}, work, opts)
+}
+
+// sayingBranch is a Branch that says what it is told.
+type sayingBranch struct {
+	spec
+	held func(segment string) bool
+}
+
+func (b *sayingBranch) WALDir() string                         { return b.spec.WALDir }
+func (b *sayingBranch) HoldWAL(held func(segment string) bool) { b.held = held }
+func (b *sayingBranch) Throttle(context.Context)               {}
+func (b *sayingBranch) SegmentSynced(segment string, _ int64)  { sayOnce("synced", segment) }
+
+func (b *sayingBranch) PlainWAL(segment string) error {
+	fmt.Println("plain", segment, b.held(segment))
+	return nil
 }
 
 var said sync.Map
@@ -150,9 +155,9 @@ func sayOnce(words ...any) {
 	}
 }
 
-// putFile says what is stored, and stores it in ConfDir.
-func (s spec) putFile(_ context.Context, path string, content []byte) error {
-	stored := filepath.Join(s.ConfDir, path)
+// PutFile says what is stored, and stores it in ConfDir.
+func (b *sayingBranch) PutFile(_ context.Context, path string, content []byte) error {
+	stored := filepath.Join(b.ConfDir, path)
 	if content == nil {
 		fmt.Println("gone", path)
 		return os.Remove(stored)

@@ -25,18 +25,18 @@ func (f *file) store() error {
 // put stores the file under a path; the caller holds f.storing.
 func (f *file) put(path string) error {
 	content, err := f.contents()
-	if err != nil || f.t.work.PutFile == nil {
+	if err != nil {
 		return err
 	}
-	return f.t.work.PutFile(f.t.ctx, path, content)
+	return f.t.branch.PutFile(f.t.ctx, path, content)
 }
 
 // forget takes the branch's copy away; the caller holds f.storing.
 func (f *file) forget(path string) error {
-	if !f.stored || f.t.work.PutFile == nil {
+	if !f.stored {
 		return nil
 	}
-	if err := f.t.work.PutFile(f.t.ctx, path, nil); err != nil {
+	if err := f.t.branch.PutFile(f.t.ctx, path, nil); err != nil {
 		return err
 	}
 	f.stored = false

@@ -88,7 +88,7 @@ func (t *worktree) fromBase(path string, e tree.Entry) child {
 	if e.Dir {
 		return t.newDir(path, t.newAttr(syscall.S_IFDIR|0o700))
 	}
-	k := kindOf(path, t.work.Scratch)
+	k := kindOf(path, t.scratch())
 	if k.place == inWAL {
 		return nil
 	}
@@ -220,7 +220,7 @@ func (t *worktree) eachFile(path string, d *dir, fn func(path string, f *file) e
 
 // syncDir makes the names of a directory durable. Only those in pg_wal are worth it.
 func (t *worktree) syncDir(path string) error {
-	if path != walDir || t.work.Scratch {
+	if path != walDir || t.scratch() {
 		return nil
 	}
 	return t.wal.syncDir()

@@ -46,7 +46,7 @@ func (d *dir) create(ctx context.Context, path, name string, mode uint32) (*file
 	if err := d.vacant(name); err != nil {
 		return nil, err
 	}
-	k := kindOf(path, d.t.work.Scratch)
+	k := kindOf(path, d.t.scratch())
 	if err := d.t.guard(k); err != nil {
 		return nil, err
 	}
@@ -221,7 +221,7 @@ func (m move) apply(c child) {
 
 // moveFile renames a file, whose kind may become another by that.
 func (t *worktree) moveFile(ctx context.Context, m move, f *file, old child) error {
-	was, becomes := f.kind(), kindOf(m.newPath, t.work.Scratch)
+	was, becomes := f.kind(), kindOf(m.newPath, t.scratch())
 	if err := t.guard(was); err != nil {
 		return err
 	}
@@ -251,7 +251,7 @@ func (t *worktree) movedDir(c child, oldPath, newPath string) error {
 	for name, c := range names {
 		oldPath, newPath := tree.Join(oldPath, name), tree.Join(newPath, name)
 		if f, ok := c.(*file); ok {
-			err = f.storeMoved(oldPath, newPath, kindOf(newPath, t.work.Scratch))
+			err = f.storeMoved(oldPath, newPath, kindOf(newPath, t.scratch()))
 		} else {
 			err = t.movedDir(c, oldPath, newPath)
 		}

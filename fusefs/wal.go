@@ -24,8 +24,8 @@ const walDir = "pg_wal"
 // what there is: at first those that the base shows; those that postgres removes
 // or recycles stay the branch's.
 type segments struct {
-	dir    string
-	out    *WAL
+	dir    string // the branch's
+	branch Branch
 	spare  spares
 	direct atomic.Pointer[boundWAL] // nil: pg_wal is served
 
@@ -44,8 +44,8 @@ func isSegment(name string) bool {
 func position(segment string) string { return segment[8:] }
 
 // open finds out what pg_wal shows, and takes from the base what the branch lacks.
-func (s *segments) open(ctx context.Context, out *WAL, base tree.Tree, kept *kept) error {
-	s.dir, s.out, s.hidden = out.Dir, out, map[string]bool{}
+func (s *segments) open(ctx context.Context, branch Branch, base tree.Tree, kept *kept) error {
+	s.dir, s.branch, s.hidden = branch.WALDir(), branch, map[string]bool{}
 	if err := s.removeTemps(); err != nil {
 		return err
 	}
@@ -67,14 +67,10 @@ func (s *segments) open(ctx context.Context, out *WAL, base tree.Tree, kept *kep
 			s.show(name)
 		}
 	}
-	if out.Held != nil {
-		out.Held(s.holds)
-	}
-	if out.Plain != nil {
-		for _, name := range s.visible {
-			if err := out.Plain(name); err != nil {
-				return fmt.Errorf("take %s back: %w", name, err)
-			}
+	branch.HoldWAL(s.holds)
+	for _, name := range s.visible {
+		if err := branch.PlainWAL(name); err != nil {
+			return fmt.Errorf("take %s back: %w", name, err)
 		}
 	}
 	return nil
@@ -115,7 +111,7 @@ func (s *segments) take(ctx context.Context, e tree.Entry) error {
 
 // fromWAL adds the visible segments to pg_wal.
 func (t *worktree) fromWAL(dir string, found map[string]child) error {
-	if dir != walDir || t.work.Scratch || t.wal.bound() != nil {
+	if dir != walDir || t.scratch() || t.wal.bound() != nil {
 		return nil
 	}
 	for _, name := range t.wal.visible {
@@ -187,20 +183,18 @@ func (s *segments) remove(path string) error { return os.Remove(path) }
 
 // sync makes a file of the WAL durable and tells the branch.
 func (s *segments) sync(ctx context.Context, f *file, k *kind) error {
-	if s.out.Throttle != nil {
-		s.out.Throttle(ctx)
-	}
+	s.branch.Throttle(ctx)
 	if err := f.body.sync(); err != nil {
 		return err
 	}
-	if name := filepath.Base(f.body.where()); k == kindSegment && s.out.Synced != nil {
-		s.out.Synced(name, f.written.Load())
+	if name := filepath.Base(f.body.where()); k == kindSegment {
+		s.branch.SegmentSynced(name, f.written.Load())
 	}
 	return nil
 }
 
 // SendWAL has the kernel send the WAL that was written to a working tree and that it has in its
-// cache: WAL.Dir has all of it then, durable or not.
+// cache: the branch's directory has all of it then, durable or not.
 func (m *Mount) SendWAL() error {
 	if m.work == nil {
 		return nil
@@ -214,7 +208,7 @@ func (t *worktree) sendWAL() error {
 	if b := t.wal.bound(); b != nil {
 		return b.adopt()
 	}
-	if t.work.Scratch || t.work.NoWriteback {
+	if t.scratch() || t.work.NoWriteback {
 		return nil
 	}
 	for _, f := range t.openWAL() {

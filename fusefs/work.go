@@ -18,60 +18,46 @@ import (
 	"zenith/internal/tree"
 )
 
-// WAL is where the WAL of a working tree's branch is, and who is told of it.
-type WAL struct {
-	// Dir has the branch's segment files. A segment that the base shows in pg_wal and
-	// that is not there is copied there from the base.
-	Dir string
-	// Synced is called when a segment's contents are durable, before fsync returns; so it
-	// should be quick. end is how far into it the last write of all went. With Bind, it is
-	// called soon after something was written, durable or not.
-	Synced func(segment string, end int64)
-	// Throttle is called before contents are made durable, and may wait while the ingest
-	// is behind. It must return when ctx ends.
-	Throttle func(ctx context.Context)
-	// Held, if it is set, is given what tells whether a server on the mount still has a
-	// segment of Dir in its pg_wal. Others may be removed from Dir, or have another form.
-	Held func(held func(segment string) bool)
-	// Bind makes pg_wal a directory of the file system that has Dir, bound into the mount, where
-	// we may do that: commits do not pass through us then, and are as fast as anywhere. The server
-	// must not recycle segments (wal_recycle=off), and there is no Throttle. When the daemon was
-	// killed, servers on the mount may go on to commit: they are to be ended, and then AdoptWAL
-	// called, before anybody asks how far the branch's WAL goes.
-	Bind bool
-	// Plain makes a segment of Dir that has another form a plain file. Nil: all are.
-	Plain func(segment string) error
-}
-
-// WorkOptions say what a working tree needs.
+// WorkOptions are Work's and Scratch's.
 type WorkOptions struct {
-	// Dir is the mount's private state: Dir/private is emptied at the start and
-	// gone at the end, Dir/keep is what the next mount finds again.
+	// Dir is the mount's directory for state of its own, on a file system with room for all that
+	// will be written. Dir/private is emptied when the mount begins and removed when it ends;
+	// Dir/keep is what the branch's next mount finds again.
 	Dir string
-	// WAL is the branch's; not used by a scratch mount.
-	WAL WAL
-	// PutFile stores a configuration file in the branch, durably, before it returns;
-	// nil contents: the file is gone. Not used by a scratch mount.
-	PutFile func(ctx context.Context, path string, content []byte) error
-	// Scratch makes everything private, pg_wal too, and throws it away at the end.
-	Scratch bool
+	// BindWAL makes pg_wal a directory of the file system that has the branch's segments, bound
+	// into the mount: commits do not pass through this process then, and are as fast as anywhere.
+	// It takes root; without, pg_wal is served like the rest. The server must not recycle
+	// segments (wal_recycle=off). When this process is killed, servers on the mount may go on to
+	// commit: they are to be ended, and then AdoptWAL called, before anybody asks how far the
+	// branch's WAL goes.
+	BindWAL bool
 	// NoWriteback makes the kernel send what is written at once, not when its cache
 	// likes: slower, and for tests.
 	NoWriteback bool
 }
 
-// Work mounts a writable working tree over base at dir. When it ends, by Unmount
-// or otherwise, the base of the next mount of the branch must be the state at the
-// end of the WAL: what was written to relations is not brought along.
+// Work mounts a writable working tree at dir: the head of a branch, whose state is base. When
+// it ends, by Unmount or otherwise, the base of the next mount of the branch must be the state
+// at the end of the WAL: what was written to relations is not brought along.
 //
 // A postgres that was killed had best be started on a new mount, over a new base:
 // then it needs no recovery. On the same mount it recovers as on any file system,
 // for which it needs full_page_writes: a kill may tear a page that is being written
 // where the kernel writes it without us.
-func Work(dir string, base tree.Tree, work WorkOptions, opts Options) (*Mount, error) {
+func Work(dir string, base tree.Tree, branch Branch, work WorkOptions, opts Options) (*Mount, error) {
+	return mountWork(dir, base, branch, work, opts)
+}
+
+// Scratch mounts a working tree over base at dir that is nobody's: all that is written, WAL and
+// configuration too, is private, and thrown away when the mount ends.
+func Scratch(dir string, base tree.Tree, work WorkOptions, opts Options) (*Mount, error) {
+	return mountWork(dir, base, nil, work, opts)
+}
+
+func mountWork(dir string, base tree.Tree, branch Branch, work WorkOptions, opts Options) (*Mount, error) {
 	opts = opts.withDefaults()
 	opts.Time = base.ModTime()
-	t, err := newWorktree(base, work, opts)
+	t, err := newWorktree(base, branch, work, opts)
 	if err != nil {
 		return nil, fmt.Errorf("working tree: %w", err)
 	}
@@ -90,6 +76,7 @@ func Work(dir string, base tree.Tree, work WorkOptions, opts Options) (*Mount, e
 // worktree is the state of a working tree.
 type worktree struct {
 	base   tree.Tree
+	branch Branch // nil: a scratch mount
 	work   WorkOptions
 	opts   Options
 	kept   *kept           // what the last mount left
@@ -108,8 +95,8 @@ type worktree struct {
 }
 
 // newWorktree prepares the state below work.Dir.
-func newWorktree(base tree.Tree, work WorkOptions, opts Options) (*worktree, error) {
-	t := &worktree{base: base, work: work, opts: opts}
+func newWorktree(base tree.Tree, branch Branch, work WorkOptions, opts Options) (*worktree, error) {
+	t := &worktree{base: base, branch: branch, work: work, opts: opts}
 	t.ctx, t.cancel = context.WithCancel(context.Background())
 	if err := os.RemoveAll(t.privateDir()); err != nil {
 		return nil, err
@@ -117,27 +104,9 @@ func newWorktree(base tree.Tree, work WorkOptions, opts Options) (*worktree, err
 	if err := os.MkdirAll(t.privateDir(), 0o700); err != nil {
 		return nil, err
 	}
-	if !work.Scratch {
-		err := AdoptWAL(work.Dir, work.WAL.Dir)
-		if err != nil {
+	if !t.scratch() {
+		if err := t.openBranch(); err != nil {
 			return nil, err
-		}
-		if t.control, err = baseControl(t.ctx, base); err != nil {
-			return nil, err
-		}
-		if t.kept, err = openKept(work.Dir, t.control); err != nil {
-			return nil, err
-		}
-		if err := t.wal.open(t.ctx, &t.work.WAL, base, t.kept); err != nil {
-			return nil, err
-		}
-		if t.control != nil {
-			t.wal.spare.start(t.ctx, t.work.WAL.Dir, int64(t.control.SegSize), func(err error) {
-				opts.Log.Warn("make a spare wal segment", "dir", t.work.WAL.Dir, "err", err)
-			})
-			if work.WAL.Bind && os.Geteuid() == 0 && !work.NoWriteback {
-				t.prepareBound()
-			}
 		}
 	}
 	// The number of the data directory is the key under which postgres looks for the
@@ -148,6 +117,37 @@ func newWorktree(base tree.Tree, work WorkOptions, opts Options) (*worktree, err
 	t.lastIno.Store(1 << 32)
 	return t, nil
 }
+
+// openBranch prepares what a scratch mount does not have: WAL, and what the branch's last mount
+// left.
+func (t *worktree) openBranch() (err error) {
+	dir := t.branch.WALDir()
+	if err := AdoptWAL(t.work.Dir, dir); err != nil {
+		return err
+	}
+	if t.control, err = baseControl(t.ctx, t.base); err != nil {
+		return err
+	}
+	if t.kept, err = openKept(t.work.Dir, t.control); err != nil {
+		return err
+	}
+	if err := t.wal.open(t.ctx, t.branch, t.base, t.kept); err != nil {
+		return err
+	}
+	if t.control == nil {
+		return nil // no server can start on this base: there will be no WAL
+	}
+	t.wal.spare.start(t.ctx, dir, int64(t.control.SegSize), func(err error) {
+		t.opts.Log.Warn("make a spare wal segment", "dir", dir, "err", err)
+	})
+	if t.work.BindWAL && os.Geteuid() == 0 && !t.work.NoWriteback {
+		t.prepareBound()
+	}
+	return nil
+}
+
+// scratch reports whether all that is written is thrown away when the mount ends.
+func (t *worktree) scratch() bool { return t.branch == nil }
 
 func (t *worktree) privateDir() string { return filepath.Join(t.work.Dir, "private") }
 
@@ -170,7 +170,7 @@ func (t *worktree) statfs() (unix.Statfs_t, error) {
 // finish puts everything away once nobody can reach the tree any more.
 func (t *worktree) finish() error {
 	var errs []error
-	if !t.work.Scratch {
+	if !t.scratch() {
 		errs = append(errs, t.storeAll())
 		if b := t.wal.bound(); b != nil {
 			errs = append(errs, b.close())

@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"zenith/internal/pg"
-	"zenith/internal/xlog"
 )
 
 // A run of a follower has costs of its own: an fsync, which competes with those of commits, a
@@ -60,13 +59,6 @@ func (b *branch) rest(ctx context.Context) {
 func (b *branch) behind() pg.LSN {
 	written, last := pg.LSN(b.written.Load()), b.tl.LastLSN()
 	return max(written, last) - last
-}
-
-// segmentSynced is walSynced up to an offset of a segment.
-func (b *branch) segmentSynced(segment string, end int64) {
-	if _, start, ok := xlog.ParseSegmentName(segment, b.tl.Info().SegSize); ok {
-		b.walSynced(start + pg.LSN(end))
-	}
 }
 
 // walSynced tells the follower that WAL was written up to upTo. It never waits.

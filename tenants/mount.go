@@ -12,6 +12,8 @@ import (
 	"zenith/fusefs"
 	"zenith/internal/api"
 	"zenith/internal/pg"
+	"zenith/internal/xlog"
+	"zenith/repo"
 	"zenith/repo/datadir"
 )
 
@@ -46,7 +48,7 @@ func (m *Manager) options() fusefs.Options {
 // mountOptions say how a point is mounted.
 type mountOptions struct {
 	scratch bool // what is written is thrown away
-	bindWAL bool // see fusefs.WAL.Bind; for a head
+	bindWAL bool // see fusefs.WorkOptions.BindWAL; for a head
 }
 
 // mountPoint mounts a point of a tenant at dir.
@@ -161,8 +163,8 @@ func (m *Manager) mountScratch(ctx context.Context, mnt *mount) (err error) {
 	if err != nil {
 		return err
 	}
-	work := fusefs.WorkOptions{Dir: private, Scratch: true, NoWriteback: m.cfg.NoWriteback}
-	if mnt.fs, err = fusefs.Work(mnt.dir, view, work, m.options()); err != nil {
+	work := fusefs.WorkOptions{Dir: private, NoWriteback: m.cfg.NoWriteback}
+	if mnt.fs, err = fusefs.Scratch(mnt.dir, view, work, m.options()); err != nil {
 		return errors.Join(err, os.RemoveAll(private))
 	}
 	mnt.put = func() error {
@@ -212,9 +214,8 @@ func (m *Manager) mountWork(ctx context.Context, mnt *mount, bindWAL bool) (err 
 		return err
 	}
 	follow, stop := context.WithCancel(m.ctx)
-	work := m.workOptions(b)
-	work.WAL.Bind = bindWAL
-	if mnt.fs, err = fusefs.Work(mnt.dir, view, work, m.options()); err != nil {
+	work := fusefs.WorkOptions{Dir: b.tl.WorkDir(), BindWAL: bindWAL, NoWriteback: m.cfg.NoWriteback}
+	if mnt.fs, err = fusefs.Work(mnt.dir, view, writable{b.tl, b}, work, m.options()); err != nil {
 		stop()
 		return err
 	}
@@ -234,21 +235,22 @@ func (m *Manager) mountWork(ctx context.Context, mnt *mount, bindWAL bool) (err 
 	return nil
 }
 
-// workOptions tie a working tree to its branch.
-func (m *Manager) workOptions(b *branch) fusefs.WorkOptions {
-	return fusefs.WorkOptions{
-		Dir: b.tl.WorkDir(),
-		WAL: fusefs.WAL{
-			Dir:      b.tl.WALDir(),
-			Synced:   b.segmentSynced,
-			Throttle: b.holdBack,
-			Held:     b.tl.HoldWAL,
-			Plain:    b.tl.PlainWAL,
-		},
-		PutFile:     b.tl.PutFile,
-		NoWriteback: m.cfg.NoWriteback,
+// writable is a branch as its writable mount reaches it, a fusefs.Branch: the timeline keeps
+// WAL and configuration, the branch follows the WAL.
+type writable struct {
+	*repo.Timeline
+	b *branch
+}
+
+// SegmentSynced wakes the branch's follower.
+func (w writable) SegmentSynced(segment string, end int64) {
+	if _, start, ok := xlog.ParseSegmentName(segment, w.Info().SegSize); ok {
+		w.b.walSynced(start + pg.LSN(end))
 	}
 }
+
+// Throttle waits while ingest is too far behind, but no longer than a second.
+func (w writable) Throttle(ctx context.Context) { w.b.holdBack(ctx) }
 
 // unmount takes a mount away and waits until everything is put away.
 func (m *Manager) unmount(ctx context.Context, mnt *mount, lazy bool) error {
