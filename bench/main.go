@@ -62,6 +62,15 @@ var benches = []struct {
 	{"lag", benchLag},
 }
 
+// names lists the benchmarks in the order in which they run.
+func names() []string {
+	all := make([]string, len(benches))
+	for i, b := range benches {
+		all[i] = b.name
+	}
+	return all
+}
+
 func main() {
 	var o options
 	flag.StringVar(&o.binary, "zenith", "bin/zenith", "the binary to measure")
@@ -71,8 +80,12 @@ func main() {
 	flag.IntVar(&o.runs, "runs", 3, "interleaved runs of each row")
 	flag.IntVar(&o.seconds, "seconds", 10, "length of one pgbench run")
 	scales := flag.String("scales", "6,660", "pgbench scales of the databases that are branched: 15 MB each, of disk three times that")
-	only := flag.String("only", "", "run only the benchmark of that name")
+	only := flag.String("only", "", "run only the benchmark of that name: "+strings.Join(names(), ", "))
 	flag.Parse()
+	if *only != "" && !slices.Contains(names(), *only) {
+		fmt.Fprintf(os.Stderr, "bench: -only: no benchmark %q; there are %s\n", *only, strings.Join(names(), ", "))
+		os.Exit(2)
+	}
 	for s := range strings.SplitSeq(*scales, ",") {
 		n, err := strconv.Atoi(s)
 		if err != nil {
