@@ -5,6 +5,10 @@ SOURCES    := $(shell find cmd fusefs internal repo tenants walredo -name '*.go'
 FUZZTIME   ?= 60s
 POINTS     ?= 300
 REGRESS_POINTS ?= 200
+ONLY       ?=
+
+# Tools are pinned here and run by `go run`, so that none of them enters go.mod.
+STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
 .PHONY: build deps quickstart test unit lint fuzz oracle regress soak bench testdata clean
 
@@ -36,7 +40,8 @@ unit:
 lint:
 	@out=$$(gofmt -l bench cmd fusefs integration internal repo tenants walredo); [ -z "$$out" ] || { echo "gofmt: $$out"; exit 1; }
 	$(GO) vet ./...
-	$(GO) test ./internal/lint
+	$(GO) run $(STATICCHECK) ./...
+	$(GO) test -count=1 ./internal/lint
 
 # Every fuzz target for FUZZTIME each. A minute each is under an hour.
 fuzz:
@@ -66,10 +71,11 @@ regress: deps build
 soak: deps build
 	$(GO) test ./integration -count=1 -v -timeout 30m -run TestSoak -args -soak.points 20 -soak.time 2m -soak.scale 10
 
-# Side by side with a peer in the same run; writes bench/results.json.
+# Side by side with a peer in the same run; writes bench/results.json. `make bench ONLY=redo` runs one
+# benchmark; bench/main.go has their names.
 bench: deps build
 	@command -v mkfs.xfs >/dev/null && command -v mkfs.btrfs >/dev/null || { echo "bench needs xfsprogs and btrfs-progs (apt-get install xfsprogs btrfs-progs)"; exit 1; }
-	$(GO) run ./bench -pg-distrib $(PG_DISTRIB)
+	$(GO) run ./bench -pg-distrib $(PG_DISTRIB) -only '$(ONLY)'
 
 # Records the fixtures' WAL anew: needs postgres.
 testdata: deps

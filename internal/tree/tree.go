@@ -65,6 +65,8 @@ func Join(dir, name string) string {
 
 // Skip is returned by the function given to Walk to leave an entry out: if it is a
 // directory, Walk does not list it.
+//
+//lint:ignore ST1012 it is no failure, and is named as fs.SkipDir is
 var Skip = errors.New("skip this entry")
 
 // Walk calls fn with the path and the entry of everything below dir, a directory before what
