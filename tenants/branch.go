@@ -116,19 +116,19 @@ func (b *branch) mounted() bool {
 }
 
 // resolve gives the record boundary and state that a point means on the branch.
-func (b *branch) resolve(ctx context.Context, p point) (repo.Point, error) {
+func (b *branch) resolve(ctx context.Context, p api.Point) (repo.Point, error) {
 	head, err := b.catchup(ctx)
-	if err != nil && p.head() {
+	if err != nil && p.Head() {
 		return repo.Point{}, err // a head that lacks acknowledged commits is no head
 	}
 	var at repo.Point
 	switch {
-	case p.head():
+	case p.Head():
 		at, err = b.tl.Resolve(ctx, head)
-	case p.lsn != 0:
-		at, err = b.tl.Resolve(ctx, p.lsn)
+	case p.LSN != 0:
+		at, err = b.tl.Resolve(ctx, p.LSN)
 	default:
-		at, err = b.tl.FindTime(ctx, p.time)
+		at, err = b.tl.FindTime(ctx, p.Time)
 	}
 	if errors.Is(err, repo.ErrOutOfRange) {
 		return at, b.outOfRange(p)
@@ -141,7 +141,7 @@ func (b *branch) resolve(ctx context.Context, p point) (repo.Point, error) {
 func (b *branch) pin(lsn pg.LSN) (release func(), err error) {
 	unpin, err := b.tl.Pin(lsn)
 	if errors.Is(err, repo.ErrOutOfRange) {
-		return nil, b.outOfRange(point{lsn: lsn})
+		return nil, b.outOfRange(api.Point{LSN: lsn})
 	}
 	if err != nil {
 		return nil, classify(err)
@@ -154,12 +154,12 @@ func (b *branch) pin(lsn pg.LSN) (release func(), err error) {
 }
 
 // outOfRange says what is kept, to someone who asked for something else.
-func (b *branch) outOfRange(p point) error {
-	what := p.lsn.String()
-	if p.lsn == 0 {
-		what = p.time.Format(time.RFC3339)
+func (b *branch) outOfRange(p api.Point) error {
+	what := p.LSN.String()
+	if p.LSN == 0 {
+		what = p.Time.Format(time.RFC3339)
 	}
-	if h := b.tl.Horizon(); h != 0 && p.lsn < h {
+	if h := b.tl.Horizon(); h != 0 && p.LSN < h {
 		return api.Errorf(api.ErrOutOfRange, "branch %s: %s is below the horizon, %v: what was before is forgotten",
 			b.tl.Name(), what, h)
 	}
@@ -168,12 +168,12 @@ func (b *branch) outOfRange(p point) error {
 }
 
 // point finds a point's branch and record boundary.
-func (t *tenant) point(ctx context.Context, s string) (*branch, repo.Point, point, error) {
-	p, err := parsePoint(s, time.Now())
+func (t *tenant) point(ctx context.Context, s string) (*branch, repo.Point, api.Point, error) {
+	p, err := api.ParsePoint(s, time.Now())
 	if err != nil {
 		return nil, repo.Point{}, p, err
 	}
-	b, err := t.lookup(p.name)
+	b, err := t.lookup(p.Name)
 	if err != nil {
 		return nil, repo.Point{}, p, err
 	}

@@ -3,7 +3,6 @@ package tenants
 import (
 	"context"
 	"errors"
-	"strings"
 
 	"zenith/internal/api"
 	"zenith/internal/pg"
@@ -35,7 +34,7 @@ func describe(tl *repo.Timeline) api.Branch {
 
 // BranchCreate makes a branch at a point.
 func (m *Manager) BranchCreate(ctx context.Context, tenant, name, point string) (api.Branch, error) {
-	if err := checkName(name); err != nil {
+	if err := api.CheckName(name); err != nil {
 		return api.Branch{}, err
 	}
 	t, release, err := m.tenant(ctx, tenant)
@@ -99,7 +98,7 @@ func (m *Manager) BranchDelete(ctx context.Context, tenant, name string) error {
 func (t *tenant) destroyStopped(ctx context.Context, branch string) error {
 	var err error
 	for _, c := range t.listComputes() {
-		if name, _, _ := strings.Cut(c.name, "@"); name == branch {
+		if name, _, _ := api.SplitPoint(c.name); name == branch {
 			err = errors.Join(err, c.stop(ctx, api.StopOptions{Destroy: true}))
 		}
 	}

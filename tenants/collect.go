@@ -39,13 +39,13 @@ func (m *Manager) Lease(ctx context.Context, tenant, name string, lsn pg.LSN) (t
 		return time.Time{}, err
 	}
 	defer release()
-	if _, err := b.resolve(ctx, point{lsn: lsn}); err != nil {
+	if _, err := b.resolve(ctx, api.Point{LSN: lsn}); err != nil {
 		return time.Time{}, err
 	}
 	until := time.Now().Add(leaseTime).Truncate(time.Microsecond)
 	err = b.tl.Lease(ctx, lsn, until)
 	if errors.Is(err, repo.ErrOutOfRange) {
-		return until, b.outOfRange(point{lsn: lsn})
+		return until, b.outOfRange(api.Point{LSN: lsn})
 	}
 	return until, classify(err)
 }

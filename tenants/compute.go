@@ -147,7 +147,7 @@ func (c *compute) start(ctx context.Context, o api.ComputeOptions) error {
 	if err := c.unmount(ctx); err != nil { // after a crash: a fresh mount needs no recovery
 		return err
 	}
-	how := mountOptions{scratch: c.throwaway || strings.Contains(c.name, "@"), bindWAL: !c.recyclesWAL()}
+	how := mountOptions{scratch: c.throwaway || c.onState(), bindWAL: !c.recyclesWAL()}
 	mnt, err := c.t.m.mountPoint(ctx, c.t, c.name, c.dataDir(), how)
 	if err != nil {
 		return err
@@ -289,10 +289,17 @@ func (t *tenant) listComputes() []*compute {
 	return list
 }
 
+// onState reports whether the compute was made for a state that does not move: it runs on a
+// scratch mount.
+func (c *compute) onState() bool {
+	_, _, state := api.SplitPoint(c.name)
+	return state
+}
+
 // timelineOf names the timeline of a compute that is not mounted.
 func (t *tenant) timelineOf(name string) (repo.TimelineID, bool) {
-	p, _, _ := strings.Cut(name, "@")
-	tl, err := t.repo.ByName(p)
+	branch, _, _ := api.SplitPoint(name)
+	tl, err := t.repo.ByName(branch)
 	if err != nil {
 		return repo.TimelineID{}, false
 	}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"strings"
 	"sync"
 	"time"
 
@@ -134,7 +133,7 @@ func (c *compute) withPlace(ctx context.Context) api.Compute {
 	if id, ok := c.t.timelineOf(c.name); ok && d.Timeline == "" {
 		d.Timeline = id.String()
 	}
-	if d.LSN == 0 || !strings.Contains(c.name, "@") {
+	if d.LSN == 0 || !c.onState() {
 		if _, at, _, err := c.t.point(ctx, c.name); err == nil {
 			d.LSN = at.LSN
 		}

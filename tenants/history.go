@@ -32,7 +32,7 @@ func (m *Manager) WALDump(ctx context.Context, tenant, name string, from, to pg.
 	if from == 0 {
 		from = b.tl.FirstLSN()
 	}
-	start, err := b.resolve(ctx, point{lsn: from})
+	start, err := b.resolve(ctx, api.Point{LSN: from})
 	if err != nil {
 		return err
 	}
@@ -141,7 +141,7 @@ func (s *pageSource) at(ctx context.Context, lsn pg.LSN) (*repo.Snapshot, error)
 	wait, cancel := context.WithTimeout(ctx, pageWait)
 	defer cancel()
 	if err := s.b.tl.WaitLSN(wait, lsn); err != nil {
-		return nil, s.b.outOfRange(point{lsn: lsn})
+		return nil, s.b.outOfRange(api.Point{LSN: lsn})
 	}
 	snap, err := s.b.tl.At(ctx, lsn)
 	if err != nil {

@@ -62,7 +62,7 @@ func (m *Manager) mountPoint(ctx context.Context, t *tenant, at, dir string, o m
 	case o.scratch:
 		mnt.mode = api.ModeScratch
 		return mnt, m.attach(mnt, func() error { return m.mountScratch(ctx, mnt) })
-	case what.head():
+	case what.Head():
 		mnt.mode = api.ModeWritable
 		return mnt, m.attach(mnt, func() error { return m.mountWork(ctx, mnt, o.bindWAL) })
 	default:

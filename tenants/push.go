@@ -222,7 +222,7 @@ func (m *Manager) WALSum(ctx context.Context, tenant, timeline string, from, to 
 	}
 	defer release()
 	if from > to || to > b.tl.LastLSN() {
-		return "", b.outOfRange(point{lsn: max(from, to)})
+		return "", b.outOfRange(api.Point{LSN: max(from, to)})
 	}
 	sum, err := walSum(ctx, b.tl, from, to)
 	return sum, classify(err)

@@ -63,7 +63,7 @@ func (s everything) Snapshot(ctx context.Context, tenant, timeline string, lsn p
 	if err != nil {
 		return nil, nil, notExist(err)
 	}
-	at, err := b.resolve(ctx, point{lsn: lsn})
+	at, err := b.resolve(ctx, api.Point{LSN: lsn})
 	if err != nil {
 		return nil, nil, notExist(err)
 	}

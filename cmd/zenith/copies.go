@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
-	"strings"
 
 	"github.com/urfave/cli/v2"
 
@@ -85,10 +84,7 @@ func (e *environ) copies(cfg *cliConfig) (*postgres.Copies, error) {
 
 // source finds out what a point is, for a copy that is called name.
 func (s *session) source(ctx context.Context, name string) (src postgres.Source, point string, err error) {
-	branch := name
-	if at := strings.LastIndexByte(name, '@'); at >= 0 {
-		branch = name[:at]
-	}
+	branch, _, _ := api.SplitPoint(name)
 	src = postgres.Source{Tenant: s.tenant, Point: name}
 	if src.LSN, err = s.LSN(ctx, s.tenant, name); err != nil {
 		return src, "", err
@@ -99,7 +95,7 @@ func (s *session) source(ctx context.Context, name string) (src postgres.Source,
 			src.Timeline = b.TimelineID
 		}
 	}
-	return src, branch + "@" + src.LSN.String(), err
+	return src, api.Point{Name: branch, LSN: src.LSN}.String(), err
 }
 
 // fetch fills a directory with the data of a point.

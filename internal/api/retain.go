@@ -4,7 +4,6 @@ import (
 	"math"
 	"strconv"
 	"strings"
-	"time"
 )
 
 // byteUnits are the suffixes of sizes, as PostgreSQL's settings have them (powers of 1024).
@@ -23,16 +22,6 @@ func ParseRetain(s string) (Retain, error) {
 		return Retain{}, Errorf(ErrBadArgument, "retain %q: want a duration like 7d or 36h, or a size like 10GB", Clip(s))
 	}
 	return Retain{Bytes: n * unit, Set: true}, nil
-}
-
-// ParseAge reads a duration as Go writes it, and days besides: 15m, 1h30m, 7d.
-func ParseAge(s string) (time.Duration, bool) {
-	if days, found := strings.CutSuffix(s, "d"); found {
-		n, err := strconv.ParseUint(days, 10, 16)
-		return time.Duration(n) * 24 * time.Hour, err == nil
-	}
-	d, err := time.ParseDuration(s)
-	return d, err == nil && d >= 0 && strings.Trim(s, "0123456789.") != ""
 }
 
 // Words gives what ParseRetain reads.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"io"
 	"strconv"
-	"strings"
 	"time"
 
 	"zenith/internal/api"
@@ -202,12 +201,12 @@ func (c *Client) Export(ctx context.Context, tenant, point string, o api.ExportO
 	name, args := "export", []string{tenant, point}
 	if o.SkipRelations {
 		name, args = "basebackup", []string{tenant, point}
-		if at := strings.LastIndexByte(point, '@'); at >= 0 { // the command takes no TIME
+		if branch, _, state := api.SplitPoint(point); state { // the command takes no TIME
 			lsn, err := c.LSN(ctx, tenant, point)
 			if err != nil {
 				return err
 			}
-			args = []string{tenant, point[:at], lsn.String()}
+			args = []string{tenant, branch, lsn.String()}
 		}
 	}
 	return c.command(ctx, o.Progress, answer{copy: w}, name, args...)

@@ -97,22 +97,6 @@ func TestSQLStatesAndKinds(t *testing.T) {
 	}
 }
 
-func TestParseRetain(t *testing.T) {
-	tests := []struct {
-		in, want string // want: the words, "" for an error
-	}{
-		{"7d", "168h0m0s"}, {"15m", "15m0s"}, {"1h30m", "1h30m0s"}, {"0s", "0"}, {"1000", "1000"}, {"512MB", "536870912"},
-		{"10gb", "10737418240"}, {"1kB", "1024"}, {"", ""}, {"x", ""}, {"-1", ""}, {"-5m", ""}, {"9999999999TB", ""}, {"1.5GB", ""}, {"5 GB", ""},
-	}
-	for _, tt := range tests {
-		r, err := api.ParseRetain(tt.in)
-		got := strings.Join(r.Words(), " ")
-		if got != tt.want || (err == nil) != (tt.want != "") {
-			t.Errorf("%q: got %q, %v, want %q", tt.in, got, err, tt.want)
-		}
-	}
-}
-
 func TestAddress(t *testing.T) {
 	tests := []struct{ in, want string }{
 		{"127.0.0.1:6400", "127.0.0.1:6400"}, {"db.example", "db.example:6400"}, {"::1", "[::1]:6400"}, {"[::1]:7000", "[::1]:7000"},
