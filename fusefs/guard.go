@@ -68,7 +68,7 @@ func (t *worktree) badControl(data []byte, off int64) error {
 	if off != 0 || err != nil {
 		return nil // not how postgres writes it; it will not start on what it cannot read
 	}
-	if c.Settings.WALLevel == walLevelMinimal {
+	if c.Settings.WALLevel == pg.WALLevelMinimal {
 		return fmt.Errorf("wal_level=minimal, with which not all changes are in WAL: %w", ErrNotAllowed)
 	}
 	if t.control != nil && c.ChecksumVersion != t.control.ChecksumVersion {
@@ -77,14 +77,9 @@ func (t *worktree) badControl(data []byte, off int64) error {
 	return nil
 }
 
-const (
-	controlPath     = "global/pg_control"
-	walLevelMinimal = 0
-)
-
 // baseControl reads the base's pg_control; nil if it has none.
 func baseControl(ctx context.Context, base tree.Tree) (*pg.ControlFile, error) {
-	e, err := base.Lookup(ctx, controlPath)
+	e, err := base.Lookup(ctx, pg.ControlPath)
 	if errors.Is(err, iofs.ErrNotExist) {
 		return nil, nil
 	}

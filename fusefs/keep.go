@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"zenith/internal/pg"
+	"zenith/internal/tree"
 )
 
 // What a working tree leaves for the next mount of its branch:
@@ -128,17 +129,14 @@ func (k *kept) in(dir string) (dirs []string, files map[string]*keptFile) {
 	}
 	files = map[string]*keptFile{}
 	for path, f := range k.files {
-		if path == dir || !hasPrefixDir(path, dir) {
-			continue
-		}
-		rest := path
-		if dir != "" {
-			rest = path[len(dir)+1:]
-		}
-		if name, _, below := strings.Cut(rest, "/"); below {
+		rest, ok := tree.Below(dir, path)
+		name, _, deeper := strings.Cut(rest, "/")
+		switch {
+		case !ok:
+		case deeper:
 			dirs = append(dirs, name)
-		} else {
-			files[rest] = f
+		default:
+			files[name] = f
 		}
 	}
 	slices.Sort(dirs)

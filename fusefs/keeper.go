@@ -7,7 +7,6 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
-	"strings"
 
 	"zenith/internal/pg"
 	"zenith/internal/tree"
@@ -56,10 +55,11 @@ func (k *keeper) unseen(path, from string) error {
 		return nil
 	}
 	for old, f := range k.t.kept.files {
-		if !hasPrefixDir(old, from) {
+		rest, ok := tree.Below(from, old)
+		if !ok {
 			continue
 		}
-		now := tree.Join(path, strings.TrimPrefix(strings.TrimPrefix(old, from), "/"))
+		now := tree.Join(path, rest)
 		if k.wants(now, kindOf(now, false), nil) {
 			if err := k.link(now, f); err != nil {
 				return err

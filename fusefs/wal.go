@@ -7,7 +7,6 @@ import (
 	iofs "io/fs"
 	"os"
 	"path/filepath"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -344,9 +343,4 @@ func copyToDisk(ctx context.Context, from tree.File, path string) (err error) {
 		off += int64(len(part))
 	}
 	return unix.Fdatasync(int(f.Fd()))
-}
-
-// hasPrefixDir reports whether path is dir or below it.
-func hasPrefixDir(path, dir string) bool {
-	return dir == "" || path == dir || strings.HasPrefix(path, dir+"/")
 }

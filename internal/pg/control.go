@@ -42,6 +42,9 @@ func (s DBState) String() string {
 	return fmt.Sprintf("unrecognized status code %d", uint32(s))
 }
 
+// ControlPath is where a data directory has its pg_control.
+const ControlPath = "global/pg_control"
+
 // The values of ControlSettings.WALLevel (access/xlog.h).
 const (
 	WALLevelMinimal = iota

@@ -55,14 +55,6 @@ func ReadFull(ctx context.Context, f File, p []byte, off int64) error {
 	return fmt.Errorf("read %d bytes at %d, got %d: %w", len(p), off, n, err)
 }
 
-// Join gives the path of a name in a directory.
-func Join(dir, name string) string {
-	if dir == "" {
-		return name
-	}
-	return dir + "/" + name
-}
-
 // Skip is returned by the function given to Walk to leave an entry out: if it is a
 // directory, Walk does not list it.
 //

@@ -109,11 +109,39 @@ func TestReadFull(t *testing.T) {
 	}
 }
 
-func TestJoin(t *testing.T) {
-	if got := tree.Join("", "base"); got != "base" {
-		t.Errorf("at the top: got %q", got)
+func TestPaths(t *testing.T) {
+	for _, test := range []struct{ dir, name, path string }{
+		{"", "base", "base"},
+		{"base", "5", "base/5"},
+		{"base/5", "1259", "base/5/1259"},
+		{"", "", ""},
+	} {
+		if got := tree.Join(test.dir, test.name); got != test.path {
+			t.Errorf("join %q and %q: got %q, want %q", test.dir, test.name, got, test.path)
+		}
+		if dir, name := tree.Split(test.path); dir != test.dir || name != test.name {
+			t.Errorf("split %q: got %q and %q, want %q and %q", test.path, dir, name, test.dir, test.name)
+		}
 	}
-	if got := tree.Join("base/5", "1259"); got != "base/5/1259" {
-		t.Errorf("below: got %q", got)
+}
+
+func TestBelow(t *testing.T) {
+	for _, test := range []struct {
+		dir, path string
+		rest      string
+		ok        bool
+	}{
+		{"", "base/5/1259", "base/5/1259", true},
+		{"base", "base/5/1259", "5/1259", true},
+		{"base/5", "base/5/1259", "1259", true},
+		{"base/5", "base/50/1259", "", false},
+		{"base", "base", "", false},
+		{"base", "", "", false},
+		{"", "", "", false},
+	} {
+		rest, ok := tree.Below(test.dir, test.path)
+		if ok != test.ok || ok && rest != test.rest {
+			t.Errorf("%q below %q: got %q, %v", test.path, test.dir, rest, ok)
+		}
 	}
 }

@@ -192,7 +192,7 @@ func (b *BaseBackup) exporter(spc *Tablespace, s sink) *exporter {
 	return newExporter(b.v, s, ExportOptions{}, func(path string, entry tree.Entry) bool {
 		p := pg.ParsePath(path)
 		f, isPages := entry.File.(*pagesFile)
-		return path == controlPath || elsewhere[path] || p.Kind == pg.PathWALSegment ||
+		return path == pg.ControlPath || elsewhere[path] || p.Kind == pg.PathWALSegment ||
 			isPages && f.fork != p.Fork // the main fork of an unlogged relation: recovery would remove it
 	})
 }
@@ -221,7 +221,7 @@ func (b *BaseBackup) tail(ctx context.Context, e *exporter) error {
 			return err
 		}
 	}
-	if err := e.bytes(controlPath, b.control); err != nil || !b.o.WAL {
+	if err := e.bytes(pg.ControlPath, b.control); err != nil || !b.o.WAL {
 		return err
 	}
 	upTo := shutdown{wal: b.v.stop.wal, at: b.Stop, end: b.Stop, checkPoint: pg.CheckPoint{Redo: b.Start}, cfg: b.v.stop.cfg}

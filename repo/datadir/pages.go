@@ -3,7 +3,6 @@ package datadir
 import (
 	"context"
 	"fmt"
-	"io"
 
 	"zenith/internal/pg"
 	"zenith/internal/tree"
@@ -119,17 +118,11 @@ func (f *pagesFile) Size() int64 { return f.size }
 
 // ReadAt implements File.
 func (f *pagesFile) ReadAt(ctx context.Context, p []byte, off int64) (int, error) {
-	if off < 0 || off >= f.size {
-		return 0, io.EOF
-	}
-	want := p[:min(int64(len(p)), f.size-off)]
+	want, end := clip(p, off, f.size)
 	if err := f.read(ctx, want, off); err != nil {
 		return 0, err
 	}
-	if len(want) < len(p) {
-		return len(want), io.EOF
-	}
-	return len(want), nil
+	return len(want), end
 }
 
 // read fills p, which is within the file. Whole blocks go right where they belong.

@@ -12,10 +12,6 @@ import (
 	"zenith/repo/control"
 )
 
-// controlPath is pg_control's. What history has there is the template: what never changes
-// about the cluster.
-const controlPath = "global/pg_control"
-
 // shutdown is the clean shutdown that a View pretends happened at its LSN.
 type shutdown struct {
 	wal        xlog.Source
@@ -101,17 +97,11 @@ func (f *walFile) Size() int64 { return int64(f.stop.cfg.SegSize) }
 
 // ReadAt implements File.
 func (f *walFile) ReadAt(_ context.Context, p []byte, off int64) (int, error) {
-	if off < 0 || off >= f.Size() {
-		return 0, io.EOF
-	}
-	want := p[:min(int64(len(p)), f.Size()-off)]
+	want, end := clip(p, off, f.Size())
 	if err := f.stop.read(want, f.start+pg.LSN(off)); err != nil {
 		return 0, err
 	}
-	if len(want) < len(p) {
-		return len(want), io.EOF
-	}
-	return len(want), nil
+	return len(want), end
 }
 
 // read fills p with WAL from at on.

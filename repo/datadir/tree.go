@@ -5,10 +5,9 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"path"
-	"strings"
 
 	"zenith/internal/pg"
+	"zenith/internal/tree"
 )
 
 // skeleton are the directories that are always there: initdb's.
@@ -32,30 +31,10 @@ var isSkeleton = func() map[string]bool {
 // notExist is the error for a path that is not there.
 func notExist(p string) error { return fmt.Errorf("%s: %w", p, fs.ErrNotExist) }
 
-// parent is the directory of a path, "" for the top.
-func parent(p string) string {
-	if dir := path.Dir(p); dir != "." {
-		return dir
-	}
-	return ""
-}
-
-// child is the first name of p below dir, and whether more follows: p is in a directory
-// of that name.
-func child(dir, p string) (name string, deeper, ok bool) {
-	if dir != "" {
-		if p, ok = strings.CutPrefix(p, dir+"/"); !ok {
-			return "", false, false
-		}
-	}
-	name, _, deeper = strings.Cut(p, "/")
-	return name, deeper, name != ""
-}
-
 // tablespaceOf tells the tablespace whose link p would be.
 func tablespaceOf(p string) (pg.OID, bool) {
 	q := pg.ParsePath(p + "/" + pg.TablespaceVersionDir + "/1")
-	if q.Kind != pg.PathDatabase || parent(p) != "pg_tblspc" {
+	if dir, _ := tree.Split(p); q.Kind != pg.PathDatabase || dir != "pg_tblspc" {
 		return 0, false
 	}
 	return q.Fork.SpcOID, true
@@ -67,12 +46,21 @@ type bytesFile []byte
 func (f bytesFile) Size() int64 { return int64(len(f)) }
 
 func (f bytesFile) ReadAt(_ context.Context, p []byte, off int64) (int, error) {
-	if off < 0 || off >= int64(len(f)) {
-		return 0, io.EOF
+	want, end := clip(p, off, f.Size())
+	if len(want) == 0 {
+		return 0, end
 	}
-	n := copy(p, f[off:])
-	if n < len(p) {
-		return n, io.EOF
+	return copy(want, f[off:]), end
+}
+
+// clip gives the part of p that a file of size bytes fills when it is read from off on, and what
+// io.ReaderAt says with that: io.EOF if it is less than p.
+func clip(p []byte, off, size int64) ([]byte, error) {
+	if off < 0 || off >= size {
+		return nil, io.EOF
 	}
-	return n, nil
+	if int64(len(p)) > size-off {
+		return p[:size-off], io.EOF
+	}
+	return p, nil
 }

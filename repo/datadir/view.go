@@ -26,7 +26,8 @@ type View struct {
 // New composes snap.
 func New(ctx context.Context, snap *repo.Snapshot) (*View, error) {
 	v := &View{snap: snap, stop: shutdownAt(snap)}
-	template, err := snap.ReadFile(ctx, controlPath)
+	// History has one there that says what never changes about the cluster.
+	template, err := snap.ReadFile(ctx, pg.ControlPath)
 	if err != nil {
 		return nil, err
 	}
@@ -49,7 +50,7 @@ func (v *View) Lookup(ctx context.Context, path string) (tree.Entry, error) {
 	if errors.Is(err, repo.ErrNotFound) {
 		err = notExist(path)
 	}
-	e.Name = path[strings.LastIndexByte(path, '/')+1:]
+	_, e.Name = tree.Split(path)
 	return e, err
 }
 
@@ -89,7 +90,7 @@ func existing(exists bool, err error) error {
 // lookupOther looks for what is not named by PostgreSQL's storage.
 func (v *View) lookupOther(ctx context.Context, path string) (tree.Entry, error) {
 	switch {
-	case path == controlPath:
+	case path == pg.ControlPath:
 		return tree.Entry{File: v.control}, nil
 	case path == pg.ReplOriginPath && v.origins != nil:
 		return tree.Entry{File: v.origins}, nil
@@ -157,7 +158,8 @@ func (l *lister) add(e tree.Entry) {
 // addPath adds what is at path if it is in the directory, or the directory in which
 // path is if that is.
 func (l *lister) addPath(path string, file func() tree.File) {
-	name, deeper, ok := child(l.dir, path)
+	rest, ok := tree.Below(l.dir, path)
+	name, _, deeper := strings.Cut(rest, "/")
 	switch {
 	case !ok:
 	case deeper:
@@ -169,11 +171,11 @@ func (l *lister) addPath(path string, file func() tree.File) {
 
 func (l *lister) list(ctx context.Context) error {
 	for _, dir := range skeleton {
-		if parent(dir) == l.dir {
-			l.add(tree.Entry{Name: dir[strings.LastIndexByte(dir, '/')+1:], Dir: true})
+		if parent, name := tree.Split(dir); parent == l.dir {
+			l.add(tree.Entry{Name: name, Dir: true})
 		}
 	}
-	l.addPath(controlPath, func() tree.File { return l.v.control })
+	l.addPath(pg.ControlPath, func() tree.File { return l.v.control })
 	if l.v.origins != nil {
 		l.addPath(pg.ReplOriginPath, func() tree.File { return l.v.origins })
 	}
@@ -203,8 +205,8 @@ func (l *lister) databases(ctx context.Context) error {
 		return nil
 	}
 	return l.v.snap.Databases(ctx, func(spc, db pg.OID) error {
-		if path := pg.DatabasePath(spc, db); parent(path) == l.dir {
-			l.add(tree.Entry{Name: db.String(), Dir: true})
+		if parent, name := tree.Split(pg.DatabasePath(spc, db)); parent == l.dir {
+			l.add(tree.Entry{Name: name, Dir: true})
 		}
 		return nil
 	})

@@ -34,7 +34,7 @@ func PrepareBackup(dir string, start, stop pg.LSN) (*Recovered, error) {
 func (r *Recovered) Settings() pg.ControlSettings { return r.state.Settings }
 
 func prepareBackup(dir string, start, stop pg.LSN) (*Recovered, error) {
-	content, err := os.ReadFile(filepath.Join(dir, controlPath))
+	content, err := os.ReadFile(filepath.Join(dir, pg.ControlPath))
 	if err != nil {
 		return nil, err
 	}

@@ -124,7 +124,7 @@ func checkStopped(dir string) (*pg.ControlFile, error) {
 			return nil, err
 		}
 	}
-	content, err := os.ReadFile(filepath.Join(dir, controlPath))
+	content, err := os.ReadFile(filepath.Join(dir, pg.ControlPath))
 	if err != nil {
 		return nil, err
 	}
@@ -141,9 +141,6 @@ func checkStopped(dir string) (*pg.ControlFile, error) {
 	}
 	return cf, nil
 }
-
-// controlPath is pg_control's.
-const controlPath = "global/pg_control"
 
 // readOrigins reads how far replication origins had come.
 func readOrigins(dir string) ([]pg.ReplOrigin, error) {
