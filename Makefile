@@ -6,6 +6,7 @@ FUZZTIME   ?= 60s
 POINTS     ?= 300
 REGRESS_POINTS ?= 200
 ONLY       ?=
+VERSION    ?= $(shell .ci/version)
 
 # Tools are pinned here and run by `go run`, so that none of them enters go.mod.
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
@@ -15,8 +16,13 @@ STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 build: bin/zenith
 
 # One static file, no cgo.
-bin/zenith: $(SOURCES)
-	CGO_ENABLED=0 $(GO) build -trimpath -o $@ ./cmd/zenith
+bin/zenith: $(SOURCES) bin/version
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-X main.release=$(VERSION)' -o $@ ./cmd/zenith
+
+# The version that the binary was built with: it changes, and so makes a new binary, only if the version does.
+bin/version: FORCE
+	@mkdir -p bin; echo '$(VERSION)' | cmp -s - $@ || echo '$(VERSION)' >$@
+FORCE:
 
 deps:
 	@.ci/install-deps
