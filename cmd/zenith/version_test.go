@@ -71,7 +71,9 @@ func TestVersionScript(t *testing.T) {
 		}
 		return strings.TrimSpace(string(out))
 	}
-	git := func(args ...string) { run("git", append([]string{"-c", "user.name=t", "-c", "user.email=t@t"}, args...)...) }
+	git := func(args ...string) {
+		run("git", append([]string{"-c", "user.name=t", "-c", "user.email=t@t"}, args...)...)
+	}
 	wants := func(when, pattern string) {
 		t.Helper()
 		if got := run(filepath.Join(dir, ".ci/version")); !regexp.MustCompile("^" + pattern + "$").MatchString(got) {
@@ -91,8 +93,8 @@ func TestVersionScript(t *testing.T) {
 	git("tag", "-a", "v1.2.0", "-m", "one")
 	wants("tag", `v1\.2\.0`)
 	write("file", "x", 0o644)
-	git("add", ".")
 	wants("changed", `devel\+[0-9a-f]{12}-dirty`)
+	git("add", ".")
 	git("commit", "-qm", "two")
 	wants("commit after the tag", `devel\+[0-9a-f]{12}`)
 	write("part/.ci/version", string(script), 0o755)
