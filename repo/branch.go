@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"zenith/internal/durable"
 	"zenith/internal/pg"
 	"zenith/internal/xlog"
 	"zenith/repo/store"
@@ -82,10 +83,10 @@ func (t *Timeline) MakeDirs() error {
 			return err
 		}
 	}
-	if err := SyncDir(t.dir()); err != nil {
+	if err := durable.SyncDir(t.dir()); err != nil {
 		return err
 	}
-	return SyncDir(filepath.Dir(t.dir()))
+	return durable.SyncDir(filepath.Dir(t.dir()))
 }
 
 func (t *Timeline) timelineRow(status timelineStatus) timelineRow {
@@ -260,7 +261,7 @@ func (r *Repository) Delete(ctx context.Context, name string) error {
 		return fmt.Errorf("delete branch %q: %w", name, err)
 	}
 	t.forget()
-	t.wal.close()
+	t.wal.Close()
 	return os.RemoveAll(t.dir())
 }
 

@@ -6,6 +6,7 @@ import (
 	"os"
 	"sync"
 
+	"zenith/internal/durable"
 	"zenith/internal/pg"
 	"zenith/repo/control"
 	"zenith/repo/store"
@@ -164,7 +165,8 @@ func (b *Bulk) store(s *control.State) error {
 	}
 	if b.creating {
 		t.info.StartLSN, t.first = s.LSN, s.LSN
-		if err := SyncDir(t.WALDir()); err != nil {
+		t.wal.SetStart(s.LSN)
+		if err := durable.SyncDir(t.WALDir()); err != nil {
 			return err
 		}
 		if err := t.r.store.Update([]store.Op{rowOp(timelineKey(kindTimeline, t.no), t.timelineRow(statusLive))}); err != nil {

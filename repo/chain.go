@@ -8,6 +8,7 @@ import (
 
 	"zenith/internal/pg"
 	"zenith/internal/xlog"
+	"zenith/repo/segment"
 	"zenith/repo/store"
 )
 
@@ -256,7 +257,7 @@ func (c *chain) complete() error {
 }
 
 // build brings dst to the newest version.
-func (c *chain) build(redo RedoFunc, wal *WAL, dst pg.Page) error {
+func (c *chain) build(redo RedoFunc, wal *segment.WAL, dst pg.Page) error {
 	dst = dst[:pg.BlockSize]
 	switch {
 	case c.base != nil:
@@ -276,16 +277,16 @@ func (c *chain) build(redo RedoFunc, wal *WAL, dst pg.Page) error {
 const applyTogether = 64
 
 // apply applies records, oldest first.
-func (c *chain) apply(redo RedoFunc, wal *WAL, links []link, page pg.Page) error {
+func (c *chain) apply(redo RedoFunc, wal *segment.WAL, links []link, page pg.Page) error {
 	for len(links) > 0 {
 		some := links[:min(len(links), applyTogether)]
 		var n int
 		var lost error
-		c.buf, n, lost = wal.records(c.buf[:0], some)
+		c.buf, n, lost = readRecords(wal, c.buf[:0], some)
 		rest := c.buf
 		for i := range some[:n] {
 			l := &some[i]
-			if err := c.redo(redo, wal.version(l.start), l, rest[:l.size:l.size], page); err != nil {
+			if err := c.redo(redo, wal.VersionAt(l.start), l, rest[:l.size:l.size], page); err != nil {
 				return err
 			}
 			rest = rest[l.size:]
@@ -321,4 +322,26 @@ func (c *chain) redo(redo RedoFunc, v *pg.Version, l *link, raw []byte, page pg.
 		return fmt.Errorf("rebuild %v at %v: %w", c.tag, l.end, err)
 	}
 	return fmt.Errorf("rebuild %v at %v: %w: %w", c.tag, l.end, ErrUnsupported, err)
+}
+
+// readRecords appends the records of links to dst, one behind the other, unchecked: they lie all
+// over the WAL, and copied in one go they are waited for together. n is how many were there before
+// an error.
+func readRecords(wal *segment.WAL, dst []byte, links []link) (_ []byte, n int, err error) {
+	r := wal.Reader()
+	defer r.Close()
+	for n = range links {
+		if dst, err = r.AppendRecord(dst, links[n].start, links[n].size); err != nil {
+			return dst, n, err
+		}
+	}
+	return dst, len(links), nil
+}
+
+// checkRecord looks at a record's CRC-32C.
+func checkRecord(b []byte) error {
+	if err := xlog.CheckCRC(b); err != nil {
+		return fmt.Errorf("%w: %w", ErrCorrupt, err)
+	}
+	return nil
 }

@@ -1,57 +1,33 @@
 package repo
 
 import (
-	"errors"
-	"io/fs"
-	"os"
-	"path/filepath"
+	"slices"
 	"time"
 
 	"zenith/internal/pg"
-	"zenith/internal/xlog"
+	"zenith/repo/segment"
 	"zenith/repo/store"
 )
 
 // removeWAL removes the segments of a timeline that nothing needs. No version in the store
 // points at them any more.
 func (c *collection) removeWAL(p *plan) error {
-	names, err := p.unneeded()
-	if err != nil || len(names) == 0 {
+	segments, err := p.unneeded()
+	if err != nil || len(segments) == 0 {
 		return err
 	}
 	c.r.cut() // who has collected a chain that points at them reads to its end
-	for _, name := range names {
-		if err := os.Remove(filepath.Join(p.t.WALDir(), name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return err
-		}
-		_, start, _ := xlog.ParseSegmentName(name, p.t.info.SegSize)
-		p.t.wal.forget(start)
-		c.done.Segments++
-	}
-	return SyncDir(p.t.WALDir())
+	c.done.Segments += int64(len(segments))
+	return p.t.wal.Remove(segments)
 }
 
 // unneeded lists the segments below the horizon that neither a point nor a version that was
 // left needs, nor a running server.
-func (p *plan) unneeded() (names []string, err error) {
-	p.t.r.pinMu.Lock()
-	held := p.t.heldWAL
-	p.t.r.pinMu.Unlock()
-	entries, err := os.ReadDir(p.t.WALDir())
-	if errors.Is(err, fs.ErrNotExist) { // nothing was ever written there, or the timeline is deleted
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	for _, e := range entries {
-		_, start, ok := xlog.ParseSegmentName(e.Name(), p.t.info.SegSize)
-		if !ok || start >= p.floor || p.segs[start] || held != nil && held(e.Name()) {
-			continue
-		}
-		names = append(names, e.Name())
-	}
-	return names, nil
+func (p *plan) unneeded() ([]segment.Segment, error) {
+	segments, err := p.t.wal.Segments()
+	return slices.DeleteFunc(segments, func(s segment.Segment) bool {
+		return s.Start >= p.floor || p.segs[s.Start] || walOwner{p.t}.Held(s.Name)
+	}), err
 }
 
 // removeRows removes leases that are over, and what says that there were timelines, of which

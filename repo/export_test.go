@@ -6,7 +6,7 @@ import "zenith/internal/pg"
 func (t *Timeline) PackUpTo(lsn pg.LSN) error {
 	t.r.packing.Lock()
 	defer t.r.packing.Unlock()
-	return t.pack(lsn, func() error { return nil })
+	return t.wal.Pack(lsn, t.r.packTemp(), func() error { return nil })
 }
 
 // Kill stops everything without flushing, as a crash would.
@@ -22,10 +22,4 @@ func (r *Repository) Kill() {
 			t.forget()
 		}
 	})
-}
-
-// Forget closes a segment, which the test has changed.
-func (w *WAL) Forget(seg pg.LSN) {
-	w.forget(seg)
-	clear(w.frames[:])
 }

@@ -198,14 +198,6 @@ func (t *Timeline) Lease(ctx context.Context, lsn pg.LSN, until time.Time) error
 	return nil
 }
 
-// HoldWAL has held asked, before one of t's own segments is removed or packed, whether a
-// server still has it in its pg_wal; nil: no server is there.
-func (t *Timeline) HoldWAL(held func(segment string) bool) {
-	t.r.pinMu.Lock()
-	defer t.r.pinMu.Unlock()
-	t.heldWAL = held
-}
-
 // loadPins reads the horizons and leases of the timelines.
 func (r *Repository) loadPins(byNo map[timelineNo]*Timeline) error {
 	for no, t := range byNo {

@@ -3,13 +3,10 @@ package repo
 import (
 	"context"
 	"errors"
-	"io/fs"
-	"os"
 	"path/filepath"
 	"time"
 
 	"zenith/internal/pg"
-	"zenith/internal/xlog"
 )
 
 // coldWAL is how far behind what was flushed WAL must lie to be packed: what is read again
@@ -73,9 +70,7 @@ func (r *Repository) ingesting() bool {
 		return false
 	}
 	for _, t := range r.Timelines() {
-		t.packMu.Lock()
-		from := max(t.packed, t.info.StartLSN)
-		t.packMu.Unlock()
+		from := max(t.wal.PackedUpTo(), t.info.StartLSN)
 		if t.view.Load().flushed.lsn > from+coldWAL+packBehind {
 			return false
 		}
@@ -95,96 +90,13 @@ func (r *Repository) packWAL(rest func() error) error {
 		if flushed < coldWAL {
 			continue
 		}
-		if err := t.pack(flushed-coldWAL, rest); err != nil && !t.isDeleted() {
+		if err := t.wal.Pack(flushed-coldWAL, r.packTemp(), rest); err != nil && !t.isDeleted() {
 			errs = append(errs, err)
 		}
 	}
 	return errors.Join(errs...)
 }
 
-// pack packs t's segments up to an LSN, oldest first, until one that a server has.
-func (t *Timeline) pack(upTo pg.LSN, rest func() error) error {
-	size := pg.LSN(t.info.SegSize)
-	t.packMu.Lock()
-	from := t.packed
-	t.packMu.Unlock()
-	if upTo < from+size {
-		return nil
-	}
-	entries, err := os.ReadDir(t.WALDir())
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil // no WAL of its own, or deleted
-	}
-	if err != nil {
-		return err
-	}
-	for _, e := range entries {
-		_, start, ok := xlog.ParseSegmentName(e.Name(), t.info.SegSize)
-		if !ok || start < from || start+size > upTo {
-			continue
-		}
-		if held, err := t.packSegment(e.Name(), rest); held || err != nil {
-			return err
-		}
-		t.packMu.Lock()
-		t.packed = max(t.packed, start+size)
-		t.packMu.Unlock()
-		if err := rest(); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// packSegment packs one segment, unless a server has it.
-func (t *Timeline) packSegment(name string, rest func() error) (held bool, err error) {
-	path := filepath.Join(t.WALDir(), name)
-	f, err := os.Open(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return false, nil
-	}
-	if err != nil {
-		return false, err
-	}
-	defer f.Close()
-	if t.isHeld(name) {
-		return true, nil
-	}
-	st, err := f.Stat()
-	if err != nil {
-		return false, err
-	}
-	if packed, err := isPacked(path); packed || err != nil || st.Size() != int64(t.info.SegSize) {
-		return false, err
-	}
-	// Not in the timeline's directory, which may be deleted meanwhile. What a crash leaves of it,
-	// the next one writes over.
-	temp := filepath.Join(t.r.timelinesDir(), "packing")
-	if err := packFile(f, temp, t.info.SegSize, rest); err != nil {
-		return false, errors.Join(err, os.Remove(temp))
-	}
-	t.packMu.Lock()
-	defer t.packMu.Unlock()
-	now, err := os.Stat(path)
-	if err != nil || t.isHeld(name) || !os.SameFile(st, now) {
-		return true, os.Remove(temp) // gone meanwhile, or taken
-	}
-	return false, t.replaceSegment(name, temp)
-}
-
-func (t *Timeline) isHeld(name string) bool {
-	t.r.pinMu.Lock()
-	held := t.heldWAL
-	t.r.pinMu.Unlock()
-	return held != nil && held(name)
-}
-
-// replaceSegment puts the file temp in a segment's place. The caller has packMu.
-func (t *Timeline) replaceSegment(name, temp string) error {
-	if err := os.Rename(temp, filepath.Join(t.WALDir(), name)); err != nil {
-		return err
-	}
-	_, start, _ := xlog.ParseSegmentName(name, t.info.SegSize)
-	t.wal.forget(start)
-	return SyncDir(t.WALDir())
-}
+// packTemp is where a packed segment is written before it takes the plain one's place. Who holds
+// packing may use it.
+func (r *Repository) packTemp() string { return filepath.Join(r.timelinesDir(), "packing") }

@@ -228,7 +228,7 @@ func (r *Repository) close() error {
 	for _, t := range all {
 		errs = append(errs, t.lastFlushError(), t.noIntent())
 		t.forget()
-		t.wal.close()
+		t.wal.Close()
 	}
 	r.cache.close()
 	return errors.Join(append(errs, r.store.Close())...)

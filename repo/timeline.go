@@ -7,7 +7,7 @@ import (
 	"sync/atomic"
 
 	"zenith/internal/pg"
-	"zenith/internal/xlog"
+	"zenith/repo/segment"
 )
 
 // Timeline is one line of WAL with the history of its pages. All methods are safe for
@@ -19,7 +19,7 @@ type Timeline struct {
 	name   atomic.Pointer[string]
 	parent *Timeline
 	first  pg.LSN // the root ancestor's start, before which there never was anything
-	wal    *WAL
+	wal    *segment.WAL
 	head   watermark
 
 	// turn holds one token: whoever takes it may change the open window, seal it, or
@@ -32,9 +32,6 @@ type Timeline struct {
 	mu   sync.Mutex
 	// heads knows sizes at the head, merged but perhaps not published: see sizes.go.
 	heads *headSizes
-
-	packMu sync.Mutex
-	packed pg.LSN // segments below are packed, or not to be
 
 	tails    tails
 	flushMu  sync.Mutex
@@ -77,7 +74,11 @@ func newTimeline(r *Repository, no timelineNo, info Info, parent *Timeline, row 
 	t.head.init(at)
 	t.view.Store(&view{windows: []*window{newWindow(at)}, flushed: at})
 	t.heads = newHeadSizes()
-	t.wal = newWAL(t)
+	var above *segment.WAL
+	if parent != nil {
+		above = parent.wal
+	}
+	t.wal = segment.New(segment.Dir{Path: t.WALDir(), Config: t.WALConfig()}, walOwner{t}, info.StartLSN, above)
 	t.turn <- struct{}{}
 	return t
 }
@@ -127,26 +128,10 @@ func (t *Timeline) WaitLSN(ctx context.Context, lsn pg.LSN) error {
 // Awaited reports whether somebody waits in WaitLSN.
 func (t *Timeline) Awaited() bool { return t.head.awaited() }
 
-// WALConfig is what a reader of t's WAL must expect.
-func (t *Timeline) WALConfig() xlog.Config {
-	return xlog.Config{Version: t.Version(), SegSize: t.info.SegSize, SysID: t.info.SysID, TLI: t.info.TLI}
-}
-
-// WAL reads t's WAL: own segments at and above StartLSN, the ancestors' below.
-func (t *Timeline) WAL() *WAL { return t.wal }
-
 func (t *Timeline) dir() string { return filepath.Join(t.r.timelinesDir(), t.info.ID.String()) }
-
-// WALDir is the directory of t's own segments.
-func (t *Timeline) WALDir() string { return filepath.Join(t.dir(), "wal") }
 
 // WorkDir is the directory for the working tree of t's writable mount. It is there.
 func (t *Timeline) WorkDir() string { return filepath.Join(t.dir(), "work") }
-
-// SegmentPath is the path of t's own segment that holds lsn, present or not.
-func (t *Timeline) SegmentPath(lsn pg.LSN) string {
-	return filepath.Join(t.WALDir(), xlog.SegmentName(t.info.TLI, lsn, t.info.SegSize))
-}
 
 // takeTurn waits for the right to change the timeline.
 func (t *Timeline) takeTurn(ctx context.Context) error {

@@ -157,12 +157,15 @@ func (w *entryChecker) record(l *link, tl verified) error {
 	if tl.t == nil || l.end > tl.upTo {
 		return nil // its WAL is gone, or may be written anew: nobody reads the entry
 	}
-	raw, err := tl.t.wal.record(w.buf, l.start, l.size)
+	raw, err := tl.t.wal.Record(w.buf, l.start, l.size)
 	if err != nil {
 		return err
 	}
 	w.buf = raw
-	if err := xlog.Decode(tl.t.wal.version(l.start), raw, l.start, l.end, &w.rec); err != nil {
+	if err := checkRecord(raw); err != nil {
+		return err
+	}
+	if err := xlog.Decode(tl.t.wal.VersionAt(l.start), raw, l.start, l.end, &w.rec); err != nil {
 		return fmt.Errorf("%w: %w", ErrCorrupt, err)
 	}
 	return nil

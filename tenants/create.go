@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 
 	"zenith/internal/api"
+	"zenith/internal/durable"
 	"zenith/repo"
 	"zenith/repo/ingest"
 )
@@ -60,7 +61,7 @@ func (m *Manager) CreateTenant(ctx context.Context, o InitOptions) (api.TenantIn
 	if err := os.Rename(building, m.tenantDir(id)); err != nil {
 		return api.TenantInfo{}, err
 	}
-	return info, repo.SyncDir(m.tenantsDir())
+	return info, durable.SyncDir(m.tenantsDir())
 }
 
 // load fills a new tenant's repository in dir.

@@ -10,6 +10,7 @@ import (
 	"os"
 
 	"zenith/internal/api"
+	"zenith/internal/durable"
 	"zenith/internal/pg"
 	"zenith/repo"
 	"zenith/repo/receiver"
@@ -159,7 +160,7 @@ func (m *Manager) createEmpty(id repo.TenantID) error {
 	if err := os.Rename(building, m.tenantDir(id)); err != nil {
 		return err
 	}
-	return repo.SyncDir(m.tenantsDir())
+	return durable.SyncDir(m.tenantsDir())
 }
 
 // follow takes what comes for a timeline that is there.

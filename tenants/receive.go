@@ -13,6 +13,7 @@ import (
 	"sync"
 
 	"zenith/internal/api"
+	"zenith/internal/durable"
 	"zenith/internal/pg"
 	"zenith/repo"
 	"zenith/repo/receiver"
@@ -202,7 +203,7 @@ func (m *Manager) ReceiveStop(ctx context.Context, tenant, name string) error {
 	}
 	err = os.Remove(filepath.Join(receiversDir(t.dir), b.tl.ID().String()))
 	if err == nil {
-		err = repo.SyncDir(receiversDir(t.dir))
+		err = durable.SyncDir(receiversDir(t.dir))
 	}
 	rc.cancel()
 	rc.wg.Wait()

@@ -9,6 +9,7 @@ import (
 	"sync"
 
 	"zenith/internal/api"
+	"zenith/internal/durable"
 	"zenith/internal/pg"
 	"zenith/repo"
 )
@@ -88,7 +89,7 @@ func replaceSynced(path string, content []byte) error {
 	if err := os.Rename(tmp, path); err != nil {
 		return err
 	}
-	return errors.Join(repo.SyncDir(dir), repo.SyncDir(filepath.Dir(dir)))
+	return errors.Join(durable.SyncDir(dir), durable.SyncDir(filepath.Dir(dir)))
 }
 
 // horizon is the first LSN from which a slot needs WAL, 0 if none does.

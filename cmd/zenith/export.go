@@ -16,7 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"zenith/internal/api"
-	"zenith/repo"
+	"zenith/internal/durable"
 )
 
 func cmdExport(e *environ) *cli.Command {
@@ -71,7 +71,7 @@ func (e *environ) exportTar(name string, send func(io.Writer) error) error {
 	if err != nil {
 		return errors.Join(err, os.Remove(f.Name()))
 	}
-	return repo.SyncDir(filepath.Dir(name))
+	return durable.SyncDir(filepath.Dir(name))
 }
 
 // compressed sends into w through what the file's name asks for.

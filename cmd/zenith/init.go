@@ -12,6 +12,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"zenith/internal/api"
+	"zenith/internal/durable"
 	"zenith/internal/postgres"
 	"zenith/repo"
 	"zenith/tenants"
@@ -190,7 +191,7 @@ func (e *environ) commitInit() error {
 	if err := os.Remove(e.path(initFile)); err != nil {
 		return err
 	}
-	return repo.SyncDir(e.workdir)
+	return durable.SyncDir(e.workdir)
 }
 
 // takeBack removes everything after a failure.

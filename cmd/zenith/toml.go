@@ -10,7 +10,8 @@ import (
 
 	"github.com/BurntSushi/toml"
 
-	"zenith/repo"
+
+	"zenith/internal/durable"
 )
 
 // readTOML reads a file into v. Unknown keys are errors; errors name file and line.
@@ -116,5 +117,5 @@ func writeFile(path string, content []byte) (err error) {
 	if err := os.Rename(f.Name(), path); err != nil {
 		return err
 	}
-	return repo.SyncDir(filepath.Dir(path))
+	return durable.SyncDir(filepath.Dir(path))
 }

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"zenith/internal/durable"
 	"zenith/internal/pg"
 	"zenith/internal/xlog"
 	"zenith/repo"
@@ -46,7 +47,7 @@ func PrepareHead(ctx context.Context, tl *repo.Timeline) (pg.LSN, error) {
 	if err := tl.MarkDurable(stop.end); err != nil {
 		return 0, err
 	}
-	return stop.end, errors.Join(repo.SyncDir(tl.WALDir()), repo.SyncDir(filepath.Dir(tl.WALDir())))
+	return stop.end, errors.Join(durable.SyncDir(tl.WALDir()), durable.SyncDir(filepath.Dir(tl.WALDir())))
 }
 
 // removeBeyond removes the segments that begin at or behind end.

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"syscall"
 
+	"zenith/internal/durable"
 	"zenith/internal/pg"
 	"zenith/repo"
 )
@@ -128,7 +129,7 @@ func (s *Segments) Sync() (pg.LSN, error) {
 		}
 	}
 	if made {
-		err = errors.Join(err, repo.SyncDir(s.tl.WALDir()))
+		err = errors.Join(err, durable.SyncDir(s.tl.WALDir()))
 	}
 	if err != nil {
 		return 0, fmt.Errorf("sync wal: %w", err)

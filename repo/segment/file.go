@@ -1,4 +1,4 @@
-package repo
+package segment
 
 import (
 	"errors"
@@ -7,14 +7,16 @@ import (
 	"os"
 	"runtime/debug"
 	"syscall"
+
+	"zenith/internal/pg"
 )
 
-// walFile is a segment that is open to be read.
-type walFile struct {
+// file is a segment that is open to be read.
+type file struct {
 	from   segmentReader
 	info   os.FileInfo
-	packed *packedWAL // nil: plain
-	final  bool       // no other file takes its place, but by way of forget
+	packed *index // nil: a plain segment
+	final  bool   // no other file takes its place, but by way of forget
 
 	// Guarded by the WAL's mu.
 	used    int64
@@ -28,38 +30,38 @@ type segmentReader interface {
 	io.Closer
 }
 
-// openSegment opens the segment at path. One that is whole is mapped into memory, where a
+// openFile opens the segment at path. One that is whole is mapped into memory, where a
 // record is read in a fraction of what a system call takes; it keeps no file descriptor.
-func openSegment(path string, size int) (_ *walFile, err error) {
+func openFile(path string, size int) (_ *file, err error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, err
 	}
-	w := &walFile{from: f}
+	o := &file{from: f}
 	defer func() {
-		if err != nil || w.mapped() {
+		if err != nil || o.mapped() {
 			err = errors.Join(err, f.Close())
 		}
 	}()
-	if w.info, err = f.Stat(); err != nil {
+	if o.info, err = f.Stat(); err != nil {
 		return nil, err
 	}
-	if w.packed, err = openPacked(f); err != nil {
+	if o.packed, err = readIndex(f); err != nil {
 		return nil, err
 	}
-	length := w.info.Size()
-	if w.packed == nil && length != int64(size) || length == 0 {
-		return w, nil // it grows
+	length := o.info.Size()
+	if o.packed == nil && length != int64(size) || length == 0 {
+		return o, nil // it grows
 	}
 	b, err := syscall.Mmap(int(f.Fd()), 0, int(length), syscall.PROT_READ, syscall.MAP_SHARED)
 	if err != nil {
 		return nil, fmt.Errorf("map %s: %w", path, err)
 	}
-	w.from = &mapping{b: b, path: path}
-	return w, nil
+	o.from = &mapping{b: b, path: path}
+	return o, nil
 }
 
-func (f *walFile) mapped() bool {
+func (f *file) mapped() bool {
 	_, ok := f.from.(*mapping)
 	return ok
 }
@@ -94,3 +96,11 @@ func (m *mapping) ReadAt(p []byte, off int64) (n int, err error) {
 
 // Close unmaps the file. Nobody may be reading it.
 func (m *mapping) Close() error { return syscall.Munmap(m.b) }
+
+// read reads from off on; f is the segment of w that begins at seg.
+func (f *file) read(w *WAL, seg pg.LSN, p []byte, off int64) (int, error) {
+	if f.packed == nil {
+		return f.from.ReadAt(p, off)
+	}
+	return w.readPacked(f, p, seg, int(off))
+}

@@ -1,0 +1,46 @@
+package segment
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"zenith/internal/pg"
+	"zenith/internal/xlog"
+)
+
+// Dir is the directory of one timeline's own segments.
+type Dir struct {
+	Path        string
+	xlog.Config // of the WAL in it
+}
+
+// Segment is a file in a Dir.
+type Segment struct {
+	Name  string
+	Start pg.LSN // the first LSN in it
+}
+
+// SegmentPath is the path of the segment that has lsn, present or not.
+func (d Dir) SegmentPath(lsn pg.LSN) string {
+	return filepath.Join(d.Path, xlog.SegmentName(d.TLI, lsn, d.SegSize))
+}
+
+// Segments lists the segments that are there, in the order of their names: none if the directory
+// is not there, since nothing was ever written on the timeline or it is deleted.
+func (d Dir) Segments() (list []Segment, err error) {
+	entries, err := os.ReadDir(d.Path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	for _, e := range entries {
+		if _, start, ok := xlog.ParseSegmentName(e.Name(), d.SegSize); ok {
+			list = append(list, Segment{Name: e.Name(), Start: start})
+		}
+	}
+	return list, nil
+}

@@ -1,0 +1,35 @@
+// Package segment keeps the WAL of timelines in segment files, which have PostgreSQL's own names
+// and sizes, and reads it: a branch's own segments, and its ancestors' below the branch point.
+//
+// A timeline has a Dir, which it alone writes to: its server, or whoever receives its WAL. A WAL
+// reads it. What is read again and again is mapped into memory; see WAL.
+//
+// # Packed segments
+//
+// A segment that is old and that no server has in its pg_wal may be packed: compressed, in the same
+// place and under the same name. Its first bytes, with which no WAL page begins, tell it from a
+// plain one:
+//
+//	| magic 8 | size of the segment 4 | size of a frame 4 | end of each frame 4 ... | CRC-32C of all that 4 |
+//	| frame | frame | ...
+//
+// All numbers are little endian. A frame is a stretch of the segment, 8 KiB at most, compressed
+// with s2, or as it is where that saves nothing. Frame ends count from the first frame's start. The
+// frames have no checksums: the records in them have.
+//
+// Frames are short, and s2 it is, because a page is rebuilt from records that lie in as many
+// frames: zstd in frames of 32 KiB saves a third more, and takes ten times as long to read a
+// record. A packed segment takes the place of the plain one at once, by a rename.
+//
+// # The mark
+//
+// A timeline whose WAL a server writes, which may die in the middle, has a mark: the LSN up to
+// which its WAL is known to be durable. What cannot be read below the mark is damage. At and behind
+// the mark it is the end, whatever follows: a server that died leaves records that were never
+// completed in front of such that were, and a machine that died may keep a later page and lose an
+// earlier one. No commit behind such a place was ever acknowledged.
+//
+// The mark is a file beside the directory, "durable": an LSN in 16 hexadecimal digits, and a
+// newline. It may be behind the truth after a crash of the machine, never ahead of it: it is
+// written when the WAL up to it has been synced.
+package segment
