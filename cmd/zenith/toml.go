@@ -10,7 +10,6 @@ import (
 
 	"github.com/BurntSushi/toml"
 
-
 	"zenith/internal/durable"
 )
 
