@@ -14,7 +14,7 @@ import (
 func controlBase(t *testing.T, checkpoint pg.LSN) string {
 	t.Helper()
 	dir := t.TempDir()
-	control := &pg.ControlFile{SystemID: 7, State: pg.DBShutdowned, CheckPoint: checkpoint, SegSize: segmentSize}
+	control := &pg.ControlFile{Version: pg.V15, SystemID: 7, State: pg.DBShutdowned, CheckPoint: checkpoint, SegSize: segmentSize}
 	control.Settings.WALLevel = 1
 	for path, text := range map[string][]byte{
 		"global/pg_control":         control.Encode(),

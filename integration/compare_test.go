@@ -197,7 +197,7 @@ func maskPage(p pg.Path, x, y pg.Page, blk pg.BlockNumber) string {
 		clear(y[pageHeader+4:])
 		return "spgist meta page"
 	}
-	name, _ := walredo.Name(&xlog.Record{RmgrID: rm})
+	name, _ := walredo.Name(&xlog.Record{V: pg.V15, RmgrID: rm})
 	return strings.ToLower(name)
 }
 

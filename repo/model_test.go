@@ -307,7 +307,7 @@ func (m *model) otherEffect(w *world, lsn pg.LSN, kind int) func(*repo.Writer) {
 	}
 	tag := m.anyTag(w)
 	image := make(pg.Page, pg.BlockSize)
-	rec := xlog.Record{EndLSN: lsn, XID: m.xid}
+	rec := xlog.Record{V: pg.V15, EndLSN: lsn, XID: m.xid}
 	if err := repotest.Redo(image, tag, &rec); err != nil {
 		m.t.Fatal(err)
 	}

@@ -11,7 +11,7 @@ import (
 
 // record makes a decoded record of parts, for what no server would log.
 func record(rm xlog.RmgrID, info uint8, main []byte, blocks ...xlog.BlockRef) *xlog.Record {
-	return &xlog.Record{StartLSN: 0x1000, EndLSN: 0x1040, XID: 700, RmgrID: rm, Info: info, MainData: main, Blocks: blocks}
+	return &xlog.Record{V: pg.V15, StartLSN: 0x1000, EndLSN: 0x1040, XID: 700, RmgrID: rm, Info: info, MainData: main, Blocks: blocks}
 }
 
 func relTag(fork pg.ForkNumber, block pg.BlockNumber) pg.BufferTag {

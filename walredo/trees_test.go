@@ -54,7 +54,7 @@ func TestTreesEveryBlock(t *testing.T) {
 			w.replayFixture(t, fixtureOf(t, name))
 			for id, want := range blocks {
 				if missing := want &^ w.covered[id].blocks; missing != 0 {
-					_, op := Name(&xlog.Record{RmgrID: id.rm, Info: id.op << 4})
+					_, op := Name(&xlog.Record{V: pg.V15, RmgrID: id.rm, Info: id.op << 4})
 					t.Errorf("%s: blocks %b are never redone", op, missing)
 				}
 			}
@@ -247,7 +247,7 @@ func TestSpgAddNodeParent(t *testing.T) {
 	}
 	a, from, to := pg.ItemPointer{Block: 9, Offset: 9}, pg.ItemPointer{Block: 4, Offset: 1}, pg.ItemPointer{Block: 7, Offset: 2}
 	moved := inner(a, a, a)
-	rec := &xlog.Record{RmgrID: xlog.RmSPGist, Info: 0x30, EndLSN: 0x1234, Blocks: []xlog.BlockRef{{ID: 0}, {ID: 1}}}
+	rec := &xlog.Record{V: pg.V15, RmgrID: xlog.RmSPGist, Info: 0x30, EndLSN: 0x1234, Blocks: []xlog.BlockRef{{ID: 0}, {ID: 1}}}
 	for i, p := range []pg.ItemPointer{from, to} {
 		rec.Blocks[i].Tag.SpcOID, rec.Blocks[i].Tag.Block = pg.DefaultTablespace, p.Block
 	}

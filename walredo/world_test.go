@@ -57,7 +57,7 @@ func (l lastRecord) String() string {
 	if l.start == 0 {
 		return "no record"
 	}
-	rm, op := Name(&xlog.Record{RmgrID: l.rmgr, Info: l.info})
+	rm, op := Name(&xlog.Record{V: pg.V15, RmgrID: l.rmgr, Info: l.info})
 	s := fmt.Sprintf("%s/%s at %v", rm, op, l.start)
 	if l.unnamed {
 		s += " (not named there)"

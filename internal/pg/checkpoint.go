@@ -1,19 +1,16 @@
 package pg
 
-import (
-	"encoding/binary"
-	"fmt"
-)
-
-// CheckPointSize is sizeof(CheckPoint).
-const CheckPointSize = 88
+import "fmt"
 
 // CheckPoint is the body of a checkpoint record and a part of pg_control
-// (catalog/pg_control.h).
+// (catalog/pg_control.h). It has the members of all majors; one that the version's struct
+// does not have is zero when read, and lost when written.
 type CheckPoint struct {
 	Redo              LSN
 	ThisTLI, PrevTLI  TLI
 	FullPageWrites    bool
+	WALLevel          int32 // since 17
+	LogicalDecoding   bool  // since 19
 	NextXID           FullTransactionID
 	NextOID           OID
 	NextMulti         MultiXactID
@@ -28,64 +25,75 @@ type CheckPoint struct {
 	OldestActiveXID   TransactionID // 0 in a shutdown checkpoint
 }
 
-// ParseCheckPoint reads the first CheckPointSize bytes of b.
-func ParseCheckPoint(b []byte) (CheckPoint, error) {
-	if len(b) < CheckPointSize {
-		return CheckPoint{}, fmt.Errorf("checkpoint is %d bytes, want %d: %w", len(b), CheckPointSize, ErrCorrupt)
-	}
-	le := binary.LittleEndian
-	return CheckPoint{
-		Redo:              LSN(le.Uint64(b)),
-		ThisTLI:           TLI(le.Uint32(b[8:])),
-		PrevTLI:           TLI(le.Uint32(b[12:])),
-		FullPageWrites:    b[16] != 0,
-		NextXID:           FullTransactionID(le.Uint64(b[24:])),
-		NextOID:           OID(le.Uint32(b[32:])),
-		NextMulti:         MultiXactID(le.Uint32(b[36:])),
-		NextMultiOffset:   MultiXactOffset(le.Uint32(b[40:])),
-		OldestXID:         TransactionID(le.Uint32(b[44:])),
-		OldestXIDDB:       OID(le.Uint32(b[48:])),
-		OldestMulti:       MultiXactID(le.Uint32(b[52:])),
-		OldestMultiDB:     OID(le.Uint32(b[56:])),
-		Time:              int64(le.Uint64(b[64:])),
-		OldestCommitTsXID: TransactionID(le.Uint32(b[72:])),
-		NewestCommitTsXID: TransactionID(le.Uint32(b[76:])),
-		OldestActiveXID:   TransactionID(le.Uint32(b[80:])),
-	}, nil
+// checkPointLayout is where the members of a major's CheckPoint are, as byte offsets. The
+// first four members lie at the same place in all. An offset of 0 is that of a member
+// which the major's struct does not have.
+type checkPointLayout struct {
+	size                                       int // sizeof(CheckPoint)
+	walLevel, logicalDecoding                  int
+	nextXID, nextOID                           int
+	nextMulti, nextMultiOffset                 int
+	oldestXID, oldestXIDDB                     int
+	oldestMulti, oldestMultiDB                 int
+	time, oldestCommitTsXID, newestCommitTsXID int
+	oldestActiveXID                            int
 }
 
-// Append appends the checkpoint's CheckPointSize bytes, padding zero.
-func (c *CheckPoint) Append(b []byte) []byte {
+// checkPoint1300 is CheckPoint in a control file of version 1300: PostgreSQL 13 to 16.
+var checkPoint1300 = checkPointLayout{
+	size:    88,
+	nextXID: 24, nextOID: 32,
+	nextMulti: 36, nextMultiOffset: 40,
+	oldestXID: 44, oldestXIDDB: 48,
+	oldestMulti: 52, oldestMultiDB: 56,
+	time: 64, oldestCommitTsXID: 72, newestCommitTsXID: 76,
+	oldestActiveXID: 80,
+}
+
+// move moves all members that l has.
+func (c *CheckPoint) move(s cstruct, l *checkPointLayout) {
+	s.lsn(0, &c.Redo)
+	s.tli(8, &c.ThisTLI)
+	s.tli(12, &c.PrevTLI)
+	s.flag(16, &c.FullPageWrites)
+	if l.walLevel != 0 {
+		s.i32(l.walLevel, &c.WALLevel)
+	}
+	if l.logicalDecoding != 0 {
+		s.flag(l.logicalDecoding, &c.LogicalDecoding)
+	}
+	s.u64(l.nextXID, (*uint64)(&c.NextXID))
+	s.oid(l.nextOID, &c.NextOID)
+	s.multi(l.nextMulti, &c.NextMulti)
+	s.u32(l.nextMultiOffset, (*uint32)(&c.NextMultiOffset))
+	s.xid(l.oldestXID, &c.OldestXID)
+	s.oid(l.oldestXIDDB, &c.OldestXIDDB)
+	s.multi(l.oldestMulti, &c.OldestMulti)
+	s.oid(l.oldestMultiDB, &c.OldestMultiDB)
+	s.i64(l.time, &c.Time)
+	s.xid(l.oldestCommitTsXID, &c.OldestCommitTsXID)
+	s.xid(l.newestCommitTsXID, &c.NewestCommitTsXID)
+	s.xid(l.oldestActiveXID, &c.OldestActiveXID)
+}
+
+// CheckPointSize is sizeof(CheckPoint), the length of a checkpoint record's body.
+func (v *Version) CheckPointSize() int { return v.checkPoint.size }
+
+// ParseCheckPoint reads a checkpoint record's body. Any other length than CheckPointSize
+// is an ErrCorrupt: it would be another major's.
+func (v *Version) ParseCheckPoint(b []byte) (CheckPoint, error) {
+	var c CheckPoint
+	if len(b) != v.checkPoint.size {
+		return c, fmt.Errorf("checkpoint is %d bytes, want %d: %w", len(b), v.checkPoint.size, ErrCorrupt)
+	}
+	c.move(cstruct{b: b}, v.checkPoint)
+	return c, nil
+}
+
+// AppendCheckPoint appends a checkpoint record's body, padding zero.
+func (v *Version) AppendCheckPoint(b []byte, c *CheckPoint) []byte {
 	n := len(b)
-	b = append(b, make([]byte, CheckPointSize)...)
-	c.put(b[n:])
+	b = append(b, make([]byte, v.checkPoint.size)...)
+	c.move(cstruct{b: b[n:], store: true}, v.checkPoint)
 	return b
-}
-
-func (c *CheckPoint) put(b []byte) {
-	clear(b[:CheckPointSize])
-	le := binary.LittleEndian
-	le.PutUint64(b, uint64(c.Redo))
-	le.PutUint32(b[8:], uint32(c.ThisTLI))
-	le.PutUint32(b[12:], uint32(c.PrevTLI))
-	b[16] = boolByte(c.FullPageWrites)
-	le.PutUint64(b[24:], uint64(c.NextXID))
-	le.PutUint32(b[32:], uint32(c.NextOID))
-	le.PutUint32(b[36:], uint32(c.NextMulti))
-	le.PutUint32(b[40:], uint32(c.NextMultiOffset))
-	le.PutUint32(b[44:], uint32(c.OldestXID))
-	le.PutUint32(b[48:], uint32(c.OldestXIDDB))
-	le.PutUint32(b[52:], uint32(c.OldestMulti))
-	le.PutUint32(b[56:], uint32(c.OldestMultiDB))
-	le.PutUint64(b[64:], uint64(c.Time))
-	le.PutUint32(b[72:], uint32(c.OldestCommitTsXID))
-	le.PutUint32(b[76:], uint32(c.NewestCommitTsXID))
-	le.PutUint32(b[80:], uint32(c.OldestActiveXID))
-}
-
-func boolByte(v bool) byte {
-	if v {
-		return 1
-	}
-	return 0
 }

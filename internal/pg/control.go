@@ -7,12 +7,10 @@ import (
 	"math"
 )
 
-// Sizes and versions of catalog/pg_control.h.
+// Sizes of catalog/pg_control.h.
 const (
-	ControlFileSize = 8192 // PG_CONTROL_FILE_SIZE; most of it zeros
-	ControlVersion  = 1300
-	controlCRCAt    = 288 // offsetof(ControlFileData, crc)
-	controlDataSize = 296
+	ControlFileSize    = 8192 // PG_CONTROL_FILE_SIZE
+	controlMaxSafeSize = 512  // PG_CONTROL_MAX_SAFE_SIZE: bounds ControlFileData; the rest of the file is zeros
 )
 
 // DBState says how the server that wrote the control file was doing.
@@ -84,25 +82,62 @@ type ControlFile struct {
 	SegSize            uint32
 	ChecksumVersion    uint32 // 0: no data checksums
 	AuthenticationSalt [32]byte
+
+	file [controlMaxSafeSize]byte // what ParseControlFile read; zeros if the struct was made otherwise
 }
 
-// The fields that depend on how PostgreSQL was compiled, all at their defaults.
-var controlConstants = []struct {
+// controlLayout is where the members of a major's ControlFileData are, as byte offsets.
+// The members before checkPointCopy (offset 40) lie at the same place in all majors.
+type controlLayout struct {
+	crc                                               int // offsetof(crc): the checksum covers all before it
+	unloggedLSN, minRecoveryPoint, minRecoveryTLI     int
+	backupStartPoint, backupEndPoint, backupEndNeeded int
+
+	walLevel, walLogHints, maxConnections, maxWorkerProcesses       int
+	maxWALSenders, maxPreparedXacts, maxLocksPerXact, trackCommitTs int
+
+	floatFormat, segSize, float8ByVal, checksumVersion, salt int
+
+	constants []controlConstant
+}
+
+// controlConstant is a member that depends on how PostgreSQL was compiled. Only the
+// default is accepted.
+type controlConstant struct {
 	name string
 	off  int
 	want uint32
-}{
-	{"pg_control_version", 8, ControlVersion},
-	{"catalog_version_no", 12, CatalogVersion},
-	{"maxAlign", 204, 8},
-	{"blcksz", 216, BlockSize},
-	{"relseg_size", 220, RelSegBlocks},
-	{"xlog_blcksz", 224, 8192},
-	{"nameDataLen", 232, 64},
-	{"indexMaxKeys", 236, 32},
-	{"toast_max_chunk_size", 240, 1996},
-	{"loblksize", 244, 2048},
 }
+
+// control1300 is ControlFileData of version 1300: PostgreSQL 13 to 16.
+var control1300 = controlLayout{
+	crc:         288,
+	unloggedLSN: 128, minRecoveryPoint: 136, minRecoveryTLI: 144,
+	backupStartPoint: 152, backupEndPoint: 160, backupEndNeeded: 168,
+
+	walLevel: 172, walLogHints: 176, maxConnections: 180, maxWorkerProcesses: 184,
+	maxWALSenders: 188, maxPreparedXacts: 192, maxLocksPerXact: 196, trackCommitTs: 200,
+
+	floatFormat: 208, segSize: 228, float8ByVal: 248, checksumVersion: 252, salt: 256,
+
+	constants: []controlConstant{
+		{"maxAlign", 204, 8},
+		{"blcksz", 216, BlockSize},
+		{"relseg_size", 220, RelSegBlocks},
+		{"xlog_blcksz", 224, 8192},
+		{"nameDataLen", 232, 64},
+		{"indexMaxKeys", 236, 32},
+		{"toast_max_chunk_size", 240, 1996},
+		{"loblksize", 244, 2048},
+	},
+}
+
+// Offsets in ControlFileData that are the same in all majors.
+const (
+	controlVersionAt    = 8
+	controlCatalogAt    = 12
+	controlCheckPointAt = 40
+)
 
 const controlFloatFormat = 1234567.0 // FLOATFORMAT_VALUE
 
@@ -112,92 +147,138 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 // files carry it.
 func CRC32C(b []byte) uint32 { return crc32.Checksum(b, castagnoli) }
 
-// ParseControlFile reads pg_control. Another version or another build's file is an
-// ErrVersion, a wrong checksum an ErrCorrupt.
+// ParseControlFile reads pg_control and tells by it which PostgreSQL the data directory is
+// of. That of an unsupported major, or of one built with other sizes, is an ErrVersion, a
+// wrong checksum an ErrCorrupt.
 func ParseControlFile(b []byte) (*ControlFile, error) {
-	if len(b) < controlDataSize {
-		return nil, fmt.Errorf("pg_control is %d bytes, want %d: %w", len(b), ControlFileSize, ErrCorrupt)
-	}
-	le := binary.LittleEndian
-	if v := le.Uint32(b[8:]); v != ControlVersion {
-		return nil, fmt.Errorf("pg_control: pg_control_version is %d, want %d: %w", v, ControlVersion, ErrVersion)
-	}
-	if stored, want := le.Uint32(b[controlCRCAt:]), CRC32C(b[:controlCRCAt]); stored != want {
-		return nil, fmt.Errorf("pg_control: checksum is %08X, should be %08X: %w", stored, want, ErrCorrupt)
-	}
-	for _, c := range controlConstants {
-		if v := le.Uint32(b[c.off:]); v != c.want {
-			return nil, fmt.Errorf("pg_control: %s is %d, want %d: %w", c.name, v, c.want, ErrVersion)
-		}
-	}
-	if math.Float64frombits(le.Uint64(b[208:])) != controlFloatFormat || b[248] != 1 {
-		return nil, fmt.Errorf("pg_control: another machine's floating point format: %w", ErrVersion)
-	}
-	cp, err := ParseCheckPoint(b[40:])
+	v, err := controlFileVersion(b)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("pg_control: %w", err)
 	}
-	c := &ControlFile{
-		Version:           V15, // the constants above are its
-		SystemID:          le.Uint64(b),
-		State:             DBState(le.Uint32(b[16:])),
-		Time:              int64(le.Uint64(b[24:])),
-		CheckPoint:        LSN(le.Uint64(b[32:])),
-		CheckPointCopy:    cp,
-		UnloggedLSN:       LSN(le.Uint64(b[128:])),
-		MinRecoveryPoint:  LSN(le.Uint64(b[136:])),
-		MinRecoveryTLI:    TLI(le.Uint32(b[144:])),
-		BackupStartPoint:  LSN(le.Uint64(b[152:])),
-		BackupEndPoint:    LSN(le.Uint64(b[160:])),
-		BackupEndRequired: b[168] != 0,
-		Settings:          parseControlSettings(b),
-		SegSize:           le.Uint32(b[228:]),
-		ChecksumVersion:   le.Uint32(b[252:]),
-	}
-	copy(c.AuthenticationSalt[:], b[256:controlCRCAt])
+	c := &ControlFile{Version: v}
+	copy(c.file[:], b)
+	c.move(cstruct{b: b})
 	return c, nil
 }
 
-func parseControlSettings(b []byte) ControlSettings {
-	i32 := func(off int) int32 { return int32(binary.LittleEndian.Uint32(b[off:])) }
-	return ControlSettings{
-		WALLevel: i32(172), WALLogHints: b[176] != 0, MaxConnections: i32(180), MaxWorkerProcesses: i32(184),
-		MaxWALSenders: i32(188), MaxPreparedXacts: i32(192), MaxLocksPerXact: i32(196), TrackCommitTimestamp: b[200] != 0,
+// controlFileVersion says whose control file b is, and checks all that is no member of
+// ControlFile.
+func controlFileVersion(b []byte) (*Version, error) {
+	le := binary.LittleEndian
+	if len(b) < controlCheckPointAt {
+		return nil, fmt.Errorf("it is %d bytes, want %d: %w", len(b), ControlFileSize, ErrCorrupt)
 	}
+	control, catalog := le.Uint32(b[controlVersionAt:]), le.Uint32(b[controlCatalogAt:])
+	l := controlLayoutOf(control)
+	if l == nil {
+		return nil, fmt.Errorf("pg_control_version is %d: %w", control, unsupportedError(findRelease(func(r Release) bool { return r.ControlVersion == control })))
+	}
+	if len(b) < l.crc+4 {
+		return nil, fmt.Errorf("it is %d bytes, want %d: %w", len(b), ControlFileSize, ErrCorrupt)
+	}
+	if stored, want := le.Uint32(b[l.crc:]), CRC32C(b[:l.crc]); stored != want {
+		return nil, fmt.Errorf("checksum is %08X, should be %08X: %w", stored, want, ErrCorrupt)
+	}
+	v := versionByControl(control, catalog)
+	if v == nil {
+		return nil, fmt.Errorf("catalog_version_no is %d: %w", catalog, unsupportedError(findRelease(func(r Release) bool { return r.Catalog == catalog })))
+	}
+	return v, l.checkBuild(b)
 }
 
-// Encode gives the file's ControlFileSize bytes, checksum included.
+// unsupportedError is the error for another major's file; ok: the major is known.
+func unsupportedError(r Release, ok bool) error {
+	if !ok {
+		return ErrVersion
+	}
+	return fmt.Errorf("%v: %w", r, ErrVersion)
+}
+
+// controlLayoutOf gives the layout that all supported majors with that control file
+// version share, nil if there is none.
+func controlLayoutOf(control uint32) *controlLayout {
+	for _, v := range Versions {
+		if v.ControlVersion == control {
+			return v.control
+		}
+	}
+	return nil
+}
+
+func versionByControl(control, catalog uint32) *Version {
+	for _, v := range Versions {
+		if v.ControlVersion == control && v.Catalog == catalog {
+			return v
+		}
+	}
+	return nil
+}
+
+// checkBuild makes sure that the PostgreSQL was built with the usual sizes.
+func (l *controlLayout) checkBuild(b []byte) error {
+	le := binary.LittleEndian
+	for _, c := range l.constants {
+		if v := le.Uint32(b[c.off:]); v != c.want {
+			return fmt.Errorf("%s is %d, want %d: %w", c.name, v, c.want, ErrVersion)
+		}
+	}
+	if math.Float64frombits(le.Uint64(b[l.floatFormat:])) != controlFloatFormat || b[l.float8ByVal] != 1 {
+		return fmt.Errorf("another machine's floating point format: %w", ErrVersion)
+	}
+	return nil
+}
+
+// putBuild writes what checkBuild and controlFileVersion look at, but the checksum.
+func (l *controlLayout) putBuild(b []byte, r Release) {
+	le := binary.LittleEndian
+	le.PutUint32(b[controlVersionAt:], r.ControlVersion)
+	le.PutUint32(b[controlCatalogAt:], r.Catalog)
+	for _, c := range l.constants {
+		le.PutUint32(b[c.off:], c.want)
+	}
+	le.PutUint64(b[l.floatFormat:], math.Float64bits(controlFloatFormat))
+	b[l.float8ByVal] = 1
+}
+
+// move moves all members, as the file of c.Version has them.
+func (c *ControlFile) move(s cstruct) {
+	l := c.Version.control
+	s.u64(0, &c.SystemID)
+	s.u32(16, (*uint32)(&c.State))
+	s.i64(24, &c.Time)
+	s.lsn(32, &c.CheckPoint)
+	c.CheckPointCopy.move(cstruct{b: s.b[controlCheckPointAt:], store: s.store}, c.Version.checkPoint)
+	s.lsn(l.unloggedLSN, &c.UnloggedLSN)
+	s.lsn(l.minRecoveryPoint, &c.MinRecoveryPoint)
+	s.tli(l.minRecoveryTLI, &c.MinRecoveryTLI)
+	s.lsn(l.backupStartPoint, &c.BackupStartPoint)
+	s.lsn(l.backupEndPoint, &c.BackupEndPoint)
+	s.flag(l.backupEndNeeded, &c.BackupEndRequired)
+	c.Settings.move(s, l)
+	s.u32(l.segSize, &c.SegSize)
+	s.u32(l.checksumVersion, &c.ChecksumVersion)
+	s.bytes(l.salt, c.AuthenticationSalt[:])
+}
+
+func (c *ControlSettings) move(s cstruct, l *controlLayout) {
+	s.i32(l.walLevel, &c.WALLevel)
+	s.flag(l.walLogHints, &c.WALLogHints)
+	s.i32(l.maxConnections, &c.MaxConnections)
+	s.i32(l.maxWorkerProcesses, &c.MaxWorkerProcesses)
+	s.i32(l.maxWALSenders, &c.MaxWALSenders)
+	s.i32(l.maxPreparedXacts, &c.MaxPreparedXacts)
+	s.i32(l.maxLocksPerXact, &c.MaxLocksPerXact)
+	s.flag(l.trackCommitTs, &c.TrackCommitTimestamp)
+}
+
+// Encode gives the file's ControlFileSize bytes, checksum included. Bytes of the file that
+// c was read from which belong to no member of ControlFile are kept as they were.
 func (c *ControlFile) Encode() []byte {
 	b := make([]byte, ControlFileSize)
-	le := binary.LittleEndian
-	le.PutUint64(b, c.SystemID)
-	for _, k := range controlConstants {
-		le.PutUint32(b[k.off:], k.want)
-	}
-	le.PutUint32(b[16:], uint32(c.State))
-	le.PutUint64(b[24:], uint64(c.Time))
-	le.PutUint64(b[32:], uint64(c.CheckPoint))
-	c.CheckPointCopy.put(b[40:])
-	le.PutUint64(b[128:], uint64(c.UnloggedLSN))
-	le.PutUint64(b[136:], uint64(c.MinRecoveryPoint))
-	le.PutUint32(b[144:], uint32(c.MinRecoveryTLI))
-	le.PutUint64(b[152:], uint64(c.BackupStartPoint))
-	le.PutUint64(b[160:], uint64(c.BackupEndPoint))
-	b[168] = boolByte(c.BackupEndRequired)
-	s := &c.Settings
-	le.PutUint32(b[172:], uint32(s.WALLevel))
-	b[176] = boolByte(s.WALLogHints)
-	le.PutUint32(b[180:], uint32(s.MaxConnections))
-	le.PutUint32(b[184:], uint32(s.MaxWorkerProcesses))
-	le.PutUint32(b[188:], uint32(s.MaxWALSenders))
-	le.PutUint32(b[192:], uint32(s.MaxPreparedXacts))
-	le.PutUint32(b[196:], uint32(s.MaxLocksPerXact))
-	b[200] = boolByte(s.TrackCommitTimestamp)
-	le.PutUint64(b[208:], math.Float64bits(controlFloatFormat))
-	le.PutUint32(b[228:], c.SegSize)
-	b[248] = 1 // float8ByVal
-	le.PutUint32(b[252:], c.ChecksumVersion)
-	copy(b[256:], c.AuthenticationSalt[:])
-	le.PutUint32(b[controlCRCAt:], CRC32C(b[:controlCRCAt]))
+	copy(b, c.file[:])
+	l := c.Version.control
+	l.putBuild(b, c.Version.Release)
+	c.move(cstruct{b: b, store: true})
+	binary.LittleEndian.PutUint32(b[l.crc:], CRC32C(b[:l.crc]))
 	return b
 }

@@ -75,7 +75,7 @@ func FuzzParsePath(f *testing.F) {
 }
 
 func TestControlFileErrors(t *testing.T) {
-	good := (&pg.ControlFile{SystemID: 7, State: pg.DBShutdowned, SegSize: 1 << 20}).Encode()
+	good := (&pg.ControlFile{Version: pg.V15, SystemID: 7, State: pg.DBShutdowned, SegSize: 1 << 20}).Encode()
 	if _, err := pg.ParseControlFile(good); err != nil {
 		t.Fatal(err)
 	}

@@ -23,11 +23,16 @@ func (r Release) String() string { return fmt.Sprintf("PostgreSQL %d", r.Major) 
 // a field, it is never nil.
 type Version struct {
 	Release
+
+	control    *controlLayout // the same for all versions with one ControlVersion
+	checkPoint *checkPointLayout
 }
 
 // V15 is PostgreSQL 15.
 var V15 = &Version{
-	Release: Release{Major: 15, WALMagic: 0xD110, ControlVersion: 1300, Catalog: 202209061},
+	Release:    Release{Major: 15, WALMagic: 0xD110, ControlVersion: 1300, Catalog: 202209061},
+	control:    &control1300,
+	checkPoint: &checkPoint1300,
 }
 
 // Versions lists the supported majors, oldest first.

@@ -58,7 +58,7 @@ func allOps() map[string]bool {
 	ops := map[string]bool{}
 	for rm := range xlog.RmMax + 1 {
 		for info := 0; info < 256; info += 16 {
-			name, op := walredo.Name(&xlog.Record{RmgrID: rm, Info: uint8(info)})
+			name, op := walredo.Name(&xlog.Record{V: pg.V15, RmgrID: rm, Info: uint8(info)})
 			if len(op) < 7 || op[:7] != "UNKNOWN" {
 				ops[name+"/"+op] = true
 			}

@@ -13,7 +13,7 @@ import (
 
 // TestLine is the form of a line, without a PostgreSQL at hand.
 func TestLine(t *testing.T) {
-	rec := xlog.Record{
+	rec := xlog.Record{V: pg.V15,
 		StartLSN: 0x1_01550000, Prev: 0x1_0154FFA8, Raw: make([]byte, 300), XID: 731,
 		RmgrID: xlog.RmHeap, Info: 0x80, MainData: []byte{9, 0, 4},
 		Blocks: []xlog.BlockRef{
@@ -46,7 +46,7 @@ func TestDamaged(t *testing.T) {
 		{200, 0x50, nil, "desc: UNKNOWN (50) rmid: 200"},
 		{99, 0, nil, "rmgr: unknown099 "},
 	} {
-		rec := xlog.Record{RmgrID: tt.rm, Info: tt.info, MainData: tt.main}
+		rec := xlog.Record{V: pg.V15, RmgrID: tt.rm, Info: tt.info, MainData: tt.main}
 		if got := rmgrdesc.Line(&rec, time.Local); !strings.Contains(got, tt.want) {
 			t.Errorf("got %q, want %q in it", got, tt.want)
 		}

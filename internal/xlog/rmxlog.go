@@ -34,7 +34,7 @@ func (r *Record) IsCheckpoint() (shutdown, ok bool) {
 
 // ParseCheckPoint reads the body of a CHECKPOINT_SHUTDOWN or CHECKPOINT_ONLINE record.
 func ParseCheckPoint(rec *Record) (pg.CheckPoint, error) {
-	cp, err := pg.ParseCheckPoint(rec.MainData)
+	cp, err := rec.V.ParseCheckPoint(rec.MainData)
 	if err != nil {
 		return cp, fmt.Errorf("%v: %w", err, ErrCorrupt)
 	}

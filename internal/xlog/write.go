@@ -26,11 +26,12 @@ func ShutdownCheckpoint(at, prev pg.LSN, cp *pg.CheckPoint, cfg Config) (patches
 		cfg.TLI = cp.ThisTLI
 	}
 	cp.Redo = RecordStart(at, cfg.SegSize)
-	raw := make([]byte, RecordHeaderSize, RecordHeaderSize+2+pg.CheckPointSize)
+	size := cfg.Version.CheckPointSize()
+	raw := make([]byte, RecordHeaderSize, RecordHeaderSize+2+size)
 	binary.LittleEndian.PutUint64(raw[8:], uint64(prev))
 	raw[16], raw[17] = XLOGCheckpointShutdown, byte(RmXLOG)
-	raw = append(raw, blockIDDataShort, pg.CheckPointSize)
-	raw = cp.Append(raw)
+	raw = append(raw, blockIDDataShort, byte(size))
+	raw = cfg.Version.AppendCheckPoint(raw, cp)
 	binary.LittleEndian.PutUint32(raw, uint32(len(raw)))
 	binary.LittleEndian.PutUint32(raw[20:], RecordCRC(raw))
 	return layRecord(at, raw, &cfg)

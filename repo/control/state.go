@@ -86,6 +86,9 @@ func (s *State) CommittedAfter(when time.Time) bool {
 
 const stateVersionByte = 1
 
+// stateCheckPoint is the PostgreSQL as whose struct an encoded state has its checkpoint.
+var stateCheckPoint = pg.V15
+
 // Encode gives the state in bytes, as the package comment draws them.
 func (s *State) Encode() []byte {
 	le := binary.LittleEndian
@@ -96,7 +99,7 @@ func (s *State) Encode() []byte {
 	}
 	b = le.AppendUint64(b, uint64(s.LastCommit))
 	b = le.AppendUint64(b, uint64(s.MaxCommit))
-	b = s.CheckPoint.Append(b)
+	b = stateCheckPoint.AppendCheckPoint(b, &s.CheckPoint)
 	b = le.AppendUint32(b, s.ChecksumVersion)
 	for _, v := range [...]bool{s.Shutdown, s.Settings.WALLogHints, s.Settings.TrackCommitTimestamp} {
 		if v {
@@ -133,9 +136,9 @@ func Decode(b []byte) (*State, error) {
 		*v = pg.LSN(d.u64())
 	}
 	s.LastCommit, s.MaxCommit = pg.TimestampTz(d.u64()), pg.TimestampTz(d.u64())
-	if body := d.take(pg.CheckPointSize); body != nil {
+	if body := d.take(stateCheckPoint.CheckPointSize()); body != nil {
 		var err error
-		if s.CheckPoint, err = pg.ParseCheckPoint(body); err != nil {
+		if s.CheckPoint, err = stateCheckPoint.ParseCheckPoint(body); err != nil {
 			return nil, err
 		}
 	}

@@ -33,7 +33,7 @@ func TestStateEncoding(t *testing.T) {
 
 // rec makes a record with that main data.
 func rec(rm xlog.RmgrID, info uint8, xid pg.TransactionID, main ...any) *xlog.Record {
-	r := &xlog.Record{StartLSN: 8000, EndLSN: 8096, RmgrID: rm, Info: info, XID: xid}
+	r := &xlog.Record{V: pg.V15, StartLSN: 8000, EndLSN: 8096, RmgrID: rm, Info: info, XID: xid}
 	for _, v := range main {
 		r.MainData, _ = binary.Append(r.MainData, binary.LittleEndian, v)
 	}
@@ -41,11 +41,11 @@ func rec(rm xlog.RmgrID, info uint8, xid pg.TransactionID, main ...any) *xlog.Re
 }
 
 func shutdown(cp pg.CheckPoint) *xlog.Record {
-	return rec(xlog.RmXLOG, xlog.XLOGCheckpointShutdown, 0, cp.Append(nil))
+	return rec(xlog.RmXLOG, xlog.XLOGCheckpointShutdown, 0, pg.V15.AppendCheckPoint(nil, &cp))
 }
 
 func online(cp pg.CheckPoint) *xlog.Record {
-	return rec(xlog.RmXLOG, xlog.XLOGCheckpointOnline, 0, cp.Append(nil))
+	return rec(xlog.RmXLOG, xlog.XLOGCheckpointOnline, 0, pg.V15.AppendCheckPoint(nil, &cp))
 }
 
 // parameters is xl_parameter_change.

@@ -1,0 +1,118 @@
+package pg
+
+import (
+	"encoding/binary"
+	"errors"
+	"math/rand/v2"
+	"reflect"
+	"strings"
+	"testing"
+)
+
+// v19 has the layouts of PostgreSQL 19's control file, as far as they differ: members that
+// others do not have, wider ones, and everything behind them moved. It shows that a major
+// is described by its literal alone.
+var v19 = &Version{
+	Release: Release{Major: 19, ControlVersion: 1905, Catalog: 202610061},
+	control: &controlLayout{
+		crc:         308,
+		unloggedLSN: 136, minRecoveryPoint: 144, minRecoveryTLI: 152,
+		backupStartPoint: 160, backupEndPoint: 168, backupEndNeeded: 176,
+		walLevel: 180, walLogHints: 184, maxConnections: 188, maxWorkerProcesses: 192,
+		maxWALSenders: 196, maxPreparedXacts: 200, maxLocksPerXact: 204, trackCommitTs: 208,
+		floatFormat: 216, segSize: 240, float8ByVal: 260, checksumVersion: 268, salt: 273,
+		constants: []controlConstant{{"slru_pages_per_segment", 232, 32}},
+	},
+	checkPoint: &checkPointLayout{
+		size: 96, walLevel: 20, logicalDecoding: 24,
+		nextXID: 32, nextOID: 40, nextMulti: 44, nextMultiOffset: 48,
+		oldestXID: 56, oldestXIDDB: 60, oldestMulti: 64, oldestMultiDB: 68,
+		time: 72, oldestCommitTsXID: 80, newestCommitTsXID: 84, oldestActiveXID: 88,
+	},
+}
+
+// fill gives each exported member of a struct a value of its own that is not zero.
+func fill(rnd *rand.Rand, v reflect.Value) {
+	for i := range v.NumField() {
+		f := v.Field(i)
+		switch f.Kind() {
+		case reflect.Bool:
+			f.SetBool(true)
+		case reflect.Int32, reflect.Int64:
+			f.SetInt(1 + rnd.Int64N(1<<31-1))
+		case reflect.Uint32, reflect.Uint64:
+			f.SetUint(1 + uint64(rnd.Uint32N(1<<32-1)))
+		case reflect.Struct:
+			fill(rnd, f)
+		}
+	}
+}
+
+func TestControlFileOfEachLayout(t *testing.T) {
+	for _, v := range append([]*Version{v19}, Versions...) {
+		want := ControlFile{Version: v}
+		fill(rand.New(rand.NewPCG(1, uint64(v.Major))), reflect.ValueOf(&want).Elem())
+		for i := range want.AuthenticationSalt {
+			want.AuthenticationSalt[i] = byte(0xA0 + i)
+		}
+		if v.checkPoint.walLevel == 0 {
+			want.CheckPointCopy.WALLevel = 0
+		}
+		if v.checkPoint.logicalDecoding == 0 {
+			want.CheckPointCopy.LogicalDecoding = false
+		}
+		b := want.Encode()
+		got := ControlFile{Version: v}
+		got.move(cstruct{b: b})
+		if got != want {
+			t.Errorf("%v: got\n%+v, want\n%+v", v, got, want)
+		}
+		if sum := binary.LittleEndian.Uint32(b[v.control.crc:]); sum != CRC32C(b[:v.control.crc]) {
+			t.Errorf("%v: checksum %08X is wrong", v, sum)
+		}
+		if rest := strings.Trim(string(b[v.control.crc+4:]), "\x00"); rest != "" {
+			t.Errorf("%v: something stands behind the checksum: %q", v, rest)
+		}
+	}
+}
+
+// A member of a later minor release, or one that nobody here needs, must not be lost.
+func TestControlFileKeepsWhatItDoesNotKnow(t *testing.T) {
+	b := (&ControlFile{Version: V15, SystemID: 7}).Encode()
+	b[21], b[250] = 0x55, 0x66 // padding
+	binary.LittleEndian.PutUint32(b[control1300.crc:], CRC32C(b[:control1300.crc]))
+	c, err := ParseControlFile(b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.SystemID = 8
+	if got := c.Encode(); got[21] != 0x55 || got[250] != 0x66 || got[0] != 8 {
+		t.Errorf("got %x, want %x but for the system identifier", got[:256], b[:256])
+	}
+}
+
+func TestControlFileOfAnotherMajor(t *testing.T) {
+	for _, c := range []struct {
+		release Release
+		want    string
+	}{
+		{Release{ControlVersion: 1700, Catalog: 202406281}, "pg_control_version is 1700: PostgreSQL 17"},
+		{Release{ControlVersion: 1300, Catalog: 202107181}, "catalog_version_no is 202107181: PostgreSQL 14"},
+		{Release{ControlVersion: 1300, Catalog: 202209062}, "catalog_version_no is 202209062"},
+		{Release{ControlVersion: 9999, Catalog: 202209061}, "pg_control_version is 9999"},
+	} {
+		v := *V15
+		v.Release = c.release
+		_, err := ParseControlFile((&ControlFile{Version: &v}).Encode())
+		if !errors.Is(err, ErrVersion) || err.Error() != "pg_control: "+c.want+": "+ErrVersion.Error() {
+			t.Errorf("got %v, want %s", err, c.want)
+		}
+	}
+}
+
+func TestCheckPointOfAnotherLength(t *testing.T) {
+	b := v19.AppendCheckPoint(nil, &CheckPoint{})
+	if _, err := V15.ParseCheckPoint(b); !errors.Is(err, ErrCorrupt) {
+		t.Errorf("a checkpoint of %d bytes: got %v, want ErrCorrupt", len(b), err)
+	}
+}
