@@ -45,7 +45,7 @@ const denseProbes = 8
 func (r *Reader) proofOnPage(at pg.LSN) (pg.LSN, error) {
 	var buf [PageSize]byte
 	pageAt := at &^ (PageSize - 1)
-	n, err := readFull(r.win.src, buf[:], pageAt)
+	n, err := readMost(r.win.src, buf[:], pageAt)
 	if err != nil {
 		return 0, err
 	}
@@ -102,7 +102,7 @@ func (r *Reader) followsAt(at, prev pg.LSN) (bool, error) {
 // says that it is of a history without that record.
 func (r *Reader) proofBehind(page, failed pg.LSN) (proof pg.LSN, stale bool, err error) {
 	var b [LongPageHeaderSize]byte
-	n, err := readFull(r.win.src, b[:], page)
+	n, err := readMost(r.win.src, b[:], page)
 	if err != nil || n < ShortPageHeaderSize {
 		return 0, false, err
 	}

@@ -306,7 +306,7 @@ func (r *Reader) checkSegment(at pg.LSN) error {
 	}
 	if seg != at {
 		var b [LongPageHeaderSize]byte
-		n, err := readFull(r.win.src, b[:], seg)
+		n, err := readMost(r.win.src, b[:], seg)
 		if err != nil {
 			return err
 		}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"strings"
 	"testing"
 
 	"zenith/internal/pg"
@@ -468,6 +469,37 @@ func TestReaderSourceError(t *testing.T) {
 	}
 	src.fail = false
 	expect(t, r, b.records)
+}
+
+func TestReadFull(t *testing.T) {
+	w := newMemWAL()
+	w.end, w.step = 1<<20+100, 7
+	for i := range 100 {
+		w.write(1<<20+pg.LSN(i), []byte{byte(i)})
+	}
+	for _, test := range []struct {
+		src xlog.Source
+		at  pg.LSN
+		n   int
+		err error
+		say string
+	}{
+		{w, 1<<20 + 3, 40, nil, ""},
+		{w, 1<<20 + 50, 50, nil, ""},
+		{w, 1<<20 + 100, 0, nil, ""},
+		{w, 1<<20 + 50, 51, io.ErrUnexpectedEOF, "0/100064"},
+		{w, 1<<20 + 200, 1, io.ErrUnexpectedEOF, "0/1000C8"},
+		{&failingSource{Source: w, fail: true}, 1 << 20, 1, errDisk, "0/100000"},
+	} {
+		p := make([]byte, test.n)
+		err := xlog.ReadFull(test.src, p, test.at)
+		if !errors.Is(err, test.err) || err != nil && !strings.Contains(err.Error(), test.say) {
+			t.Errorf("read %d bytes at %v: got %v, want %v at %s", test.n, test.at, err, test.err, test.say)
+		}
+		if err == nil && test.n > 0 && p[test.n-1] != byte(int(test.at&0xff)+test.n-1) {
+			t.Errorf("read %d bytes at %v: the last is %d", test.n, test.at, p[test.n-1])
+		}
+	}
 }
 
 // A length that no memory holds costs none until pages come that announce it.

@@ -1,19 +1,6 @@
 package xlog
 
-import (
-	"errors"
-	"io"
-
-	"zenith/internal/pg"
-)
-
-// Source gives raw WAL bytes, page headers included.
-type Source interface {
-	// ReadWAL reads WAL from position at into p. It may read less than len(p), down to
-	// one byte; it returns io.EOF if there is none at that position (yet), because the
-	// segment is missing or ends before it.
-	ReadWAL(p []byte, at pg.LSN) (int, error)
-}
+import "zenith/internal/pg"
 
 // How much is read at a time: little at the tail, where much would be read in vain
 // again and again, and twice as much with each step from there.
@@ -65,24 +52,8 @@ func (w *window) fill(at pg.LSN) error {
 		w.buf = make([]byte, maxChunk)
 	}
 	w.at, w.n = at, 0
-	n, err := readFull(w.src, w.buf[:w.chunk], at)
+	n, err := readMost(w.src, w.buf[:w.chunk], at)
 	w.n = n
 	w.chunk = min(2*w.chunk, maxChunk)
 	return err
-}
-
-// readFull reads until p is full or the source has no more, which is no error.
-func readFull(src Source, p []byte, at pg.LSN) (int, error) {
-	n := 0
-	for n < len(p) {
-		k, err := src.ReadWAL(p[n:], at+pg.LSN(n))
-		n += k
-		if errors.Is(err, io.EOF) || k == 0 && err == nil {
-			return n, nil
-		}
-		if err != nil {
-			return n, &sourceError{err}
-		}
-	}
-	return n, nil
 }

@@ -108,7 +108,11 @@ func (f *walFile) ReadAt(_ context.Context, p []byte, off int64) (int, error) {
 func (s *shutdown) read(p []byte, at pg.LSN) error {
 	clear(p)
 	if at < s.at {
-		if err := readWAL(s.wal, p[:min(pg.LSN(len(p)), s.at-at)], at); err != nil {
+		err := xlog.ReadFull(s.wal, p[:min(pg.LSN(len(p)), s.at-at)], at)
+		if errors.Is(err, io.ErrUnexpectedEOF) {
+			err = fmt.Errorf("%w: %w", err, repo.ErrCorrupt)
+		}
+		if err != nil {
 			return err
 		}
 	}
@@ -117,21 +121,6 @@ func (s *shutdown) read(p []byte, at pg.LSN) error {
 		if from < to {
 			copy(p[from-at:], patch.Bytes[from-patch.At:to-patch.At])
 		}
-	}
-	return nil
-}
-
-// readWAL reads all of p.
-func readWAL(src xlog.Source, p []byte, at pg.LSN) error {
-	for len(p) > 0 {
-		n, err := src.ReadWAL(p, at)
-		if n == 0 && errors.Is(err, io.EOF) {
-			return fmt.Errorf("wal at %v is missing: %w", at, repo.ErrCorrupt)
-		}
-		if n == 0 && err != nil {
-			return err
-		}
-		p, at = p[n:], at+pg.LSN(n)
 	}
 	return nil
 }

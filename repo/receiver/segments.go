@@ -9,6 +9,7 @@ import (
 
 	"zenith/internal/durable"
 	"zenith/internal/pg"
+	"zenith/internal/xlog"
 	"zenith/repo"
 )
 
@@ -97,14 +98,14 @@ func (s *Segments) fill(f *os.File, start pg.LSN) error {
 	}
 	buf := make([]byte, 256<<10)
 	for lsn := start; lsn < at; {
-		n, err := s.tl.WAL().ReadWAL(buf[:min(int(at-lsn), len(buf))], lsn)
-		if n == 0 && err != nil {
-			return fmt.Errorf("read wal at %v: %w", lsn, err)
-		}
-		if _, err := f.WriteAt(buf[:n], int64(lsn-start)); err != nil {
+		part := buf[:min(int(at-lsn), len(buf))]
+		if err := xlog.ReadFull(s.tl.WAL(), part, lsn); err != nil {
 			return err
 		}
-		lsn += pg.LSN(n)
+		if _, err := f.WriteAt(part, int64(lsn-start)); err != nil {
+			return err
+		}
+		lsn += pg.LSN(len(part))
 	}
 	return nil
 }

@@ -150,12 +150,8 @@ func (s *session) take(ctx context.Context, in incoming) error {
 // compare makes sure that the server's WAL is what we have.
 func (s *session) compare(at pg.LSN, theirs []byte) error {
 	ours := make([]byte, len(theirs))
-	for n := 0; n < len(ours); {
-		got, err := s.tl.WAL().ReadWAL(ours[n:], at+pg.LSN(n))
-		if err != nil {
-			return fmt.Errorf("read wal at %v: %w", at+pg.LSN(n), err)
-		}
-		n += got
+	if err := xlog.ReadFull(s.tl.WAL(), ours, at); err != nil {
+		return err
 	}
 	if !bytes.Equal(ours, theirs) {
 		return fmt.Errorf("the server's WAL before %v is not the branch's: the branch, or the server, was written to on its own: %w", s.head, ErrDiverged)
