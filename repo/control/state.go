@@ -1,11 +1,16 @@
 // Package control is what pg_control and a checkpoint record would say at any LSN: a State, which
 // Apply brings forward record by record, as recovery does.
 //
-// A State in bytes, little endian; CheckPoint is PostgreSQL's own struct, a boolean one byte:
+// A State in bytes, little endian; a boolean is one byte:
 //
-//	| version 1 = 1 | LSN 8 | Prev 8 | LastCheckpoint 8 | LastCommitLSN 8 | LastCommit 8 | MaxCommit 8 |
-//	| CheckPoint | ChecksumVersion 4 | Shutdown 1 | WALLogHints 1 | TrackCommitTimestamp 1 | 6 settings 4 each |
+//	| version 1 | LSN 8 | Prev 8 | LastCheckpoint 8 | LastCommitLSN 8 | LastCommit 8 | MaxCommit 8 |
+//	| CheckPoint 88 | ChecksumVersion 4 | Shutdown 1 | WALLogHints 1 | TrackCommitTimestamp 1 | 6 settings 4 each |
 //	| number of origins 4 | node 2, remote LSN 8 | ... |
+//	| WALLevel 4 | LogicalDecoding 1 | NextMultiOffset 8 |
+//
+// CheckPoint is laid out as in PostgreSQL 15, whatever the cluster's version. The last line holds
+// what that struct has no room for. It is there in version 2, which is written only if version 1
+// would lose something: a state of PostgreSQL 15 is always of version 1.
 package control
 
 import (
@@ -84,16 +89,30 @@ func (s *State) CommittedAfter(when time.Time) bool {
 	return s.LastCommitLSN != 0 && s.MaxCommit.Time().After(when)
 }
 
-const stateVersionByte = 1
+// The versions of an encoded state.
+const (
+	stateVersion     = 1
+	stateVersionWide = 2
+)
 
 // stateCheckPoint is the PostgreSQL as whose struct an encoded state has its checkpoint.
 var stateCheckPoint = pg.V15
+
+// wide reports whether the state needs stateVersionWide.
+func (s *State) wide() bool {
+	c := &s.CheckPoint
+	return c.WALLevel != 0 || c.LogicalDecoding || uint64(c.NextMultiOffset)>>32 != 0
+}
 
 // Encode gives the state in bytes, as the package comment draws them.
 func (s *State) Encode() []byte {
 	le := binary.LittleEndian
 	b := make([]byte, 0, 192+10*len(s.Origins))
-	b = append(b, stateVersionByte)
+	version := byte(stateVersion)
+	if s.wide() {
+		version = stateVersionWide
+	}
+	b = append(b, version)
 	for _, v := range [...]pg.LSN{s.LSN, s.Prev, s.LastCheckpoint, s.LastCommitLSN} {
 		b = le.AppendUint64(b, uint64(v))
 	}
@@ -102,11 +121,7 @@ func (s *State) Encode() []byte {
 	b = stateCheckPoint.AppendCheckPoint(b, &s.CheckPoint)
 	b = le.AppendUint32(b, s.ChecksumVersion)
 	for _, v := range [...]bool{s.Shutdown, s.Settings.WALLogHints, s.Settings.TrackCommitTimestamp} {
-		if v {
-			b = append(b, 1)
-		} else {
-			b = append(b, 0)
-		}
+		b = appendBool(b, v)
 	}
 	for _, v := range s.numbers() {
 		b = le.AppendUint32(b, uint32(*v))
@@ -116,7 +131,19 @@ func (s *State) Encode() []byte {
 		b = le.AppendUint16(b, o.Node)
 		b = le.AppendUint64(b, uint64(o.RemoteLSN))
 	}
+	if version == stateVersionWide {
+		b = le.AppendUint32(b, uint32(s.CheckPoint.WALLevel))
+		b = appendBool(b, s.CheckPoint.LogicalDecoding)
+		b = le.AppendUint64(b, uint64(s.CheckPoint.NextMultiOffset))
+	}
 	return b
+}
+
+func appendBool(b []byte, v bool) []byte {
+	if v {
+		return append(b, 1)
+	}
+	return append(b, 0)
 }
 
 // numbers gives the six numeric settings in the order in which they are encoded.
@@ -128,8 +155,9 @@ func (s *State) numbers() [6]*int32 {
 // Decode undoes Encode; ErrCorrupt of package pg if b is not what Encode made.
 func Decode(b []byte) (*State, error) {
 	d := fixed{b: b}
-	if v := d.u8(); v != stateVersionByte {
-		return nil, fmt.Errorf("state of version %d: %w", v, pg.ErrCorrupt)
+	version := d.u8()
+	if version != stateVersion && version != stateVersionWide {
+		return nil, fmt.Errorf("state of version %d: %w", version, pg.ErrCorrupt)
 	}
 	s := new(State)
 	for _, v := range [...]*pg.LSN{&s.LSN, &s.Prev, &s.LastCheckpoint, &s.LastCommitLSN} {
@@ -152,6 +180,11 @@ func Decode(b []byte) (*State, error) {
 	for range min(d.u32(), 1<<16) {
 		node := d.u16()
 		s.setOrigin(node, pg.LSN(d.u64()))
+	}
+	if version == stateVersionWide {
+		s.CheckPoint.WALLevel = int32(d.u32())
+		s.CheckPoint.LogicalDecoding = d.u8() != 0
+		s.CheckPoint.NextMultiOffset = pg.MultiXactOffset(d.u64())
 	}
 	if d.short {
 		return nil, fmt.Errorf("state of %d bytes: %w", len(b), pg.ErrCorrupt)

@@ -31,6 +31,28 @@ func TestStateEncoding(t *testing.T) {
 	}
 }
 
+// What PostgreSQL 15 has is encoded as it always was: an older program reads it.
+func TestStateEncodingVersion(t *testing.T) {
+	s := &State{CheckPoint: pg.CheckPoint{NextMultiOffset: 1<<32 - 1}, Settings: pg.ControlSettings{WALLevel: 2}}
+	if b := s.Encode(); b[0] != stateVersion || len(b) != 1+6*8+88+4+3+6*4+4 {
+		t.Errorf("a state is encoded in %d bytes of version %d", len(b), b[0])
+	}
+	for _, change := range []func(c *pg.CheckPoint){
+		func(c *pg.CheckPoint) { c.WALLevel = 1 },
+		func(c *pg.CheckPoint) { c.LogicalDecoding = true },
+	} {
+		wide := *s
+		change(&wide.CheckPoint)
+		b := wide.Encode()
+		if got, err := Decode(b); err != nil || b[0] != stateVersionWide || !reflect.DeepEqual(*got, wide) {
+			t.Errorf("version %d: got %+v, %v; want %+v", b[0], got, err, wide)
+		}
+		if _, err := Decode(b[:len(b)-1]); !errors.Is(err, pg.ErrCorrupt) {
+			t.Errorf("a state cut short: got %v, want ErrCorrupt", err)
+		}
+	}
+}
+
 // rec makes a record with that main data.
 func rec(rm xlog.RmgrID, info uint8, xid pg.TransactionID, main ...any) *xlog.Record {
 	r := &xlog.Record{V: pg.V15, StartLSN: 8000, EndLSN: 8096, RmgrID: rm, Info: info, XID: xid}
