@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+	"zenith/internal/durable"
 	"zenith/internal/pg"
 	"zenith/internal/tree"
 	"zenith/internal/xlog"
@@ -57,7 +58,7 @@ func newBoundWAL(t *worktree) (*boundWAL, error) {
 		}
 	}
 	// The server makes the names in it durable, and takes its own to be so.
-	if err := syncPath(t.work.Dir); err != nil {
+	if err := durable.SyncDir(t.work.Dir); err != nil {
 		return nil, err
 	}
 	for _, name := range s.visible {
@@ -92,7 +93,8 @@ func (b *boundWAL) make(t *worktree, dir string) error {
 	}
 	for name, f := range files {
 		to := filepath.Join(path, name)
-		if err := errors.Join(copyToDisk(t.ctx, f, to), b.own(to)); err != nil {
+		err := durable.Create(to, 0o600, func(disk *os.File) error { return copyToDisk(t.ctx, f, disk) })
+		if err = errors.Join(err, b.own(to)); err != nil {
 			return err
 		}
 	}
@@ -223,7 +225,7 @@ func (b *boundWAL) prepare(next string, end int64) error {
 		b.spare.wrote(end)
 		return err
 	}
-	if err := errors.Join(b.own(path), syncPath(b.to)); err != nil {
+	if err := errors.Join(b.own(path), durable.SyncDir(b.to)); err != nil {
 		return err
 	}
 	err = os.Link(path, filepath.Join(b.dir, next))
@@ -300,7 +302,7 @@ func adopt(dir, to string) error {
 	if !made {
 		return nil
 	}
-	return syncPath(to)
+	return durable.SyncDir(to)
 }
 
 // adoptSegment gives a segment its name in the directory to. What has that name and is another

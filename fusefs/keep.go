@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 
+	"zenith/internal/durable"
 	"zenith/internal/pg"
 	"zenith/internal/tree"
 )
@@ -184,8 +185,5 @@ func replaceDir(dir, by string) error {
 	if err := os.RemoveAll(dir); err != nil {
 		return err
 	}
-	if err := os.Rename(by, dir); err != nil {
-		return err
-	}
-	return syncPath(filepath.Dir(dir))
+	return durable.Rename(by, dir)
 }

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"zenith/internal/durable"
 	"zenith/internal/pg"
 	"zenith/internal/tree"
 )
@@ -193,7 +194,7 @@ func (k *keeper) finish(dir string) error {
 		if err != nil || !e.IsDir() {
 			return err
 		}
-		return syncPath(path)
+		return durable.SyncDir(path)
 	})
 	if err != nil {
 		return err
@@ -202,12 +203,5 @@ func (k *keeper) finish(dir string) error {
 	if err != nil {
 		return err
 	}
-	path := filepath.Join(dir, markerName)
-	if err := os.WriteFile(path, text, 0o600); err != nil {
-		return err
-	}
-	if err := syncPath(path); err != nil {
-		return err
-	}
-	return syncPath(dir)
+	return durable.WriteFile(filepath.Join(dir, markerName), text, 0o600)
 }

@@ -9,6 +9,7 @@ import (
 	"sync"
 
 	"golang.org/x/sys/unix"
+	"zenith/internal/durable"
 	"zenith/internal/pg"
 	"zenith/internal/tree"
 )
@@ -351,7 +352,7 @@ func (o *overlay) sync() error {
 	if f == nil {
 		return nil
 	}
-	return unix.Fdatasync(int(f.Fd()))
+	return durable.SyncData(f)
 }
 
 // where gives the private file's path.

@@ -8,7 +8,7 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"golang.org/x/sys/unix"
+	"zenith/internal/durable"
 )
 
 // Names in the branch's WAL directory, of the spare segment and of one that is about to take the
@@ -61,11 +61,11 @@ func (s *spares) wrote(end int64) {
 	}
 }
 
-// make makes a spare.
+// make makes a spare. Its name need not be durable: after a crash another one is made.
 func (s *spares) make() error {
 	making := filepath.Join(s.dir, makingName)
-	if err := writeZeros(making, s.size); err != nil {
-		return errors.Join(err, os.Remove(making))
+	if err := durable.Create(making, 0o600, func(f *os.File) error { return writeZeros(f, s.size) }); err != nil {
+		return err
 	}
 	return os.Rename(making, filepath.Join(s.dir, spareName))
 }
@@ -96,18 +96,13 @@ func (s *spares) close() error {
 	return err
 }
 
-// writeZeros makes a file of zeros, durably.
-func writeZeros(path string, size int64) (err error) {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, f.Close()) }()
+// writeZeros fills an empty file with zeros.
+func writeZeros(f *os.File, size int64) error {
 	zeros := make([]byte, fillChunk)
 	for off := int64(0); off < size; off += int64(len(zeros)) {
 		if _, err := f.Write(zeros[:min(int64(len(zeros)), size-off)]); err != nil {
 			return err
 		}
 	}
-	return unix.Fdatasync(int(f.Fd()))
+	return nil
 }

@@ -7,11 +7,12 @@ import (
 	iofs "io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
 
-	"golang.org/x/sys/unix"
+	"zenith/internal/durable"
 	"zenith/internal/pg"
 	"zenith/internal/tree"
 )
@@ -75,11 +76,13 @@ func (s *segments) open(ctx context.Context, branch Branch, base tree.Tree, kept
 	return nil
 }
 
-// removeTemps removes what a killed daemon's postgres had begun to make.
+// removeTemps removes what a killed daemon, or its postgres, had begun to make.
 func (s *segments) removeTemps() error {
-	temps, err := filepath.Glob(filepath.Join(s.dir, "xlogtemp.*"))
-	for _, t := range temps {
-		err = errors.Join(err, os.Remove(t))
+	entries, err := os.ReadDir(s.dir)
+	for _, e := range entries {
+		if strings.HasPrefix(e.Name(), "xlogtemp.") || durable.Leftover(e.Name()) {
+			err = errors.Join(err, os.Remove(filepath.Join(s.dir, e.Name())))
+		}
 	}
 	return err
 }
@@ -98,14 +101,7 @@ func (s *segments) take(ctx context.Context, e tree.Entry) error {
 	if _, err := os.Stat(path); err == nil || !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
-	temp := filepath.Join(s.dir, "xlogtemp.base")
-	if err := copyToDisk(ctx, e.File, temp); err != nil {
-		return err
-	}
-	if err := os.Rename(temp, path); err != nil {
-		return err
-	}
-	return s.syncDir()
+	return durable.Replace(path, 0o600, func(f *os.File) error { return copyToDisk(ctx, e.File, f) })
 }
 
 // fromWAL adds the visible segments to pg_wal.
@@ -238,16 +234,7 @@ func (t *worktree) openWAL() (list []*file) {
 }
 
 // syncDir makes the names of the branch's segments durable.
-func (s *segments) syncDir() error { return syncPath(s.dir) }
-
-// syncPath is fsync of a file or directory.
-func syncPath(path string) error {
-	f, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	return errors.Join(f.Sync(), f.Close())
-}
+func (s *segments) syncDir() error { return durable.SyncDir(s.dir) }
 
 // renameWAL renames a file from or to what is in the branch's WAL directory.
 //
@@ -324,23 +311,18 @@ func copyBody(ctx context.Context, to, from *overlay) error {
 	}
 }
 
-// copyToDisk writes a File's contents to a new file, durably.
-func copyToDisk(ctx context.Context, from tree.File, path string) (err error) {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, f.Close()) }()
+// copyToDisk writes a File's contents to a file that is open and empty.
+func copyToDisk(ctx context.Context, from tree.File, to *os.File) error {
 	p := make([]byte, fillChunk)
 	for off := int64(0); off < from.Size(); {
 		part := p[:min(int64(len(p)), from.Size()-off)]
 		if err := tree.ReadFull(ctx, from, part, off); err != nil {
 			return err
 		}
-		if _, err := f.Write(part); err != nil {
+		if _, err := to.Write(part); err != nil {
 			return err
 		}
 		off += int64(len(part))
 	}
-	return unix.Fdatasync(int(f.Fd()))
+	return nil
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/BurntSushi/toml"
 
 	"zenith/internal/api"
+	"zenith/internal/durable"
 	"zenith/internal/postgres"
 	"zenith/repo"
 )
@@ -99,16 +100,7 @@ func (c *compute) create() error {
 
 // save writes the settings, whole or not at all.
 func (c *compute) save() error {
-	tmp := c.tomlPath() + ".tmp"
-	f, err := os.Create(tmp)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	if err := toml.NewEncoder(f).Encode(c.saved); err != nil {
-		return fmt.Errorf("write %s: %w", tmp, err)
-	}
-	return os.Rename(tmp, c.tomlPath())
+	return durable.Replace(c.tomlPath(), 0o644, func(f *os.File) error { return toml.NewEncoder(f).Encode(c.saved) })
 }
 
 // set takes over what the user asked for this time.

@@ -58,10 +58,7 @@ func (m *Manager) CreateTenant(ctx context.Context, o InitOptions) (api.TenantIn
 	if err != nil {
 		return api.TenantInfo{}, classify(err)
 	}
-	if err := os.Rename(building, m.tenantDir(id)); err != nil {
-		return api.TenantInfo{}, err
-	}
-	return info, durable.SyncDir(m.tenantsDir())
+	return info, durable.Rename(building, m.tenantDir(id))
 }
 
 // load fills a new tenant's repository in dir.

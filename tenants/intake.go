@@ -157,10 +157,7 @@ func (m *Manager) createEmpty(id repo.TenantID) error {
 	if err := made.repo.Close(); err != nil {
 		return err
 	}
-	if err := os.Rename(building, m.tenantDir(id)); err != nil {
-		return err
-	}
-	return durable.SyncDir(m.tenantsDir())
+	return durable.Rename(building, m.tenantDir(id))
 }
 
 // follow takes what comes for a timeline that is there.

@@ -109,19 +109,6 @@ func keepReceiver(tenantDir string, id repo.TimelineID, conninfo string) error {
 	return replaceSynced(filepath.Join(receiversDir(tenantDir), id.String()), content)
 }
 
-// writeSynced makes a file that only its owner may read.
-func writeSynced(path string, content []byte) error {
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(content)
-	if err == nil {
-		err = f.Sync()
-	}
-	return errors.Join(err, f.Close())
-}
-
 // startReceiver runs a receiver into a branch that is taken for it.
 func (t *tenant) startReceiver(b *branch, server *receiver.Server) {
 	ctx, cancel := context.WithCancel(t.m.ctx)

@@ -82,14 +82,10 @@ func replaceSynced(path string, content []byte) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
 	}
-	tmp := path + ".tmp"
-	if err := writeSynced(tmp, content); err != nil {
-		return errors.Join(err, os.Remove(tmp))
-	}
-	if err := os.Rename(tmp, path); err != nil {
+	if err := durable.WriteFile(path, content, 0o600); err != nil {
 		return err
 	}
-	return errors.Join(durable.SyncDir(dir), durable.SyncDir(filepath.Dir(dir)))
+	return durable.SyncDir(filepath.Dir(dir))
 }
 
 // horizon is the first LSN from which a slot needs WAL, 0 if none does.

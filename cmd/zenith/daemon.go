@@ -15,6 +15,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"zenith/internal/api"
+	"zenith/internal/durable"
 	"zenith/internal/pageserver"
 	"zenith/internal/postgres"
 )
@@ -185,7 +186,7 @@ func listen(addr string) (net.Listener, error) {
 // serve answers until ctx ends.
 func (e *environ) serve(ctx context.Context, o startOptions, server *pageserver.Server, l net.Listener, log *slog.Logger) error {
 	addr := l.Addr().String()
-	if err := writeFile(e.path(addrFile), []byte(addr+"\n")); err != nil {
+	if err := durable.WriteFile(e.path(addrFile), []byte(addr+"\n"), 0o600); err != nil {
 		return errors.Join(err, l.Close())
 	}
 	served := make(chan error, 1)

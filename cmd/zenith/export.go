@@ -13,7 +13,6 @@ import (
 
 	"github.com/klauspost/compress/zstd"
 	"github.com/urfave/cli/v2"
-	"golang.org/x/sys/unix"
 
 	"zenith/internal/api"
 	"zenith/internal/durable"
@@ -59,19 +58,7 @@ func (e *environ) exportTar(name string, send func(io.Writer) error) error {
 	if name == "-" {
 		return send(e.out)
 	}
-	f, err := os.OpenFile(name+".part", os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
-	if err != nil {
-		return err
-	}
-	err = compressed(name, f, send)
-	err = errors.Join(err, f.Sync(), f.Close())
-	if err == nil {
-		err = os.Rename(f.Name(), name)
-	}
-	if err != nil {
-		return errors.Join(err, os.Remove(f.Name()))
-	}
-	return durable.SyncDir(filepath.Dir(name))
+	return durable.Replace(name, 0o600, func(f *os.File) error { return compressed(name, f, send) })
 }
 
 // compressed sends into w through what the file's name asks for.
@@ -102,11 +89,7 @@ func exportDir(dir string, send func(io.Writer) error) error {
 	if err := fillDir(dir, send); err != nil {
 		return err
 	}
-	root, err := os.OpenRoot(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(syncAll(root), root.Close())
+	return durable.SyncFS(dir) // one call, where a database has thousands of files
 }
 
 // fillDir is exportDir without making it durable.
@@ -147,16 +130,6 @@ func fillDir(dir string, send func(io.Writer) error) error {
 		return errors.Join(err, removeContent(dir, existed))
 	}
 	return nil
-}
-
-// syncAll makes everything on the directory's file system durable: one call, where a
-// database has thousands of files.
-func syncAll(root *os.Root) error {
-	d, err := root.Open(".")
-	if err != nil {
-		return err
-	}
-	return errors.Join(unix.Syncfs(int(d.Fd())), d.Close())
 }
 
 // removeContent takes a directory's content away, and itself if it is ours.

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/urfave/cli/v2"
 
@@ -180,9 +181,11 @@ var made = []string{configFile, serverFile, tenantsDir}
 
 // clearUnfinished removes what a killed init left.
 func (e *environ) clearUnfinished() error {
-	var err error
-	for _, name := range made {
-		err = errors.Join(err, os.RemoveAll(e.path(name)))
+	entries, err := os.ReadDir(e.workdir)
+	for _, entry := range entries {
+		if slices.Contains(made, entry.Name()) || durable.Leftover(entry.Name()) {
+			err = errors.Join(err, os.RemoveAll(e.path(entry.Name())))
+		}
 	}
 	return err
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"strings"
 
 	"github.com/BurntSushi/toml"
@@ -95,26 +94,5 @@ func writeTOML(path, comment string, v any) error {
 	if err := toml.NewEncoder(&b).Encode(v); err != nil {
 		return fmt.Errorf("write %s: %w", path, err)
 	}
-	return writeFile(path, b.Bytes())
-}
-
-// writeFile replaces a file durably: its old content or the new is there, never a part.
-func writeFile(path string, content []byte) (err error) {
-	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*")
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			os.Remove(f.Name())
-		}
-	}()
-	_, err = f.Write(content)
-	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return fmt.Errorf("write %s: %w", path, err)
-	}
-	if err := os.Rename(f.Name(), path); err != nil {
-		return err
-	}
-	return durable.SyncDir(filepath.Dir(path))
+	return durable.WriteFile(path, b.Bytes(), 0o600)
 }

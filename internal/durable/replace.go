@@ -2,7 +2,6 @@ package durable
 
 import (
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -26,7 +25,7 @@ func WriteFile(path string, content []byte, perm fs.FileMode) error {
 // keeps the other's permissions, and its owner and group where the process may give files
 // away; else it belongs to the process. A symbolic link at path is replaced, not followed.
 //
-// When an error is returned, the old content is there, with one exception: if the directory
+// When an error is returned, fill's own as it is, the old content is there, with one exception: if the directory
 // cannot be synced after the rename, the new content is there, and a crash of the machine may
 // bring the old one back. Nothing else is left in the directory either way.
 //
@@ -70,12 +69,7 @@ type system struct {
 var linux = system{sync: (*os.File).Sync, rename: os.Rename}
 
 // replace is Replace.
-func (s system) replace(path string, perm fs.FileMode, fill func(f *os.File) error) (err error) {
-	defer func() {
-		if err != nil {
-			err = fmt.Errorf("replace %s: %w", path, err)
-		}
-	}()
+func (s system) replace(path string, perm fs.FileMode, fill func(f *os.File) error) error {
 	// The directory is opened first: if that fails, it does so while the old content is there.
 	dir, err := os.Open(filepath.Dir(path))
 	if err != nil {

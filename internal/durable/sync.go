@@ -21,6 +21,15 @@ func SyncFile(path string) error {
 // it, or removed from it.
 func SyncDir(dir string) error { return SyncFile(filepath.Clean(dir)) }
 
+// SyncFileData is SyncData for the file at path.
+func SyncFileData(path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(SyncData(f), f.Close())
+}
+
 // SyncData makes an open file's contents durable, and of its attributes only the size
 // (fdatasync): cheaper than fsync where the file was written before.
 func SyncData(f *os.File) error {

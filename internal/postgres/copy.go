@@ -3,7 +3,6 @@ package postgres
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -15,6 +14,7 @@ import (
 	"github.com/BurntSushi/toml"
 
 	"zenith/internal/api"
+	"zenith/internal/durable"
 	"zenith/internal/pg"
 )
 
@@ -41,16 +41,7 @@ func (c *Copy) tomlPath() string { return filepath.Join(c.dir, "copy.toml") }
 
 // save writes the settings, whole or not at all.
 func (c *Copy) save() error {
-	tmp := c.tomlPath() + ".tmp"
-	f, err := os.Create(tmp)
-	if err != nil {
-		return err
-	}
-	err = toml.NewEncoder(f).Encode(c.saved)
-	if err = errors.Join(err, f.Close()); err != nil {
-		return fmt.Errorf("write %s: %w", tmp, err)
-	}
-	return os.Rename(tmp, c.tomlPath())
+	return durable.Replace(c.tomlPath(), 0o644, func(f *os.File) error { return toml.NewEncoder(f).Encode(c.saved) })
 }
 
 // Set keeps settings, and a port unless it is 0, for the next start and all later ones.

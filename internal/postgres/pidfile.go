@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+
+	"zenith/internal/durable"
 )
 
 // pidFile, in the directory of a server, names the process that runs it. It becomes
@@ -21,7 +23,7 @@ const (
 // WritePIDFile notes in dir which process runs a server, for EndLeftover in a later process.
 func WritePIDFile(dir string, pid int) error {
 	text := fmt.Sprintf("%d %s\n", pid, processStart(pid))
-	return errors.Join(removeFile(dir, crashedFile), os.WriteFile(filepath.Join(dir, pidFile), []byte(text), 0o644))
+	return errors.Join(removeFile(dir, crashedFile), durable.WriteFile(filepath.Join(dir, pidFile), []byte(text), 0o644))
 }
 
 // RemovePIDFile notes that the server of dir was stopped.
@@ -56,5 +58,5 @@ func EndLeftover(dir string) error {
 			endProcess(pid, fields[1], syscall.SIGQUIT, syscall.SIGKILL)
 		}
 	}
-	return os.Rename(filepath.Join(dir, pidFile), filepath.Join(dir, crashedFile))
+	return durable.Rename(filepath.Join(dir, pidFile), filepath.Join(dir, crashedFile))
 }

@@ -50,7 +50,8 @@ func PrepareHead(ctx context.Context, tl *repo.Timeline) (pg.LSN, error) {
 	return stop.end, errors.Join(durable.SyncDir(tl.WALDir()), durable.SyncDir(filepath.Dir(tl.WALDir())))
 }
 
-// removeBeyond removes the segments that begin at or behind end.
+// removeBeyond removes the segments that begin at or behind end, and those that a killed
+// process did not finish.
 func removeBeyond(tl *repo.Timeline, end pg.LSN) error {
 	entries, err := os.ReadDir(tl.WALDir())
 	if err != nil {
@@ -58,7 +59,7 @@ func removeBeyond(tl *repo.Timeline, end pg.LSN) error {
 	}
 	for _, e := range entries {
 		_, start, ok := xlog.ParseSegmentName(e.Name(), tl.Info().SegSize)
-		if !ok || start < end {
+		if (!ok || start < end) && !durable.Leftover(e.Name()) {
 			continue
 		}
 		if err := os.Remove(filepath.Join(tl.WALDir(), e.Name())); err != nil {
@@ -75,7 +76,7 @@ func (f *walFile) write(ctx context.Context, path string) error {
 	file, err := os.OpenFile(path, os.O_RDWR, 0)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return f.create(ctx, path)
+		return durable.Replace(path, 0o600, func(file *os.File) error { return f.writeFrom(ctx, file, 0) })
 	case err != nil:
 		return err
 	}
@@ -88,20 +89,6 @@ func (f *walFile) write(ctx context.Context, path string) error {
 		return fmt.Errorf("%s ends at byte %d, before the head: %w", path, info.Size(), repo.ErrCorrupt)
 	}
 	return f.writeFrom(ctx, file, keep)
-}
-
-// create makes a new file at path.
-func (f *walFile) create(ctx context.Context, path string) error {
-	tmp := path + ".tmp"
-	file, err := os.OpenFile(tmp, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
-	if err != nil {
-		return err
-	}
-	defer file.Close()
-	if err := f.writeFrom(ctx, file, 0); err != nil {
-		return errors.Join(err, os.Remove(tmp))
-	}
-	return os.Rename(tmp, path)
 }
 
 // writeFrom writes f's bytes from off on. Zeros at the end are not written.

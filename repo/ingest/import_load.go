@@ -9,15 +9,11 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
-	"syscall"
 
 	"zenith/internal/pg"
 	"zenith/internal/xlog"
 	"zenith/repo"
 )
-
-// fsync is fsync(2).
-func fsync(fd int) error { return syscall.Fsync(fd) }
 
 // loader copies the files of a data directory into a new timeline.
 type loader struct {

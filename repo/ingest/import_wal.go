@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"zenith/internal/durable"
 	"zenith/internal/pg"
 	"zenith/internal/xlog"
 	"zenith/repo"
@@ -71,10 +72,10 @@ func (s stoppedWAL) copyTo(tl *repo.Timeline, start, end pg.LSN) error {
 			return fmt.Errorf("copy wal: %w", err)
 		}
 	}
-	return syncFile(tl.WALDir(), fsync)
+	return durable.SyncDir(tl.WALDir())
 }
 
-func (s stoppedWAL) copySegment(tl *repo.Timeline, at, n pg.LSN) (err error) {
+func (s stoppedWAL) copySegment(tl *repo.Timeline, at, n pg.LSN) error {
 	content := make([]byte, n)
 	from, err := os.Open(s.path(at))
 	if err != nil {
@@ -84,16 +85,10 @@ func (s stoppedWAL) copySegment(tl *repo.Timeline, at, n pg.LSN) (err error) {
 	if _, err := io.ReadFull(from, content); err != nil {
 		return fmt.Errorf("read %s: %w", from.Name(), err)
 	}
-	to, err := os.OpenFile(tl.SegmentPath(at), os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, to.Close()) }()
-	if _, err := to.Write(content); err != nil {
-		return err
-	}
-	if err := to.Truncate(int64(s.segSize)); err != nil {
-		return err
-	}
-	return to.Sync()
+	return durable.Create(tl.SegmentPath(at), 0o600, func(to *os.File) error {
+		if _, err := to.Write(content); err != nil {
+			return err
+		}
+		return to.Truncate(int64(s.segSize))
+	})
 }

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"sync"
-	"syscall"
 
 	"zenith/internal/durable"
 	"zenith/internal/pg"
@@ -124,7 +123,7 @@ func (s *Segments) Sync() (pg.LSN, error) {
 	}
 	var err error
 	for i, f := range files {
-		err = errors.Join(err, fdatasync(f))
+		err = errors.Join(err, durable.SyncData(f))
 		if i < done {
 			err = errors.Join(err, f.Close())
 		}
@@ -151,12 +150,4 @@ func (s *Segments) Close() error {
 	}
 	s.full, s.cur = nil, nil
 	return err
-}
-
-func fdatasync(f *os.File) error {
-	for {
-		if err := syscall.Fdatasync(int(f.Fd())); err != syscall.EINTR {
-			return err
-		}
-	}
 }

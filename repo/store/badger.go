@@ -15,6 +15,8 @@ import (
 
 	"github.com/dgraph-io/badger/v4"
 	"github.com/dgraph-io/badger/v4/options"
+
+	"zenith/internal/durable"
 )
 
 // BadgerOptions are OpenBadger's.
@@ -76,7 +78,7 @@ func OpenBadger(dir string, o BadgerOptions) (s Store, err error) {
 	}
 	b := &badgerStore{dir: dir, db: db, inline: valuesApart(o), read: db.NewTransactionAt(math.MaxUint64, false)}
 	b.ts.Store(db.MaxVersion())
-	return b, syncDir(filepath.Dir(dir))
+	return b, durable.SyncDir(filepath.Dir(dir))
 }
 
 // openManaged opens badger, again where it stumbled over a log without a byte: it makes a log
@@ -169,7 +171,7 @@ func (s *badgerStore) Sync() (err error) {
 		return err
 	}
 	for _, name := range logs {
-		if err := syncFile(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err := durable.SyncFile(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return fmt.Errorf("sync store: %w", err)
 		}
 		// One that is gone is a table now, which badger synced.
@@ -190,30 +192,11 @@ func (s *badgerStore) syncNames(names string) error {
 	if names == s.named {
 		return nil
 	}
-	if err := syncDir(s.dir); err != nil {
+	if err := durable.SyncDir(s.dir); err != nil {
 		return err
 	}
 	s.named = names
 	return nil
-}
-
-// syncDir makes the names in dir durable.
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	return d.Sync()
-}
-
-func syncFile(name string) error {
-	f, err := os.OpenFile(name, os.O_RDWR, 0)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	return f.Sync()
 }
 
 // Close implements Store.
