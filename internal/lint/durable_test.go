@@ -1,0 +1,66 @@
+package lint_test
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"path/filepath"
+	"testing"
+)
+
+// durablyDone are the functions that internal/durable calls in the right order with the right
+// syncs, so that nobody else has to.
+var durablyDone = map[string]bool{
+	"os.Rename": true, "os.WriteFile": true, "os.CreateTemp": true,
+	"unix.Fsync": true, "unix.Fdatasync": true, "unix.Syncfs": true, "syscall.Fsync": true, "syscall.Fdatasync": true,
+}
+
+// undurable says which files call one of them nevertheless, and why.
+var undurable = map[string]string{
+	"fusefs/boundwal.go:os.Rename":                 "one sync of the directory for all segments that are adopted",
+	"fusefs/overlay.go:os.Rename":                  "the rename of a process on the mount, which syncs it if it likes",
+	"fusefs/spare.go:os.Rename":                    "a spare segment need not survive a crash",
+	"internal/postgres/copy_exec.go:os.CreateTemp": "a lock, of a server that is thrown away",
+	"internal/postgres/copy_exec.go:os.WriteFile":  "of a server that is thrown away",
+	"internal/postgres/recover.go:os.Rename":       "in a directory that is imported, and then removed",
+	"internal/postgres/recover.go:os.WriteFile":    "in a directory that is imported, and then removed",
+	"tenants/compute.go:os.WriteFile":              "of a server that is thrown away",
+}
+
+// tools are packages that are not part of the program.
+var tools = map[string]bool{"bench": true, "bench/loopback": true, "internal/pgtest": true, "internal/durable": true}
+
+// TestDurably: files are replaced and synced in one place.
+func TestDurably(t *testing.T) {
+	root, used := moduleRoot(t), map[string]bool{}
+	forEachFile(t, func(dir, name string, _ *ast.File, src []byte) {
+		if tools[dir] {
+			return
+		}
+		f, err := parser.ParseFile(token.NewFileSet(), filepath.Join(root, dir, name), src, parser.SkipObjectResolution)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ast.Inspect(f, func(n ast.Node) bool {
+			sel, ok := n.(*ast.SelectorExpr)
+			if !ok {
+				return true
+			}
+			pkg, ok := sel.X.(*ast.Ident)
+			if !ok || !durablyDone[pkg.Name+"."+sel.Sel.Name] {
+				return true
+			}
+			call := filepath.ToSlash(filepath.Join(dir, name)) + ":" + pkg.Name + "." + sel.Sel.Name
+			used[call] = true
+			if undurable[call] == "" {
+				t.Errorf("%s: use internal/durable", call)
+			}
+			return true
+		})
+	})
+	for call := range undurable {
+		if !used[call] {
+			t.Errorf("%s: there is no such call any more", call)
+		}
+	}
+}
