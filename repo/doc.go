@@ -72,4 +72,10 @@
 //   - What is at an LSN that was the head once never changes.
 //   - A timeline exists if its row says live; rows are durable before anyone is told.
 //   - Every value has a checksum, of its key too; a chain with a missing part is an error, not a page.
+//
+// # Other modules
+//
+// Another module can open a repository, make timelines, branches and files, and look at
+// states (see the example), and take in WAL by package ingest. What names pages and
+// relations has types of zenith's internal packages; it reads these through package datadir.
 package repo

@@ -34,4 +34,9 @@
 // A redo function is called with a page whose header is sane (or of any content if
 // the block is WillInit: then it must call page.Init first), and must not trust
 // anything else: bytes that make no sense give ErrCorrupt, never a panic.
+//
+// # Other modules
+//
+// Pages, tags and records are types of zenith's internal packages, so another module cannot
+// call Redo by itself. It can give Redo to repo.Open, which calls it.
 package walredo

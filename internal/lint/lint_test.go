@@ -83,6 +83,25 @@ func TestImports(t *testing.T) {
 	})
 }
 
+// TestExamples sees that examples compile in another module, which cannot import internal packages.
+func TestExamples(t *testing.T) {
+	examples, err := filepath.Glob(filepath.Join(moduleRoot(t), "repo", "*", "example_test.go"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range append(examples, filepath.Join(moduleRoot(t), "repo", "example_test.go")) {
+		f, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.ImportsOnly)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, spec := range f.Imports {
+			if strings.Contains(spec.Path.Value, "/internal/") {
+				t.Errorf("%s imports %s, which another module cannot", name, spec.Path.Value)
+			}
+		}
+	}
+}
+
 func TestPackagesSayWhatTheyAre(t *testing.T) {
 	said := map[string]bool{}
 	forEachFile(t, func(dir, _ string, f *ast.File, _ []byte) {
