@@ -51,7 +51,7 @@ const (
 )
 
 // Add appends a record, durably or not, and gives it decoded.
-func (l *Log) Add(t *testing.T, r Rec) *xlog.Record {
+func (l *Log) Add(t testing.TB, r Rec) *xlog.Record {
 	t.Helper()
 	raw := l.encode(&r)
 	rec := &xlog.Record{StartLSN: xlog.RecordStart(l.End, SegSize)}
@@ -96,7 +96,7 @@ func (l *Log) encode(r *Rec) []byte {
 }
 
 // lay writes a record behind at, with page headers, and gives its end.
-func (l *Log) lay(t *testing.T, at pg.LSN, raw []byte) pg.LSN {
+func (l *Log) lay(t testing.TB, at pg.LSN, raw []byte) pg.LSN {
 	t.Helper()
 	rest := 0
 	for len(raw) > 0 {
@@ -139,7 +139,7 @@ func (l *Log) pageHeader(at pg.LSN, rest int) []byte {
 
 // write puts bytes of one page into the segment file, which it makes if need be, with a
 // sound header on its first page and on the one that is written to.
-func (l *Log) write(t *testing.T, at pg.LSN, b []byte) {
+func (l *Log) write(t testing.TB, at pg.LSN, b []byte) {
 	t.Helper()
 	path := l.tl.SegmentPath(at)
 	f, err := os.OpenFile(path, os.O_RDWR, 0)

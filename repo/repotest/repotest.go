@@ -23,7 +23,7 @@ const (
 
 // Open opens a repository in a temporary directory, over a store in memory, and closes
 // and verifies it when the test ends.
-func Open(t *testing.T, redo repo.RedoFunc) *repo.Repository {
+func Open(t testing.TB, redo repo.RedoFunc) *repo.Repository {
 	t.Helper()
 	r, err := repo.Open(repo.Options{Dir: t.TempDir(), Redo: redo, Store: storetest.NewMem()})
 	if err != nil {
@@ -34,7 +34,7 @@ func Open(t *testing.T, redo repo.RedoFunc) *repo.Repository {
 }
 
 // Close verifies and closes a repository.
-func Close(t *testing.T, r *repo.Repository) {
+func Close(t testing.TB, r *repo.Repository) {
 	t.Helper()
 	for _, tl := range r.Timelines() {
 		if err := tl.Flush(context.Background()); err != nil {
@@ -63,7 +63,7 @@ func StartState() *control.State {
 
 // Create makes an empty timeline that starts at Start. Its WAL has the page header before
 // that.
-func Create(t *testing.T, r *repo.Repository, name string) *repo.Timeline {
+func Create(t testing.TB, r *repo.Repository, name string) *repo.Timeline {
 	t.Helper()
 	b, err := r.Create(t.Context(), repo.CreateOptions{Name: name, TLI: 1, SegSize: SegSize, SysID: SysID})
 	if err != nil {
