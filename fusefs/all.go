@@ -34,8 +34,8 @@ type Source interface {
 	Snapshot(ctx context.Context, tenant, timeline string, lsn pg.LSN) (state tree.Tree, release func(), err error)
 }
 
-// How long the kernel may believe what All's upper levels say. Zero would mean the
-// mount's default.
+// How long the kernel may use an answer about All's upper directories without asking again.
+// Zero would mean the mount's default.
 const (
 	briefly = time.Second
 	never   = time.Nanosecond
@@ -48,7 +48,7 @@ const (
 //	tenants/<tenant>/timelines/<id>           -> <id>@<head lsn>
 //	tenants/<tenant>/timelines/<id>@<lsn>/    a data directory
 //
-// Names with an @ are not listed, but resolved when looked up.
+// Names with an @ are not listed; they are resolved when they are looked up.
 func All(dir string, src Source, opts Options) (*Mount, error) {
 	opts = opts.withDefaults()
 	ctx, cancel := context.WithCancel(context.Background())
@@ -64,24 +64,25 @@ func All(dir string, src Source, opts Options) (*Mount, error) {
 	}.start(opts)
 }
 
-// all is a mount of everything.
+// all is a mount of the whole tree.
 type all struct {
 	ctx  context.Context // the mount's life
 	src  Source
 	opts Options
 
 	mu   sync.Mutex
-	open []*lazyTree
+	open []*lazyTree // the states that may be open: all are released when the mount ends
 }
 
-// level says what is in one of the upper directories: names to list, and the node
-// of a name looked up, with its mode and how long it may be believed.
+// level is what one of the upper directories has in it. list gives its names. find makes the
+// node of a name that is looked up in d, with its file type and the time for which the kernel
+// may use the answer.
 type level struct {
 	list func() ([]fuse.DirEntry, error)
-	find func(d *upperDir, name string) (fs.InodeEmbedder, uint32, time.Duration, error)
+	find func(d *upperDir, name string) (node fs.InodeEmbedder, mode uint32, valid time.Duration, err error)
 }
 
-// upperDir is one of the directories above the states.
+// upperDir is a directory of All above the data directories.
 type upperDir struct {
 	fs.Inode
 	all  *all
@@ -91,7 +92,7 @@ type upperDir struct {
 
 func (a *all) dir(path string, l level) *upperDir { return &upperDir{all: a, path: path, level: l} }
 
-// fixed is a level with a few directories.
+// fixed is the level of a directory whose names, all of them directories, never change.
 func (a *all) fixed(dirs map[string]level) level {
 	return level{
 		list: func() ([]fuse.DirEntry, error) {
@@ -111,7 +112,7 @@ func (a *all) fixed(dirs map[string]level) level {
 	}
 }
 
-// tenants is the level of all tenants.
+// tenants is the level of tenants/: a directory for each tenant.
 func (a *all) tenants() level {
 	return level{
 		list: func() ([]fuse.DirEntry, error) {
@@ -132,7 +133,7 @@ func (a *all) tenants() level {
 	}
 }
 
-// branches is the level of a tenant's branches: symbolic links.
+// branches is the level of a tenant's branches/: a symbolic link for each branch.
 func (a *all) branches(tenant string) level {
 	return level{
 		list: func() ([]fuse.DirEntry, error) {
@@ -144,14 +145,15 @@ func (a *all) branches(tenant string) level {
 			if err != nil {
 				return nil, 0, 0, err
 			}
-			// Who opens it by path has it looked up anew each time, so it may be a constant.
+			// The kernel asks for the name each time that a path leads through it, so the
+			// target of this node need not be resolved again.
 			read := func() (string, error) { return target, nil }
 			return &upperLink{all: a, path: tree.Join(d.path, name), read: read}, syscall.S_IFLNK, never, nil
 		},
 	}
 }
 
-// branchTarget gives where a name in branches/ leads.
+// branchTarget gives the target of a link in branches/, which is called NAME or NAME@POINT.
 func (a *all) branchTarget(tenant, name string) (string, error) {
 	if strings.Contains(name, "@") {
 		id, lsn, err := a.src.Resolve(a.ctx, tenant, name)
@@ -168,7 +170,8 @@ func (a *all) branchTarget(tenant, name string) (string, error) {
 	return "../timelines/" + id, nil
 }
 
-// timelines is the level of a tenant's timelines, and of their states.
+// timelines is the level of a tenant's timelines/: a symbolic link to the head of each timeline,
+// and the data directories ID@LSN.
 func (a *all) timelines(tenant string) level {
 	return level{
 		list: func() ([]fuse.DirEntry, error) {
@@ -197,7 +200,8 @@ func (a *all) timelines(tenant string) level {
 	}
 }
 
-// state gives the root directory of a timeline's state.
+// state gives the data directory ID@POINT, which is called name in d. If the kernel still knows
+// it, it is the same node, and its state is made again if it was released.
 func (a *all) state(d *upperDir, tenant, id, point, name string) (fs.InodeEmbedder, error) {
 	lsn, err := pg.ParseLSN(point)
 	if err != nil || strings.Contains(point, "/") {
@@ -220,7 +224,7 @@ func (a *all) state(d *upperDir, tenant, id, point, name string) (fs.InodeEmbedd
 	return &snapDir{snap: snap}, nil
 }
 
-// closeAll closes the states that the kernel had not forgotten at the end.
+// closeAll releases the states that the kernel had not forgotten when the mount ended.
 func (a *all) closeAll() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -229,7 +233,7 @@ func (a *all) closeAll() {
 	}
 }
 
-// named makes a listing, in order.
+// named makes the listing of names of one file type, in the order of names.
 func named(names []string, mode uint32) []fuse.DirEntry {
 	var list []fuse.DirEntry
 	for _, n := range slices.Sorted(slices.Values(names)) {

@@ -10,21 +10,23 @@ import (
 	"syscall"
 )
 
-// backingDevs has, for each file system, what the kernel lets root set of its cache.
+// backingDevs has a directory for each mounted file system, with the limits of its page cache
+// that root may change.
 const backingDevs = "/sys/class/bdi"
 
-// readAhead is how far, in bytes, the kernel reads ahead of who reads in sequence: a few
-// requests of the largest size, so that as many processors make pages. The kernel's own 128 KiB
-// are eight times as many requests, and one after the other.
+// readAhead is how many bytes the kernel reads ahead of a process that reads in sequence: a few
+// requests of the largest size, so that as many processors rebuild pages at once. The kernel's
+// default, 128 KiB, makes eight times as many requests, one after the other.
 const readAhead = 4 << 20
 
-// maxDirty is how much of a mount, in bytes, may be dirty before who writes has to wait. The
-// kernel's own bound is 1 % of what may be dirty in all of memory, for which bulk loads wait. With
-// none, a server whose control group has less memory than may be dirty waits all the more.
+// maxDirty is how many bytes of a mount may be dirty in the page cache before a process that
+// writes has to wait. The kernel's default for FUSE is 1 % of what may be dirty in all of memory,
+// and bulk loads wait for that. With no bound, a server whose control group has less memory than
+// may be dirty waits even longer.
 const maxDirty = 512 << 20
 
-// setCacheLimits sets both on the mount at a real path. The protocol can ask for less than the
-// kernel's own only, so it takes root.
+// setCacheLimits sets readAhead and maxDirty on the mount at a real path. It takes root: through
+// the FUSE protocol a daemon can only ask for less than the kernel's defaults.
 func setCacheLimits(dir string) error {
 	mounts, err := mountsAt(dir)
 	if err != nil {
@@ -41,11 +43,12 @@ func setCacheLimits(dir string) error {
 	return nil
 }
 
-// setMaxDirty sets maxDirty on a backing device; before Linux 6.2, which cannot, nothing.
+// setMaxDirty sets maxDirty on a backing device. Linux before 6.2 has no such limit; then nothing
+// is set, which is no error.
 func setMaxDirty(dev string) error {
 	err := overwrite(filepath.Join(dev, "max_bytes"), maxDirty)
 	switch {
-	case errors.Is(err, syscall.EINVAL): // it is more than may be dirty in all
+	case errors.Is(err, syscall.EINVAL): // maxDirty is more than may be dirty in all of memory
 		return overwrite(filepath.Join(dev, "max_ratio"), 100)
 	case errors.Is(err, iofs.ErrNotExist):
 		return nil
@@ -53,7 +56,7 @@ func setMaxDirty(dev string) error {
 	return err
 }
 
-// overwrite writes a number to a file that is there: in sysfs none can be made.
+// overwrite writes a number to a file that exists: nobody can create one in sysfs.
 func overwrite(path string, n int) error {
 	f, err := os.OpenFile(path, os.O_WRONLY, 0)
 	if err != nil {

@@ -10,10 +10,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// withoutHeirs runs mount, which opens /dev/fuse and forks nothing, so that no child of
-// ours inherits the descriptor: go-fuse's direct mount leaves it open on exec. A postgres
-// that had it would keep the mount "served" after we were killed, and everyone who
-// touches the mount would wait for ever.
+// withoutHeirs runs mount, which opens /dev/fuse and forks nothing, so that no child of this
+// process inherits the descriptor: go-fuse's direct mount leaves it open on exec. If a postgres
+// inherited it, the kernel would take the mount for served after this process was killed, and
+// everyone who touches the mount would wait for ever.
 func withoutHeirs(mount func() error) error {
 	syscall.ForkLock.RLock() // no fork between open and the flag
 	defer syscall.ForkLock.RUnlock()

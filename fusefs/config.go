@@ -1,10 +1,11 @@
 package fusefs
 
-// maxStored bounds the files that the branch stores whole: nothing that configures
-// a server comes near.
+// maxStored is how many bytes a file that the branch stores whole may have. No configuration
+// file comes near.
 const maxStored = 16 << 20
 
-// store brings the branch's copy of the file up to date.
+// store stores the file in the branch, if it has changed since the last time. A file that was
+// unlinked is not stored: its path is gone, or another file's.
 func (f *file) store() error {
 	f.storing.Lock()
 	defer f.storing.Unlock()
@@ -22,7 +23,7 @@ func (f *file) store() error {
 	return nil
 }
 
-// put stores the file under a path; the caller holds f.storing.
+// put stores the file in the branch under path; the caller holds f.storing.
 func (f *file) put(path string) error {
 	content, err := f.contents()
 	if err != nil {
@@ -31,7 +32,7 @@ func (f *file) put(path string) error {
 	return f.t.branch.PutFile(f.t.ctx, path, content)
 }
 
-// forget takes the branch's copy away; the caller holds f.storing.
+// forget removes the file from the branch, if it is stored there; the caller holds f.storing.
 func (f *file) forget(path string) error {
 	if !f.stored {
 		return nil
@@ -43,8 +44,8 @@ func (f *file) forget(path string) error {
 	return nil
 }
 
-// storeMoved changes the branch as a rename asks for, before it is done: the file
-// under its new path first, so that at no time both are gone.
+// storeMoved does in the branch what a rename is about to do in the working tree. The file is
+// stored under its new path first: a crash in between leaves both paths, never neither.
 func (f *file) storeMoved(oldPath, newPath string, becomes *kind) error {
 	f.storing.Lock()
 	defer f.storing.Unlock()
@@ -63,7 +64,9 @@ func (f *file) storeMoved(oldPath, newPath string, becomes *kind) error {
 	return nil
 }
 
-// removed does what the unlinking of a file asks for, before it is done.
+// removed does what has to be done before the file at path is unlinked. A temporary file of WAL
+// is removed from the branch's directory; a segment stays there and is only hidden; a
+// configuration file is removed from the branch.
 func (f *file) removed(path string) error {
 	switch k := f.kind(); {
 	case k == kindWALTemp:
@@ -78,7 +81,7 @@ func (f *file) removed(path string) error {
 	}
 }
 
-// storeAll stores what was written and neither synced nor closed.
+// storeAll stores the configuration files that were written and neither synced nor closed.
 func (t *worktree) storeAll() error {
 	return t.root.eachFile(func(_ string, f *file) error {
 		if f.kind().sync != syncStore {

@@ -32,13 +32,13 @@ var (
 )
 
 // dir is a directory of a working tree. Its names are taken from the base, and from
-// what the last mount kept, when they are first asked for; from then on the map
-// is what there is.
+// what the last mount kept, when it is first used. From then on children has all of its names,
+// and neither is asked again.
 type dir struct {
 	node
-	from string // its path in the base
+	from string // its path in the base, whatever it is called now
 
-	loadMu   sync.Mutex // held while the names are taken over
+	loadMu   sync.Mutex // held while load runs
 	loaded   atomic.Bool
 	children map[string]child // guarded by t.mu
 }
@@ -48,7 +48,7 @@ func (t *worktree) newDir(from string, a attr) *dir {
 	return &dir{node: node{t: t, attr: a}, from: from}
 }
 
-// load takes the names over, once.
+// load fills children, once: from the base, the kept files and the branch's segments.
 func (d *dir) load() error {
 	if d.loaded.Load() {
 		return nil
@@ -59,7 +59,7 @@ func (d *dir) load() error {
 		return nil
 	}
 	entries, err := d.t.base.ReadDir(d.t.ctx, d.from)
-	if err != nil && !errors.Is(err, iofs.ErrNotExist) { // only kept files may be there
+	if err != nil && !errors.Is(err, iofs.ErrNotExist) { // a directory may have kept files only
 		return err
 	}
 	found := make(map[string]child, len(entries))
@@ -82,8 +82,8 @@ func (d *dir) load() error {
 	return nil
 }
 
-// fromBase makes the node of what the base shows at path; nil if that is not ours
-// to show.
+// fromBase makes the node of the base's entry at path. It is nil for WAL: pg_wal shows the
+// branch's own files (fromWAL), not the base's.
 func (t *worktree) fromBase(path string, e tree.Entry) child {
 	if e.Dir {
 		return t.newDir(path, t.newAttr(syscall.S_IFDIR|0o700))
@@ -98,7 +98,7 @@ func (t *worktree) fromBase(path string, e tree.Entry) child {
 	return f
 }
 
-// fromKept adds what the last mount kept in a directory, over what the base shows.
+// fromKept adds to found what the last mount kept in a directory. A kept file hides the base's.
 func (t *worktree) fromKept(dir string, found map[string]child) {
 	dirs, files := t.kept.in(dir)
 	for _, name := range dirs {
@@ -114,14 +114,14 @@ func (t *worktree) fromKept(dir string, found map[string]child) {
 	}
 }
 
-// attachLocked puts c under a name; the caller holds t.mu.
+// attachLocked gives c the name in d; the caller holds t.mu.
 func (d *dir) attachLocked(name string, c child) {
 	d.children[name] = c
 	n := c.common()
 	n.parent, n.name, n.links = d, name, 1
 }
 
-// attach puts c under a name.
+// attach gives c the name in d.
 func (d *dir) attach(name string, c child) {
 	d.t.mu.Lock()
 	d.attachLocked(name, c)
@@ -129,8 +129,8 @@ func (d *dir) attach(name string, c child) {
 	d.modified()
 }
 
-// detach takes a name away. The node lives until it is closed and forgotten; where
-// it was it remembers, for messages.
+// detach removes a name from d. The node that had it lives on until it is closed and the kernel
+// has forgotten it, and keeps its old path, for messages.
 func (d *dir) detach(name string) {
 	d.t.mu.Lock()
 	if c := d.children[name]; c != nil {
@@ -151,7 +151,7 @@ func (d *dir) find(name string) (child, error) {
 	return d.children[name], nil
 }
 
-// names gives the children, by name.
+// names gives a copy of the children, by name.
 func (d *dir) names() (map[string]child, error) {
 	if err := d.load(); err != nil {
 		return nil, err
@@ -196,8 +196,8 @@ func (d *dir) OpendirHandle(context.Context, uint32) (fs.FileHandle, uint32, sys
 	return newDirHandle(list, sync), 0, 0
 }
 
-// eachFile calls fn for the files of this directory and those below it, as far as
-// they were ever looked at.
+// eachFile calls fn with the files in d and below it. Directories that were never used are left
+// out: no file in them was opened, let alone changed.
 func (d *dir) eachFile(fn func(path string, f *file) error) error {
 	return d.t.eachFile("", d, fn)
 }
@@ -218,7 +218,8 @@ func (t *worktree) eachFile(path string, d *dir, fn func(path string, f *file) e
 	return errors.Join(errs...)
 }
 
-// syncDir makes the names of a directory durable. Only those in pg_wal are worth it.
+// syncDir is fsync of a directory. Only pg_wal's names are made durable: after a crash the next
+// mount has all others from its base.
 func (t *worktree) syncDir(path string) error {
 	if path != walDir || t.scratch() {
 		return nil
@@ -226,7 +227,7 @@ func (t *worktree) syncDir(path string) error {
 	return t.wal.syncDir()
 }
 
-// Statfs is that of the file system that the private files are on.
+// Statfs answers with the room on the file system that has the private files.
 func (d *dir) Statfs(_ context.Context, out *fuse.StatfsOut) syscall.Errno {
 	st, err := d.t.statfs()
 	if err != nil {

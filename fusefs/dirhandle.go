@@ -17,8 +17,8 @@ var (
 )
 
 // dirHandle is an open directory: the names it had when it was opened or rewound.
-// A cookie is a position in that list, so names that come and go while someone
-// reads shift nothing. go-fuse calls it by one goroutine at a time.
+// A cookie is a position in that list, so names that come and go while a process
+// reads shift nothing. go-fuse calls its methods one at a time.
 type dirHandle struct {
 	list func() ([]fuse.DirEntry, syscall.Errno)
 	sync func() syscall.Errno
@@ -27,8 +27,8 @@ type dirHandle struct {
 	pos     int
 }
 
-// newDirHandle opens a directory whose names list gives, in an order of its own
-// that does not vary, and which sync makes durable (nil: nothing to do).
+// newDirHandle opens a directory. list gives its entries, always in the same order; sync makes
+// its names durable (nil: there is nothing to do).
 func newDirHandle(list func() ([]fuse.DirEntry, syscall.Errno), sync func() syscall.Errno) *dirHandle {
 	return &dirHandle{list: list, sync: sync}
 }
@@ -62,9 +62,9 @@ func (d *dirHandle) load() syscall.Errno {
 	return errno
 }
 
-// Seekdir goes on at a cookie; at the start the names are listed anew. The cookie may be the
-// first thing that is asked: the kernel had the names before it in its cache, from another
-// reader, and dropped the rest for want of memory.
+// Seekdir makes the listing go on at a cookie; cookie 0 lists the names anew. A cookie other than
+// 0 may come before any name was read: the kernel had the names before it in its cache, from
+// another process's listing, and dropped the rest for want of memory.
 func (d *dirHandle) Seekdir(_ context.Context, off uint64) syscall.Errno {
 	if off == 0 {
 		d.entries, d.pos = nil, 0
@@ -88,15 +88,15 @@ func (d *dirHandle) Fsyncdir(context.Context, uint32) syscall.Errno {
 	return d.sync()
 }
 
-// listedDirHandle is an open directory of a Tree: what its listing said of a name
-// need not be looked up again.
+// listedDirHandle is an open directory of a state. The kernel looks up each name that it lists
+// (READDIRPLUS): the entries of the listing answer that, without asking the state again.
 type listedDirHandle struct {
 	dirHandle
 	dir   *snapDir
 	found map[string]tree.Entry
 }
 
-// Lookup answers for a name that Readdirent has just given.
+// Lookup answers for a name that Readdirent has given.
 func (d *listedDirHandle) Lookup(ctx context.Context, name string, out *fuse.EntryOut) (*fs.Inode, syscall.Errno) {
 	if e, ok := d.found[name]; ok {
 		return d.dir.child(ctx, e, out), 0

@@ -10,11 +10,10 @@ import (
 	"zenith/internal/tree"
 )
 
-// The kernel holds a directory's lock while it is changed, and both directories'
-// while something is renamed; so between a look at a name and its change nobody
-// else changes it.
+// The kernel holds a directory's lock while it is changed, and the locks of both directories
+// during a rename. So nobody else changes a name between the check of it and its change here.
 
-// vacant refuses a name that is taken, and a directory that was removed.
+// vacant refuses a name that is taken (EEXIST), and notes that the tree is about to change.
 func (d *dir) vacant(name string) error {
 	c, err := d.find(name)
 	if err != nil {
@@ -41,7 +40,7 @@ func (d *dir) Create(ctx context.Context, name string, flags, mode uint32, out *
 	return d.entry(ctx, f, out), h, fuseFlags, 0
 }
 
-// create makes a file, empty.
+// create makes an empty file, at path and called name in d.
 func (d *dir) create(ctx context.Context, path, name string, mode uint32) (*file, error) {
 	if err := d.vacant(name); err != nil {
 		return nil, err
@@ -108,7 +107,7 @@ func (d *dir) Link(context.Context, fs.InodeEmbedder, string, *fuse.EntryOut) (*
 	return nil, syscall.EPERM
 }
 
-// Unlink takes a file away.
+// Unlink removes the name of a file, link, socket or pipe.
 func (d *dir) Unlink(_ context.Context, name string) syscall.Errno {
 	path := tree.Join(d.path(), name)
 	c, err := d.find(name)
@@ -134,7 +133,7 @@ func (d *dir) Unlink(_ context.Context, name string) syscall.Errno {
 	return 0
 }
 
-// Rmdir takes an empty directory away.
+// Rmdir removes an empty directory.
 func (d *dir) Rmdir(_ context.Context, name string) syscall.Errno {
 	c, err := d.find(name)
 	if err != nil {
@@ -151,7 +150,8 @@ func (d *dir) Rmdir(_ context.Context, name string) syscall.Errno {
 	return 0
 }
 
-// emptyDir refuses what must not be removed or replaced: a directory with something in it.
+// emptyDir refuses a directory that has names in it (ENOTEMPTY): it must be neither removed nor
+// replaced.
 func emptyDir(c child) error {
 	sub, ok := c.(*dir)
 	if !ok {
@@ -164,7 +164,8 @@ func emptyDir(c child) error {
 	return err
 }
 
-// Rename moves a name, over what is there.
+// Rename gives a node another name, in the same directory or another. What had that name before
+// loses it.
 func (d *dir) Rename(ctx context.Context, name string, newParent fs.InodeEmbedder, newName string, flags uint32) syscall.Errno {
 	to, ok := newParent.(*dir)
 	if !ok || flags&^unix.RENAME_NOREPLACE != 0 {
@@ -175,7 +176,7 @@ func (d *dir) Rename(ctx context.Context, name string, newParent fs.InodeEmbedde
 	return d.t.errno("rename", oldPath+" to "+newPath, err)
 }
 
-// move is a renaming: from a name in a directory to one in another.
+// move is a rename, of name in the directory from to newName in the directory to.
 type move struct {
 	from, to         *dir
 	name, newName    string
@@ -211,15 +212,15 @@ func (d *dir) rename(ctx context.Context, m move, flags uint32) error {
 	return d.t.moveFile(ctx, m, f, old)
 }
 
-// apply changes the names: c, which was at the old one or stands for what was, is
-// at the new one.
+// apply changes the names: the old one is gone, and the new one is c's. c is the node that had
+// the old name, or the one that renameWAL has made in its place.
 func (m move) apply(c child) {
 	m.from.detach(m.name)
 	m.to.detach(m.newName)
 	m.to.attach(m.newName, c)
 }
 
-// moveFile renames a file, whose kind may become another by that.
+// moveFile renames a file. It gets the kind of its new path.
 func (t *worktree) moveFile(ctx context.Context, m move, f *file, old child) error {
 	was, becomes := f.kind(), kindOf(m.newPath, t.scratch())
 	if err := t.guard(was); err != nil {
@@ -238,7 +239,8 @@ func (t *worktree) moveFile(ctx context.Context, m move, f *file, old child) err
 	return nil
 }
 
-// movedDir gives everything below a directory that was renamed its new kind.
+// movedDir gives the files below a directory that was renamed the kinds of their new paths, and
+// moves what the branch has stored of them.
 func (t *worktree) movedDir(c child, oldPath, newPath string) error {
 	sub, ok := c.(*dir)
 	if !ok {

@@ -7,7 +7,7 @@ import (
 	"syscall"
 )
 
-// errnos says what a process is told for an error; the first that matches counts.
+// errnos has the error numbers that processes get; the first row that matches counts.
 var errnos = []struct {
 	err   error
 	errno syscall.Errno
@@ -27,8 +27,8 @@ var errnos = []struct {
 	{fs.ErrNotExist, syscall.ENOENT},
 }
 
-// errno maps an error to what the process is told. Whatever has no number of its
-// own is EIO, and since nobody would learn its cause, it is logged; so is a refusal.
+// errno gives the error number that a process gets for an error. An error without a number of its
+// own is EIO, and since that tells nobody its cause, it is logged; so is a refusal.
 func errno(log *slog.Logger, op, path string, err error) syscall.Errno {
 	if err == nil {
 		return 0

@@ -11,13 +11,14 @@ var (
 	ErrNotEmpty = errors.New("directory is not empty")
 	// ErrStale is returned for a mount point whose daemon is gone: see CleanStale.
 	ErrStale = errors.New("stale mount of a daemon that is gone")
-	// ErrNotAllowed is the cause of what a working tree refuses: changes behind WAL's back.
+	// ErrNotAllowed is returned for changes that a working tree refuses, because they would not
+	// be in WAL and the branch would never learn of them.
 	ErrNotAllowed = errors.New("not allowed")
 )
 
 // errTooLarge is returned when a file that the branch stores whole grows too large for that.
 var errTooLarge = errors.New("too large to be stored in the branch")
 
-// errLookAgain is returned when what the kernel has under a name is not what the
-// name means any more; the kernel then looks it up again.
+// errLookAgain is returned when the node that the kernel has for a name is not the one that has
+// the name now; the kernel then looks the name up again.
 var errLookAgain = errors.New("look the name up again")

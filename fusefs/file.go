@@ -31,15 +31,15 @@ var (
 type file struct {
 	node
 	body *overlay
-	kept *keptFile // what body shows, if the last mount kept it
+	kept *keptFile // the file of the last mount that is body's base; nil: none
 
 	mu    sync.Mutex // guards the next two
 	k     *kind
-	moved bool // another file is under its name
+	moved bool // a rename has given its name to another file: it can no longer be opened
 
 	storing sync.Mutex  // held while the file is stored in the branch
 	stored  bool        // guarded by storing: the branch has a file at this path
-	dirty   atomic.Bool // the branch's file is not this one
+	dirty   atomic.Bool // the file has changed since it was stored
 
 	written atomic.Int64 // of a segment: the end of the write that went farthest
 }
@@ -64,7 +64,7 @@ func (f *file) size() int64 { return f.body.stat() }
 
 // handle is an open file.
 type handle struct {
-	dsync bool // each write is to be durable before it returns
+	dsync bool // opened with O_DSYNC: each write is to be durable before it returns
 }
 
 // Open opens the file.
@@ -76,7 +76,8 @@ func (f *file) Open(_ context.Context, flags uint32) (fs.FileHandle, uint32, sys
 	return &handle{dsync: flags&syscall.O_DSYNC != 0}, fuseFlags, 0
 }
 
-// open begins the use of the file and says what the kernel may do with it.
+// open makes the caller a user of the contents and gives the flags that say how the kernel may
+// cache them.
 func (f *file) open(flags uint32) (uint32, error) {
 	if flags&syscall.O_ACCMODE != syscall.O_RDONLY {
 		if err := f.t.guard(f.kind()); err != nil {
@@ -99,7 +100,7 @@ func (f *file) open(flags uint32) (uint32, error) {
 	return fuseFlags, f.body.acquire()
 }
 
-// Release closes the file.
+// Release ends the use of the file by what Open opened.
 func (f *file) Release(context.Context, fs.FileHandle) syscall.Errno {
 	var err error
 	if f.kind().sync == syncStore {
@@ -117,8 +118,8 @@ func (f *file) Flush(context.Context, fs.FileHandle) syscall.Errno {
 	return f.t.errno("close", f.path(), f.store())
 }
 
-// Read reads. It comes for what is open for writing only, too: the kernel writes whole
-// pages of its cache.
+// Read reads. It is called for files that are open for writing only, too: before the kernel
+// changes a part of a page in its cache, it reads the whole page.
 func (f *file) Read(_ context.Context, _ fs.FileHandle, dest []byte, off int64) (fuse.ReadResult, syscall.Errno) {
 	n, err := f.body.read(f.t.ctx, dest, off)
 	if err != nil {
@@ -127,9 +128,9 @@ func (f *file) Read(_ context.Context, _ fs.FileHandle, dest []byte, off int64) 
 	return fuse.ReadResultData(dest[:n]), 0
 }
 
-// Write writes: what a process writes to a direct file, in one call, and pages of the
-// kernel's cache of another, which may be a part of a block. For the latter, fsync comes
-// by itself where the process asked for it by O_DSYNC.
+// Write writes. For a direct file, data is what a process writes in one call. For others it is
+// pages of the kernel's cache, which may be a part of a block; there the kernel itself sends the
+// fsync that O_DSYNC asks for.
 func (f *file) Write(_ context.Context, fh fs.FileHandle, data []byte, off int64) (uint32, syscall.Errno) {
 	k := f.kind()
 	err := f.t.checkWrite(k, data, off)
@@ -160,7 +161,7 @@ func (f *file) wroteTo(end int64) {
 	f.t.wal.spare.wrote(end)
 }
 
-// Fsync makes the contents durable, if anybody will ask for them after a crash.
+// Fsync makes the contents durable, if they will be needed after a crash.
 func (f *file) Fsync(context.Context, fs.FileHandle, uint32) syscall.Errno {
 	return f.t.errno("fsync", f.path(), f.sync(f.kind()))
 }
@@ -175,7 +176,8 @@ func (f *file) sync(k *kind) error {
 	return nil
 }
 
-// Allocate is fallocate. Holes cannot be made.
+// Allocate is fallocate. Of its modes only FALLOC_FL_KEEP_SIZE is supported: no holes can be
+// made.
 func (f *file) Allocate(_ context.Context, _ fs.FileHandle, off, size uint64, mode uint32) syscall.Errno {
 	if mode&^unix.FALLOC_FL_KEEP_SIZE != 0 {
 		return syscall.EOPNOTSUPP
@@ -222,8 +224,8 @@ func (f *file) truncate(size int64) error {
 	return errors.Join(err, f.body.release())
 }
 
-// OnForget throws the contents of a file away that was unlinked and that nobody
-// can come to any more.
+// OnForget removes the private file of a file that was unlinked, once the kernel has forgotten
+// it: then no process can reach it any more.
 func (f *file) OnForget() {
 	f.t.mu.RLock()
 	links := f.links
@@ -236,7 +238,7 @@ func (f *file) OnForget() {
 	}
 }
 
-// contents reads the whole file.
+// contents reads the whole file; one of more than maxStored bytes is errTooLarge.
 func (f *file) contents() ([]byte, error) {
 	if err := f.body.acquire(); err != nil {
 		return nil, err

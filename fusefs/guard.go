@@ -10,12 +10,12 @@ import (
 	"zenith/internal/tree"
 )
 
-// postmasterPid is there while a postgres runs on a data directory. One that was
-// killed leaves it behind; then the next to start, or to write, must see to it.
+// postmasterPid is a file that a postgres has in its data directory while it runs. One that was
+// killed leaves it behind: then nothing is refused, as if it still ran.
 const postmasterPid = "postmaster.pid"
 
-// guard refuses to let a file be changed that WAL describes while no postgres runs:
-// the branch would never learn of it.
+// guard refuses the change of a file that WAL describes while no postgres runs: the change would
+// be in no WAL, so the branch would never learn of it.
 func (t *worktree) guard(k *kind) error {
 	switch {
 	case !k.guarded:
@@ -35,7 +35,9 @@ func (t *worktree) running() bool {
 	return t.root.children[postmasterPid] != nil
 }
 
-// checkWrite refuses contents that the branch could not follow.
+// checkWrite refuses a write that the branch cannot follow: to a configuration file that grows
+// too large, or to a pg_control that says that changes go past WAL. data is nil where only the
+// size changes, to off.
 func (t *worktree) checkWrite(k *kind, data []byte, off int64) error {
 	switch {
 	case k.sync == syncStore && off+int64(len(data)) > maxStored:
@@ -45,16 +47,16 @@ func (t *worktree) checkWrite(k *kind, data []byte, off int64) error {
 			return err
 		}
 		if b := t.wal.bound(); b != nil {
-			return b.adopt() // after a checkpoint the server removes segments
+			return b.adopt() // this may be the end of a checkpoint: then the server removes old segments
 		}
 	}
 	return nil
 }
 
-// checkControl refuses a pg_control that says that changes go past WAL. By then
-// postgres has written WAL that says so, too; it would overwrite it at the next
-// start, for its pg_control does not know of it, while the branch has it. So on
-// this mount there is no other start.
+// checkControl refuses a pg_control that says that changes go past WAL. By then postgres has
+// written WAL that says so too, and the branch has that WAL. The pg_control that stays does not
+// know of it, so a postgres that started again would overwrite it. So no postgres may start on
+// this mount again (t.ended).
 func (t *worktree) checkControl(data []byte, off int64) error {
 	err := t.badControl(data, off)
 	if err != nil {
@@ -63,6 +65,7 @@ func (t *worktree) checkControl(data []byte, off int64) error {
 	return err
 }
 
+// badControl gives the reason for which checkControl refuses.
 func (t *worktree) badControl(data []byte, off int64) error {
 	c, err := pg.ParseControlFile(data)
 	if off != 0 || err != nil {
@@ -93,7 +96,7 @@ func baseControl(ctx context.Context, base tree.Tree) (*pg.ControlFile, error) {
 	return pg.ParseControlFile(p)
 }
 
-// stoppedCleanly gives pg_control if it says that postgres was stopped cleanly.
+// stoppedCleanly gives pg_control if it says that postgres was stopped cleanly; else nil.
 func (t *worktree) stoppedCleanly() (*pg.ControlFile, error) {
 	global, err := t.root.find("global")
 	if err != nil {

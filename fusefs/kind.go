@@ -23,7 +23,7 @@ const (
 	syncStore                   // store the whole file in the branch, if it changed
 )
 
-// keepRule says what of a file is there when the branch is mounted again.
+// keepRule says what a file is when the branch is mounted again.
 type keepRule uint8
 
 const (
@@ -32,7 +32,7 @@ const (
 	keepAlways                 // the private file, unless the daemon was killed
 )
 
-// kind is what is done with a sort of file.
+// kind says how files of one kind are treated.
 type kind struct {
 	name    string
 	guarded bool // WAL describes it: only a running postgres may change it
@@ -68,7 +68,7 @@ var (
 	kindRuntime  = &kind{name: "runtime"}
 )
 
-// parsedKinds are the kinds of what package pg knows by name.
+// parsedKinds are the kinds of the paths that pg.ParsePath knows.
 var parsedKinds = map[pg.PathKind]*kind{
 	pg.PathRelation:     kindRelation,
 	pg.PathSLRU:         kindRelation,

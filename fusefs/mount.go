@@ -28,7 +28,7 @@ const (
 // Options are common to all mounts. The zero value works.
 type Options struct {
 	UID, GID uint32       // owner of the files; both 0: this process's
-	Time     time.Time    // what files show that have no time of their own; zero: now
+	Time     time.Time    // of the directories above All's states; zero: now
 	Log      *slog.Logger // default: slog.Default()
 }
 
@@ -49,14 +49,14 @@ func (o Options) withDefaults() Options {
 // or by anyone else.
 type Mount struct {
 	dir    string
-	direct bool      // mounted by us, not by fusermount3
+	direct bool      // mounted by this process, not by fusermount3
 	work   *worktree // nil: not one
 	cancel context.CancelFunc
 	done   chan struct{}
 	err    error // set before done is closed
 }
 
-// mounting is what the three kinds of mounts have different.
+// mounting is what the kinds of mounts differ in.
 type mounting struct {
 	dir       string
 	root      fs.InodeEmbedder
@@ -70,7 +70,7 @@ type mounting struct {
 	work      *worktree          // nil: not one
 }
 
-// start mounts and serves.
+// start mounts the file system and serves it until it is unmounted.
 func (m mounting) start(opts Options) (*Mount, error) {
 	dir, err := checkMountPoint(m.dir)
 	if err == nil {
@@ -88,7 +88,7 @@ func (m mounting) start(opts Options) (*Mount, error) {
 	}
 	if fopts.DirectMountStrict {
 		err = withoutHeirs(mount)
-	} else { // fusermount3 opens it, and go-fuse sets the flag
+	} else { // fusermount3 opens /dev/fuse, and go-fuse makes it close on exec
 		err = mount()
 	}
 	if err != nil {
@@ -102,7 +102,8 @@ func (m mounting) start(opts Options) (*Mount, error) {
 	}
 	if mnt.direct {
 		if err := setCacheLimits(dir); err != nil {
-			opts.Log.Info("the mount's part of the page cache is as the kernel has it", "dir", dir, "err", err) // slower scans and loads
+			// The mount works all the same; scans and loads are slower.
+			opts.Log.Info("the mount's part of the page cache is as the kernel has it", "dir", dir, "err", err)
 		}
 	}
 	if m.work != nil {
@@ -121,8 +122,8 @@ func (m *Mount) serve(server *fuse.Server, finish func() error) {
 	close(m.done)
 }
 
-// fuseOptions says how we mount. The kernel checks permissions by the files' modes
-// and never invalidates contents on its own: nothing changes but through it.
+// fuseOptions gives go-fuse's options. The kernel checks permissions by the files' modes, and
+// never drops cached contents by itself: nothing changes but through the kernel.
 func (m mounting) fuseOptions(opts Options) *fs.Options {
 	long := longTime
 	root := os.Geteuid() == 0
@@ -136,7 +137,7 @@ func (m mounting) fuseOptions(opts Options) *fs.Options {
 		MaxBackground:            maxBackground,
 		DisableXAttrs:            true,
 		DisableReadDirPlus:       m.plainDir,
-		DisableSplice:            true, // we answer with bytes: a pipe would be filled and emptied for nothing
+		DisableSplice:            true, // answers are bytes in memory: a pipe would only be one more copy
 		ExplicitDataCacheControl: true,
 		Logger:                   slog.NewLogLogger(opts.Log.Handler(), slog.LevelWarn),
 		PanicHandler: func(v any) fuse.Status {
@@ -165,8 +166,8 @@ func (m mounting) fuseOptions(opts Options) *fs.Options {
 	}
 }
 
-// checkFuse says what is missing for a mount, which the attempt itself would say in
-// a riddle.
+// checkFuse finds out whether this process can mount at all. The error of the attempt itself
+// would not say what is missing.
 func checkFuse() error {
 	if err := unix.Access("/dev/fuse", unix.R_OK|unix.W_OK); err != nil {
 		return fmt.Errorf("use /dev/fuse: %w", err)
@@ -180,7 +181,8 @@ func checkFuse() error {
 	return nil
 }
 
-// checkMountPoint refuses what must not be mounted on and makes the path absolute.
+// checkMountPoint gives the real path of a mount point. It refuses one that has a mount of this
+// package's, dead or alive, and one that is not an empty directory.
 func checkMountPoint(dir string) (string, error) {
 	dir, err := realPath(dir)
 	if err != nil {
@@ -214,7 +216,7 @@ func (m *Mount) Dir() string { return m.dir }
 // Done is closed when the file system is unmounted and everything is put away.
 func (m *Mount) Done() <-chan struct{} { return m.done }
 
-// Wait waits for that, and gives what went wrong in putting things away.
+// Wait waits until Done is closed. An error is about what could not be put away.
 func (m *Mount) Wait() error {
 	<-m.done
 	return m.err

@@ -11,7 +11,7 @@ import (
 	"zenith/internal/tree"
 )
 
-// attr is what stat shows of a node and chmod and its kin change.
+// attr are a node's attributes: what stat shows, and chmod, chown and utimes change.
 type attr struct {
 	ino                 uint64
 	mode                uint32 // with the file type
@@ -20,7 +20,7 @@ type attr struct {
 	atime, mtime, ctime time.Time
 }
 
-// newAttr makes the attributes of what the base shows.
+// newAttr makes the attributes of a node that shows what the base has.
 func (t *worktree) newAttr(mode uint32) attr {
 	at := t.opts.Time
 	return attr{
@@ -29,7 +29,8 @@ func (t *worktree) newAttr(mode uint32) attr {
 	}
 }
 
-// madeAttr makes the attributes of what the caller of ctx makes now.
+// madeAttr makes the attributes of a node that a process makes now. ctx is that of the FUSE
+// request, which says whose process it is.
 func (t *worktree) madeAttr(ctx context.Context, mode uint32) attr {
 	now := time.Now()
 	a := attr{ino: t.lastIno.Add(1), mode: mode, uid: t.opts.UID, gid: t.opts.GID, atime: now, mtime: now, ctime: now}
@@ -40,12 +41,12 @@ func (t *worktree) madeAttr(ctx context.Context, mode uint32) attr {
 }
 
 // node is what directories, files and the rest have in common: a place among the
-// names, and attributes. The tree holds its nodes itself; to go-fuse they are made
-// known when they are first looked up.
+// names, and attributes. The working tree holds its nodes itself; go-fuse learns of a node when
+// it is first looked up.
 type node struct {
 	fs.Inode
 	t       *worktree
-	inNames sync.Once // made known to go-fuse
+	inNames sync.Once // done when go-fuse has learned of the node
 
 	parent *dir // this and the next two are guarded by t.mu
 	name   string
@@ -64,7 +65,7 @@ type child interface {
 
 func (n *node) common() *node { return n }
 
-// size is overridden by what has contents.
+// size is 0; files and links have a size of their own.
 func (n *node) size() int64 { return 0 }
 
 // path is where the node is, or was when it was unlinked.
@@ -81,7 +82,7 @@ func (n *node) pathLocked() string {
 	return tree.Join(n.parent.pathLocked(), n.name)
 }
 
-// inode gives go-fuse's view of a child.
+// inode gives go-fuse's inode of a child of d.
 func (d *dir) inode(ctx context.Context, c child) *fs.Inode {
 	n := c.common()
 	n.inNames.Do(func() {
@@ -93,7 +94,7 @@ func (d *dir) inode(ctx context.Context, c child) *fs.Inode {
 	return &n.Inode
 }
 
-// stat writes what stat shows. size is the node's.
+// stat fills out with the node's attributes. size is the node's, in bytes.
 func (n *node) stat(out *fuse.Attr, size int64) {
 	n.t.mu.RLock()
 	out.Nlink = n.links
@@ -107,11 +108,11 @@ func (n *node) stat(out *fuse.Attr, size int64) {
 	out.SetTimes(&a.atime, &a.mtime, &a.ctime)
 }
 
-// entry answers a lookup or a creation.
+// entry answers the lookup or the creation of c in d.
 func (d *dir) entry(ctx context.Context, c child, out *fuse.EntryOut) *fs.Inode {
 	c.common().stat(&out.Attr, c.size())
 	if _, ok := c.(*file); ok && d.from == walDir {
-		// A rename may put another file in its place: see renameWAL.
+		// renameWAL may give the name to another file without the kernel's knowledge.
 		out.SetEntryTimeout(never)
 	}
 	return d.inode(ctx, c)
@@ -131,7 +132,7 @@ func (n *node) Setattr(_ context.Context, _ fs.FileHandle, in *fuse.SetAttrIn, o
 	return 0
 }
 
-// change takes new attributes over, save the size.
+// change sets the attributes that a request asks for, save the size.
 func (n *node) change(in *fuse.SetAttrIn) {
 	n.attrMu.Lock()
 	defer n.attrMu.Unlock()
@@ -171,8 +172,8 @@ var (
 )
 
 // link is a symbolic link: pg_tblspc/OID of a tablespace that was made on this
-// mount, outside of it. The next mount has its contents, which WAL has, in a plain
-// directory of that name.
+// mount, outside of it. The tablespace's contents are in WAL, and the next mount shows them in a
+// plain directory of that name.
 type link struct {
 	node
 	target string
@@ -180,7 +181,7 @@ type link struct {
 
 func (l *link) size() int64 { return int64(len(l.target)) }
 
-// Readlink gives where it leads.
+// Readlink gives the link's target.
 func (l *link) Readlink(context.Context) ([]byte, syscall.Errno) { return []byte(l.target), 0 }
 
 // Getattr is lstat.

@@ -37,24 +37,24 @@ func ReadOnly(dir string, state tree.Tree, opts Options) (*Mount, error) {
 
 // snap is one state in a mount.
 type snap struct {
-	ctx    context.Context // the mount's life. Interrupts are not heeded: no program expects EINTR here
+	ctx    context.Context // ends with the mount. That of a request ends with a signal, but no program expects EINTR here
 	state  tree.Tree
-	lazy   *lazyTree // what state is, below All; nil: a mount's one state
-	prefix string    // of the inode numbers: where the state is in the mount
+	lazy   *lazyTree // the same as state, below All; nil: the state of ReadOnly
+	prefix string    // where the state is in the mount: inode numbers depend on it
 	opts   Options
-	time   uint64
+	time   uint64 // the state's ModTime
 }
 
 func newSnap(ctx context.Context, state tree.Tree, prefix string, opts Options) *snap {
 	return &snap{ctx: ctx, state: state, prefix: prefix, opts: opts, time: uint64(state.ModTime().Unix())}
 }
 
-// stable gives a path of the state its identity.
+// stable gives the inode number of a path of the state.
 func (s *snap) stable(path string, mode uint32) fs.StableAttr {
 	return stableAttr(s.prefix+"/"+path, mode)
 }
 
-// fill writes what stat shows.
+// fill fills out with the attributes of a file or directory of the state.
 func (s *snap) fill(out *fuse.Attr, mode uint32, size int64) {
 	out.Mode, out.Size, out.Nlink = mode, uint64(size), 1
 	out.Uid, out.Gid = s.opts.UID, s.opts.GID
@@ -68,8 +68,7 @@ type snapDir struct {
 	path string
 }
 
-// Lookup finds a name. One that is not there will never be, which the kernel may
-// remember.
+// Lookup finds a name. One that does not exist never will, so the kernel may cache that, too.
 func (d *snapDir) Lookup(ctx context.Context, name string, out *fuse.EntryOut) (*fs.Inode, syscall.Errno) {
 	path := tree.Join(d.path, name)
 	e, err := d.snap.state.Lookup(d.snap.ctx, path)
@@ -93,7 +92,7 @@ func (d *snapDir) child(ctx context.Context, e tree.Entry, out *fuse.EntryOut) *
 	return d.NewInode(ctx, &snapFile{snap: d.snap, path: path, file: e.File}, d.snap.stable(path, syscall.S_IFREG))
 }
 
-// OpendirHandle opens the directory; the kernel keeps what it reads.
+// OpendirHandle opens the directory. The kernel may cache the listing.
 func (d *snapDir) OpendirHandle(context.Context, uint32) (fs.FileHandle, uint32, syscall.Errno) {
 	h := &listedDirHandle{dir: d}
 	h.list = func() ([]fuse.DirEntry, syscall.Errno) {
@@ -133,7 +132,7 @@ func statfsNone(out *fuse.StatfsOut) syscall.Errno {
 	return 0
 }
 
-// OnForget lets the state go when the kernel has forgotten its root.
+// OnForget releases a state below All when the kernel has forgotten its data directory.
 func (d *snapDir) OnForget() {
 	if d.snap.lazy != nil && d.path == "" {
 		d.snap.lazy.close()
@@ -148,16 +147,16 @@ type snapFile struct {
 	file tree.File
 }
 
-// Open answers ENOSYS, which says that files need not be opened: the kernel asks
-// once in a mount's life and then keeps what it has read.
+// Open answers ENOSYS, which means that files need not be opened: the kernel asks once in a
+// mount's life, sends no more Opens, and keeps the contents that it has read.
 func (f *snapFile) Open(context.Context, uint32) (fs.FileHandle, uint32, syscall.Errno) {
 	return nil, 0, syscall.ENOSYS
 }
 
-// Flush answers the same, to the same end.
+// Flush answers ENOSYS, after which the kernel sends no more of them, either.
 func (f *snapFile) Flush(context.Context, fs.FileHandle) syscall.Errno { return syscall.ENOSYS }
 
-// Read reads, at any offset and size, in one call of the File.
+// Read reads, at any offset and size, in one call of the tree.File.
 func (f *snapFile) Read(_ context.Context, _ fs.FileHandle, dest []byte, off int64) (fuse.ReadResult, syscall.Errno) {
 	size := f.file.Size()
 	if off >= size {

@@ -32,7 +32,7 @@ func CleanStale(dir string) (bool, error) {
 		if err != nil {
 			return cleaned, err
 		}
-		// The last is the topmost; what lies below cannot be reached before.
+		// The last one hides the others: they can be unmounted only after it.
 		if len(mounts) == 0 || !mounts[len(mounts)-1].dead() {
 			return cleaned, nil
 		}
@@ -58,8 +58,8 @@ func IsMounted(dir string) (bool, error) {
 	return false, err
 }
 
-// realPath gives the path of a mount point as the kernel lists it. A dead mount
-// cannot be asked what it is, but it is no symbolic link.
+// realPath gives the path of a mount point as the kernel lists it, without symbolic links. A dead
+// mount cannot be looked at, so there only the links on the way to it are resolved; it is none.
 func realPath(dir string) (string, error) {
 	dir, err := filepath.Abs(dir)
 	if err != nil {
@@ -100,8 +100,8 @@ func parseMountInfo(line string) (mountInfo, bool) {
 	return mountInfo{dev: fields[2], dir: unescape.Replace(fields[4]), fsType: types[0]}, true
 }
 
-// dead reports whether the mount is ours and nobody serves it. Only a question that
-// the kernel does not answer from its caches tells: statfs.
+// dead reports whether the mount is of this package's and nobody serves it. It calls statfs,
+// which the kernel never answers from its caches.
 func (m mountInfo) dead() bool {
 	if m.fsType != "fuse."+fsName {
 		return false

@@ -13,12 +13,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// busyPatience is how long Unmount waits for the last process to close its files:
-// an exiting postgres is gone for its parent before it is for the kernel.
+// busyPatience is how long Unmount waits for the last process to close its files: the kernel
+// closes those of a postgres that exits a little after its parent has learned of the exit.
 const busyPatience = time.Second
 
-// Unmount takes the file system away and waits until everything is put away. While
-// it is in use nothing happens and the error, which is ErrBusy, says by whom.
+// Unmount unmounts the file system and waits until everything is put away. If processes use
+// it, it stays mounted, and the error, an ErrBusy, names them.
 func (m *Mount) Unmount() error {
 	deadline := time.Now().Add(busyPatience)
 	for {
@@ -38,7 +38,8 @@ func (m *Mount) Unmount() error {
 	}
 }
 
-// takeAway unmounts, and what is bound into the mount before. Both are done, or none.
+// takeAway unmounts the file system, and before it the directory that is bound into it. Both are
+// unmounted, or neither.
 func (m *Mount) takeAway() error {
 	var b *boundWAL
 	if m.work != nil {
@@ -47,7 +48,8 @@ func (m *Mount) takeAway() error {
 	if b == nil {
 		return unmount(m.dir, m.direct, false)
 	}
-	// Asked first: a server that lost its pg_wal would be in trouble.
+	// Users are looked for before anything is unmounted: a server whose pg_wal disappeared for a
+	// moment would fail.
 	if by := holders(m.dir); by != "" {
 		return fmt.Errorf("unmount %s: %w%s", m.dir, ErrBusy, by)
 	}
@@ -60,14 +62,15 @@ func (m *Mount) takeAway() error {
 	if err != nil && bound == nil {
 		err = errors.Join(err, bindMount(b.dir, at))
 	}
-	return err // if bound is an error, somebody else took it away
+	return err // an error in bound means that somebody else had unmounted pg_wal
 }
 
-// UnmountLazy takes the mount point away at once. Whoever has files open may go on
-// using them; Done and Wait say when the last is closed.
+// UnmountLazy removes the mount from its directory at once. Processes that have files open may
+// go on using them; Done and Wait say when the last is closed.
 func (m *Mount) UnmountLazy() error { return unmount(m.dir, m.direct, true) }
 
-// unmount detaches what is mounted at dir.
+// unmount unmounts what is mounted at dir. lazy does so even if it is in use, else that is an
+// ErrBusy.
 func unmount(dir string, direct, lazy bool) error {
 	var err error
 	if direct {
@@ -88,7 +91,7 @@ func unmount(dir string, direct, lazy bool) error {
 	return nil
 }
 
-// fusermount unmounts as an ordinary user must.
+// fusermount unmounts for an ordinary user, who may not call umount(2).
 func fusermount(dir string, lazy bool) error {
 	args := []string{"-u", dir}
 	if lazy {
@@ -108,7 +111,8 @@ func fusermount(dir string, lazy bool) error {
 	return fmt.Errorf("fusermount3: %w: %s", err, text)
 }
 
-// holders says, as far as we may see it, which processes are below dir.
+// holders names the processes that use something below dir, as the end of an error message, as
+// far as this process may see it; "" if it sees none.
 func holders(dir string) string {
 	procs, err := filepath.Glob("/proc/[0-9]*")
 	if err != nil {
@@ -132,8 +136,8 @@ func holders(dir string) string {
 	return " by " + strings.Join(found, ", ")
 }
 
-// uses reports whether a process has a file or its current directory below dir.
-// The links of /proc are read, never followed: that would ask the file system.
+// uses reports whether a process has a file or its current directory below dir. The links in
+// /proc are read and never followed: to follow one is to use the mount.
 func uses(proc, dir string) bool {
 	links, _ := filepath.Glob(proc + "/fd/*")
 	for _, l := range append(links, proc+"/cwd", proc+"/root") {

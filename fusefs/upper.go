@@ -22,7 +22,7 @@ var (
 	_ fs.NodeGetattrer      = (*upperLink)(nil)
 )
 
-// Lookup finds a name. What is not there may be there later.
+// Lookup finds a name. One that does not exist may exist later, so the kernel must ask again.
 func (d *upperDir) Lookup(ctx context.Context, name string, out *fuse.EntryOut) (*fs.Inode, syscall.Errno) {
 	ops, mode, believed, err := d.find(d, name)
 	if err != nil {
@@ -63,7 +63,7 @@ func (d *upperDir) Statfs(_ context.Context, out *fuse.StatfsOut) syscall.Errno 
 	return statfsNone(out)
 }
 
-// fill writes what stat shows of the upper levels: anyone may walk them.
+// fill fills out with the attributes of an upper directory or link: anyone may read them.
 func (a *all) fill(out *fuse.Attr, mode uint32) {
 	t := uint64(a.opts.Time.Unix())
 	out.Mode, out.Nlink = mode|0o755, 1
@@ -86,7 +86,7 @@ type upperLink struct {
 	read func() (string, error)
 }
 
-// Readlink gives where it leads now.
+// Readlink gives the link's target as of now.
 func (l *upperLink) Readlink(context.Context) ([]byte, syscall.Errno) {
 	target, err := l.read()
 	if err != nil {
@@ -95,14 +95,15 @@ func (l *upperLink) Readlink(context.Context) ([]byte, syscall.Errno) {
 	return []byte(target), 0
 }
 
-// Getattr is lstat. The size is not given: it may be another at the next reading.
+// Getattr is lstat. The size is 0: the target may be a longer one by the time it is read.
 func (l *upperLink) Getattr(_ context.Context, _ fs.FileHandle, out *fuse.AttrOut) syscall.Errno {
 	l.all.fill(&out.Attr, syscall.S_IFLNK)
 	return 0
 }
 
-// lazyTree is a Tree that is closed while nobody needs it and made again when
-// somebody does: the kernel may forget a directory at the moment it is looked up.
+// lazyTree is a state that is released when the kernel forgets its data directory, and made again
+// when it is needed once more: the kernel may forget a directory at the moment in which somebody
+// looks it up.
 type lazyTree struct {
 	make func(context.Context) (state tree.Tree, release func(), err error)
 
@@ -169,8 +170,8 @@ func (t *lazyTree) Lookup(ctx context.Context, path string) (tree.Entry, error) 
 	return state.Lookup(ctx, path)
 }
 
-// gone keeps a state that does not exist any more from being taken for a name that
-// never existed in it.
+// gone changes the error of a state that does not exist any more. Its fs.ErrNotExist would tell
+// the kernel that a name does not exist in the state, which it caches for ever.
 func gone(err error) error {
 	if errors.Is(err, iofs.ErrNotExist) {
 		return errLookAgain

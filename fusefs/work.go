@@ -31,19 +31,18 @@ type WorkOptions struct {
 	// commit: they are to be ended, and then AdoptWAL called, before anybody asks how far the
 	// branch's WAL goes.
 	BindWAL bool
-	// NoWriteback makes the kernel send what is written at once, not when its cache
-	// likes: slower, and for tests.
+	// NoWriteback makes the kernel send each write at once, and not keep it in its cache for a
+	// while: slower, and for tests.
 	NoWriteback bool
 }
 
 // Work mounts a writable working tree at dir: the head of a branch, whose state is base. When
 // it ends, by Unmount or otherwise, the base of the next mount of the branch must be the state
-// at the end of the WAL: what was written to relations is not brought along.
+// at the end of the WAL: what was written to relations is thrown away.
 //
-// A postgres that was killed had best be started on a new mount, over a new base:
-// then it needs no recovery. On the same mount it recovers as on any file system,
-// for which it needs full_page_writes: a kill may tear a page that is being written
-// where the kernel writes it without us.
+// A postgres that was killed had best be started on a new mount, over a new base: then it needs
+// no recovery. On the same mount it recovers as on any file system, for which it needs
+// full_page_writes: the kill may have torn a page that it was writing to the kernel's cache.
 func Work(dir string, base tree.Tree, branch Branch, work WorkOptions, opts Options) (*Mount, error) {
 	return mountWork(dir, base, branch, work, opts)
 }
@@ -80,7 +79,7 @@ type worktree struct {
 	work   WorkOptions
 	opts   Options
 	kept   *kept           // what the last mount left
-	ctx    context.Context // the mount's life; interrupts of single calls are not heeded
+	ctx    context.Context // ends with the mount. That of a request ends with a signal, but no program expects EINTR here
 	cancel context.CancelFunc
 
 	lastIno atomic.Uint64
@@ -160,14 +159,15 @@ func (t *worktree) errno(op, path string, err error) syscall.Errno {
 	return errno(t.opts.Log, op, path, err)
 }
 
-// statfs is that of the file system with the private files.
+// statfs asks the file system that has the private files.
 func (t *worktree) statfs() (unix.Statfs_t, error) {
 	var st unix.Statfs_t
 	err := unix.Statfs(t.privateDir(), &st)
 	return st, err
 }
 
-// finish puts everything away once nobody can reach the tree any more.
+// finish stores and keeps what is to stay, and removes the rest. It is called when the mount is
+// gone, so nobody can reach the tree any more.
 func (t *worktree) finish() error {
 	var errs []error
 	if !t.scratch() {
@@ -181,8 +181,8 @@ func (t *worktree) finish() error {
 		}
 	}
 	if err := errors.Join(errs...); err != nil {
-		// What could not be put away stays where it is, for who looks into it; the
-		// next mount empties it.
+		// What could not be put away stays where it is, for somebody to look into; the next
+		// mount empties the directory.
 		return fmt.Errorf("put away working tree %s: %w", t.work.Dir, err)
 	}
 	if b := t.wal.bound(); b != nil {
