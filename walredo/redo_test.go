@@ -200,7 +200,7 @@ func TestMultixactWraps(t *testing.T) {
 		}
 	}
 	first := pages[pg.SLRUMultiOffsets.Page(0)]
-	last := pages[pg.SLRUMultiOffsets.Page(0xFFFFFFFF/pg.MultiOffsetsPerPage)]
+	last := pages[pg.SLRUMultiOffsets.Page(0xFFFFFFFF/pg.V15.MultiOffsetsPerPage())]
 	if first == nil || last == nil || len(pages) != 3 {
 		t.Fatalf("touched %v", pages)
 	}

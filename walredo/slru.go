@@ -59,6 +59,7 @@ func zeroesPage(slru pg.SLRU, name string) op {
 // xlMultixactCreate is xl_multixact_create, with the members as they lie in the record:
 // package xlog's has them in a slice of its own, which is too dear for each page.
 type xlMultixactCreate struct {
+	v       *pg.Version
 	mid     pg.MultiXactID
 	moff    pg.MultiXactOffset
 	members []byte // n of them: xid u32, status u32
@@ -67,10 +68,12 @@ type xlMultixactCreate struct {
 
 const sizeofMultixactMember = 8
 
-func parseXLMultixactCreate(b []byte) (x xlMultixactCreate, err error) {
+func parseXLMultixactCreate(rec *xlog.Record) (x xlMultixactCreate, err error) {
+	b := rec.MainData
 	if len(b) < 12 {
 		return x, corrupt("xl_multixact_create is %d bytes, want 12", len(b))
 	}
+	x.v = rec.V
 	x.mid = pg.MultiXactID(binary.LittleEndian.Uint32(b))
 	x.moff = pg.MultiXactOffset(binary.LittleEndian.Uint32(b[4:]))
 	x.n = binary.LittleEndian.Uint32(b[8:])
@@ -81,31 +84,39 @@ func parseXLMultixactCreate(b []byte) (x xlMultixactCreate, err error) {
 	return x, nil
 }
 
+// member is the offset of the i-th member.
+func (x *xlMultixactCreate) member(i uint32) pg.MultiXactOffset { return x.v.AddMultiOffset(x.moff, i) }
+
 // next is the multixact id behind mid, whose members begin where mid's end. Neither
 // id nor offset is ever 0.
-func (x xlMultixactCreate) next() (mid pg.MultiXactID, moff pg.MultiXactOffset) {
-	return max(x.mid+1, 1), max(x.moff+pg.MultiXactOffset(x.n), 1)
+func (x *xlMultixactCreate) next() (mid pg.MultiXactID, moff pg.MultiXactOffset) {
+	return max(x.mid+1, 1), max(x.member(x.n), 1)
 }
 
-func offsetsPage(mid pg.MultiXactID) uint32      { return uint32(mid) / pg.MultiOffsetsPerPage }
-func membersPage(moff pg.MultiXactOffset) uint32 { return uint32(moff) / pg.MembersPerPage }
+func (x *xlMultixactCreate) offsetsPage(mid pg.MultiXactID) uint32 {
+	return uint32(mid) / x.v.MultiOffsetsPerPage()
+}
+
+func (x *xlMultixactCreate) membersPage(i uint32) uint32 {
+	return uint32(x.member(i) / pg.MembersPerPage)
+}
 
 // multixactCreateTouches lists the pages of the new id's offset, of the next id's,
 // and of the members; the members' offsets may wrap around.
 func multixactCreateTouches(rec *xlog.Record, fn func(tag pg.BufferTag)) error {
-	x, err := parseXLMultixactCreate(rec.MainData)
+	x, err := parseXLMultixactCreate(rec)
 	if err != nil {
 		return err
 	}
 	next, _ := x.next()
-	fn(pg.SLRUMultiOffsets.Page(offsetsPage(x.mid)))
-	if offsetsPage(next) != offsetsPage(x.mid) {
-		fn(pg.SLRUMultiOffsets.Page(offsetsPage(next)))
+	fn(pg.SLRUMultiOffsets.Page(x.offsetsPage(x.mid)))
+	if x.offsetsPage(next) != x.offsetsPage(x.mid) {
+		fn(pg.SLRUMultiOffsets.Page(x.offsetsPage(next)))
 	}
 	for i := uint32(0); i < x.n; {
-		pageno := membersPage(x.moff + pg.MultiXactOffset(i))
+		pageno := x.membersPage(i)
 		fn(pg.SLRUMultiMembers.Page(pageno))
-		for i < x.n && membersPage(x.moff+pg.MultiXactOffset(i)) == pageno {
+		for i < x.n && x.membersPage(i) == pageno {
 			i++
 		}
 	}
@@ -115,7 +126,7 @@ func multixactCreateTouches(rec *xlog.Record, fn func(tag pg.BufferTag)) error {
 // multixactCreate is RecordNewMultiXact for one of its pages. The offset of the next
 // id is written too, as newer minor versions do and their readers require.
 func multixactCreate(page pg.Page, tag pg.BufferTag, rec *xlog.Record) error {
-	x, err := parseXLMultixactCreate(rec.MainData)
+	x, err := parseXLMultixactCreate(rec)
 	if err != nil {
 		return err
 	}
@@ -128,13 +139,13 @@ func multixactCreate(page pg.Page, tag pg.BufferTag, rec *xlog.Record) error {
 			mid  pg.MultiXactID
 			moff pg.MultiXactOffset
 		}{{x.mid, x.moff}, {next, nextOff}} {
-			if offsetsPage(e.mid) == pageno {
-				binary.LittleEndian.PutUint32(page[4*(e.mid%pg.MultiOffsetsPerPage):], uint32(e.moff))
+			if x.offsetsPage(e.mid) == pageno {
+				x.v.PutMultiOffset(page, e.mid, e.moff)
 				done = true
 			}
 		}
 	case pg.SLRUMultiMembers:
-		done = setMembers(page, pageno, x)
+		done = setMembers(page, pageno, &x)
 	}
 	if !done {
 		return errUntouched
@@ -144,14 +155,13 @@ func multixactCreate(page pg.Page, tag pg.BufferTag, rec *xlog.Record) error {
 
 // setMembers writes those of the members that are on that page, if any: a byte of
 // status and an xid each, in groups of four.
-func setMembers(page pg.Page, pageno uint32, x xlMultixactCreate) bool {
+func setMembers(page pg.Page, pageno uint32, x *xlMultixactCreate) bool {
 	done := false
 	for i := range x.n {
-		moff := x.moff + pg.MultiXactOffset(i)
-		if membersPage(moff) != pageno {
+		if x.membersPage(i) != pageno {
 			continue
 		}
-		in := int(moff % pg.MembersPerPage)
+		in := int(x.member(i) % pg.MembersPerPage)
 		group := in / pg.MembersPerGroup * pg.MemberGroupSize
 		member := x.members[i*sizeofMultixactMember:]
 		page[group+in%pg.MembersPerGroup] = member[4]

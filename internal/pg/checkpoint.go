@@ -32,7 +32,8 @@ type checkPointLayout struct {
 	size                                       int // sizeof(CheckPoint)
 	walLevel, logicalDecoding                  int
 	nextXID, nextOID                           int
-	nextMulti, nextMultiOffset                 int
+	nextMulti                                  int
+	nextMultiOffset                            int // MultiOffsetSize bytes wide
 	oldestXID, oldestXIDDB                     int
 	oldestMulti, oldestMultiDB                 int
 	time, oldestCommitTsXID, newestCommitTsXID int
@@ -50,8 +51,9 @@ var checkPoint1300 = checkPointLayout{
 	oldestActiveXID: 80,
 }
 
-// move moves all members that l has.
-func (c *CheckPoint) move(s cstruct, l *checkPointLayout) {
+// move moves all members that v's struct has.
+func (c *CheckPoint) move(s cstruct, v *Version) {
+	l := v.checkPoint
 	s.lsn(0, &c.Redo)
 	s.tli(8, &c.ThisTLI)
 	s.tli(12, &c.PrevTLI)
@@ -65,7 +67,7 @@ func (c *CheckPoint) move(s cstruct, l *checkPointLayout) {
 	s.u64(l.nextXID, (*uint64)(&c.NextXID))
 	s.oid(l.nextOID, &c.NextOID)
 	s.multi(l.nextMulti, &c.NextMulti)
-	s.u32(l.nextMultiOffset, (*uint32)(&c.NextMultiOffset))
+	s.multiOffset(l.nextMultiOffset, v.MultiOffsetSize, &c.NextMultiOffset)
 	s.xid(l.oldestXID, &c.OldestXID)
 	s.oid(l.oldestXIDDB, &c.OldestXIDDB)
 	s.multi(l.oldestMulti, &c.OldestMulti)
@@ -86,7 +88,7 @@ func (v *Version) ParseCheckPoint(b []byte) (CheckPoint, error) {
 	if len(b) != v.checkPoint.size {
 		return c, fmt.Errorf("checkpoint is %d bytes, want %d: %w", len(b), v.checkPoint.size, ErrCorrupt)
 	}
-	c.move(cstruct{b: b}, v.checkPoint)
+	c.move(cstruct{b: b}, v)
 	return c, nil
 }
 
@@ -94,6 +96,6 @@ func (v *Version) ParseCheckPoint(b []byte) (CheckPoint, error) {
 func (v *Version) AppendCheckPoint(b []byte, c *CheckPoint) []byte {
 	n := len(b)
 	b = append(b, make([]byte, v.checkPoint.size)...)
-	c.move(cstruct{b: b[n:], store: true}, v.checkPoint)
+	c.move(cstruct{b: b[n:], store: true}, v)
 	return b
 }

@@ -247,7 +247,7 @@ func (c *ControlFile) move(s cstruct) {
 	s.u32(16, (*uint32)(&c.State))
 	s.i64(24, &c.Time)
 	s.lsn(32, &c.CheckPoint)
-	c.CheckPointCopy.move(cstruct{b: s.b[controlCheckPointAt:], store: s.store}, c.Version.checkPoint)
+	c.CheckPointCopy.move(cstruct{b: s.b[controlCheckPointAt:], store: s.store}, c.Version)
 	s.lsn(l.unloggedLSN, &c.UnloggedLSN)
 	s.lsn(l.minRecoveryPoint, &c.MinRecoveryPoint)
 	s.tli(l.minRecoveryTLI, &c.MinRecoveryTLI)

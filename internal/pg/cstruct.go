@@ -58,6 +58,17 @@ func (s cstruct) bytes(off int, v []byte) {
 	}
 }
 
+// multiOffset moves a MultiXactOffset of 4 or 8 bytes.
+func (s cstruct) multiOffset(off, size int, v *MultiXactOffset) {
+	if size == 8 {
+		s.u64(off, (*uint64)(v))
+		return
+	}
+	u := uint32(*v)
+	s.u32(off, &u)
+	*v = MultiXactOffset(u)
+}
+
 func (s cstruct) lsn(off int, v *LSN)           { s.u64(off, (*uint64)(v)) }
 func (s cstruct) tli(off int, v *TLI)           { s.u32(off, (*uint32)(v)) }
 func (s cstruct) oid(off int, v *OID)           { s.u32(off, (*uint32)(v)) }

@@ -13,7 +13,8 @@ import (
 // others do not have, wider ones, and everything behind them moved. It shows that a major
 // is described by its literal alone.
 var v19 = &Version{
-	Release: Release{Major: 19, ControlVersion: 1905, Catalog: 202610061},
+	Release:         Release{Major: 19, ControlVersion: 1905, Catalog: 202610061},
+	MultiOffsetSize: 8,
 	control: &controlLayout{
 		crc:         308,
 		unloggedLSN: 136, minRecoveryPoint: 144, minRecoveryTLI: 152,
@@ -106,6 +107,35 @@ func TestControlFileOfAnotherMajor(t *testing.T) {
 		_, err := ParseControlFile((&ControlFile{Version: &v}).Encode())
 		if !errors.Is(err, ErrVersion) || err.Error() != "pg_control: "+c.want+": "+ErrVersion.Error() {
 			t.Errorf("got %v, want %s", err, c.want)
+		}
+	}
+}
+
+func TestMultiOffsets(t *testing.T) {
+	narrow, wide := V15, &Version{MultiOffsetSize: 8}
+	for _, c := range []struct {
+		v         *Version
+		off, want MultiXactOffset
+		perPage   uint32
+		size      int // of an entry
+	}{
+		{narrow, 1<<32 - 2, 1, 2048, 4},
+		{wide, 1<<32 - 2, 1<<32 + 1, 1024, 8},
+		{narrow, 1, 4, 2048, 4},
+	} {
+		if got := c.v.AddMultiOffset(c.off, 3); got != c.want {
+			t.Errorf("offset %x and 3: %x, want %x", c.off, got, c.want)
+		}
+		if !c.v.MultiOffsetPrecedes(c.off, c.want) || c.v.MultiOffsetPrecedes(c.want, c.off) || c.v.MultiOffsetPrecedes(c.off, c.off) {
+			t.Errorf("%x is not before %x", c.off, c.want)
+		}
+		page := make(Page, BlockSize)
+		if got := c.v.MultiOffsetsPerPage(); got != c.perPage {
+			t.Errorf("%d offsets on a page, want %d", got, c.perPage)
+		}
+		c.v.PutMultiOffset(page, MultiXactID(3*c.perPage-1), ^MultiXactOffset(0))
+		if got := strings.TrimLeft(string(page), "\x00"); len(got) != c.size {
+			t.Errorf("the last entry of a page is its last %d bytes, want %d", len(got), c.size)
 		}
 	}
 }

@@ -9,7 +9,7 @@ type (
 	OffsetNumber    uint16 // a line pointer of a page, from 1
 	TransactionID   uint32
 	MultiXactID     uint32
-	MultiXactOffset uint32
+	MultiXactOffset uint64 // of a member; up to 18 they have 32 bits and wrap around
 	TLI             uint32 // PostgreSQL's TimeLineID; our timelines are repo.TimelineID
 )
 

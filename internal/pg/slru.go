@@ -1,6 +1,9 @@
 package pg
 
-import "fmt"
+import (
+	"encoding/binary"
+	"fmt"
+)
 
 // SLRU is one of the simple LRU areas whose pages are kept in history. Their
 // segments are named like relations, so that a page of pg_xact is found, rebuilt
@@ -68,14 +71,45 @@ func (r RelFork) IsSLRU() bool { return r.SpcOID == SLRUSpace }
 
 // The numbers of entries per SLRU page (clog.c, multixact.c, commit_ts.c).
 const (
-	XactsPerPage        = BlockSize * 4 // 2 bits each
-	MultiOffsetsPerPage = BlockSize / 4 // 4 bytes each
-	MembersPerGroup     = 4             // 4 flag bytes, then 4 xids
-	MemberGroupSize     = 4 + 4*MembersPerGroup
-	MembersPerPage      = BlockSize / MemberGroupSize * MembersPerGroup
-	CommitTsSize        = 10 // int64 time, uint16 origin
-	CommitTsPerPage     = BlockSize / CommitTsSize
+	XactsPerPage    = BlockSize * 4 // 2 bits each
+	MembersPerGroup = 4             // 4 flag bytes, then 4 xids
+	MemberGroupSize = 4 + 4*MembersPerGroup
+	MembersPerPage  = BlockSize / MemberGroupSize * MembersPerGroup
+	CommitTsSize    = 10 // int64 time, uint16 origin
+	CommitTsPerPage = BlockSize / CommitTsSize
 )
+
+// MultiOffsetsPerPage is how many multixacts have their offset on one page of
+// pg_multixact/offsets.
+func (v *Version) MultiOffsetsPerPage() uint32 { return uint32(BlockSize / v.MultiOffsetSize) }
+
+// PutMultiOffset writes where the members of multixact id begin into id's page of
+// pg_multixact/offsets.
+func (v *Version) PutMultiOffset(page Page, id MultiXactID, off MultiXactOffset) {
+	entry := page[int(uint32(id)%v.MultiOffsetsPerPage())*v.MultiOffsetSize:]
+	if v.MultiOffsetSize == 8 {
+		binary.LittleEndian.PutUint64(entry, uint64(off))
+	} else {
+		binary.LittleEndian.PutUint32(entry, uint32(off))
+	}
+}
+
+// AddMultiOffset is off, moved on by n members. Offsets of 4 bytes wrap around.
+func (v *Version) AddMultiOffset(off MultiXactOffset, n uint32) MultiXactOffset {
+	if off += MultiXactOffset(n); v.MultiOffsetSize == 4 {
+		off = MultiXactOffset(uint32(off))
+	}
+	return off
+}
+
+// MultiOffsetPrecedes is MultiXactOffsetPrecedes: a comes before b. Offsets of 4 bytes are
+// compared modulo 2^32.
+func (v *Version) MultiOffsetPrecedes(a, b MultiXactOffset) bool {
+	if v.MultiOffsetSize == 4 {
+		return int32(uint32(a)-uint32(b)) < 0
+	}
+	return a < b
+}
 
 // TransactionIDStatus is the two bits of pg_xact (access/clog.h).
 type TransactionIDStatus uint8

@@ -24,15 +24,18 @@ func (r Release) String() string { return fmt.Sprintf("PostgreSQL %d", r.Major) 
 type Version struct {
 	Release
 
+	MultiOffsetSize int // bytes of an entry of pg_multixact/offsets, and of a MultiXactOffset: 4 or 8
+
 	control    *controlLayout // the same for all versions with one ControlVersion
 	checkPoint *checkPointLayout
 }
 
 // V15 is PostgreSQL 15.
 var V15 = &Version{
-	Release:    Release{Major: 15, WALMagic: 0xD110, ControlVersion: 1300, Catalog: 202209061},
-	control:    &control1300,
-	checkPoint: &checkPoint1300,
+	Release:         Release{Major: 15, WALMagic: 0xD110, ControlVersion: 1300, Catalog: 202209061},
+	MultiOffsetSize: 4,
+	control:         &control1300,
+	checkPoint:      &checkPoint1300,
 }
 
 // Versions lists the supported majors, oldest first.

@@ -62,7 +62,7 @@ func FuzzLine(f *testing.F) {
 		}
 	}
 	f.Fuzz(func(t *testing.T, rm, info uint8, main, block []byte) {
-		rec := xlog.Record{RmgrID: xlog.RmgrID(rm), Info: info, MainData: main, Blocks: []xlog.BlockRef{{Data: block, HasData: true}}}
+		rec := xlog.Record{V: pg.V15, RmgrID: xlog.RmgrID(rm), Info: info, MainData: main, Blocks: []xlog.BlockRef{{Data: block, HasData: true}}}
 		if line := rmgrdesc.Line(&rec, time.Local); !strings.HasPrefix(line, "rmgr: ") {
 			t.Errorf("line %q", line)
 		}

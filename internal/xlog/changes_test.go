@@ -25,7 +25,7 @@ func TestChanges(t *testing.T) {
 	} {
 		b := xlog.BlockRef{HasImage: c.image}
 		b.Tag.Fork = c.fork
-		rec := xlog.Record{RmgrID: c.rmgr, Info: c.info, Blocks: []xlog.BlockRef{b}}
+		rec := xlog.Record{V: pg.V15, RmgrID: c.rmgr, Info: c.info, Blocks: []xlog.BlockRef{b}}
 		if got := rec.Changes(&rec.Blocks[0]); got != c.want {
 			t.Errorf("%s: %v", c.name, got)
 		}

@@ -41,6 +41,16 @@ func (f *fields) xid() pg.TransactionID { return pg.TransactionID(f.u32()) }
 func (f *fields) oid() pg.OID           { return pg.OID(f.u32()) }
 func (f *fields) lsn() pg.LSN           { return pg.LSN(f.u64()) }
 func (f *fields) time() pg.TimestampTz  { return pg.TimestampTz(f.u64()) }
+
+// multiOffset reads a MultiXactOffset, which has the size that v gives it and is aligned to it.
+func (f *fields) multiOffset(v *pg.Version) pg.MultiXactOffset {
+	if v.MultiOffsetSize == 8 {
+		f.align()
+		return pg.MultiXactOffset(f.u64())
+	}
+	return pg.MultiXactOffset(f.u32())
+}
+
 func (f *fields) locator() pg.RelFileLocator {
 	return pg.RelFileLocator{SpcOID: f.oid(), DBOID: f.oid(), RelNumber: f.oid()}
 }

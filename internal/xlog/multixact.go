@@ -32,7 +32,7 @@ type MultiXactCreate struct {
 // ParseMultiXactCreate reads the body of a CREATE_ID record.
 func ParseMultiXactCreate(rec *Record) (MultiXactCreate, error) {
 	f := fields{in: rec.MainData}
-	c := MultiXactCreate{ID: pg.MultiXactID(f.u32()), Offset: pg.MultiXactOffset(f.u32())}
+	c := MultiXactCreate{ID: pg.MultiXactID(f.u32()), Offset: f.multiOffset(rec.V)}
 	c.Members = make([]MultiXactMember, f.count(8))
 	for i := range c.Members {
 		c.Members[i] = MultiXactMember{XID: f.xid(), Status: f.u32()}
@@ -58,8 +58,8 @@ func ParseMultiXactTruncate(rec *Record) (MultiXactTruncate, error) {
 		OldestDB:    f.oid(),
 		StartID:     pg.MultiXactID(f.u32()),
 		EndID:       pg.MultiXactID(f.u32()),
-		StartMember: pg.MultiXactOffset(f.u32()),
-		EndMember:   pg.MultiXactOffset(f.u32()),
+		StartMember: f.multiOffset(rec.V),
+		EndMember:   f.multiOffset(rec.V),
 	}
 	return t, f.done("xl_multixact_truncate")
 }

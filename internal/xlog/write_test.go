@@ -175,7 +175,9 @@ func TestSegmentNames(t *testing.T) {
 }
 
 func TestParsersOfRareRecords(t *testing.T) {
-	rec := func(op uint8, main string) *xlog.Record { return &xlog.Record{Info: op, MainData: []byte(main)} }
+	rec := func(op uint8, main string) *xlog.Record {
+		return &xlog.Record{V: pg.V15, Info: op, MainData: []byte(main)}
+	}
 	ok := func(name string, got any, err error, want any) {
 		t.Helper()
 		if err != nil || got != want {

@@ -92,7 +92,7 @@ func (s *State) applyOnlineCheckpoint(rec *xlog.Record) error {
 	s.LastCheckpoint = rec.StartLSN
 	my.Redo, my.Time, my.FullPageWrites, my.OldestActiveXID = cp.Redo, cp.Time, cp.FullPageWrites, cp.OldestActiveXID
 	my.NextXID = max(my.NextXID, cp.NextXID)
-	s.passMulti(cp.NextMulti, cp.NextMultiOffset)
+	s.passMulti(rec.V, cp.NextMulti, cp.NextMultiOffset)
 	if precedesMulti(my.OldestMulti, cp.OldestMulti) {
 		my.OldestMulti, my.OldestMultiDB = cp.OldestMulti, cp.OldestMultiDB
 	}
@@ -196,7 +196,7 @@ func (s *State) applyMultiXact(rec *xlog.Record) error {
 	switch rec.Op() {
 	case xlog.MultiXactCreateID:
 		c, err := xlog.ParseMultiXactCreate(rec)
-		s.passMulti(c.ID+1, c.Offset+pg.MultiXactOffset(len(c.Members)))
+		s.passMulti(rec.V, c.ID+1, rec.V.AddMultiOffset(c.Offset, uint32(len(c.Members))))
 		for _, m := range c.Members {
 			s.passXID(m.XID)
 		}
@@ -210,12 +210,12 @@ func (s *State) applyMultiXact(rec *xlog.Record) error {
 }
 
 // passMulti is MultiXactAdvanceNextMXact.
-func (s *State) passMulti(next pg.MultiXactID, offset pg.MultiXactOffset) {
+func (s *State) passMulti(v *pg.Version, next pg.MultiXactID, offset pg.MultiXactOffset) {
 	my := &s.CheckPoint
 	if precedesMulti(my.NextMulti, next) {
 		my.NextMulti = next
 	}
-	if int32(my.NextMultiOffset-offset) < 0 {
+	if v.MultiOffsetPrecedes(my.NextMultiOffset, offset) {
 		my.NextMultiOffset = offset
 	}
 }

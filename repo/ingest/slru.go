@@ -70,7 +70,6 @@ const (
 	firstMultiXactID     = 1
 	maxMultiXactID       = 0xFFFFFFFF
 	membersPerSegment    = pg.MembersPerPage * pg.SLRUPagesPerSegment
-	multiXactIDsPerPage  = pg.MultiOffsetsPerPage
 	multiXactIDsFirstRef = firstMultiXactID
 )
 
@@ -82,7 +81,7 @@ func truncateMultiXact(ctx context.Context, in *Ingester) error {
 	if err != nil {
 		return err
 	}
-	from, to := uint32(t.StartMember)/membersPerSegment, uint32(t.EndMember)/membersPerSegment
+	from, to := uint32(t.StartMember/membersPerSegment), uint32(t.EndMember/membersPerSegment)
 	err = in.dropSegments(ctx, pg.SLRUMultiMembers, func(segno uint32) bool {
 		if from <= to {
 			return segno >= from && segno < to
@@ -96,7 +95,8 @@ func truncateMultiXact(ctx context.Context, in *Ingester) error {
 	if t.EndID == firstMultiXactID {
 		last = maxMultiXactID
 	}
-	return in.truncateSLRU(ctx, pg.SLRUMultiOffsets, last/multiXactIDsPerPage, multiXactIDsPerPage, multiXactIDsFirstRef)
+	perPage := in.rec.V.MultiOffsetsPerPage()
+	return in.truncateSLRU(ctx, pg.SLRUMultiOffsets, last/perPage, perPage, multiXactIDsFirstRef)
 }
 
 // parameterChange is XLOG_PARAMETER_CHANGE: commit timestamps begin to be kept, from a

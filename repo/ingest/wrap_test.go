@@ -88,7 +88,7 @@ func (c counters) set(t *testing.T, srv *pgtest.Server) {
 		args = append(args, "-O", fmt.Sprint(c.offset))
 	}
 	for slru, page := range map[pg.SLRU]uint32{
-		pg.SLRUXact: c.xid / pg.XactsPerPage, pg.SLRUMultiOffsets: c.multi / pg.MultiOffsetsPerPage,
+		pg.SLRUXact: c.xid / pg.XactsPerPage, pg.SLRUMultiOffsets: c.multi / pg.V15.MultiOffsetsPerPage(),
 		pg.SLRUMultiMembers: c.offset / pg.MembersPerPage,
 	} {
 		path := filepath.Join(srv.Dir, pg.RelPath(slru.Page(page).RelFork, 0))
