@@ -58,62 +58,24 @@ func brinCheckPage(page pg.Page, pageType uint16) error {
 	return nil
 }
 
-// xlBrinCreateIndex is xl_brin_createidx.
-type xlBrinCreateIndex struct {
-	pagesPerRange uint32
-	version       uint16
-}
-
-const sizeofXLBrinCreateIndex = 6
-
-func parseXLBrinCreateIndex(b []byte) (xlBrinCreateIndex, error) {
-	if len(b) < sizeofXLBrinCreateIndex {
-		return xlBrinCreateIndex{}, corrupt("xl_brin_createidx is %d bytes, want %d", len(b), sizeofXLBrinCreateIndex)
-	}
-	return xlBrinCreateIndex{
-		pagesPerRange: binary.LittleEndian.Uint32(b),
-		version:       binary.LittleEndian.Uint16(b[4:]),
-	}, nil
-}
-
 // brinCreateIndex is brin_xlog_createidx, with brin_metapage_init.
 func brinCreateIndex(page pg.Page, rec *xlog.Record, _ *xlog.BlockRef) error {
-	xl, err := parseXLBrinCreateIndex(rec.MainData)
+	xl, err := xlog.ParseBrinCreateIndex(rec)
 	if err != nil {
 		return err
 	}
 	brinInitPage(page, brinPageMeta)
 	md := page[pg.PageHeaderSize:brinMetaLower]
 	binary.LittleEndian.PutUint32(md, brinMetaMagic)
-	binary.LittleEndian.PutUint32(md[4:], uint32(xl.version))
-	binary.LittleEndian.PutUint32(md[8:], xl.pagesPerRange)
+	binary.LittleEndian.PutUint32(md[4:], uint32(xl.Version))
+	binary.LittleEndian.PutUint32(md[8:], xl.PagesPerRange)
 	page.SetLower(brinMetaLower)
 	return nil
 }
 
-// xlBrinInsert is xl_brin_insert.
-type xlBrinInsert struct {
-	heapBlk       pg.BlockNumber
-	pagesPerRange uint32
-	offnum        pg.OffsetNumber
-}
-
-const sizeofXLBrinInsert = 10
-
-func parseXLBrinInsert(b []byte) (xlBrinInsert, error) {
-	if len(b) < sizeofXLBrinInsert {
-		return xlBrinInsert{}, corrupt("xl_brin_insert is %d bytes, want %d", len(b), sizeofXLBrinInsert)
-	}
-	return xlBrinInsert{
-		heapBlk:       pg.BlockNumber(binary.LittleEndian.Uint32(b)),
-		pagesPerRange: binary.LittleEndian.Uint32(b[4:]),
-		offnum:        pg.OffsetNumber(binary.LittleEndian.Uint16(b[8:])),
-	}, nil
-}
-
 // brinInsert is brin_xlog_insert.
 func brinInsert(page pg.Page, rec *xlog.Record, blk *xlog.BlockRef) error {
-	xl, err := parseXLBrinInsert(rec.MainData)
+	xl, err := xlog.ParseBrinInsert(rec)
 	if err != nil {
 		return err
 	}
@@ -122,21 +84,21 @@ func brinInsert(page pg.Page, rec *xlog.Record, blk *xlog.BlockRef) error {
 
 // brinInsertUpdate is brin_xlog_insert_update: block 0 gets the tuple, block 1 is the
 // page of the range map that leads to it.
-func brinInsertUpdate(page pg.Page, rec *xlog.Record, blk *xlog.BlockRef, xl xlBrinInsert) error {
+func brinInsertUpdate(page pg.Page, rec *xlog.Record, blk *xlog.BlockRef, xl xlog.BrinInsert) error {
 	if blk.ID != 0 {
 		data, err := blockNumber(rec, 0)
 		if err != nil {
 			return err
 		}
-		return brinSetRevmap(page, xl.pagesPerRange, xl.heapBlk, pg.ItemPointer{Block: data, Offset: xl.offnum})
+		return brinSetRevmap(page, xl.PagesPerRange, xl.HeapBlock, pg.ItemPointer{Block: data, Offset: xl.Off})
 	}
 	if rec.InitPage() {
 		brinInitPage(page, brinPageRegular)
 	}
-	if xl.offnum == 0 {
+	if xl.Off == 0 {
 		return corrupt("item number is 0")
 	}
-	_, err := page.AddItem(blk.Data, xl.offnum, pg.AddOverwrite)
+	_, err := page.AddItem(blk.Data, xl.Off, pg.AddOverwrite)
 	return err
 }
 
@@ -154,55 +116,25 @@ func brinSetRevmap(page pg.Page, pagesPerRange uint32, heapBlk pg.BlockNumber, t
 	return nil
 }
 
-// xlBrinUpdate is xl_brin_update.
-type xlBrinUpdate struct {
-	oldOffnum pg.OffsetNumber
-	insert    xlBrinInsert
-}
-
-const sizeofXLBrinUpdate = 4 + sizeofXLBrinInsert
-
-func parseXLBrinUpdate(b []byte) (xlBrinUpdate, error) {
-	if len(b) < sizeofXLBrinUpdate {
-		return xlBrinUpdate{}, corrupt("xl_brin_update is %d bytes, want %d", len(b), sizeofXLBrinUpdate)
-	}
-	insert, err := parseXLBrinInsert(b[4:])
-	return xlBrinUpdate{oldOffnum: pg.OffsetNumber(binary.LittleEndian.Uint16(b)), insert: insert}, err
-}
-
 // brinUpdate is brin_xlog_update: an insertion, and block 2 loses the old tuple.
 func brinUpdate(page pg.Page, rec *xlog.Record, blk *xlog.BlockRef) error {
-	xl, err := parseXLBrinUpdate(rec.MainData)
+	xl, err := xlog.ParseBrinUpdate(rec)
 	if err != nil {
 		return err
 	}
 	if blk.ID == 2 {
-		return page.IndexTupleDeleteNoCompact(xl.oldOffnum)
+		return page.IndexTupleDeleteNoCompact(xl.OldOff)
 	}
-	return brinInsertUpdate(page, rec, blk, xl.insert)
-}
-
-// xlBrinSamePageUpdate is xl_brin_samepage_update.
-type xlBrinSamePageUpdate struct {
-	offnum pg.OffsetNumber
-}
-
-const sizeofXLBrinSamePageUpdate = 2
-
-func parseXLBrinSamePageUpdate(b []byte) (xlBrinSamePageUpdate, error) {
-	if len(b) < sizeofXLBrinSamePageUpdate {
-		return xlBrinSamePageUpdate{}, corrupt("xl_brin_samepage_update is %d bytes, want %d", len(b), sizeofXLBrinSamePageUpdate)
-	}
-	return xlBrinSamePageUpdate{offnum: pg.OffsetNumber(binary.LittleEndian.Uint16(b))}, nil
+	return brinInsertUpdate(page, rec, blk, xl.Insert)
 }
 
 // brinSamePageUpdate is brin_xlog_samepage_update.
 func brinSamePageUpdate(page pg.Page, rec *xlog.Record, blk *xlog.BlockRef) error {
-	xl, err := parseXLBrinSamePageUpdate(rec.MainData)
+	off, err := xlog.ParseBrinSamePageUpdate(rec)
 	if err != nil {
 		return err
 	}
-	return page.IndexTupleOverwrite(xl.offnum, blk.Data)
+	return page.IndexTupleOverwrite(off, blk.Data)
 }
 
 // brinRevmapExtend is brin_xlog_revmap_extend: block 0 is the metapage, block 1 the
@@ -224,37 +156,17 @@ func brinRevmapExtend(page pg.Page, rec *xlog.Record, blk *xlog.BlockRef) error 
 	return nil
 }
 
-// xlBrinDesummarize is xl_brin_desummarize.
-type xlBrinDesummarize struct {
-	pagesPerRange uint32
-	heapBlk       pg.BlockNumber
-	offnum        pg.OffsetNumber // regOffset
-}
-
-const sizeofXLBrinDesummarize = 10
-
-func parseXLBrinDesummarize(b []byte) (xlBrinDesummarize, error) {
-	if len(b) < sizeofXLBrinDesummarize {
-		return xlBrinDesummarize{}, corrupt("xl_brin_desummarize is %d bytes, want %d", len(b), sizeofXLBrinDesummarize)
-	}
-	return xlBrinDesummarize{
-		pagesPerRange: binary.LittleEndian.Uint32(b),
-		heapBlk:       pg.BlockNumber(binary.LittleEndian.Uint32(b[4:])),
-		offnum:        pg.OffsetNumber(binary.LittleEndian.Uint16(b[8:])),
-	}, nil
-}
-
 // brinDesummarize is brin_xlog_desummarize_page: block 0 is the page of the range
 // map, block 1 that of the tuple.
 func brinDesummarize(page pg.Page, rec *xlog.Record, blk *xlog.BlockRef) error {
-	xl, err := parseXLBrinDesummarize(rec.MainData)
+	xl, err := xlog.ParseBrinDesummarize(rec)
 	if err != nil {
 		return err
 	}
 	if blk.ID != 0 {
-		return page.IndexTupleDeleteNoCompact(xl.offnum)
+		return page.IndexTupleDeleteNoCompact(xl.Off)
 	}
-	return brinSetRevmap(page, xl.pagesPerRange, xl.heapBlk, pg.ItemPointer{Block: pg.InvalidBlockNumber})
+	return brinSetRevmap(page, xl.PagesPerRange, xl.HeapBlock, pg.ItemPointer{Block: pg.InvalidBlockNumber})
 }
 
 // brinMask is brin_mask.

@@ -101,37 +101,9 @@ func (o btPageOpaque) firstKey() pg.OffsetNumber { // P_FIRSTDATAKEY
 	return btFirstKey
 }
 
-// xlBtreeMetadata is xl_btree_metadata.
-type xlBtreeMetadata struct {
-	version       uint32
-	root          pg.BlockNumber
-	level         uint32
-	fastRoot      pg.BlockNumber
-	fastLevel     uint32
-	delPages      uint32 // last_cleanup_num_delpages
-	allEqualImage byte
-}
-
-const sizeofXLBtreeMetadata = 28
-
-func parseXLBtreeMetadata(b []byte) (xlBtreeMetadata, error) {
-	if len(b) < sizeofXLBtreeMetadata {
-		return xlBtreeMetadata{}, corrupt("xl_btree_metadata is %d bytes, want %d", len(b), sizeofXLBtreeMetadata)
-	}
-	return xlBtreeMetadata{
-		version:       binary.LittleEndian.Uint32(b),
-		root:          pg.BlockNumber(binary.LittleEndian.Uint32(b[4:])),
-		level:         binary.LittleEndian.Uint32(b[8:]),
-		fastRoot:      pg.BlockNumber(binary.LittleEndian.Uint32(b[12:])),
-		fastLevel:     binary.LittleEndian.Uint32(b[16:]),
-		delPages:      binary.LittleEndian.Uint32(b[20:]),
-		allEqualImage: b[24],
-	}, nil
-}
-
 // btRestoreMeta is _bt_restore_meta: the metapage is made anew from the record.
 func btRestoreMeta(page pg.Page, blk *xlog.BlockRef) error {
-	xl, err := parseXLBtreeMetadata(blk.Data)
+	xl, err := xlog.ParseBtreeMetadata(blk)
 	if err != nil {
 		return err
 	}
@@ -139,14 +111,14 @@ func btRestoreMeta(page pg.Page, blk *xlog.BlockRef) error {
 	o.setFlags(btpMeta)
 	md := page[pg.PageHeaderSize:btMetaLower]
 	binary.LittleEndian.PutUint32(md, btreeMagic)
-	binary.LittleEndian.PutUint32(md[4:], xl.version)
-	binary.LittleEndian.PutUint32(md[8:], uint32(xl.root))
-	binary.LittleEndian.PutUint32(md[12:], xl.level)
-	binary.LittleEndian.PutUint32(md[16:], uint32(xl.fastRoot))
-	binary.LittleEndian.PutUint32(md[20:], xl.fastLevel)
-	binary.LittleEndian.PutUint32(md[24:], xl.delPages)
+	binary.LittleEndian.PutUint32(md[4:], xl.Version)
+	binary.LittleEndian.PutUint32(md[8:], uint32(xl.Root))
+	binary.LittleEndian.PutUint32(md[12:], xl.Level)
+	binary.LittleEndian.PutUint32(md[16:], uint32(xl.FastRoot))
+	binary.LittleEndian.PutUint32(md[20:], xl.FastLevel)
+	binary.LittleEndian.PutUint32(md[24:], xl.LastCleanupNumDelPages)
 	binary.LittleEndian.PutUint64(md[32:], math.Float64bits(-1)) // btm_last_cleanup_num_heap_tuples
-	md[40] = xl.allEqualImage
+	md[40] = xl.AllEqualImage
 	page.SetLower(btMetaLower)
 	return nil
 }
@@ -166,20 +138,6 @@ func btreeMetaCleanup(page pg.Page, _ *xlog.Record, blk *xlog.BlockRef) error {
 	return btRestoreMeta(page, blk)
 }
 
-// xlBtreeNewRoot is xl_btree_newroot; where the root is, block 0 says too.
-type xlBtreeNewRoot struct {
-	level uint32
-}
-
-const sizeofXLBtreeNewRoot = 8
-
-func parseXLBtreeNewRoot(b []byte) (xlBtreeNewRoot, error) {
-	if len(b) < sizeofXLBtreeNewRoot {
-		return xlBtreeNewRoot{}, corrupt("xl_btree_newroot is %d bytes, want %d", len(b), sizeofXLBtreeNewRoot)
-	}
-	return xlBtreeNewRoot{level: binary.LittleEndian.Uint32(b[4:])}, nil
-}
-
 // btreeNewRoot is btree_xlog_newroot: block 0 is the new root, 1 its left child, 2
 // the metapage.
 func btreeNewRoot(page pg.Page, rec *xlog.Record, blk *xlog.BlockRef) error {
@@ -194,13 +152,13 @@ func btreeNewRoot(page pg.Page, rec *xlog.Record, blk *xlog.BlockRef) error {
 }
 
 func btNewRootPage(page pg.Page, rec *xlog.Record, blk *xlog.BlockRef) error {
-	xl, err := parseXLBtreeNewRoot(rec.MainData)
+	xl, err := xlog.ParseBtreeNewRoot(rec)
 	if err != nil {
 		return err
 	}
 	o := btInitPage(page)
-	o.setLevel(xl.level)
-	if xl.level == 0 {
+	o.setLevel(xl.Level)
+	if xl.Level == 0 {
 		o.setFlags(btpRoot | btpLeaf)
 		return nil
 	}

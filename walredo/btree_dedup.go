@@ -7,20 +7,6 @@ import (
 	"zenith/internal/xlog"
 )
 
-// xlBtreeDedup is xl_btree_dedup.
-type xlBtreeDedup struct {
-	nIntervals int
-}
-
-const sizeofXLBtreeDedup = 2
-
-func parseXLBtreeDedup(b []byte) (xlBtreeDedup, error) {
-	if len(b) < sizeofXLBtreeDedup {
-		return xlBtreeDedup{}, corrupt("xl_btree_dedup is %d bytes, want %d", len(b), sizeofXLBtreeDedup)
-	}
-	return xlBtreeDedup{nIntervals: int(binary.LittleEndian.Uint16(b))}, nil
-}
-
 // btDedupIntervals is an array of BTDedupInterval: {base item, number of items}, each
 // a run of items that became one posting list.
 type btDedupIntervals []byte
@@ -46,11 +32,11 @@ func (v btDedupIntervals) first() (base pg.OffsetNumber, nItems int) {
 // items to merge; all others are copied, so that the items end up in the order of
 // their numbers.
 func btreeDedup(page pg.Page, rec *xlog.Record, blk *xlog.BlockRef) error {
-	xl, err := parseXLBtreeDedup(rec.MainData)
+	n, err := xlog.ParseBtreeDedup(rec)
 	if err != nil {
 		return err
 	}
-	intervals, err := parseBTDedupIntervals(blk.Data, xl.nIntervals)
+	intervals, err := parseBTDedupIntervals(blk.Data, n)
 	if err != nil {
 		return err
 	}

@@ -7,45 +7,18 @@ import (
 	"zenith/internal/xlog"
 )
 
-// xlBtreeDelete is what xl_btree_delete and xl_btree_vacuum have in common.
-type xlBtreeDelete struct {
-	nDeleted, nUpdated int
-}
-
-const (
-	sizeofXLBtreeDelete = 8
-	sizeofXLBtreeVacuum = 4
-)
-
-func parseXLBtreeDelete(b []byte) (xlBtreeDelete, error) {
-	if len(b) < sizeofXLBtreeDelete {
-		return xlBtreeDelete{}, corrupt("xl_btree_delete is %d bytes, want %d", len(b), sizeofXLBtreeDelete)
-	}
-	return parseXLBtreeVacuum(b[4:]) // behind latestRemovedXid
-}
-
-func parseXLBtreeVacuum(b []byte) (xlBtreeDelete, error) {
-	if len(b) < sizeofXLBtreeVacuum {
-		return xlBtreeDelete{}, corrupt("xl_btree_vacuum is %d bytes, want %d", len(b), sizeofXLBtreeVacuum)
-	}
-	return xlBtreeDelete{
-		nDeleted: int(binary.LittleEndian.Uint16(b)),
-		nUpdated: int(binary.LittleEndian.Uint16(b[2:])),
-	}, nil
-}
-
 // btreeDelete is btree_xlog_delete.
 func btreeDelete(page pg.Page, rec *xlog.Record, blk *xlog.BlockRef) error {
-	xl, err := parseXLBtreeDelete(rec.MainData)
+	xl, err := xlog.ParseBtreeDelete(rec)
 	if err != nil {
 		return err
 	}
-	return btDeleteItems(page, blk.Data, xl)
+	return btDeleteItems(page, blk.Data, xl.BtreeVacuum)
 }
 
 // btreeVacuum is btree_xlog_vacuum.
 func btreeVacuum(page pg.Page, rec *xlog.Record, blk *xlog.BlockRef) error {
-	xl, err := parseXLBtreeVacuum(rec.MainData)
+	xl, err := xlog.ParseBtreeVacuum(rec)
 	if err != nil {
 		return err
 	}
@@ -54,16 +27,16 @@ func btreeVacuum(page pg.Page, rec *xlog.Record, blk *xlog.BlockRef) error {
 
 // btDeleteItems is what both do to the page. data is the numbers of the items to
 // delete, those of the items to update, then an xl_btree_update for each of these.
-func btDeleteItems(page pg.Page, data []byte, xl xlBtreeDelete) error {
+func btDeleteItems(page pg.Page, data []byte, xl xlog.BtreeVacuum) error {
 	o, err := btOpaque(page)
 	if err != nil {
 		return err
 	}
-	deleted, rest, err := cutOffsets(data, xl.nDeleted)
+	deleted, rest, err := xlog.CutOffsets(data, xl.NDeleted)
 	if err != nil {
 		return err
 	}
-	updated, rest, err := cutOffsets(rest, xl.nUpdated)
+	updated, rest, err := xlog.CutOffsets(rest, xl.NUpdated)
 	if err != nil {
 		return err
 	}
@@ -79,18 +52,18 @@ func btDeleteItems(page pg.Page, data []byte, xl xlBtreeDelete) error {
 
 // btUpdateItems is btree_xlog_updates: it takes TIDs out of the posting lists of the
 // items. data has, per item, the number of TIDs (xl_btree_update), then which.
-func btUpdateItems(page pg.Page, updated offsets, data []byte) error {
-	for i := range updated.len() {
+func btUpdateItems(page pg.Page, updated xlog.Offsets, data []byte) error {
+	for i := range updated.Len() {
 		if len(data) < 2 {
-			return corrupt("%d updates of posting lists, want %d", i, updated.len())
+			return corrupt("%d updates of posting lists, want %d", i, updated.Len())
 		}
 		n := int(binary.LittleEndian.Uint16(data))
-		deleted, rest, err := cutOffsets(data[2:], n)
+		deleted, rest, err := xlog.CutOffsets(data[2:], n)
 		if err != nil {
 			return err
 		}
 		data = rest
-		if err := btUpdatePosting(page, updated.at(i), deleted); err != nil {
+		if err := btUpdatePosting(page, updated.At(i), deleted); err != nil {
 			return err
 		}
 	}
@@ -99,7 +72,7 @@ func btUpdateItems(page pg.Page, updated offsets, data []byte) error {
 
 // btUpdatePosting is _bt_update_posting: the item without the deleted TIDs of its
 // posting list, which are ascending indexes into it.
-func btUpdatePosting(page pg.Page, off pg.OffsetNumber, deleted offsets) error {
+func btUpdatePosting(page pg.Page, off pg.OffsetNumber, deleted xlog.Offsets) error {
 	t, err := btItem(page, off)
 	if err != nil {
 		return err
@@ -109,18 +82,18 @@ func btUpdatePosting(page pg.Page, off pg.OffsetNumber, deleted offsets) error {
 	}
 	var tids, tuple [btMaxTupleSize]byte
 	all := t.heapTIDs()
-	if len(all) > len(tids) || deleted.len() >= t.nPosting() {
-		return corrupt("update deletes %d of the %d tids of item %d", deleted.len(), t.nPosting(), off)
+	if len(all) > len(tids) || deleted.Len() >= t.nPosting() {
+		return corrupt("update deletes %d of the %d tids of item %d", deleted.Len(), t.nPosting(), off)
 	}
 	kept, d := 0, 0
 	for i := range t.nPosting() {
-		if d < deleted.len() && int(deleted.at(d)) == i {
+		if d < deleted.Len() && int(deleted.At(d)) == i {
 			d++
 			continue
 		}
 		kept += copy(tids[kept:], all[i*pg.ItemPointerSize:(i+1)*pg.ItemPointerSize])
 	}
-	if d != deleted.len() {
+	if d != deleted.Len() {
 		return corrupt("update of item %d deletes tids that its posting list does not have", off)
 	}
 	smaller, err := btFormPosting(tuple[:], t, tids[:kept])

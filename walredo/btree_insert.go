@@ -7,30 +7,16 @@ import (
 	"zenith/internal/xlog"
 )
 
-// xlBtreeInsert is xl_btree_insert.
-type xlBtreeInsert struct {
-	offnum pg.OffsetNumber
-}
-
-const sizeofXLBtreeInsert = 2
-
-func parseXLBtreeInsert(b []byte) (xlBtreeInsert, error) {
-	if len(b) < sizeofXLBtreeInsert {
-		return xlBtreeInsert{}, corrupt("xl_btree_insert is %d bytes, want %d", len(b), sizeofXLBtreeInsert)
-	}
-	return xlBtreeInsert{offnum: pg.OffsetNumber(binary.LittleEndian.Uint16(b))}, nil
-}
-
 // btreeInsert is btree_xlog_insert without a posting list split: block 0 gets the
 // tuple, 1 is the child whose split the insertion completes, 2 the metapage.
 func btreeInsert(page pg.Page, rec *xlog.Record, blk *xlog.BlockRef) error {
 	switch blk.ID {
 	case 0:
-		xl, err := parseXLBtreeInsert(rec.MainData)
+		off, err := xlog.ParseBtreeInsert(rec)
 		if err != nil {
 			return err
 		}
-		return addItem(page, blk.Data, xl.offnum)
+		return addItem(page, blk.Data, off)
 	case 1:
 		return btClearIncompleteSplit(page)
 	default:
@@ -42,7 +28,7 @@ func btreeInsert(page pg.Page, rec *xlog.Record, blk *xlog.BlockRef) error {
 // is the place in the posting list, then the tuple as it came to the primary; the
 // posting list is the tuple before the new one.
 func btreeInsertPost(page pg.Page, rec *xlog.Record, blk *xlog.BlockRef) error {
-	xl, err := parseXLBtreeInsert(rec.MainData)
+	off, err := xlog.ParseBtreeInsert(rec)
 	if err != nil {
 		return err
 	}
@@ -50,7 +36,7 @@ func btreeInsertPost(page pg.Page, rec *xlog.Record, blk *xlog.BlockRef) error {
 		return corrupt("posting split data is %d bytes", len(blk.Data))
 	}
 	postingOff := int(binary.LittleEndian.Uint16(blk.Data))
-	posting, err := btItem(page, xl.offnum-1)
+	posting, err := btItem(page, off-1)
 	if err != nil {
 		return err
 	}
@@ -62,7 +48,7 @@ func btreeInsertPost(page pg.Page, rec *xlog.Record, blk *xlog.BlockRef) error {
 	if err := btSwapPosting(newItem, posting, postingOff); err != nil {
 		return err
 	}
-	return addItem(page, newItem, xl.offnum)
+	return addItem(page, newItem, off)
 }
 
 // btRestorePage is _bt_restore_page: data is the upper part of a page, the tuple of

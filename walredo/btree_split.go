@@ -1,39 +1,15 @@
 package walredo
 
 import (
-	"encoding/binary"
-
 	"zenith/internal/pg"
 	"zenith/internal/xlog"
 )
-
-// xlBtreeSplit is xl_btree_split.
-type xlBtreeSplit struct {
-	level         uint32
-	firstRightOff pg.OffsetNumber // the first item, by its old number, that goes right
-	newItemOff    pg.OffsetNumber
-	postingOff    uint16 // where the new item splits a posting list; 0: it does not
-}
-
-const sizeofXLBtreeSplit = 10
-
-func parseXLBtreeSplit(b []byte) (xlBtreeSplit, error) {
-	if len(b) < sizeofXLBtreeSplit {
-		return xlBtreeSplit{}, corrupt("xl_btree_split is %d bytes, want %d", len(b), sizeofXLBtreeSplit)
-	}
-	return xlBtreeSplit{
-		level:         binary.LittleEndian.Uint32(b),
-		firstRightOff: pg.OffsetNumber(binary.LittleEndian.Uint16(b[4:])),
-		newItemOff:    pg.OffsetNumber(binary.LittleEndian.Uint16(b[6:])),
-		postingOff:    binary.LittleEndian.Uint16(b[8:]),
-	}, nil
-}
 
 // btreeSplit is btree_xlog_split: block 0 is the page that was split, 1 the new one
 // to the right of it, 2 the one that was to its right, 3 a child whose own split
 // the new item completes.
 func btreeSplit(page pg.Page, rec *xlog.Record, blk *xlog.BlockRef) error {
-	xl, err := parseXLBtreeSplit(rec.MainData)
+	xl, err := xlog.ParseBtreeSplit(rec)
 	if err != nil {
 		return err
 	}
@@ -59,7 +35,7 @@ func btreeSplit(page pg.Page, rec *xlog.Record, blk *xlog.BlockRef) error {
 }
 
 // btSplitRight makes the new right page: all that it holds is in the record.
-func btSplitRight(page pg.Page, rec *xlog.Record, blk *xlog.BlockRef, xl xlBtreeSplit) error {
+func btSplitRight(page pg.Page, rec *xlog.Record, blk *xlog.BlockRef, xl xlog.BtreeSplit) error {
 	left, err := blockNumber(rec, 0)
 	if err != nil {
 		return err
@@ -69,8 +45,8 @@ func btSplitRight(page pg.Page, rec *xlog.Record, blk *xlog.BlockRef, xl xlBtree
 	if next := rec.Block(2); next != nil {
 		o.setNext(next.Tag.Block)
 	}
-	o.setLevel(xl.level)
-	if xl.level == 0 {
+	o.setLevel(xl.Level)
+	if xl.Level == 0 {
 		o.setFlags(btpLeaf)
 	}
 	return btRestorePage(page, blk.Data)
@@ -84,7 +60,7 @@ type btLeftHalf struct {
 
 // btSplitLeft makes the left page anew, items in the order of their numbers as
 // _bt_split does, from its own old content, the new item and the new high key.
-func btSplitLeft(page pg.Page, rec *xlog.Record, blk *xlog.BlockRef, xl xlBtreeSplit) error {
+func btSplitLeft(page pg.Page, rec *xlog.Record, blk *xlog.BlockRef, xl xlog.BtreeSplit) error {
 	o, err := btOpaque(page)
 	if err != nil {
 		return err
@@ -96,7 +72,7 @@ func btSplitLeft(page pg.Page, rec *xlog.Record, blk *xlog.BlockRef, xl xlBtreeS
 	firstKey := o.firstKey() // before the new right link makes every page have a high key
 	o.setNext(right)
 	o.setFlags(btpIncompleteSplit)
-	if xl.level == 0 {
+	if xl.Level == 0 {
 		o.setFlags(btpIncompleteSplit | btpLeaf)
 	}
 	o.setCycleID(0)
@@ -116,10 +92,10 @@ func btSplitLeft(page pg.Page, rec *xlog.Record, blk *xlog.BlockRef, xl xlBtreeS
 // btParseLeftHalf reads block 0's data: the new item if it went to the left page or
 // split a posting list, then the high key. Such a posting list is changed in old;
 // the item, which changes with it, is copied to buf.
-func btParseLeftHalf(old pg.Page, buf []byte, op uint8, data []byte, xl xlBtreeSplit) (btLeftHalf, error) {
+func btParseLeftHalf(old pg.Page, buf []byte, op uint8, data []byte, xl xlog.BtreeSplit) (btLeftHalf, error) {
 	var half btLeftHalf
 	onLeft := op == btreeOpSplitLeft
-	if onLeft || xl.postingOff != 0 {
+	if onLeft || xl.PostingOff != 0 {
 		item, err := parseBtTuple(data)
 		if err != nil {
 			return half, err
@@ -130,7 +106,7 @@ func btParseLeftHalf(old pg.Page, buf []byte, op uint8, data []byte, xl xlBtreeS
 		}
 		item = btTuple(data[:size])
 		data = data[size:]
-		if xl.postingOff != 0 {
+		if xl.PostingOff != 0 {
 			if item, err = btSplitPosting(old, buf, item, xl); err != nil {
 				return half, err
 			}
@@ -152,8 +128,8 @@ func btParseLeftHalf(old pg.Page, buf []byte, op uint8, data []byte, xl xlBtreeS
 
 // btSplitPosting swaps TIDs between a copy of the new item and the posting list
 // before it.
-func btSplitPosting(old pg.Page, buf []byte, item btTuple, xl xlBtreeSplit) (btTuple, error) {
-	posting, err := btItem(old, xl.newItemOff-1)
+func btSplitPosting(old pg.Page, buf []byte, item btTuple, xl xlog.BtreeSplit) (btTuple, error) {
+	posting, err := btItem(old, xl.NewItemOff-1)
 	if err != nil {
 		return nil, err
 	}
@@ -161,20 +137,20 @@ func btSplitPosting(old pg.Page, buf []byte, item btTuple, xl xlBtreeSplit) (btT
 		return nil, corrupt("new item of %d bytes", len(item))
 	}
 	item = btTuple(buf[:copy(buf, item)])
-	return item, btSwapPosting(item, posting, int(xl.postingOff))
+	return item, btSwapPosting(item, posting, int(xl.PostingOff))
 }
 
 // btFillLeft adds the left page's items.
-func btFillLeft(page, old pg.Page, firstKey pg.OffsetNumber, half btLeftHalf, xl xlBtreeSplit) error {
-	if half.newItem != nil && (xl.newItemOff < firstKey || xl.newItemOff > xl.firstRightOff) {
-		return corrupt("new item %d of a left page that ends before %d", xl.newItemOff, xl.firstRightOff)
+func btFillLeft(page, old pg.Page, firstKey pg.OffsetNumber, half btLeftHalf, xl xlog.BtreeSplit) error {
+	if half.newItem != nil && (xl.NewItemOff < firstKey || xl.NewItemOff > xl.FirstRightOff) {
+		return corrupt("new item %d of a left page that ends before %d", xl.NewItemOff, xl.FirstRightOff)
 	}
 	items := appendItems(page)
 	if err := items.add(half.highKey); err != nil {
 		return err
 	}
-	for off := firstKey; off < xl.firstRightOff; off++ {
-		if half.newItem != nil && off == xl.newItemOff {
+	for off := firstKey; off < xl.FirstRightOff; off++ {
+		if half.newItem != nil && off == xl.NewItemOff {
 			if err := items.add(half.newItem); err != nil {
 				return err
 			}
@@ -187,7 +163,7 @@ func btFillLeft(page, old pg.Page, firstKey pg.OffsetNumber, half btLeftHalf, xl
 			return err
 		}
 	}
-	if half.newItem != nil && xl.newItemOff == xl.firstRightOff {
+	if half.newItem != nil && xl.NewItemOff == xl.FirstRightOff {
 		if err := items.add(half.newItem); err != nil {
 			return err
 		}

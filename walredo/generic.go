@@ -1,8 +1,6 @@
 package walredo
 
 import (
-	"encoding/binary"
-
 	"zenith/internal/pg"
 	"zenith/internal/xlog"
 )
@@ -29,20 +27,18 @@ func genericRedo(page pg.Page, _ *xlog.Record, blk *xlog.BlockRef) error {
 	return nil
 }
 
-// genericApply is applyPageRedo: delta is pieces of {offset, length, bytes}.
+// genericApply is applyPageRedo.
 func genericApply(page pg.Page, delta []byte) error {
 	for len(delta) > 0 {
-		if len(delta) < 4 {
-			return corrupt("piece of a page difference is %d bytes", len(delta))
+		r, rest, err := xlog.CutGenericRegion(delta)
+		if err != nil {
+			return err
 		}
-		off := int(binary.LittleEndian.Uint16(delta))
-		size := int(binary.LittleEndian.Uint16(delta[2:]))
-		delta = delta[4:]
-		if size > len(delta) || off+size > pg.BlockSize {
-			return corrupt("piece of a page difference: %d bytes at %d, %d left", size, off, len(delta))
+		if r.Offset+len(r.Bytes) > pg.BlockSize {
+			return corrupt("piece of a page difference: %d bytes at %d", len(r.Bytes), r.Offset)
 		}
-		copy(page[off:], delta[:size])
-		delta = delta[size:]
+		copy(page[r.Offset:], r.Bytes)
+		delta = rest
 	}
 	return nil
 }

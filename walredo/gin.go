@@ -26,12 +26,6 @@ var ginRmgr = rmgr{
 	mask: ginMask,
 }
 
-// Flags of ginxlogInsert and ginxlogSplit.
-const (
-	ginInsertIsData = 0x01
-	ginInsertIsLeaf = 0x02
-)
-
 // Flags of GinPageOpaqueData (access/ginblock.h).
 const (
 	ginData            = 1 << 0
@@ -47,8 +41,7 @@ const (
 const (
 	ginOpaqueSize = 8
 	ginOpaqueAt   = pg.BlockSize - ginOpaqueSize
-	ginMetaSize   = 56 // sizeof(GinMetaPageData)
-	ginMetaLower  = pg.PageHeaderSize + ginMetaSize
+	ginMetaLower  = pg.PageHeaderSize + xlog.GinMetaPageSize
 )
 
 // ginPageOpaque is GinPageOpaqueData, in place in the special area of a page.
@@ -107,34 +100,6 @@ func ginSplit(page pg.Page, rec *xlog.Record, blk *xlog.BlockRef) error {
 	return ginClearIncompleteSplit(page)
 }
 
-// xlGinInsert is ginxlogInsert with the children's numbers that follow it.
-type xlGinInsert struct {
-	flags      uint16
-	rightChild pg.BlockNumber // InvalidBlockNumber on a leaf
-}
-
-func parseXLGinInsert(b []byte) (xlGinInsert, error) {
-	if len(b) < 2 {
-		return xlGinInsert{}, corrupt("ginxlogInsert is %d bytes, want 2", len(b))
-	}
-	xl := xlGinInsert{flags: binary.LittleEndian.Uint16(b), rightChild: pg.InvalidBlockNumber}
-	if !xl.isLeaf() {
-		if len(b) < 10 {
-			return xlGinInsert{}, corrupt("ginxlogInsert is %d bytes, want 10", len(b))
-		}
-		xl.rightChild = getBlockID(b[6:])
-	}
-	return xl, nil
-}
-
-func (xl *xlGinInsert) isLeaf() bool { return xl.flags&ginInsertIsLeaf != 0 }
-func (xl *xlGinInsert) isData() bool { return xl.flags&ginInsertIsData != 0 }
-
-// getBlockID reads a BlockIdData: two halves, the upper one first.
-func getBlockID(b []byte) pg.BlockNumber {
-	return pg.BlockNumber(binary.LittleEndian.Uint16(b))<<16 | pg.BlockNumber(binary.LittleEndian.Uint16(b[2:]))
-}
-
 // putBlockID stores a BlockIdData.
 func putBlockID(b []byte, blkno pg.BlockNumber) {
 	binary.LittleEndian.PutUint16(b, uint16(blkno>>16))
@@ -144,82 +109,60 @@ func putBlockID(b []byte, blkno pg.BlockNumber) {
 // ginInsert is ginRedoInsert: block 0 gets the item, block 1 is the child whose
 // split it finishes.
 func ginInsert(page pg.Page, rec *xlog.Record, blk *xlog.BlockRef) error {
-	xl, err := parseXLGinInsert(rec.MainData)
+	xl, err := xlog.ParseGinInsert(rec)
 	if err != nil {
 		return err
 	}
 	switch {
 	case blk.ID == 1:
 		return ginClearIncompleteSplit(page)
-	case !xl.isData():
-		return ginInsertEntry(page, &xl, blk.Data)
-	case xl.isLeaf():
+	case !xl.IsData():
+		return ginInsertEntry(page, xl.RightChild, blk.Data)
+	case xl.IsLeaf():
 		return ginRecompress(page, blk.Data)
 	default:
-		return ginInsertPostingItem(page, xl.rightChild, blk.Data)
+		return ginInsertPostingItem(page, xl.RightChild, blk.Data)
 	}
 }
 
-// ginInsertEntry is ginRedoInsertEntry; b is a ginxlogInsertEntry.
-func ginInsertEntry(page pg.Page, xl *xlGinInsert, b []byte) error {
-	const header = 4
-	if len(b) < header {
-		return corrupt("ginxlogInsertEntry is %d bytes, want %d", len(b), header)
-	}
-	off, isDelete := pg.OffsetNumber(binary.LittleEndian.Uint16(b)), b[2] != 0
-	size, err := indexTupleSize(b[header:])
+// ginInsertEntry is ginRedoInsertEntry.
+func ginInsertEntry(page pg.Page, rightChild pg.BlockNumber, data []byte) error {
+	x, err := xlog.ParseGinInsertEntry(data)
 	if err != nil {
 		return err
 	}
-	if xl.rightChild != pg.InvalidBlockNumber {
+	size, err := indexTupleSize(x.Tuple)
+	if err != nil {
+		return err
+	}
+	if rightChild != pg.InvalidBlockNumber {
 		// The item that was there leads to the right half from now on.
-		item, err := page.Item(off)
+		item, err := page.Item(x.Off)
 		if err != nil {
 			return err
 		}
 		if len(item) < pg.ItemPointerSize {
-			return corrupt("entry %d is %d bytes", off, len(item))
+			return corrupt("entry %d is %d bytes", x.Off, len(item))
 		}
-		pg.ItemPointer{Block: xl.rightChild}.Put(item)
+		pg.ItemPointer{Block: rightChild}.Put(item)
 	}
-	if isDelete {
-		if err := page.IndexTupleDelete(off); err != nil {
+	if x.IsDelete {
+		if err := page.IndexTupleDelete(x.Off); err != nil {
 			return err
 		}
 	}
-	return addItem(page, b[header:header+size], off)
-}
-
-// xlGinUpdateMeta is ginxlogUpdateMeta.
-type xlGinUpdateMeta struct {
-	metadata     []byte // GinMetaPageData
-	prevTail     pg.BlockNumber
-	newRightLink pg.BlockNumber
-	ntuples      int32 // >0: so many index tuples are appended to the tail page
-}
-
-func parseXLGinUpdateMeta(b []byte) (xlGinUpdateMeta, error) {
-	const size = 84
-	if len(b) < size {
-		return xlGinUpdateMeta{}, corrupt("ginxlogUpdateMeta is %d bytes, want %d", len(b), size)
-	}
-	return xlGinUpdateMeta{
-		metadata:     b[16 : 16+ginMetaSize],
-		prevTail:     pg.BlockNumber(binary.LittleEndian.Uint32(b[72:])),
-		newRightLink: pg.BlockNumber(binary.LittleEndian.Uint32(b[76:])),
-		ntuples:      int32(binary.LittleEndian.Uint32(b[80:])),
-	}, nil
+	return addItem(page, x.Tuple[:size], x.Off)
 }
 
 // ginUpdateMetapage is ginRedoUpdateMetapage: block 0 is the metapage, block 1 the
 // list's old tail, which gets either more tuples or a link to a sublist.
 func ginUpdateMetapage(page pg.Page, rec *xlog.Record, blk *xlog.BlockRef) error {
-	xl, err := parseXLGinUpdateMeta(rec.MainData)
+	xl, err := xlog.ParseGinUpdateMeta(rec)
 	if err != nil {
 		return err
 	}
 	if blk.ID == 0 {
-		ginRestoreMeta(page, xl.metadata)
+		ginRestoreMeta(page, xl.Metadata)
 		return nil
 	}
 	o, err := ginOpaque(page)
@@ -227,13 +170,13 @@ func ginUpdateMetapage(page pg.Page, rec *xlog.Record, blk *xlog.BlockRef) error
 		return err
 	}
 	switch {
-	case xl.ntuples > 0:
-		if err := addIndexTuples(page, blk.Data, int(xl.ntuples), page.MaxOffset()+1); err != nil {
+	case xl.NTuples > 0:
+		if err := addIndexTuples(page, blk.Data, xl.NTuples, page.MaxOffset()+1); err != nil {
 			return err
 		}
 		o.setMaxoff(o.maxoff() + 1)
-	case xl.prevTail != pg.InvalidBlockNumber:
-		o.setRightLink(xl.newRightLink)
+	case xl.PrevTail != pg.InvalidBlockNumber:
+		o.setRightLink(xl.NewRightLink)
 	default:
 		return corrupt("ginxlogUpdateMeta does not change the list")
 	}
@@ -266,30 +209,29 @@ func addIndexTuples(page pg.Page, b []byte, n int, off pg.OffsetNumber) error {
 
 // ginInsertListPage is ginRedoInsertListPage: a page of the pending list is made.
 func ginInsertListPage(page pg.Page, rec *xlog.Record, blk *xlog.BlockRef) error {
-	const size = 8
-	if len(rec.MainData) < size {
-		return corrupt("ginxlogInsertListPage is %d bytes, want %d", len(rec.MainData), size)
+	x, err := xlog.ParseGinInsertListPage(rec)
+	if err != nil {
+		return err
 	}
-	rightLink := pg.BlockNumber(binary.LittleEndian.Uint32(rec.MainData))
-	ntuples := int32(binary.LittleEndian.Uint32(rec.MainData[4:]))
 	o := ginInitPage(page, ginList)
-	o.setRightLink(rightLink)
-	if rightLink == pg.InvalidBlockNumber {
+	o.setRightLink(x.RightLink)
+	if x.RightLink == pg.InvalidBlockNumber {
 		// The sublist's tail ends with a whole heap tuple's entries.
 		o.addFlags(ginListFullRow)
 		o.setMaxoff(1)
 	}
-	return addIndexTuples(page, blk.Data, int(ntuples), pg.FirstOffsetNumber)
+	return addIndexTuples(page, blk.Data, x.NTuples, pg.FirstOffsetNumber)
 }
 
 // ginDeleteListPages is ginRedoDeleteListPages: block 0 is the metapage, the others
 // are the list's pages that go.
 func ginDeleteListPages(page pg.Page, rec *xlog.Record, blk *xlog.BlockRef) error {
-	if len(rec.MainData) < ginMetaSize+4 {
-		return corrupt("ginxlogDeleteListPages is %d bytes, want %d", len(rec.MainData), ginMetaSize+4)
+	x, err := xlog.ParseGinDeleteListPages(rec)
+	if err != nil {
+		return err
 	}
 	if blk.ID == 0 {
-		ginRestoreMeta(page, rec.MainData[:ginMetaSize])
+		ginRestoreMeta(page, x.Metadata)
 	} else {
 		ginInitPage(page, ginDeleted)
 	}

@@ -1,8 +1,6 @@
 package walredo
 
 import (
-	"encoding/binary"
-
 	"zenith/internal/pg"
 	"zenith/internal/xlog"
 )
@@ -24,18 +22,16 @@ const (
 
 // ginCreatePTree is ginRedoCreatePTree.
 func ginCreatePTree(page pg.Page, rec *xlog.Record, _ *xlog.BlockRef) error {
-	const header = 4
-	if len(rec.MainData) < header {
-		return corrupt("ginxlogCreatePostingTree is %d bytes, want %d", len(rec.MainData), header)
+	x, err := xlog.ParseGinCreatePostingTree(rec)
+	if err != nil {
+		return err
 	}
-	size := binary.LittleEndian.Uint32(rec.MainData)
-	segments := rec.MainData[header:]
-	if uint64(size) > uint64(len(segments)) || size > ginDataMaxSize {
-		return corrupt("posting tree of %d bytes in a record with %d", size, len(segments))
+	if len(x.PostingLists) > ginDataMaxSize {
+		return corrupt("posting tree of %d bytes", len(x.PostingLists))
 	}
 	ginInitPage(page, ginData|ginLeaf|ginCompressed)
-	copy(page[ginDataAt:], segments[:size])
-	page.SetLower(ginDataAt + uint16(size))
+	copy(page[ginDataAt:], x.PostingLists)
+	page.SetLower(ginDataAt + uint16(len(x.PostingLists)))
 	return nil
 }
 
@@ -62,24 +58,26 @@ func (o ginPageOpaque) setPostingItems(page pg.Page, n int) {
 }
 
 // ginInsertPostingItem is ginRedoInsertData for an inner page and
-// GinDataPageAddPostingItem; b is a ginxlogInsertDataInternal. The item that was
-// there leads to the right half of the child from now on, the new one to the left.
-func ginInsertPostingItem(page pg.Page, rightChild pg.BlockNumber, b []byte) error {
-	if len(b) < 2+ginPostingItem {
-		return corrupt("ginxlogInsertDataInternal is %d bytes, want %d", len(b), 2+ginPostingItem)
+// GinDataPageAddPostingItem. The item that was there leads to the right half of the child
+// from now on, the new one to the left.
+func ginInsertPostingItem(page pg.Page, rightChild pg.BlockNumber, data []byte) error {
+	x, err := xlog.ParseGinInsertDataInternal(data)
+	if err != nil {
+		return err
 	}
 	o, err := ginInner(page)
 	if err != nil {
 		return err
 	}
-	off, maxoff := int(binary.LittleEndian.Uint16(b)), o.maxoff()
+	off, maxoff := int(x.Off), o.maxoff()
 	if off < 1 || off > maxoff || maxoff == ginDataMaxPosting {
 		return corrupt("insert posting item %d on a page with %d", off, maxoff)
 	}
 	at, end := ginPostingItemAt(off), ginPostingItemAt(maxoff+1)
 	putBlockID(page[at:], rightChild)
 	copy(page[at+ginPostingItem:], page[at:end])
-	copy(page[at:], b[2:2+ginPostingItem])
+	putBlockID(page[at:], x.Child)
+	x.Key.Put(page[at+4:])
 	o.setPostingItems(page, maxoff+1)
 	return nil
 }
@@ -99,45 +97,26 @@ func ginDeletePostingItem(page pg.Page, off int) error {
 	return nil
 }
 
-// xlGinDeletePage is ginxlogDeletePage.
-type xlGinDeletePage struct {
-	parentOffset int
-	rightLink    pg.BlockNumber
-	deleteXid    pg.TransactionID
-}
-
-func parseXLGinDeletePage(b []byte) (xlGinDeletePage, error) {
-	const size = 12
-	if len(b) < size {
-		return xlGinDeletePage{}, corrupt("ginxlogDeletePage is %d bytes, want %d", len(b), size)
-	}
-	return xlGinDeletePage{
-		parentOffset: int(binary.LittleEndian.Uint16(b)),
-		rightLink:    pg.BlockNumber(binary.LittleEndian.Uint32(b[4:])),
-		deleteXid:    pg.TransactionID(binary.LittleEndian.Uint32(b[8:])),
-	}, nil
-}
-
 // ginDeletePage is ginRedoDeletePage: block 0 is the data page that goes, 1 its
 // parent, 2 its left sibling.
 func ginDeletePage(page pg.Page, rec *xlog.Record, blk *xlog.BlockRef) error {
-	xl, err := parseXLGinDeletePage(rec.MainData)
+	xl, err := xlog.ParseGinDeletePage(rec)
 	if err != nil {
 		return err
 	}
 	if blk.ID == 1 {
-		return ginDeletePostingItem(page, xl.parentOffset)
+		return ginDeletePostingItem(page, int(xl.ParentOff))
 	}
 	o, err := ginOpaque(page)
 	if err != nil {
 		return err
 	}
 	if blk.ID == 2 {
-		o.setRightLink(xl.rightLink)
+		o.setRightLink(xl.RightLink)
 		return nil
 	}
 	o.addFlags(ginDeleted)
-	page.SetPruneXid(xl.deleteXid) // GinPageSetDeleteXid
+	page.SetPruneXid(xl.DeleteXID) // GinPageSetDeleteXid
 	return nil
 }
 

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 
 	"zenith/internal/pg"
+	"zenith/internal/xlog"
 )
 
 // A posting list segment (GinPostingList) holds ascending heap TIDs: the first one
@@ -13,72 +14,18 @@ import (
 //
 //	first ItemPointerData | nbytes u16 | bytes ... [0]
 const (
-	ginSegmentHeader = 8
+	ginSegmentHeader = xlog.GinPostingListHeader
 	ginOffsetBits    = 11 // MaxHeapTuplesPerPageBits
 	ginMaxVarbyte    = 7  // MaxBytesPerInteger
 )
 
-// Kinds of ginxlogSegmentAction.
-const (
-	ginSegmentDelete   = 1
-	ginSegmentInsert   = 2
-	ginSegmentReplace  = 3
-	ginSegmentAddItems = 4
-)
-
-// cutGinSegment takes the segment that b starts with off its front.
-func cutGinSegment(b []byte) (segment, rest []byte, err error) {
-	if len(b) < ginSegmentHeader {
-		return nil, nil, corrupt("posting list segment in %d bytes", len(b))
-	}
-	size := ginSegmentHeader + (int(binary.LittleEndian.Uint16(b[6:]))+1)&^1
-	if size > len(b) {
-		return nil, nil, corrupt("posting list segment of %d bytes in %d", size, len(b))
-	}
-	return b[:size], b[size:], nil
-}
-
-// ginSegmentAction is one ginxlogSegmentAction.
-type ginSegmentAction struct {
-	segno   uint8
-	kind    uint8
-	segment []byte // of INSERT and REPLACE
-	items   []byte // of ADDITEMS: ItemPointerData
-}
-
-func cutGinSegmentAction(b []byte) (a ginSegmentAction, rest []byte, err error) {
-	if len(b) < 2 {
-		return a, nil, corrupt("gin segment action in %d bytes", len(b))
-	}
-	a.segno, a.kind = b[0], b[1]
-	b = b[2:]
-	switch a.kind {
-	case ginSegmentDelete:
-		return a, b, nil
-	case ginSegmentInsert, ginSegmentReplace:
-		a.segment, b, err = cutGinSegment(b)
-		return a, b, err
-	case ginSegmentAddItems:
-		if len(b) < 2 {
-			return a, nil, corrupt("gin segment action in %d bytes", len(b))
-		}
-		n := pg.ItemPointerSize * int(binary.LittleEndian.Uint16(b))
-		if n > len(b)-2 {
-			return a, nil, corrupt("gin segment action adds %d bytes of items, has %d", n, len(b)-2)
-		}
-		a.items = b[2 : 2+n]
-		return a, b[2+n:], nil
-	default:
-		return a, nil, corrupt("gin segment action %d", a.kind)
-	}
-}
-
-// ginRecompress is ginRedoRecompress; b is a ginxlogRecompressDataLeaf. The page's
-// segments are read from a copy and written back in order, so that the bytes behind
-// the new end stay what they were, as in the original.
-func ginRecompress(page pg.Page, b []byte) error {
-	if len(b) < 2 {
-		return corrupt("ginxlogRecompressDataLeaf is %d bytes, want 2", len(b))
+// ginRecompress is ginRedoRecompress. The page's segments are read from a copy and
+// written back in order, so that the bytes behind the new end stay what they were, as in
+// the original.
+func ginRecompress(page pg.Page, data []byte) error {
+	x, err := xlog.ParseGinRecompressDataLeaf(data)
+	if err != nil {
+		return err
 	}
 	o, err := ginOpaque(page)
 	if err != nil {
@@ -96,15 +43,15 @@ func ginRecompress(page pg.Page, b []byte) error {
 	if lower < ginDataAt || lower > ginOpaqueAt {
 		return corrupt("posting lists end at %d", lower)
 	}
-	nactions := binary.LittleEndian.Uint16(b)
-	if nactions == 0 {
+	if x.NActions == 0 {
 		return corrupt("ginxlogRecompressDataLeaf without actions")
 	}
 	var scratch [ginDataMaxSize]byte
 	w := ginLeafWriter{page: page, at: ginDataAt, segments: scratch[:copy(scratch[:], page[ginDataAt:lower])]}
-	for rest := b[2:]; nactions > 0; nactions-- {
-		var a ginSegmentAction
-		if a, rest, err = cutGinSegmentAction(rest); err != nil {
+	rest := x.Actions
+	for range x.NActions {
+		var a xlog.GinSegmentAction
+		if a, rest, err = xlog.CutGinSegmentAction(rest); err != nil {
 			return err
 		}
 		if err := w.do(&a); err != nil {
@@ -168,18 +115,18 @@ func (w *ginLeafWriter) put(segments []byte) error {
 
 // next takes the next old segment.
 func (w *ginLeafWriter) next() (segment []byte, err error) {
-	segment, _, err = cutGinSegment(w.old())
+	segment, _, err = xlog.CutGinPostingList(w.old())
 	w.done += len(segment)
 	w.segno++
 	return segment, err
 }
 
 // do keeps the old segments before the action's, then does the action.
-func (w *ginLeafWriter) do(a *ginSegmentAction) error {
-	if w.segno > int(a.segno) {
-		return corrupt("gin segment action for %d after %d", a.segno, w.segno-1)
+func (w *ginLeafWriter) do(a *xlog.GinSegmentAction) error {
+	if w.segno > int(a.Segno) {
+		return corrupt("gin segment action for %d after %d", a.Segno, w.segno-1)
 	}
-	for w.segno < int(a.segno) {
+	for w.segno < int(a.Segno) {
 		segment, err := w.next()
 		if err != nil {
 			return err
@@ -188,20 +135,22 @@ func (w *ginLeafWriter) do(a *ginSegmentAction) error {
 			return err
 		}
 	}
-	if a.kind == ginSegmentInsert { // before the old segment of that number
-		return w.put(a.segment)
+	if a.Kind == xlog.GinSegmentInsert { // before the old segment of that number
+		return w.put(a.Segment)
 	}
 	old, err := w.next()
 	if err != nil {
 		return err
 	}
-	switch a.kind {
-	case ginSegmentReplace:
-		return w.put(a.segment)
-	case ginSegmentAddItems:
-		return w.addItems(old, a.items)
-	default: // ginSegmentDelete
+	switch a.Kind {
+	case xlog.GinSegmentReplace:
+		return w.put(a.Segment)
+	case xlog.GinSegmentAddItems:
+		return w.addItems(old, a.Items)
+	case xlog.GinSegmentDelete:
 		return nil
+	default:
+		return corrupt("gin segment action %d", a.Kind)
 	}
 }
 

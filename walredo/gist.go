@@ -85,57 +85,37 @@ func gistClearFollowRight(page pg.Page, rec *xlog.Record) error {
 	return nil
 }
 
-// xlGistPageUpdate is gistxlogPageUpdate.
-type xlGistPageUpdate struct {
-	ntodelete, ntoinsert int
-}
-
-func parseXLGistPageUpdate(b []byte) (xlGistPageUpdate, error) {
-	const size = 4
-	if len(b) < size {
-		return xlGistPageUpdate{}, corrupt("gistxlogPageUpdate is %d bytes, want %d", len(b), size)
-	}
-	return xlGistPageUpdate{
-		ntodelete: int(binary.LittleEndian.Uint16(b)),
-		ntoinsert: int(binary.LittleEndian.Uint16(b[2:])),
-	}, nil
-}
-
 // gistPageUpdate is gistRedoPageUpdateRecord: block 0 changes, block 1 is a left
 // child whose split is complete with that.
 func gistPageUpdate(page pg.Page, rec *xlog.Record, blk *xlog.BlockRef) error {
 	if blk.ID == 1 {
 		return gistClearFollowRight(page, rec)
 	}
-	xl, err := parseXLGistPageUpdate(rec.MainData)
+	xl, err := xlog.ParseGistPageUpdate(rec)
 	if err != nil {
 		return err
 	}
-	todelete, tuples, err := cutOffsets(blk.Data, xl.ntodelete)
+	todelete, tuples, err := xlog.CutOffsets(blk.Data, xl.NToDelete)
 	if err != nil {
 		return err
 	}
-	if xl.ntodelete == 1 && xl.ntoinsert == 1 {
+	if xl.NToDelete == 1 && xl.NToInsert == 1 {
 		// One for one: the item stays where it is.
 		size, err := indexTupleSize(tuples)
 		if err != nil {
 			return err
 		}
-		return page.IndexTupleOverwrite(todelete.at(0), tuples[:size])
+		return page.IndexTupleOverwrite(todelete.At(0), tuples[:size])
 	}
 	if err := indexMultiDelete(page, todelete); err != nil {
 		return err
 	}
-	return addIndexTuples(page, tuples, xl.ntoinsert, page.MaxOffset()+1)
+	return addIndexTuples(page, tuples, xl.NToInsert, page.MaxOffset()+1)
 }
 
 // gistDelete is gistRedoDeleteRecord: items that index scans have marked dead go.
 func gistDelete(page pg.Page, rec *xlog.Record, _ *xlog.BlockRef) error {
-	const header = 6
-	if len(rec.MainData) < header {
-		return corrupt("gistxlogDelete is %d bytes, want %d", len(rec.MainData), header)
-	}
-	todelete, _, err := cutOffsets(rec.MainData[header:], int(binary.LittleEndian.Uint16(rec.MainData[4:])))
+	xl, err := xlog.ParseGistDelete(rec)
 	if err != nil {
 		return err
 	}
@@ -143,34 +123,11 @@ func gistDelete(page pg.Page, rec *xlog.Record, _ *xlog.BlockRef) error {
 	if err != nil {
 		return err
 	}
-	if err := indexMultiDelete(page, todelete); err != nil {
+	if err := indexMultiDelete(page, xl.ToDelete); err != nil {
 		return err
 	}
 	o.dropFlags(gistHasGarbage)
 	return nil
-}
-
-// xlGistPageSplit is gistxlogPageSplit.
-type xlGistPageSplit struct {
-	origRightLink   pg.BlockNumber
-	origNSN         pg.LSN
-	origLeaf        bool
-	npage           int
-	markFollowRight bool
-}
-
-func parseXLGistPageSplit(b []byte) (xlGistPageSplit, error) {
-	const size = 21
-	if len(b) < size {
-		return xlGistPageSplit{}, corrupt("gistxlogPageSplit is %d bytes, want %d", len(b), size)
-	}
-	return xlGistPageSplit{
-		origRightLink:   pg.BlockNumber(binary.LittleEndian.Uint32(b)),
-		origNSN:         pg.LSN(binary.LittleEndian.Uint64(b[8:])),
-		origLeaf:        b[16] != 0,
-		npage:           int(binary.LittleEndian.Uint16(b[18:])),
-		markFollowRight: b[20] != 0,
-	}, nil
 }
 
 // gistPageSplit is gistRedoPageSplitRecord: blocks 1 to npage are the pages into
@@ -179,7 +136,7 @@ func gistPageSplit(page pg.Page, rec *xlog.Record, blk *xlog.BlockRef) error {
 	if blk.ID == 0 {
 		return gistClearFollowRight(page, rec)
 	}
-	xl, err := parseXLGistPageSplit(rec.MainData)
+	xl, err := xlog.ParseGistPageSplit(rec)
 	if err != nil {
 		return err
 	}
@@ -188,12 +145,12 @@ func gistPageSplit(page pg.Page, rec *xlog.Record, blk *xlog.BlockRef) error {
 		return err
 	}
 	flags := uint16(0)
-	if xl.origLeaf && blk.Tag.Block != gistRootBlkno {
+	if xl.OrigLeaf && blk.Tag.Block != gistRootBlkno {
 		flags = gistLeaf
 	}
 	o := gistInitPage(page, flags)
-	o.setNSN(xl.origNSN)
-	if last := int(blk.ID) >= xl.npage; !last {
+	o.setNSN(xl.OrigNSN)
+	if last := int(blk.ID) >= xl.NPage; !last {
 		// The pages are chained in the order of the record; a new root is not in it.
 		next, err := blockNumber(rec, blk.ID+1)
 		if err != nil {
@@ -202,11 +159,11 @@ func gistPageSplit(page pg.Page, rec *xlog.Record, blk *xlog.BlockRef) error {
 		if blk.Tag.Block != gistRootBlkno {
 			o.setRightLink(next)
 		}
-		if first != gistRootBlkno && xl.markFollowRight {
+		if first != gistRootBlkno && xl.MarkFollowRight {
 			o.addFlags(gistFollowRight)
 		}
 	} else if blk.Tag.Block != gistRootBlkno {
-		o.setRightLink(xl.origRightLink)
+		o.setRightLink(xl.OrigRightLink)
 	}
 	if len(blk.Data) < 4 {
 		return corrupt("page split data of %d bytes, want 4", len(blk.Data))
@@ -217,12 +174,12 @@ func gistPageSplit(page pg.Page, rec *xlog.Record, blk *xlog.BlockRef) error {
 
 // gistPageDelete is gistRedoPageDelete: block 0 is an empty leaf, block 1 its parent.
 func gistPageDelete(page pg.Page, rec *xlog.Record, blk *xlog.BlockRef) error {
-	const size = 10
-	if len(rec.MainData) < size {
-		return corrupt("gistxlogPageDelete is %d bytes, want %d", len(rec.MainData), size)
+	xl, err := xlog.ParseGistPageDelete(rec)
+	if err != nil {
+		return err
 	}
 	if blk.ID == 1 {
-		return page.IndexTupleDelete(pg.OffsetNumber(binary.LittleEndian.Uint16(rec.MainData[8:])))
+		return page.IndexTupleDelete(xl.DownlinkOffset)
 	}
 	o, err := gistOpaque(page)
 	if err != nil {
@@ -231,7 +188,7 @@ func gistPageDelete(page pg.Page, rec *xlog.Record, blk *xlog.BlockRef) error {
 	// GistPageSetDeleted: the page now holds nothing but its deleteXid.
 	o.addFlags(gistDeleted)
 	page.SetLower(gistDeletedLower)
-	copy(page[pg.PageHeaderSize:gistDeletedLower], rec.MainData)
+	binary.LittleEndian.PutUint64(page[pg.PageHeaderSize:], uint64(xl.DeleteXID))
 	return nil
 }
 

@@ -164,41 +164,21 @@ func uint32s(b []byte, n int) ([4]uint32, error) {
 	return v, nil
 }
 
-// xlHashInitMetaPage is xl_hash_init_meta_page.
-type xlHashInitMetaPage struct {
-	nTuples float64
-	procID  uint32
-	ffactor uint16
-}
-
-const sizeofXLHashInitMetaPage = 14
-
-func parseXLHashInitMetaPage(b []byte) (xlHashInitMetaPage, error) {
-	if len(b) < sizeofXLHashInitMetaPage {
-		return xlHashInitMetaPage{}, corrupt("xl_hash_init_meta_page is %d bytes, want %d", len(b), sizeofXLHashInitMetaPage)
-	}
-	return xlHashInitMetaPage{
-		nTuples: math.Float64frombits(binary.LittleEndian.Uint64(b)),
-		procID:  binary.LittleEndian.Uint32(b[8:]),
-		ffactor: binary.LittleEndian.Uint16(b[12:]),
-	}, nil
-}
-
 // hashInitMetaPage is hash_xlog_init_meta_page, with _hash_init_metabuffer. What
 // follows from the block size is constant: a bitmap of 2^12 bytes, 2^15 bits.
 func hashInitMetaPage(page pg.Page, rec *xlog.Record, _ *xlog.BlockRef) error {
-	xl, err := parseXLHashInitMetaPage(rec.MainData)
+	xl, err := xlog.ParseHashInitMetaPage(rec)
 	if err != nil {
 		return err
 	}
-	nBuckets := hashInitialBuckets(xl.nTuples / float64(xl.ffactor))
+	nBuckets := hashInitialBuckets(xl.NTuples / float64(xl.FillFactor))
 	splitpoint := hashSpareIndex(nBuckets)
 
 	hashInitPage(page, pg.InvalidBlockNumber, noBucket, lhMetaPage)
 	m := hashMeta(page[pg.PageHeaderSize : pg.PageHeaderSize+hashMetaSize])
 	m.set(0, hashMagic)
 	m.set(4, hashVersion)
-	binary.LittleEndian.PutUint16(m[16:], xl.ffactor)
+	binary.LittleEndian.PutUint16(m[16:], xl.FillFactor)
 	binary.LittleEndian.PutUint16(m[18:], hashBitmapSize)
 	binary.LittleEndian.PutUint16(m[20:], 1<<12)
 	binary.LittleEndian.PutUint16(m[22:], 12+3)
@@ -207,7 +187,7 @@ func hashInitMetaPage(page pg.Page, rec *xlog.Record, _ *xlog.BlockRef) error {
 	m.set(hashMetaHighMask, highMask)
 	m.set(hashMetaLowMask, highMask>>1)
 	m.set(hashMetaOvflPoint, splitpoint)
-	m.set(48, xl.procID)
+	m.set(48, uint32(xl.ProcID))
 	page.SetLower(pg.PageHeaderSize + hashMetaSize)
 	return m.addSpare() // the first bitmap page
 }

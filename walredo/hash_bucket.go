@@ -1,8 +1,6 @@
 package walredo
 
 import (
-	"encoding/binary"
-
 	"zenith/internal/pg"
 	"zenith/internal/xlog"
 )
@@ -10,30 +8,16 @@ import (
 // Here are the hash records that change the tuples of buckets; hash_pages.go has
 // those that give and take pages.
 
-// xlHashInsert is xl_hash_insert.
-type xlHashInsert struct {
-	offnum pg.OffsetNumber
-}
-
-const sizeofXLHashInsert = 2
-
-func parseXLHashInsert(b []byte) (xlHashInsert, error) {
-	if len(b) < sizeofXLHashInsert {
-		return xlHashInsert{}, corrupt("xl_hash_insert is %d bytes, want %d", len(b), sizeofXLHashInsert)
-	}
-	return xlHashInsert{offnum: pg.OffsetNumber(binary.LittleEndian.Uint16(b))}, nil
-}
-
 // hashInsert is hash_xlog_insert: block 0 gets the tuple, block 1 is the metapage.
 func hashInsert(page pg.Page, rec *xlog.Record, blk *xlog.BlockRef) error {
 	if blk.ID != 0 {
 		return hashCountTuples(page, 1)
 	}
-	xl, err := parseXLHashInsert(rec.MainData)
+	off, err := xlog.ParseHashInsert(rec)
 	if err != nil {
 		return err
 	}
-	return addItem(page, blk.Data, xl.offnum)
+	return addItem(page, blk.Data, off)
 }
 
 // hashCountTuples adds n to the metapage's number of tuples.
@@ -46,33 +30,17 @@ func hashCountTuples(page pg.Page, n float64) error {
 	return nil
 }
 
-// xlHashMovePageContents is xl_hash_move_page_contents. That the bucket's first page
-// is the one written to (then there is no block 0) matters to locking only.
-type xlHashMovePageContents struct {
-	nTuples int
-}
-
-const sizeofXLHashMovePageContents = 3
-
-func parseXLHashMovePageContents(b []byte) (xlHashMovePageContents, error) {
-	if len(b) < sizeofXLHashMovePageContents {
-		return xlHashMovePageContents{}, corrupt("xl_hash_move_page_contents is %d bytes, want %d",
-			len(b), sizeofXLHashMovePageContents)
-	}
-	return xlHashMovePageContents{nTuples: int(binary.LittleEndian.Uint16(b))}, nil
-}
-
 // hashMovePageContents is hash_xlog_move_page_contents: block 1 gets tuples that
 // block 2 loses.
 func hashMovePageContents(page pg.Page, rec *xlog.Record, blk *xlog.BlockRef) error {
-	xl, err := parseXLHashMovePageContents(rec.MainData)
+	xl, err := xlog.ParseHashMovePageContents(rec)
 	if err != nil {
 		return err
 	}
 	if blk.ID == 1 {
-		return hashAddTuples(page, blk.Data, xl.nTuples)
+		return hashAddTuples(page, blk.Data, xl.NTuples)
 	}
-	return indexMultiDelete(page, offsets(blk.Data))
+	return indexMultiDelete(page, xlog.Offsets(blk.Data))
 }
 
 // hashAddTuples adds n tuples: data is their item numbers, then the tuples.
@@ -80,7 +48,7 @@ func hashAddTuples(page pg.Page, data []byte, n int) error {
 	if n == 0 {
 		return nil
 	}
-	offs, data, err := cutOffsets(data, n)
+	offs, data, err := xlog.CutOffsets(data, n)
 	if err != nil {
 		return err
 	}
@@ -93,7 +61,7 @@ func hashAddTuples(page pg.Page, data []byte, n int) error {
 		if size > len(data) {
 			return corrupt("tuple of %d bytes in %d", size, len(data))
 		}
-		if err := addItem(page, data[:size], offs.at(i)); err != nil {
+		if err := addItem(page, data[:size], offs.At(i)); err != nil {
 			return err
 		}
 		data = data[size:]
@@ -104,30 +72,16 @@ func hashAddTuples(page pg.Page, data []byte, n int) error {
 	return nil
 }
 
-// xlHashDelete is xl_hash_delete.
-type xlHashDelete struct {
-	clearDeadMarking bool
-}
-
-const sizeofXLHashDelete = 2
-
-func parseXLHashDelete(b []byte) (xlHashDelete, error) {
-	if len(b) < sizeofXLHashDelete {
-		return xlHashDelete{}, corrupt("xl_hash_delete is %d bytes, want %d", len(b), sizeofXLHashDelete)
-	}
-	return xlHashDelete{clearDeadMarking: b[0] != 0}, nil
-}
-
 // hashDelete is hash_xlog_delete, of block 1.
 func hashDelete(page pg.Page, rec *xlog.Record, blk *xlog.BlockRef) error {
-	xl, err := parseXLHashDelete(rec.MainData)
+	xl, err := xlog.ParseHashDelete(rec)
 	if err != nil {
 		return err
 	}
-	return hashDeleteTuples(page, offsets(blk.Data), xl.clearDeadMarking)
+	return hashDeleteTuples(page, xlog.Offsets(blk.Data), xl.ClearDeadMarking)
 }
 
-func hashDeleteTuples(page pg.Page, items offsets, clearDeadMarking bool) error {
+func hashDeleteTuples(page pg.Page, items xlog.Offsets, clearDeadMarking bool) error {
 	o, err := hashPageOpaque(page)
 	if err != nil {
 		return err
@@ -138,54 +92,30 @@ func hashDeleteTuples(page pg.Page, items offsets, clearDeadMarking bool) error 
 	return indexMultiDelete(page, items)
 }
 
-// xlHashVacuumOnePage is xl_hash_vacuum_one_page.
-type xlHashVacuumOnePage struct {
-	nTuples int32
-	items   offsets
-}
-
-const sizeofXLHashVacuumOnePage = 8
-
-func parseXLHashVacuumOnePage(b []byte) (xlHashVacuumOnePage, error) {
-	if len(b) < sizeofXLHashVacuumOnePage {
-		return xlHashVacuumOnePage{}, corrupt("xl_hash_vacuum_one_page is %d bytes, want %d", len(b), sizeofXLHashVacuumOnePage)
-	}
-	xl := xlHashVacuumOnePage{nTuples: int32(binary.LittleEndian.Uint32(b[4:]))}
-	if len(b) == sizeofXLHashVacuumOnePage {
-		return xl, nil
-	}
-	if xl.nTuples < 0 || xl.nTuples > pg.MaxIndexTuplesPerPage {
-		return xl, corrupt("xl_hash_vacuum_one_page of %d tuples", xl.nTuples)
-	}
-	var err error
-	xl.items, _, err = cutOffsets(b[sizeofXLHashVacuumOnePage:], int(xl.nTuples))
-	return xl, err
-}
-
 // hashVacuumOnePage is hash_xlog_vacuum_one_page: block 0 loses its dead tuples,
 // block 1 is the metapage.
 func hashVacuumOnePage(page pg.Page, rec *xlog.Record, blk *xlog.BlockRef) error {
-	xl, err := parseXLHashVacuumOnePage(rec.MainData)
+	xl, err := xlog.ParseHashVacuumOnePage(rec)
 	if err != nil {
 		return err
 	}
 	if blk.ID != 0 {
-		return hashCountTuples(page, -float64(xl.nTuples))
+		return hashCountTuples(page, -float64(xl.NTuples))
 	}
-	return hashDeleteTuples(page, xl.items, true)
+	return hashDeleteTuples(page, xl.Items, true)
 }
 
-// hashUpdateMetaPage is hash_xlog_update_meta_page; xl_hash_update_meta_page is the
-// number of tuples, a double.
+// hashUpdateMetaPage is hash_xlog_update_meta_page.
 func hashUpdateMetaPage(page pg.Page, rec *xlog.Record, _ *xlog.BlockRef) error {
-	if len(rec.MainData) < 8 {
-		return corrupt("xl_hash_update_meta_page is %d bytes, want 8", len(rec.MainData))
+	n, err := xlog.ParseHashUpdateMetaPage(rec)
+	if err != nil {
+		return err
 	}
 	m, err := hashPageMeta(page)
 	if err != nil {
 		return err
 	}
-	copy(m[hashMetaNTuples:hashMetaNTuples+8], rec.MainData)
+	m.setNTuples(n)
 	return nil
 }
 

@@ -1,45 +1,33 @@
 package walredo
 
 import (
-	"encoding/binary"
-
 	"zenith/internal/pg"
 	"zenith/internal/xlog"
 )
 
-// parseBitmapSize reads bmsize, with which xl_hash_init_bitmap_page and
-// xl_hash_add_ovfl_page begin: the bytes of a bitmap.
-func parseBitmapSize(b []byte) (int, error) {
-	if len(b) < 2 {
-		return 0, corrupt("bitmap size is %d bytes", len(b))
-	}
-	size := int(binary.LittleEndian.Uint16(b))
+// hashInitBitmap is _hash_initbitmapbuffer: a bitmap page of size bytes, all of it in use.
+func hashInitBitmap(page pg.Page, size int) error {
 	if size > hashBitmapSize {
-		return 0, corrupt("bitmap of %d bytes", size)
+		return corrupt("bitmap of %d bytes", size)
 	}
-	return size, nil
-}
-
-// hashInitBitmap is _hash_initbitmapbuffer: a bitmap page, all of it in use.
-func hashInitBitmap(page pg.Page, size int) {
 	hashInitPage(page, pg.InvalidBlockNumber, noBucket, lhBitmapPage)
 	bitmap := page[pg.PageHeaderSize : pg.PageHeaderSize+size]
 	for i := range bitmap {
 		bitmap[i] = 0xFF
 	}
 	page.SetLower(uint16(pg.PageHeaderSize + size))
+	return nil
 }
 
 // hashInitBitmapPage is hash_xlog_init_bitmap_page: block 0 is the first bitmap, block
 // 1 the metapage. The bitmap is behind the buckets that the index begins with.
 func hashInitBitmapPage(page pg.Page, rec *xlog.Record, blk *xlog.BlockRef) error {
-	size, err := parseBitmapSize(rec.MainData)
+	size, err := xlog.ParseHashInitBitmapPage(rec)
 	if err != nil {
 		return err
 	}
 	if blk.ID == 0 {
-		hashInitBitmap(page, size)
-		return nil
+		return hashInitBitmap(page, size)
 	}
 	m, err := hashPageMeta(page)
 	if err != nil {
@@ -66,27 +54,11 @@ func hashBitmapBit(page pg.Page, blk *xlog.BlockRef) (at int, mask byte, err err
 	return pg.PageHeaderSize + int(bit/8), 1 << (bit % 8), nil
 }
 
-// xlHashAddOverflowPage is xl_hash_add_ovfl_page.
-type xlHashAddOverflowPage struct {
-	bitmapSize  int
-	bitmapFound bool // bmpage_found: the page is one that was freed before
-}
-
-const sizeofXLHashAddOverflowPage = 3
-
-func parseXLHashAddOverflowPage(b []byte) (xlHashAddOverflowPage, error) {
-	if len(b) < sizeofXLHashAddOverflowPage {
-		return xlHashAddOverflowPage{}, corrupt("xl_hash_add_ovfl_page is %d bytes, want %d", len(b), sizeofXLHashAddOverflowPage)
-	}
-	size, err := parseBitmapSize(b)
-	return xlHashAddOverflowPage{bitmapSize: size, bitmapFound: b[2] != 0}, err
-}
-
 // hashAddOverflowPage is hash_xlog_add_ovfl_page: block 0 is the new page, 1 the one
 // before it in the bucket's chain, 2 the bitmap page that it had a free bit in, 3 a
 // new bitmap page, 4 the metapage.
 func hashAddOverflowPage(page pg.Page, rec *xlog.Record, blk *xlog.BlockRef) error {
-	xl, err := parseXLHashAddOverflowPage(rec.MainData)
+	xl, err := xlog.ParseHashAddOverflowPage(rec)
 	if err != nil {
 		return err
 	}
@@ -102,8 +74,7 @@ func hashAddOverflowPage(page pg.Page, rec *xlog.Record, blk *xlog.BlockRef) err
 		}
 		return err
 	case 3:
-		hashInitBitmap(page, xl.bitmapSize)
-		return nil
+		return hashInitBitmap(page, xl.BitmapSize)
 	default:
 		return hashAddOverflowMeta(page, rec, blk, xl)
 	}
@@ -135,8 +106,8 @@ func hashLinkOverflow(page pg.Page, rec *xlog.Record) error {
 	return nil
 }
 
-func hashAddOverflowMeta(page pg.Page, rec *xlog.Record, blk *xlog.BlockRef, xl xlHashAddOverflowPage) error {
-	if err := hashSetFirstFree(page, blk); err != nil || xl.bitmapFound {
+func hashAddOverflowMeta(page pg.Page, rec *xlog.Record, blk *xlog.BlockRef, xl xlog.HashAddOverflowPage) error {
+	if err := hashSetFirstFree(page, blk); err != nil || xl.BitmapFound {
 		return err
 	}
 	m, err := hashPageMeta(page)
@@ -170,35 +141,11 @@ func hashSetFirstFree(page pg.Page, blk *xlog.BlockRef) error {
 	return nil
 }
 
-// xlHashSplitAllocatePage is xl_hash_split_allocate_page.
-type xlHashSplitAllocatePage struct {
-	newBucket        uint32
-	oldFlag, newFlag uint16
-	updateMasks      bool // XLH_SPLIT_META_UPDATE_MASKS: block 2 has low and high mask
-	updateSplitpoint bool // XLH_SPLIT_META_UPDATE_SPLITPOINT: and the splitpoint and its spares
-}
-
-const sizeofXLHashSplitAllocatePage = 9
-
-func parseXLHashSplitAllocatePage(b []byte) (xlHashSplitAllocatePage, error) {
-	if len(b) < sizeofXLHashSplitAllocatePage {
-		return xlHashSplitAllocatePage{}, corrupt("xl_hash_split_allocate_page is %d bytes, want %d",
-			len(b), sizeofXLHashSplitAllocatePage)
-	}
-	return xlHashSplitAllocatePage{
-		newBucket:        binary.LittleEndian.Uint32(b),
-		oldFlag:          binary.LittleEndian.Uint16(b[4:]),
-		newFlag:          binary.LittleEndian.Uint16(b[6:]),
-		updateMasks:      b[8]&1 != 0,
-		updateSplitpoint: b[8]&2 != 0,
-	}, nil
-}
-
 // hashSplitAllocatePage is hash_xlog_split_allocate_page: block 0 is the first page of
 // the bucket that is split, also if it came as an image, 1 that of the new bucket, 2
 // the metapage.
 func hashSplitAllocatePage(page pg.Page, rec *xlog.Record, blk *xlog.BlockRef) error {
-	xl, err := parseXLHashSplitAllocatePage(rec.MainData)
+	xl, err := xlog.ParseHashSplitAllocatePage(rec)
 	if err != nil {
 		return err
 	}
@@ -208,24 +155,24 @@ func hashSplitAllocatePage(page pg.Page, rec *xlog.Record, blk *xlog.BlockRef) e
 		if err != nil {
 			return err
 		}
-		o.setFlags(xl.oldFlag)
-		o.setPrev(pg.BlockNumber(xl.newBucket)) // the largest bucket of now
+		o.setFlags(xl.OldFlag)
+		o.setPrev(pg.BlockNumber(xl.NewBucket)) // the largest bucket of now
 		return nil
 	case 1:
-		hashInitPage(page, pg.BlockNumber(xl.newBucket), xl.newBucket, xl.newFlag)
+		hashInitPage(page, pg.BlockNumber(xl.NewBucket), xl.NewBucket, xl.NewFlag)
 		return nil
 	default:
 		return hashSplitMeta(page, blk.Data, xl)
 	}
 }
 
-func hashSplitMeta(page pg.Page, data []byte, xl xlHashSplitAllocatePage) error {
+func hashSplitMeta(page pg.Page, data []byte, xl xlog.HashSplitAllocatePage) error {
 	m, err := hashPageMeta(page)
 	if err != nil {
 		return err
 	}
-	m.set(hashMetaMaxBucket, xl.newBucket)
-	if xl.updateMasks {
+	m.set(hashMetaMaxBucket, xl.NewBucket)
+	if xl.UpdateMasks {
 		masks, err := uint32s(data, 2)
 		if err != nil {
 			return err
@@ -234,7 +181,7 @@ func hashSplitMeta(page pg.Page, data []byte, xl xlHashSplitAllocatePage) error 
 		m.set(hashMetaHighMask, masks[1])
 		data = data[8:]
 	}
-	if xl.updateSplitpoint {
+	if xl.UpdateSplitpoint {
 		v, err := uint32s(data, 2)
 		if err != nil {
 			return err
@@ -255,27 +202,10 @@ func hashSplitPage(_ pg.Page, _ *xlog.Record, blk *xlog.BlockRef) error {
 	return corrupt("block %d has no full-page image", blk.ID)
 }
 
-// xlHashSplitComplete is xl_hash_split_complete.
-type xlHashSplitComplete struct {
-	oldFlag, newFlag uint16
-}
-
-const sizeofXLHashSplitComplete = 4
-
-func parseXLHashSplitComplete(b []byte) (xlHashSplitComplete, error) {
-	if len(b) < sizeofXLHashSplitComplete {
-		return xlHashSplitComplete{}, corrupt("xl_hash_split_complete is %d bytes, want %d", len(b), sizeofXLHashSplitComplete)
-	}
-	return xlHashSplitComplete{
-		oldFlag: binary.LittleEndian.Uint16(b),
-		newFlag: binary.LittleEndian.Uint16(b[2:]),
-	}, nil
-}
-
 // hashSplitComplete is hash_xlog_split_complete: blocks 0 and 1 are the first pages of
 // the old and the new bucket, also if they came as images.
 func hashSplitComplete(page pg.Page, rec *xlog.Record, blk *xlog.BlockRef) error {
-	xl, err := parseXLHashSplitComplete(rec.MainData)
+	xl, err := xlog.ParseHashSplitComplete(rec)
 	if err != nil {
 		return err
 	}
@@ -284,39 +214,18 @@ func hashSplitComplete(page pg.Page, rec *xlog.Record, blk *xlog.BlockRef) error
 		return err
 	}
 	if blk.ID == 0 {
-		o.setFlags(xl.oldFlag)
+		o.setFlags(xl.OldFlag)
 	} else {
-		o.setFlags(xl.newFlag)
+		o.setFlags(xl.NewFlag)
 	}
 	return nil
-}
-
-// xlHashSqueezePage is xl_hash_squeeze_page.
-type xlHashSqueezePage struct {
-	prev, next  pg.BlockNumber // the freed page's neighbours
-	nTuples     int
-	prevIsWrite bool // is_prev_bucket_same_wrt: the page before the freed one is block 1
-}
-
-const sizeofXLHashSqueezePage = 12
-
-func parseXLHashSqueezePage(b []byte) (xlHashSqueezePage, error) {
-	if len(b) < sizeofXLHashSqueezePage {
-		return xlHashSqueezePage{}, corrupt("xl_hash_squeeze_page is %d bytes, want %d", len(b), sizeofXLHashSqueezePage)
-	}
-	return xlHashSqueezePage{
-		prev:        pg.BlockNumber(binary.LittleEndian.Uint32(b)),
-		next:        pg.BlockNumber(binary.LittleEndian.Uint32(b[4:])),
-		nTuples:     int(binary.LittleEndian.Uint16(b[8:])),
-		prevIsWrite: b[11] != 0,
-	}, nil
 }
 
 // hashSqueezePage is hash_xlog_squeeze_page: block 1 gets the tuples of the overflow
 // page that is freed, 2; 3 and 4 are the pages before and after that one, 5 is its
 // bitmap page, 6 the metapage.
 func hashSqueezePage(page pg.Page, rec *xlog.Record, blk *xlog.BlockRef) error {
-	xl, err := parseXLHashSqueezePage(rec.MainData)
+	xl, err := xlog.ParseHashSqueezePage(rec)
 	if err != nil {
 		return err
 	}
@@ -339,22 +248,22 @@ func hashSqueezePage(page pg.Page, rec *xlog.Record, blk *xlog.BlockRef) error {
 	}
 }
 
-func hashSqueezeInto(page pg.Page, blk *xlog.BlockRef, xl xlHashSqueezePage) error {
-	if err := hashAddTuples(page, blk.Data, xl.nTuples); err != nil || !xl.prevIsWrite {
+func hashSqueezeInto(page pg.Page, blk *xlog.BlockRef, xl xlog.HashSqueezePage) error {
+	if err := hashAddTuples(page, blk.Data, xl.NTuples); err != nil || !xl.PrevIsWrite {
 		return err
 	}
 	return hashUnlinkOverflow(page, true, xl)
 }
 
-func hashUnlinkOverflow(page pg.Page, isPrev bool, xl xlHashSqueezePage) error {
+func hashUnlinkOverflow(page pg.Page, isPrev bool, xl xlog.HashSqueezePage) error {
 	o, err := hashPageOpaque(page)
 	if err != nil {
 		return err
 	}
 	if isPrev {
-		o.setNext(xl.next)
+		o.setNext(xl.Next)
 	} else {
-		o.setPrev(xl.prev)
+		o.setPrev(xl.Prev)
 	}
 	return nil
 }

@@ -1,8 +1,6 @@
 package walredo
 
 import (
-	"encoding/binary"
-
 	"zenith/internal/pg"
 	"zenith/internal/xlog"
 )
@@ -26,32 +24,19 @@ const (
 	xlhInsertAllFrozenSet      = 0x20
 )
 
-// xlHeapInsert is xl_heap_insert.
-type xlHeapInsert struct {
-	off   pg.OffsetNumber
-	flags uint8
-}
-
-func parseXLHeapInsert(b []byte) (xlHeapInsert, error) {
-	if len(b) < 3 {
-		return xlHeapInsert{}, corrupt("xl_heap_insert is %d bytes, want 3", len(b))
-	}
-	return xlHeapInsert{off: pg.OffsetNumber(binary.LittleEndian.Uint16(b)), flags: b[2]}, nil
-}
-
 // heapInsertVM is what heap_xlog_insert does to the visibility map.
 func heapInsertVM(rec *xlog.Record) (vmClears, error) {
 	c := vmClears{bits: vmValidBits}
-	x, err := parseXLHeapInsert(rec.MainData)
+	x, err := xlog.ParseHeapInsert(rec)
 	if err != nil {
 		return c, err
 	}
-	return c, c.add(rec, 0, x.flags&xlhInsertAllVisibleCleared != 0)
+	return c, c.add(rec, 0, x.Flags&xlhInsertAllVisibleCleared != 0)
 }
 
 // heapInsert is heap_xlog_insert.
 func heapInsert(page pg.Page, rec *xlog.Record, blk *xlog.BlockRef) error {
-	x, err := parseXLHeapInsert(rec.MainData)
+	x, err := xlog.ParseHeapInsert(rec)
 	if err != nil {
 		return err
 	}
@@ -62,15 +47,15 @@ func heapInsert(page pg.Page, rec *xlog.Record, blk *xlog.BlockRef) error {
 	if err != nil {
 		return err
 	}
-	tup, err := newTuple(page, h, rec.XID, pg.ItemPointer{Block: blk.Tag.Block, Offset: x.off}, len(data))
+	tup, err := newTuple(page, h, rec.XID, pg.ItemPointer{Block: blk.Tag.Block, Offset: x.Off}, len(data))
 	if err != nil {
 		return err
 	}
 	copy(tup[sizeofHeapTupleHeader:], data)
-	if err := addTuple(page, tup, x.off); err != nil {
+	if err := addTuple(page, tup, x.Off); err != nil {
 		return err
 	}
-	if x.flags&xlhInsertAllVisibleCleared != 0 {
+	if x.Flags&xlhInsertAllVisibleCleared != 0 {
 		page.ClearFlag(pg.PDAllVisible)
 	}
 	return nil
@@ -83,50 +68,29 @@ const (
 	xlhDeleteIsPartitionMove   = 0x10
 )
 
-// xlHeapDelete is xl_heap_delete; xl_heap_lock and xl_heap_lock_updated have the
-// same layout.
-type xlHeapDelete struct {
-	xmax     pg.TransactionID
-	off      pg.OffsetNumber
-	infobits uint8
-	flags    uint8
-}
-
-func parseXLHeapDelete(b []byte) (xlHeapDelete, error) {
-	if len(b) < 8 {
-		return xlHeapDelete{}, corrupt("xl_heap_delete or lock is %d bytes, want 8", len(b))
-	}
-	return xlHeapDelete{
-		xmax:     pg.TransactionID(binary.LittleEndian.Uint32(b)),
-		off:      pg.OffsetNumber(binary.LittleEndian.Uint16(b[4:])),
-		infobits: b[6],
-		flags:    b[7],
-	}, nil
-}
-
-// heapNamedVM is what a record of that layout does to the visibility map, if flag is among
+// heapNamedVM is what a record with an xl_heap_delete or an xl_heap_lock does to the visibility map, if flag is among
 // its flags: bits of its block go.
 func heapNamedVM(flag, bits uint8) vmFunc {
 	return func(rec *xlog.Record) (vmClears, error) {
 		c := vmClears{bits: bits}
-		x, err := parseXLHeapDelete(rec.MainData)
+		x, err := xlog.ParseHeapDelete(rec)
 		if err != nil {
 			return c, err
 		}
-		return c, c.add(rec, 0, x.flags&flag != 0)
+		return c, c.add(rec, 0, x.Flags&flag != 0)
 	}
 }
 
 // heapNamed finds the tuple that a record of that layout names, and clears its infomasks
 // for the new xmax.
-func heapNamed(page pg.Page, rec *xlog.Record) (x xlHeapDelete, tup heapTuple, err error) {
-	if x, err = parseXLHeapDelete(rec.MainData); err != nil {
+func heapNamed(page pg.Page, rec *xlog.Record) (x xlog.HeapDelete, tup heapTuple, err error) {
+	if x, err = xlog.ParseHeapDelete(rec); err != nil {
 		return x, nil, err
 	}
-	if tup, err = normalTuple(page, x.off); err != nil {
+	if tup, err = normalTuple(page, x.Off); err != nil {
 		return x, nil, err
 	}
-	tup.setXmaxBits(x.infobits)
+	tup.setXmaxBits(x.Infobits)
 	return x, tup, nil
 }
 
@@ -137,39 +101,37 @@ func heapDelete(page pg.Page, rec *xlog.Record, blk *xlog.BlockRef) error {
 		return err
 	}
 	tup.setHotUpdated(false)
-	if x.flags&xlhDeleteIsSuper != 0 {
+	if x.Flags&xlhDeleteIsSuper != 0 {
 		tup.setXmin(0)
 	} else {
-		tup.setXmax(x.xmax)
+		tup.setXmax(x.Xmax)
 	}
 	tup.clearCid()
 	page.SetPrunable(rec.XID)
-	if x.flags&xlhDeleteAllVisibleCleared != 0 {
+	if x.Flags&xlhDeleteAllVisibleCleared != 0 {
 		page.ClearFlag(pg.PDAllVisible)
 	}
-	if x.flags&xlhDeleteIsPartitionMove != 0 {
+	if x.Flags&xlhDeleteIsPartitionMove != 0 {
 		tup.setCtid(pg.ItemPointer{Block: pg.InvalidBlockNumber, Offset: movedPartitionsOffset})
 	} else {
-		tup.setCtid(pg.ItemPointer{Block: blk.Tag.Block, Offset: x.off})
+		tup.setCtid(pg.ItemPointer{Block: blk.Tag.Block, Offset: x.Off})
 	}
 	return nil
 }
 
-// parseOffset reads xl_heap_confirm or xl_heap_inplace: one offset number.
-func parseOffset(b []byte) (pg.OffsetNumber, error) {
-	if len(b) < 2 {
-		return 0, corrupt("offset number is %d bytes, want 2", len(b))
+// heapItem finds the tuple of a record whose body is that tuple's item number.
+func heapItem(page pg.Page, rec *xlog.Record, parse func(*xlog.Record) (pg.OffsetNumber, error)) (pg.OffsetNumber, heapTuple, error) {
+	off, err := parse(rec)
+	if err != nil {
+		return 0, nil, err
 	}
-	return pg.OffsetNumber(binary.LittleEndian.Uint16(b)), nil
+	tup, err := normalTuple(page, off)
+	return off, tup, err
 }
 
 // heapConfirm is heap_xlog_confirm: a speculative insertion is final.
 func heapConfirm(page pg.Page, rec *xlog.Record, blk *xlog.BlockRef) error {
-	off, err := parseOffset(rec.MainData)
-	if err != nil {
-		return err
-	}
-	tup, err := normalTuple(page, off)
+	off, tup, err := heapItem(page, rec, xlog.ParseHeapConfirm)
 	if err != nil {
 		return err
 	}
@@ -179,11 +141,7 @@ func heapConfirm(page pg.Page, rec *xlog.Record, blk *xlog.BlockRef) error {
 
 // heapInplace is heap_xlog_inplace: a catalog tuple's data are overwritten.
 func heapInplace(page pg.Page, rec *xlog.Record, blk *xlog.BlockRef) error {
-	off, err := parseOffset(rec.MainData)
-	if err != nil {
-		return err
-	}
-	tup, err := normalTuple(page, off)
+	_, tup, err := heapItem(page, rec, xlog.ParseHeapInplace)
 	if err != nil {
 		return err
 	}

@@ -22,36 +22,30 @@ var heap2Rmgr = rmgr{name: "Heap2", mask: heapMask, ops: ops{
 	0x7: {name: "NEW_CID"},
 }}
 
-// offsetsAt reads element i of an array of offset numbers.
-func offsetsAt(b []byte, i int) pg.OffsetNumber {
-	return pg.OffsetNumber(binary.LittleEndian.Uint16(b[2*i:]))
-}
-
 // heap2Prune is heap_xlog_prune with heap_page_prune_execute: line pointers become
 // redirects, dead or unused, and the space is closed up. The block's data are pairs
 // (from, to), then the dead, then the unused.
 func heap2Prune(page pg.Page, rec *xlog.Record, blk *xlog.BlockRef) error {
-	if len(rec.MainData) < 8 {
-		return corrupt("xl_heap_prune is %d bytes, want 8", len(rec.MainData))
+	x, err := xlog.ParseHeapPrune(rec)
+	if err != nil {
+		return err
 	}
-	redirected := int(binary.LittleEndian.Uint16(rec.MainData[4:]))
-	dead := int(binary.LittleEndian.Uint16(rec.MainData[6:]))
-	total := len(blk.Data) / 2
-	if 2*redirected+dead > total {
-		return corrupt("prune of %d redirects and %d dead with %d offsets", redirected, dead, total)
+	items := xlog.Offsets(blk.Data)
+	if 2*x.NRedirected+x.NDead > items.Len() {
+		return corrupt("prune of %d redirects and %d dead with %d offsets", x.NRedirected, x.NDead, items.Len())
 	}
-	for i := range redirected {
-		from, to := offsetsAt(blk.Data, 2*i), offsetsAt(blk.Data, 2*i+1)
+	for i := range x.NRedirected {
+		from, to := items.At(2*i), items.At(2*i+1)
 		if err := setLine(page, from, pg.MakeItemID(int(to), pg.LPRedirect, 0)); err != nil {
 			return err
 		}
 	}
-	for i := 2 * redirected; i < total; i++ {
+	for i := 2 * x.NRedirected; i < items.Len(); i++ {
 		id := pg.ItemID(0)
-		if i < 2*redirected+dead {
+		if i < 2*x.NRedirected+x.NDead {
 			id = pg.MakeItemID(0, pg.LPDead, 0)
 		}
-		if err := setLine(page, offsetsAt(blk.Data, i), id); err != nil {
+		if err := setLine(page, items.At(i), id); err != nil {
 			return err
 		}
 	}
@@ -69,15 +63,16 @@ func setLine(page pg.Page, off pg.OffsetNumber, id pg.ItemID) error {
 
 // heap2Vacuum is heap_xlog_vacuum: dead line pointers become unused.
 func heap2Vacuum(page pg.Page, rec *xlog.Record, blk *xlog.BlockRef) error {
-	if len(rec.MainData) < 2 {
-		return corrupt("xl_heap_vacuum is %d bytes, want 2", len(rec.MainData))
+	n, err := xlog.ParseHeapVacuum(rec)
+	if err != nil {
+		return err
 	}
-	n := int(binary.LittleEndian.Uint16(rec.MainData))
-	if len(blk.Data) < 2*n {
-		return corrupt("vacuum of %d with %d bytes of offsets", n, len(blk.Data))
+	items, _, err := xlog.CutOffsets(blk.Data, n)
+	if err != nil {
+		return err
 	}
 	for i := range n {
-		if err := setLine(page, offsetsAt(blk.Data, i), 0); err != nil {
+		if err := setLine(page, items.At(i), 0); err != nil {
 			return err
 		}
 	}
@@ -97,14 +92,14 @@ const sizeofXLHeapFreezeTuple = 12
 //
 //	xmax u32 | offset u16 | infomask2 u16 | infomask u16 | frzflags u8 | pad
 func heap2FreezePage(page pg.Page, rec *xlog.Record, blk *xlog.BlockRef) error {
-	if len(rec.MainData) < 6 {
-		return corrupt("xl_heap_freeze_page is %d bytes, want 6", len(rec.MainData))
+	x, err := xlog.ParseHeapFreezePage(rec)
+	if err != nil {
+		return err
 	}
-	n := int(binary.LittleEndian.Uint16(rec.MainData[4:]))
-	if len(blk.Data) < n*sizeofXLHeapFreezeTuple {
-		return corrupt("freeze of %d tuples with %d bytes of plans", n, len(blk.Data))
+	if len(blk.Data) < x.NTuples*sizeofXLHeapFreezeTuple {
+		return corrupt("freeze of %d tuples with %d bytes of plans", x.NTuples, len(blk.Data))
 	}
-	for i := range n {
+	for i := range x.NTuples {
 		plan := blk.Data[i*sizeofXLHeapFreezeTuple:]
 		tup, err := storedTuple(page, pg.OffsetNumber(binary.LittleEndian.Uint16(plan[4:])))
 		if err != nil {
@@ -129,61 +124,39 @@ func heap2Visible(page pg.Page, rec *xlog.Record, blk *xlog.BlockRef) error {
 		page.SetFlag(pg.PDAllVisible)
 		return nil
 	}
-	if len(rec.MainData) < 5 {
-		return corrupt("xl_heap_visible is %d bytes, want 5", len(rec.MainData))
+	x, err := xlog.ParseHeapVisible(rec)
+	if err != nil {
+		return err
 	}
-	flags := rec.MainData[4]
 	heap := rec.Block(1)
-	if heap == nil || flags&^vmValidBits != 0 || vmTag(heap.Tag.RelFileLocator, heap.Tag.Block) != blk.Tag {
-		return corrupt("visible with flags %#x does not fit its blocks", flags)
+	if heap == nil || x.Flags&^vmValidBits != 0 || vmTag(heap.Tag.RelFileLocator, heap.Tag.Block) != blk.Tag {
+		return corrupt("visible with flags %#x does not fit its blocks", x.Flags)
 	}
 	if err := vmInit(page); err != nil {
 		return err
 	}
 	// The one place where stock's result depends on pd_lsn even from a consistent base.
 	if rec.EndLSN > page.LSN() {
-		vmSet(page, heap.Tag.Block, flags, rec.EndLSN)
+		vmSet(page, heap.Tag.Block, x.Flags, rec.EndLSN)
 	}
 	return nil
-}
-
-// xlHeapMultiInsert is xl_heap_multi_insert.
-type xlHeapMultiInsert struct {
-	flags   uint8
-	n       int
-	offsets []byte // empty if the page is made anew: then they count from 1
-}
-
-func parseXLHeapMultiInsert(rec *xlog.Record) (x xlHeapMultiInsert, err error) {
-	b := rec.MainData
-	if len(b) < 4 {
-		return x, corrupt("xl_heap_multi_insert is %d bytes, want 4", len(b))
-	}
-	x.flags = b[0]
-	x.n = int(binary.LittleEndian.Uint16(b[2:]))
-	if !rec.InitPage() {
-		if x.offsets = b[4:]; len(x.offsets) < 2*x.n {
-			return x, corrupt("multi insert of %d tuples with %d bytes of offsets", x.n, len(x.offsets))
-		}
-	}
-	return x, nil
 }
 
 // heap2MultiInsertVM is what heap_xlog_multi_insert does to the visibility map.
 func heap2MultiInsertVM(rec *xlog.Record) (vmClears, error) {
 	c := vmClears{bits: vmValidBits}
-	x, err := parseXLHeapMultiInsert(rec)
+	x, err := xlog.ParseHeapMultiInsert(rec)
 	if err != nil {
 		return c, err
 	}
-	return c, c.add(rec, 0, x.flags&xlhInsertAllVisibleCleared != 0)
+	return c, c.add(rec, 0, x.Flags&xlhInsertAllVisibleCleared != 0)
 }
 
 // heap2MultiInsert is heap_xlog_multi_insert. The block's data are tuples, each an
 // xl_multi_insert_tuple (datalen u16 and an xl_heap_header) on an even offset and
 // its data.
 func heap2MultiInsert(page pg.Page, rec *xlog.Record, blk *xlog.BlockRef) error {
-	x, err := parseXLHeapMultiInsert(rec)
+	x, err := xlog.ParseHeapMultiInsert(rec)
 	if err != nil {
 		return err
 	}
@@ -191,22 +164,22 @@ func heap2MultiInsert(page pg.Page, rec *xlog.Record, blk *xlog.BlockRef) error 
 		page.Init(0)
 	}
 	at := 0
-	for i := range x.n {
+	for i := range x.NTuples {
 		off := pg.FirstOffsetNumber + pg.OffsetNumber(i)
-		if x.offsets != nil {
-			off = offsetsAt(x.offsets, i)
+		if x.Items != nil {
+			off = x.Items.At(i)
 		}
 		if at, err = heapMultiInsertOne(page, rec, blk, at, off); err != nil {
 			return err
 		}
 	}
 	if at != len(blk.Data) {
-		return corrupt("%d tuples of a multi insert end at %d of %d bytes", x.n, at, len(blk.Data))
+		return corrupt("%d tuples of a multi insert end at %d of %d bytes", x.NTuples, at, len(blk.Data))
 	}
-	if x.flags&xlhInsertAllVisibleCleared != 0 {
+	if x.Flags&xlhInsertAllVisibleCleared != 0 {
 		page.ClearFlag(pg.PDAllVisible)
 	}
-	if x.flags&xlhInsertAllFrozenSet != 0 {
+	if x.Flags&xlhInsertAllFrozenSet != 0 {
 		page.SetFlag(pg.PDAllVisible)
 	}
 	return nil

@@ -17,9 +17,9 @@ func heapLock(page pg.Page, rec *xlog.Record, blk *xlog.BlockRef) error {
 	}
 	if tup.xmaxLockedOnly() {
 		tup.setHotUpdated(false)
-		tup.setCtid(pg.ItemPointer{Block: blk.Tag.Block, Offset: x.off})
+		tup.setCtid(pg.ItemPointer{Block: blk.Tag.Block, Offset: x.Off})
 	}
-	tup.setXmax(x.xmax)
+	tup.setXmax(x.Xmax)
 	tup.clearCid()
 	return nil
 }
@@ -30,6 +30,6 @@ func heap2LockUpdated(page pg.Page, rec *xlog.Record, _ *xlog.BlockRef) error {
 	if err != nil {
 		return err
 	}
-	tup.setXmax(x.xmax)
+	tup.setXmax(x.Xmax)
 	return nil
 }

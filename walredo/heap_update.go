@@ -18,35 +18,11 @@ const (
 // heapOpHotUpdate is XLOG_HEAP_HOT_UPDATE.
 const heapOpHotUpdate = 0x40
 
-// xlHeapUpdate is xl_heap_update.
-type xlHeapUpdate struct {
-	oldXmax     pg.TransactionID
-	oldOff      pg.OffsetNumber
-	oldInfobits uint8
-	flags       uint8
-	newXmax     pg.TransactionID
-	newOff      pg.OffsetNumber
-}
-
-func parseXLHeapUpdate(b []byte) (xlHeapUpdate, error) {
-	if len(b) < 14 {
-		return xlHeapUpdate{}, corrupt("xl_heap_update is %d bytes, want 14", len(b))
-	}
-	return xlHeapUpdate{
-		oldXmax:     pg.TransactionID(binary.LittleEndian.Uint32(b)),
-		oldOff:      pg.OffsetNumber(binary.LittleEndian.Uint16(b[4:])),
-		oldInfobits: b[6],
-		flags:       b[7],
-		newXmax:     pg.TransactionID(binary.LittleEndian.Uint32(b[8:])),
-		newOff:      pg.OffsetNumber(binary.LittleEndian.Uint16(b[12:])),
-	}, nil
-}
-
 // heapUpdateVM is what heap_xlog_update does to the visibility map: block 0 has the
 // new tuple, block 1 the old one unless both are on block 0.
 func heapUpdateVM(rec *xlog.Record) (vmClears, error) {
 	c := vmClears{bits: vmValidBits}
-	x, err := parseXLHeapUpdate(rec.MainData)
+	x, err := xlog.ParseHeapUpdate(rec)
 	if err != nil {
 		return c, err
 	}
@@ -54,16 +30,16 @@ func heapUpdateVM(rec *xlog.Record) (vmClears, error) {
 	if rec.Block(1) != nil {
 		old = 1
 	}
-	if err := c.add(rec, old, x.flags&xlhUpdateOldAllVisibleCleared != 0); err != nil {
+	if err := c.add(rec, old, x.Flags&xlhUpdateOldAllVisibleCleared != 0); err != nil {
 		return c, err
 	}
-	return c, c.add(rec, 0, x.flags&xlhUpdateNewAllVisibleCleared != 0)
+	return c, c.add(rec, 0, x.Flags&xlhUpdateNewAllVisibleCleared != 0)
 }
 
 // heapUpdate is heap_xlog_update, for UPDATE and HOT_UPDATE: first the old tuple,
 // then the new one, on one page or two.
 func heapUpdate(page pg.Page, rec *xlog.Record, blk *xlog.BlockRef) error {
-	x, err := parseXLHeapUpdate(rec.MainData)
+	x, err := xlog.ParseHeapUpdate(rec)
 	if err != nil {
 		return err
 	}
@@ -88,18 +64,18 @@ func heapUpdate(page pg.Page, rec *xlog.Record, blk *xlog.BlockRef) error {
 }
 
 // heapUpdateOld marks the old tuple as updated.
-func heapUpdateOld(page pg.Page, rec *xlog.Record, newBlk *xlog.BlockRef, x xlHeapUpdate) (heapTuple, error) {
-	tup, err := normalTuple(page, x.oldOff)
+func heapUpdateOld(page pg.Page, rec *xlog.Record, newBlk *xlog.BlockRef, x xlog.HeapUpdate) (heapTuple, error) {
+	tup, err := normalTuple(page, x.OldOff)
 	if err != nil {
 		return nil, err
 	}
-	tup.setXmaxBits(x.oldInfobits)
+	tup.setXmaxBits(x.OldInfobits)
 	tup.setHotUpdated(rec.Op() == heapOpHotUpdate)
-	tup.setXmax(x.oldXmax)
+	tup.setXmax(x.OldXmax)
 	tup.clearCid()
-	tup.setCtid(pg.ItemPointer{Block: newBlk.Tag.Block, Offset: x.newOff})
+	tup.setCtid(pg.ItemPointer{Block: newBlk.Tag.Block, Offset: x.NewOff})
 	page.SetPrunable(rec.XID)
-	if x.flags&xlhUpdateOldAllVisibleCleared != 0 {
+	if x.Flags&xlhUpdateOldAllVisibleCleared != 0 {
 		page.ClearFlag(pg.PDAllVisible)
 	}
 	return tup, nil
@@ -132,24 +108,24 @@ func parseXLNewTuple(b []byte, flags uint8) (n xlNewTuple, err error) {
 }
 
 // heapUpdateNew adds the new tuple. The old one is nil if it is on another page.
-func heapUpdateNew(page pg.Page, rec *xlog.Record, blk *xlog.BlockRef, x xlHeapUpdate, old heapTuple) error {
-	n, err := parseXLNewTuple(blk.Data, x.flags)
+func heapUpdateNew(page pg.Page, rec *xlog.Record, blk *xlog.BlockRef, x xlog.HeapUpdate, old heapTuple) error {
+	n, err := parseXLNewTuple(blk.Data, x.Flags)
 	if err != nil {
 		return err
 	}
-	self := pg.ItemPointer{Block: blk.Tag.Block, Offset: x.newOff}
+	self := pg.ItemPointer{Block: blk.Tag.Block, Offset: x.NewOff}
 	tup, err := newTuple(page, n.header, rec.XID, self, len(n.data)+n.prefix+n.suffix)
 	if err != nil {
 		return err
 	}
-	tup.setXmax(x.newXmax)
+	tup.setXmax(x.NewXmax)
 	if err := n.fill(tup[sizeofHeapTupleHeader:], old); err != nil {
 		return err
 	}
-	if err := addTuple(page, tup, x.newOff); err != nil {
+	if err := addTuple(page, tup, x.NewOff); err != nil {
 		return err
 	}
-	if x.flags&xlhUpdateNewAllVisibleCleared != 0 {
+	if x.Flags&xlhUpdateNewAllVisibleCleared != 0 {
 		page.ClearFlag(pg.PDAllVisible)
 	}
 	return nil

@@ -1,39 +1,20 @@
 package walredo
 
 import (
-	"encoding/binary"
-
 	"zenith/internal/pg"
 	"zenith/internal/xlog"
 )
 
-// offsets is an array of uint16 as it lies in a record: offset numbers of items, or
-// indexes into a posting list.
-type offsets []byte
-
-// cutOffsets takes n of them off the front of b.
-func cutOffsets(b []byte, n int) (offsets, []byte, error) {
-	if len(b) < 2*n {
-		return nil, nil, corrupt("%d offsets in %d bytes", n, len(b))
-	}
-	return offsets(b[:2*n]), b[2*n:], nil
-}
-
-func (o offsets) len() int { return len(o) / 2 }
-func (o offsets) at(i int) pg.OffsetNumber {
-	return pg.OffsetNumber(binary.LittleEndian.Uint16(o[2*i:]))
-}
-
 // indexMultiDelete is PageIndexMultiDelete of the items listed.
-func indexMultiDelete(page pg.Page, items offsets) error {
+func indexMultiDelete(page pg.Page, items xlog.Offsets) error {
 	var buf [pg.MaxIndexTuplesPerPage]pg.OffsetNumber
-	if items.len() > len(buf) {
-		return corrupt("%d items to delete", items.len())
+	if items.Len() > len(buf) {
+		return corrupt("%d items to delete", items.Len())
 	}
-	for i := range items.len() {
-		buf[i] = items.at(i)
+	for i := range items.Len() {
+		buf[i] = items.At(i)
 	}
-	return page.IndexMultiDelete(buf[:items.len()])
+	return page.IndexMultiDelete(buf[:items.Len()])
 }
 
 // addItem is PageAddItem at off, moving the line pointers from there on.

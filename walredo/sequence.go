@@ -14,18 +14,18 @@ var seqRmgr = rmgr{name: "Sequence", mask: seqMask, ops: ops{
 
 const (
 	seqMagic       = 0x1717
-	sizeofSeqMagic = 4  // sequence_magic, in the special area
-	sizeofXLSeqRec = 12 // xl_seq_rec: the sequence's RelFileNode
+	sizeofSeqMagic = 4 // sequence_magic, in the special area
 )
 
 // seqLog is seq_redo: the page is always made anew, with one tuple.
 func seqLog(page pg.Page, rec *xlog.Record, _ *xlog.BlockRef) error {
-	if len(rec.MainData) < sizeofXLSeqRec {
-		return corrupt("xl_seq_rec is %d bytes, want %d", len(rec.MainData), sizeofXLSeqRec)
+	x, err := xlog.ParseSeq(rec)
+	if err != nil {
+		return err
 	}
 	page.Init(sizeofSeqMagic)
 	binary.LittleEndian.PutUint32(page.SpecialArea(), seqMagic)
-	_, err := page.AddItem(rec.MainData[sizeofXLSeqRec:], pg.FirstOffsetNumber, 0)
+	_, err = page.AddItem(x.Tuple, pg.FirstOffsetNumber, 0)
 	return err
 }
 

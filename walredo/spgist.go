@@ -24,20 +24,12 @@ var spgistRmgr = rmgr{
 	mask: spgMask,
 }
 
-// spgData reads a record's main data front to back. The first thing missing is kept
-// as an error; what is read after it are zeros.
+// spgData reads what follows the C struct in a record's main data, front to back. The
+// first thing missing is kept as an error; what is read after it are zeros. It is passed by
+// value where it can be, so that it stays on the stack.
 type spgData struct {
 	rest []byte
 	err  error
-}
-
-// spgHeader begins with the C struct: it gives its size bytes, and the reader of what
-// follows, by value: it stays on the stack.
-func spgHeader(rec *xlog.Record, name string, size int) ([]byte, spgData, error) {
-	if len(rec.MainData) < size {
-		return nil, spgData{}, corrupt("%s is %d bytes, want %d", name, len(rec.MainData), size)
-	}
-	return rec.MainData[:size], spgData{rest: rec.MainData[size:]}, nil
 }
 
 // bytes takes the next n bytes.
@@ -54,7 +46,7 @@ func (d *spgData) bytes(n int) []byte {
 }
 
 // offsets takes the next n offset numbers.
-func (d *spgData) offsets(n int) offsets { return offsets(d.bytes(2 * n)) }
+func (d *spgData) offsets(n int) xlog.Offsets { return xlog.Offsets(d.bytes(2 * n)) }
 
 // leafTuple takes the next tuple, a leaf's.
 func (d *spgData) leafTuple() []byte {
@@ -111,15 +103,12 @@ func (l *spgLink) set(page pg.Page) error {
 // spgAddLeaf is spgRedoAddLeaf: block 0 gets the leaf tuple, block 1 is the parent if
 // its downlink changes.
 func spgAddLeaf(page pg.Page, rec *xlog.Record, blk *xlog.BlockRef) error {
-	h, data, err := spgHeader(rec, "spgxlogAddLeaf", 10)
+	x, err := xlog.ParseSpgAddLeaf(rec)
 	if err != nil {
 		return err
 	}
-	var (
-		off   = pg.OffsetNumber(binary.LittleEndian.Uint16(h[2:]))
-		head  = pg.OffsetNumber(binary.LittleEndian.Uint16(h[4:]))
-		tuple = data.leafTuple()
-	)
+	data := spgData{rest: x.Rest}
+	tuple := data.leafTuple()
 	if data.err != nil {
 		return data.err
 	}
@@ -128,86 +117,77 @@ func spgAddLeaf(page pg.Page, rec *xlog.Record, blk *xlog.BlockRef) error {
 		if err != nil {
 			return err
 		}
-		link := spgLink{
-			parent: pg.OffsetNumber(binary.LittleEndian.Uint16(h[6:])),
-			nodeI:  int(binary.LittleEndian.Uint16(h[8:])),
-			to:     pg.ItemPointer{Block: leaf, Offset: off},
-		}
+		link := spgLink{parent: x.ParentOff, nodeI: x.NodeI, to: pg.ItemPointer{Block: leaf, Offset: x.Off}}
 		return link.set(page)
 	}
-	if newPage := h[0] != 0; newPage {
-		spgInitLeaf(page, h[1] != 0)
+	if x.NewPage {
+		spgInitLeaf(page, x.StoresNulls)
 	}
-	if off == head { // in place of a dead tuple
-		return spgReplaceTuple(page, tuple, off)
+	if x.Off == x.HeadOff { // in place of a dead tuple
+		return spgReplaceTuple(page, tuple, x.Off)
 	}
-	if err := spgAddOrReplaceTuple(page, tuple, off); err != nil {
+	if err := spgAddOrReplaceTuple(page, tuple, x.Off); err != nil {
 		return err
 	}
-	if head == 0 {
+	if x.HeadOff == 0 {
 		return nil
 	}
-	return spgSetNextOffset(page, head, off)
+	return spgSetNextOffset(page, x.HeadOff, x.Off)
 }
 
-// xlSpgMoveLeafs is spgxlogMoveLeafs with what follows it but the tuples.
-type xlSpgMoveLeafs struct {
-	newPage, nulls bool
-	toDelete       offsets
-	toInsert       offsets
-	link           spgLink // its to: the last tuple inserted
-	dead           spgDeadTuple
+// spgMoves is what an xlog.SpgMoveLeafs moves.
+type spgMoves struct {
+	toDelete, toInsert xlog.Offsets
+	link               spgLink // its to: the last tuple inserted
+	dead               spgDeadTuple
 }
 
-func parseXLSpgMoveLeafs(rec *xlog.Record) (xl xlSpgMoveLeafs, data spgData, err error) {
-	h, data, err := spgHeader(rec, "spgxlogMoveLeafs", 20)
-	if err != nil {
-		return xl, data, err
-	}
-	nMoves := int(binary.LittleEndian.Uint16(h))
-	nInsert := nMoves + 1
-	if replaceDead := h[3] != 0; replaceDead {
+// newSpgMoves reads what follows the struct but the tuples, at which it leaves data.
+func newSpgMoves(rec *xlog.Record, x *xlog.SpgMoveLeafs) (m spgMoves, data spgData, err error) {
+	data.rest = x.Rest
+	nInsert := x.NMoves + 1
+	if x.ReplaceDead {
 		nInsert = 1
 	}
-	xl = xlSpgMoveLeafs{newPage: h[2] != 0, nulls: h[4] != 0, toDelete: data.offsets(nMoves), toInsert: data.offsets(nInsert)}
+	m.toDelete, m.toInsert = data.offsets(x.NMoves), data.offsets(nInsert)
 	if data.err != nil {
-		return xl, data, data.err
+		return m, data, data.err
 	}
 	dst, err := blockNumber(rec, 1)
 	if err != nil {
-		return xl, data, err
+		return m, data, err
 	}
-	xl.link = spgLink{
-		parent: pg.OffsetNumber(binary.LittleEndian.Uint16(h[6:])),
-		nodeI:  int(binary.LittleEndian.Uint16(h[8:])),
-		to:     pg.ItemPointer{Block: dst, Offset: xl.toInsert.at(nInsert - 1)},
-	}
-	xl.dead = spgParseState(h[12:]).deadTuple(xl.link.to)
-	return xl, data, nil
+	m.link = spgLink{parent: x.ParentOff, nodeI: x.NodeI, to: pg.ItemPointer{Block: dst, Offset: m.toInsert.At(nInsert - 1)}}
+	m.dead = spgDeadTupleTo(x.State, m.link.to)
+	return m, data, nil
 }
 
 // spgMoveLeafs is spgRedoMoveLeafs: tuples go from block 0 to block 1, block 2 is the
 // parent.
 func spgMoveLeafs(page pg.Page, rec *xlog.Record, blk *xlog.BlockRef) error {
-	xl, data, err := parseXLSpgMoveLeafs(rec)
+	x, err := xlog.ParseSpgMoveLeafs(rec)
+	if err != nil {
+		return err
+	}
+	m, data, err := newSpgMoves(rec, &x)
 	if err != nil {
 		return err
 	}
 	switch blk.ID {
 	case 0:
-		return spgMultiDelete(page, xl.toDelete, xl.dead, spgPlaceholderTuple)
+		return spgMultiDelete(page, m.toDelete, m.dead, spgPlaceholderTuple)
 	case 2:
-		return xl.link.set(page)
+		return m.link.set(page)
 	}
-	if xl.newPage {
-		spgInitLeaf(page, xl.nulls)
+	if x.NewPage {
+		spgInitLeaf(page, x.StoresNulls)
 	}
-	for i := range xl.toInsert.len() {
+	for i := range m.toInsert.Len() {
 		tuple := data.leafTuple()
 		if data.err != nil {
 			return data.err
 		}
-		if err := spgAddOrReplaceTuple(page, tuple, xl.toInsert.at(i)); err != nil {
+		if err := spgAddOrReplaceTuple(page, tuple, m.toInsert.At(i)); err != nil {
 			return err
 		}
 	}
@@ -218,29 +198,25 @@ func spgMoveLeafs(page pg.Page, rec *xlog.Record, blk *xlog.BlockRef) error {
 // where it is (block 0, alone), or moved from block 0 to block 1, with a redirection
 // left behind; then the parent's tuple is on block 0, 1 or 2.
 func spgAddNode(page pg.Page, rec *xlog.Record, blk *xlog.BlockRef) error {
-	h, data, err := spgHeader(rec, "spgxlogAddNode", 20)
+	x, err := xlog.ParseSpgAddNode(rec)
 	if err != nil {
 		return err
 	}
+	data := spgData{rest: x.Rest}
 	tuple := data.innerTuple()
 	if data.err != nil {
 		return data.err
 	}
-	off := pg.OffsetNumber(binary.LittleEndian.Uint16(h))
 	dst := rec.Block(1)
 	if dst == nil {
-		return spgReplaceTuple(page, tuple, off)
+		return spgReplaceTuple(page, tuple, x.Off)
 	}
-	link := spgLink{
-		parent: pg.OffsetNumber(binary.LittleEndian.Uint16(h[6:])),
-		nodeI:  int(binary.LittleEndian.Uint16(h[8:])),
-		to:     pg.ItemPointer{Block: dst.Tag.Block, Offset: pg.OffsetNumber(binary.LittleEndian.Uint16(h[2:]))},
-	}
+	link := spgLink{parent: x.ParentOff, nodeI: x.NodeI, to: pg.ItemPointer{Block: dst.Tag.Block, Offset: x.NewOff}}
 	switch blk.ID {
 	case 0:
-		err = spgLeaveDeadTuple(page, spgParseState(h[12:]).deadTuple(link.to), off)
+		err = spgLeaveDeadTuple(page, spgDeadTupleTo(x.State, link.to), x.Off)
 	case 1:
-		if newPage := h[4] != 0; newPage {
+		if x.NewPage {
 			spgInitPage(page, 0)
 		}
 		err = spgAddOrReplaceTuple(page, tuple, link.to.Offset)
@@ -248,7 +224,7 @@ func spgAddNode(page pg.Page, rec *xlog.Record, blk *xlog.BlockRef) error {
 	if err != nil {
 		return err
 	}
-	if parentBlk := int8(h[5]); int8(blk.ID) == parentBlk {
+	if int8(blk.ID) == x.ParentBlk {
 		return link.set(page)
 	}
 	return nil
@@ -257,28 +233,23 @@ func spgAddNode(page pg.Page, rec *xlog.Record, blk *xlog.BlockRef) error {
 // spgSplitTuple is spgRedoSplitTuple: an inner tuple becomes two, the prefix where it
 // was on block 0, the postfix there too or on block 1.
 func spgSplitTuple(page pg.Page, rec *xlog.Record, blk *xlog.BlockRef) error {
-	h, data, err := spgHeader(rec, "spgxlogSplitTuple", 6)
+	x, err := xlog.ParseSpgSplitTuple(rec)
 	if err != nil {
 		return err
 	}
+	data := spgData{rest: x.Rest}
 	prefix, postfix := data.innerTuple(), data.innerTuple()
 	if data.err != nil {
 		return data.err
 	}
-	var (
-		prefixOff  = pg.OffsetNumber(binary.LittleEndian.Uint16(h))
-		postfixOff = pg.OffsetNumber(binary.LittleEndian.Uint16(h[2:]))
-		newPage    = h[4] != 0
-		sameBlock  = h[5] != 0
-	)
 	if blk.ID == 1 {
-		if newPage {
+		if x.NewPage {
 			spgInitPage(page, 0)
 		}
-		return spgAddOrReplaceTuple(page, postfix, postfixOff)
+		return spgAddOrReplaceTuple(page, postfix, x.PostfixOff)
 	}
-	if err := spgReplaceTuple(page, prefix, prefixOff); err != nil || !sameBlock {
+	if err := spgReplaceTuple(page, prefix, x.PrefixOff); err != nil || !x.SameBlock {
 		return err
 	}
-	return spgAddOrReplaceTuple(page, postfix, postfixOff)
+	return spgAddOrReplaceTuple(page, postfix, x.PostfixOff)
 }

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"zenith/internal/pg"
+	"zenith/internal/xlog"
 )
 
 // Flags of SpGistPageOpaqueData and sizes (access/spgist_private.h).
@@ -82,24 +83,13 @@ var (
 	spgPlaceholderTuple = makeSpgDeadTuple(spgPlaceholder, spgInvalidPointer, 0)
 )
 
-// spgState is spgxlogState.
-type spgState struct {
-	xid     pg.TransactionID
-	isBuild bool
-}
-
-// spgParseState reads the 8 bytes at the beginning of b.
-func spgParseState(b []byte) spgState {
-	return spgState{xid: pg.TransactionID(binary.LittleEndian.Uint32(b)), isBuild: b[4] != 0}
-}
-
-// deadTuple makes what replaces a tuple that has moved: a redirection, for scans that
+// spgDeadTupleTo makes what replaces a tuple that has moved: a redirection, for scans that
 // are on their way to it, or while the index is built a placeholder.
-func (s spgState) deadTuple(to pg.ItemPointer) spgDeadTuple {
-	if s.isBuild {
+func spgDeadTupleTo(s xlog.SpgState, to pg.ItemPointer) spgDeadTuple {
+	if s.IsBuild {
 		return spgPlaceholderTuple
 	}
-	return makeSpgDeadTuple(spgRedirect, to, s.xid)
+	return makeSpgDeadTuple(spgRedirect, to, s.XID)
 }
 
 // spgReplaceTuple puts tuple in place of the item with that number.
@@ -156,17 +146,17 @@ func spgCountDeadTuple(page pg.Page, dead *spgDeadTuple) error {
 
 // spgMultiDelete is spgPageIndexMultiDelete: replace items by dead tuples, the one
 // listed first by first, the others by rest.
-func spgMultiDelete(page pg.Page, items offsets, first, rest spgDeadTuple) error {
+func spgMultiDelete(page pg.Page, items xlog.Offsets, first, rest spgDeadTuple) error {
 	var buf [pg.MaxIndexTuplesPerPage]pg.OffsetNumber
-	if items.len() == 0 {
+	if items.Len() == 0 {
 		return nil
 	}
-	if items.len() > len(buf) {
-		return corrupt("%d items to delete", items.len())
+	if items.Len() > len(buf) {
+		return corrupt("%d items to delete", items.Len())
 	}
-	sorted := buf[:items.len()]
+	sorted := buf[:items.Len()]
 	for i := range sorted {
-		sorted[i] = items.at(i)
+		sorted[i] = items.At(i)
 	}
 	slices.Sort(sorted)
 	if err := page.IndexMultiDelete(sorted); err != nil {
@@ -174,7 +164,7 @@ func spgMultiDelete(page pg.Page, items offsets, first, rest spgDeadTuple) error
 	}
 	for _, off := range sorted {
 		dead := &rest
-		if off == items.at(0) {
+		if off == items.At(0) {
 			dead = &first
 		}
 		if err := addItem(page, dead[:], off); err != nil {

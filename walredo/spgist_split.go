@@ -1,49 +1,34 @@
 package walredo
 
 import (
-	"encoding/binary"
-
 	"zenith/internal/pg"
 	"zenith/internal/xlog"
 )
 
-// xlSpgPickSplit is spgxlogPickSplit with what follows it but the leaf tuples.
-type xlSpgPickSplit struct {
-	isRootSplit, initSrc, initDest bool
-	initInner, nulls               bool
-	innerIsParent                  bool
-	toDelete, toInsert             offsets
-	toDest                         []byte // leafPageSelect: not 0 where a leaf tuple goes to block 1
-	inner                          []byte
-	link                           spgLink // to the new inner tuple
-	dead                           spgDeadTuple
+// spgSplit is an xlog.SpgPickSplit with what follows it but the leaf tuples.
+type spgSplit struct {
+	xlog.SpgPickSplit
+	toDelete, toInsert xlog.Offsets
+	toDest             []byte // leafPageSelect: not 0 where a leaf tuple goes to block 1
+	inner              []byte
+	link               spgLink // to the new inner tuple
+	dead               spgDeadTuple
 }
 
-func parseXLSpgPickSplit(rec *xlog.Record) (xl xlSpgPickSplit, data spgData, err error) {
-	h, data, err := spgHeader(rec, "spgxlogPickSplit", 28)
-	if err != nil {
+// parseSpgSplit leaves data at the leaf tuples.
+func parseSpgSplit(rec *xlog.Record) (xl spgSplit, data spgData, err error) {
+	if xl.SpgPickSplit, err = xlog.ParseSpgPickSplit(rec); err != nil {
 		return xl, data, err
 	}
 	innerBlk, err := blockNumber(rec, 2)
 	if err != nil {
 		return xl, data, err
 	}
-	nInsert := int(binary.LittleEndian.Uint16(h[4:]))
-	xl = xlSpgPickSplit{
-		isRootSplit: h[0] != 0, initSrc: h[6] != 0, initDest: h[7] != 0,
-		initInner: h[10] != 0, nulls: h[11] != 0,
-		innerIsParent: h[12] != 0,
-		toDelete:      data.offsets(int(binary.LittleEndian.Uint16(h[2:]))),
-		toInsert:      data.offsets(nInsert),
-		toDest:        data.bytes(nInsert),
-		inner:         data.innerTuple(),
-		link: spgLink{
-			parent: pg.OffsetNumber(binary.LittleEndian.Uint16(h[14:])),
-			nodeI:  int(binary.LittleEndian.Uint16(h[16:])),
-			to:     pg.ItemPointer{Block: innerBlk, Offset: pg.OffsetNumber(binary.LittleEndian.Uint16(h[8:]))},
-		},
-	}
-	xl.dead = spgParseState(h[20:]).deadTuple(xl.link.to)
+	data.rest = xl.Rest
+	xl.toDelete, xl.toInsert = data.offsets(xl.NDelete), data.offsets(xl.NInsert)
+	xl.toDest, xl.inner = data.bytes(xl.NInsert), data.innerTuple()
+	xl.link = spgLink{parent: xl.ParentOff, nodeI: xl.NodeI, to: pg.ItemPointer{Block: innerBlk, Offset: xl.InnerOff}}
+	xl.dead = spgDeadTupleTo(xl.State, xl.link.to)
 	return xl, data, data.err
 }
 
@@ -51,7 +36,7 @@ func parseXLSpgPickSplit(rec *xlog.Record) (xl xlSpgPickSplit, data spgData, err
 // blocks 0 and 1 below a new inner tuple on block 2, to which the parent leads, on
 // block 2 or 3. Not all of these blocks are there always.
 func spgPickSplit(page pg.Page, rec *xlog.Record, blk *xlog.BlockRef) error {
-	xl, data, err := parseXLSpgPickSplit(rec)
+	xl, data, err := parseSpgSplit(rec)
 	if err != nil {
 		return err
 	}
@@ -59,8 +44,8 @@ func spgPickSplit(page pg.Page, rec *xlog.Record, blk *xlog.BlockRef) error {
 	case 0:
 		return xl.source(page, &data)
 	case 1:
-		if xl.initDest {
-			spgInitLeaf(page, xl.nulls)
+		if xl.InitDest {
+			spgInitLeaf(page, xl.StoresNulls)
 		}
 		return xl.addLeafTuples(page, &data, true)
 	case 2:
@@ -71,12 +56,12 @@ func spgPickSplit(page pg.Page, rec *xlog.Record, blk *xlog.BlockRef) error {
 }
 
 // source redoes block 0. (A root that is split comes as block 2 alone.)
-func (xl *xlSpgPickSplit) source(page pg.Page, data *spgData) error {
-	if xl.isRootSplit {
+func (xl *spgSplit) source(page pg.Page, data *spgData) error {
+	if xl.IsRootSplit {
 		return corrupt("root split has a source page")
 	}
-	if xl.initSrc {
-		spgInitLeaf(page, xl.nulls)
+	if xl.InitSrc {
+		spgInitLeaf(page, xl.StoresNulls)
 	} else if err := spgMultiDelete(page, xl.toDelete, xl.dead, spgPlaceholderTuple); err != nil {
 		return err
 	}
@@ -85,8 +70,8 @@ func (xl *xlSpgPickSplit) source(page pg.Page, data *spgData) error {
 
 // addLeafTuples adds the leaf tuples that go to the destination page, or those that
 // go to the source page.
-func (xl *xlSpgPickSplit) addLeafTuples(page pg.Page, data *spgData, dest bool) error {
-	for i := range xl.toInsert.len() {
+func (xl *spgSplit) addLeafTuples(page pg.Page, data *spgData, dest bool) error {
+	for i := range xl.toInsert.Len() {
 		tuple := data.leafTuple()
 		if data.err != nil {
 			return data.err
@@ -94,7 +79,7 @@ func (xl *xlSpgPickSplit) addLeafTuples(page pg.Page, data *spgData, dest bool) 
 		if (xl.toDest[i] != 0) != dest {
 			continue
 		}
-		if err := spgAddOrReplaceTuple(page, tuple, xl.toInsert.at(i)); err != nil {
+		if err := spgAddOrReplaceTuple(page, tuple, xl.toInsert.At(i)); err != nil {
 			return err
 		}
 	}
@@ -102,15 +87,15 @@ func (xl *xlSpgPickSplit) addLeafTuples(page pg.Page, data *spgData, dest bool) 
 }
 
 // addInner redoes block 2.
-func (xl *xlSpgPickSplit) addInner(page pg.Page) error {
-	if xl.initInner {
+func (xl *spgSplit) addInner(page pg.Page) error {
+	if xl.InitInner {
 		flags := uint16(0)
-		if xl.nulls {
+		if xl.StoresNulls {
 			flags = spgNulls
 		}
 		spgInitPage(page, flags)
 	}
-	if err := spgAddOrReplaceTuple(page, xl.inner, xl.link.to.Offset); err != nil || !xl.innerIsParent {
+	if err := spgAddOrReplaceTuple(page, xl.inner, xl.link.to.Offset); err != nil || !xl.InnerIsParent {
 		return err
 	}
 	return xl.link.set(page)

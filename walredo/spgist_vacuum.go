@@ -1,25 +1,22 @@
 package walredo
 
 import (
-	"encoding/binary"
-
 	"zenith/internal/pg"
 	"zenith/internal/xlog"
 )
 
 // spgVacuumLeaf is spgRedoVacuumLeaf.
 func spgVacuumLeaf(page pg.Page, rec *xlog.Record, _ *xlog.BlockRef) error {
-	h, data, err := spgHeader(rec, "spgxlogVacuumLeaf", 16)
+	x, err := xlog.ParseSpgVacuumLeaf(rec)
 	if err != nil {
 		return err
 	}
+	data := spgData{rest: x.Rest}
 	var (
-		toDead              = data.offsets(int(binary.LittleEndian.Uint16(h)))
-		toPlaceholder       = data.offsets(int(binary.LittleEndian.Uint16(h[2:])))
-		nMove               = int(binary.LittleEndian.Uint16(h[4:]))
-		moveSrc, moveDest   = data.offsets(nMove), data.offsets(nMove)
-		nChain              = int(binary.LittleEndian.Uint16(h[6:]))
-		chainSrc, chainDest = data.offsets(nChain), data.offsets(nChain)
+		toDead              = data.offsets(x.NDead)
+		toPlaceholder       = data.offsets(x.NPlaceholder)
+		moveSrc, moveDest   = data.offsets(x.NMove), data.offsets(x.NMove)
+		chainSrc, chainDest = data.offsets(x.NChain), data.offsets(x.NChain)
 	)
 	if data.err != nil {
 		return data.err
@@ -32,8 +29,8 @@ func spgVacuumLeaf(page pg.Page, rec *xlog.Record, _ *xlog.BlockRef) error {
 	}
 	// A tuple moves to the head of its chain by exchanging line pointers with the
 	// dead one there, which goes thereafter.
-	for i := range moveSrc.len() {
-		src, dest := moveSrc.at(i), moveDest.at(i)
+	for i := range moveSrc.Len() {
+		src, dest := moveSrc.At(i), moveDest.At(i)
 		if !page.HasItem(src) || !page.HasItem(dest) {
 			return corrupt("move item %d to %d of a page with %d", src, dest, page.MaxOffset())
 		}
@@ -44,8 +41,8 @@ func spgVacuumLeaf(page pg.Page, rec *xlog.Record, _ *xlog.BlockRef) error {
 	if err := spgMultiDelete(page, moveSrc, spgPlaceholderTuple, spgPlaceholderTuple); err != nil {
 		return err
 	}
-	for i := range chainSrc.len() {
-		if err := spgSetNextOffset(page, chainSrc.at(i), chainDest.at(i)); err != nil {
+	for i := range chainSrc.Len() {
+		if err := spgSetNextOffset(page, chainSrc.At(i), chainDest.At(i)); err != nil {
 			return err
 		}
 	}
@@ -54,13 +51,9 @@ func spgVacuumLeaf(page pg.Page, rec *xlog.Record, _ *xlog.BlockRef) error {
 
 // spgVacuumRoot is spgRedoVacuumRoot: items of a root that is a leaf go.
 func spgVacuumRoot(page pg.Page, rec *xlog.Record, _ *xlog.BlockRef) error {
-	h, data, err := spgHeader(rec, "spgxlogVacuumRoot", 12)
+	toDelete, err := xlog.ParseSpgVacuumRoot(rec)
 	if err != nil {
 		return err
-	}
-	toDelete := data.offsets(int(binary.LittleEndian.Uint16(h)))
-	if data.err != nil {
-		return data.err
 	}
 	return indexMultiDelete(page, toDelete)
 }
@@ -68,21 +61,16 @@ func spgVacuumRoot(page pg.Page, rec *xlog.Record, _ *xlog.BlockRef) error {
 // spgVacuumRedirect is spgRedoVacuumRedirect: redirections that no scan needs any
 // more become placeholders, and placeholders at the page's end go.
 func spgVacuumRedirect(page pg.Page, rec *xlog.Record, _ *xlog.BlockRef) error {
-	h, data, err := spgHeader(rec, "spgxlogVacuumRedirect", 8)
+	x, err := xlog.ParseSpgVacuumRedirect(rec)
 	if err != nil {
 		return err
-	}
-	toPlaceholder := data.offsets(int(binary.LittleEndian.Uint16(h)))
-	firstPlaceholder := pg.OffsetNumber(binary.LittleEndian.Uint16(h[2:]))
-	if data.err != nil {
-		return data.err
 	}
 	o, err := spgOpaque(page)
 	if err != nil {
 		return err
 	}
-	for i := range toPlaceholder.len() {
-		tuple, err := page.Item(toPlaceholder.at(i))
+	for i := range x.ToPlaceholder.Len() {
+		tuple, err := page.Item(x.ToPlaceholder.At(i))
 		if err != nil {
 			return err
 		}
@@ -92,12 +80,12 @@ func spgVacuumRedirect(page pg.Page, rec *xlog.Record, _ *xlog.BlockRef) error {
 		tuple[0] |= spgPlaceholder // from redirect; xid stays
 		spgInvalidPointer.Put(tuple[6:])
 	}
-	o.addRedirections(-toPlaceholder.len())
-	o.addPlaceholders(toPlaceholder.len())
-	if firstPlaceholder == 0 {
+	o.addRedirections(-x.ToPlaceholder.Len())
+	o.addPlaceholders(x.ToPlaceholder.Len())
+	if x.FirstPlaceholder == 0 {
 		return nil
 	}
-	return spgDropPlaceholders(page, o, firstPlaceholder)
+	return spgDropPlaceholders(page, o, x.FirstPlaceholder)
 }
 
 // spgDropPlaceholders removes the items from first to the last.

@@ -196,7 +196,7 @@ func TestGinMergeSegment(t *testing.T) {
 // ginUnpack gives a segment's TIDs as item pointers.
 func ginUnpack(t *testing.T, segment []byte) (items []byte) {
 	t.Helper()
-	if _, rest, err := cutGinSegment(segment); err != nil || len(rest) > 0 {
+	if _, rest, err := xlog.CutGinPostingList(segment); err != nil || len(rest) > 0 {
 		t.Fatalf("segment with %d bytes behind: %v", len(rest), err)
 	}
 	tids, err := newGinTIDs(segment)
@@ -218,7 +218,7 @@ func TestGinOldLeaf(t *testing.T) {
 	o := ginInitPage(page, ginData|ginLeaf)
 	copy(page[ginDataAt:], items[:len(items)-pg.ItemPointerSize])
 	o.setMaxoff(299)
-	action := append([]byte{1, 0, 0, ginSegmentAddItems, 1, 0}, items[len(items)-pg.ItemPointerSize:]...)
+	action := append([]byte{1, 0, 0, xlog.GinSegmentAddItems, 1, 0}, items[len(items)-pg.ItemPointerSize:]...)
 	if err := ginRecompress(page, action); err != nil {
 		t.Fatal(err)
 	}

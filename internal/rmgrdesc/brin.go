@@ -1,12 +1,44 @@
 package rmgrdesc
 
-// brinDescs are brin_desc. Bit 0x80 is XLOG_BRIN_INIT_PAGE.
+import "zenith/internal/xlog"
+
+// brinDescs are brin_desc.
 var brinDescs = descs{
-	0x0: fixed("xl_brin_createidx", 6, "v%d pagesPerRange %d", u16(4), u32(0)),
-	0x1: fixed("xl_brin_insert", 10, "heapBlk %d pagesPerRange %d offnum %d", u32(0), u32(4), u16(8)),
-	0x2: fixed("xl_brin_update", 14, "heapBlk %d pagesPerRange %d old offnum %d, new offnum %d",
-		u32(4), u32(8), u16(0), u16(12)),
-	0x3: fixed("xl_brin_samepage_update", 2, "offnum %d", u16(0)),
-	0x4: fixed("xl_brin_revmap_extend", 4, "targetBlk %d", u32(0)),
-	0x5: fixed("xl_brin_desummarize", 10, "pagesPerRange %d, heapBlk %d, page offset %d", u32(0), u32(4), u16(8)),
+	0x0: brinCreateIndex,
+	0x1: brinInsert,
+	0x2: brinUpdate,
+	0x3: brinSamePageUpdate,
+	0x4: brinRevmapExtend,
+	0x5: brinDesummarize,
+}
+
+func brinCreateIndex(w *writer, rec *xlog.Record) error {
+	x, err := xlog.ParseBrinCreateIndex(rec)
+	return w.text(err, "v%d pagesPerRange %d", x.Version, x.PagesPerRange)
+}
+
+func brinInsert(w *writer, rec *xlog.Record) error {
+	x, err := xlog.ParseBrinInsert(rec)
+	return w.text(err, "heapBlk %d pagesPerRange %d offnum %d", x.HeapBlock, x.PagesPerRange, x.Off)
+}
+
+func brinUpdate(w *writer, rec *xlog.Record) error {
+	x, err := xlog.ParseBrinUpdate(rec)
+	return w.text(err, "heapBlk %d pagesPerRange %d old offnum %d, new offnum %d",
+		x.Insert.HeapBlock, x.Insert.PagesPerRange, x.OldOff, x.Insert.Off)
+}
+
+func brinSamePageUpdate(w *writer, rec *xlog.Record) error {
+	off, err := xlog.ParseBrinSamePageUpdate(rec)
+	return w.text(err, "offnum %d", off)
+}
+
+func brinRevmapExtend(w *writer, rec *xlog.Record) error {
+	target, err := xlog.ParseBrinRevmapExtend(rec)
+	return w.text(err, "targetBlk %d", target)
+}
+
+func brinDesummarize(w *writer, rec *xlog.Record) error {
+	x, err := xlog.ParseBrinDesummarize(rec)
+	return w.text(err, "pagesPerRange %d, heapBlk %d, page offset %d", x.PagesPerRange, x.HeapBlock, x.Off)
 }

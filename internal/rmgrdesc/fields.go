@@ -4,9 +4,6 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
-	"math"
-	"strconv"
-	"strings"
 	"time"
 
 	"zenith/internal/pg"
@@ -64,20 +61,6 @@ func lsn(off int) field   { return func(s cstruct) any { return pg.LSN(s.u64(off
 func node(off int) field  { return func(s cstruct) any { return s.node(off) } }
 func blkID(off int) field { return func(s cstruct) any { return s.blockID(off) } }
 
-// float prints a double as %g does in PostgreSQL.
-func float(off int) field {
-	return func(s cstruct) any {
-		switch f := math.Float64frombits(s.u64(off)); {
-		case math.IsNaN(f):
-			return "NaN"
-		case math.IsInf(f, 0):
-			return strings.TrimPrefix(fmt.Sprintf("%+finity", f), "+")
-		default:
-			return strconv.FormatFloat(f, 'g', 6, 64)
-		}
-	}
-}
-
 // fullXid prints a FullTransactionId as epoch:xid.
 func fullXid(off int) field {
 	return func(s cstruct) any { return fmt.Sprintf("%d:%d", s.u32(off+4), s.u32(off)) }
@@ -96,8 +79,19 @@ func flag(off int, bit uint8, yes, no string) field {
 	}
 }
 
-// letter prints a bool as T or F.
-func letter(off int) field { return choice(off, "T", "F") }
+// pick gives one of two texts for a bool.
+func pick(v bool, yes, no string) string {
+	if v {
+		return yes
+	}
+	return no
+}
+
+// letter gives T or F for a bool.
+func letter(v bool) string { return pick(v, "T", "F") }
+
+// fullXID is a FullTransactionId as epoch:xid.
+func fullXID(x pg.FullTransactionID) string { return fmt.Sprintf("%d:%d", x.Epoch(), x.XID()) }
 
 // fixed makes a description of a record whose main data begin with one C struct:
 // each verb of the format prints one field.
@@ -127,4 +121,16 @@ const postgresEpoch = 946684800
 func (w *writer) timestamp(t int64) {
 	sec := time.Unix(t/1e6+postgresEpoch, 0).In(w.zone)
 	w.printf("%s.%06d %s", sec.Format("2006-01-02 15:04:05"), t%1e6, sec.Format("MST"))
+}
+
+// u32s writes the n numbers of an array, each with a space before it.
+func (w *writer) u32s(b []byte, name string, n int64) error {
+	list, err := elements(b, name, n, 4)
+	if err != nil {
+		return err
+	}
+	for off := 0; off < len(list); off += 4 {
+		w.printf(" %d", list.u32(off))
+	}
+	return nil
 }

@@ -8,14 +8,12 @@ var genericDescs = descs{0x0: genericRegions}
 // genericRegions prints the main data as a list of byte ranges.
 func genericRegions(w *writer, rec *xlog.Record) error {
 	for rest := rec.MainData; len(rest) > 0; {
-		s, err := view(rest, "region", 4)
+		r, next, err := xlog.CutGenericRegion(rest)
 		if err != nil {
 			return err
 		}
-		length := int(s.u16(2))
-		w.printf("offset %d, length %d", s.u16(0), length)
-		rest = rest[min(4+length, len(rest)):]
-		if len(rest) > 0 {
+		w.printf("offset %d, length %d", r.Offset, len(r.Bytes))
+		if rest = next; len(rest) > 0 {
 			w.WriteString("; ")
 		}
 	}

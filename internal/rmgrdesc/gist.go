@@ -1,9 +1,31 @@
 package rmgrdesc
 
+import "zenith/internal/xlog"
+
 // gistDescs are gist_desc.
 var gistDescs = descs{
-	0x1: fixed("gistxlogDelete", 6, "delete: latestRemovedXid %d, nitems: %d", u32(0), u16(4)),
-	0x2: fixed("gistxlogPageReuse", 24, "rel %v; blk %d; latestRemovedXid %s", node(0), u32(12), fullXid(16)),
-	0x3: fixed("gistxlogPageSplit", 21, "page_split: splits to %d pages", u16(18)),
-	0x6: fixed("gistxlogPageDelete", 10, "deleteXid %s; downlink %d", fullXid(0), u16(8)),
+	0x1: gistDelete,
+	0x2: gistPageReuse,
+	0x3: gistPageSplit,
+	0x6: gistPageDelete,
+}
+
+func gistDelete(w *writer, rec *xlog.Record) error {
+	x, err := xlog.ParseGistDelete(rec)
+	return w.text(err, "delete: latestRemovedXid %d, nitems: %d", x.LatestRemovedXID, x.ToDelete.Len())
+}
+
+func gistPageReuse(w *writer, rec *xlog.Record) error {
+	x, err := xlog.ParseGistPageReuse(rec)
+	return w.text(err, "rel %v; blk %d; latestRemovedXid %s", x.Rel, x.Block, fullXID(x.LatestRemovedXID))
+}
+
+func gistPageSplit(w *writer, rec *xlog.Record) error {
+	x, err := xlog.ParseGistPageSplit(rec)
+	return w.text(err, "page_split: splits to %d pages", x.NPage)
+}
+
+func gistPageDelete(w *writer, rec *xlog.Record) error {
+	x, err := xlog.ParseGistPageDelete(rec)
+	return w.text(err, "deleteXid %s; downlink %d", fullXID(x.DeleteXID), x.DownlinkOffset)
 }

@@ -6,16 +6,65 @@ import (
 	"zenith/internal/xlog"
 )
 
-// heapDescs are heap_desc. Bit 0x80 is XLOG_HEAP_INIT_PAGE.
+// heapDescs are heap_desc.
 var heapDescs = descs{
-	0x0: fixed("xl_heap_insert", 3, "off %d flags 0x%02X", u16(0), u8(2)),
-	0x1: fixed("xl_heap_delete", 8, "off %d flags 0x%02X %s", u16(4), u8(7), infobits(6)),
+	0x0: heapInsert,
+	0x1: heapDelete,
 	0x2: heapUpdate,
 	0x3: heapTruncate,
 	0x4: heapUpdate,
-	0x5: fixed("xl_heap_confirm", 2, "off %d", u16(0)),
-	0x6: fixed("xl_heap_lock", 8, "off %d: xid %d: flags 0x%02X %s", u16(4), u32(0), u8(7), infobits(6)),
-	0x7: fixed("xl_heap_inplace", 2, "off %d", u16(0)),
+	0x5: heapConfirm,
+	0x6: heapLock,
+	0x7: heapInplace,
+}
+
+func heapInsert(w *writer, rec *xlog.Record) error {
+	x, err := xlog.ParseHeapInsert(rec)
+	return w.text(err, "off %d flags 0x%02X", x.Off, x.Flags)
+}
+
+func heapDelete(w *writer, rec *xlog.Record) error {
+	x, err := xlog.ParseHeapDelete(rec)
+	return w.text(err, "off %d flags 0x%02X %s", x.Off, x.Flags, infobits(x.Infobits))
+}
+
+func heapUpdate(w *writer, rec *xlog.Record) error {
+	x, err := xlog.ParseHeapUpdate(rec)
+	return w.text(err, "off %d xmax %d flags 0x%02X %s; new off %d xmax %d",
+		x.OldOff, x.OldXmax, x.Flags, infobits(x.OldInfobits), x.NewOff, x.NewXmax)
+}
+
+func heapTruncate(w *writer, rec *xlog.Record) error {
+	x, err := xlog.ParseHeapTruncate(rec)
+	if err != nil {
+		return err
+	}
+	if x.Flags&xlog.HeapTruncateCascade != 0 {
+		w.WriteString("cascade ")
+	}
+	if x.Flags&xlog.HeapTruncateRestartSeqs != 0 {
+		w.WriteString("restart_seqs ")
+	}
+	w.printf("nrelids %d relids", x.RelIDs.Len())
+	for oid := range x.RelIDs.All() {
+		w.printf(" %d", oid)
+	}
+	return nil
+}
+
+func heapConfirm(w *writer, rec *xlog.Record) error {
+	off, err := xlog.ParseHeapConfirm(rec)
+	return w.text(err, "off %d", off)
+}
+
+func heapLock(w *writer, rec *xlog.Record) error {
+	x, err := xlog.ParseHeapDelete(rec)
+	return w.text(err, "off %d: xid %d: flags 0x%02X %s", x.Off, x.Xmax, x.Flags, infobits(x.Infobits))
+}
+
+func heapInplace(w *writer, rec *xlog.Record) error {
+	off, err := xlog.ParseHeapInplace(rec)
+	return w.text(err, "off %d", off)
 }
 
 // heapInfobits are the XLHL_ bits, in the order in which they are printed.
@@ -30,47 +79,12 @@ var heapInfobits = []struct {
 	{0x10, "KEYS_UPDATED "},
 }
 
-func infobits(off int) field {
-	return func(s cstruct) any {
-		var b strings.Builder
-		for _, bit := range heapInfobits {
-			if s.u8(off)&bit.bit != 0 {
-				b.WriteString(bit.text)
-			}
+func infobits(bits uint8) string {
+	var b strings.Builder
+	for _, i := range heapInfobits {
+		if bits&i.bit != 0 {
+			b.WriteString(i.text)
 		}
-		return b.String()
 	}
-}
-
-func heapUpdate(w *writer, rec *xlog.Record) error {
-	return w.fields(rec.MainData, "xl_heap_update", 14, "off %d xmax %d flags 0x%02X %s; new off %d xmax %d",
-		[]field{u16(4), u32(0), u8(7), infobits(6), u16(12), u32(8)})
-}
-
-func heapTruncate(w *writer, rec *xlog.Record) error {
-	const header = 12
-	s, err := view(rec.MainData, "xl_heap_truncate", header)
-	if err != nil {
-		return err
-	}
-	if s.u8(8)&0x01 != 0 { // XLH_TRUNCATE_CASCADE
-		w.WriteString("cascade ")
-	}
-	if s.u8(8)&0x02 != 0 { // XLH_TRUNCATE_RESTART_SEQS
-		w.WriteString("restart_seqs ")
-	}
-	w.printf("nrelids %d relids", s.u32(4))
-	return w.u32s(s[header:], "xl_heap_truncate", int64(s.u32(4)))
-}
-
-// u32s writes the n numbers of an array, each with a space before it.
-func (w *writer) u32s(b []byte, name string, n int64) error {
-	list, err := elements(b, name, n, 4)
-	if err != nil {
-		return err
-	}
-	for off := 0; off < len(list); off += 4 {
-		w.printf(" %d", list.u32(off))
-	}
-	return nil
+	return b.String()
 }

@@ -1,13 +1,50 @@
 package rmgrdesc
 
-// heap2Descs are heap2_desc. Bit 0x80 is XLOG_HEAP_INIT_PAGE.
+import "zenith/internal/xlog"
+
+// heap2Descs are heap2_desc.
 var heap2Descs = descs{
-	0x1: fixed("xl_heap_prune", 8, "latestRemovedXid %d nredirected %d ndead %d", u32(0), u16(4), u16(6)),
-	0x2: fixed("xl_heap_vacuum", 2, "nunused %d", u16(0)),
-	0x3: fixed("xl_heap_freeze_page", 6, "cutoff xid %d ntuples %d", u32(0), u16(4)),
-	0x4: fixed("xl_heap_visible", 5, "cutoff xid %d flags 0x%02X", u32(0), u8(4)),
-	0x5: fixed("xl_heap_multi_insert", 4, "%d tuples flags 0x%02X", u16(2), u8(0)),
-	0x6: fixed("xl_heap_lock_updated", 8, "off %d: xmax %d: flags 0x%02X %s", u16(4), u32(0), u8(7), infobits(6)),
-	0x7: fixed("xl_heap_new_cid", 34, "rel %v; tid %d/%d; cmin: %d, cmax: %d, combo: %d",
-		node(16), blkID(28), u16(32), u32(4), u32(8), u32(12)),
+	0x1: heapPrune,
+	0x2: heapVacuum,
+	0x3: heapFreezePage,
+	0x4: heapVisible,
+	0x5: heapMultiInsert,
+	0x6: heapLockUpdated,
+	0x7: heapNewCID,
+}
+
+func heapPrune(w *writer, rec *xlog.Record) error {
+	x, err := xlog.ParseHeapPrune(rec)
+	return w.text(err, "latestRemovedXid %d nredirected %d ndead %d", x.LatestRemovedXID, x.NRedirected, x.NDead)
+}
+
+func heapVacuum(w *writer, rec *xlog.Record) error {
+	n, err := xlog.ParseHeapVacuum(rec)
+	return w.text(err, "nunused %d", n)
+}
+
+func heapFreezePage(w *writer, rec *xlog.Record) error {
+	x, err := xlog.ParseHeapFreezePage(rec)
+	return w.text(err, "cutoff xid %d ntuples %d", x.CutoffXID, x.NTuples)
+}
+
+func heapVisible(w *writer, rec *xlog.Record) error {
+	x, err := xlog.ParseHeapVisible(rec)
+	return w.text(err, "cutoff xid %d flags 0x%02X", x.CutoffXID, x.Flags)
+}
+
+func heapMultiInsert(w *writer, rec *xlog.Record) error {
+	x, err := xlog.ParseHeapMultiInsert(rec)
+	return w.text(err, "%d tuples flags 0x%02X", x.NTuples, x.Flags)
+}
+
+func heapLockUpdated(w *writer, rec *xlog.Record) error {
+	x, err := xlog.ParseHeapDelete(rec)
+	return w.text(err, "off %d: xmax %d: flags 0x%02X %s", x.Off, x.Xmax, x.Flags, infobits(x.Infobits))
+}
+
+func heapNewCID(w *writer, rec *xlog.Record) error {
+	x, err := xlog.ParseHeapNewCID(rec)
+	return w.text(err, "rel %v; tid %d/%d; cmin: %d, cmax: %d, combo: %d",
+		x.Rel, x.TID.Block, x.TID.Offset, x.Cmin, x.Cmax, x.ComboCID)
 }

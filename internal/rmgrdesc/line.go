@@ -29,6 +29,15 @@ type writer struct {
 
 func (w *writer) printf(format string, args ...any) { fmt.Fprintf(w, format, args...) }
 
+// text writes the description of a record whose body was parsed with the result err. It
+// writes nothing if that failed, and returns err.
+func (w *writer) text(err error, format string, args ...any) error {
+	if err == nil {
+		w.printf(format, args...)
+	}
+	return err
+}
+
 // header writes what stands before the operation's name.
 func (w *writer) header(rec *xlog.Record) {
 	total := len(rec.Raw)

@@ -38,7 +38,7 @@ func TestDamaged(t *testing.T) {
 		main []byte
 		want string
 	}{
-		{xlog.RmHeap, 0x10, []byte{1, 2}, "desc: DELETE <xl_heap_delete is 2 bytes, want 8: corrupt wal record>"},
+		{xlog.RmHeap, 0x10, []byte{1, 2}, "desc: DELETE <xl_heap_delete or xl_heap_lock is 2 bytes, want 8: corrupt wal record>"},
 		{xlog.RmHeap, 0xB0, append(make([]byte, 4), 1, 0, 0, 0, 1, 0, 0, 0, 5, 0, 0, 0), "desc: UNKNOWN (b0) cascade nrelids 1 relids 5"},
 		{xlog.RmMultiXact, 0x20, append(make([]byte, 8), 1, 0, 0, 0x80), "nmembers -2147483647: <xl_multixact_create has -2147483647 elements in 0 bytes"},
 		{xlog.RmXact, 0x80, []byte{0, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 9, 0, 0, 0}, "desc: COMMIT <xl_xact_subxacts has 9 elements in 0 bytes"},

@@ -1,6 +1,11 @@
 package rmgrdesc
 
+import "zenith/internal/xlog"
+
 // seqDescs are seq_desc.
-var seqDescs = descs{
-	0x0: fixed("xl_seq_rec", 12, "rel %v", node(0)),
+var seqDescs = descs{0x0: seqLog}
+
+func seqLog(w *writer, rec *xlog.Record) error {
+	x, err := xlog.ParseSeq(rec)
+	return w.text(err, "rel %v", x.Rel)
 }

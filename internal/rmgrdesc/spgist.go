@@ -1,23 +1,65 @@
 package rmgrdesc
 
+import "zenith/internal/xlog"
+
 // spgistDescs are spg_desc.
 var spgistDescs = descs{
-	0x1: fixed("spgxlogAddLeaf", 10, "off: %d, headoff: %d, parentoff: %d, nodeI: %d%s%s",
-		u16(2), u16(4), u16(6), u16(8), note(0, "newpage"), note(1, "nulls")),
-	0x2: fixed("spgxlogMoveLeafs", 20, "nmoves: %d, parentoff: %d, nodeI: %d%s%s%s",
-		u16(0), u16(6), u16(8), note(2, "newpage"), note(3, "replacedead"), note(4, "nulls")),
-	0x3: fixed("spgxlogAddNode", 20, "off: %d, newoff: %d, parentBlk: %d, parentoff: %d, nodeI: %d%s",
-		u16(0), u16(2), i8(5), u16(6), u16(8), note(4, "newpage")),
-	0x4: fixed("spgxlogSplitTuple", 6, "prefixoff: %d, postfixoff: %d%s%s",
-		u16(0), u16(2), note(4, "newpage"), note(5, "same")),
-	0x5: fixed("spgxlogPickSplit", 28, "ndelete: %d, ninsert: %d, inneroff: %d, parentoff: %d, nodeI: %d%s%s%s",
-		u16(2), u16(4), u16(8), u16(14), u16(16), note(12, "innerIsParent"), note(11, "nulls"), note(0, "isRootSplit")),
-	0x6: fixed("spgxlogVacuumLeaf", 16, "ndead: %d, nplaceholder: %d, nmove: %d, nchain: %d",
-		u16(0), u16(2), u16(4), u16(6)),
-	0x7: fixed("spgxlogVacuumRoot", 12, "ndelete: %d", u16(0)),
-	0x8: fixed("spgxlogVacuumRedirect", 8, "ntoplaceholder: %d, firstplaceholder: %d, newestredirectxid: %d",
-		u16(0), u16(2), u32(4)),
+	0x1: spgAddLeaf,
+	0x2: spgMoveLeafs,
+	0x3: spgAddNode,
+	0x4: spgSplitTuple,
+	0x5: spgPickSplit,
+	0x6: spgVacuumLeaf,
+	0x7: spgVacuumRoot,
+	0x8: spgVacuumRedirect,
 }
 
-// note prints a bool as a remark in parentheses, or as nothing.
-func note(off int, text string) field { return choice(off, " ("+text+")", "") }
+func spgAddLeaf(w *writer, rec *xlog.Record) error {
+	x, err := xlog.ParseSpgAddLeaf(rec)
+	return w.text(err, "off: %d, headoff: %d, parentoff: %d, nodeI: %d%s%s",
+		x.Off, x.HeadOff, x.ParentOff, x.NodeI, note(x.NewPage, "newpage"), note(x.StoresNulls, "nulls"))
+}
+
+func spgMoveLeafs(w *writer, rec *xlog.Record) error {
+	x, err := xlog.ParseSpgMoveLeafs(rec)
+	return w.text(err, "nmoves: %d, parentoff: %d, nodeI: %d%s%s%s", x.NMoves, x.ParentOff, x.NodeI,
+		note(x.NewPage, "newpage"), note(x.ReplaceDead, "replacedead"), note(x.StoresNulls, "nulls"))
+}
+
+func spgAddNode(w *writer, rec *xlog.Record) error {
+	x, err := xlog.ParseSpgAddNode(rec)
+	return w.text(err, "off: %d, newoff: %d, parentBlk: %d, parentoff: %d, nodeI: %d%s",
+		x.Off, x.NewOff, x.ParentBlk, x.ParentOff, x.NodeI, note(x.NewPage, "newpage"))
+}
+
+func spgSplitTuple(w *writer, rec *xlog.Record) error {
+	x, err := xlog.ParseSpgSplitTuple(rec)
+	return w.text(err, "prefixoff: %d, postfixoff: %d%s%s",
+		x.PrefixOff, x.PostfixOff, note(x.NewPage, "newpage"), note(x.SameBlock, "same"))
+}
+
+func spgPickSplit(w *writer, rec *xlog.Record) error {
+	x, err := xlog.ParseSpgPickSplit(rec)
+	return w.text(err, "ndelete: %d, ninsert: %d, inneroff: %d, parentoff: %d, nodeI: %d%s%s%s",
+		x.NDelete, x.NInsert, x.InnerOff, x.ParentOff, x.NodeI,
+		note(x.InnerIsParent, "innerIsParent"), note(x.StoresNulls, "nulls"), note(x.IsRootSplit, "isRootSplit"))
+}
+
+func spgVacuumLeaf(w *writer, rec *xlog.Record) error {
+	x, err := xlog.ParseSpgVacuumLeaf(rec)
+	return w.text(err, "ndead: %d, nplaceholder: %d, nmove: %d, nchain: %d", x.NDead, x.NPlaceholder, x.NMove, x.NChain)
+}
+
+func spgVacuumRoot(w *writer, rec *xlog.Record) error {
+	items, err := xlog.ParseSpgVacuumRoot(rec)
+	return w.text(err, "ndelete: %d", items.Len())
+}
+
+func spgVacuumRedirect(w *writer, rec *xlog.Record) error {
+	x, err := xlog.ParseSpgVacuumRedirect(rec)
+	return w.text(err, "ntoplaceholder: %d, firstplaceholder: %d, newestredirectxid: %d",
+		x.ToPlaceholder.Len(), x.FirstPlaceholder, x.NewestRedirectXID)
+}
+
+// note gives a remark in parentheses for a bool that is set, or nothing.
+func note(v bool, text string) string { return pick(v, " ("+text+")", "") }

@@ -79,8 +79,10 @@ func (f *fields) room(n int32, size int) int {
 	return int(n)
 }
 
-// xids reads n transaction ids, locators n relation names; room or count gave n.
+// xids reads n transaction ids, oids n object ids, locators n relation names; room or
+// count gave n.
 func (f *fields) xids(n int) XIDs         { return XIDs{f.array(n * sizeofXID)} }
+func (f *fields) oids(n int) OIDs         { return OIDs{f.array(n * sizeofOID)} }
 func (f *fields) locators(n int) Locators { return Locators{f.array(n * sizeofLocator)} }
 
 func (f *fields) array(n int) []byte {
