@@ -17,6 +17,7 @@ import (
 // allowed says which of zenith's packages a package may import (tests are free).
 var allowed = map[string][]string{
 	"internal/durable":     {},
+	"internal/sidefile":    {"internal/durable"},
 	"internal/pg":          {},
 	"internal/xlog":        {"internal/pg"},
 	"internal/tree":        {},
