@@ -22,30 +22,30 @@ import (
 const boundName = "pg_wal"
 
 // boundWAL is pg_wal as an ordinary directory of the file system that the branch is on, bound
-// into the mount: what a server writes and syncs there does not pass through us. A segment
-// is one file with two names, one in this directory and one in the branch's; the server may
-// remove its own. It must not recycle it: the branch's file would become another segment.
+// into the mount: what a server writes and syncs there does not pass through this process. A
+// segment is one file with two names, one in this directory and one in the branch's; the server
+// may remove its own. It must not recycle it: the branch's file would become another segment.
 //
-// The server makes segments, and we give them their second name a little later. It removes none
-// before a checkpoint is complete, and that it writes to pg_control, which is ours: by then
-// they all have it (adopt).
+// The server makes new segments. adopt gives them their names in the branch's directory, a little
+// later but in time: the server removes no segment before a checkpoint is complete, and it writes
+// that to pg_control, which is served, so that all segments are adopted before the write returns.
 type boundWAL struct {
-	dir    string // what is bound
-	to     string // the branch's segments
+	dir    string // the directory that is bound
+	to     string // the directory of the branch's segments
 	opts   Options
 	size   int // of a segment
 	branch Branch
 	spare  *spares
 
-	mu     sync.Mutex // held while names are made
-	events *os.File   // inotify's; nil: not bound
+	mu     sync.Mutex // guards events; held while segments get names, too
+	events *os.File   // inotify's, about dir; nil: not bound yet
 	wg     sync.WaitGroup
 }
 
 // archiveStatus is the one directory that pg_wal has.
 const archiveStatus = "archive_status"
 
-// newBoundWAL makes the directory, with what pg_wal of the working tree would show.
+// newBoundWAL makes the directory, with the files that the working tree would show in pg_wal.
 func newBoundWAL(t *worktree) (*boundWAL, error) {
 	s := &t.wal
 	b := &boundWAL{
@@ -57,7 +57,7 @@ func newBoundWAL(t *worktree) (*boundWAL, error) {
 			return nil, err
 		}
 	}
-	// The server makes the names in it durable, and takes its own to be so.
+	// The server syncs pg_wal, but not the directory above it: it relies on that being durable.
 	if err := durable.SyncDir(t.work.Dir); err != nil {
 		return nil, err
 	}
@@ -70,7 +70,8 @@ func newBoundWAL(t *worktree) (*boundWAL, error) {
 	return b, nil
 }
 
-// make makes a directory, which is at dir below pg_wal, with the files that are no segments.
+// make makes the directory that is called dir below pg_wal ("" for pg_wal), with the files that
+// the base and the last mount have there; segments are not among them.
 func (b *boundWAL) make(t *worktree, dir string) error {
 	path := filepath.Join(b.dir, dir)
 	if err := errors.Join(os.Mkdir(path, 0o700), b.own(path)); err != nil {
@@ -101,7 +102,7 @@ func (b *boundWAL) make(t *worktree, dir string) error {
 	return nil
 }
 
-// others lists the files that are no segments, below pg_wal.
+// others lists the files below pg_wal that are no segments, by their paths in it.
 func (b *boundWAL) others() (paths []string, err error) {
 	for _, dir := range []string{"", archiveStatus} {
 		entries, err := os.ReadDir(filepath.Join(b.dir, dir))
@@ -117,12 +118,13 @@ func (b *boundWAL) others() (paths []string, err error) {
 	return paths, nil
 }
 
-// own gives a file to who runs the server.
+// own gives a file to the user who runs the server.
 func (b *boundWAL) own(path string) error {
 	return os.Chown(path, int(b.opts.UID), int(b.opts.GID))
 }
 
-// bind puts the directory in the place of pg_wal of the mount at mnt, and begins to follow it.
+// bind makes pg_wal of the mount at mnt show the directory, and begins to follow what is written
+// to it. It ends with close.
 func (b *boundWAL) bind(mnt string) error {
 	fd, err := unix.InotifyInit1(unix.IN_CLOEXEC | unix.IN_NONBLOCK)
 	if err != nil {
@@ -143,7 +145,7 @@ func (b *boundWAL) bind(mnt string) error {
 	return nil
 }
 
-// bindMount makes at, a directory, show dir.
+// bindMount makes the directory at show what is in dir.
 func bindMount(dir, at string) error {
 	if err := unix.Mount(dir, at, "", unix.MS_BIND, ""); err != nil {
 		return fmt.Errorf("bind %s to %s: %w", dir, at, err)
@@ -151,8 +153,8 @@ func bindMount(dir, at string) error {
 	return nil
 }
 
-// followPace is the least time between two looks at what the server wrote. The kernel makes one
-// event of all writes to a file in between.
+// followPace is the least time between two looks at what the server wrote: however many writes
+// there were in between, the kernel reports one event for a file.
 const followPace = 10 * time.Millisecond
 
 // follow tells the branch what the server writes, until close.
@@ -167,16 +169,17 @@ func (b *boundWAL) follow(events *os.File) {
 			return
 		}
 		if err := b.heed(buf[:n]); err != nil {
-			b.opts.Log.Error("follow the WAL of a server", "dir", b.dir, "err", err) // it will be tried again
+			b.opts.Log.Error("follow the WAL of a server", "dir", b.dir, "err", err) // the next event tries again
 		}
 		time.Sleep(followPace)
 	}
 }
 
-// heed does what events of inotify, in the kernel's form, call for.
+// heed acts on events of inotify, in the kernel's form: new segments are adopted, and the branch
+// is told how far the last one is written.
 func (b *boundWAL) heed(events []byte) error {
-	var made bool
-	var last string // the segment that was written, the last if several were
+	var made bool   // segments were made, or may have been
+	var last string // the last segment that was written
 	for len(events) >= unix.SizeofInotifyEvent {
 		mask, length := binary.NativeEndian.Uint32(events[4:]), int(binary.NativeEndian.Uint32(events[12:]))
 		name := string(bytes.TrimRight(events[unix.SizeofInotifyEvent:][:length], "\x00"))
@@ -211,8 +214,9 @@ func (b *boundWAL) heed(events []byte) error {
 	return b.prepare(xlog.SegmentName(tli, start+pg.LSN(b.size), b.size), end)
 }
 
-// prepare puts the spare in the place of the next segment, or has one made: a server takes what
-// is there, as it would what its own checkpoints make in advance (PreallocXlogFiles).
+// prepare makes the spare the next segment, or has a spare made for that. The server uses a
+// segment that it finds, as it does those that its checkpoints make in advance
+// (PreallocXlogFiles). end is how far the segment before it is written.
 func (b *boundWAL) prepare(next string, end int64) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -230,12 +234,12 @@ func (b *boundWAL) prepare(next string, end int64) error {
 	}
 	err = os.Link(path, filepath.Join(b.dir, next))
 	if errors.Is(err, os.ErrExist) {
-		return nil // the server was faster: its own will be adopted
+		return nil // the server has made its own in the meantime, which will be adopted
 	}
 	return err
 }
 
-// adopt gives every segment that the server has its name in the branch's directory, durably.
+// adopt makes every segment of the server a segment of the branch, durably.
 func (b *boundWAL) adopt() error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -253,13 +257,15 @@ func segmentsIn(dir string) (names []string, err error) {
 	return names, err
 }
 
-// holds reports whether the server may still have a segment: it removes the oldest first.
+// holds reports whether the server may still have a segment. It removes the oldest first, so it
+// has none before the first that is there.
 func (b *boundWAL) holds(name string) bool {
 	names, err := segmentsIn(b.dir)
 	return err != nil || len(names) == 0 || position(name) >= position(names[0])
 }
 
-// close ends following; nothing is bound any more.
+// close ends the following and adopts the last segments. The directory must not be bound any
+// more.
 func (b *boundWAL) close() error {
 	b.mu.Lock()
 	events := b.events
@@ -272,8 +278,9 @@ func (b *boundWAL) close() error {
 	return errors.Join(err, b.adopt())
 }
 
-// AdoptWAL gives the branch, whose segments are in walDir, what a server wrote to a working tree
-// at workDir whose daemon was killed: see WorkOptions.BindWAL. No server may be running there any more.
+// AdoptWAL takes over the segments that a server wrote to a bound pg_wal after the process that
+// served the mount was killed: see WorkOptions.BindWAL. workDir is the mount's WorkOptions.Dir,
+// walDir the directory of the branch's segments. No server may be running on the mount any more.
 func AdoptWAL(workDir, walDir string) error {
 	dir := filepath.Join(workDir, boundName)
 	if _, err := os.Lstat(dir); errors.Is(err, os.ErrNotExist) {
@@ -285,7 +292,7 @@ func AdoptWAL(workDir, walDir string) error {
 	return os.RemoveAll(dir)
 }
 
-// adopt gives the segments in dir their names in the directory to.
+// adopt gives each segment in dir a second name in the directory to, and makes the names durable.
 func adopt(dir, to string) error {
 	names, err := segmentsIn(dir)
 	if err != nil {
@@ -305,13 +312,14 @@ func adopt(dir, to string) error {
 	return durable.SyncDir(to)
 }
 
-// adoptSegment gives a segment its name in the directory to. What has that name and is another
-// file was never the branch's: WAL that was torn off, or a spare that the server did without.
+// adoptSegment gives a segment its name in the directory to; made is false if it had it. Another
+// file of that name is replaced: it was never a part of the branch, but WAL beyond its end, or a
+// spare that the server did not use.
 func adoptSegment(path, to string) (made bool, err error) {
 	name := filepath.Join(to, filepath.Base(path))
 	err = os.Link(path, name)
 	if errors.Is(err, os.ErrNotExist) {
-		return false, nil // removed just now: then it had its name
+		return false, nil // the server removed it just now, so it had been adopted
 	}
 	if !errors.Is(err, os.ErrExist) {
 		return err == nil, err
@@ -337,11 +345,11 @@ func adoptSegment(path, to string) (made bool, err error) {
 	return true, os.Rename(temp, name)
 }
 
-// written finds out how far a segment is written.
+// written finds out how far the segment at path, which begins at start, is written, in bytes.
 func written(path string, start pg.LSN, size int) (int64, error) {
 	f, err := os.Open(path)
 	if errors.Is(err, os.ErrNotExist) {
-		return int64(size), nil // removed by now
+		return int64(size), nil // the server has removed it, so it was full
 	}
 	if err != nil {
 		return 0, err
@@ -350,10 +358,10 @@ func written(path string, start pg.LSN, size int) (int64, error) {
 	return xlog.WrittenPages(f, start, size)
 }
 
-// bound gives pg_wal's directory if it is bound; nil: it is served like all others.
+// bound gives the directory that is bound to pg_wal; nil: pg_wal is served like the rest.
 func (s *segments) bound() *boundWAL { return s.direct.Load() }
 
-// prepareBound makes what bindWAL binds. Where that cannot be done, pg_wal is served.
+// prepareBound makes the directory that bindWAL binds. If that fails, pg_wal is served.
 func (t *worktree) prepareBound() {
 	b, err := newBoundWAL(t)
 	if err != nil {
@@ -363,13 +371,14 @@ func (t *worktree) prepareBound() {
 	t.wal.direct.Store(b)
 }
 
-// serveWAL goes on without what could not be bound. Commits are slower.
+// serveWAL removes a directory that could not be bound, and has pg_wal served: the mount works,
+// but commits are slower.
 func (t *worktree) serveWAL(dir string, why error) {
 	t.opts.Log.Info("wal goes through the mount", "dir", dir, "err", errors.Join(why, os.RemoveAll(dir)))
 	t.wal.direct.Store(nil)
 }
 
-// bindWAL binds what prepareBound made, into a mount that is there now.
+// bindWAL binds the directory that prepareBound made, into the mount at mnt.
 func (t *worktree) bindWAL(mnt string) {
 	b := t.wal.bound()
 	if b == nil {

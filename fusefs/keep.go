@@ -21,10 +21,10 @@ import (
 //	keep/files/<path>  a file, whole
 //	keep/marker.json   written last
 //
-// Files that belong to the state at a clean stop are of use only if the next base
+// Most kept files belong to the state at a clean stop. They are used only if the next base
 // is that state: if its last checkpoint is the one that the marker names. Nothing
-// here is changed while mounted, so it serves again after a crash that lost nothing
-// but what was never acknowledged.
+// here is changed while mounted, so after a crash the next mount finds the same files, and uses
+// them if its base is still that state.
 const (
 	keepName   = "keep"
 	keepNew    = "keep.new"
@@ -34,10 +34,10 @@ const (
 
 // marker says which state the kept files belong to.
 type marker struct {
-	Clean      bool     `json:"clean"` // postgres was stopped cleanly, the rest counts
+	Clean      bool     `json:"clean"` // postgres was stopped cleanly; else the rest means nothing
 	SystemID   uint64   `json:"system_id"`
 	Checkpoint string   `json:"checkpoint"`
-	WAL        []string `json:"wal"` // the segments that pg_wal showed
+	WAL        []string `json:"wal"` // the segments that pg_wal showed at the end
 }
 
 // fits reports whether the kept files belong to the state whose pg_control is c.
@@ -45,26 +45,27 @@ func (m marker) fits(c *pg.ControlFile) bool {
 	return m.Clean && c != nil && m.SystemID == c.SystemID && m.Checkpoint == c.CheckPoint.String()
 }
 
-// kept is what the last mount left and that is of use. A nil one has nothing.
+// kept is what the branch's last mount left, as far as it fits the base. A nil one is empty.
 type kept struct {
 	files map[string]*keptFile // by path
-	wal   []string
+	wal   []string             // the segments that pg_wal is to show
 }
 
-// keptFile is a kept file, as a part of the base.
+// keptFile is a file that was kept, as a tree.File: the base of an overlay.
 type keptFile struct {
 	path string // on disk
 	size int64
 }
 
-// Size is the file's.
+// Size implements tree.File.
 func (k *keptFile) Size() int64 { return k.size }
 
-// ReadAt reads the file. It is opened for that: there may be thousands.
+// ReadAt implements tree.File. It opens the file and closes it again: there may be too many to
+// keep them open.
 func (k *keptFile) ReadAt(_ context.Context, p []byte, off int64) (int, error) {
 	f, err := os.Open(k.path)
 	if err != nil {
-		return 0, fmt.Errorf("kept file: %v", err) // its ENOENT is not the caller's
+		return 0, fmt.Errorf("kept file: %v", err) // not %w: that kept files are lost is no ENOENT for a process
 	}
 	n, err := f.ReadAt(p, off)
 	return n, errors.Join(err, f.Close())
@@ -123,7 +124,7 @@ func readMarker(dir string) (marker, bool, error) {
 	return m, true, nil
 }
 
-// in lists a directory: the directories on the way to kept files, and the files.
+// in lists a directory: the names in it that lead to kept files further down, and its kept files.
 func (k *kept) in(dir string) (dirs []string, files map[string]*keptFile) {
 	if k == nil {
 		return nil, nil
@@ -144,7 +145,7 @@ func (k *kept) in(dir string) (dirs []string, files map[string]*keptFile) {
 	return slices.Compact(dirs), files
 }
 
-// segments lists those that pg_wal showed.
+// segments lists the segments that pg_wal is to show, beside those of the base.
 func (k *kept) segments() []string {
 	if k == nil {
 		return nil
@@ -152,7 +153,7 @@ func (k *kept) segments() []string {
 	return k.wal
 }
 
-// keepAll leaves what the next mount is to find again.
+// keepAll keeps the files that the next mount is to find again.
 func (t *worktree) keepAll() error {
 	control, err := t.stoppedCleanly()
 	if err != nil {
@@ -179,8 +180,8 @@ func (t *worktree) keepAll() error {
 	return replaceDir(filepath.Join(t.work.Dir, keepName), dir)
 }
 
-// replaceDir puts a directory in the place of another. Between the two steps there
-// is none; openKept then takes the new one.
+// replaceDir replaces dir by another directory. After a crash between the two steps there is no
+// dir; openKept then takes the other one.
 func replaceDir(dir, by string) error {
 	if err := os.RemoveAll(dir); err != nil {
 		return err

@@ -13,7 +13,7 @@ import (
 	"zenith/internal/tree"
 )
 
-// keeper writes the files that a working tree leaves.
+// keeper writes the files that a working tree leaves for the next mount.
 type keeper struct {
 	t      *worktree
 	root   string
@@ -21,7 +21,7 @@ type keeper struct {
 	marker *marker
 }
 
-// dir keeps what is to be kept of a directory, which is at path now.
+// dir keeps the files in a directory, which is called path now, that are to be kept.
 func (k *keeper) dir(path string, d *dir) error {
 	if b := k.t.wal.bound(); b != nil && d.from == walDir {
 		return k.fromBound(b)
@@ -47,7 +47,8 @@ func (k *keeper) dir(path string, d *dir) error {
 	return nil
 }
 
-// unseen keeps what was kept below a directory that nobody looked into.
+// unseen keeps the files of a directory that was never used on this mount. The last mount kept
+// them. The directory was at from and is at path now.
 func (k *keeper) unseen(path, from string) error {
 	if from == walDir {
 		k.marker.WAL = append(k.marker.WAL, k.t.wal.visible...)
@@ -70,7 +71,7 @@ func (k *keeper) unseen(path, from string) error {
 	return nil
 }
 
-// fromBound keeps what is to be kept of a pg_wal that was bound.
+// fromBound keeps the files of a pg_wal that was bound.
 func (k *keeper) fromBound(b *boundWAL) (err error) {
 	if k.marker.WAL, err = segmentsIn(b.dir); err != nil {
 		return err
@@ -107,9 +108,9 @@ func (k *keeper) file(path string, f *file, siblings map[string]child) error {
 	if !wanted {
 		return nil
 	}
-	if !f.body.hasPrivate() && !f.body.whole() { // an empty one has nothing private, and may be new
+	if !f.body.hasPrivate() && !f.body.whole() { // an empty file is whole without a private file, and may be new
 		if f.kept == nil {
-			return nil // the base shows it the next time, too
+			return nil // not changed: the next base shows it, too
 		}
 		return k.link(path, f.kept)
 	}
@@ -129,7 +130,8 @@ func (k *keeper) file(path string, f *file, siblings map[string]child) error {
 	return errors.Join(err, f.body.release())
 }
 
-// wants says whether a file is kept. Without siblings, what was kept is.
+// wants reports whether a file is to be kept. siblings are the names in its directory; nil means
+// that it was kept already, so that the last mount has looked at them.
 func (k *keeper) wants(path string, kd *kind, siblings map[string]child) bool {
 	switch {
 	case kd.keep == keepAlways:
@@ -142,8 +144,8 @@ func (k *keeper) wants(path string, kd *kind, siblings map[string]child) bool {
 	return unlogged(path, siblings)
 }
 
-// unlogged reports whether a path is a file of an unlogged relation, one with an
-// init fork, but not of that fork, which is in WAL.
+// unlogged reports whether path is a file of an unlogged relation, which is one with an init
+// fork, but not of that fork: init forks are in WAL.
 func unlogged(path string, siblings map[string]child) bool {
 	p := pg.ParsePath(path)
 	if p.Kind != pg.PathRelation || p.Fork.Fork == pg.InitFork {
@@ -157,9 +159,9 @@ func unlogged(path string, siblings map[string]child) bool {
 // sequenceMagic is SEQ_MAGIC of commands/sequence.c, in a sequence's special area.
 const sequenceMagic = 0x1717
 
-// isSequence reports whether the file is a sequence that was used. WAL runs ahead of a
-// sequence, by up to 32 values: after a crash they are skipped, after a clean stop they
-// are not.
+// isSequence reports whether the file is a sequence that was used. WAL runs ahead of a sequence,
+// by up to 32 values. After a crash those are skipped; after a clean stop they must not be, so the
+// page is kept that says how many were really used.
 func (f *file) isSequence(path string) (bool, error) {
 	p := pg.ParsePath(path)
 	if p.Kind != pg.PathRelation || p.Fork.Fork != pg.MainFork || !f.body.hasPrivate() && f.kept == nil {
@@ -176,7 +178,7 @@ func (f *file) isSequence(path string) (bool, error) {
 	return pg.Page(content).Special() == special && binary.LittleEndian.Uint32(content[special:]) == sequenceMagic, nil
 }
 
-// link keeps a file as it is, by another name of it.
+// link keeps a file that is on disk already, by a second name of it.
 func (k *keeper) link(path string, f *keptFile) error {
 	if err := k.makeDir(path); err != nil {
 		return err

@@ -22,23 +22,23 @@ const fillChunk = 1 << 20
 
 // overlay is the contents of one file of a working tree: a private, sparse file
 // over a base that shows wherever no block was written. Once nothing of the base
-// shows any more it is let go, and the private file is all there is (whole); a
+// shows any more it is dropped, and the private file is all there is (whole); a
 // file without a base is whole from the start.
 //
-// The private file is made by the first write and is open while there are users
-// (acquire, release); all methods but acquire and stat need the caller to be one.
+// The first write makes the private file. It is open while the overlay has users: acquire makes
+// the caller one until release. A method may be called by users only, unless it says otherwise.
 type overlay struct {
 	path string // of the private file
 
-	wmu sync.Mutex // one writer, truncation or filling at a time; held across I/O
+	wmu sync.Mutex // held, across I/O, by write, truncate, allocate and fill: one of them at a time
 
 	mu     sync.Mutex // guards what follows; not held across reads and writes
 	base   tree.File  // nil: whole
-	limit  int64      // of the base, only what is below limit shows
+	limit  int64      // only the base's bytes below limit show: less than its size after a truncation
 	mine   bitmap     // blocks below limit that are private
 	size   int64
-	exists bool // the private file does
-	file   *os.File
+	exists bool     // the private file does
+	file   *os.File // the private file; nil while it does not exist or has no users
 	users  int
 }
 
@@ -53,7 +53,8 @@ func newOverlay(path string, base tree.File) *overlay {
 	return o
 }
 
-// openOverlay makes the contents of a file that is the one at path, whole.
+// openOverlay makes the contents of a file whose private file is the one at path, which exists
+// and is whole.
 func openOverlay(path string) (*overlay, error) {
 	fi, err := os.Stat(path)
 	if err != nil {
@@ -72,7 +73,7 @@ func (o *overlay) acquire() error {
 	if o.exists && o.file == nil {
 		f, err := os.OpenFile(o.path, os.O_RDWR, 0)
 		if err != nil {
-			return fmt.Errorf("private file: %v", err) // its ENOENT is not the caller's
+			return fmt.Errorf("private file: %v", err) // not %w: its ENOENT must not reach a process
 		}
 		o.file = f
 	}
@@ -93,28 +94,28 @@ func (o *overlay) release() error {
 	return err
 }
 
-// stat gives the size; the caller need not be a user.
+// stat gives the size in bytes. Anybody may call it.
 func (o *overlay) stat() int64 {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return o.size
 }
 
-// used reports whether the contents have a user.
+// used reports whether there are users. Anybody may call it.
 func (o *overlay) used() bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return o.users > 0
 }
 
-// whole reports whether nothing of the base shows.
+// whole reports whether nothing of the base shows. Anybody may call it.
 func (o *overlay) whole() bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return o.base == nil
 }
 
-// private gives the private file, made if there is none.
+// private gives the private file, and makes it if it does not exist.
 func (o *overlay) private() (*os.File, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -123,7 +124,7 @@ func (o *overlay) private() (*os.File, error) {
 	}
 	f, err := os.OpenFile(o.path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
-		return nil, fmt.Errorf("private file: %v", err) // its EEXIST is not the caller's
+		return nil, fmt.Errorf("private file: %v", err) // not %w: its EEXIST must not reach a process
 	}
 	if err := f.Truncate(o.size); err != nil {
 		return nil, errors.Join(fmt.Errorf("private file: %w", err), f.Close(), os.Remove(o.path))
@@ -132,8 +133,8 @@ func (o *overlay) private() (*os.File, error) {
 	return f, nil
 }
 
-// extent says where the bytes at off are: n of them, at most want, are in the base
-// or in the private file. Neither: they are zeros.
+// extent says where the n bytes from off on are, of which want are wanted and n is at most want:
+// in the base, in the private file, or nowhere, if both are nil: then they are zeros.
 func (o *overlay) extent(off, want int64) (n int64, base tree.File, file *os.File) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -151,7 +152,7 @@ func (o *overlay) extent(off, want int64) (n int64, base tree.File, file *os.Fil
 	return min(n, o.limit-off), o.base, nil
 }
 
-// read fills p from off on and gives how much there was: less than all of it only
+// read fills p with the bytes from off on and gives their number, which is less than len(p) only
 // at the end of the file.
 func (o *overlay) read(ctx context.Context, p []byte, off int64) (int, error) {
 	size := o.stat()
@@ -179,7 +180,7 @@ func (o *overlay) read(ctx context.Context, p []byte, off int64) (int, error) {
 	return len(p), nil
 }
 
-// readSparse reads the private file; what it lacks at its end is zeros.
+// readSparse fills p from the private file. What lies behind its end is zeros.
 func readSparse(f *os.File, p []byte, off int64) error {
 	n, err := f.ReadAt(p, off)
 	if errors.Is(err, io.EOF) {
@@ -207,12 +208,13 @@ func (o *overlay) write(ctx context.Context, p []byte, off int64) (int, error) {
 	n, err := f.WriteAt(p, off)
 	o.wrote(off, off+int64(n), end)
 	if n > 0 {
-		return n, nil // a short count; whoever goes on writing learns the error
+		return n, nil // a short count: the process gets the error when it writes the rest
 	}
 	return 0, err
 }
 
-// fillEdge copies the block that a write to, or up to, off changes in part.
+// fillEdge copies the base's block around off to the private file, before a write that begins or
+// ends there replaces a part of it.
 func (o *overlay) fillEdge(ctx context.Context, f *os.File, off int64) error {
 	if off%blockSize == 0 {
 		return nil
@@ -225,8 +227,8 @@ func (o *overlay) fillEdge(ctx context.Context, f *os.File, off int64) error {
 	return o.fillRange(ctx, f, start, blockSize)
 }
 
-// fillRange copies n bytes of the base, all of which still show, from a block's
-// start on.
+// fillRange copies n bytes of the base, all of which still show, to the private file. off is the
+// beginning of a block.
 func (o *overlay) fillRange(ctx context.Context, f *os.File, off, n int64) error {
 	o.mu.Lock()
 	base := o.base
@@ -260,15 +262,14 @@ func (o *overlay) wrote(off, end, want int64) {
 	o.letGoLocked()
 }
 
-// letGoLocked forgets the base once all of it that shows is private.
+// letGoLocked drops the base if nothing of it shows any more; the caller holds o.mu.
 func (o *overlay) letGoLocked() {
 	if o.base != nil && o.mine.countBelow(blocks(o.limit)) == blocks(o.limit) {
 		o.base, o.mine, o.limit = nil, nil, 0
 	}
 }
 
-// truncate makes the file size bytes long: what it loses is gone, what it gains
-// is zeros.
+// truncate makes the file size bytes long. Bytes that it gains are zeros.
 func (o *overlay) truncate(ctx context.Context, size int64) error {
 	o.wmu.Lock()
 	defer o.wmu.Unlock()
@@ -293,7 +294,8 @@ func (o *overlay) truncate(ctx context.Context, size int64) error {
 	return nil
 }
 
-// allocate makes room for n bytes at off, and the file that long unless keepSize.
+// allocate reserves room on disk for n bytes at off. Unless keepSize is set, it also makes the
+// file long enough to have them.
 func (o *overlay) allocate(off, n int64, keepSize bool) error {
 	o.wmu.Lock()
 	defer o.wmu.Unlock()
@@ -319,7 +321,7 @@ func (o *overlay) allocate(off, n int64, keepSize bool) error {
 	return f.Truncate(end)
 }
 
-// fill makes the file whole.
+// fill makes the file whole: it copies to the private file what still shows of the base.
 func (o *overlay) fill(ctx context.Context) error {
 	o.wmu.Lock()
 	defer o.wmu.Unlock()
@@ -355,14 +357,14 @@ func (o *overlay) sync() error {
 	return durable.SyncData(f)
 }
 
-// where gives the private file's path.
+// where gives the private file's path. Anybody may call it.
 func (o *overlay) where() string {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return o.path
 }
 
-// rename moves the private file, which exists.
+// rename gives the private file, which exists, another path.
 func (o *overlay) rename(path string) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -373,7 +375,7 @@ func (o *overlay) rename(path string) error {
 	return nil
 }
 
-// hasPrivate reports whether there is a private file.
+// hasPrivate reports whether there is a private file. Anybody may call it.
 func (o *overlay) hasPrivate() bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()

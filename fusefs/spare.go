@@ -11,8 +11,9 @@ import (
 	"zenith/internal/durable"
 )
 
-// Names in the branch's WAL directory, of the spare segment and of one that is about to take the
-// place of another; a killed daemon's are removed with what postgres had begun to make.
+// Names of files in the branch's WAL directory: the spare, a spare that is being written, and a
+// segment that is about to replace another (adoptSegment). What a killed process leaves of them is
+// removed like the temporary files of postgres, whose names begin in the same way.
 const (
 	spareName  = "xlogtemp.spare"
 	makingName = "xlogtemp.making"
@@ -20,22 +21,22 @@ const (
 )
 
 // spares has a segment of zeros ready, written and durable, for when postgres makes its next.
-// A commit in it then is fdatasync of bytes that the file has already. In a file with holes,
-// which is what postgres makes with wal_init_zero=off, it is a commit of the file system's
-// journal as well, each time; and with wal_init_zero=on postgres writes the zeros itself,
+// A commit then only overwrites bytes that the file has, so its fdatasync writes nothing else. In
+// a file with holes, which postgres makes with wal_init_zero=off, each commit has to wait for
+// the file system's journal as well; and with wal_init_zero=on postgres writes the zeros itself,
 // while its clients wait.
 type spares struct {
 	dir  string
 	size int64 // of a segment; 0: none is ever made
 
-	wanted chan struct{} // capacity 1
-	ready  atomic.Bool   // there is one, or one is being made, or that failed
+	wanted chan struct{} // capacity 1: a spare is to be made
+	ready  atomic.Bool   // there is a spare, or one is being made, or that failed
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
 }
 
-// start makes spares in dir when they are wanted, until ctx ends or
-// close is called.
+// start starts the goroutine that makes spares in dir when they are wanted, until ctx ends or
+// close is called. An error is passed to failed and ends it.
 func (s *spares) start(ctx context.Context, dir string, size int64, failed func(error)) {
 	s.dir, s.size, s.wanted = dir, size, make(chan struct{}, 1)
 	ctx, s.cancel = context.WithCancel(ctx)
@@ -47,14 +48,14 @@ func (s *spares) start(ctx context.Context, dir string, size int64, failed func(
 			case <-s.wanted:
 			}
 			if err := s.make(); err != nil {
-				failed(err) // s.ready stays: there will be no further attempt, and postgres does without
+				failed(err) // s.ready stays set, so there is no further attempt: postgres does without spares
 				return
 			}
 		}
 	})
 }
 
-// wrote hears that a segment was written up to end. A spare is made when the half is full.
+// wrote has a spare made when a segment, which was written up to end, is more than half full.
 func (s *spares) wrote(end int64) {
 	if s.size > 0 && end > s.size/2 && s.ready.CompareAndSwap(false, true) {
 		s.wanted <- struct{}{}
@@ -70,7 +71,7 @@ func (s *spares) make() error {
 	return os.Rename(making, filepath.Join(s.dir, spareName))
 }
 
-// take makes the spare the file at path; false if there is none.
+// take gives the spare the name path; false: there is no spare.
 func (s *spares) take(path string) (bool, error) {
 	err := os.Rename(filepath.Join(s.dir, spareName), path)
 	if errors.Is(err, os.ErrNotExist) {
@@ -82,7 +83,7 @@ func (s *spares) take(path string) (bool, error) {
 	return err == nil, err
 }
 
-// close removes the spare.
+// close ends the goroutine and removes the spare.
 func (s *spares) close() error {
 	if s.cancel == nil {
 		return nil

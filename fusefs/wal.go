@@ -20,9 +20,9 @@ import (
 // walDir is where postgres has its WAL.
 const walDir = "pg_wal"
 
-// segments are the branch's WAL segments. What pg_wal shows of them is less than
-// what there is: at first those that the base shows; those that postgres removes
-// or recycles stay the branch's.
+// segments are the branch's WAL segments. pg_wal shows fewer than the branch has: at first those
+// that the base shows and the last mount kept. Those that postgres removes or recycles stay in
+// the branch and are only hidden.
 type segments struct {
 	dir    string // the branch's
 	branch Branch
@@ -30,9 +30,9 @@ type segments struct {
 	direct atomic.Pointer[boundWAL] // nil: pg_wal is served
 
 	mu      sync.Mutex      // guards what follows
-	visible []string        // at the start
-	floor   string          // position of the first that was visible: what is before is history
-	hidden  map[string]bool // removed or recycled on this mount
+	visible []string        // the segments that pg_wal shows at the start
+	floor   string          // position of the first of them; segments before it are history
+	hidden  map[string]bool // segments that were removed or recycled on this mount
 }
 
 // isSegment reports whether a name in pg_wal is a segment's.
@@ -40,10 +40,11 @@ func isSegment(name string) bool {
 	return pg.ParsePath(tree.Join(walDir, name)).Kind == pg.PathWALSegment
 }
 
-// position orders segments: the name without its timeline.
+// position gives what orders segments: the name without its timeline.
 func position(segment string) string { return segment[8:] }
 
-// open finds out what pg_wal shows, and takes from the base what the branch lacks.
+// open finds out which segments pg_wal is to show, and copies those to the branch's directory
+// that only the base has.
 func (s *segments) open(ctx context.Context, branch Branch, base tree.Tree, kept *kept) error {
 	s.dir, s.branch, s.hidden = branch.WALDir(), branch, map[string]bool{}
 	if err := s.removeTemps(); err != nil {
@@ -76,7 +77,7 @@ func (s *segments) open(ctx context.Context, branch Branch, base tree.Tree, kept
 	return nil
 }
 
-// removeTemps removes what a killed daemon, or its postgres, had begun to make.
+// removeTemps removes the unfinished files of a killed process of ours, and of its postgres.
 func (s *segments) removeTemps() error {
 	entries, err := os.ReadDir(s.dir)
 	for _, e := range entries {
@@ -87,7 +88,7 @@ func (s *segments) removeTemps() error {
 	return err
 }
 
-// show adds a segment to what is visible at the start.
+// show adds a segment to those that pg_wal shows at the start.
 func (s *segments) show(name string) {
 	s.visible = append(s.visible, name)
 	if s.floor == "" || position(name) < s.floor {
@@ -95,7 +96,7 @@ func (s *segments) show(name string) {
 	}
 }
 
-// take copies a segment of the base to the branch, if it is not there.
+// take copies a segment of the base to the branch's directory, if it is not there.
 func (s *segments) take(ctx context.Context, e tree.Entry) error {
 	path := filepath.Join(s.dir, e.Name)
 	if _, err := os.Stat(path); err == nil || !errors.Is(err, os.ErrNotExist) {
@@ -104,7 +105,7 @@ func (s *segments) take(ctx context.Context, e tree.Entry) error {
 	return durable.Replace(path, 0o600, func(f *os.File) error { return copyToDisk(ctx, e.File, f) })
 }
 
-// fromWAL adds the visible segments to pg_wal.
+// fromWAL adds the visible segments to found, if dir is pg_wal.
 func (t *worktree) fromWAL(dir string, found map[string]child) error {
 	if dir != walDir || t.scratch() || t.wal.bound() != nil {
 		return nil
@@ -119,8 +120,8 @@ func (t *worktree) fromWAL(dir string, found map[string]child) error {
 	return nil
 }
 
-// create makes a segment, or what will become one: empty, or full of zeros, which
-// postgres does not mind, for the first thing that it writes there is zeros.
+// create makes a segment, or a temporary file that will become one. It is empty. With zeros it may
+// be the spare, which is full of zeros: that is no harm, for postgres begins by writing zeros.
 func (s *segments) create(name string, zeros bool) (*overlay, error) {
 	if s.bound() != nil {
 		return nil, fmt.Errorf("make %s beside the directory that is bound to pg_wal: %w", name, ErrNotAllowed)
@@ -130,7 +131,7 @@ func (s *segments) create(name string, zeros bool) (*overlay, error) {
 		if err := s.mayMake(name); err != nil {
 			return nil, err
 		}
-		// What the branch may have here was never part of it: WAL that was torn off.
+		// A file of that name was never a part of the branch: it is WAL beyond the branch's end.
 		if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
 			return nil, err
 		}
@@ -147,7 +148,7 @@ func (s *segments) create(name string, zeros bool) (*overlay, error) {
 	return &overlay{path: path, exists: true}, f.Close()
 }
 
-// mayMake refuses to make a segment that the branch has as a part of its history.
+// mayMake refuses to make a segment that is a part of the branch's history.
 func (s *segments) mayMake(name string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -167,7 +168,7 @@ func (s *segments) holds(name string) bool {
 	return position(name) >= s.floor && !s.hidden[name]
 }
 
-// hide takes a segment out of pg_wal; the branch keeps it.
+// hide notes that pg_wal does not show a segment any more; the branch keeps it.
 func (s *segments) hide(path string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -176,7 +177,7 @@ func (s *segments) hide(path string) {
 
 func (s *segments) remove(path string) error { return os.Remove(path) }
 
-// sync makes a file of the WAL durable and tells the branch.
+// sync makes a segment, or a temporary file of WAL, durable, and tells the branch about a segment.
 func (s *segments) sync(ctx context.Context, f *file, k *kind) error {
 	s.branch.Throttle(ctx)
 	if err := f.body.sync(); err != nil {
@@ -197,8 +198,8 @@ func (m *Mount) SendWAL() error {
 	return m.work.sendWAL()
 }
 
-// sendWAL is SendWAL. What is not open was sent when it was closed. The kernel drops what it
-// sent from its cache, which nobody misses.
+// sendWAL is SendWAL. Only open files are asked for: the kernel has sent the others when they
+// were closed. NotifyContent also drops the file from the kernel's cache, which is no loss.
 func (t *worktree) sendWAL() error {
 	if b := t.wal.bound(); b != nil {
 		return b.adopt()
@@ -209,7 +210,7 @@ func (t *worktree) sendWAL() error {
 	for _, f := range t.openWAL() {
 		switch err := f.NotifyContent(0, 0); err {
 		case 0:
-		case syscall.ENOENT, syscall.ENODEV, syscall.EBADF: // the kernel has nothing of it any more; the mount is gone
+		case syscall.ENOENT, syscall.ENODEV, syscall.EBADF: // the kernel has nothing of the file any more, or the mount is gone
 		default:
 			return fmt.Errorf("have %s sent: %w", f.path(), err)
 		}
@@ -217,7 +218,7 @@ func (t *worktree) sendWAL() error {
 	return nil
 }
 
-// openWAL lists the files of WAL that are open.
+// openWAL lists the files in pg_wal that are WAL and open.
 func (t *worktree) openWAL() (list []*file) {
 	t.mu.RLock()
 	defer t.mu.RUnlock()
@@ -236,14 +237,14 @@ func (t *worktree) openWAL() (list []*file) {
 // syncDir makes the names of the branch's segments durable.
 func (s *segments) syncDir() error { return durable.SyncDir(s.dir) }
 
-// renameWAL renames a file from or to what is in the branch's WAL directory.
+// renameWAL renames a file that is in the branch's WAL directory, or is to be.
 //
-// A new segment is made under a temporary name and renamed: that is a rename there
-// too. In all other cases, of which postgres recycling an old segment as a new one is the
-// usual, the file under the old name has to stay what it is, for the branch and for
-// who has it open; another one takes the new name. The kernel thinks that it is the
-// old, which from now on cannot be opened, and learns the truth when it looks the
-// name up again.
+// A new segment is made under a temporary name and renamed: that is a rename in the branch's
+// directory, too. In all other cases, of which the usual is that postgres recycles an old segment
+// as a new one, the file under the old name has to stay what it is, for the branch and for
+// the processes that have it open; so another file takes the new name. The kernel takes that for
+// the old file. So the old one cannot be opened any more (file.moved): the error has the kernel
+// look the name up again, and find the new one.
 func (t *worktree) renameWAL(ctx context.Context, m move, f *file, becomes *kind, replaces bool) error {
 	if becomes == kindSegment {
 		if replaces {
@@ -275,8 +276,8 @@ func (t *worktree) renameWAL(ctx context.Context, m move, f *file, becomes *kind
 	return nil
 }
 
-// standIn makes the file that takes f's new name: zeros for a segment that was one,
-// else a copy.
+// standIn makes the file that takes f's new name: full of zeros if a segment becomes another
+// segment, else a copy of f.
 func (t *worktree) standIn(ctx context.Context, m move, f *file, becomes *kind) (*file, error) {
 	a := t.madeAttr(ctx, syscall.S_IFREG|0o600)
 	body := newOverlay(t.privatePath(a.ino), nil)
@@ -296,7 +297,7 @@ func (t *worktree) standIn(ctx context.Context, m move, f *file, becomes *kind) 
 	return fresh, errors.Join(err, f.body.release(), fresh.body.release())
 }
 
-// copyBody copies all contents.
+// copyBody copies all contents of from to to.
 func copyBody(ctx context.Context, to, from *overlay) error {
 	p := make([]byte, fillChunk)
 	for off := int64(0); ; {
