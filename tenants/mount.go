@@ -289,9 +289,9 @@ func (m *Manager) umountAll(ctx context.Context) error {
 
 // describe says what the mount is.
 func (m *mount) describe() api.Mount {
-	d := api.Mount{Dir: m.dir, Mode: m.mode, LSN: m.lsn}
+	d := api.Mount{Dir: m.dir, Mode: m.mode}
 	if m.tenant != nil {
-		d.Tenant, d.Branch, d.Timeline = m.tenant.id.String(), m.branch.tl.Name(), m.branch.tl.ID().String()
+		d.Tenant, d.Branch, d.Timeline, d.LSN = m.tenant.id.String(), m.branch.tl.Name(), m.branch.tl.ID().String(), new(m.lsn)
 	}
 	return d
 }

@@ -70,7 +70,7 @@ func (m *Manager) Push(ctx context.Context, tenant, name string, o api.PushOptio
 	}
 	res.LSN, res.Bytes = head, p.sent
 	if held.There {
-		res.From = held.Head
+		res.From = &held.Head
 	}
 	return res, nil
 }

@@ -64,7 +64,7 @@ func (f *fakeServer) LSN(context.Context, string, string) (pg.LSN, error) { retu
 func (f *fakeServer) Mount(_ context.Context, o api.MountOptions) (api.Mount, error) {
 	m := api.Mount{Dir: o.Dir, Mode: api.ModeTree}
 	if o.Point != "" {
-		m = api.Mount{Dir: o.Dir, Mode: api.ModeWritable, Branch: o.Point, Timeline: lineA, LSN: 0x16B3748, Tenant: o.Tenant}
+		m = api.Mount{Dir: o.Dir, Mode: api.ModeWritable, Branch: o.Point, Timeline: lineA, LSN: new(pg.LSN(0x16B3748)), Tenant: o.Tenant}
 	}
 	return m, f.err
 }
@@ -72,7 +72,7 @@ func (f *fakeServer) Mount(_ context.Context, o api.MountOptions) (api.Mount, er
 func (f *fakeServer) Umount(context.Context, string, bool) error { return f.err }
 
 func (f *fakeServer) MountList(context.Context) ([]api.Mount, error) {
-	return []api.Mount{{Dir: "/mnt/x", Mode: "rw", Branch: "main", Timeline: lineA, LSN: 0x16B3748, Tenant: tenantA}, {Dir: "/mnt/all", Mode: "tree"}}, f.err
+	return []api.Mount{{Dir: "/mnt/x", Mode: "rw", Branch: "main", Timeline: lineA, LSN: new(pg.LSN(0x16B3748)), Tenant: tenantA}, {Dir: "/mnt/all", Mode: "tree"}}, f.err
 }
 
 var computeA = api.Compute{

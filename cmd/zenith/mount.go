@@ -93,9 +93,9 @@ func (e *environ) runMount(c *cli.Context) error {
 	})
 }
 
-// mounted says what a mount shows.
+// mounted describes what a mount shows: TIMELINE@LSN, or "all tenants" for the tree.
 func mounted(m api.Mount) string {
-	if m.Mode == api.ModeTree {
+	if m.LSN == nil {
 		return "all tenants"
 	}
 	return m.Timeline + "@" + m.LSN.String()
@@ -143,7 +143,7 @@ func (e *environ) runMountList(c *cli.Context) error {
 		l := list{fields: []field{{"dir", false}, {"mode", false}, {"branch", false}, {"timeline", false}, {"lsn", false}, {"tenant", true}}}
 		for _, m := range mounts {
 			lsn := ""
-			if m.LSN != 0 {
+			if m.LSN != nil {
 				lsn = m.LSN.String()
 			}
 			l.rows = append(l.rows, []string{m.Dir, m.Mode, m.Branch, m.Timeline, lsn, m.Tenant})

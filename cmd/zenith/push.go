@@ -51,12 +51,14 @@ func (e *environ) runPush(c *cli.Context, name, remote string) error {
 		if err != nil {
 			return err
 		}
-		what := fmt.Sprintf("from %v to %v", res.From, res.LSN)
+		var what string
 		switch {
-		case res.From == 0:
+		case res.From == nil:
 			what = fmt.Sprintf("new, up to %v", res.LSN)
 		case res.Bytes == 0:
 			what = fmt.Sprintf("up to date at %v", res.LSN)
+		default:
+			what = fmt.Sprintf("from %v to %v", *res.From, res.LSN)
 		}
 		fmt.Fprintf(e.out, "pushed %s to %s: %s; sent %d bytes\n", name, remote, what, res.Bytes)
 		return nil

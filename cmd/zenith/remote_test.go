@@ -7,15 +7,16 @@ import (
 	"testing"
 
 	"zenith/internal/api"
+	"zenith/internal/pg"
 )
 
 func (f *fakeServer) Push(_ context.Context, _, branch string, o api.PushOptions) (api.PushResult, error) {
-	r := api.PushResult{Tenant: o.Tenant, From: 0x1000000, LSN: 0x16B3748, Bytes: 7}
+	r := api.PushResult{Tenant: o.Tenant, From: new(pg.LSN(0x1000000)), LSN: 0x16B3748, Bytes: 7}
 	switch branch {
 	case "new":
-		r.From = 0
+		r.From = nil
 	case "same":
-		r.From, r.Bytes = r.LSN, 0
+		r.From, r.Bytes = new(r.LSN), 0
 	}
 	return r, f.err
 }

@@ -38,10 +38,10 @@ type PushOptions struct {
 
 // PushResult says what a push did.
 type PushResult struct {
-	Tenant string // there
-	From   pg.LSN // the branch's head there before; 0: it was not there
-	LSN    pg.LSN // and now
-	Bytes  int64  // sent
+	Tenant string  `json:"tenant"`   // there
+	From   *pg.LSN `json:"from_lsn"` // the branch's head there before; nil: it was not there
+	LSN    pg.LSN  `json:"lsn"`      // and now
+	Bytes  int64   `json:"bytes"`    // sent
 }
 
 // Offer describes a timeline to the page server that is to receive it.

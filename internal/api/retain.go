@@ -24,13 +24,19 @@ func ParseRetain(s string) (Retain, error) {
 	return Retain{Bytes: n * unit, Set: true}, nil
 }
 
-// Words gives what ParseRetain reads.
-func (r Retain) Words() []string {
+// MarshalText gives what ParseRetain reads, "" for the settings'.
+func (r Retain) MarshalText() ([]byte, error) {
 	switch {
 	case !r.Set:
-		return nil
+		return nil, nil
 	case r.Time > 0:
-		return []string{r.Time.String()}
+		return []byte(r.Time.String()), nil
 	}
-	return []string{strconv.FormatInt(r.Bytes, 10)}
+	return strconv.AppendInt(nil, r.Bytes, 10), nil
+}
+
+// UnmarshalText implements encoding.TextUnmarshaler by ParseRetain.
+func (r *Retain) UnmarshalText(text []byte) (err error) {
+	*r, err = ParseRetain(string(text))
+	return err
 }

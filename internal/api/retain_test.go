@@ -1,7 +1,6 @@
 package api_test
 
 import (
-	"strings"
 	"testing"
 
 	"zenith/internal/api"
@@ -16,7 +15,8 @@ func TestParseRetain(t *testing.T) {
 	}
 	for _, tt := range tests {
 		r, err := api.ParseRetain(tt.in)
-		got := strings.Join(r.Words(), " ")
+		text, _ := r.MarshalText()
+		got := string(text)
 		if got != tt.want || (err == nil) != (tt.want != "") {
 			t.Errorf("%q: got %q, %v, want %q", tt.in, got, err, tt.want)
 		}

@@ -6,17 +6,21 @@ import (
 	"zenith/internal/pg"
 )
 
+// The types that a reply's rows are of have json tags. They name the columns of the SQL surface,
+// too (internal/pageserver); a pointer is what may be NULL, or null.
+
 // StatusRow is one line of `status`.
 type StatusRow struct {
-	Name, Value string
+	Name  string `json:"name"`
+	Value string `json:"value"`
 }
 
 // SystemID is the answer to IDENTIFY_SYSTEM.
 type SystemID struct {
-	SysID    uint64 // of the PostgreSQL cluster
-	TLI      pg.TLI
-	XLogPos  pg.LSN // the branch's head
-	Database string // "" where there is none
+	SysID    uint64  `json:"systemid"` // of the PostgreSQL cluster
+	TLI      pg.TLI  `json:"timeline"`
+	XLogPos  pg.LSN  `json:"xlogpos"` // the branch's head
+	Database *string `json:"dbname"`  // nil: the page server has none
 }
 
 // TenantInfo describes a tenant that was just made.
@@ -53,12 +57,12 @@ const (
 
 // Mount is a mount that is there.
 type Mount struct {
-	Dir      string
-	Mode     string // one of the Mode constants
-	Tenant   string // this and what follows: "" or 0 for ModeTree
-	Branch   string
-	Timeline string
-	LSN      pg.LSN // what it shows; where a writable one began
+	Dir      string  `json:"dir"`
+	Mode     string  `json:"mode"`   // one of the Mode constants
+	Tenant   string  `json:"tenant"` // this and what follows: "" or nil for ModeTree
+	Branch   string  `json:"branch"`
+	Timeline string  `json:"timeline"`
+	LSN      *pg.LSN `json:"lsn"` // what it shows; where a writable one began
 }
 
 // Setting is one line of postgresql.conf.
@@ -87,17 +91,17 @@ const (
 
 // Compute is a postgres server that the page server runs, or could start again.
 type Compute struct {
-	Tenant   string
-	Name     string // what pg start was given: a branch, or a point for one on a scratch mount
-	Timeline string
-	LSN      pg.LSN
-	Status   string // one of the Compute constants
-	Host     string // an address, or the directory of the unix socket
-	Port     int
-	User     string
-	Database string
-	Dir      string // its data directory
-	Log      string // its log file
+	Tenant   string `json:"tenant"`
+	Name     string `json:"name"` // what pg start was given: a branch, or a point for one on a scratch mount
+	Timeline string `json:"timeline"`
+	LSN      pg.LSN `json:"lsn"`
+	Status   string `json:"status"` // one of the Compute constants
+	Host     string `json:"host"`   // an address, or the directory of the unix socket
+	Port     int    `json:"port"`
+	User     string `json:"user"`
+	Database string `json:"database"`
+	Dir      string `json:"dir"` // its data directory
+	Log      string `json:"log"` // its log file
 }
 
 // ExportOptions says what goes into an export.
@@ -108,8 +112,10 @@ type ExportOptions struct {
 
 // CheckResult says how much was verified.
 type CheckResult struct {
-	Branches, Pages, WALBytes int64
-	Problems                  int64
+	Branches int64 `json:"branches"`
+	Pages    int64 `json:"pages"`
+	WALBytes int64 `json:"wal_bytes"`
+	Problems int64 `json:"problems"`
 }
 
 // Retain says what GC must leave, beyond what branches, mounts and leases need: what the
@@ -122,18 +128,21 @@ type Retain struct {
 
 // GCResult says what GC did.
 type GCResult struct {
-	Relations, Truncated, Deleted, Dropped int64
-	Elapsed                                time.Duration
+	Relations int64         `json:"n_relations"`
+	Truncated int64         `json:"truncated"`
+	Deleted   int64         `json:"deleted"`
+	Dropped   int64         `json:"dropped"`
+	Elapsed   time.Duration `json:"elapsed"` // milliseconds are sent
 }
 
 // Receiver is a WAL receiver and how far it is.
 type Receiver struct {
-	Branch    string
-	ConnInfo  string // without its password
-	Status    string // streaming, connecting, waiting, failed
-	Received  pg.LSN
-	Flushed   pg.LSN
-	Applied   pg.LSN
-	LagBytes  int64
-	LastError string // one line, "" if all is well
+	Branch    string `json:"branch"`
+	ConnInfo  string `json:"conninfo"` // without its password
+	Status    string `json:"status"`   // streaming, connecting, waiting, failed
+	Received  pg.LSN `json:"received"`
+	Flushed   pg.LSN `json:"flushed"`
+	Applied   pg.LSN `json:"applied"`
+	LagBytes  int64  `json:"lag_bytes"`
+	LastError string `json:"last_error"` // one line, "" if all is well
 }

@@ -132,14 +132,18 @@ func errorOf(msg *pgproto3.ErrorResponse) error {
 // answer is what the client does with the replies to a command; nil fields refuse them. in is
 // what it sends when the server asks for it.
 type answer struct {
-	row  func(values [][]byte) error
+	rows rowReader
 	copy io.Writer
 	in   *pump
 }
 
 // command runs a command and waits until the server is ready for the next. When ctx ends
 // it asks the server to cancel, and gives up the connection if that does not help.
-func (c *Client) command(ctx context.Context, p api.Progress, a answer, name string, args ...string) error {
+func (c *Client) command(ctx context.Context, p api.Progress, a answer, v *verb, args any) error {
+	query, err := v.query(args)
+	if err != nil {
+		return err
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if err := c.wantNotices(ctx, p); err != nil {
@@ -147,7 +151,7 @@ func (c *Client) command(ctx context.Context, p api.Progress, a answer, name str
 	}
 	c.progress = p
 	defer func() { c.progress = nil }()
-	return c.exchange(ctx, a, joinWords(name, args...))
+	return c.exchange(ctx, a, query)
 }
 
 // wantNotices asks for progress before the first command that has a use for it.
@@ -228,11 +232,16 @@ func (c *Client) collect(a answer) (fatal bool, err error) {
 // take handles one message of a reply.
 func (c *Client) take(a answer, msg pgproto3.BackendMessage) error {
 	switch msg := msg.(type) {
+	case *pgproto3.RowDescription:
+		if a.rows == nil {
+			return api.Errorf(api.ErrProtocol, "unexpected description of rows")
+		}
+		a.rows.describe(columnNames(msg))
 	case *pgproto3.DataRow:
-		if a.row == nil {
+		if a.rows == nil {
 			return api.Errorf(api.ErrProtocol, "unexpected row")
 		}
-		return a.row(msg.Values)
+		return a.rows.read(msg.Values)
 	case *pgproto3.CopyData:
 		if a.copy == nil {
 			return api.Errorf(api.ErrProtocol, "unexpected copy data")
@@ -250,6 +259,14 @@ func (c *Client) take(a answer, msg pgproto3.BackendMessage) error {
 		c.notice(msg)
 	}
 	return nil
+}
+
+func columnNames(msg *pgproto3.RowDescription) []string {
+	names := make([]string, len(msg.Fields))
+	for i, f := range msg.Fields {
+		names[i] = string(f.Name)
+	}
+	return names
 }
 
 func (c *Client) notice(msg *pgproto3.NoticeResponse) {

@@ -11,14 +11,18 @@ import (
 	"zenith/internal/pg"
 )
 
-// Pages is Service's. The stream has a connection of its own, up to its Close.
+// Pages is api.Service's. The stream has a connection of its own, up to its Close.
 func (c *Client) Pages(ctx context.Context, tenant, branch string) (api.PageSource, error) {
 	own, err := Dial(ctx, c.addr)
 	if err != nil {
 		return nil, err
 	}
 	s := &pageClient{c: own}
-	if err := s.open(ctx, joinWords("pagestream", tenant, branch)); err != nil {
+	query, err := pagestreamVerb.query(branchArgs{tenant, branch})
+	if err == nil {
+		err = s.open(ctx, query)
+	}
+	if err != nil {
 		own.Close()
 		return nil, err
 	}

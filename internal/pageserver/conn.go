@@ -173,7 +173,7 @@ func (c *conn) setCancel(cancel context.CancelFunc) {
 
 // run executes a command. Its context ends with the server, by a cancel request, and
 // when the client goes away.
-func (c *conn) run(cmd *command, args []string, r *reply) error {
+func (c *conn) run(cmd *verb, args []string, r *reply) error {
 	ctx, cancel := context.WithCancel(c.srv.ctx)
 	c.setCancel(cancel)
 	defer cancel()
@@ -189,14 +189,14 @@ func (c *conn) run(cmd *command, args []string, r *reply) error {
 }
 
 // call keeps a bug in one command from taking down the mounts of everyone.
-func (c *conn) call(ctx context.Context, cmd *command, args []string, r *reply) (err error) {
+func (c *conn) call(ctx context.Context, cmd *verb, args []string, r *reply) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			c.srv.opt.Log.Error("command panicked", "command", cmd.name, "panic", p, "stack", string(debug.Stack()))
 			err = fmt.Errorf("%s: internal error: %v", cmd.name, p)
 		}
 	}()
-	return cmd.run(ctx, &call{conn: c, args: args, reply: r})
+	return cmd.run(ctx, &call{conn: c, svc: c.srv.svc, args: args, reply: r})
 }
 
 // watch calls gone when the client closes the connection. It reads ahead into the buffer

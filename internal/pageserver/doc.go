@@ -7,11 +7,13 @@
 //
 //	branch_create 0123...cdef "my branch" main@0/16B3748
 //
-// is cut into words (lexer.go), found in the commands table (command.go), whose
-// handlers are in one file per noun (cmd_branch.go ...), and answered by one of four
-// kinds of reply: rows, lines of text as rows, CopyOut, CopyBoth. Simple and extended
-// protocol differ only in who sends the row description and when (simple.go,
-// extended.go); handlers cannot tell.
+// is cut into words (lexer.go) and found in the table of verbs (table.go). A verb's row has all
+// that is known of it, in the file of its noun (verb_branch.go ...): name, arguments, columns,
+// handler, what it does, and beside it the method of the client that sends it. The arguments are
+// the fields of a struct (argument.go), and so are the columns of a reply (row.go), which the
+// client finds by their names. A verb answers with rows or none, or with a CopyOut (verb.go); two
+// speak CopyIn and CopyBoth. Simple and extended protocol differ only in who sends the row
+// description and when (simple.go, extended.go); handlers cannot tell.
 //
 // On a replication connection the commands of PostgreSQL's walsender come first: they have
 // a grammar of their own (repl_parse.go), a table of their own (replication.go), and are

@@ -11,7 +11,7 @@ import (
 
 // prepared is a statement that Parse has understood.
 type prepared struct {
-	cmd    *command // nil: an empty query
+	cmd    *verb // nil: an empty query
 	st     statement
 	params []uint32 // the parameters' types
 }
@@ -93,7 +93,7 @@ func prepare(query string, types []uint32) (*prepared, error) {
 		return nil, api.Errorf(api.ErrSyntax, "cannot insert multiple commands into a prepared statement")
 	}
 	p := &prepared{st: statements[0]}
-	if p.cmd, err = findCommand(p.st); err != nil {
+	if p.cmd, err = findVerb(p.st); err != nil {
 		return nil, err
 	}
 	p.params = make([]uint32, p.st.params())
@@ -188,10 +188,10 @@ func (c *conn) describe(msg *pgproto3.Describe) error {
 }
 
 func (c *conn) describeRows(p *prepared, formats []int16) error {
-	if p.cmd == nil || len(p.cmd.cols) == 0 {
+	if p.cmd == nil || len(p.cmd.columns()) == 0 {
 		return c.send(&pgproto3.NoData{})
 	}
-	return c.send(rowDescription(p.cmd.cols, formats))
+	return c.send(rowDescription(p.cmd.columns(), formats))
 }
 
 func (c *conn) portal(name string) (*portal, error) {
@@ -216,7 +216,7 @@ func (c *conn) execute(msg *pgproto3.Execute) error {
 		return api.Errorf(api.ErrNotAllowed, "portal %q cannot be run again", msg.Portal)
 	}
 	p.done = true
-	r := &reply{c: c, cols: p.cmd.cols, formats: p.formats, described: true}
+	r := &reply{c: c, cols: p.cmd.columns(), formats: p.formats, described: true}
 	if msg.MaxRows > 0 {
 		p.held = &heldRows{}
 		r.held = p.held
@@ -232,7 +232,7 @@ func (c *conn) execute(msg *pgproto3.Execute) error {
 
 // executeHeld sends the next rows of a portal that is fetched in pieces.
 func (c *conn) executeHeld(p *portal, maxRows uint32) error {
-	r := &reply{c: c, cols: p.cmd.cols, described: true}
+	r := &reply{c: c, cols: p.cmd.columns(), described: true}
 	for _, row := range p.held.take(int(maxRows)) {
 		r.rows++
 		if err := c.send(row); err != nil {

@@ -106,7 +106,7 @@ func (f *fake) LSN(ctx context.Context, tenant, point string) (pg.LSN, error) {
 }
 
 var mounts = []api.Mount{
-	{Dir: "/mnt/a b", Mode: api.ModeWritable, Tenant: tenantA, Branch: "main", Timeline: lineA, LSN: 0x16B3748},
+	{Dir: "/mnt/a b", Mode: api.ModeWritable, Tenant: tenantA, Branch: "main", Timeline: lineA, LSN: new(pg.LSN(0x16B3748))},
 	{Dir: "/mnt/tree", Mode: api.ModeTree},
 }
 
@@ -254,7 +254,7 @@ func (f *fake) ReceiveList(_ context.Context, tenant string) ([]api.Receiver, er
 
 func (f *fake) Push(_ context.Context, tenant, branch string, o api.PushOptions) (api.PushResult, error) {
 	o.Progress("push "+branch, 1, 2)
-	return api.PushResult{Tenant: o.Tenant, From: 0x1000000, LSN: 0x16B3748, Bytes: 7}, f.note("push %s %q to %q", tenant, branch, o.To)
+	return api.PushResult{Tenant: o.Tenant, From: new(pg.LSN(0x1000000)), LSN: 0x16B3748, Bytes: 7}, f.note("push %s %q to %q", tenant, branch, o.To)
 }
 
 func (f *fake) PushOffer(_ context.Context, tenant string, o api.Offer) (api.Held, error) {

@@ -60,10 +60,16 @@ func (r pageRequest) append(b []byte) []byte {
 // sizeofPageReply is what stands before the page: tag, ok, nblocks.
 const sizeofPageReply = 1 + 1 + 4
 
-// runPagestream answers page requests until the client ends the copy. A request that
-// fails is answered by an error and the stream goes on.
-func runPagestream(ctx context.Context, c *call) error {
-	src, err := c.svc().Pages(ctx, c.args[0], c.args[1])
+var pagestreamVerb = plain[branchArgs]{
+	verb: verb{name: "pagestream", tag: copyTag, reads: true,
+		help: "answers page requests over a CopyBoth: whether a relation exists, how many blocks it has, a block"},
+	do: answerPages,
+}
+
+// answerPages answers page requests until the client ends the copy. A request that fails is
+// answered by an error and the stream goes on.
+func answerPages(ctx context.Context, c *call, a branchArgs) error {
+	src, err := c.svc.Pages(ctx, a.Tenant, a.Branch)
 	if err != nil {
 		return err
 	}

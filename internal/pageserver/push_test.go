@@ -9,6 +9,7 @@ import (
 
 	"zenith/internal/api"
 	"zenith/internal/pageserver"
+	"zenith/internal/pg"
 )
 
 // endless is a stream without end that counts what was read of it.
@@ -27,7 +28,7 @@ func TestPushPassesThrough(t *testing.T) {
 	told := ""
 	p := func(what string, _, _ int64) { told = what }
 	res := must(c.Push(ctx, tenantA, "my branch", api.PushOptions{To: "host=db7", Tenant: lineA, Progress: p}))(t)
-	equal(t, res, api.PushResult{Tenant: lineA, From: 0x1000000, LSN: 0x16B3748, Bytes: 7})
+	equal(t, res, api.PushResult{Tenant: lineA, From: new(pg.LSN(0x1000000)), LSN: 0x16B3748, Bytes: 7})
 	equal(t, f.last(), "push "+tenantA+` "my branch" to "host=db7"`)
 	equal(t, told, "push my branch")
 

@@ -33,7 +33,7 @@ type replCommand struct {
 }
 
 var replCommands = []replCommand{
-	{name: "IDENTIFY_SYSTEM", cols: identifyColumns, parse: parseNothing, run: replIdentify},
+	{name: "IDENTIFY_SYSTEM", cols: systemIDRow.cols, parse: parseNothing, run: replIdentify},
 	{name: "SHOW", parse: parseShow, run: replShow},
 	{name: "TIMELINE_HISTORY", cols: textColumns("filename", "content"), parse: parseTimelineHistory, run: replTimelineHistory},
 	{name: "START_REPLICATION", reads: true, parse: parseStartReplication, run: startReplication},
@@ -70,7 +70,7 @@ func (c *conn) replicationCommand(rc *replCommand, p *replParser) error {
 		err = p.end()
 	}
 	if err == nil {
-		cmd := &command{name: rc.name, reads: rc.reads, run: func(ctx context.Context, c *call) error {
+		cmd := &verb{name: rc.name, reads: rc.reads, run: func(ctx context.Context, c *call) error {
 			return c.replicate(ctx, func(src api.ReplicationSource) error { return rc.run(ctx, c, src, r) })
 		}}
 		err = c.run(cmd, nil, &reply{c: c, cols: rc.cols})
@@ -98,12 +98,15 @@ func (c *call) replicate(ctx context.Context, fn func(api.ReplicationSource) err
 
 func parseNothing(*replParser, *replRequest) error { return nil }
 
+// systemIDRow is the reply to IDENTIFY_SYSTEM.
+var systemIDRow = rowOf[api.SystemID]()
+
 func replIdentify(ctx context.Context, c *call, src api.ReplicationSource, _ *replRequest) error {
 	s, err := src.System(ctx)
 	if err != nil {
 		return err
 	}
-	return c.reply.row(strconv.FormatUint(s.SysID, 10), int64(s.TLI), s.XLogPos.String(), nil)
+	return c.reply.send(systemIDRow, s.SystemID)
 }
 
 func parseShow(p *replParser, r *replRequest) (err error) {
@@ -135,7 +138,11 @@ func replShow(ctx context.Context, c *call, src api.ReplicationSource, r *replRe
 			return c.reply.row(setting.Value)
 		}
 	}
-	return runShow(ctx, &call{conn: c.conn, args: []string{r.name}, reply: c.reply})
+	value, err := settingValue(r.name)
+	if err != nil {
+		return err
+	}
+	return c.reply.row(value)
 }
 
 // sizeText writes a number of bytes as SHOW does.

@@ -41,6 +41,15 @@ func (r *reply) row(values ...any) error {
 	return r.c.send(msg)
 }
 
+// send sends one row, a struct of the shape's type.
+func (r *reply) send(shape *rowShape, row any) error {
+	values, err := shape.values(row)
+	if err != nil {
+		return err
+	}
+	return r.row(values...)
+}
+
 // describe sends the row description, once, and not for a command without columns.
 func (r *reply) describe() error {
 	if r.described || len(r.cols) == 0 {
@@ -123,10 +132,10 @@ func (c *conn) sendCopyData(parts ...[]byte) error {
 	return nil
 }
 
-// lineWriter turns text into rows of one text column, a row per line.
+// lineWriter cuts text into lines.
 type lineWriter struct {
-	r    *reply
-	rest []byte // a line not yet ended
+	line func(string) error // gets each line
+	rest []byte             // a line not yet ended
 }
 
 // maxLine bounds a line without end.
@@ -141,7 +150,7 @@ func (w *lineWriter) Write(p []byte) (int, error) {
 		}
 		line := string(w.rest) + string(p[start:i])
 		w.rest = w.rest[:0]
-		if err := w.r.row(line); err != nil {
+		if err := w.line(line); err != nil {
 			return start, err
 		}
 		start = i + 1
@@ -158,5 +167,5 @@ func (w *lineWriter) close() error {
 	if len(w.rest) == 0 {
 		return nil
 	}
-	return w.r.row(string(w.rest))
+	return w.line(string(w.rest))
 }

@@ -37,7 +37,7 @@ func (c *conn) simpleQuery(query string) error {
 }
 
 func (c *conn) simpleStatement(st statement) error {
-	cmd, err := findCommand(st)
+	cmd, err := findVerb(st)
 	if err != nil {
 		return err
 	}
@@ -45,7 +45,7 @@ func (c *conn) simpleStatement(st statement) error {
 	if err != nil {
 		return err
 	}
-	r := &reply{c: c, cols: cmd.cols}
+	r := &reply{c: c, cols: cmd.columns()}
 	if err := c.run(cmd, args[1:], r); err != nil {
 		return err
 	}

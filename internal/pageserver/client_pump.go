@@ -1,59 +1,14 @@
 package pageserver
 
 import (
-	"context"
 	"encoding/binary"
-	"encoding/json"
 	"errors"
 	"io"
 	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgproto3/v2"
-
-	"zenith/internal/api"
-	"zenith/internal/pg"
 )
-
-// Push is Service's.
-func (c *Client) Push(ctx context.Context, tenant, branch string, o api.PushOptions) (api.PushResult, error) {
-	args := []string{tenant, branch, o.To}
-	if o.Tenant != "" {
-		args = append(args, o.Tenant)
-	}
-	var res api.PushResult
-	read := func(f *fields) { res = api.PushResult{Tenant: f.text(), From: f.lsn(), LSN: f.lsn(), Bytes: f.int()} }
-	err := c.one(ctx, o.Progress, read, "push", args...)
-	return res, err
-}
-
-// PushOffer is Service's.
-func (c *Client) PushOffer(ctx context.Context, tenant string, o api.Offer) (api.Held, error) {
-	var held api.Held
-	text, err := json.Marshal(o)
-	if err == nil {
-		err = c.oneJSON(ctx, &held, "push_offer", tenant, string(text))
-	}
-	return held, err
-}
-
-// PushReceive is Service's. It may return before it has read all of r, and never reads
-// after its return.
-func (c *Client) PushReceive(ctx context.Context, tenant string, o api.Offer, r io.Reader) error {
-	text, err := json.Marshal(o)
-	if err != nil {
-		return err
-	}
-	p := &pump{c: c, r: r}
-	return c.command(ctx, nil, answer{in: p}, "push_receive", tenant, string(text))
-}
-
-// WALSum is Service's.
-func (c *Client) WALSum(ctx context.Context, tenant, timeline string, from, to pg.LSN) (string, error) {
-	var sum string
-	err := c.one(ctx, nil, func(f *fields) { sum = f.text() }, "wal_sum", tenant, timeline, from.String(), to.String())
-	return sum, err
-}
 
 // pump sends a stream to the server in a goroutine of its own, while the client waits for
 // the server's answer: that may be an error, long before the stream's end.

@@ -1,0 +1,200 @@
+package pageserver
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strings"
+
+	"zenith/internal/api"
+)
+
+// A verb is a command of the SQL surface, and all that is known of it: one of the types below,
+// by what it answers with. Its row in a table (verb_branch.go and so on) has the name, what it
+// does, its arguments (the struct type A), the columns of its reply (the struct type R) and the
+// handler; the client's method, which sends it, stands beside it. The server, the client and
+// docs/sql.md follow from that. A new verb is such a row in the table of its noun, and a method
+// of api.Service if the handler needs one.
+
+// verb is what all kinds of verb have.
+type verb struct {
+	name  string
+	help  string // one line: what it does
+	tag   string // command tag; default: the name in upper case
+	reads bool   // the handler reads from the client itself: CopyIn, CopyBoth
+
+	args *argShape
+	row  *rowShape // nil: no columns
+	run  func(ctx context.Context, c *call) error
+}
+
+// aVerb is a verb of any kind.
+type aVerb interface {
+	// ready gives the verb with the fields that follow from its types.
+	ready() *verb
+}
+
+// completion gives the command tag.
+func (v *verb) completion() string {
+	if v.tag != "" {
+		return v.tag
+	}
+	return strings.ToUpper(v.name)
+}
+
+// query gives the command as a client sends it; args is of the verb's A.
+func (v *verb) query(args any) (string, error) {
+	words, err := v.args.words(args)
+	if err != nil {
+		return "", fmt.Errorf("%s: %w", v.name, err)
+	}
+	return joinWords(v.name, words...), nil
+}
+
+// columns gives the columns of the reply.
+func (v *verb) columns() []column {
+	if v.row == nil {
+		return nil
+	}
+	return v.row.cols
+}
+
+// plain answers with no rows.
+type plain[A any] struct {
+	verb
+	do func(ctx context.Context, c *call, a A) error
+}
+
+func (v *plain[A]) ready() *verb {
+	v.args = argsOf[A]()
+	v.run = func(ctx context.Context, c *call) error {
+		var a A
+		if err := v.args.parse(c.args, &a); err != nil {
+			return err
+		}
+		return v.do(ctx, c, a)
+	}
+	return &v.verb
+}
+
+// call has the server do it.
+func (v *plain[A]) call(ctx context.Context, c *Client, p api.Progress, a A) error {
+	return c.command(ctx, p, answer{}, &v.verb, a)
+}
+
+// stream answers with rows, one after the other.
+type stream[A, R any] struct {
+	verb
+	do func(ctx context.Context, c *call, a A, send func(R) error) error
+}
+
+func (v *stream[A, R]) ready() *verb {
+	v.args, v.row = argsOf[A](), rowOf[R]()
+	v.run = func(ctx context.Context, c *call) error {
+		var a A
+		if err := v.args.parse(c.args, &a); err != nil {
+			return err
+		}
+		return v.do(ctx, c, a, func(r R) error { return c.reply.send(v.row, r) })
+	}
+	return &v.verb
+}
+
+// call has the server do it and gives each row to got.
+func (v *stream[A, R]) call(ctx context.Context, c *Client, p api.Progress, a A, got func(R) error) error {
+	return c.command(ctx, p, answer{rows: &rowsOf[R]{shape: v.row, got: got}}, &v.verb, a)
+}
+
+// list answers with any number of rows.
+type list[A, R any] struct {
+	verb
+	do func(ctx context.Context, c *call, a A) ([]R, error)
+}
+
+func (v *list[A, R]) ready() *verb {
+	s := &stream[A, R]{do: func(ctx context.Context, c *call, a A, send func(R) error) error {
+		rows, err := v.do(ctx, c, a)
+		if err != nil {
+			return err
+		}
+		for _, r := range rows {
+			if err := send(r); err != nil {
+				return err
+			}
+		}
+		return nil
+	}}
+	s.ready()
+	v.args, v.row, v.run = s.args, s.row, s.run
+	return &v.verb
+}
+
+// call has the server do it and gives the rows.
+func (v *list[A, R]) call(ctx context.Context, c *Client, a A) (rows []R, err error) {
+	got := func(r R) error {
+		rows = append(rows, r)
+		return nil
+	}
+	err = c.command(ctx, nil, answer{rows: &rowsOf[R]{shape: v.row, got: got}}, &v.verb, a)
+	return rows, err
+}
+
+// one answers with one row.
+type one[A, R any] struct {
+	verb
+	do func(ctx context.Context, c *call, a A) (R, error)
+}
+
+func (v *one[A, R]) ready() *verb {
+	l := &list[A, R]{do: func(ctx context.Context, c *call, a A) ([]R, error) {
+		r, err := v.do(ctx, c, a)
+		return []R{r}, err
+	}}
+	l.ready()
+	v.args, v.row, v.run = l.args, l.row, l.run
+	return &v.verb
+}
+
+// call has the server do it and gives the row.
+func (v *one[A, R]) call(ctx context.Context, c *Client, p api.Progress, a A) (row R, err error) {
+	n := 0
+	got := func(r R) error {
+		row = r
+		n++
+		return nil
+	}
+	err = c.command(ctx, p, answer{rows: &rowsOf[R]{shape: v.row, got: got}}, &v.verb, a)
+	if err == nil && n != 1 {
+		err = api.Errorf(api.ErrProtocol, "%s: %d rows, want one", v.name, n)
+	}
+	return row, err
+}
+
+// file answers with a stream of bytes, a CopyOut.
+type file[A any] struct {
+	verb
+	do func(ctx context.Context, c *call, a A, w io.Writer) error
+}
+
+func (v *file[A]) ready() *verb {
+	v.args, v.tag = argsOf[A](), copyTag
+	v.run = func(ctx context.Context, c *call) error {
+		var a A
+		if err := v.args.parse(c.args, &a); err != nil {
+			return err
+		}
+		if err := v.do(ctx, c, a, c.reply.copyOut()); err != nil {
+			return err
+		}
+		return c.reply.beginCopyOut() // an empty stream is a stream
+	}
+	return &v.verb
+}
+
+// call has the server do it and writes the bytes to w.
+func (v *file[A]) call(ctx context.Context, c *Client, p api.Progress, a A, w io.Writer) error {
+	return c.command(ctx, p, answer{copy: w}, &v.verb, a)
+}
+
+// copyTag is the command tag of what answers with a stream of bytes.
+const copyTag = "COPY"

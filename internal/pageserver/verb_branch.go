@@ -1,0 +1,93 @@
+package pageserver
+
+import (
+	"context"
+
+	"zenith/internal/api"
+	"zenith/internal/pg"
+)
+
+// branchVerbs are about branches and what their points mean.
+var branchVerbs = group{"Branches", []aVerb{&branchListVerb, &branchCreateVerb, &branchDeleteVerb, &lsnVerb}}
+
+type branchListRow struct {
+	Branches []api.Branch `json:"branch_list"`
+}
+
+var branchListVerb = one[tenantArgs, branchListRow]{
+	verb: verb{name: "branch_list", help: "a tenant's branches in the order of their creation: a JSON array of branch objects"},
+	do: func(ctx context.Context, c *call, a tenantArgs) (branchListRow, error) {
+		list, err := c.svc.BranchList(ctx, a.Tenant)
+		return branchListRow{list}, err
+	},
+}
+
+// BranchList is api.Service's.
+func (c *Client) BranchList(ctx context.Context, tenant string) ([]api.Branch, error) {
+	r, err := branchListVerb.call(ctx, c, nil, tenantArgs{tenant})
+	return r.Branches, err
+}
+
+type branchCreateArgs struct {
+	Tenant string `arg:"TENANT"`
+	Name   string `arg:"NAME"`
+	Point  string `arg:"POINT"`
+}
+
+type branchCreateRow struct {
+	Branch api.Branch `json:"branch_create"`
+}
+
+var branchCreateVerb = one[branchCreateArgs, branchCreateRow]{
+	verb: verb{name: "branch_create", help: "makes a branch that begins at a point: a branch object"},
+	do: func(ctx context.Context, c *call, a branchCreateArgs) (branchCreateRow, error) {
+		b, err := c.svc.BranchCreate(ctx, a.Tenant, a.Name, a.Point)
+		return branchCreateRow{b}, err
+	},
+}
+
+// BranchCreate is api.Service's.
+func (c *Client) BranchCreate(ctx context.Context, tenant, name, point string) (api.Branch, error) {
+	r, err := branchCreateVerb.call(ctx, c, nil, branchCreateArgs{tenant, name, point})
+	return r.Branch, err
+}
+
+type branchDeleteArgs struct {
+	Tenant string `arg:"TENANT"`
+	Name   string `arg:"NAME"`
+}
+
+var branchDeleteVerb = plain[branchDeleteArgs]{
+	verb: verb{name: "branch_delete", help: "deletes a branch that has no children, no mount and no running postgres"},
+	do: func(ctx context.Context, c *call, a branchDeleteArgs) error {
+		return c.svc.BranchDelete(ctx, a.Tenant, a.Name)
+	},
+}
+
+// BranchDelete is api.Service's.
+func (c *Client) BranchDelete(ctx context.Context, tenant, name string) error {
+	return branchDeleteVerb.call(ctx, c, nil, branchDeleteArgs{tenant, name})
+}
+
+type pointArgs struct {
+	Tenant string `arg:"TENANT"`
+	Point  string `arg:"POINT"`
+}
+
+type lsnRow struct {
+	LSN pg.LSN `json:"lsn"`
+}
+
+var lsnVerb = one[pointArgs, lsnRow]{
+	verb: verb{name: "lsn", help: "the LSN that a point means"},
+	do: func(ctx context.Context, c *call, a pointArgs) (lsnRow, error) {
+		lsn, err := c.svc.LSN(ctx, a.Tenant, a.Point)
+		return lsnRow{lsn}, err
+	},
+}
+
+// LSN is api.Service's.
+func (c *Client) LSN(ctx context.Context, tenant, point string) (pg.LSN, error) {
+	r, err := lsnVerb.call(ctx, c, nil, pointArgs{tenant, point})
+	return r.LSN, err
+}
