@@ -83,16 +83,11 @@ func (b *Bulk) RelSize(rf pg.RelFork, lsn pg.LSN, n pg.BlockNumber) error {
 	return b.put(lsn, appendRelFork(nil, kindRelSize, rf), encodeRelChunk(st, []relEvent{{lsn: lsn, n: n}}))
 }
 
-func (b *Bulk) relBefore(rf pg.RelFork) (st relState, err error) {
+func (b *Bulk) relBefore(rf pg.RelFork) (relState, error) {
 	if b.creating {
-		return st, nil
+		return relState{}, nil
 	}
-	l := b.t.lineage(b.t.LastLSN()).look()
-	if st, err = lookupRel(b.t.r.store, nil, l, rf); err != nil || st.lsn == 0 || rf.IsSLRU() || rf.DBOID == 0 {
-		return st, err
-	}
-	ev, err := lookupDB(b.t.r.store, nil, l, dbKey{rf.SpcOID, rf.DBOID})
-	return st.dropDB(ev.lastDrop), err
+	return lookupSize(b.t.r.store, b.t.lineage(b.t.LastLSN()).look(), rf)
 }
 
 // DBCreate stores a database.

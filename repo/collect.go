@@ -290,12 +290,7 @@ func (p *plan) rel(at pg.LSN, rf pg.RelFork) (relState, error) {
 	if st, ok := p.rels[at]; ok {
 		return st, nil
 	}
-	st, err := lookupRel(p.t.r.store, nil, p.look(at), rf)
-	if err == nil && st.lsn != 0 && !rf.IsSLRU() && rf.DBOID != 0 {
-		var ev dbEvent
-		ev, err = lookupDB(p.t.r.store, nil, p.look(at), dbKey{rf.SpcOID, rf.DBOID})
-		st = st.dropDB(ev.lastDrop)
-	}
+	st, err := lookupSize(p.t.r.store, p.look(at), rf)
 	if err == nil {
 		p.rels[at] = st
 	}

@@ -13,21 +13,12 @@ import (
 // for as many points within one chunk, is left as it is.
 const maxBaseImages = 64
 
-// pageVersion decides about a version of a page. An image stays if a point needs it. A chunk
-// that a point needs becomes a base: an image at each point, and the records above the
-// horizon.
-func (c *collection) pageVersion(g *group, lsn pg.LSN, it store.Iterator) error {
+// pageVersion decides about a version of a page that points need. An image stays. A chunk becomes a
+// base: an image at each point, and the records above the horizon.
+func (c *collection) pageVersion(g *group, lsn pg.LSN, needed []pg.LSN, it store.Iterator) error {
 	tag, ok := parsePage(g.object)
 	if !ok {
 		return fmt.Errorf("key %x: %w", it.Key(), ErrCorrupt)
-	}
-	needed := g.serve(lsn)
-	if g.leave {
-		return c.leave(g, lsn, it)
-	}
-	if len(needed) == 0 {
-		c.delete(it.Key())
-		return nil
 	}
 	alive := make([]pointOfPage, 0, len(needed))
 	for _, at := range needed {
@@ -135,7 +126,7 @@ func (c *collection) images(g *group, tag pg.BufferTag, links []link, before int
 // build rebuilds a page as it is at a point.
 func (c *collection) build(p *plan, at pointOfPage, tag pg.BufferTag) error {
 	r := pageReader{r: c.r, l: p.look(at.at), c: c.cursor, cuts: c.r.cuts.Load(), wide: []byte{byte(kindPage)}}
-	err := p.t.buildPage(&r, tag, at.cut, c.page)
+	_, err := p.t.buildPage(&r, tag, at.cut, c.page)
 	c.cursor = r.c
 	return err
 }

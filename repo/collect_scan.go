@@ -30,11 +30,15 @@ func (g *group) serve(lsn pg.LSN) []pg.LSN {
 	return needed
 }
 
-// isFor reports whether the horizon is among the points.
-func (g *group) isFor(points []pg.LSN) bool { return points[len(points)-1] >= g.p.horizon }
+// isOldest reports whether a version that needed need is the only one that the timeline and its
+// ancestors have at or below the horizon, so that the object is absent without it.
+func (g *group) isOldest(needed []pg.LSN) bool {
+	return len(g.points) == 0 && g.p.t.parent == nil && needed[len(needed)-1] >= g.p.horizon
+}
 
-// collector does something about one version at or below the horizon.
-type collector func(c *collection, g *group, lsn pg.LSN, it store.Iterator) error
+// collector does something about one version at or below the horizon, whose key and value it is on.
+// needed are the points that need the version, at least one.
+type collector func(c *collection, g *group, lsn pg.LSN, needed []pg.LSN, it store.Iterator) error
 
 // collectors are what is done to each kind of versions, in this order: a fork's size, which
 // tells which of its pages are dead, goes after the pages.
@@ -44,9 +48,9 @@ var collectors = [...]struct {
 }{
 	{kindPage, (*collection).pageVersion},
 	{kindRelSize, (*collection).sizeVersion},
-	{kindDatabase, (*collection).version},
+	{kindDatabase, (*collection).keep},
 	{kindFile, (*collection).fileVersion},
-	{kindState, (*collection).version},
+	{kindState, (*collection).keep},
 }
 
 // versions deletes what is not needed any more.
@@ -122,7 +126,7 @@ func (c *collection) scanSome(k kind, from []byte, g *group, fn collector) (next
 		case g.dead:
 			c.delete(it.Key())
 		case g.p != nil && lsn <= g.p.horizon:
-			if err := fn(c, g, lsn, it); err != nil {
+			if err := c.decide(g, lsn, it, fn); err != nil {
 				return nil, err
 			}
 		}
@@ -132,6 +136,19 @@ func (c *collection) scanSome(k kind, from []byte, g *group, fn collector) (next
 		}
 	}
 	return nil, nil
+}
+
+// decide deletes a version that no point needs, and has fn decide about one that some do.
+func (c *collection) decide(g *group, lsn pg.LSN, it store.Iterator, fn collector) error {
+	needed := g.serve(lsn)
+	switch {
+	case g.leave:
+		return c.leave(g, lsn, it)
+	case len(needed) == 0:
+		c.delete(it.Key())
+		return nil
+	}
+	return fn(c, g, lsn, needed, it)
 }
 
 // begin turns to the versions that a timeline has of an object.
@@ -166,23 +183,13 @@ func (c *collection) delete(key []byte) {
 	c.done.Deleted++
 }
 
-// version keeps a version that a point needs.
-func (c *collection) version(g *group, lsn pg.LSN, it store.Iterator) error {
-	if len(g.serve(lsn)) == 0 {
-		c.delete(it.Key())
-	}
-	return nil
-}
+// keep leaves a version as it is.
+func (c *collection) keep(*group, pg.LSN, []pg.LSN, store.Iterator) error { return nil }
 
-// fileVersion is version for files. That a file is absent need not be said where nothing is
+// fileVersion keeps a version of a file. That a file is absent need not be said where nothing is
 // older.
-func (c *collection) fileVersion(g *group, lsn pg.LSN, it store.Iterator) error {
-	needed := g.serve(lsn)
-	if len(needed) == 0 {
-		c.delete(it.Key())
-		return nil
-	}
-	if len(g.points) > 0 || g.p.t.parent != nil || !g.isFor(needed) {
+func (c *collection) fileVersion(g *group, lsn pg.LSN, needed []pg.LSN, it store.Iterator) error {
+	if !g.isOldest(needed) {
 		return nil
 	}
 	body, err := unsealed(it)
@@ -195,16 +202,11 @@ func (c *collection) fileVersion(g *group, lsn pg.LSN, it store.Iterator) error 
 	return nil
 }
 
-// sizeVersion is version for forks. A dropped one leaves no trace where nothing is older:
+// sizeVersion keeps sizes of a fork. A dropped one leaves no trace where nothing is older:
 // its pages are deleted already.
-func (c *collection) sizeVersion(g *group, lsn pg.LSN, it store.Iterator) error {
-	needed := g.serve(lsn)
-	if len(needed) == 0 {
-		c.delete(it.Key())
-		return nil
-	}
+func (c *collection) sizeVersion(g *group, lsn pg.LSN, needed []pg.LSN, it store.Iterator) error {
 	rf, ok := parseRelFork(g.object)
-	if !ok || len(g.points) > 0 || g.p.t.parent != nil || !g.isFor(needed) {
+	if !ok || !g.isOldest(needed) {
 		return nil
 	}
 	body, err := unsealed(it)

@@ -286,7 +286,8 @@ func (r *run) readBase() error {
 	if err != nil {
 		return err
 	}
-	return r.f.t.buildPage(pr, r.tag, r.cut, r.page)
+	_, err = r.f.t.buildPage(pr, r.tag, r.cut, r.page)
+	return err
 }
 
 // image writes page as the version of link i, and the links before it.

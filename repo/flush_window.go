@@ -165,12 +165,7 @@ func (f *pageFlush) relAtStart(rf pg.RelFork) (relState, error) {
 	if f.relOf == rf && f.relKnown {
 		return f.rel, nil
 	}
-	st, err := lookupRel(f.t.r.store, nil, f.before, rf)
-	if err == nil && st.lsn != 0 && !rf.IsSLRU() && rf.DBOID != 0 {
-		var ev dbEvent
-		ev, err = lookupDB(f.t.r.store, nil, f.before, dbKey{rf.SpcOID, rf.DBOID})
-		st = st.dropDB(ev.lastDrop)
-	}
+	st, err := lookupSize(f.t.r.store, f.before, rf)
 	f.rel, f.cuts, f.relOf, f.relKnown = st, f.w.cuts(rf), rf, err == nil
 	return st, err
 }

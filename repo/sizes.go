@@ -78,6 +78,25 @@ func lookupRel(s store.Store, c *cursor, sights []sight, rf pg.RelFork) (st relS
 	return st, nil
 }
 
+// lookupSize finds rf's size along sights, less what the last drop of its database took.
+func lookupSize(s store.Store, sights []sight, rf pg.RelFork) (relState, error) {
+	st, err := lookupRel(s, nil, sights, rf)
+	if err != nil {
+		return st, err
+	}
+	return st.afterDrop(rf, func(k dbKey) (dbEvent, error) { return lookupDB(s, nil, sights, k) })
+}
+
+// afterDrop gives the state of rf less what the last drop of its database took; db finds the last
+// change of a database. Relations of all databases and SLRUs have none that could be dropped.
+func (s relState) afterDrop(rf pg.RelFork, db func(dbKey) (dbEvent, error)) (relState, error) {
+	if s.lsn == 0 || rf.IsSLRU() || rf.DBOID == 0 {
+		return s, nil
+	}
+	ev, err := db(dbKey{rf.SpcOID, rf.DBOID})
+	return s.dropDB(ev.lastDrop), err
+}
+
 // lookupDB finds the last change of a database along sights; the zero event if there is none.
 func lookupDB(s store.Store, c *cursor, sights []sight, k dbKey) (ev dbEvent, err error) {
 	p := probe{object: appendDB(nil, kindDatabase, k.spc, k.db)}

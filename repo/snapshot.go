@@ -100,12 +100,9 @@ func (s *Snapshot) rel(r reading, rf pg.RelFork) (relState, error) {
 			return st, err
 		}
 	}
-	if st.lsn != 0 && !rf.IsSLRU() && rf.DBOID != 0 {
-		ev, err := s.db(reading{sights: r.sights}, dbKey{rf.SpcOID, rf.DBOID})
-		if err != nil {
-			return st, err
-		}
-		st = st.dropDB(ev.lastDrop)
+	st, err := st.afterDrop(rf, func(k dbKey) (dbEvent, error) { return s.db(reading{sights: r.sights}, k) })
+	if err != nil {
+		return st, err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()

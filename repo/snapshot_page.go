@@ -52,7 +52,8 @@ func (s *Snapshot) readPages(ctx context.Context, tag pg.BufferTag, n int, dst [
 }
 
 func (s *Snapshot) readPage(r *pageReader, tag pg.BufferTag, cut pg.LSN, dst pg.Page) error {
-	if err := s.unlessForgotten(s.t.buildPage(r, tag, cut, dst)); err != nil {
+	_, err := s.t.buildPage(r, tag, cut, dst)
+	if err := s.unlessForgotten(err); err != nil {
 		return fmt.Errorf("%v: %w", s, err)
 	}
 	s.seal(tag, dst)
@@ -66,23 +67,24 @@ func (s *Snapshot) seal(tag pg.BufferTag, page pg.Page) {
 	}
 }
 
-// buildPage rebuilds tag as r sees it, without checksum.
-func (t *Timeline) buildPage(r *pageReader, tag pg.BufferTag, cut pg.LSN, dst pg.Page) error {
+// buildPage rebuilds tag as r sees it, without checksum, and gives the LSN of its newest version; 0
+// if there is none, and the page is zeros.
+func (t *Timeline) buildPage(r *pageReader, tag pg.BufferTag, cut pg.LSN, dst pg.Page) (pg.LSN, error) {
 	t.r.reading.RLock()
 	defer t.r.reading.RUnlock()
 	ch := newChain(tag)
 	defer ch.free()
 	if err := r.renew(); err != nil {
-		return err
+		return 0, err
 	}
 	if err := r.collect(ch, cut); err != nil {
-		return err
+		return 0, err
 	}
 	if err := ch.build(t.r.redo, t.wal, dst); err != nil {
-		return err
+		return 0, err
 	}
 	if len(ch.links) > 0 && r.cache != nil && (r.kept == nil || r.kept() == nil) {
 		r.cache.put(tag, ch.topNo, ch.topLSN, dst)
 	}
-	return nil
+	return ch.topLSN, nil
 }

@@ -59,7 +59,7 @@ func (v *pageVerifier) read(tag pg.BufferTag, cut pg.LSN, dst pg.Page) (pg.LSN, 
 	if v.r == nil {
 		v.r = &pageReader{r: v.s.t.r, l: v.s.sights(), wide: appendRelFork(nil, kindPage, tag.RelFork)}
 	}
-	at, err := v.s.rebuild(v.r, tag, cut, dst)
+	at, err := v.s.t.buildPage(v.r, tag, cut, dst)
 	if v.r.c != nil && !v.r.c.it.Valid() || err != nil {
 		// An iterator that met damage looks like one at its end, and stays there.
 		if cerr := v.close(); err == nil {
@@ -69,24 +69,6 @@ func (v *pageVerifier) read(tag pg.BufferTag, cut pg.LSN, dst pg.Page) (pg.LSN, 
 	if err != nil {
 		return 0, fmt.Errorf("%v: %w", tag, err)
 	}
+	v.s.seal(tag, dst)
 	return at, nil
-}
-
-// rebuild is readPage without a cache; it tells the newest version's LSN.
-func (s *Snapshot) rebuild(r *pageReader, tag pg.BufferTag, cut pg.LSN, dst pg.Page) (pg.LSN, error) {
-	s.t.r.reading.RLock()
-	defer s.t.r.reading.RUnlock()
-	ch := newChain(tag)
-	defer ch.free()
-	if err := r.renew(); err != nil {
-		return 0, err
-	}
-	if err := r.collect(ch, cut); err != nil {
-		return 0, err
-	}
-	if err := ch.build(s.t.r.redo, s.t.wal, dst); err != nil {
-		return 0, err
-	}
-	s.seal(tag, dst)
-	return ch.topLSN, nil
 }

@@ -146,12 +146,9 @@ func (w *Writer) rel(rf pg.RelFork) (*pendingRel, error) {
 			}
 			w.t.heads.setRel(rf, st)
 		}
-		if !rf.IsSLRU() && rf.DBOID != 0 && st.lsn != 0 {
-			ev, err := w.db(dbKey{rf.SpcOID, rf.DBOID})
-			if err != nil {
-				return nil, err
-			}
-			st = st.dropDB(ev.lastDrop)
+		st, err := st.afterDrop(rf, w.db)
+		if err != nil {
+			return nil, err
 		}
 		p = &pendingRel{state: st}
 		w.rels[rf] = p
