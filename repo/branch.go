@@ -100,6 +100,11 @@ func (t *Timeline) timelineRow(status timelineStatus) timelineRow {
 	return row
 }
 
+// statusOp stores t's row with another status.
+func (t *Timeline) statusOp(status timelineStatus) store.Op {
+	return rowOp(timelineKey(kindTimeline, t.no), t.timelineRow(status))
+}
+
 // Create begins a timeline without an ancestor, to be filled through the Bulk. It
 // does not exist for others, nor after a crash, until Bulk.Commit; its WAL directory
 // does, for the import to put the first segments into.
@@ -124,10 +129,7 @@ func (t *Timeline) create(ctx context.Context) (*Bulk, error) {
 	if err := t.MakeDirs(); err != nil {
 		return nil, err
 	}
-	if err := t.r.store.Update([]store.Op{rowOp(timelineKey(kindTimeline, t.no), t.timelineRow(statusCreating))}); err != nil {
-		return nil, err
-	}
-	if err := t.r.store.Sync(); err != nil {
+	if err := t.r.update(t.statusOp(statusCreating)); err != nil {
 		return nil, err
 	}
 	if err := t.takeTurn(ctx); err != nil {
@@ -148,8 +150,8 @@ func (r *Repository) Branch(ctx context.Context, id TimelineID, name string, par
 	} else {
 		s, err = parent.At(ctx, at)
 	}
-	if err == nil && s.LSN() != at {
-		err = fmt.Errorf("%v is inside the record after %v: %w", at, s.LSN(), ErrInvalid)
+	if err == nil {
+		err = s.isAt(at)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("branch %q: %w", name, err)
@@ -202,7 +204,7 @@ func (parent *Timeline) branch(no timelineNo, id TimelineID, name string, s *Sna
 	ops := []store.Op{
 		sealedOp(appendVersion(appendState(nil), no, s.LSN()), s.State().Encode()),
 		rowOp(timelineKey(kindFlushed, no), at),
-		rowOp(timelineKey(kindTimeline, no), t.timelineRow(statusLive)),
+		t.statusOp(statusLive),
 	}
 	// Files may be many: the timeline's row comes last.
 	for _, op := range files {
@@ -210,10 +212,7 @@ func (parent *Timeline) branch(no timelineNo, id TimelineID, name string, s *Sna
 			return nil, err
 		}
 	}
-	if err := parent.r.store.Update(ops); err != nil {
-		return nil, err
-	}
-	return t, parent.r.store.Sync()
+	return t, parent.r.update(ops...)
 }
 
 // newFiles gives the files of s that are above its LSN as the branch's own.
@@ -222,17 +221,7 @@ func newFiles(ctx context.Context, s *Snapshot, no timelineNo) (ops []store.Op, 
 		return nil, nil
 	}
 	sights := s.files.look()
-	err = eachObject(s.t.r.store, []byte{byte(kindFile)}, nil, func(c *cursor, object []byte) error {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		path, ok := parseFile(object)
-		if !ok {
-			return fmt.Errorf("key %x: %w", object, ErrCorrupt)
-		}
-		if isPart(path) { // of a file that WAL tells of: below the point
-			return nil
-		}
+	err = eachFile(ctx, s.t.r.store, "", nil, func(c *cursor, path string) error {
 		f, err := s.file(reading{c, sights}, path)
 		if err == nil && f.lsn > s.point.LSN {
 			ops = append(ops, sealedOp(appendVersion(appendFile(nil, path), no, s.point.LSN), encodeFile(f.content)))
@@ -275,10 +264,7 @@ func (r *Repository) remove(t *Timeline) error {
 			return fmt.Errorf("it has the child %q: %w", c.info.Name, ErrBusy)
 		}
 	}
-	if err := r.store.Update([]store.Op{rowOp(timelineKey(kindTimeline, t.no), t.timelineRow(statusDeleted))}); err != nil {
-		return err
-	}
-	if err := r.store.Sync(); err != nil {
+	if err := r.update(t.statusOp(statusDeleted)); err != nil {
 		return err
 	}
 	delete(r.byID, t.info.ID)

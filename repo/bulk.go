@@ -65,8 +65,7 @@ func (b *Bulk) put(lsn pg.LSN, object, body []byte) error {
 	if b.done {
 		return fmt.Errorf("bulk change after its end: %w", ErrInvalid)
 	}
-	key := appendVersion(object, b.t.no, lsn)
-	return b.out.Put(key, seal(key, body))
+	return putSealed(b.out, appendVersion(object, b.t.no, lsn), body)
 }
 
 // Image stores a page. Pages of zeros that never were anything else need not be stored.
@@ -164,9 +163,7 @@ func (b *Bulk) store(s *control.State) error {
 		if err := durable.SyncDir(t.WALDir()); err != nil {
 			return err
 		}
-		if err := t.r.store.Update([]store.Op{rowOp(timelineKey(kindTimeline, t.no), t.timelineRow(statusLive))}); err != nil {
-			return err
-		}
+		return t.r.update(t.statusOp(statusLive))
 	}
 	return t.r.store.Sync()
 }
@@ -183,7 +180,7 @@ func (b *Bulk) Abort() {
 	t := b.t
 	if b.creating {
 		// Should this fail, the next Open does it.
-		if err := t.r.store.Update([]store.Op{rowOp(timelineKey(kindTimeline, t.no), t.timelineRow(statusDeleted))}); err != nil {
+		if err := t.r.store.Update([]store.Op{t.statusOp(statusDeleted)}); err != nil {
 			t.r.log.Warn("forget unfinished timeline", "timeline", t.info.ID, "err", err)
 		}
 		if err := os.RemoveAll(t.dir()); err != nil {

@@ -77,6 +77,8 @@ func seal(key, b []byte) []byte {
 
 func sealedOp(key, b []byte) store.Op { return store.Op{Key: key, Value: seal(key, b)} }
 
+func putSealed(out store.BulkWriter, key, b []byte) error { return out.Put(key, seal(key, b)) }
+
 func sum(key, b []byte) uint32 {
 	return crc32.Update(crc32.Checksum(key, castagnoli), castagnoli, b)
 }

@@ -202,11 +202,7 @@ func (t *Timeline) advance(h pg.LSN) (pg.LSN, []pg.LSN, error) {
 	if !move {
 		return h, points, nil
 	}
-	err := t.r.store.Update([]store.Op{rowOp(timelineKey(kindHorizon, t.no), horizonRow{rowLSN(h)})})
-	if err == nil {
-		err = t.r.store.Sync()
-	}
-	if err != nil {
+	if err := t.r.update(rowOp(timelineKey(kindHorizon, t.no), horizonRow{rowLSN(h)})); err != nil {
 		t.r.pinMu.Lock()
 		defer t.r.pinMu.Unlock()
 		t.horizon.Store(old) // nothing was deleted

@@ -1,12 +1,14 @@
 package repo
 
 import (
+	"context"
 	"encoding/binary"
 	"fmt"
 	"strconv"
 	"strings"
 
 	"zenith/internal/pg"
+	"zenith/repo/store"
 )
 
 // A file's value, sealed, is one of
@@ -52,6 +54,24 @@ func partPath(path string, i int) string { return path + "\x00" + strconv.Itoa(i
 
 // isPart tells a part's path from a file's.
 func isPart(path string) bool { return strings.IndexByte(path, 0) >= 0 }
+
+// eachFile calls fn with each file whose path begins with prefix, in order: those in the store, at
+// any LSN of any timeline, and those whose objects are in extra. Parts of files are left out.
+func eachFile(ctx context.Context, s store.Store, prefix string, extra []string, fn func(c *cursor, path string) error) error {
+	return eachObject(s, append([]byte{byte(kindFile)}, prefix...), extra, func(c *cursor, object []byte) error {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		path, ok := parseFile(object)
+		if !ok {
+			return fmt.Errorf("key %x: %w", object, ErrCorrupt)
+		}
+		if isPart(path) {
+			return nil
+		}
+		return fn(c, path)
+	})
+}
 
 // decodeFile reads a file's value; part reads another path's.
 func decodeFile(b []byte, at pg.LSN, part func(i int) (fileVersion, error)) (fileVersion, error) {

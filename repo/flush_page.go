@@ -296,8 +296,7 @@ func (r *run) image(i int, page pg.Page) error {
 		return err
 	}
 	r.from, r.before, r.length, r.noRedo, r.top = i+1, 0, 0, false, r.links[i].end
-	key := r.key(i)
-	return r.f.out.Put(key, seal(key, encodeImage(page)))
+	return putSealed(r.f.out, r.key(i), encodeImage(page))
 }
 
 // chunk writes the links up to but not with end that are not written yet.
@@ -314,8 +313,7 @@ func (r *run) chunk(end int) error {
 	if r.noRedo {
 		flags |= chunkNoRedo
 	}
-	key := r.key(r.from)
-	err := r.f.out.Put(key, seal(key, encodeChunk(links, r.before, after, flags)))
+	err := putSealed(r.f.out, r.key(r.from), encodeChunk(links, r.before, after, flags))
 	r.from, r.before, r.top = end, after, links[0].end
 	if !known {
 		r.before = -1

@@ -32,7 +32,7 @@ func (t *Timeline) writeWindow(w *window) error {
 func (t *Timeline) writeStates(w *window, out store.BulkWriter) error {
 	for _, s := range w.states {
 		key := appendVersion(appendState(nil), t.no, s.lsn)
-		if err := out.Put(key, seal(key, slices.Clone(s.encoded))); err != nil {
+		if err := putSealed(out, key, slices.Clone(s.encoded)); err != nil {
 			return err
 		}
 	}
@@ -43,7 +43,7 @@ func (t *Timeline) writeDatabases(w *window, out store.BulkWriter) error {
 	for k, evs := range w.dbs {
 		for _, ev := range evs {
 			key := appendVersion(appendDB(nil, kindDatabase, k.spc, k.db), t.no, ev.lsn)
-			if err := out.Put(key, seal(key, encodeDB(ev))); err != nil {
+			if err := putSealed(out, key, encodeDB(ev)); err != nil {
 				return err
 			}
 		}
@@ -55,8 +55,7 @@ func (t *Timeline) writeFiles(w *window, out store.BulkWriter) error {
 	for path, vs := range w.files {
 		for _, v := range vs {
 			err := putFile(path, v.content, func(object, body []byte) error {
-				key := appendVersion(object, t.no, v.lsn)
-				return out.Put(key, seal(key, body))
+				return putSealed(out, appendVersion(object, t.no, v.lsn), body)
 			})
 			if err != nil {
 				return err
@@ -72,7 +71,7 @@ func (t *Timeline) writeSizes(w *window, out store.BulkWriter) error {
 		base := r.base
 		for evs := range slices.Chunk(r.events, relChunkEvents) {
 			key := appendVersion(appendRelFork(nil, kindRelSize, rf), t.no, evs[0].lsn)
-			if err := out.Put(key, seal(key, encodeRelChunk(base, evs))); err != nil {
+			if err := putSealed(out, key, encodeRelChunk(base, evs)); err != nil {
 				return err
 			}
 			for _, ev := range evs {

@@ -20,15 +20,12 @@ func (r *Repository) Graft(ctx context.Context, id TimelineID, name string, pare
 		name = id.String()
 	}
 	s, err := parent.At(ctx, at)
-	if err == nil && s.LSN() != at {
-		err = fmt.Errorf("%v is inside the record after %v: %w", at, s.LSN(), ErrInvalid)
+	if err == nil {
+		err = s.isAt(at)
 	}
 	for path, content := range files {
-		if ferr := checkFile(path, content); err == nil {
-			err = ferr
-		}
-		if err == nil && len(content) > maxPutFile {
-			err = fmt.Errorf("file %q of %d bytes: %w", path, len(content), ErrInvalid)
+		if err == nil {
+			err = checkPutFile(path, content)
 		}
 	}
 	if err != nil {
@@ -66,10 +63,7 @@ func (r *Repository) Rename(ctx context.Context, t *Timeline, name string) error
 	}
 	row := t.timelineRow(statusLive)
 	row.Name = name
-	if err := r.store.Update([]store.Op{rowOp(timelineKey(kindTimeline, t.no), row)}); err != nil {
-		return fmt.Errorf("rename %q: %w", t.Name(), err)
-	}
-	if err := r.store.Sync(); err != nil {
+	if err := r.update(rowOp(timelineKey(kindTimeline, t.no), row)); err != nil {
 		return fmt.Errorf("rename %q: %w", t.Name(), err)
 	}
 	delete(r.byName, t.Name())

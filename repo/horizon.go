@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"zenith/internal/pg"
-	"zenith/repo/store"
 )
 
 // A timeline's horizon is where its kept history begins: points below it are forgotten, but
@@ -183,10 +182,7 @@ func (t *Timeline) Lease(ctx context.Context, lsn pg.LSN, until time.Time) error
 		}
 	}
 	o.r.pinMu.Unlock()
-	if err := o.r.store.Update([]store.Op{rowOp(leaseKey(o.no, p.LSN), row)}); err != nil {
-		return fmt.Errorf("store lease: %w", err)
-	}
-	if err := o.r.store.Sync(); err != nil {
+	if err := o.r.update(rowOp(leaseKey(o.no, p.LSN), row)); err != nil {
 		return fmt.Errorf("store lease: %w", err)
 	}
 	o.r.pinMu.Lock()

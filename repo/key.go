@@ -114,8 +114,22 @@ func timelineKey(k kind, no timelineNo) []byte {
 	return binary.BigEndian.AppendUint32([]byte{byte(k)}, uint32(no))
 }
 
+func parseTimelineKey(key []byte) (timelineNo, bool) {
+	if len(key) != 5 {
+		return 0, false
+	}
+	return timelineNo(binary.BigEndian.Uint32(key[1:])), true
+}
+
 func leaseKey(no timelineNo, lsn pg.LSN) []byte {
 	return binary.BigEndian.AppendUint64(timelineKey(kindLease, no), uint64(lsn))
+}
+
+func parseLeaseKey(key []byte) (no timelineNo, lsn pg.LSN, ok bool) {
+	if len(key) != 1+4+8 {
+		return 0, 0, false
+	}
+	return timelineNo(binary.BigEndian.Uint32(key[1:])), pg.LSN(binary.BigEndian.Uint64(key[5:])), true
 }
 
 // after is the least key above all that begin with object, which is not all 0xFF.
@@ -155,11 +169,4 @@ func compareUint32(a, b uint32) int {
 		return 1
 	}
 	return 0
-}
-
-func parseTimelineKey(key []byte) (timelineNo, bool) {
-	if len(key) != 5 {
-		return 0, false
-	}
-	return timelineNo(binary.BigEndian.Uint32(key[1:])), true
 }

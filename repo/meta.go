@@ -1,7 +1,6 @@
 package repo
 
 import (
-	"encoding/binary"
 	"encoding/json"
 	"fmt"
 
@@ -85,57 +84,61 @@ func readRow(s store.Store, key []byte, row any) (found bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	if err := json.Unmarshal(b, row); err != nil {
-		return false, fmt.Errorf("row %x: %v: %w", key, err, ErrCorrupt)
+	return true, decodeRow(key, b, row)
+}
+
+// eachRow calls fn with the key of each row of a kind, in order, and has it decode the row.
+func eachRow(s store.Store, k kind, fn func(key []byte, decode func(row any) error) error) (err error) {
+	it := s.Iterator([]byte{byte(k)})
+	defer closeIterator(it, &err)
+	for it.Seek([]byte{byte(k)}); it.Valid(); it.Next() {
+		b, err := it.Value()
+		if err != nil {
+			return err
+		}
+		if err := fn(it.Key(), func(row any) error { return decodeRow(it.Key(), b, row) }); err != nil {
+			return err
+		}
 	}
-	return true, nil
+	return nil
+}
+
+func decodeRow(key, b []byte, row any) error {
+	if err := json.Unmarshal(b, row); err != nil {
+		return fmt.Errorf("row %x: %v: %w", key, err, ErrCorrupt)
+	}
+	return nil
 }
 
 // readTimelineRows calls fn with each timeline's row, in order.
-func readTimelineRows(s store.Store, fn func(timelineNo, timelineRow) error) (err error) {
-	it := s.Iterator([]byte{byte(kindTimeline)})
-	defer closeIterator(it, &err)
-	for it.Seek([]byte{byte(kindTimeline)}); it.Valid(); it.Next() {
-		var row timelineRow
-		b, err := it.Value()
-		if err != nil {
-			return err
-		}
-		no, ok := parseTimelineKey(it.Key())
+func readTimelineRows(s store.Store, fn func(timelineNo, timelineRow) error) error {
+	return eachRow(s, kindTimeline, func(key []byte, decode func(any) error) error {
+		no, ok := parseTimelineKey(key)
 		if !ok {
-			return fmt.Errorf("timeline key %x: %w", it.Key(), ErrCorrupt)
+			return fmt.Errorf("timeline key %x: %w", key, ErrCorrupt)
 		}
-		if err := json.Unmarshal(b, &row); err != nil {
-			return fmt.Errorf("timeline row %d: %v: %w", no, err, ErrCorrupt)
-		}
-		if err := fn(no, row); err != nil {
+		var row timelineRow
+		if err := decode(&row); err != nil {
 			return err
 		}
-	}
-	return nil
+		return fn(no, row)
+	})
 }
 
 // readLeases calls fn with each lease: the timeline and the point.
-func readLeases(s store.Store, fn func(timelineNo, pg.LSN, leaseRow)) (err error) {
-	it := s.Iterator([]byte{byte(kindLease)})
-	defer closeIterator(it, &err)
-	for it.Seek([]byte{byte(kindLease)}); it.Valid(); it.Next() {
-		key := it.Key()
-		if len(key) != len(leaseKey(0, 0)) {
+func readLeases(s store.Store, fn func(timelineNo, pg.LSN, leaseRow)) error {
+	return eachRow(s, kindLease, func(key []byte, decode func(any) error) error {
+		no, at, ok := parseLeaseKey(key)
+		if !ok {
 			return fmt.Errorf("lease key %x: %w", key, ErrCorrupt)
 		}
 		var row leaseRow
-		b, err := it.Value()
-		if err != nil {
+		if err := decode(&row); err != nil {
 			return err
 		}
-		if err := json.Unmarshal(b, &row); err != nil {
-			return fmt.Errorf("lease %x: %v: %w", key, err, ErrCorrupt)
-		}
-		no, _ := parseTimelineKey(key[:5])
-		fn(no, pg.LSN(binary.BigEndian.Uint64(key[5:])), row)
-	}
-	return nil
+		fn(no, at, row)
+		return nil
+	})
 }
 
 // checkFormat writes the format row into a new store and checks an old one's.

@@ -16,20 +16,67 @@ type OwnFile struct {
 	Content []byte // nil: removed
 }
 
+// putFileLSN is where PutFile stores: inside the record that will follow head, where no
+// point can be.
+func putFileLSN(head pg.LSN) pg.LSN { return head + 1 }
+
+// maxPutFile bounds what PutFile stores in one update.
+const maxPutFile = store.MaxUpdate - 4096
+
+func checkPutFile(path string, content []byte) error {
+	if err := checkFile(path, content); err != nil {
+		return err
+	}
+	if len(content) > maxPutFile {
+		return fmt.Errorf("file %q of %d bytes, more than %d: %w", path, len(content), maxPutFile, ErrInvalid)
+	}
+	return nil
+}
+
+// PutFile stores a file that WAL does not describe, as configuration: nil content
+// removes it. It is stored just above LastLSN, so that no view that could have been
+// seen changes; AtHead sees it at once. It is durable on return. Before WAL that was
+// on disk when the repository was opened is ingested again, LastLSN is too low for it.
+// The content is at most 1 MiB, about.
+func (t *Timeline) PutFile(ctx context.Context, path string, content []byte) error {
+	if err := checkPutFile(path, content); err != nil {
+		return err
+	}
+	if err := t.takeTurn(ctx); err != nil {
+		return err
+	}
+	defer t.giveTurn()
+	return t.storeOwnFile(OwnFile{Path: path, LSN: putFileLSN(t.LastLSN()), Content: content})
+}
+
+// PutOwnFile stores what OwnFiles of the same timeline in another repository gave, above
+// the head and at the same LSN, durably.
+func (t *Timeline) PutOwnFile(ctx context.Context, f OwnFile) error {
+	if err := checkPutFile(f.Path, f.Content); err != nil {
+		return err
+	}
+	if err := t.takeTurn(ctx); err != nil {
+		return err
+	}
+	defer t.giveTurn()
+	if f.LSN%8 == 0 || f.LSN < putFileLSN(t.LastLSN()) {
+		return fmt.Errorf("file %q of %s at %v, whose head is %v: %w", f.Path, t.Name(), f.LSN, t.LastLSN(), ErrInvalid)
+	}
+	return t.storeOwnFile(f)
+}
+
+// storeOwnFile stores f durably. The caller has the turn.
+func (t *Timeline) storeOwnFile(f OwnFile) error {
+	if err := t.r.update(sealedOp(appendVersion(appendFile(nil, f.Path), t.no, f.LSN), encodeFile(f.Content))); err != nil {
+		return fmt.Errorf("store %q: %w", f.Path, err)
+	}
+	return nil
+}
+
 // OwnFiles calls fn with t's own versions of files at LSNs in [from, to] that do not follow
 // from its WAL. What a timeline without an ancestor began with is not among them.
 func (t *Timeline) OwnFiles(ctx context.Context, from, to pg.LSN, fn func(OwnFile) error) error {
-	return eachObject(t.r.store, []byte{byte(kindFile)}, nil, func(c *cursor, object []byte) error {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		path, ok := parseFile(object)
-		if !ok {
-			return fmt.Errorf("key %x: %w", object, ErrCorrupt)
-		}
-		if isPart(path) { // of a file that WAL tells of
-			return nil
-		}
+	return eachFile(ctx, t.r.store, "", nil, func(c *cursor, path string) error {
 		for at, ok := c.find(t.no, to); ok && at >= from; at, ok = c.next(t.no) {
 			if at%8 == 0 && (t.parent == nil || at != t.info.StartLSN) {
 				continue // a record's
@@ -53,33 +100,4 @@ func (t *Timeline) OwnFiles(ctx context.Context, from, to pg.LSN, fn func(OwnFil
 // noParts is for files that PutFile stored.
 func noParts(i int) (fileVersion, error) {
 	return fileVersion{}, fmt.Errorf("part %d of a file that has none: %w", i, ErrCorrupt)
-}
-
-// PutOwnFile stores what OwnFiles of the same timeline in another repository gave, above
-// the head and at the same LSN, durably.
-func (t *Timeline) PutOwnFile(ctx context.Context, f OwnFile) error {
-	if err := checkFile(f.Path, f.Content); err != nil {
-		return err
-	}
-	if len(f.Content) > maxPutFile {
-		return fmt.Errorf("file %q of %d bytes, more than %d: %w", f.Path, len(f.Content), maxPutFile, ErrInvalid)
-	}
-	if err := t.takeTurn(ctx); err != nil {
-		return err
-	}
-	defer t.giveTurn()
-	if f.LSN%8 == 0 || f.LSN < putFileLSN(t.LastLSN()) {
-		return fmt.Errorf("file %q of %s at %v, whose head is %v: %w", f.Path, t.Name(), f.LSN, t.LastLSN(), ErrInvalid)
-	}
-	key := appendVersion(appendFile(nil, f.Path), t.no, f.LSN)
-	if err := t.r.store.Update([]store.Op{sealedOp(key, encodeFile(f.Content))}); err != nil {
-		return fmt.Errorf("store %q: %w", f.Path, err)
-	}
-	return t.r.store.Sync()
-}
-
-// EachRelation calls fn with each existing fork of s, SLRU segments among them, in the order
-// of the store, until fn returns an error.
-func (s *Snapshot) EachRelation(ctx context.Context, fn func(rf pg.RelFork, n pg.BlockNumber) error) error {
-	return s.relations(ctx, []byte{byte(kindRelSize)}, func(pg.RelFork) bool { return true }, fn)
 }

@@ -234,6 +234,14 @@ func (r *Repository) close() error {
 	return errors.Join(append(errs, r.store.Close())...)
 }
 
+// update writes ops to the store, all of them or none, durably.
+func (r *Repository) update(ops ...store.Op) error {
+	if err := r.store.Update(ops); err != nil {
+		return err
+	}
+	return r.store.Sync()
+}
+
 // Timelines lists the timelines, in the order in which they were created.
 func (r *Repository) Timelines() []*Timeline {
 	r.mu.RLock()

@@ -55,6 +55,14 @@ func (s *Snapshot) RelSize(ctx context.Context, rf pg.RelFork) (n pg.BlockNumber
 	return st.n, st.exists, s.unlessForgotten(err)
 }
 
+// isAt reports an error if s is not at lsn, since lsn is no record boundary.
+func (s *Snapshot) isAt(lsn pg.LSN) error {
+	if s.LSN() != lsn {
+		return fmt.Errorf("%v is inside the record after %v: %w", lsn, s.LSN(), ErrInvalid)
+	}
+	return nil
+}
+
 // kept reports an error if the point may have been collected.
 func (s *Snapshot) kept() error { return s.owner.kept(s.point.LSN) }
 
@@ -138,6 +146,12 @@ func (s *Snapshot) db(r reading, k dbKey) (dbEvent, error) {
 func (s *Snapshot) Relations(ctx context.Context, spc, db pg.OID, fn func(rf pg.RelFork, n pg.BlockNumber) error) error {
 	in := func(rf pg.RelFork) bool { return rf.SpcOID == spc && rf.DBOID == db }
 	return s.relations(ctx, appendDB(nil, kindRelSize, spc, db), in, fn)
+}
+
+// EachRelation calls fn with each existing fork of s, SLRU segments among them, in the order
+// of the store, until fn returns an error.
+func (s *Snapshot) EachRelation(ctx context.Context, fn func(rf pg.RelFork, n pg.BlockNumber) error) error {
+	return s.relations(ctx, []byte{byte(kindRelSize)}, func(pg.RelFork) bool { return true }, fn)
 }
 
 // relations calls fn with the existing forks whose keys begin with prefix: those that are in.
@@ -261,18 +275,7 @@ func (s *Snapshot) Files(ctx context.Context, prefix string, fn func(path string
 			}
 		}
 	})
-	start := append([]byte{byte(kindFile)}, prefix...)
-	err := eachObject(s.t.r.store, start, extra, func(c *cursor, object []byte) error {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		path, ok := parseFile(object)
-		if !ok {
-			return fmt.Errorf("key %x: %w", object, ErrCorrupt)
-		}
-		if isPart(path) {
-			return nil
-		}
+	err := eachFile(ctx, s.t.r.store, prefix, extra, func(c *cursor, path string) error {
 		f, err := s.file(reading{c, sights}, path)
 		if err != nil || f.content == nil {
 			return err

@@ -4,9 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-
-	"zenith/internal/pg"
-	"zenith/repo/store"
 )
 
 // maxSealed is how many windows of a timeline may wait to be flushed.
@@ -133,34 +130,4 @@ func (t *Timeline) waitFlushed(ctx context.Context) error {
 			return ErrClosed
 		}
 	}
-}
-
-// putFileLSN is where PutFile stores: inside the record that will follow head, where no
-// point can be.
-func putFileLSN(head pg.LSN) pg.LSN { return head + 1 }
-
-// maxPutFile bounds what PutFile stores in one update.
-const maxPutFile = store.MaxUpdate - 4096
-
-// PutFile stores a file that WAL does not describe, as configuration: nil content
-// removes it. It is stored just above LastLSN, so that no view that could have been
-// seen changes; AtHead sees it at once. It is durable on return. Before WAL that was
-// on disk when the repository was opened is ingested again, LastLSN is too low for it.
-// The content is at most 1 MiB, about.
-func (t *Timeline) PutFile(ctx context.Context, path string, content []byte) error {
-	if err := checkFile(path, content); err != nil {
-		return err
-	}
-	if len(content) > maxPutFile {
-		return fmt.Errorf("file %q of %d bytes, more than %d: %w", path, len(content), maxPutFile, ErrInvalid)
-	}
-	if err := t.takeTurn(ctx); err != nil {
-		return err
-	}
-	defer t.giveTurn()
-	key := appendVersion(appendFile(nil, path), t.no, putFileLSN(t.LastLSN()))
-	if err := t.r.store.Update([]store.Op{sealedOp(key, encodeFile(content))}); err != nil {
-		return fmt.Errorf("store %q: %w", path, err)
-	}
-	return t.r.store.Sync()
 }
