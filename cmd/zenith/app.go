@@ -8,19 +8,19 @@ import (
 	"github.com/urfave/cli/v2"
 )
 
-// environ is what the commands share: where to read and write, and the global flags.
-// It is filled before the command runs and never changed then.
+// environ is what all commands share: the standard streams and the global flags. The flags are
+// filled in before the command runs, and nothing changes them afterwards.
 type environ struct {
 	in       io.Reader
 	out, err io.Writer
 
-	workdir   string // as the user wrote it, for messages and for making paths
+	workdir   string // as the user wrote it: absolute, or relative to the current directory
 	quiet     bool
-	logFormat string // "" where no flag said so: the page server's settings count
-	logLevel  string
+	logFormat string // "" if the flag is not given: then pageserver.toml decides
+	logLevel  string // likewise
 }
 
-// defaultWorkdir is in the current directory.
+// defaultWorkdir is the work directory if --workdir is not given: in the current directory, as .git is.
 const defaultWorkdir = ".zenith"
 
 const appDescription = `A session:
@@ -50,7 +50,7 @@ func newApp(e *environ) *cli.App {
 		Reader:      e.in, Writer: e.out, ErrWriter: e.err,
 		HideHelpCommand:       true,
 		CustomAppHelpTemplate: cli.AppHelpTemplate,
-		ExitErrHandler:        func(*cli.Context, error) {}, // main does that
+		ExitErrHandler:        func(*cli.Context, error) {}, // report prints errors and chooses the exit code
 		OnUsageError:          onUsageError,
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "workdir", Aliases: []string{"D"}, Value: defaultWorkdir, Usage: "the work directory, `DIR`"},
@@ -70,7 +70,7 @@ func newApp(e *environ) *cli.App {
 	return app
 }
 
-// finish sets what all commands have in common.
+// finish sets what all commands have in common, subcommands included.
 func finish(commands []*cli.Command) {
 	for _, c := range commands {
 		c.OnUsageError = onUsageError
@@ -87,7 +87,7 @@ func onUsageError(c *cli.Context, err error, _ bool) error {
 	return usagef("%v (see %s --help)", err, name)
 }
 
-// before takes over the global flags.
+// before checks the global flags and puts them into e. The library calls it before any command.
 func (e *environ) before(c *cli.Context) error {
 	e.workdir, e.quiet = c.String("workdir"), c.Bool("quiet")
 	e.logFormat, e.logLevel = c.String("log-format"), c.String("log-level")
@@ -105,7 +105,8 @@ func (e *environ) before(c *cli.Context) error {
 	return nil
 }
 
-// noCommand is what zenith alone does.
+// noCommand runs for a command line without a command: it prints the help, and the exit code is that of a
+// usage error.
 func (e *environ) noCommand(c *cli.Context) error {
 	c.App.Writer = e.err
 	if err := cli.ShowAppHelp(c); err != nil {
@@ -114,7 +115,7 @@ func (e *environ) noCommand(c *cli.Context) error {
 	return statusError(exitUsage)
 }
 
-// The formats of the log.
+// The formats of the page server's log.
 const (
 	logText = "text"
 	logJSON = "json"
@@ -138,7 +139,7 @@ func newLog(w io.Writer, format string, level slog.Level) *slog.Logger {
 	return slog.New(slog.NewTextHandler(w, o))
 }
 
-// wantArgs checks the number of a command's arguments.
+// wantArgs checks that a command has at least least and at most most arguments.
 func wantArgs(c *cli.Context, least, most int) error {
 	n := c.NArg()
 	if n >= least && n <= most {
@@ -151,7 +152,7 @@ func wantArgs(c *cli.Context, least, most int) error {
 	return usagef("%s; usage: %s", what, usageLine(c))
 }
 
-// usageLine is a command's line of usage.
+// usageLine gives one line on how to call a command: its name and its arguments.
 func usageLine(c *cli.Context) string {
 	line := c.Command.HelpName
 	if c.Command.ArgsUsage != "" {
@@ -160,7 +161,7 @@ func usageLine(c *cli.Context) string {
 	return line
 }
 
-// tenantFlag is the flag of commands on tenant data.
+// tenantFlag makes the flag --tenantid, which every command on a tenant's data has.
 func tenantFlag() cli.Flag {
 	return &cli.StringFlag{Name: "tenantid", Usage: "tenant, 32 `HEX` digits (default: the one of init)"}
 }

@@ -60,7 +60,7 @@ func (e *environ) runBranchList(c *cli.Context) error {
 		if asJSON {
 			return writeJSON(e.out, branches)
 		}
-		w := bufio.NewWriter(e.out) // there may be thousands
+		w := bufio.NewWriter(e.out) // one write for all lines: there may be thousands of branches
 		return errors.Join(drawTree(w, branches), w.Flush())
 	})
 }

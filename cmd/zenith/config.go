@@ -16,44 +16,45 @@ import (
 
 // The files of a work directory.
 const (
-	configFile  = "config"          // the CLI's
-	serverFile  = "pageserver.toml" // the page server's
-	logFile     = "pageserver.log"  //
-	pidFileName = "pageserver.pid"  // locked by the page server as long as it runs
-	addrFile    = "pageserver.addr" // where it listens, while it runs
-	initFile    = "init.unfinished" // there while init works; a killed one leaves it behind
-	tenantsDir  = "tenants"         // the tenants'
+	configFile  = "config"          // settings of the command line
+	serverFile  = "pageserver.toml" // settings of the page server; not there if the page server is elsewhere
+	logFile     = "pageserver.log"  // log of the page server
+	pidFileName = "pageserver.pid"  // process id of the page server, which holds a lock on it while it runs
+	addrFile    = "pageserver.addr" // address at which the page server listens, while it runs
+	initFile    = "init.unfinished" // there while init works: an init that was killed leaves it behind
+	tenantsDir  = "tenants"         // one directory for each tenant, which package tenants owns
 	configNote  = "zenith's command line: where the page server is, and which tenant is meant.\n"
 	serverNote  = "What zenith init was given. Flags of zenith start override it.\n"
 	listenUsual = "127.0.0.1:6400"
 )
 
-// cliConfig is <workdir>/config.
+// cliConfig is <workdir>/config, the settings of the command line. docs/config.md describes the keys.
 type cliConfig struct {
-	PageServer string            `toml:"pageserver"`           // HOST:PORT, or a conninfo
-	PgDistrib  string            `toml:"pg_distrib,omitempty"` // has bin/pg_dump and the like
-	PgUser     string            `toml:"pg_user,omitempty"`    // whom postgres runs as on a copy here, where we are root
-	TenantID   tenantID          `toml:"tenantid,omitempty"`   // the default
-	Remotes    map[string]string `toml:"remotes,omitempty"`    // other page servers, by name
+	PageServer string            `toml:"pageserver"`           // address: HOST:PORT, or a conninfo
+	PgDistrib  string            `toml:"pg_distrib,omitempty"` // installation for pg exec and for copies
+	PgUser     string            `toml:"pg_user,omitempty"`    // account that runs postgres on a copy, if root runs zenith
+	TenantID   tenantID          `toml:"tenantid,omitempty"`   // the tenant if --tenantid is not given
+	Remotes    map[string]string `toml:"remotes,omitempty"`    // conninfo of other page servers, by name
 }
 
-// serverConfig is <workdir>/pageserver.toml.
+// serverConfig is <workdir>/pageserver.toml, the settings of the page server. docs/config.md describes the keys.
 type serverConfig struct {
 	Listen      hostPort  `toml:"listen"`
 	PgDistrib   string    `toml:"pg_distrib"`
 	PgUser      string    `toml:"pg_user,omitempty"`
-	NoChecksums bool      `toml:"no_data_checksums,omitempty"` // of the clusters of new tenants
-	MaxLag      byteSize  `toml:"max_lag,omitempty"`           // WAL that ingest may be behind before fsync waits
-	IdleTime    idleTime  `toml:"idle_time,omitempty"`         // after which a tenant that nobody uses is closed
-	Through     bool      `toml:"write_through,omitempty"`     // mounts get each write at once: slower
+	NoChecksums bool      `toml:"no_data_checksums,omitempty"` // clusters of new tenants have no data checksums
+	MaxLag      byteSize  `toml:"max_lag,omitempty"`           // WAL that may wait for ingest before fsync waits
+	IdleTime    idleTime  `toml:"idle_time,omitempty"`         // a tenant that nobody uses for so long is closed
+	Through     bool      `toml:"write_through,omitempty"`     // no writeback cache on mounts: slower
 	LogFormat   logFormat `toml:"log_format,omitempty"`
 	LogLevel    logLevel  `toml:"log_level,omitempty"`
 
 	Retention retentionConfig         `toml:"retention,omitempty"`
-	Tenants   map[string]tenantConfig `toml:"tenants,omitempty"` // by id
+	Tenants   map[string]tenantConfig `toml:"tenants,omitempty"` // by tenant id
 }
 
-// Types of settings that check themselves, so that errors name the line.
+// Types of settings that check their own value while the file is decoded: only there does an error know
+// the line.
 type (
 	tenantID  string
 	hostPort  string
@@ -93,7 +94,7 @@ func (b *byteSize) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// bytes gives the size, 0 where none is set.
+// bytes gives the size in bytes, 0 if it is not set.
 func (b byteSize) bytes() int64 {
 	r, err := api.ParseRetain(string(b))
 	if err != nil || r.Time != 0 {
@@ -111,7 +112,7 @@ func (t *idleTime) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// duration gives the time, 0 where none is set.
+// duration gives the time, 0 if it is not set.
 func (t idleTime) duration() time.Duration {
 	d, err := time.ParseDuration(string(t))
 	if err != nil {
@@ -136,7 +137,7 @@ func (l *logLevel) UnmarshalText(text []byte) error {
 	return err
 }
 
-// level gives the log level, info where none is set.
+// level gives the log level, info if it is not set.
 func (l logLevel) level() slog.Level {
 	level, err := parseLevel(string(l))
 	if err != nil {
@@ -145,10 +146,10 @@ func (l logLevel) level() slog.Level {
 	return level
 }
 
-// path gives a file of the work directory.
+// path gives the path of a file in the work directory.
 func (e *environ) path(name string) string { return filepath.Join(e.workdir, name) }
 
-// config reads the CLI's settings. A work directory is one that has them.
+// config reads the settings of the command line. A directory without them is not a work directory.
 func (e *environ) config() (*cliConfig, error) {
 	var c cliConfig
 	err := readTOML(e.path(configFile), &c)
@@ -164,7 +165,8 @@ func (e *environ) config() (*cliConfig, error) {
 	return &c, nil
 }
 
-// server reads the page server's settings.
+// server reads the settings of the page server. ErrNotAllowed means that this work directory has none,
+// because its page server is elsewhere.
 func (e *environ) server() (*serverConfig, error) {
 	if _, err := e.config(); err != nil {
 		return nil, err
@@ -186,7 +188,7 @@ func (e *environ) server() (*serverConfig, error) {
 	return &c, nil
 }
 
-// local reports whether the page server is one of this work directory.
+// local reports whether the page server belongs to this work directory, instead of one elsewhere.
 func (e *environ) local() bool {
 	_, err := os.Stat(e.path(serverFile))
 	return err == nil

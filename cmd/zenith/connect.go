@@ -14,7 +14,7 @@ import (
 	"zenith/tenants"
 )
 
-// client is a connection to a page server.
+// client is a connection to a page server, as the commands use it.
 type client interface {
 	api.Service
 	io.Closer
@@ -25,10 +25,10 @@ type client interface {
 type session struct {
 	client
 	cfg    *cliConfig
-	tenant string
+	tenant string // from --tenantid or the settings; "" if neither names one
 }
 
-// connect reads the settings and connects. The tenant is the flag's or the default one.
+// connect reads the settings and connects to the page server that they name.
 func (e *environ) connect(c *cli.Context) (*session, error) {
 	s, err := e.unconnected(c)
 	if err != nil {
@@ -38,7 +38,7 @@ func (e *environ) connect(c *cli.Context) (*session, error) {
 	return s, err
 }
 
-// unconnected is connect for what needs no page server.
+// unconnected makes a session without a connection, for commands that may need no page server.
 func (e *environ) unconnected(c *cli.Context) (*session, error) {
 	cfg, err := e.config()
 	if err != nil {
@@ -69,8 +69,8 @@ func (e *environ) dial(ctx context.Context, cfg *cliConfig) (client, error) {
 	return s, err
 }
 
-// address gives the HOST:PORT of the page server. One of this work directory may listen elsewhere
-// than the files say: start has flags, and port 0 means any.
+// address gives the HOST:PORT of the page server. If it belongs to this work directory and runs, that is
+// where it really listens: `zenith start --listen` overrides the settings, and port 0 means any free port.
 func (e *environ) address(c *cliConfig) (string, error) {
 	addr, err := pageserver.Address(c.PageServer)
 	if err != nil || !e.local() {
@@ -90,21 +90,21 @@ func dial(ctx context.Context, conninfo string) (client, error) {
 	}
 	c, err := pageserver.Dial(ctx, addr)
 	if err != nil {
-		return nil, err // not c: a nil *Client is no nil client
+		return nil, err // not c: an interface with a nil *Client in it is not nil
 	}
 	return c, nil
 }
 
-// dialPeer connects to another page server, to push to it.
+// dialPeer connects this page server to another one, to push a branch to it.
 func dialPeer(ctx context.Context, conninfo string) (tenants.Peer, error) { return dial(ctx, conninfo) }
 
-// checkConninfo refuses what does not name a page server.
+// checkConninfo checks that s has the form of a page server's address. It does not connect.
 func checkConninfo(s string) error {
 	_, err := pageserver.Address(s)
 	return err
 }
 
-// needTenant is for commands that make no sense without one.
+// needTenant checks that the session has a tenant, for commands that work on a tenant's data.
 func (s *session) needTenant() error {
 	if s.tenant == "" {
 		return usagef("no tenant: name one with --tenantid")
@@ -122,7 +122,7 @@ func (e *environ) withSession(c *cli.Context, do func(ctx context.Context, s *se
 	return do(c.Context, s)
 }
 
-// withTenant is withSession for commands on tenant data.
+// withTenant is withSession for commands that work on a tenant's data.
 func (e *environ) withTenant(c *cli.Context, do func(ctx context.Context, s *session) error) error {
 	return e.withSession(c, func(ctx context.Context, s *session) error {
 		if err := s.needTenant(); err != nil {

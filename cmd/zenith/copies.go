@@ -14,16 +14,17 @@ import (
 	"zenith/tenants"
 )
 
-// copiesDir is where the postgres servers of a work directory are that run on copies.
+// copiesDir is the directory of the work directory that holds the copies: data directories that were
+// exported from a point, on each of which a postgres runs here.
 const copiesDir = "pg"
 
-// copyFlag has postgres run here, on a copy.
+// copyFlag makes the flag --copy: postgres runs on this machine, on a copy of the point's data.
 func copyFlag() cli.Flag {
 	return &cli.BoolFlag{Name: "copy", Usage: "on a copy of its data here, not on a mount (always so where the page server is on another machine)"}
 }
 
-// elsewhere reports whether the page server is on another machine: its paths and its loopback
-// addresses are not ours then.
+// elsewhere reports whether the page server is on another machine. Then its paths and its loopback
+// addresses mean nothing here, so nothing can be mounted and its postgres cannot be reached.
 func (e *environ) elsewhere(ctx context.Context, s *session) (bool, error) {
 	if e.local() {
 		return false, nil
@@ -41,7 +42,8 @@ func (e *environ) elsewhere(ctx context.Context, s *session) (bool, error) {
 	return true, nil
 }
 
-// needHere refuses what a page server on another machine would do there.
+// needHere refuses a command if the page server is on another machine, where the command would take
+// effect. what is the command; instead tells the user what to do.
 func (e *environ) needHere(ctx context.Context, s *session, what, instead string) error {
 	away, err := e.elsewhere(ctx, s)
 	if err == nil && away {
@@ -50,7 +52,8 @@ func (e *environ) needHere(ctx context.Context, s *session, what, instead string
 	return err
 }
 
-// wantsCopy reports whether postgres is to run here, on a copy.
+// wantsCopy reports whether postgres is to run on a copy on this machine, instead of on a mount: the user
+// asked for it, or the page server is on another machine.
 func (e *environ) wantsCopy(ctx context.Context, c *cli.Context, s *session) (bool, error) {
 	if c.Bool("copy") {
 		return true, nil
@@ -58,13 +61,13 @@ func (e *environ) wantsCopy(ctx context.Context, c *cli.Context, s *session) (bo
 	return e.elsewhere(ctx, s)
 }
 
-// copies opens the work directory's.
+// copies opens the copies of the work directory.
 func (e *environ) copies(cfg *cliConfig) (*postgres.Copies, error) {
 	workdir, err := e.absWorkdir()
 	if err != nil {
 		return nil, err
 	}
-	if real, err := filepath.EvalSymlinks(workdir); err == nil { // what a process calls its directory
+	if real, err := filepath.EvalSymlinks(workdir); err == nil { // the path that /proc shows as a server's directory
 		workdir = real
 	}
 	user := cfg.PgUser
@@ -82,7 +85,8 @@ func (e *environ) copies(cfg *cliConfig) (*postgres.Copies, error) {
 	return postgres.OpenCopies(postgres.CopiesOptions{Dir: filepath.Join(workdir, copiesDir), Distrib: distrib, User: user})
 }
 
-// source finds out what a point is, for a copy that is called name.
+// source resolves the point called name to a timeline and an LSN, for a copy that will have that name.
+// point is the same point with the LSN in it: it means the same state however the branch moves on.
 func (s *session) source(ctx context.Context, name string) (src postgres.Source, point string, err error) {
 	branch, _, _ := api.SplitPoint(name)
 	src = postgres.Source{Tenant: s.tenant, Point: name}
@@ -98,7 +102,7 @@ func (s *session) source(ctx context.Context, name string) (src postgres.Source,
 	return src, api.Point{Name: branch, LSN: src.LSN}.String(), err
 }
 
-// fetch fills a directory with the data of a point.
+// fetch gives a function that exports the data of a point into a directory.
 func (e *environ) fetch(ctx context.Context, s *session, point string) func(dir string) error {
 	return func(dir string) error {
 		tell, end := e.newProgress()
@@ -109,7 +113,7 @@ func (e *environ) fetch(ctx context.Context, s *session, point string) func(dir 
 	}
 }
 
-// copyOf finds the copy that is called name, or makes it.
+// copyOf finds the copy that is called name, or makes it; made tells which.
 func (e *environ) copyOf(ctx context.Context, s *session, cs *postgres.Copies, name string) (c *postgres.Copy, made bool, err error) {
 	c, err = cs.Find(s.tenant, name)
 	if !errors.Is(err, api.ErrNotFound) {
@@ -123,7 +127,8 @@ func (e *environ) copyOf(ctx context.Context, s *session, cs *postgres.Copies, n
 	return c, true, err
 }
 
-// pgCopy makes a copy, if need be, and starts it or not.
+// pgCopy is pg create and pg start on a copy: it makes the copy if there is none, and starts postgres on it
+// if start is set.
 func (e *environ) pgCopy(ctx context.Context, s *session, name string, o api.ComputeOptions, start bool) (cp api.Compute, err error) {
 	cs, err := e.copies(s.cfg)
 	if err != nil {
@@ -139,7 +144,7 @@ func (e *environ) pgCopy(ctx context.Context, s *session, name string, o api.Com
 	if err == nil && start {
 		err = c.Start(ctx)
 	}
-	if err != nil && made && c != nil { // nothing is left half made
+	if err != nil && made && c != nil { // a copy that this call made does not stay behind half made
 		err = errors.Join(err, c.Stop(context.WithoutCancel(ctx), api.StopOptions{Destroy: true}))
 	}
 	if err != nil {
@@ -151,7 +156,7 @@ func (e *environ) pgCopy(ctx context.Context, s *session, name string, o api.Com
 	return cp, err
 }
 
-// execCopy is PgExec on a copy.
+// execCopy starts a throw-away postgres on a copy of a point, for pg exec. stop ends it and removes the copy.
 func (e *environ) execCopy(ctx context.Context, s *session, name string) (cp api.Compute, stop func(context.Context) error, err error) {
 	cs, err := e.copies(s.cfg)
 	if err != nil {
@@ -164,7 +169,7 @@ func (e *environ) execCopy(ctx context.Context, s *session, name string) (cp api
 	return cs.Exec(ctx, src, e.fetch(ctx, s, point))
 }
 
-// stopCopy stops the copy of that name, if there is one.
+// stopCopy stops the postgres on the copy of that name. found is false if there is no such copy.
 func (e *environ) stopCopy(ctx context.Context, s *session, name string, o api.StopOptions) (found bool, err error) {
 	if !isDir(e.path(copiesDir)) {
 		return false, nil
@@ -183,7 +188,7 @@ func (e *environ) stopCopy(ctx context.Context, s *session, name string, o api.S
 	return true, c.Stop(ctx, o)
 }
 
-// listCopies describes the copies.
+// listCopies describes the tenant's copies, and the postgres on each.
 func (e *environ) listCopies(s *session) (list []api.Compute, err error) {
 	if !isDir(e.path(copiesDir)) {
 		return nil, nil

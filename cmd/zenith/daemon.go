@@ -20,13 +20,13 @@ import (
 	"zenith/internal/postgres"
 )
 
-// closeTimeout bounds the end of the daemon: stopping every postgres and unmounting.
+// closeTimeout bounds how long the daemon takes to end: it stops every postgres and unmounts everything.
 const closeTimeout = 5 * time.Minute
 
-// startOptions are the flags of start, which override pageserver.toml.
+// startOptions are the flags of start. Those that are given override pageserver.toml.
 type startOptions struct {
 	foreground bool
-	notify     int // file descriptor on which start waits for word; 0: none
+	notify     int // file descriptor to which the daemon writes one line when it is ready; 0: none
 	listen     string
 	distrib    string
 	pgUser     string
@@ -57,7 +57,8 @@ func readStartOptions(c *cli.Context) (startOptions, error) {
 	return o, err
 }
 
-// settings takes flags and files together. What it gives can be used here.
+// settings merges flags and files into the page server's settings, and checks that they can work on this
+// machine.
 func (e *environ) settings(ctx context.Context, o startOptions) (*settings, error) {
 	cfg, err := e.config()
 	if err != nil {
@@ -77,7 +78,8 @@ func (e *environ) settings(ctx context.Context, o startOptions) (*settings, erro
 	return s, e.checkSettings(ctx, s, o)
 }
 
-// checkSettings finds what can only be wrong on this machine.
+// checkSettings checks settings that are well formed against this machine: is that PostgreSQL installed,
+// does that account exist. An error names the line of the file if the value is from there.
 func (e *environ) checkSettings(ctx context.Context, s *settings, o startOptions) error {
 	_, noUser := postgres.LookupAccount(s.PgUser)
 	for _, c := range []struct {
@@ -97,7 +99,7 @@ func (e *environ) checkSettings(ctx context.Context, s *settings, o startOptions
 	return nil
 }
 
-// override puts flags above what the file says.
+// override replaces settings from the file by the flags that are given.
 func (s *settings) override(o startOptions, e *environ) error {
 	if o.listen != "" {
 		if err := s.Listen.UnmarshalText([]byte(o.listen)); err != nil {
@@ -123,14 +125,14 @@ func (s *settings) override(o startOptions, e *environ) error {
 	return nil
 }
 
-// runDaemon is the page server, until a signal ends it.
+// runDaemon runs the page server until a signal ends it, and tells the process that started it if it fails.
 func (e *environ) runDaemon(ctx context.Context, o startOptions) error {
 	if o.notify != 0 {
 		syscall.CloseOnExec(o.notify)
 	}
 	err := e.daemon(ctx, o)
 	if err != nil && o.notify != 0 {
-		// start prints it; the log has it too.
+		// `zenith start` prints this line to the user; report prints err into the log.
 		return errors.Join(err, tellStarter(o.notify, fmt.Sprintf("%d %s", exitCode(err), oneLine(err.Error()))))
 	}
 	return err
@@ -169,7 +171,7 @@ func (e *environ) daemon(ctx context.Context, o startOptions) (err error) {
 	return err
 }
 
-// listen says what is in the way where a port is taken.
+// listen opens the page server's port. If that fails, the error tells what the user can change.
 func listen(addr string) (net.Listener, error) {
 	l, err := net.Listen("tcp", addr)
 	switch {
@@ -183,7 +185,8 @@ func listen(addr string) (net.Listener, error) {
 	return l, nil
 }
 
-// serve answers until ctx ends.
+// serve accepts connections until ctx ends. It writes the address file for the commands, and tells the
+// process that started the daemon that it is ready.
 func (e *environ) serve(ctx context.Context, o startOptions, server *pageserver.Server, l net.Listener, log *slog.Logger) error {
 	addr := l.Addr().String()
 	if err := durable.WriteFile(e.path(addrFile), []byte(addr+"\n"), 0o600); err != nil {
@@ -200,18 +203,18 @@ func (e *environ) serve(ctx context.Context, o startOptions, server *pageserver.
 		select {
 		case <-ctx.Done():
 			log.Info("page server stops: asked to")
-			signal.Reset(syscall.SIGINT, syscall.SIGTERM) // a second one kills
+			signal.Reset(syscall.SIGINT, syscall.SIGTERM) // a second signal kills: the user may not want to wait
 		case err = <-served:
 		}
 	}
 	return errors.Join(err, os.Remove(e.path(addrFile)))
 }
 
-// tellStarter sends a line to the process that started us.
+// tellStarter writes a line to the pipe of the process that started this one, and closes it.
 func tellStarter(fd int, line string) error {
 	f := os.NewFile(uintptr(fd), "notify")
 	_, err := f.WriteString(line + "\n")
-	if errors.Is(err, syscall.EPIPE) { // it gave up waiting
+	if errors.Is(err, syscall.EPIPE) { // that process gave up waiting
 		err = nil
 	}
 	return errors.Join(err, f.Close())
