@@ -18,17 +18,17 @@ import (
 	"zenith/internal/api"
 )
 
-// Bounds of the end of pg exec.
+// How long the end of pg exec may take.
 const (
-	commandGrace  = 10 * time.Second // for the command to go after a signal
-	tearDownGrace = 2 * time.Minute
+	commandGrace  = 10 * time.Second // from SIGTERM to the command until it is killed
+	tearDownGrace = 2 * time.Minute  // to stop the throw-away postgres and to unmount
 )
 
-// Exit statuses of a command that could not be run, as shells have them.
+// Exit statuses of a command that did not run, or that a signal ended, as shells give them.
 const (
 	exitCannotRun   = 126
 	exitNoSuchCmd   = 127
-	exitBySignalOff = 128
+	exitBySignalOff = 128 // plus the signal's number
 )
 
 func cmdPgExec(e *environ) *cli.Command {
@@ -80,7 +80,8 @@ func (e *environ) runExec(c *cli.Context, point string, argv []string) error {
 	})
 }
 
-// findCommand looks for a command as a shell does, and then among PostgreSQL's own.
+// findCommand finds the program of a command as a shell does, and else among PostgreSQL's own programs,
+// which Debian does not put into PATH.
 func (e *environ) findCommand(cfg *cliConfig, name string) (string, error) {
 	path, err := exec.LookPath(name)
 	if err == nil || errors.Is(err, exec.ErrDot) {
@@ -99,8 +100,9 @@ func (e *environ) findCommand(cfg *cliConfig, name string) (string, error) {
 	return "", statusError(exitNoSuchCmd)
 }
 
-// runAgainst runs the command and gives its exit status as an error. When ctx ends, by a
-// signal, the command gets SIGTERM and some time. (Of a ^C the terminal has told it already.)
+// runAgainst runs the command with the environment to reach the postgres cp, and gives its exit status as
+// an error. When a signal ends ctx, the command gets SIGTERM, and is killed after commandGrace. (The
+// terminal sends the SIGINT of a ^C to the command itself.)
 func (e *environ) runAgainst(ctx context.Context, cp api.Compute, path string, argv []string) error {
 	cmd := exec.CommandContext(ctx, path)
 	cmd.Args = argv
@@ -131,13 +133,14 @@ func exitStatus(state *os.ProcessState) int {
 	return state.ExitCode()
 }
 
-// otherwhere are libpq's variables that would lead elsewhere than to our postgres.
+// otherwhere are the environment variables by which libpq might connect to another server than the
+// throw-away postgres: pg exec removes them.
 var otherwhere = []string{
 	"PGHOST", "PGHOSTADDR", "PGPORT", "PGUSER", "PGDATABASE", "PGSERVICE", "PGSERVICEFILE",
 	"PGSSLMODE", "PGREQUIRESSL", "PGCHANNELBINDING", "PGGSSENCMODE", "PGTARGETSESSIONATTRS", "PGOPTIONS",
 }
 
-// connectEnv is an environment in which libpq connects to cp.
+// connectEnv is env, changed so that libpq connects to the postgres cp.
 func connectEnv(env []string, cp api.Compute) []string {
 	env = slices.DeleteFunc(slices.Clone(env), func(kv string) bool {
 		name, _, _ := strings.Cut(kv, "=")

@@ -9,7 +9,7 @@ import (
 	"zenith/internal/api"
 )
 
-// The exit codes of the contract.
+// The exit codes. Scripts depend on them: `zenith --help` lists them.
 const (
 	exitOK          = 0
 	exitError       = 1
@@ -21,7 +21,7 @@ const (
 	exitOutOfRange  = 14
 	exitMountFailed = 15
 	exitTimeout     = 16
-	exitInterrupted = 130 // as a shell has it for SIGINT
+	exitInterrupted = 130 // what shells give for SIGINT
 )
 
 // errNoWorkdir is returned when a command needs a work directory and there is none.
@@ -30,7 +30,8 @@ var errNoWorkdir = errors.New("no work directory")
 // errUsage is returned for a command line that cannot be understood.
 var errUsage = errors.New("usage")
 
-// exitCodes pairs kinds of error with exit codes: the first row that an error wraps counts.
+// exitCodes gives each kind of error its exit code. An error may wrap several kinds: the first row that
+// matches counts.
 var exitCodes = []struct {
 	err  error
 	code int
@@ -60,13 +61,15 @@ func exitCode(err error) int {
 	return exitError
 }
 
-// statusError is an exit status that was passed on, and has been explained already.
+// statusError is an exit status, of a command that pg exec ran or of the daemon. The user has seen the
+// reason already, so report prints nothing more.
 type statusError int
 
-// Error is for nobody: report does not print it.
+// Error implements error. No user sees the text: report does not print a statusError.
 func (s statusError) Error() string { return fmt.Sprintf("exit status %d", int(s)) }
 
-// kindError is a message with the error that decides on the exit code.
+// kindError is a message for the user, and the kind of error that decides on the exit code. The kind's own
+// text is not printed.
 type kindError struct {
 	msg  string
 	kind error
@@ -80,7 +83,7 @@ func usagef(format string, args ...any) error {
 	return &kindError{fmt.Sprintf(format, args...), errUsage}
 }
 
-// report prints err as one line and gives the exit code.
+// report prints err on one line of stderr and gives the exit code.
 func (e *environ) report(ctx context.Context, err error) int {
 	var status statusError
 	if errors.As(err, &status) {
@@ -97,7 +100,7 @@ func (e *environ) report(ctx context.Context, err error) int {
 	return exitCode(err)
 }
 
-// oneLine joins lines.
+// oneLine joins the lines of a text by semicolons.
 func oneLine(s string) string {
 	lines := strings.FieldsFunc(s, func(r rune) bool { return r == '\n' || r == '\r' })
 	for i := range lines {

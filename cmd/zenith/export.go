@@ -53,7 +53,8 @@ func cmdExport(e *environ) *cli.Command {
 	}
 }
 
-// exportTar writes the stream to a file that gets its name when it is whole.
+// exportTar writes the archive that send sends to the file name, or to standard output for "-". The file has
+// a name ending in .part until it is complete and on disk.
 func (e *environ) exportTar(name string, send func(io.Writer) error) error {
 	if name == "-" {
 		return send(e.out)
@@ -61,7 +62,7 @@ func (e *environ) exportTar(name string, send func(io.Writer) error) error {
 	return durable.Replace(name, 0o600, func(f *os.File) error { return compressed(name, f, send) })
 }
 
-// compressed sends into w through what the file's name asks for.
+// compressed has send write to w through the compression that the file's name ends in.
 func compressed(name string, w io.Writer, send func(io.Writer) error) error {
 	var z io.WriteCloser
 	switch {
@@ -78,21 +79,21 @@ func compressed(name string, w io.Writer, send func(io.Writer) error) error {
 	}
 	err := send(z)
 	if err != nil {
-		return err // not closed: the stream must not look whole
+		return err // without closing z, which would make a cut archive look complete
 	}
 	return z.Close()
 }
 
-// exportDir unpacks the stream into a directory that is new or empty, durably. What a failure
-// leaves is removed.
+// exportDir unpacks the archive that send sends into a directory, which must be empty or not exist, and
+// syncs it. After a failure the directory is as it was before.
 func exportDir(dir string, send func(io.Writer) error) error {
 	if err := fillDir(dir, send); err != nil {
 		return err
 	}
-	return durable.SyncFS(dir) // one call, where a database has thousands of files
+	return durable.SyncFS(dir) // one call instead of one for each of a database's thousands of files
 }
 
-// fillDir is exportDir without making it durable.
+// fillDir is exportDir without the sync, for data that a crash may take: copies.
 func fillDir(dir string, send func(io.Writer) error) error {
 	existed := isDir(dir)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
@@ -118,7 +119,7 @@ func fillDir(dir string, send func(io.Writer) error) error {
 		sent <- err
 	}()
 	unpackErr := unpack(root, pr)
-	if unpackErr == nil { // what tar has behind its end
+	if unpackErr == nil { // read the zeros behind the archive's end, or send would wait for ever
 		_, unpackErr = io.Copy(io.Discard, pr)
 	}
 	pr.CloseWithError(unpackErr)
@@ -132,7 +133,8 @@ func fillDir(dir string, send func(io.Writer) error) error {
 	return nil
 }
 
-// removeContent takes a directory's content away, and itself if it is ours.
+// removeContent undoes a failed export: it deletes the directory, or only what is in it if the directory
+// existed before.
 func removeContent(dir string, existed bool) error {
 	if !existed {
 		return os.RemoveAll(dir)
@@ -144,7 +146,8 @@ func removeContent(dir string, existed bool) error {
 	return err
 }
 
-// unpack writes a tar stream's files and directories below root, which nothing can leave.
+// unpack writes a tar archive's files and directories below root. os.Root makes sure that no name in the
+// archive leads out of it.
 func unpack(root *os.Root, r io.Reader) error {
 	tr := tar.NewReader(r)
 	for {
@@ -181,7 +184,7 @@ func unpackEntry(root *os.Root, h *tar.Header, r io.Reader) error {
 	default:
 		return fmt.Errorf("is of type %q", h.Typeflag)
 	}
-	if os.Geteuid() == 0 { // stock postgres does not run as root: the files are its user's
+	if os.Geteuid() == 0 { // postgres refuses to run as root: the files belong to the account that it runs as
 		return root.Lchown(name, h.Uid, h.Gid)
 	}
 	return nil

@@ -65,7 +65,7 @@ func cmdInit(e *environ) *cli.Command {
 	}
 }
 
-// check finds what cannot be, before anything is touched.
+// check refuses flags that contradict each other or are malformed, before anything is made.
 func (o initOptions) check() error {
 	sources := 0
 	for _, s := range []string{o.fromPGData, o.fromServer, o.remote} {
@@ -125,14 +125,15 @@ func (e *environ) initSettings(o initOptions) (*settings, error) {
 	return s, nil
 }
 
-// making runs fill on a work directory that is new, and takes everything back if that
-// fails. A file says so meanwhile, so that after a killed init the next one begins again.
+// making makes the work directory, which must be new or empty, and calls fill to fill it. If fill fails,
+// everything is removed again. While fill works there is a file init.unfinished: if this process is killed,
+// the next init finds it, removes what is there and begins again.
 func (e *environ) making(fill func() error) (err error) {
 	if err := e.refuseExisting(); err != nil {
 		return err
 	}
 	existed := isDir(e.workdir)
-	if err := os.MkdirAll(e.workdir, 0o711); err != nil { // others: postgres runs as another user
+	if err := os.MkdirAll(e.workdir, 0o711); err != nil { // x for all: the account of postgres goes through it
 		return err
 	}
 	lock, err := lockFile(e.path(initFile))
@@ -153,7 +154,8 @@ func (e *environ) making(fill func() error) (err error) {
 	return fill()
 }
 
-// refuseExisting protects a work directory that is there, and a directory that is something else.
+// refuseExisting refuses a directory that is a work directory already, or has anything else in it. One that
+// an unfinished init left is fine.
 func (e *environ) refuseExisting() error {
 	entries, err := os.ReadDir(e.workdir)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -176,10 +178,10 @@ func (e *environ) refuseExisting() error {
 	return nil
 }
 
-// made are the files that init makes.
+// made are the files and directories that init makes in the work directory.
 var made = []string{configFile, serverFile, tenantsDir}
 
-// clearUnfinished removes what a killed init left.
+// clearUnfinished removes what an init that was killed left behind.
 func (e *environ) clearUnfinished() error {
 	entries, err := os.ReadDir(e.workdir)
 	for _, entry := range entries {
@@ -197,7 +199,7 @@ func (e *environ) commitInit() error {
 	return durable.SyncDir(e.workdir)
 }
 
-// takeBack removes everything after a failure.
+// takeBack removes everything that a failed init made, the work directory too unless it existed before.
 func (e *environ) takeBack(existed bool) error {
 	err := errors.Join(e.clearUnfinished(), os.Remove(e.path(initFile)))
 	if !existed {
@@ -211,7 +213,8 @@ func isDir(path string) bool {
 	return err == nil && info.IsDir()
 }
 
-// initLocal makes the first tenant and writes the settings.
+// initLocal makes the first tenant, and then writes the settings: they are what makes a directory a work
+// directory.
 func (e *environ) initLocal(ctx context.Context, o initOptions, s *settings) error {
 	from := o.fromPGData
 	if from != "" {
@@ -237,7 +240,7 @@ func (e *environ) initLocal(ctx context.Context, o initOptions, s *settings) err
 	return nil
 }
 
-// firstTenant loads it in this process: no page server runs yet.
+// firstTenant makes the first tenant and loads its branch main, in this process: no page server runs yet.
 func (e *environ) firstTenant(ctx context.Context, s *settings, o tenants.InitOptions) (info api.TenantInfo, err error) {
 	m, err := newManager(s, slog.New(slog.DiscardHandler))
 	if err != nil {
@@ -250,7 +253,8 @@ func (e *environ) firstTenant(ctx context.Context, s *settings, o tenants.InitOp
 	return m.CreateTenant(ctx, o)
 }
 
-// initRemote writes settings that point to another page server, which must answer.
+// initRemote makes a work directory whose settings point to a page server elsewhere. That page server must
+// answer.
 func (e *environ) initRemote(ctx context.Context, o initOptions) error {
 	cfg := &cliConfig{PageServer: o.remote, PgDistrib: o.distrib, PgUser: o.pgUser, TenantID: tenantID(o.tenant)}
 	if cfg.PgDistrib == "" {
@@ -286,7 +290,8 @@ func (e *environ) initRemote(ctx context.Context, o initOptions) error {
 	})
 }
 
-// chooseTenant checks the tenant that was named, or takes the only one there is.
+// chooseTenant checks that the tenant that the user named is among ids; if none was named and there is only
+// one tenant, it becomes the default.
 func chooseTenant(cfg *cliConfig, ids []string) error {
 	if cfg.TenantID == "" {
 		if len(ids) == 1 {

@@ -15,7 +15,7 @@ func main() {
 	os.Exit(code)
 }
 
-// run is the program: it gives the exit code.
+// run is the whole program, for main and for tests. It gives the exit code.
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	e := &environ{in: stdin, out: stdout, err: stderr}
 	app := newApp(e)

@@ -101,8 +101,8 @@ func mounted(m api.Mount) string {
 	return m.Timeline + "@" + m.LSN.String()
 }
 
-// runUmount works without a page server for what a killed one left: the kernel's end of
-// a mount, that nobody serves.
+// runUmount asks the page server to unmount dir. If the page server does not run, or does not know the
+// mount, it may be one that a killed page server left in the kernel: runUmount removes that by itself.
 func (e *environ) runUmount(c *cli.Context, dir string, lazy bool) error {
 	abs, err := filepath.Abs(dir)
 	if err != nil {

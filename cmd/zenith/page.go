@@ -58,7 +58,7 @@ func (e *environ) runPageDump(c *cli.Context) error {
 	})
 }
 
-// dumpPage prints a page's header and all its bytes; runs of zero lines are left out.
+// dumpPage prints a page's header, and its bytes in hex as hexdump -C does: "*" stands for lines of zeros.
 func dumpPage(w io.Writer, page pg.Page) error {
 	if len(page) != pg.BlockSize {
 		return fmt.Errorf("page of %d bytes, want %d", len(page), pg.BlockSize)
@@ -93,7 +93,7 @@ func isZero(b []byte) bool {
 	return true
 }
 
-// printable shows bytes as ASCII.
+// printable gives bytes as ASCII text, with a dot for what cannot be printed.
 func printable(b []byte) string {
 	out := make([]byte, len(b))
 	for i, c := range b {

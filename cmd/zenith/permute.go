@@ -6,10 +6,10 @@ import (
 	"github.com/urfave/cli/v2"
 )
 
-// permute brings arguments into the order that the cli library wants: global flags, the
-// command's words, its flags, "--", the rest. So flags may stand after arguments, as in
-// `zenith mount main DIR --scratch`, and global flags after the command. What follows
-// "--" is left alone; for `pg exec`, so is what follows the command to be run.
+// permute brings arguments into the order that the cli library needs: global flags, the names of
+// the command and its subcommand, its flags, "--", its arguments. So a user may write flags after
+// arguments, as in `zenith mount main DIR --scratch`, and global flags after the command. What
+// follows "--" is not touched, nor is, for `pg exec`, what follows the name of the program to run.
 func permute(app *cli.App, args []string) ([]string, error) {
 	p := permuter{global: app.Flags, commands: app.Commands, keep: -1}
 	for len(args) > 0 && args[0] != "--" {
@@ -42,21 +42,22 @@ func permute(app *cli.App, args []string) ([]string, error) {
 	return p.join(args), nil
 }
 
-// permuter sorts arguments.
+// permuter sorts arguments by what they are.
 type permuter struct {
 	global   []cli.Flag
-	commands []*cli.Command // that a word can name at this place
-	command  *cli.Command   // the innermost one named so far
-	keep     int            // number of words after which the rest is left alone; -1: none
-	help     bool           // zenith help COMMAND is zenith COMMAND --help
+	commands []*cli.Command // those that the next word can name
+	command  *cli.Command   // the innermost command that was named so far
+	keep     int            // the rest is not touched after so many words; -1: no such number
+	help     bool           // the first word was help: `zenith help COMMAND` is `zenith COMMAND --help`
 
 	globals, path, flags, words []string
 }
 
-// restAfter gives the commands that run a command: after so many words the rest is its own.
+// restAfter has the commands that run a program: after so many words, the other arguments belong to that
+// program.
 var restAfter = map[string]int{"exec": 2}
 
-// word takes an argument that is no flag: the name of a command, or a word for it.
+// word sorts an argument that is no flag: the name of a command, or an argument of the command.
 func (p *permuter) word(w string) {
 	if p.command == nil && w == "help" {
 		p.help = true
@@ -77,12 +78,12 @@ func (p *permuter) word(w string) {
 	p.words = append(p.words, w)
 }
 
-// full reports whether the rest is to be left alone.
+// full reports whether the arguments that follow are not to be touched.
 func (p *permuter) full() bool {
 	return len(p.words) == p.keep || (p.command == nil && len(p.words) > 0)
 }
 
-// flag takes a flag and its value, and gives the number of arguments that they are.
+// flag sorts a flag and its value, and gives the number of arguments that they take up: 1 or 2.
 func (p *permuter) flag(args []string) (int, error) {
 	name, _, joined := strings.Cut(strings.TrimLeft(args[0], "-"), "=")
 	into, found := &p.flags, (cli.Flag)(nil)
@@ -111,7 +112,7 @@ func (p *permuter) flag(args []string) (int, error) {
 	return n, nil
 }
 
-// join puts it all together; rest comes after the words.
+// join gives the sorted arguments. rest are those that are not to be touched.
 func (p *permuter) join(rest []string) []string {
 	all := append(p.globals, p.path...)
 	all = append(all, p.flags...)
@@ -123,7 +124,7 @@ func (p *permuter) join(rest []string) []string {
 	return append(all, rest...)
 }
 
-// isFlag tells a flag from a word. "-" alone is a word: standard output.
+// isFlag tells a flag from a word. "-" alone is a word, which means standard output.
 func isFlag(arg string) bool { return len(arg) > 1 && arg[0] == '-' }
 
 func lookup(flags []cli.Flag, name string) cli.Flag {
@@ -137,7 +138,7 @@ func lookup(flags []cli.Flag, name string) cli.Flag {
 	return nil
 }
 
-// takesValue reports whether a flag is more than a switch.
+// takesValue reports whether a flag has a value, and is not just given or not.
 func takesValue(f cli.Flag) bool {
 	d, ok := f.(cli.DocGenerationFlag)
 	return ok && d.TakesValue()

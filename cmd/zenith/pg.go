@@ -101,7 +101,7 @@ func (e *environ) runCompute(c *cli.Context, do computeCall, start bool, done fu
 	})
 }
 
-// connString is what psql and drivers take.
+// connString gives the connection URI of a postgres, which psql and drivers understand.
 func connString(cp api.Compute) string {
 	u := url.URL{Scheme: "postgresql", User: url.User(cp.User), Path: "/" + cp.Database}
 	if strings.HasPrefix(cp.Host, "/") { // the directory of a unix socket
@@ -137,7 +137,8 @@ func cmdPgStop(e *environ) *cli.Command {
 	}
 }
 
-// runPgStop stops a copy here, which needs no page server, or what the page server runs.
+// runPgStop stops the postgres on a copy on this machine, if there is one of that name: that needs no page
+// server. Otherwise it asks the page server to stop the postgres that it runs.
 func (e *environ) runPgStop(c *cli.Context, name string, o api.StopOptions) error {
 	alone, err := e.unconnected(c)
 	if err != nil {
@@ -172,7 +173,7 @@ func cmdPgList(e *environ) *cli.Command {
 	}
 }
 
-// runPgList lists what the page server runs and what runs here on copies.
+// runPgList lists the postgres servers that the page server runs, and those on copies on this machine.
 func (e *environ) runPgList(ctx context.Context, s *session, asJSON bool) error {
 	computes, err := s.PgList(ctx, s.tenant)
 	if err != nil {
@@ -187,7 +188,7 @@ func (e *environ) runPgList(ctx context.Context, s *session, asJSON bool) error 
 		return err
 	}
 	where := ""
-	if away { // its loopback address is not ours
+	if away { // a loopback address of the page server's machine is of no use here
 		where = "(there)"
 	}
 	l := computeList(computes, where)
@@ -195,7 +196,8 @@ func (e *environ) runPgList(ctx context.Context, s *session, asJSON bool) error 
 	return l.write(e.out, asJSON)
 }
 
-// computeList makes a list of computes. where they are stands behind the status.
+// computeList makes the table of postgres servers. where tells on which machine or data they run: it is
+// appended to the status.
 func computeList(computes []api.Compute, where string) *list {
 	l := &list{fields: []field{
 		{"branch", false}, {"address", false}, {"lsn", false}, {"status", false},

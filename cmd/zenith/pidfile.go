@@ -15,9 +15,9 @@ import (
 	"zenith/internal/api"
 )
 
-// A page server runs if, and only if, its pid file is locked. The lock is one of the open
-// file (OFD): it ends with the process, however that ends, and a child that postgres is
-// does not inherit it, because Go closes its files on exec.
+// A page server runs if, and only if, its pid file is locked. The lock belongs to the open file
+// description (F_OFD_SETLK). It ends with the process, however that ends. Child processes such as postgres
+// do not inherit it, because Go opens files with O_CLOEXEC.
 
 // lockFile creates and locks a file. ErrBusy means that another process has it.
 func lockFile(path string) (*os.File, error) {
@@ -31,7 +31,7 @@ func lockFile(path string) (*os.File, error) {
 			if same, statErr := stillThere(f, path); statErr != nil || same {
 				return f, statErr
 			}
-			f.Close() // its owner removed it between open and lock
+			f.Close() // the file was removed by its owner between our open and our lock
 			continue
 		}
 		pid, readErr := readPid(f)
@@ -50,7 +50,7 @@ func lockOpen(f *os.File) error {
 	return unix.FcntlFlock(f.Fd(), unix.F_OFD_SETLK, &unix.Flock_t{Type: unix.F_WRLCK, Whence: io.SeekStart})
 }
 
-// stillThere reports whether path is the file that f has open.
+// stillThere reports whether path still names the file that is open as f.
 func stillThere(f *os.File, path string) (bool, error) {
 	mine, err := f.Stat()
 	if err != nil {
@@ -63,7 +63,7 @@ func stillThere(f *os.File, path string) (bool, error) {
 	return err == nil && os.SameFile(mine, now), err
 }
 
-// writePid puts our process id into a pid file that we have locked.
+// writePid writes the id of this process into a pid file that this process has locked.
 func writePid(f *os.File) error {
 	if err := f.Truncate(0); err != nil {
 		return err
@@ -85,8 +85,9 @@ func readPid(f *os.File) (int, error) {
 	return pid, err
 }
 
-// probe tells whether the owner of a pid file runs, and its process id (0: not written
-// yet), without getting into the way of one that starts.
+// probe reports whether the page server of a pid file runs, and its process id, 0 if that is not written
+// yet. It only reads the lock, so it never keeps a page server from starting. A page server that was killed
+// and is just going away counts as running only for dyingPatience.
 func probe(path string) (pid int, running bool, err error) {
 	for end := time.Now().Add(dyingPatience); ; time.Sleep(dyingPatience / 100) {
 		pid, running, err = look(path)
@@ -96,7 +97,7 @@ func probe(path string) (pid int, running bool, err error) {
 	}
 }
 
-// dyingPatience is how long a killed process may take to close its files.
+// dyingPatience is how long a killed process may take to close its files, and so give up its lock.
 const dyingPatience = 2 * time.Second
 
 // dying reports whether a process was killed and is not gone yet: its main thread is a
@@ -110,7 +111,7 @@ func dying(pid int) bool {
 	return strings.HasPrefix(state, "Z") || strings.HasPrefix(state, "X")
 }
 
-// look is probe at this moment.
+// look reports the same as probe, at this moment: a process that is going away counts as running.
 func look(path string) (pid int, running bool, err error) {
 	f, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {

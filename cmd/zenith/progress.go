@@ -32,7 +32,8 @@ type progress struct {
 	drawn bool
 }
 
-// newProgress makes one on stderr. tell is for the Service; end clears the bar away.
+// newProgress makes a progress display on stderr. tell is given to the page server's commands, which call
+// it with how far they are; end removes the bar.
 func (e *environ) newProgress() (tell api.Progress, end func()) {
 	if e.quiet {
 		return func(string, int64, int64) {}, func() {}
@@ -41,7 +42,7 @@ func (e *environ) newProgress() (tell api.Progress, end func()) {
 	return p.tell, p.end
 }
 
-// isTerminal reports whether w is one.
+// isTerminal reports whether w is a terminal.
 func isTerminal(w io.Writer) bool {
 	f, ok := w.(*os.File)
 	if !ok {
@@ -71,7 +72,7 @@ func (p *progress) tell(what string, done, total int64) {
 	fmt.Fprintf(p.w, "\r\x1b[K%s %s %s", what, bar(done, total), figures(done, total, now.Sub(p.began)))
 }
 
-// end clears the bar.
+// end removes the bar from the terminal.
 func (p *progress) end() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -80,7 +81,7 @@ func (p *progress) end() {
 	}
 }
 
-// bar draws done of total; an unknown total gives an empty one.
+// bar draws how much of total is done; the bar is empty if the total is not known (0).
 func bar(done, total int64) string {
 	full := 0
 	if total > 0 {
@@ -89,7 +90,7 @@ func bar(done, total int64) string {
 	return "[" + strings.Repeat("=", full) + strings.Repeat(" ", barWidth-full) + "]"
 }
 
-// figures tells done of total in words, and how long it may still take.
+// figures says in words how much of total is done, and how long the rest may take at the same speed.
 func figures(done, total int64, elapsed time.Duration) string {
 	elapsed = elapsed.Round(time.Second)
 	if total <= 0 {

@@ -49,7 +49,7 @@ func cmdRemote(e *environ) *cli.Command {
 	}
 }
 
-// remoteName is what the name of a remote may be: never a HOST:PORT.
+// remoteName matches the name of a remote. It has no colon, so that it is never taken for a HOST:PORT.
 var remoteName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.-]*$`)
 
 func (e *environ) runRemoteAdd(name, conninfo string) error {
@@ -85,7 +85,7 @@ func (e *environ) runRemoteRemove(name string) error {
 	return writeTOML(e.path(configFile), configNote, cfg)
 }
 
-// remote finds a remote's conninfo.
+// remote finds the conninfo of a remote by its name.
 func (c *cliConfig) remote(name string) (string, error) {
 	conninfo, there := c.Remotes[name]
 	if !there {

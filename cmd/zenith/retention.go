@@ -18,10 +18,10 @@ type retainConfig struct {
 // retentionConfig is [retention] of pageserver.toml.
 type retentionConfig struct {
 	retainConfig
-	Interval age `toml:"interval,omitempty"` // of looks at what can be forgotten
+	Interval age `toml:"interval,omitempty"` // how often the page server looks for history to forget
 }
 
-// tenantConfig is [tenants.ID] of pageserver.toml: what is not set is as for all.
+// tenantConfig is [tenants.ID] of pageserver.toml. What is not set there is as it is for all tenants.
 type tenantConfig struct {
 	Retention retainConfig `toml:"retention,omitempty"`
 }
@@ -38,7 +38,7 @@ func (a *age) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// duration gives the time, 0 where none is set.
+// duration gives the time, 0 if it is not set.
 func (a age) duration() time.Duration {
 	d, ok := api.ParseAge(string(a))
 	if !ok {
@@ -47,7 +47,7 @@ func (a age) duration() time.Duration {
 	return d
 }
 
-// over gives r with what is set in c.
+// over gives r, with the values replaced that are set in c.
 func (c retainConfig) over(r tenants.Retention) tenants.Retention {
 	if c.Time != "" {
 		r.Time = c.Time.duration()
@@ -58,7 +58,8 @@ func (c retainConfig) over(r tenants.Retention) tenants.Retention {
 	return r
 }
 
-// tenantRetention gives what is kept of tenants that have settings of their own.
+// tenantRetention gives, by tenant id, how much history is kept of the tenants that have settings of their
+// own.
 func (c *serverConfig) tenantRetention() map[string]tenants.Retention {
 	all := make(map[string]tenants.Retention)
 	for id, t := range c.Tenants {
@@ -67,7 +68,7 @@ func (c *serverConfig) tenantRetention() map[string]tenants.Retention {
 	return all
 }
 
-// checkTenants finds tables of tenants that can be no tenant's.
+// checkTenants checks that the tables below [tenants] are named by tenant ids.
 func (c *serverConfig) checkTenants(path string) error {
 	for id := range c.Tenants {
 		if err := new(tenantID).UnmarshalText([]byte(id)); err != nil {

@@ -9,19 +9,20 @@ import (
 	"zenith/tenants"
 )
 
-// settings is everything that the page server is told, flags and files taken together. It
-// is made once, before anything is touched.
+// settings is everything that the page server is told, by flags and files together. It is made once,
+// before the page server touches anything.
 type settings struct {
 	workdir string // absolute
-	tenant  string // the default one
+	tenant  string // the default tenant's id; "" if there is none
 	serverConfig
 }
 
-// memoryTarget is where the garbage collector begins to work harder. What the windows of
-// unflushed changes and the caches may hold together lies below it.
+// memoryTarget is how many bytes of memory may be in use before Go's garbage collector works harder. It is
+// above what windows of unflushed changes and caches may hold together, so they alone never reach it.
 const memoryTarget = 600 << 20
 
-// newService opens the tenants of a work directory. close ends everything that runs there.
+// newService opens the tenants of a work directory, and resumes what ran before a restart. close ends
+// everything that runs there.
 func newService(s *settings, log *slog.Logger) (svc service, close func(context.Context) error, err error) {
 	m, err := newManager(s, log)
 	if err != nil {
@@ -31,7 +32,7 @@ func newService(s *settings, log *slog.Logger) (svc service, close func(context.
 	return m, m.Close, nil
 }
 
-// service is all that the page server puts on the network.
+// service is everything that the page server offers on the network.
 type service interface {
 	api.Service
 	api.ReplicationService
@@ -57,5 +58,5 @@ func newManager(s *settings, log *slog.Logger) (*tenants.Manager, error) {
 	})
 }
 
-// absWorkdir gives the work directory as the page server wants it.
+// absWorkdir gives the work directory as an absolute path, which the page server needs.
 func (e *environ) absWorkdir() (string, error) { return filepath.Abs(e.workdir) }

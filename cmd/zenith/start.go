@@ -74,8 +74,8 @@ func cmdRestart(e *environ) *cli.Command {
 	}
 }
 
-// runStart runs this program again as the daemon, in a session of its own, and waits for
-// its word; or is the daemon, in the foreground.
+// runStart starts the daemon: it runs this program again, in a session of its own, and waits until the
+// daemon reports through a pipe that it is ready or failed. With --foreground this process is the daemon.
 func (e *environ) runStart(ctx context.Context, o startOptions) error {
 	if o.foreground {
 		return e.runDaemon(ctx, o)
@@ -97,7 +97,7 @@ func (e *environ) runStart(ctx context.Context, o startOptions) error {
 	if err != nil {
 		return err
 	}
-	// Closing the read end ends the wait below.
+	// When ctx ends, a deadline in the past ends the wait for the daemon's line below.
 	defer context.AfterFunc(ctx, func() { word.SetReadDeadline(time.Unix(1, 0)) })()
 	line, readErr := bufio.NewReader(word).ReadString('\n')
 	if ctx.Err() != nil {
@@ -106,7 +106,8 @@ func (e *environ) runStart(ctx context.Context, o startOptions) error {
 	return e.started(cmd, strings.TrimSpace(line), readErr)
 }
 
-// daemonCommand starts the daemon. Its one descriptor for the log is stderr: a panic goes there too.
+// daemonCommand starts the daemon's process, with the write end of a pipe, notify, to report to. Its stderr
+// is the log, so that the text of a panic is in the log too.
 func (e *environ) daemonCommand(s *settings, o startOptions, notify *os.File) (*exec.Cmd, error) {
 	self, err := os.Executable()
 	if err != nil {
@@ -130,14 +131,14 @@ func (e *environ) daemonCommand(s *settings, o startOptions, notify *os.File) (*
 		}
 	}
 	cmd := exec.Command(self, args...)
-	cmd.Dir = s.workdir // not one that we would keep busy
+	cmd.Dir = s.workdir // the user's current directory may be on a file system that is to be unmounted
 	cmd.Stderr = log
 	cmd.ExtraFiles = []*os.File{notify}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	return cmd, cmd.Start()
 }
 
-// started makes of the daemon's word what start says.
+// started tells the user what the daemon reported: "ok ADDRESS", or an exit code and an error.
 func (e *environ) started(cmd *exec.Cmd, line string, readErr error) error {
 	word, rest, _ := strings.Cut(line, " ")
 	if word == "ok" {
@@ -169,8 +170,8 @@ func (e *environ) runStop(ctx context.Context, timeout time.Duration) error {
 	if err != nil {
 		return err
 	}
-	// FindProcess holds the process itself, not its number. The lock shows that the
-	// number was the page server's when it was read, and that it still lives now.
+	// FindProcess holds on to the process (a pidfd), not to its number, which another process may get. If
+	// the pid file still is locked now, with the same number in it, that process is the page server.
 	if again, running, err := probe(e.path(pidFileName)); err != nil || !running || again != pid {
 		return errors.Join(err, fmt.Errorf("%s: the page server is not running", e.workdir))
 	}
@@ -184,7 +185,7 @@ func (e *environ) runStop(ctx context.Context, timeout time.Duration) error {
 	return nil
 }
 
-// waitStopped waits until the lock is free, or another page server's.
+// waitStopped waits until the page server with that process id has given up the lock on the pid file.
 func (e *environ) waitStopped(ctx context.Context, pid int, timeout time.Duration) error {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()

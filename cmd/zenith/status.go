@@ -30,7 +30,7 @@ func cmdStatus(e *environ) *cli.Command {
 	}
 }
 
-// runStatus is no error when the page server is down: that is an answer.
+// runStatus prints the status. A page server that is down is no error: the status says so.
 func (e *environ) runStatus(ctx context.Context, asJSON bool) error {
 	cfg, err := e.config()
 	if err != nil {
@@ -63,7 +63,8 @@ func (e *environ) askStatus(ctx context.Context, cfg *cliConfig) ([]api.StatusRo
 	return client.Status(ctx)
 }
 
-// whyDown tells one that does not run from one that does and cannot be reached.
+// whyDown describes a page server that could not be reached: one that does not run, or one that runs and
+// does not answer.
 func (e *environ) whyDown(err error) string {
 	pid, running, probeErr := probe(e.path(pidFileName))
 	switch {
@@ -75,7 +76,7 @@ func (e *environ) whyDown(err error) string {
 	return "not running"
 }
 
-// printStatus prints what we know and then what the server says, without repeating.
+// printStatus prints head, which this process knows, and then the page server's rows of other names.
 func (e *environ) printStatus(head, rows []api.StatusRow, asJSON bool) error {
 	known := map[string]bool{}
 	for _, r := range head {

@@ -16,12 +16,12 @@ const (
 	outJSON  = "json"
 )
 
-// outputFlag is -o.
+// outputFlag makes the flag -o, --output of commands that list.
 func outputFlag() cli.Flag {
 	return &cli.StringFlag{Name: "output", Aliases: []string{"o"}, Value: outTable, Usage: "`FORMAT`: table or json"}
 }
 
-// jsonWanted reads -o.
+// jsonWanted reports whether -o asks for JSON.
 func jsonWanted(c *cli.Context) (bool, error) {
 	switch o := c.String("output"); o {
 	case outTable:
@@ -33,13 +33,13 @@ func jsonWanted(c *cli.Context) (bool, error) {
 	}
 }
 
-// field is a column of a list. One that is hidden is in the JSON only.
+// field is a column of a list. A hidden one is in the JSON, and not in the table.
 type field struct {
 	name   string
 	hidden bool
 }
 
-// list is what a command lists.
+// list is what a command prints as a table or as JSON.
 type list struct {
 	fields []field
 	rows   [][]string
@@ -83,7 +83,7 @@ func (l *list) writeJSON(w io.Writer) error {
 	return writeJSON(w, objects)
 }
 
-// writeJSON prints v for people and programs.
+// writeJSON prints v as indented JSON.
 func writeJSON(w io.Writer, v any) error {
 	text, err := json.MarshalIndent(v, "", "  ")
 	if err != nil {

@@ -12,7 +12,7 @@ import (
 	"zenith/internal/durable"
 )
 
-// readTOML reads a file into v. Unknown keys are errors; errors name file and line.
+// readTOML reads a file into v. A key that v does not have is an error. Errors name file and line.
 func readTOML(path string, v any) error {
 	text, err := os.ReadFile(path)
 	if err != nil {
@@ -32,7 +32,7 @@ func readTOML(path string, v any) error {
 	return nil
 }
 
-// blameLine says where a value stands that turned out to be wrong.
+// blameLine adds to err the file and line where a key is set whose value turned out to be wrong.
 func blameLine(path string, err error, key ...string) error {
 	text, readErr := os.ReadFile(path)
 	if readErr != nil {
@@ -41,7 +41,7 @@ func blameLine(path string, err error, key ...string) error {
 	return fmt.Errorf("%s:%d: %w", path, keyLine(string(text), key), err)
 }
 
-// parseMessage is what is wrong, with the key if that is known.
+// parseMessage gives the message of a parse error, with the key if that is known.
 func parseMessage(e toml.ParseError) string {
 	msg := e.Message
 	if msg == "" {
@@ -53,8 +53,8 @@ func parseMessage(e toml.ParseError) string {
 	return oneLine(msg)
 }
 
-// keyLine finds the line that sets a key, or begins a table of that name: the library
-// does not tell for a key that it does not mind.
+// keyLine finds the line that sets a key, or begins a table of that name. The TOML library gives the line
+// only for keys that it fails to decode, not for unknown ones.
 func keyLine(text string, key toml.Key) int {
 	table := toml.Key{}
 	for i, line := range strings.Split(text, "\n") {
@@ -75,7 +75,7 @@ func keyLine(text string, key toml.Key) int {
 	return 1
 }
 
-// splitKey cuts a dotted key; quotes around its parts go.
+// splitKey splits a dotted key into its parts, without the quotes around them.
 func splitKey(s string) toml.Key {
 	parts := strings.Split(strings.TrimSpace(s), ".")
 	for i := range parts {

@@ -14,7 +14,7 @@ import (
 //	┃  ┗━ @0/1700000: dev2
 //	┗━ @0/1800000: test
 //
-// A branch whose ancestor is not in the list stands at the left, that none is lost.
+// A branch whose ancestor is not in the list is drawn at the left, as one without an ancestor.
 func drawTree(w io.Writer, branches []api.Branch) error {
 	t := tree{w: w, children: map[string][]api.Branch{}}
 	listed := map[string]bool{}
@@ -40,13 +40,13 @@ func drawTree(w io.Writer, branches []api.Branch) error {
 	return nil
 }
 
-// tree draws.
+// tree draws a tree of branches to w.
 type tree struct {
 	w        io.Writer
-	children map[string][]api.Branch // by their ancestor's id
+	children map[string][]api.Branch // by their ancestor's timeline id
 }
 
-// below draws what descends from a branch; margin is what stands left of it.
+// below draws the descendants of a branch; margin is what to print to the left of each.
 func (t *tree) below(parent api.Branch, margin string) error {
 	children := t.children[parent.TimelineID]
 	for i, b := range children {

@@ -34,12 +34,13 @@ func cmdWAL(e *environ) *cli.Command {
 	}
 }
 
-// localZone is the zone of this process by a name that the page server, which may run
-// elsewhere, understands; or "Local", its own, where there is none.
+// localZone gives the time zone of this process under its name in the tz database, which the page server
+// understands even on another machine. It is "Local", which means the page server's own zone, if the name
+// cannot be found out.
 func localZone() *time.Location {
 	name, set := os.LookupEnv("TZ")
 	if !set {
-		name, _ = os.Readlink("/etc/localtime") // a file of its own has no name
+		name, _ = os.Readlink("/etc/localtime") // if it is no link, the zone's name is not known
 	}
 	if _, in, ok := strings.Cut(name, "/zoneinfo/"); ok {
 		name = in
