@@ -213,7 +213,7 @@ func (f *argField) word(field reflect.Value) (string, error) {
 	return field.String(), nil
 }
 
-// placeholder is what an argument's name stands for.
+// placeholder is what the name of an argument stands for.
 type placeholder struct {
 	help  string
 	check func(word string) error // nil: the Service or the field's type checks it
@@ -221,11 +221,24 @@ type placeholder struct {
 
 // placeholders has all names of arguments in capitals.
 var placeholders = map[string]placeholder{
-	"TENANT": {help: "a tenant: 32 hex digits"},
-	"BRANCH": {help: "a branch: its name, or the id of its timeline"},
-	"POINT":  {help: "a state: `NAME`, `NAME@LSN` or `NAME@TIME`, where NAME is a branch and TIME is RFC 3339 or an age (`-15m`)"},
-	"LSN":    {help: "`0/16B3748`, `0_16B3748` or 16 hex digits"},
-	"DIR":    {help: "an absolute path on the page server's machine", check: absolute},
+	"ALL":            {help: "any word"},
+	"BLOCK":          {help: "number of a block, from the start of the relation"},
+	"BRANCH":         {help: "name of a branch, or the id of its timeline"},
+	"CONNINFO":       {help: "connection string of libpq; `HOST:PORT` does for a page server"},
+	"DIR":            {help: "absolute path on the page server's machine", check: absolute},
+	"DURATION|BYTES": {help: "age of history (`90s`, `36h`, `7d`) or bytes of WAL (`1000000`, `512MB`, `10GB`)"},
+	"FROM":           {help: "LSN"},
+	"HORIZON_BYTES":  {help: "bytes of WAL, a number"},
+	"LSN":            {help: "`0/16B3748`, `0_16B3748` or 16 hex digits"},
+	"NAME":           {help: "name of a branch, or of a postgres as `pg_list` shows it"},
+	"OFFER":          {help: "JSON that describes a timeline; page servers send it to each other"},
+	"PATH":           {help: "file of a relation in the data directory: `base/5/16384_vm`"},
+	"POINT":          {help: "state of a branch: `NAME` is its head, `NAME@LSN` and `NAME@TIME` do not move; TIME is RFC 3339 or an age (`-15m`)"},
+	"TENANT":         {help: "id of a tenant, 32 hex digits"},
+	"THEIR_TENANT":   {help: "id of the tenant there, if it is another one"},
+	"TIMELINE":       {help: "id of a timeline, 32 hex digits"},
+	"TIMEZONE":       {help: "name of a time zone: `Europe/Vienna`; default UTC"},
+	"TO":             {help: "LSN"},
 }
 
 // absolute refuses a path that would mean something else to the page server than to the client.

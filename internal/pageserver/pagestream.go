@@ -61,7 +61,7 @@ func (r pageRequest) append(b []byte) []byte {
 const sizeofPageReply = 1 + 1 + 4
 
 var pagestreamVerb = plain[branchArgs]{
-	verb: verb{name: "pagestream", tag: copyTag, reads: true,
+	verb: verb{name: "pagestream", tag: copyTag, reply: replyBoth, reads: true,
 		help: "answers page requests over a CopyBoth: whether a relation exists, how many blocks it has, a block"},
 	do: answerPages,
 }

@@ -1,6 +1,7 @@
 package pageserver
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -23,10 +24,21 @@ type verb struct {
 	tag   string // command tag; default: the name in upper case
 	reads bool   // the handler reads from the client itself: CopyIn, CopyBoth
 
-	args *argShape
-	row  *rowShape // nil: no columns
-	run  func(ctx context.Context, c *call) error
+	args  *argShape
+	reply string    // one of the reply constants
+	row   *rowShape // nil: no columns
+	run   func(ctx context.Context, c *call) error
 }
+
+// What a verb answers with.
+const (
+	replyNothing = "nothing"
+	replyRow     = "one row"
+	replyRows    = "rows"
+	replyFile    = "CopyOut"
+	replyTaken   = "CopyIn"
+	replyBoth    = "CopyBoth"
+)
 
 // aVerb is a verb of any kind.
 type aVerb interface {
@@ -66,7 +78,7 @@ type plain[A any] struct {
 }
 
 func (v *plain[A]) ready() *verb {
-	v.args = argsOf[A]()
+	v.args, v.reply = argsOf[A](), cmp.Or(v.reply, replyNothing)
 	v.run = func(ctx context.Context, c *call) error {
 		var a A
 		if err := v.args.parse(c.args, &a); err != nil {
@@ -89,7 +101,7 @@ type stream[A, R any] struct {
 }
 
 func (v *stream[A, R]) ready() *verb {
-	v.args, v.row = argsOf[A](), rowOf[R]()
+	v.args, v.row, v.reply = argsOf[A](), rowOf[R](), replyRows
 	v.run = func(ctx context.Context, c *call) error {
 		var a A
 		if err := v.args.parse(c.args, &a); err != nil {
@@ -125,7 +137,7 @@ func (v *list[A, R]) ready() *verb {
 		return nil
 	}}
 	s.ready()
-	v.args, v.row, v.run = s.args, s.row, s.run
+	v.args, v.row, v.reply, v.run = s.args, s.row, replyRows, s.run
 	return &v.verb
 }
 
@@ -151,7 +163,7 @@ func (v *one[A, R]) ready() *verb {
 		return []R{r}, err
 	}}
 	l.ready()
-	v.args, v.row, v.run = l.args, l.row, l.run
+	v.args, v.row, v.reply, v.run = l.args, l.row, replyRow, l.run
 	return &v.verb
 }
 
@@ -177,7 +189,7 @@ type file[A any] struct {
 }
 
 func (v *file[A]) ready() *verb {
-	v.args, v.tag = argsOf[A](), copyTag
+	v.args, v.tag, v.reply = argsOf[A](), copyTag, replyFile
 	v.run = func(ctx context.Context, c *call) error {
 		var a A
 		if err := v.args.parse(c.args, &a); err != nil {

@@ -38,10 +38,13 @@ var walDumpVerb = stream[walDumpArgs, walDumpRow]{
 
 // WALDump is api.Service's.
 func (c *Client) WALDump(ctx context.Context, tenant, branch string, from, to pg.LSN, zone *time.Location, w io.Writer) error {
-	return walDumpVerb.call(ctx, c, nil, walDumpArgs{tenant, branch, from, to, zoneArg{zone}}, func(r walDumpRow) error {
-		_, err := io.WriteString(w, r.Record+"\n")
+	var line []byte
+	write := func(r walDumpRow) error {
+		line = append(append(line[:0], r.Record...), '\n')
+		_, err := w.Write(line)
 		return err
-	})
+	}
+	return walDumpVerb.call(ctx, c, nil, walDumpArgs{tenant, branch, from, to, zoneArg{zone}}, write)
 }
 
 // zoneArg is a time zone by its name; none is UTC.

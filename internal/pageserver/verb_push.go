@@ -72,7 +72,7 @@ func (c *Client) PushOffer(ctx context.Context, tenant string, o api.Offer) (api
 }
 
 var pushReceiveVerb = plain[offerArgs]{
-	verb: verb{name: "push_receive", help: "takes an offered timeline's history, a CopyIn, and answers when it is durable", tag: copyTag, reads: true},
+	verb: verb{name: "push_receive", help: "takes an offered timeline's history, a CopyIn, and answers when it is durable", tag: copyTag, reply: replyTaken, reads: true},
 	do: func(ctx context.Context, c *call, a offerArgs) error {
 		if err := c.send(&pgproto3.CopyInResponse{OverallFormat: formatBinary}); err != nil {
 			return err

@@ -1,0 +1,145 @@
+package pageserver
+
+import (
+	"flag"
+	"fmt"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	"zenith/internal/api"
+)
+
+var update = flag.Bool("update", false, "write docs/sql.md anew")
+
+const sqlDoc = "../../docs/sql.md"
+
+// TestSQLDoc: docs/sql.md says what the table of verbs does.
+func TestSQLDoc(t *testing.T) {
+	want := sqlText()
+	if *update {
+		if err := os.WriteFile(sqlDoc, []byte(want), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got, err := os.ReadFile(sqlDoc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if string(got) != want {
+		t.Error("docs/sql.md is not what the table of verbs says: go test ./internal/pageserver -run TestSQLDoc -update")
+	}
+}
+
+// TestEveryArgumentIsExplained: names in capitals are in the table, and the table has no others.
+func TestEveryArgumentIsExplained(t *testing.T) {
+	used := map[string]bool{}
+	for _, v := range verbs {
+		if v.help == "" {
+			t.Errorf("%s has no help", v.name)
+		}
+		for _, f := range v.args.fields {
+			used[f.name] = true
+			if _, known := placeholders[f.name]; !known && !f.rest && f.name != strings.ToLower(f.name) {
+				t.Errorf("%s: argument %s is not in the table of placeholders", v.name, f.name)
+			}
+		}
+	}
+	for name := range placeholders {
+		if !used[name] {
+			t.Errorf("no verb has an argument %s", name)
+		}
+	}
+}
+
+// sqlText makes docs/sql.md.
+func sqlText() string {
+	var b strings.Builder
+	b.WriteString(`# The SQL surface
+
+<!-- Written by a test from the table of verbs: go test ./internal/pageserver -run TestSQLDoc -update -->
+
+Clients of PostgreSQL can talk to the page server, over the simple or the extended protocol:
+
+` + "```" + `
+psql -h 127.0.0.1 -p 6400 -c 'branch_create 0123456789abcdef0123456789abcdef dev main@-15m'
+` + "```" + `
+
+A command is a word, in any case, and its arguments, with blanks between them. An argument in single or double quotes
+may have blanks and semicolons in it; a quote in it is written twice. What is in brackets may be left out. In the extended
+protocol an argument may be a parameter, ` + "`$1`" + `.
+
+Commands that take long tell how far they are in notices, if ` + "`SET zenith.progress = on`" + ` came before: SQLSTATE
+` + "`" + progressState + "`, message `DONE TOTAL WHAT`" + `, TOTAL 0 where it is not known.
+
+## Arguments
+
+| argument | meaning |
+|---|---|
+`)
+	for _, name := range slices.Sorted(maps.Keys(placeholders)) {
+		fmt.Fprintf(&b, "| `%s` | %s |\n", cell(name), cell(placeholders[name].help))
+	}
+	for _, g := range surface {
+		fmt.Fprintf(&b, "\n## %s\n\n| command | what it does | reply |\n|---|---|---|\n", g.title)
+		for _, one := range g.verbs {
+			v := verbs[one.ready().name]
+			fmt.Fprintf(&b, "| `%s` | %s | %s |\n", cell(strings.TrimSpace(v.name+" "+v.args.usage())), cell(v.help), replyText(v))
+		}
+	}
+	fmt.Fprintf(&b, "\n## A branch object\n\nJSON with LSNs as text; what is absent is null: `%s`.\n", strings.Join(columnTexts(rowOf[api.Branch](), false), "`, `"))
+	b.WriteString(`
+## Page requests
+
+After ` + "`pagestream`" + ` each CopyData message is a request of 26 bytes, integers big endian: tag u8 (0: does the relation exist, 1: how
+many blocks has it, 2: a block), tablespace u32, database u32, relation u32, fork u8, block u32, LSN u64 (0: the newest state).
+The reply, another CopyData, has: tag u8 (the request's plus 100), exists u8, number of blocks u32, and for a block its 8192
+bytes. A request that fails is answered by tag 103 and a text; the stream goes on.
+
+## Replication
+
+On a connection with ` + "`replication=true`" + ` and ` + "`dbname=TENANT/BRANCH`" + ` the commands of PostgreSQL's streaming replication are
+understood as well, as in its documentation: `)
+	for i, c := range replCommands {
+		if i > 0 {
+			b.WriteString(", ")
+		}
+		b.WriteString("`" + c.name + "`")
+	}
+	b.WriteString(".\n\n## Errors\n\nAn error leaves the connection usable, except one of the protocol.\n\n| SQLSTATE | meaning |\n|---|---|\n")
+	said := map[string]bool{}
+	for _, k := range kinds {
+		if !said[k.state] {
+			fmt.Fprintf(&b, "| `%s` | %v |\n", k.state, k.err)
+		}
+		said[k.state] = true
+	}
+	fmt.Fprintf(&b, "| `%s` | anything else: a fault of the page server or of its machine |\n", internalError)
+	return b.String()
+}
+
+// replyText says what a verb answers with.
+func replyText(v *verb) string {
+	if v.row == nil {
+		return v.reply
+	}
+	return v.reply + ": `" + strings.Join(columnTexts(v.row, true), "`, `") + "`"
+}
+
+// columnTexts gives the columns' names, with their types where they are not text.
+func columnTexts(s *rowShape, types bool) (texts []string) {
+	names := map[typeOID]string{typeBytea: "bytea", typeInt4: "int4", typeInt8: "int8", typeTimestampTZ: "timestamptz"}
+	for _, c := range s.cols {
+		text := c.name
+		if name := names[c.typ]; types && name != "" {
+			text += " " + name
+		}
+		texts = append(texts, text)
+	}
+	return texts
+}
+
+// cell makes text fit into a table.
+func cell(s string) string { return strings.ReplaceAll(s, "|", `\|`) }
