@@ -87,6 +87,7 @@ bench: deps build
 testdata: deps
 	$(GO) test ./walredo -count=1 -run TestUpdateFixtures -update
 	$(GO) test ./internal/xlog -count=1 -run UpdateFixtures -update
+	$(GO) test ./internal/pgtest -count=1 -run UpdateFixtures -update
 
 clean:
 	rm -rf bin

@@ -43,6 +43,8 @@ var allowed = map[string][]string{
 	"cmd/zenith":     {"tenants", "fusefs", "internal/api", "internal/durable", "internal/pageserver", "internal/postgres", "repo", "internal/pg"},
 	"bench":          {"repo", "repo/store", "internal/pageserver", "repo/datadir", "repo/ingest", "walredo", "internal/pg", "internal/xlog", "internal/pgtest"},
 	"bench/loopback": {},
+
+	"internal/pgtest/fakepg": {"internal/pgtest", "internal/pg"},
 }
 
 // doors says which package alone may import a library.

@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"strconv"
+	"sync"
 	"time"
 
 	"zenith/internal/api"
@@ -16,24 +17,45 @@ import (
 
 // waitReady returns when the server accepts connections.
 func (p *Server) waitReady(ctx context.Context) error {
-	deadline := time.NewTimer(p.timeouts.Start)
-	defer deadline.Stop()
+	asking, stop := context.WithTimeout(ctx, p.timeouts.Start)
+	defer stop()
+	accepted := make(chan struct{})
+	var asker sync.WaitGroup
+	defer asker.Wait()
+	defer stop()
+	asker.Go(func() {
+		if waitAccepts(asking, p.port) == nil {
+			close(accepted)
+		}
+	})
+	select {
+	case <-p.done: // whoever accepts connections on its port
+		return fmt.Errorf("postgres did not start: %s", p.lastWords())
+	case <-asking.Done():
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		return api.Errorf(api.ErrTimeout, "postgres on port %d does not accept connections after %v", p.port, p.timeouts.Start)
+	case <-accepted:
+		if !p.Running() { // another program has the port
+			return fmt.Errorf("postgres did not start: %s", p.lastWords())
+		}
+		return nil
+	}
+}
+
+// waitAccepts asks until a server on the port accepts connections, or ctx ends.
+func waitAccepts(ctx context.Context, port int) error {
 	poll := time.NewTicker(5 * time.Millisecond)
 	defer poll.Stop()
-	for {
+	for !accepts(ctx, port) {
 		select {
-		case <-p.done:
-			return fmt.Errorf("postgres did not start: %s", p.lastWords())
 		case <-ctx.Done():
 			return ctx.Err()
-		case <-deadline.C:
-			return api.Errorf(api.ErrTimeout, "postgres on port %d does not accept connections after %v", p.port, p.timeouts.Start)
 		case <-poll.C:
-			if accepts(p.port) {
-				return nil
-			}
 		}
 	}
+	return nil
 }
 
 // lastWords gives the server's reason for its end: the first FATAL message of its log, or
@@ -54,15 +76,16 @@ func (p *Server) lastWords() string {
 
 // accepts reports whether a server on the port lets a client in: it answers a startup
 // packet with an authentication request, not with "the database system is starting up".
-func accepts(port int) bool {
-	conn, err := net.DialTimeout("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)), time.Second)
+func accepts(ctx context.Context, port int) bool {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	var d net.Dialer
+	conn, err := d.DialContext(ctx, "tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
 	if err != nil {
 		return false
 	}
 	defer conn.Close()
-	if err := conn.SetDeadline(time.Now().Add(5 * time.Second)); err != nil {
-		return false
-	}
+	defer context.AfterFunc(ctx, func() { conn.Close() })()
 	params := "\x00\x03\x00\x00user\x00postgres\x00database\x00postgres\x00\x00"
 	packet := binary.BigEndian.AppendUint32(nil, uint32(4+len(params)))
 	if _, err := conn.Write(append(packet, params...)); err != nil {
