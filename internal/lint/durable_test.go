@@ -28,7 +28,7 @@ var undurable = map[string]string{
 }
 
 // tools are packages that are not part of the program.
-var tools = map[string]bool{"bench": true, "bench/loopback": true, "internal/pgtest": true, "internal/durable": true}
+var tools = map[string]bool{"bench": true, "bench/loopback": true, "internal/pgtest": true, "internal/pgtest/fakepg": true, "internal/durable": true}
 
 // TestDurably: files are replaced and synced in one place.
 func TestDurably(t *testing.T) {
