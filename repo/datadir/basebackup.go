@@ -20,12 +20,12 @@ type BaseBackupOptions struct {
 	Label         string
 	WAL           bool   // put the WAL from Start to Stop into the archive of the data directory
 	TablespaceMap bool   // a file tablespace_map, in place of links
-	Manifest      bool   // keep a manifest
-	ForceEncode   bool   // with all paths in hexadecimal
-	Checksums     string // and these checksums: NONE, CRC32C, SHA224 to SHA512
+	Manifest      bool   // make a manifest, for WriteManifest
+	ForceEncode   bool   // the manifest has all paths in hexadecimal
+	Checksums     string // the manifest's checksums: NONE, CRC32C, SHA224, SHA256, SHA384 or SHA512
 }
 
-// Tablespace is one that the server has elsewhere.
+// Tablespace is a tablespace that has a location outside of the data directory.
 type Tablespace struct {
 	OID      pg.OID
 	Location string
@@ -33,12 +33,12 @@ type Tablespace struct {
 
 // BaseBackup is a snapshot as a base backup for a server that is to follow the timeline.
 //
-// A View pretends that the server was shut down at its LSN: nobody who starts on it can go
+// A View pretends that the server was shut down at its LSN: a server that starts on it cannot go
 // on with the timeline's own WAL. A BaseBackup is what pg_basebackup gets from a standby
 // instead: the pages as of Stop, which is the snapshot's LSN; a backup_label that names the
-// last checkpoint before; and a pg_control that says that recovery was at Stop. Who starts
-// on it replays the timeline's own WAL from Start, passes over what the pages have already,
-// is consistent at Stop, and goes on from there.
+// last checkpoint before; and a pg_control that says that recovery was at Stop. A server that
+// starts on it replays the timeline's own WAL from Start, passes over what the pages have
+// already, is consistent at Stop, and goes on from there.
 type BaseBackup struct {
 	Start, Stop pg.LSN // of the WAL that is needed
 	TLI         pg.TLI
@@ -51,8 +51,8 @@ type BaseBackup struct {
 	manifest *manifest // nil: none
 }
 
-// NewBaseBackup begins a base backup. repo.ErrNotFound: WAL from the last checkpoint on is
-// not kept.
+// NewBaseBackup begins a base backup. If the WAL since the last checkpoint is not kept any more,
+// the error is a repo.ErrNotFound.
 func NewBaseBackup(ctx context.Context, snap *repo.Snapshot, o BaseBackupOptions) (*BaseBackup, error) {
 	v, err := New(ctx, snap)
 	if err != nil {
@@ -73,7 +73,8 @@ func NewBaseBackup(ctx context.Context, snap *repo.Snapshot, o BaseBackupOptions
 	return b, b.findTablespaces(ctx)
 }
 
-// begin finds the checkpoint that recovery is to start from, and writes what names it.
+// begin finds the checkpoint that recovery is to start from, and makes the backup_label and the
+// pg_control that name it.
 func (b *BaseBackup) begin() error {
 	snap, state := b.v.snap, b.v.snap.State()
 	cp, err := b.checkpoint(state.LastCheckpoint)
@@ -96,8 +97,8 @@ func (b *BaseBackup) begin() error {
 	return nil
 }
 
-// checkpoint reads the checkpoint's record at at, and sees that WAL is there from its redo
-// point on.
+// checkpoint reads the checkpoint's record at at, and makes sure that the WAL from its redo point
+// on is kept.
 func (b *BaseBackup) checkpoint(at pg.LSN) (cp pg.CheckPoint, err error) {
 	rec, err := b.record(at)
 	if err == nil {
@@ -124,7 +125,7 @@ func (b *BaseBackup) record(at pg.LSN) (*xlog.Record, error) {
 	return rec, err
 }
 
-// findTablespaces lists those with a location of their own. One without is a directory in
+// findTablespaces lists the tablespaces that have a location. One without is a directory in
 // pg_tblspc.
 func (b *BaseBackup) findTablespaces(ctx context.Context) error {
 	return b.v.snap.Files(ctx, "pg_tblspc/", func(path string, _ int) error {
@@ -142,18 +143,11 @@ func (b *BaseBackup) findTablespaces(ctx context.Context) error {
 
 // Size gives the number of bytes in a tablespace's files, or in those of the data directory
 // for nil.
-func (b *BaseBackup) Size(ctx context.Context, spc *Tablespace) (total int64, err error) {
-	e := b.exporter(spc, nil)
-	err = e.walk(ctx, spc.dir(), func(_ string, entry tree.Entry) error {
-		if !entry.Dir {
-			total += entry.File.Size()
-		}
-		return nil
-	})
-	return total, err
+func (b *BaseBackup) Size(ctx context.Context, spc *Tablespace) (int64, error) {
+	return b.exporter(spc, nil).size(ctx, spc.dir())
 }
 
-// dir is where a tablespace is in the data directory; "" is that itself.
+// dir gives the path of a tablespace in the data directory; nil is the data directory itself.
 func (s *Tablespace) dir() string {
 	if s == nil {
 		return ""
@@ -168,7 +162,7 @@ func (b *BaseBackup) WriteArchive(ctx context.Context, spc *Tablespace, w io.Wri
 	sink := &backupSink{b: b, w: stream, prefix: spc.dir()}
 	e := b.exporter(spc, sink)
 	if spc == nil {
-		if err := b.head(e); err != nil {
+		if err := b.head(ctx, e); err != nil {
 			return err
 		}
 	}
@@ -183,7 +177,8 @@ func (b *BaseBackup) WriteArchive(ctx context.Context, spc *Tablespace, w io.Wri
 	return stream.Close()
 }
 
-// exporter makes one that leaves out what a base backup has not.
+// exporter makes an exporter of a tablespace's archive, or of the data directory's for nil. It
+// leaves out what is not in that archive: what another one has, and what head and tail write.
 func (b *BaseBackup) exporter(spc *Tablespace, s sink) *exporter {
 	elsewhere := map[string]bool{}
 	for i := range b.Tablespaces {
@@ -198,8 +193,8 @@ func (b *BaseBackup) exporter(spc *Tablespace, s sink) *exporter {
 }
 
 // head writes what comes before the data directory's files.
-func (b *BaseBackup) head(e *exporter) error {
-	if err := e.bytes("backup_label", b.label); err != nil || !b.o.TablespaceMap || len(b.Tablespaces) == 0 {
+func (b *BaseBackup) head(ctx context.Context, e *exporter) error {
+	if err := e.bytes(ctx, "backup_label", b.label); err != nil || !b.o.TablespaceMap || len(b.Tablespaces) == 0 {
 		return err
 	}
 	var lines []byte
@@ -207,10 +202,10 @@ func (b *BaseBackup) head(e *exporter) error {
 		escaped := strings.NewReplacer("\\", "\\\\", "\n", "\\\n", "\r", "\\\r").Replace(s.Location)
 		lines = fmt.Appendf(lines, "%v %s\n", s.OID, escaped)
 	}
-	return e.bytes("tablespace_map", lines)
+	return e.bytes(ctx, "tablespace_map", lines)
 }
 
-// tail writes what comes behind them: links, pg_control, and WAL.
+// tail writes what comes after the data directory's files: links, pg_control, and WAL.
 func (b *BaseBackup) tail(ctx context.Context, e *exporter) error {
 	for i := range b.Tablespaces {
 		s := &b.Tablespaces[i]
@@ -221,7 +216,7 @@ func (b *BaseBackup) tail(ctx context.Context, e *exporter) error {
 			return err
 		}
 	}
-	if err := e.bytes(pg.ControlPath, b.control); err != nil || !b.o.WAL {
+	if err := e.bytes(ctx, pg.ControlPath, b.control); err != nil || !b.o.WAL {
 		return err
 	}
 	upTo := shutdown{wal: b.v.stop.wal, at: b.Stop, end: b.Stop, checkPoint: pg.CheckPoint{Redo: b.Start}, cfg: b.v.stop.cfg}
@@ -229,9 +224,9 @@ func (b *BaseBackup) tail(ctx context.Context, e *exporter) error {
 		if err := e.file(ctx, f.path(), f); err != nil {
 			return fmt.Errorf("send %s: %w", f.path(), err)
 		}
-		// Or the server that starts on it would archive it once more.
+		// Without this file the server that starts on the backup would archive the segment again.
 		done := strings.Replace(f.path(), "pg_wal/", "pg_wal/archive_status/", 1) + ".done"
-		if err := e.bytes(done, nil); err != nil {
+		if err := e.bytes(ctx, done, nil); err != nil {
 			return err
 		}
 	}
@@ -246,14 +241,14 @@ func (b *BaseBackup) WriteManifest(w io.Writer) error {
 	return b.manifest.writeTo(w, b.TLI, b.Start, b.Stop)
 }
 
-// backupSink writes an archive of a base backup, and the manifest.
+// backupSink writes an archive of a base backup, and the entries of its files in the manifest.
 type backupSink struct {
 	b      *BaseBackup
 	w      *tar.Writer
-	prefix string // of the archive's paths in the data directory
+	prefix string // the directory that the archive is of: names in the archive are relative to it
 }
 
-// maxTarName is how long a path may be: the clients know the oldest tar only.
+// maxTarName is how many bytes a path may have: clients know only the oldest form of tar.
 const maxTarName = 99
 
 func (s *backupSink) header(kind byte, path string, mode int64) (*tar.Header, error) {
@@ -265,7 +260,7 @@ func (s *backupSink) header(kind byte, path string, mode int64) (*tar.Header, er
 	}, nil
 }
 
-// relative is a path within the archive.
+// relative gives the name in the archive of a path in the data directory.
 func (s *backupSink) relative(path string) string {
 	if s.prefix == "" {
 		return path

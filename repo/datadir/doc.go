@@ -1,8 +1,8 @@
 // Package datadir composes a state of a timeline as a PostgreSQL data directory.
 //
-// A View is made of a repo.Snapshot. Nothing is copied: files are read from history when
-// they are read. What history has no file for is made up, always in the same way, so that
-// a View of an LSN never changes:
+// A View is made of a repo.Snapshot and shows it as a tree.Tree. Nothing is copied: a file is
+// read from history when somebody reads it. Files that history does not have are made up, always
+// in the same way, so that a View of an LSN never changes:
 //
 //	directories             those of initdb, empty where their contents belong to a
 //	                        running server

@@ -35,7 +35,7 @@ type exporter struct {
 	from  tree.Tree
 	sink  sink
 	o     ExportOptions
-	skip  func(path string, entry tree.Entry) bool // leave it out, and what is below
+	skip  func(path string, entry tree.Entry) bool // whether to leave an entry out, and what is below it
 	done  int64
 	total int64
 	read  *reader
@@ -48,13 +48,8 @@ func newExporter(from tree.Tree, s sink, o ExportOptions, skip func(string, tree
 func export(ctx context.Context, from tree.Tree, s sink, o ExportOptions) error {
 	e := newExporter(from, s, o, func(path string, _ tree.Entry) bool { return o.SkipRelations && isUserRelation(path) })
 	if o.Progress != nil {
-		err := e.walk(ctx, "", func(_ string, entry tree.Entry) error {
-			if !entry.Dir {
-				e.total += entry.File.Size()
-			}
-			return nil
-		})
-		if err != nil {
+		var err error
+		if e.total, err = e.size(ctx, ""); err != nil {
 			return err
 		}
 	}
@@ -62,6 +57,17 @@ func export(ctx context.Context, from tree.Tree, s sink, o ExportOptions) error 
 		return err
 	}
 	return e.entries(ctx, "")
+}
+
+// size gives the number of bytes in the files below dir that are to be exported.
+func (e *exporter) size(ctx context.Context, dir string) (total int64, err error) {
+	err = e.walk(ctx, dir, func(_ string, entry tree.Entry) error {
+		if !entry.Dir {
+			total += entry.File.Size()
+		}
+		return nil
+	})
+	return total, err
 }
 
 // entries writes everything below dir.
@@ -112,9 +118,9 @@ func (e *exporter) file(ctx context.Context, path string, f tree.File) (err erro
 	})
 }
 
-// bytes writes a file with that content.
-func (e *exporter) bytes(path string, content []byte) error {
-	return e.file(context.Background(), path, bytesFile(content))
+// bytes writes a file with the given content.
+func (e *exporter) bytes(ctx context.Context, path string, content []byte) error {
+	return e.file(ctx, path, bytesFile(content))
 }
 
 // tarSink writes a tar stream.

@@ -14,14 +14,14 @@ import (
 	"zenith/repo"
 )
 
-// PrepareHead makes a timeline's WAL ready to be gone on with by a server: afterwards the
+// PrepareHead makes a timeline's WAL ready for a server that goes on with it: afterwards the
 // timeline has files of its own for the WAL around its head, in which a shutdown checkpoint
 // follows the head, and zeros follow that. If the head is the end of a shutdown checkpoint
 // already, none is added.
 //
 // All WAL that is there must have been ingested: what is behind the head is the rest of a
-// record that was never completed, and goes. The checkpoint is not ingested here: the head
-// moves behind it with the next look at the WAL. It returns where that will be.
+// record that was never completed, and is removed. The checkpoint is not ingested here: the head
+// moves to its end when the timeline's WAL is ingested next. PrepareHead returns that end.
 //
 // A crash in between leaves WAL that ends at the head.
 func PrepareHead(ctx context.Context, tl *repo.Timeline) (pg.LSN, error) {
@@ -36,8 +36,8 @@ func PrepareHead(ctx context.Context, tl *repo.Timeline) (pg.LSN, error) {
 	if err := removeBeyond(tl, stop.end); err != nil {
 		return 0, fmt.Errorf("clear wal behind %v: %w", stop.end, err)
 	}
-	// A record that begins in one segment and ends in the next one is there whole, or not
-	// at all: the segment that begins it is written last.
+	// The last segment is written first. So after a crash in between, a record that reaches from
+	// one segment into the next is there whole, or its beginning is not.
 	segs := stop.segments()
 	for i := len(segs) - 1; i >= 0; i-- {
 		if err := segs[i].write(ctx, tl.SegmentPath(segs[i].start)); err != nil {
@@ -69,8 +69,8 @@ func removeBeyond(tl *repo.Timeline, end pg.LSN) error {
 	return nil
 }
 
-// write makes the file at path what f is, durably. What is there already, up to the
-// head, stays; a new file appears whole.
+// write gives the file at path the contents of f, durably. Of a file that exists, what is before
+// the head is not touched; a new file appears whole.
 func (f *walFile) write(ctx context.Context, path string) error {
 	keep := int64(max(f.stop.at, f.start) - f.start)
 	file, err := os.OpenFile(path, os.O_RDWR, 0)
@@ -91,7 +91,7 @@ func (f *walFile) write(ctx context.Context, path string) error {
 	return f.writeFrom(ctx, file, keep)
 }
 
-// writeFrom writes f's bytes from off on. Zeros at the end are not written.
+// writeFrom writes f's bytes from off on. The zeros at the end become a hole.
 func (f *walFile) writeFrom(ctx context.Context, file *os.File, off int64) error {
 	if err := file.Truncate(off); err != nil {
 		return err

@@ -61,7 +61,7 @@ func newManifest(algorithm string, encode bool) (*manifest, error) {
 	return m, nil
 }
 
-// manifestFile is a file that is being sent: what is written to it is summed up.
+// manifestFile is a file that is being sent.
 type manifestFile struct {
 	io.Writer
 	m    *manifest
@@ -71,7 +71,8 @@ type manifestFile struct {
 	sum  hash.Hash // nil for none
 }
 
-// file begins a file's entry. What goes to w goes into the checksum.
+// file begins a file's entry, which Close adds. What is written to the result goes to w and into
+// the file's checksum.
 func (m *manifest) file(w io.Writer, path string, size int64, modified time.Time) io.WriteCloser {
 	f := &manifestFile{Writer: w, m: m, path: path, size: size, time: modified}
 	if m.newSum != nil {

@@ -16,7 +16,7 @@ const segmentBytes = pg.RelSegBlocks * pg.BlockSize
 type pagesFile struct {
 	snap  *repo.Snapshot
 	fork  pg.RelFork
-	first pg.BlockNumber // of the segment
+	first pg.BlockNumber // the segment's first block
 	size  int64
 }
 
@@ -27,8 +27,9 @@ func (v *View) pages(fork pg.RelFork, segno uint32, n pg.BlockNumber) tree.Entry
 	return tree.Entry{File: &pagesFile{snap: v.snap, fork: fork, first: pg.BlockNumber(first), size: max(size, 0)}}
 }
 
-// lookupRelation finds a segment of a relation's fork. A fork has one segment at least;
-// a full one is not followed by an empty one.
+// lookupRelation finds a segment of a relation's fork. A fork has at least one segment, and no
+// empty one follows a full one. An unlogged relation has its init fork, and shows it once more
+// as its main fork.
 func (v *View) lookupRelation(ctx context.Context, p pg.Path) (tree.Entry, error) {
 	fork := p.Fork
 	if fork.Fork == pg.FSMFork || fork.Fork != pg.InitFork && fork.RelNumber == 0 {
@@ -52,6 +53,8 @@ func (v *View) lookupRelation(ctx context.Context, p pg.Path) (tree.Entry, error
 	return v.segment(fork, p.Segment, n, exists, err)
 }
 
+// segment gives the entry of a fork's segment, if there is one. n, exists and err are what RelSize
+// says of the fork.
 func (v *View) segment(fork pg.RelFork, segno uint32, n pg.BlockNumber, exists bool, err error) (tree.Entry, error) {
 	if err == nil && (!exists || segno > 0 && int64(segno)*pg.RelSegBlocks >= int64(n)) {
 		err = repo.ErrNotFound
@@ -62,8 +65,8 @@ func (v *View) segment(fork pg.RelFork, segno uint32, n pg.BlockNumber, exists b
 	return v.pages(fork, segno, n), nil
 }
 
-// relations adds those of a database's directory. Forks of one relation follow each
-// other.
+// relations adds the files of relations, if the listed directory is that of a database. The
+// snapshot gives the forks of one relation one after the other, the init fork last.
 func (l *lister) relations(ctx context.Context) error {
 	p := pg.ParsePath(l.dir)
 	if p.Kind != pg.PathDatabase {
@@ -88,8 +91,8 @@ type forkSize struct {
 	n    pg.BlockNumber
 }
 
-// relation adds the files of one relation. An unlogged one has its init fork, and that
-// once more as its main fork.
+// relation adds the files of one relation, whose forks those are. If it is unlogged, these are the
+// init fork, and that once more as its main fork.
 func (l *lister) relation(forks []forkSize) {
 	if n := len(forks); n > 0 && forks[n-1].fork.Fork == pg.InitFork {
 		last := forks[n-1]
@@ -106,7 +109,7 @@ func (l *lister) relation(forks []forkSize) {
 	}
 }
 
-// segments adds the files of one fork, shown under another's name.
+// segments adds the files of the fork f, under the name of the fork shown.
 func (l *lister) segments(shown pg.RelFork, f forkSize) {
 	for segno := uint32(0); segno == 0 || int64(segno)*pg.RelSegBlocks < int64(f.n); segno++ {
 		l.addPath(pg.RelPath(shown, segno), func() tree.File { return l.v.pages(f.fork, segno, f.n).File })
@@ -125,7 +128,8 @@ func (f *pagesFile) ReadAt(ctx context.Context, p []byte, off int64) (int, error
 	return len(want), end
 }
 
-// read fills p, which is within the file. Whole blocks go right where they belong.
+// read fills p with the bytes from off on, all of which the file has. Whole blocks are read
+// straight into p.
 func (f *pagesFile) read(ctx context.Context, p []byte, off int64) error {
 	blk, in := off/pg.BlockSize, off%pg.BlockSize
 	if in == 0 && len(p) >= pg.BlockSize {

@@ -6,11 +6,11 @@ import (
 	"zenith/internal/tree"
 )
 
-// readPart is how much of a file is read at once.
+// readPart is how many bytes of a file are read at once.
 const readPart = 1 << 20
 
-// reader reads whole files: two parts at a time, beside the writing of the one before. To
-// rebuild pages takes longer than to send them.
+// reader reads whole files for somebody who writes them. While one part is written, the next two
+// are read: to rebuild pages takes longer than to write them.
 type reader struct {
 	bufs [3][]byte
 }

@@ -15,15 +15,15 @@ import (
 // shutdown is the clean shutdown that a View pretends happened at its LSN.
 type shutdown struct {
 	wal        xlog.Source
-	at         pg.LSN        // up to here the WAL is what it is
-	checkPoint pg.CheckPoint // its Redo is where the record starts
-	patches    []xlog.Patch  // of the record, if it is not there already
-	end        pg.LSN        // of the record
+	at         pg.LSN        // WAL below is read from wal
+	checkPoint pg.CheckPoint // the shutdown's; its record starts at its Redo
+	patches    []xlog.Patch  // the bytes of that record; none if wal has it
+	end        pg.LSN        // the end of that record
 	cfg        xlog.Config
 }
 
-// shutdownAt is the shutdown at snap's LSN. If a server has really been shut down there,
-// its checkpoint will do.
+// shutdownAt gives the shutdown at snap's LSN. If a server was really shut down there, it is that
+// one, and nothing has to be made up.
 func shutdownAt(snap *repo.Snapshot) shutdown {
 	info, state := snap.Timeline().Info(), snap.State()
 	s := shutdown{
@@ -46,7 +46,7 @@ func shutdownAt(snap *repo.Snapshot) shutdown {
 // firstUnloggedLSN is FirstNormalUnloggedLSN.
 const firstUnloggedLSN = 1000
 
-// controlFile is pg_control after the shutdown.
+// controlFile gives pg_control as it is after the shutdown. template is the one in history.
 func (s *shutdown) controlFile(template []byte, state *control.State) ([]byte, error) {
 	c, err := pg.ParseControlFile(template)
 	if err != nil {
@@ -64,7 +64,8 @@ func (s *shutdown) controlFile(template []byte, state *control.State) ([]byte, e
 	return c.Encode(), nil
 }
 
-// originsFile is what a checkpoint would write of replication origins.
+// originsFile gives the file that a checkpoint writes about replication origins; nil: there are
+// none.
 func originsFile(state *control.State) []byte {
 	if len(state.Origins) == 0 {
 		return nil
@@ -72,7 +73,7 @@ func originsFile(state *control.State) []byte {
 	return pg.EncodeReplOrigins(state.SortedOrigins())
 }
 
-// segments are the files of pg_wal: those that the checkpoint's record lies in.
+// segments gives the files of pg_wal: the segments in which the checkpoint's record lies.
 func (s *shutdown) segments() []*walFile {
 	var list []*walFile
 	size := pg.LSN(s.cfg.SegSize)
@@ -82,7 +83,7 @@ func (s *shutdown) segments() []*walFile {
 	return list
 }
 
-// walFile is a WAL segment that ends with the shutdown's checkpoint: zeros follow.
+// walFile is a WAL segment as the shutdown leaves it: zeros follow the checkpoint's record.
 type walFile struct {
 	stop  *shutdown
 	start pg.LSN
@@ -104,7 +105,7 @@ func (f *walFile) ReadAt(_ context.Context, p []byte, off int64) (int, error) {
 	return len(want), end
 }
 
-// read fills p with WAL from at on.
+// read fills p with the WAL from at on, as the shutdown leaves it.
 func (s *shutdown) read(p []byte, at pg.LSN) error {
 	clear(p)
 	if at < s.at {

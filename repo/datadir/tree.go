@@ -19,7 +19,7 @@ var skeleton = []string{
 	"pg_subtrans", "pg_tblspc", "pg_twophase", "pg_wal", "pg_wal/archive_status", "pg_xact",
 }
 
-// isSkeleton has those of them that skeleton lists, and the top.
+// isSkeleton is skeleton as a set, with the data directory itself.
 var isSkeleton = func() map[string]bool {
 	m := map[string]bool{"": true}
 	for _, dir := range skeleton {
@@ -31,7 +31,8 @@ var isSkeleton = func() map[string]bool {
 // notExist is the error for a path that is not there.
 func notExist(p string) error { return fmt.Errorf("%s: %w", p, fs.ErrNotExist) }
 
-// tablespaceOf tells the tablespace whose link p would be.
+// tablespaceOf gives the tablespace whose link in pg_tblspc has the path p; false if p is not
+// the path of such a link.
 func tablespaceOf(p string) (pg.OID, bool) {
 	q := pg.ParsePath(p + "/" + pg.TablespaceVersionDir + "/1")
 	if dir, _ := tree.Split(p); q.Kind != pg.PathDatabase || dir != "pg_tblspc" {
@@ -40,7 +41,7 @@ func tablespaceOf(p string) (pg.OID, bool) {
 	return q.Fork.SpcOID, true
 }
 
-// bytesFile is a file whose contents are at hand.
+// bytesFile is a file whose contents are in memory.
 type bytesFile []byte
 
 func (f bytesFile) Size() int64 { return int64(len(f)) }

@@ -13,9 +13,7 @@ import (
 	"zenith/repo"
 )
 
-// View is one state of a timeline as a data directory. It never changes and is safe for
-// concurrent use. Paths are relative to the data directory, with slashes; "" is itself.
-// What does not exist is an fs.ErrNotExist.
+// View is one state of a timeline as a data directory: a tree.Tree.
 type View struct {
 	snap    *repo.Snapshot
 	stop    shutdown
@@ -23,10 +21,10 @@ type View struct {
 	origins bytesFile // nil: none
 }
 
-// New composes snap.
+// New makes the View of a snapshot. It reads pg_control; all else is read when it is looked at.
 func New(ctx context.Context, snap *repo.Snapshot) (*View, error) {
 	v := &View{snap: snap, stop: shutdownAt(snap)}
-	// History has one there that says what never changes about the cluster.
+	// The pg_control in history says what never changes about the cluster.
 	template, err := snap.ReadFile(ctx, pg.ControlPath)
 	if err != nil {
 		return nil, err
@@ -41,7 +39,7 @@ func New(ctx context.Context, snap *repo.Snapshot) (*View, error) {
 // Snapshot is what the View shows.
 func (v *View) Snapshot() *repo.Snapshot { return v.snap }
 
-// ModTime is the time that all files show: that of the last commit, or checkpoint.
+// ModTime is the time of the last commit or, if that is later, of the last checkpoint.
 func (v *View) ModTime() time.Time { return time.Unix(v.stop.checkPoint.Time, 0) }
 
 // Lookup gives the one entry at path.
@@ -87,7 +85,7 @@ func existing(exists bool, err error) error {
 	return err
 }
 
-// lookupOther looks for what is not named by PostgreSQL's storage.
+// lookupOther looks for a path that is none of a relation, an SLRU, a database or a WAL segment.
 func (v *View) lookupOther(ctx context.Context, path string) (tree.Entry, error) {
 	switch {
 	case path == pg.ControlPath:
@@ -117,7 +115,7 @@ func (v *View) lookupOther(ctx context.Context, path string) (tree.Entry, error)
 	return tree.Entry{}, existing(false, err)
 }
 
-// errFound ends a search.
+// errFound ends an iteration when what was looked for is found.
 var errFound = errors.New("found")
 
 // ReadDir lists a directory, in the order of names.
@@ -128,7 +126,7 @@ func (v *View) ReadDir(ctx context.Context, dir string) ([]tree.Entry, error) {
 		return nil, fmt.Errorf("list %q: %w", dir, err)
 	}
 	if len(l.entries) == 0 {
-		// Is it an empty directory, or none?
+		// An empty directory and one that does not exist are told apart here.
 		e, err := v.Lookup(ctx, dir)
 		if err == nil && !e.Dir {
 			err = notExist(dir)
@@ -155,8 +153,8 @@ func (l *lister) add(e tree.Entry) {
 	}
 }
 
-// addPath adds what is at path if it is in the directory, or the directory in which
-// path is if that is.
+// addPath adds the file at path if it is in the listed directory. If it is further down, it adds
+// the subdirectory that leads to it.
 func (l *lister) addPath(path string, file func() tree.File) {
 	rest, ok := tree.Below(l.dir, path)
 	name, _, deeper := strings.Cut(rest, "/")
@@ -199,7 +197,7 @@ func (l *lister) list(ctx context.Context) error {
 	return l.files(ctx)
 }
 
-// databases adds those of "base" or of a tablespace.
+// databases adds the databases, if the listed directory is "base" or that of a tablespace.
 func (l *lister) databases(ctx context.Context) error {
 	if l.dir != "base" && !strings.HasSuffix(l.dir, "/"+pg.TablespaceVersionDir) {
 		return nil
@@ -212,7 +210,7 @@ func (l *lister) databases(ctx context.Context) error {
 	})
 }
 
-// slrus adds the segments of the SLRU whose directory it is.
+// slrus adds the segments of an SLRU, if the listed directory is that of one.
 func (l *lister) slrus(ctx context.Context) error {
 	for _, slru := range pg.SLRUs {
 		if slru.Dir() != l.dir {
@@ -227,7 +225,8 @@ func (l *lister) slrus(ctx context.Context) error {
 	return nil
 }
 
-// tablespace adds the one directory of a tablespace.
+// tablespace adds the one subdirectory of a tablespace, if the listed directory is in the place of
+// the link to one.
 func (l *lister) tablespace(ctx context.Context) error {
 	if _, ok := tablespaceOf(l.dir); !ok {
 		return nil
@@ -240,8 +239,8 @@ func (l *lister) tablespace(ctx context.Context) error {
 	return err
 }
 
-// files adds what history has as whole files. A tablespace is one of them, but shows as
-// a directory.
+// files adds the files that history has whole. The link to a tablespace is one of them, but is
+// shown as a directory.
 func (l *lister) files(ctx context.Context) error {
 	prefix := l.dir
 	if prefix != "" {

@@ -15,25 +15,26 @@ import (
 
 // BackupOptions are BaseBackup's.
 type BackupOptions struct {
-	Dir      string                                     // the data directory to make; it must not be there
+	Dir      string                                     // the data directory to make; it must not exist
 	TblspcTo string                                     // a directory for the tablespaces' contents, made if there are any
-	Own      func(path string) error                    // gives a file to who is to own it; may be nil
+	Own      func(path string) error                    // gives a new file or directory its owner; may be nil
 	Progress func(what string, done, total int64)       // in bytes; may be nil
-	Check    func(sysID uint64, tli pg.TLI) (err error) // is asked before anything is fetched; may be nil
+	Check    func(sysID uint64, tli pg.TLI) (err error) // refuses a server before anything is fetched; may be nil
 }
 
-// Backup is a base backup that is there: a data directory that holds the WAL which it needs
-// to become consistent, from Start to Stop.
+// Backup is a base backup on disk: a data directory with the WAL from Start to Stop, which
+// recovery needs to make it consistent.
 type Backup struct {
 	Start, Stop pg.LSN
 	TLI         pg.TLI
 	SysID       uint64
-	Tablespaces map[pg.OID]string // where the server has them
+	Tablespaces map[pg.OID]string // their locations on the server
 
-	made *Server // has a slot that was made for the backup; nil: it was there, or is gone
+	made *Server // on which BaseBackup made the slot that stays; nil: it made none
 }
 
-// Abandon drops the replication slot that BaseBackup made, if it did: nobody will follow.
+// Abandon drops the replication slot that BaseBackup made, if it made one. It is for a caller
+// that will not follow the server after all: the slot would have it keep its WAL for ever.
 func (b *Backup) Abandon(ctx context.Context) error {
 	if b.made == nil {
 		return nil
@@ -67,7 +68,7 @@ func BaseBackup(ctx context.Context, server *Server, o BackupOptions) (b *Backup
 		f.b.made = server
 	}
 	if err := f.run(ctx); err != nil {
-		c.close() // the slot may be in its use
+		c.close() // the slot cannot be dropped while a connection uses it
 		return nil, errors.Join(fmt.Errorf("base backup: %w", err), f.b.Abandon(ctx))
 	}
 	return f.b, nil
@@ -97,10 +98,10 @@ type fetch struct {
 	o BackupOptions
 	b *Backup
 
-	results     int // that have begun
+	results     int // how many result sets have begun
 	rows        [][]string
 	done, total int64
-	archive     *archive // being unpacked; nil between two
+	archive     *archive // the one that is being unpacked; nil between two
 }
 
 func (f *fetch) run(ctx context.Context) (err error) {
@@ -149,7 +150,7 @@ const (
 	resultStop
 )
 
-// result takes a result set that is complete.
+// result uses the rows of a result set that is complete.
 func (f *fetch) result() (err error) {
 	rows := f.rows
 	f.rows = nil
@@ -167,8 +168,8 @@ func (f *fetch) result() (err error) {
 	return err
 }
 
-// tablespaces takes the list of archives: oid, location and size in KiB; of the data
-// directory only the size.
+// tablespaces uses the list of archives: a tablespace's oid, location and size in KiB, and only
+// the size for the data directory.
 func (f *fetch) tablespaces(rows [][]string) error {
 	for _, r := range rows {
 		if len(r) < 3 {
@@ -197,7 +198,7 @@ const (
 	msgProgress = 'p'
 )
 
-// data takes one message of the stream.
+// data acts on one message of the stream of archives.
 func (f *fetch) data(b []byte) error {
 	if len(b) == 0 {
 		return fmt.Errorf("an empty message: %w", errProtocol)

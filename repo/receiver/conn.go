@@ -19,22 +19,23 @@ type conn struct {
 	mu sync.Mutex // held while a reply is written
 }
 
-// closeTimeout bounds the farewell.
+// closeTimeout bounds how long close waits until the server is told that the connection ends.
 const closeTimeout = 2 * time.Second
 
 func (c *conn) close() {
 	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
 	defer cancel()
-	_ = c.pc.Close(ctx) // whatever became of it: it is of no more use
+	_ = c.pc.Close(ctx) // with or without an error, the connection is of no more use
 }
 
-// send begins a command.
+// send sends a command. receive gives the messages of its answer.
 func (c *conn) send(command string) error {
 	c.pc.Frontend().Send(&pgproto3.Query{String: command})
 	return c.pc.Frontend().Flush()
 }
 
-// receive gives the next message; the server's errors as errors. It is valid until the next call.
+// receive gives the server's next message, which is valid until the next call. An error that the
+// server sends is returned as an error.
 func (c *conn) receive(ctx context.Context) (pgproto3.BackendMessage, error) {
 	msg, err := c.pc.ReceiveMessage(ctx)
 	if err != nil {
@@ -70,7 +71,7 @@ func (c *conn) query(ctx context.Context, command string) ([][]string, error) {
 	}
 }
 
-// texts copies a row.
+// texts copies the values of a row, which are valid only as long as the message.
 func texts(m *pgproto3.DataRow) []string {
 	row := make([]string, len(m.Values))
 	for i, v := range m.Values {
@@ -118,7 +119,7 @@ type incoming struct {
 	at    pg.LSN // of data
 	data  []byte // nil for a keepalive
 	end   pg.LSN // of the server's WAL
-	reply bool   // it wants to know how we are
+	reply bool   // the server asks for a status update at once
 }
 
 func parseIncoming(b []byte) (m incoming, err error) {
@@ -136,12 +137,12 @@ func parseIncoming(b []byte) (m incoming, err error) {
 	return m, nil
 }
 
-// position is how far a receiver is.
+// position is up to where a receiver has written, made durable and ingested WAL.
 type position struct {
 	write, flush, apply pg.LSN
 }
 
-// reply sends a standby status update.
+// reply sends a standby status update. wantAnswer has the server answer with a keepalive.
 func (c *conn) reply(p position, wantAnswer bool) error {
 	body := []byte{msgStatus}
 	for _, lsn := range [...]pg.LSN{p.write, p.flush, p.apply} {
@@ -159,7 +160,7 @@ func (c *conn) reply(p position, wantAnswer bool) error {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	// Not through the frontend, which belongs to the reader.
+	// The frontend is not for concurrent use, and belongs to the goroutine that reads.
 	_, err = c.pc.Conn().Write(msg)
 	return err
 }

@@ -27,10 +27,10 @@ var (
 	errProtocol = errors.New("replication protocol violated")
 )
 
-// lasting are the errors that do not go away by themselves.
+// lasting are the errors that come again at each attempt, until somebody does something.
 var lasting = []error{ErrVersion, ErrForeign, ErrTimeline, ErrRemoved, ErrDiverged}
 
-// isLasting reports whether somebody has to do something about err.
+// isLasting reports whether err is one of lasting.
 func isLasting(err error) bool {
 	for _, l := range lasting {
 		if errors.Is(err, l) {
@@ -65,7 +65,8 @@ func said(err error) error {
 	return fmt.Errorf("the server says: %s (%s)%w", pe.Message, pe.Code, silent{err})
 }
 
-// silent is an error that is to be found by errors.As and has nothing to say.
+// silent wraps an error for callers that match it with errors.As, and adds no text to the
+// message.
 type silent struct{ error }
 
 func (silent) Error() string   { return "" }

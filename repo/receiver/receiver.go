@@ -11,31 +11,34 @@ import (
 	"zenith/repo"
 )
 
-// Options are New's. Catchup and Synced are needed.
+// Options are New's. Catchup and Synced must be set.
 type Options struct {
 	// Catchup ingests all WAL that the timeline has on disk. It is called before each
 	// connection, so that the stream begins where it has to.
 	Catchup func(ctx context.Context) (pg.LSN, error)
-	// Synced is told how far WAL has become durable. It does not wait.
+	// Synced is called with the end of the WAL that has become durable. It must not block.
 	Synced func(upTo pg.LSN)
 	// Throttle waits, a second at most, while ingest is too far behind; may be nil.
 	Throttle func(ctx context.Context)
 	Log      *slog.Logger // default: discards
 }
 
-// What a receiver does, as Status says it.
+// The values of Status.State.
 const (
-	Connecting = "connecting" // or reading again what it has
+	Connecting = "connecting" // or ingesting the WAL that is on disk, which comes first
 	Streaming  = "streaming"
-	Waiting    = "waiting" // to try again after an error
-	Failed     = "failed"  // the same, after an error that somebody has to do something about
+	Waiting    = "waiting" // for the next attempt, after an error
+	Failed     = "failed"  // the same, after an error that comes again until somebody does something
 )
 
-// Status is how a receiver is and how far it has come.
+// Status is a receiver's state, and how far it has come.
 type Status struct {
-	State                              string
-	Received, Flushed, Applied, Server pg.LSN // Server: the end of the server's WAL, when last heard of
-	Err                                error  // of the last connection; nil while streaming
+	State    string
+	Received pg.LSN // the end of the WAL that is written
+	Flushed  pg.LSN // the end of the WAL that is durable
+	Applied  pg.LSN // the end of the WAL that is ingested
+	Server   pg.LSN // the end of the server's WAL, when it was last heard of
+	Err      error  // of the last connection; nil while streaming
 }
 
 // Receiver follows a server into a timeline.
@@ -68,7 +71,7 @@ func New(server *Server, tl *repo.Timeline, o Options) *Receiver {
 // Server is what the receiver follows.
 func (r *Receiver) Server() *Server { return r.server }
 
-// Status says how the receiver is.
+// Status gives the receiver's status as of now.
 func (r *Receiver) Status() Status {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -85,7 +88,8 @@ func (r *Receiver) note(change func(*Status)) {
 	change(&r.status)
 }
 
-// Run follows the server until ctx ends. Errors are told by Status, and logged once.
+// Run follows the server until ctx ends. After an error it tries again. Status shows the error,
+// and it is logged once, however often it comes again.
 func (r *Receiver) Run(ctx context.Context) {
 	wait, told := minWait, ""
 	for {
@@ -122,7 +126,7 @@ func (r *Receiver) Run(ctx context.Context) {
 	}
 }
 
-// connected is the life of one connection.
+// connected makes one connection and follows its stream until it breaks.
 func (r *Receiver) connected(ctx context.Context) error {
 	if err := r.prepare(ctx); err != nil {
 		return err
@@ -144,8 +148,8 @@ func (r *Receiver) connected(ctx context.Context) error {
 	return s.run(ctx)
 }
 
-// prepare ingests what is there, and says that WAL will be written from the head on: if we die,
-// what stands behind the last complete record is no damage.
+// prepare ingests the WAL that is on disk, and has the timeline note that WAL will be written
+// from the head on: after a crash, what stands behind the last complete record is no damage then.
 func (r *Receiver) prepare(ctx context.Context) error {
 	if _, err := r.o.Catchup(ctx); err != nil {
 		return err

@@ -21,18 +21,18 @@ type Segments struct {
 	mu      sync.Mutex
 	cur     *os.File
 	at      pg.LSN     // the first LSN of cur
-	full    []*os.File // written to their ends and not synced yet
-	made    bool       // a file was made: its name is not durable yet
-	written pg.LSN
-	dirty   bool
+	full    []*os.File // segments that are written to their ends and not synced yet
+	made    bool       // a file was made whose name is not durable yet
+	written pg.LSN     // the end of what was written
+	dirty   bool       // something was written since the last sync
 }
 
-// NewSegments makes one for WAL from from on. Close it.
+// NewSegments makes the Segments for a stream of WAL that begins at from. The caller closes them.
 func NewSegments(tl *repo.Timeline, from pg.LSN) *Segments {
 	return &Segments{tl: tl, size: pg.LSN(tl.Info().SegSize), written: from}
 }
 
-// Write puts data at an LSN.
+// Write writes data, which is the WAL from at on.
 func (s *Segments) Write(at pg.LSN, data []byte) error {
 	for len(data) > 0 {
 		f, err := s.open(at &^ (s.size - 1))
@@ -81,15 +81,16 @@ func (s *Segments) open(start pg.LSN) (*os.File, error) {
 	return f, nil
 }
 
-// Written says up to where WAL was written.
+// Written gives the end of the WAL that was written, durable or not.
 func (s *Segments) Written() pg.LSN {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.written
 }
 
-// fill gives a branch's first segment what stands before the branch point: its ancestor's. We
-// read that there, but a server that writes the branch wants its segments whole.
+// fill copies the WAL before the branch point, which is the ancestor's, to a branch's first
+// segment. This program reads it from the ancestor, but a server that writes the branch needs
+// whole segments.
 func (s *Segments) fill(f *os.File, start pg.LSN) error {
 	parent, at := s.tl.Ancestor()
 	if parent == nil || start >= at {
@@ -109,7 +110,7 @@ func (s *Segments) fill(f *os.File, start pg.LSN) error {
 	return nil
 }
 
-// Sync makes durable what was written before the call, and says up to where that is.
+// Sync makes durable what was written before the call, and gives the end of that.
 func (s *Segments) Sync() (pg.LSN, error) {
 	s.mu.Lock()
 	files, done, made, upTo, dirty := append([]*os.File(nil), s.full...), len(s.full), s.made, s.written, s.dirty

@@ -17,7 +17,7 @@ import (
 // configuration does.
 const slotKey = "primary_slot_name"
 
-// usualName is the application_name, unless the connection string has one.
+// usualName is the application_name if the connection string has none.
 const usualName = "zenith"
 
 const connectTimeout = 15 * time.Second
@@ -28,9 +28,10 @@ type Server struct {
 	slot string
 }
 
-// ParseServer understands a connection string of libpq, in either form. In addition,
-// primary_slot_name names a physical replication slot, made if it is not there;
-// application_name is what synchronous_standby_names knows us by.
+// ParseServer parses a connection string of libpq, in either form. In addition,
+// primary_slot_name names a physical replication slot, which is made if it is not there.
+// application_name is the name under which the server's synchronous_standby_names lists the
+// receiver.
 func ParseServer(conninfo string) (*Server, error) {
 	cfg, err := pgconn.ParseConfig(conninfo)
 	if err != nil {
@@ -51,7 +52,7 @@ func ParseServer(conninfo string) (*Server, error) {
 	return s, nil
 }
 
-// validSlot is ReplicationSlotValidateName; no slot is valid.
+// validSlot is ReplicationSlotValidateName, but accepts "", which means that there is no slot.
 func validSlot(name string) bool {
 	return len(name) <= 63 && strings.Trim(name, "abcdefghijklmnopqrstuvwxyz0123456789_") == ""
 }
@@ -73,7 +74,7 @@ type identity struct {
 	end   pg.LSN // of the server's flushed WAL
 }
 
-// dial connects and makes sure that it is a server that we understand.
+// dial connects to the server and makes sure that its version is one that can be read here.
 func (s *Server) dial(ctx context.Context) (*conn, identity, error) {
 	pc, err := pgconn.ConnectConfig(ctx, s.cfg.Copy())
 	if err != nil {
@@ -95,7 +96,8 @@ func (s *Server) address() string {
 	return net.JoinHostPort(s.cfg.Host, strconv.Itoa(int(s.cfg.Port)))
 }
 
-// connectError takes the useful part of pgconn's, which lists every try on lines of its own.
+// connectError gives the useful part of pgconn's error, which lists every attempt on a line of
+// its own: the last.
 func connectError(err error) error {
 	if sqlState(err) != "" {
 		return said(err)
@@ -104,7 +106,7 @@ func connectError(err error) error {
 	return fmt.Errorf("%s%w", strings.TrimSpace(lines[len(lines)-1]), silent{err})
 }
 
-// identify asks who the server is.
+// identify asks the server which cluster it is and where its WAL ends.
 func (c *conn) identify(ctx context.Context) (id identity, err error) {
 	version := c.pc.ParameterStatus("server_version")
 	if major, _, _ := strings.Cut(version, "."); major != pg.MajorVersion {
@@ -131,7 +133,8 @@ func (c *conn) identify(ctx context.Context) (id identity, err error) {
 	return id, nil
 }
 
-// makeSlot makes a physical slot that keeps WAL from now on. made is false if it was there.
+// makeSlot makes a physical slot that keeps WAL from now on. made is false if there was one of
+// that name.
 func (c *conn) makeSlot(ctx context.Context, name string, temporary bool) (made bool, err error) {
 	kind := ""
 	if temporary {

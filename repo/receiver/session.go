@@ -23,9 +23,9 @@ type session struct {
 	tl   *repo.Timeline
 	segs *Segments
 
-	from pg.LSN // where the stream begins, a bit before head
-	head pg.LSN // where what is new begins
-	next pg.LSN // the reader's: where the next message has to begin
+	from pg.LSN // where the stream begins, a little before head
+	head pg.LSN // the timeline's head at first: WAL before it is compared, WAL behind it is written
+	next pg.LSN // where the next message has to begin; belongs to the goroutine that reads
 
 	flushed atomic.Uint64
 	heard   atomic.Int64  // unix nanoseconds of the last message
@@ -33,11 +33,10 @@ type session struct {
 	moved   chan struct{} // capacity 1: the server is to be told
 }
 
-// How long the server may be silent until it is asked, and until it is given up.
 const (
-	tellEvery = 10 * time.Second
-	askAfter  = 25 * time.Second
-	giveUp    = 60 * time.Second
+	tellEvery = 10 * time.Second // how often the server gets a status update, at least
+	askAfter  = 25 * time.Second // of the server's silence: the next update asks for an answer
+	giveUp    = 60 * time.Second // of the server's silence: the connection is given up
 )
 
 func newSession(r *Receiver, c *conn) *session {
@@ -45,8 +44,8 @@ func newSession(r *Receiver, c *conn) *session {
 	head, prev := r.tl.Head()
 	seg := pg.LSN(r.tl.Info().SegSize)
 	s.head = head
-	// From the page on which the last record starts, so that it can be compared; but not
-	// from an older segment, which the server may have removed with every right.
+	// The stream begins with the page on which the last record starts, so that it can be
+	// compared; but not in an older segment, which the server may have removed.
 	s.from = max(prev&^(xlog.PageSize-1), head&^(seg-1), r.tl.FirstLSN()&^(xlog.PageSize-1))
 	s.next = s.from
 	s.segs = NewSegments(r.tl, head)
@@ -73,7 +72,7 @@ func (s *session) begin(ctx context.Context) error {
 	return nil
 }
 
-// explain says what a server's error means.
+// explain gives the server's error for a removed segment its meaning for the branch.
 func (s *session) explain(err error) error {
 	if sqlState(err) == stateUndefinedFile {
 		return fmt.Errorf("%w: the branch needs WAL from %v on (a replication slot, %s, would have kept it): %w", err, s.next, slotKey, ErrRemoved)
@@ -118,7 +117,7 @@ func (s *session) read(ctx context.Context) error {
 	}
 }
 
-// take takes one message.
+// take acts on one message: WAL, or a keepalive.
 func (s *session) take(ctx context.Context, in incoming) error {
 	s.r.note(func(st *Status) { st.Server = max(in.end, in.at+pg.LSN(len(in.data))) })
 	if in.reply {
@@ -147,7 +146,7 @@ func (s *session) take(ctx context.Context, in incoming) error {
 	return nil
 }
 
-// compare makes sure that the server's WAL is what we have.
+// compare makes sure that the server's WAL from at on is the timeline's.
 func (s *session) compare(at pg.LSN, theirs []byte) error {
 	ours := make([]byte, len(theirs))
 	if err := xlog.ReadFull(s.tl.WAL(), ours, at); err != nil {
@@ -178,7 +177,7 @@ func (s *session) flush(ctx context.Context) error {
 	}
 }
 
-// applied has the server told when the head moves.
+// applied wakes tell whenever the timeline's head moves.
 func (s *session) applied(ctx context.Context) error {
 	for {
 		if err := s.tl.WaitLSN(ctx, s.tl.LastLSN()+1); err != nil {
@@ -188,7 +187,7 @@ func (s *session) applied(ctx context.Context) error {
 	}
 }
 
-// tell sends status replies, and watches over the connection.
+// tell sends status updates, and gives a connection up on which nothing comes any more.
 func (s *session) tell(ctx context.Context) error {
 	tick := time.NewTicker(tellEvery)
 	defer tick.Stop()
@@ -211,12 +210,12 @@ func (s *session) tell(ctx context.Context) error {
 	}
 }
 
-// position is what the server is told.
+// position gives what a status update tells the server.
 func (s *session) position() position {
 	p := position{write: s.segs.Written(), flush: pg.LSN(s.flushed.Load()), apply: s.tl.LastLSN()}
 	if s.r.server.slot != "" {
-		// The slot lets the server remove the segments before what we have flushed. The one
-		// that holds the head is where we would begin again.
+		// The server removes the segments before the position that the slot has as flushed. The
+		// segment with the head is needed, for there the next stream begins.
 		seg := pg.LSN(s.tl.Info().SegSize)
 		p.flush = min(p.flush, p.apply&^(seg-1)+seg-1)
 	}

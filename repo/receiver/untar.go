@@ -24,7 +24,8 @@ const (
 	archiveEnding = ".tar"
 )
 
-// beginArchive unpacks what comes into the data directory, or that of a tablespace.
+// beginArchive begins to unpack the archive of that name into the data directory, or into the
+// directory of a tablespace.
 func (f *fetch) beginArchive(name string) error {
 	to := f.o.Dir
 	if name != baseArchive {
@@ -41,14 +42,14 @@ func (f *fetch) beginArchive(name string) error {
 	f.archive = &archive{w: w, done: make(chan error, 1)}
 	go func(done chan<- error) {
 		err := u.unpack(r)
-		r.CloseWithError(errors.Join(err, io.ErrClosedPipe)) // nothing is written behind the end
+		r.CloseWithError(errors.Join(err, io.ErrClosedPipe)) // a write behind the end must fail, not block
 		done <- err
 	}(f.archive.done)
 	return nil
 }
 
-// tablespaceDir gives the directory of a tablespace, and links the data directory to it:
-// what recovery does there stays in our directory.
+// tablespaceDir makes the directory for a tablespace's contents and the link to it in the data
+// directory. So recovery changes the tablespace there, and not where the server has it.
 func (f *fetch) tablespaceDir(name string) (string, error) {
 	oid, err := strconv.ParseUint(name, 10, 32)
 	if _, known := f.b.Tablespaces[pg.OID(oid)]; err != nil || !known {
@@ -75,13 +76,14 @@ func (f *fetch) endArchive() error {
 	return errors.Join(a.w.Close(), <-a.done)
 }
 
-// write hands bytes over.
+// write passes bytes to the goroutine that unpacks the archive. It blocks while that one is
+// behind.
 func (a *archive) write(b []byte) error {
 	_, err := a.w.Write(b)
 	return err
 }
 
-// abort ends the goroutine.
+// abort ends the unpacking before the archive's end.
 func (a *archive) abort() error {
 	err := a.w.CloseWithError(io.ErrUnexpectedEOF)
 	if uerr := <-a.done; !errors.Is(uerr, io.ErrUnexpectedEOF) {
@@ -113,7 +115,8 @@ func (u unpacker) unpack(r io.Reader) error {
 	}
 }
 
-// member makes one. Links are left out: those in pg_tblspc are ours.
+// member makes the file or directory of one member. Links are left out: tablespaceDir makes those
+// in pg_tblspc.
 func (u unpacker) member(h *tar.Header, content io.Reader) error {
 	name := filepath.Clean(h.Name)
 	if !filepath.IsLocal(name) {
