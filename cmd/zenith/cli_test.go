@@ -25,13 +25,14 @@ const (
 	lineB   = "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
 )
 
-// fakeServer is a page server of canned answers. Methods that no test needs are nil.
+// fakeServer is a page server with fixed answers. It embeds a nil Service: a method that no test needs
+// panics.
 type fakeServer struct {
 	api.Service
 	err      error
 	problems int64
 	machine  string
-	execs    chan string // "start" and "stop" of pg execs
+	execs    chan string // gets "start" and "stop" of each pg exec
 }
 
 func (f *fakeServer) Status(context.Context) ([]api.StatusRow, error) {
@@ -125,7 +126,7 @@ func (f *fakeServer) GC(_ context.Context, _, _ string, r api.Retain, _ api.Prog
 	return api.GCResult{Relations: r.Bytes, Elapsed: r.Time}, f.err
 }
 
-// Export writes a small tar, and f.err in the middle of it.
+// Export writes a small tar archive. If f.err is set, it breaks off in the middle with that error.
 func (f *fakeServer) Export(_ context.Context, _, _ string, _ api.ExportOptions, w io.Writer) error {
 	tw := tar.NewWriter(w)
 	uid, gid := os.Getuid(), os.Getgid()
@@ -147,7 +148,7 @@ func (f *fakeServer) Export(_ context.Context, _, _ string, _ api.ExportOptions,
 	return tw.Close()
 }
 
-// session runs the CLI against a fake page server.
+// session runs the command line against a fake page server.
 type cliSession struct {
 	t       *testing.T
 	fake    *fakeServer
@@ -174,7 +175,7 @@ func newSession(t *testing.T) *cliSession {
 	return s
 }
 
-// run gives exit code, stdout and stderr.
+// run runs a command and gives its exit code, stdout and stderr.
 func (s *cliSession) run(ctx context.Context, args ...string) (int, string, string) {
 	var out, err bytes.Buffer
 	code := run(ctx, append([]string{"-D", s.workdir}, args...), strings.NewReader("input"), &out, &err)
@@ -189,7 +190,7 @@ func (s *cliSession) expect(line string, code int, stdout, stderr string) {
 	}
 }
 
-// TestFirstLines are the contract's.
+// TestFirstLines checks the first lines that commands print, on which scripts depend.
 func TestFirstLines(t *testing.T) {
 	s := newSession(t)
 	s.expect("tenant list", 0, tenantA+"\n", "")
@@ -291,7 +292,7 @@ func TestPgExec(t *testing.T) {
 	<-s.fake.execs
 }
 
-// TestPgExecInterrupted: a signal ends the command, and the postgres goes too.
+// TestPgExecInterrupted: a signal ends the command of pg exec, and then the throw-away postgres.
 func TestPgExecInterrupted(t *testing.T) {
 	s := newSession(t)
 	ctx, cancel := context.WithCancel(t.Context())
@@ -325,7 +326,7 @@ func TestExport(t *testing.T) {
 		}
 	}
 
-	// A failure in the middle leaves nothing that could be taken for an export.
+	// An export that fails in the middle leaves nothing that could be taken for a complete one.
 	s.fake.err = api.Errorf(api.ErrCorrupt, "page 7 is damaged")
 	broken := filepath.Join(t.TempDir(), "broken")
 	s.expect("export main --dir "+broken, 1, "", "zenith: page 7 is damaged\n")

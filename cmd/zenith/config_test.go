@@ -9,7 +9,7 @@ import (
 )
 
 func TestServerConfigErrorsNameTheLine(t *testing.T) {
-	tests := []struct{ text, want string }{ // want "": no error
+	tests := []struct{ text, want string }{ // if want is "", there is no error
 		{"listen = \"127.0.0.1:6400\"\npg_distrib = \"/usr\"\n", ""},
 		{"# a comment\n\nlissten = \"x\"\n", `:3: unknown key "lissten"`},
 		{"listen = \"a:1\"\n[retention]\nlisten = \"7d\"\n", `:3: unknown key "retention.listen"`},

@@ -19,7 +19,7 @@ func TestPidFile(t *testing.T) {
 		}
 	}
 	expect(0, false)
-	// A stale file names some process that has nothing to do with it: this test.
+	// A pid file without a lock on it is stale, whatever process has its number: here, this test.
 	if err := os.WriteFile(path, []byte(strconv.Itoa(os.Getpid())+"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -40,8 +40,8 @@ func TestPidFile(t *testing.T) {
 	expect(0, false)
 }
 
-// TestStopSparesAStranger: a pid file that a killed page server left must not end whoever
-// has its number now.
+// TestStopSparesAStranger: a killed page server leaves its pid file behind, and another process may get its
+// number. zenith stop must not end that process.
 func TestStopSparesAStranger(t *testing.T) {
 	dir := t.TempDir()
 	e := &environ{workdir: dir}
@@ -55,6 +55,6 @@ func TestStopSparesAStranger(t *testing.T) {
 		}
 	}
 	if err := e.runStop(t.Context(), closeTimeout); err == nil || exitCode(err) != exitError {
-		t.Errorf("got %v", err) // and we are still here
+		t.Errorf("got %v", err) // the process that must not be ended is this test
 	}
 }

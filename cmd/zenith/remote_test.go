@@ -21,7 +21,7 @@ func (f *fakeServer) Push(_ context.Context, _, branch string, o api.PushOptions
 	return r, f.err
 }
 
-// TestRemotes keeps names of other page servers, and pushes there.
+// TestRemotes gives names to other page servers, and pushes to them.
 func TestRemotes(t *testing.T) {
 	s := newSession(t)
 	s.expect("remote list", 0, "NAME  CONNINFO\n", "")
@@ -41,7 +41,7 @@ func TestRemotes(t *testing.T) {
 	s.expect("push main b2", 12, "", "zenith: push main: gone another way\n")
 }
 
-// TestElsewhere: mounts of a page server on another machine are not for us.
+// TestElsewhere: commands that mount are refused if the page server is on another machine.
 func TestElsewhere(t *testing.T) {
 	s := newSession(t)
 	s.fake.machine = "another"

@@ -17,17 +17,18 @@ import (
 	"zenith/internal/pgtest"
 )
 
-// TestMain lets the test binary be zenith itself, for the scripts: also when the page
-// server runs it again. Two more are zenith with a page server that breaks at SIGUSR1.
+// TestMain makes the test binary behave as zenith if it is called by that name: the scripts do so, and
+// `zenith start`, which runs its own binary again. Two more names are zenith with a page server that dies
+// at SIGUSR1.
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
 		"zenith":        main,
 		"zenith-panics": func() { breakServer(func() { panic("provoked") }); main() },
-		"zenith-dies":   func() { breakServer(func() { new(sync.Mutex).Unlock() }); main() }, // no recover helps
+		"zenith-dies":   func() { breakServer(func() { new(sync.Mutex).Unlock() }); main() }, // a fatal error, which no recover catches
 	})
 }
 
-// breakServer has the page server, not those who start it, do fatal when SIGUSR1 comes.
+// breakServer makes the page server call fatal at SIGUSR1. The process that starts the page server is spared.
 func breakServer(fatal func()) {
 	if !slices.Contains(os.Args, "--foreground") {
 		return
@@ -46,7 +47,7 @@ func TestScripts(t *testing.T) {
 		t.Skip("needs postgres and /dev/fuse")
 	}
 	bin := pgtest.BinDir(t)
-	// Not t.TempDir: postgres runs as another user where we are root, and must get there.
+	// Not t.TempDir: if this test is root's, postgres runs as another user, who must be able to go there.
 	root, err := os.MkdirTemp("", "zs")
 	if err != nil {
 		t.Fatal(err)
@@ -68,7 +69,7 @@ func TestScripts(t *testing.T) {
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("PGBIN", bin)
 			env.Setenv("HOME", env.WorkDir)
-			env.Defer(func() { // a page server that a failed script left
+			env.Defer(func() { // stop the page server that a failed script left running
 				cmd := exec.Command(self(t), "-D", env.WorkDir+"/.zenith", "stop")
 				cmd.Args[0] = "zenith"
 				if out, err := cmd.CombinedOutput(); err == nil {
@@ -80,7 +81,7 @@ func TestScripts(t *testing.T) {
 	})
 }
 
-// self is this binary, which is zenith if it is called so.
+// self gives the path of the test binary, which behaves as zenith if it is called by that name.
 func self(t *testing.T) string {
 	path, err := os.Executable()
 	if err != nil {
@@ -89,8 +90,8 @@ func self(t *testing.T) string {
 	return path
 }
 
-// exits runs a command that must end with a given status: exits 13 zenith lsn nowhere.
-// Its error must be one line.
+// exits is a command of the scripts. `exits 13 zenith lsn nowhere` runs the command behind the number,
+// which must end with that exit status and print one line to stderr.
 func exits(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 2 {
 		ts.Fatalf("usage: exits STATUS COMMAND...")
@@ -111,7 +112,8 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// line keeps a line of the last command's standard output in a variable: line URL -1.
+// line is a command of the scripts. `line URL -1` puts the last line of the last command's standard output
+// into the variable URL.
 func line(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 2 {
 		ts.Fatalf("usage: line VARIABLE NUMBER (from 1, or from the end: -1)")
