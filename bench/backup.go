@@ -14,11 +14,11 @@ import (
 	"time"
 )
 
-// backupScale makes about 450 MB.
+// backupScale is the scale of pgbench's tables in the backups: about 450 MB.
 const backupScale = 30
 
-// benchBackup streams all of a branch to nowhere, against pg_basebackup from a server on an
-// ordinary directory with the same tables.
+// benchBackup measures how fast the page server sends a full copy of a branch, which is thrown away. The peer
+// is pg_basebackup from a server on an ordinary directory with the same tables.
 func benchBackup(ctx context.Context, o options) ([]row, error) {
 	p, err := newPlace(ctx, o)
 	if err != nil {
@@ -45,7 +45,7 @@ func benchBackup(ctx context.Context, o options) ([]row, error) {
 			return nil, err
 		}
 	}
-	// What a branch costs when it is at rest: its history is in the store.
+	// After the restart, all history is in the store, as it is for a branch on which nothing runs.
 	if _, err := p.zenith("pg", "stop", "main"); err != nil {
 		return nil, err
 	}
@@ -76,7 +76,7 @@ func (p *place) stockBackup(conninfo string) *exec.Cmd {
 		"-d", conninfo, "-D", "-", "-Ft", "-X", "none", "-c", "fast", "--no-manifest")
 }
 
-// replication is how a stock client reaches the page server.
+// replication gives the conninfo with which PostgreSQL's own replication clients reach the page server.
 func (p *place) replication() (string, error) {
 	addr, err := os.ReadFile(filepath.Join(p.dir, ".zenith", "pageserver.addr"))
 	if err != nil {
@@ -86,7 +86,7 @@ func (p *place) replication() (string, error) {
 	return fmt.Sprintf("host=%s port=%s user=zenith", host, port), err
 }
 
-// counter counts what is written to it.
+// counter counts the bytes that are written to it, and throws them away.
 type counter int64
 
 // Write implements io.Writer.
@@ -95,7 +95,7 @@ func (c *counter) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// backupRate gives the MB per second that a command writes.
+// backupRate runs a command and gives how many MB per second it writes to its standard output.
 func (p *place) backupRate(cmd *exec.Cmd) (float64, error) {
 	var out counter
 	var stderr bytes.Buffer

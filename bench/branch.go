@@ -7,9 +7,10 @@ import (
 	"strconv"
 )
 
-// benchBranch times branch, start and first query at two sizes, against a start of postgres
-// on an ordinary directory and against what copies one by sharing blocks, with the crash
-// recovery that a copy of a running server needs; and the sizes against each other.
+// benchBranch times how long it takes to make a branch, start postgres on it and get the first answer, for a
+// small and a large database. The peers are a start of postgres on an ordinary directory, and file systems
+// that copy the directory of a running server by sharing its blocks; such a copy needs crash recovery. The
+// last row compares the sizes with each other.
 func benchBranch(ctx context.Context, o options) ([]row, error) {
 	var rows []row
 	var all []*branching
@@ -26,17 +27,17 @@ func benchBranch(ctx context.Context, o options) ([]row, error) {
 		rows, all = append(rows, rs...), append(all, b)
 	}
 	smallest, largest := all[0], all[len(all)-1]
-	o.runs *= 3 // a copy takes seconds, this does not
+	o.runs *= 3 // without copies, which take seconds, there is time for more runs
 	r, err := compare(o, largest.name(), fmt.Sprintf("the same, %d MB", smallest.size/1e6), "ms", largest.time, smallest.time)
 	return append(rows, r), err
 }
 
-// branching is a database of which branches are made.
+// branching is a database from which branches are made.
 type branching struct {
 	p       *place
 	cluster string // the data directory that it was imported from
-	size    int64  // bytes
-	made    int
+	size    int64  // of the database, in bytes
+	made    int    // number of branches so far
 }
 
 func newBranching(ctx context.Context, o options, scale int) (_ *branching, err error) {
@@ -67,7 +68,7 @@ func (b *branching) name() string {
 	return fmt.Sprintf("branch, start, first query, %d MB", b.size/1e6)
 }
 
-// time gives the milliseconds of a new branch until its first answer.
+// time gives the milliseconds from the creation of a new branch to its first answer.
 func (b *branching) time() (float64, error) {
 	b.made++
 	return b.p.timeBranch("b" + strconv.Itoa(b.made))
@@ -89,7 +90,7 @@ func (b *branching) rows() ([]row, error) {
 	return rows, nil
 }
 
-// compareCopy makes a row with copies on a file system as the peer.
+// compareCopy makes a row whose peer is a file system that copies by sharing blocks.
 func (b *branching) compareCopy(c copying) (row, error) {
 	copier, err := b.p.newCopier(c, b.cluster, 2*b.size+4<<30)
 	if err != nil {
@@ -99,8 +100,7 @@ func (b *branching) compareCopy(c copying) (row, error) {
 	return compare(b.p.o, b.name(), c.name+", crash recovery", "ms", b.time, copier.time)
 }
 
-// newCluster makes a stopped cluster with pgbench's tables, and says how many bytes its
-// database has.
+// newCluster makes a stopped cluster with pgbench's tables. size is that of its database, in bytes.
 func (p *place) newCluster(scale int) (dir string, size int64, err error) {
 	dir = filepath.Join(p.dir, "native", "data")
 	n, err := p.initNative(dir)
@@ -120,7 +120,8 @@ func (p *place) newCluster(scale int) (dir string, size int64, err error) {
 	return dir, size, n.stop("fast")
 }
 
-// timeBranch gives the milliseconds of a branch from main's head until its first answer.
+// timeBranch makes a branch of main's head, starts postgres on it, and gives the milliseconds until the first
+// answer. Then it destroys that postgres.
 func (p *place) timeBranch(name string) (float64, error) {
 	ms, err := milliseconds(func() error {
 		if _, err := p.zenith("branch", name, "main"); err != nil {
@@ -138,7 +139,7 @@ func (p *place) timeBranch(name string) (float64, error) {
 	return ms, err
 }
 
-// timeStart gives the milliseconds of a start of postgres on a cluster until its first answer.
+// timeStart starts postgres on a cluster and gives the milliseconds until the first answer.
 func (p *place) timeStart(cluster string) (float64, error) {
 	var n *native
 	ms, err := milliseconds(func() (err error) {
@@ -155,7 +156,7 @@ func (p *place) timeStart(cluster string) (float64, error) {
 
 const firstQuery = "SELECT abalance FROM pgbench_accounts WHERE aid = 4711"
 
-// work lets some transactions run, as a live database has them.
+// work runs some transactions, so that a crash leaves WAL to be replayed, as in a database in use.
 func (p *place) work(url string) error {
 	_, err := p.pgbench(url, "-c", "4", "-j", "2", "-t", "2000")
 	return err

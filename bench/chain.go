@@ -16,15 +16,17 @@ import (
 	"zenith/walredo"
 )
 
-// ingestedCorpus is a corpus in a repository that was opened anew, behind its ingest.
+// ingestedCorpus is a corpus whose WAL was ingested into a repository, which was then closed and opened
+// again.
 type ingestedCorpus struct {
 	c  *corpus
 	r  *repo.Repository
 	tl *repo.Timeline
 }
 
-// ingested imports the base, takes the WAL in until it is settled, and opens the repository
-// again, with a cache of pages as small as can be. Its WAL is not packed yet.
+// ingested imports the base, ingests the WAL until all of its history is in the store, and opens the
+// repository again with the smallest possible cache of pages, so that each read rebuilds its page. The WAL is
+// not packed yet.
 func (c *corpus) ingested(ctx context.Context) (*ingestedCorpus, error) {
 	c.n++
 	dir := filepath.Join(c.p.dir, "repo"+strconv.Itoa(c.n))
@@ -62,14 +64,14 @@ func catchup(ctx context.Context, tl *repo.Timeline) error {
 	return tl.Flush(ctx)
 }
 
-// chainLength is how many records lie before the pages that benchChain rebuilds.
+// chainLength is how many records have to be applied to rebuild each page of benchChain.
 const chainLength = 10
 
-// chainPages is how many pages it takes, at most.
+// chainPages is how many pages benchChain rebuilds, at most.
 const chainPages = 2000
 
-// benchChain rebuilds pages that are an image and ten records, against a bare read of
-// these eleven values.
+// benchChain rebuilds pages from an image and ten records each. The peer reads the same eleven values from
+// Badger and applies nothing.
 func (s *ingestedCorpus) benchChain(ctx context.Context, o options, h *history) ([]row, error) {
 	var tags []pg.BufferTag
 	for tag, id := range h.ids {
@@ -123,8 +125,8 @@ func (s *ingestedCorpus) benchChain(ctx context.Context, o options, h *history) 
 	return []row{plain, packed}, err
 }
 
-// bareStore makes a store with the base and the first records of each page that changed,
-// under keys in their order: one about as large as the repository's.
+// bareStore makes the peer's store. For each page that changed it has the page's base image and first records
+// as they are, one value each, under consecutive keys. It is about as large as the repository's store.
 func (s *ingestedCorpus) bareStore(h *history) (store.Store, error) {
 	dir := filepath.Join(s.c.p.dir, "bare")
 	bare, err := store.OpenBadger(dir, store.BadgerOptions{})
@@ -149,14 +151,14 @@ func (s *ingestedCorpus) bareStore(h *history) (store.Store, error) {
 			}
 		}
 	}
-	// Opened anew, it has tables only, as the other.
+	// After it is opened again, all of its values are in tables on disk, as those of the repository are.
 	if err := errors.Join(out.Flush(), bare.Close()); err != nil {
 		return nil, err
 	}
 	return store.OpenBadger(dir, store.BadgerOptions{})
 }
 
-// bareKey is as long as a version's key.
+// bareKey is the key of a page's value number i. It is as long as the repository's key of a version.
 func bareKey(tag pg.BufferTag, i int) []byte {
 	b := []byte{0}
 	for _, v := range [...]pg.OID{tag.SpcOID, tag.DBOID, tag.RelNumber, pg.OID(tag.Block)} {
@@ -165,7 +167,7 @@ func bareKey(tag pg.BufferTag, i int) []byte {
 	return binary.BigEndian.AppendUint64(append(b, 0, 0, 0, 0, 0), uint64(i))
 }
 
-// readBare reads the values of a page and copies each to dst.
+// readBare reads all values of a page, one after the other, into dst.
 func readBare(store store.Store, tag pg.BufferTag, dst []byte) (err error) {
 	prefix := bareKey(tag, 0)[:17]
 	it := store.Iterator(prefix)

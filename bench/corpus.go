@@ -10,19 +10,19 @@ import (
 	"strings"
 )
 
-// load makes the WAL of a corpus.
+// load is the work that a server does while the WAL of a corpus is recorded.
 type load struct {
 	name   string
-	file   string // the corpus's name in the directory of -corpora
-	config string
-	fill   func(p *place, url string) error // before the base is taken
-	run    func(p *place, url string) error
+	file   string                           // the corpus's name in the directory of -corpora
+	config string                           // lines for postgresql.conf
+	fill   func(p *place, url string) error // makes the tables, before the base is copied
+	run    func(p *place, url string) error // does the work that is recorded
 }
 
-// tpcbTransactions is how many each of the clients makes: stock recovery takes some seconds.
+// tpcbTransactions is how many transactions each client runs: enough for stock recovery to take some seconds.
 const tpcbTransactions = 100_000
 
-// tpcb is pgbench's own load.
+// tpcb is pgbench's TPC-B, with full_page_writes on or off.
 func tpcb(fpw string) load {
 	return load{
 		name:   "pgbench WAL, full_page_writes=" + fpw,
@@ -39,14 +39,16 @@ func tpcb(fpw string) load {
 	}
 }
 
-// corpus is a base and the WAL that a server wrote after it, until it was killed.
+// corpus is recorded WAL: a base, which is the data directory of a stopped server, and the directory of the
+// same server after it wrote WAL and was killed.
 type corpus struct {
 	p             *place
-	base, crashed string
-	n             int
+	base, crashed string // data directories, before and after
+	n             int    // number of directories made from it so far, for their names
 }
 
-// record makes a corpus, or takes the one that a run before has left in -corpora.
+// record makes a corpus, or takes one that an earlier run has left in the directory of -corpora. A file
+// "whole" beside it says that it is complete.
 func (p *place) record(l load) (*corpus, error) {
 	dir := filepath.Join(p.dir, "pg")
 	if p.o.corpora != "" {
@@ -94,18 +96,19 @@ func appendFile(path, text string) error {
 	return err
 }
 
-// recovery is what stock recovery took, in seconds: elapsed, and of its process's CPU.
+// recovery is how long stock recovery took, as its log says: elapsed time and CPU time, in seconds.
 type recovery struct{ elapsed, user, system float64 }
 
 var redoDone = regexp.MustCompile(`redo done at .* CPU: user: ([0-9.]+) s, system: ([0-9.]+) s, elapsed: ([0-9.]+) s`)
 
-// recover lets stock postgres recover a copy.
+// recover has stock postgres recover a copy of the crashed directory, and removes the copy.
 func (c *corpus) recover() (recovery, error) {
 	r, data, err := c.recovered("immediate")
 	return r, errors.Join(err, os.RemoveAll(data))
 }
 
-// recovered lets stock postgres recover a copy, stops it, and gives the copy.
+// recovered has stock postgres recover a copy of the crashed directory and stops it in the given mode. data is
+// the copy, which the caller removes.
 func (c *corpus) recovered(stop string) (r recovery, data string, err error) {
 	c.n++
 	data = filepath.Join(c.p.dir, "stock", "data"+strconv.Itoa(c.n))
@@ -138,7 +141,7 @@ func (c *corpus) recovered(stop string) (r recovery, data string, err error) {
 	return r, data, nil
 }
 
-// segments are the server's WAL segments, in order.
+// segments lists the crashed server's WAL segments, in order.
 func (c *corpus) segments() ([]string, error) {
 	return filepath.Glob(filepath.Join(c.crashed, "pg_wal", strings.Repeat("[0-9A-F]", 24)))
 }

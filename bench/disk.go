@@ -8,11 +8,11 @@ import (
 	"syscall"
 )
 
-// diskScale is of pgbench: 300 MB.
+// diskScale is the scale of pgbench's tables: 300 MB.
 const diskScale = 20
 
-// benchDisk forgets all history of a branch that has some, and compares what is left with the
-// plain data directory of the same state.
+// benchDisk makes history on a branch, forgets all of it, and compares the disk space that is left with that
+// of a plain data directory of the same state.
 func benchDisk(ctx context.Context, o options) ([]row, error) {
 	var us, them []float64
 	for range o.runs {
@@ -25,7 +25,8 @@ func benchDisk(ctx context.Context, o options) ([]row, error) {
 	return []row{newRow("bytes on disk after retention dropped all history", "the plain data directory", "MB", us, them)}, nil
 }
 
-// diskAfterRetention gives the bytes that a tenant takes then, and those of an export of it.
+// diskAfterRetention gives the bytes on disk of a tenant whose history was forgotten, and of an export of its
+// head.
 func diskAfterRetention(ctx context.Context, o options) (ours, plain float64, err error) {
 	p, err := newPlace(ctx, o)
 	if err != nil {
@@ -58,7 +59,7 @@ func diskAfterRetention(ctx context.Context, o options) (ours, plain float64, er
 	return ours, plain, err
 }
 
-// diskUse is how many bytes of disk dir and all below it have.
+// diskUse gives the bytes on disk that dir and everything below it take up: blocks, not file sizes.
 func diskUse(dir string) (n float64, err error) {
 	err = filepath.WalkDir(dir, func(_ string, d fs.DirEntry, err error) error {
 		if err != nil {

@@ -13,8 +13,8 @@ type image struct {
 	file, dir string
 }
 
-// copying says how a file system copies a directory of it by sharing its blocks. Where that
-// directory has to be made for it, makeDir does.
+// copying is a file system that can copy a directory by sharing its blocks, and the commands for that: mkfs
+// makes the file system, makeDir the directory that is to be copied, copy a copy of it.
 type copying struct {
 	name    string
 	mkfs    []string
@@ -27,7 +27,7 @@ var copyings = []copying{
 	{"btrfs snapshot", []string{"mkfs.btrfs", "-q"}, []string{"btrfs", "-q", "subvolume", "create"}, []string{"btrfs", "-q", "subvolume", "snapshot"}},
 }
 
-// newImage makes a file system of that size in bytes and mounts it.
+// newImage makes a file system of size bytes and mounts it.
 func (p *place) newImage(c copying, size int64) (*image, error) {
 	file, err := os.CreateTemp(p.dir, "image")
 	if err != nil {
@@ -53,15 +53,15 @@ func (i *image) close() {
 	_ = os.Remove(i.file)
 }
 
-// copier is a running server on an image, and how to copy it.
+// copier copies the directory of a running server on an image.
 type copier struct {
 	copying
 	image  *image
-	source *native
-	copies int
+	source *native // the server that is copied
+	copies int     // number of copies so far
 }
 
-// newCopier puts a copy of a stopped cluster on a file system of its own, and starts it there.
+// newCopier makes a file system of size bytes, copies a stopped cluster to it, and starts a server there.
 func (p *place) newCopier(c copying, cluster string, size int64) (*copier, error) {
 	i, err := p.newImage(c, size)
 	if err != nil {
@@ -95,8 +95,8 @@ func (c *copier) close() {
 	c.image.close()
 }
 
-// time gives the milliseconds of a copy of the running server until its first answer, which
-// comes after crash recovery.
+// time copies the directory of the running server, starts a server on the copy, and gives the milliseconds
+// until its first answer. That includes crash recovery.
 func (c *copier) time() (float64, error) {
 	c.copies++
 	copied := fmt.Sprint(c.source.data, c.copies)

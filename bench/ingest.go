@@ -18,10 +18,10 @@ import (
 	"zenith/walredo"
 )
 
-// benchIngest takes recorded WAL in, against stock crash recovery of the same WAL from the
-// same base. The WAL is on disk before the clock starts, as it is for stock.
+// benchIngest ingests recorded WAL. The peer is stock crash recovery of the same WAL from the same base. For
+// both, the WAL is on disk before the clock starts.
 func benchIngest(ctx context.Context, o options) (rows []row, err error) {
-	// The page server's code runs in this process.
+	// The page server's code runs in this process, so its memory is this process's.
 	memory := watchMemory(o.memory, func() (int, error) { return os.Getpid(), nil })
 	defer func() { err = errors.Join(err, memory.stop()) }()
 	for _, l := range []load{tpcb("on"), tpcb("off"), kinds()} {
@@ -59,14 +59,14 @@ func benchIngestOf(ctx context.Context, o options, l load) ([]row, error) {
 	return m.rows(l), nil
 }
 
-// ingestFigures are of one corpus; a value each run.
+// ingestFigures are the figures of one corpus. The slices have one value for each run.
 type ingestFigures struct {
 	records int
-	wal     pg.LSN // bytes
+	wal     pg.LSN // length of the WAL, in bytes
 
-	taken, settled, stock []float64 // seconds
-	cpu, stockCPU         []float64 // microseconds a record, user and system
-	plain, packed         []float64 // bytes on disk for a byte of WAL
+	taken, settled, stock []float64 // seconds until WAL can be read, until it is in the store, of stock recovery
+	cpu, stockCPU         []float64 // microseconds of CPU time per record, user and system
+	plain, packed         []float64 // bytes on disk per byte of WAL, before and after WAL is packed
 }
 
 func (m *ingestFigures) rows(l load) []row {
@@ -89,7 +89,7 @@ func (m *ingestFigures) rows(l load) []row {
 	return rows
 }
 
-// ingest takes the WAL in, in a fresh repository.
+// ingest imports the base into a fresh repository and ingests the WAL, once.
 func (c *corpus) ingest(ctx context.Context, m *ingestFigures) (err error) {
 	c.n++
 	dir := filepath.Join(c.p.dir, "repo"+strconv.Itoa(c.n))
@@ -113,7 +113,7 @@ func (c *corpus) ingest(ctx context.Context, m *ingestFigures) (err error) {
 	if err != nil {
 		return err
 	}
-	segments, err := diskUse(tl.WALDir()) // before any is packed
+	segments, err := diskUse(tl.WALDir()) // before any of them is packed
 	if err != nil {
 		return err
 	}
@@ -134,7 +134,8 @@ func (c *corpus) ingest(ctx context.Context, m *ingestFigures) (err error) {
 	return m.pack(ctx, r, tl, start, segments, after-before)
 }
 
-// time takes the WAL in, and notes the CPU seconds.
+// time ingests the WAL and adds a run's times to m. cpu is in seconds until the caller knows the number of
+// records.
 func (m *ingestFigures) time(ctx context.Context, tl *repo.Timeline) error {
 	in, err := ingest.New(tl, ingest.Options{})
 	if err != nil {
@@ -153,8 +154,8 @@ func (m *ingestFigures) time(ctx context.Context, tl *repo.Timeline) error {
 	return nil
 }
 
-// pack packs what is cold of the WAL from start on, and notes what is on disk then: the
-// segments were of that many bytes, and the store has grown.
+// pack packs the cold WAL and adds to m how much is on disk then. start is where the ingested WAL begins;
+// segments is how many bytes on disk its segments took before; grown is by how many bytes the store has grown.
 func (m *ingestFigures) pack(ctx context.Context, r *repo.Repository, tl *repo.Timeline, start pg.LSN, segments, grown float64) error {
 	if err := r.PackWAL(ctx); err != nil {
 		return err
@@ -172,16 +173,16 @@ func (m *ingestFigures) pack(ctx context.Context, r *repo.Repository, tl *repo.T
 	return err
 }
 
-// processCPU is the process's CPU time, in seconds.
+// processCPU gives the CPU time of this process, user and system, in seconds.
 func processCPU() float64 {
 	var u syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
-		panic(err) // it has no reason to fail
+		panic(err) // getrusage of oneself cannot fail
 	}
 	return float64(u.Utime.Sec+u.Stime.Sec) + float64(u.Utime.Usec+u.Stime.Usec)/1e6
 }
 
-// copyWAL puts the server's segments in place of those of the import.
+// copyWAL copies the crashed server's segments to dir, over those that the import put there.
 func (c *corpus) copyWAL(dir string) error {
 	segments, err := c.segments()
 	if err != nil {
@@ -191,7 +192,7 @@ func (c *corpus) copyWAL(dir string) error {
 	return err
 }
 
-// count reads the records from start on.
+// count counts the records from start to the end of the WAL.
 func count(tl *repo.Timeline, start pg.LSN) (n int, err error) {
 	reader := xlog.NewReader(tl.WAL(), tl.WALConfig(), start)
 	var rec xlog.Record

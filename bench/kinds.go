@@ -7,8 +7,8 @@ import (
 	"strconv"
 )
 
-// kinds is a load on one table under an index of each kind: insertions, updates of what is
-// indexed and of what is not, deletions, and VACUUM beside them.
+// kinds is a load on one table that has an index of each kind: insertions, updates of columns that are indexed
+// and of one that is not, deletions, and VACUUM at the same time.
 func kinds() load {
 	return load{
 		name:   "WAL of all index kinds",
@@ -37,7 +37,7 @@ func kinds() load {
 	}
 }
 
-// kindsTransactions is how many each of the clients makes: stock recovery takes some seconds.
+// kindsTransactions is how many transactions each client runs: enough for stock recovery to take some seconds.
 const kindsTransactions = 5000
 
 const kindsTable = `

@@ -16,8 +16,9 @@ import (
 	"zenith/internal/pg"
 )
 
-// benchLag follows a native server on the same machine while pgbench loads and runs TPC-B there: how
-// long after it was flushed is a record durable here and readable? The bound is a second.
+// benchLag follows a native server on the same machine, on which pgbench makes its tables and runs TPC-B. It
+// measures how long after the server flushed a record that record can be read here and is durable. The bound
+// is a second.
 func benchLag(ctx context.Context, o options) ([]row, error) {
 	p, err := newPlace(ctx, o)
 	if err != nil {
@@ -64,7 +65,7 @@ func benchLag(ctx context.Context, o options) ([]row, error) {
 	return rows, nil
 }
 
-// follower asks a server where its WAL ends, and a receiver how far it is.
+// follower compares where a server's WAL ends with how far the receiver of the page server is.
 type follower struct {
 	p      *place
 	client *pageserver.Client
@@ -75,7 +76,7 @@ type follower struct {
 	answers *bufio.Scanner
 }
 
-// ask opens a session with the server.
+// ask opens a psql session with the server, so that a question costs no new connection.
 func (f *follower) ask(url string) (err error) {
 	f.psql = exec.CommandContext(f.p.ctx, filepath.Join(f.p.o.distrib, "bin/psql"), url, "-XqAt")
 	if f.in, err = f.psql.StdinPipe(); err != nil {
@@ -91,10 +92,10 @@ func (f *follower) ask(url string) (err error) {
 
 func (f *follower) close() {
 	f.in.Close()
-	_ = f.psql.Wait() // it ends with its input
+	_ = f.psql.Wait() // psql ends at the end of its input
 }
 
-// flushed is where the server's durable WAL ends.
+// flushed asks the server where its durable WAL ends.
 func (f *follower) flushed() (pg.LSN, error) {
 	if _, err := io.WriteString(f.in, "SELECT pg_current_wal_flush_lsn();\n"); err != nil {
 		return 0, err
@@ -105,13 +106,12 @@ func (f *follower) flushed() (pg.LSN, error) {
 	return pg.ParseLSN(f.answers.Text())
 }
 
-// Times between samples, and between looks at the receiver.
 const (
-	sampleEvery = 50 * time.Millisecond
-	lookEvery   = 2 * time.Millisecond
+	sampleEvery = 50 * time.Millisecond // pause between two samples
+	lookEvery   = 2 * time.Millisecond  // pause between two questions to the page server, during a sample
 )
 
-// sample gives the seconds until what is flushed now is applied here.
+// sample gives the seconds until the WAL that the server has flushed now is applied here.
 func (f *follower) sample() (float64, error) {
 	want, err := f.flushed()
 	if err != nil {
@@ -132,7 +132,7 @@ func (f *follower) sample() (float64, error) {
 	}
 }
 
-// under samples as long as the load runs, and makes rows of the median and the worst.
+// under takes samples as long as the load runs, and makes a row of their median and one of the worst.
 func (f *follower) under(name string, load func() error) ([]row, error) {
 	from, err := f.flushed()
 	if err != nil {

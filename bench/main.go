@@ -2,9 +2,9 @@
 // and writes bench/results.json. Absolute times say nothing about another machine; the
 // ratio does. It is run by `make bench`, never by a test.
 //
-// Each row is the median of interleaved runs of ours and of the peer: what disturbs one
-// disturbs the other. For times, a ratio below 1 means that we are faster; for rates, one
-// above 1.
+// Each row is the median of runs of zenith and of the peer in turn, so what disturbs the
+// one disturbs the other. For times, a ratio below 1 means that zenith is faster; for rates,
+// a ratio above 1.
 package main
 
 import (
@@ -29,11 +29,11 @@ type row struct {
 	PeerName string  `json:"peer_name"`
 	Ratio    float64 `json:"ratio"`
 	Unit     string  `json:"unit"`
-	Spread   string  `json:"spread,omitempty"` // least-most of ours / of the peer
+	Spread   string  `json:"spread,omitempty"` // least and most of our runs / of the peer's
 	Note     string  `json:"note,omitempty"`
 }
 
-// options are the command line's.
+// options are the flags.
 type options struct {
 	binary  string
 	distrib string
@@ -45,7 +45,7 @@ type options struct {
 	memory  *memoryPeak
 }
 
-// benches are all there is, by name.
+// benches are all benchmarks, in the order in which they run.
 var benches = []struct {
 	name string
 	run  func(ctx context.Context, o options) ([]row, error)
@@ -130,7 +130,7 @@ func run(ctx context.Context, o options, only string) error {
 	return os.WriteFile(o.out, append(text, '\n'), 0o644)
 }
 
-// print writes the table.
+// print writes the table of rows, and below it their notes.
 func print(rows []row) {
 	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(w, "what\tours\tpeer\tunit\tratio\tspread\tpeer is\t")
@@ -145,8 +145,8 @@ func print(rows []row) {
 	}
 }
 
-// compare runs ours and the peer in turn and makes a row of the medians. Who goes first changes with
-// each run: what one leaves behind for the other, it leaves behind for itself too.
+// compare runs ours and the peer in turn, o.runs times, and makes a row of the medians. The one that goes
+// first in a run goes last in the next, so that neither always runs on what the other has left behind.
 func compare(o options, name, peerName, unit string, ours, peer func() (float64, error)) (row, error) {
 	sides := []*comparand{{name: name, run: ours}, {name: name + ", " + peerName, run: peer}}
 	us, them := sides[0], sides[1]
@@ -170,7 +170,7 @@ type comparand struct {
 	values []float64
 }
 
-// newRow makes a row of the medians.
+// newRow makes a row of the medians of both sides' values.
 func newRow(name, peerName, unit string, us, them []float64) row {
 	r := row{Name: name, Ours: median(us), Peer: median(them), PeerName: peerName, Unit: unit}
 	r.Ratio = r.Ours / r.Peer

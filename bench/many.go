@@ -10,15 +10,14 @@ import (
 	"zenith/internal/pageserver"
 )
 
-// How many branches there are when benchMany looks.
 const (
-	fewBranches  = 10
-	manyBranches = 1000
-	timedCreates = 40
+	fewBranches  = 10   // number of branches at the first measurement
+	manyBranches = 1000 // and at the second
+	timedCreates = 40   // number of branches that each measurement makes
 )
 
-// benchMany has a thousand branches: what creating one more costs, against fsyncs of the same
-// disk in the same run; what listing them costs, against a start of psql; what each takes.
+// benchMany makes a thousand branches. It measures what one more costs, against fsyncs on the same disk in the
+// same run; what listing them costs, against a start of psql; and what each takes on disk.
 func benchMany(ctx context.Context, o options) ([]row, error) {
 	p, err := newPlace(ctx, o)
 	if err != nil {
@@ -78,14 +77,14 @@ func benchMany(ctx context.Context, o options) ([]row, error) {
 	return append(rows, wire, cli), err
 }
 
-// branches are what a page server is given, one after the other.
+// branches makes branches on a page server, one after the other.
 type branches struct {
 	p       *place
 	client  *pageserver.Client
 	tenant  string
 	url     string
-	made    int
-	fsynced *os.File
+	made    int      // number of branches so far
+	fsynced *os.File // the file that fsync appends to
 }
 
 func (p *place) openBranches() (*branches, error) {
@@ -105,7 +104,7 @@ func (p *place) openBranches() (*branches, error) {
 	return &branches{p: p, client: client, tenant: tenants[0], url: "postgresql://" + addr + "/", fsynced: f}, err
 }
 
-// startServer starts the page server and connects.
+// startServer starts the page server and connects to it.
 func (p *place) startServer() (*pageserver.Client, error) {
 	if _, err := p.zenith("start"); err != nil {
 		return nil, err
@@ -117,13 +116,13 @@ func (p *place) startServer() (*pageserver.Client, error) {
 	return pageserver.Dial(p.ctx, addr)
 }
 
-// address is where the page server listens.
+// address gives the HOST:PORT at which the page server listens.
 func (p *place) address() (string, error) {
 	text, err := os.ReadFile(filepath.Join(p.dir, ".zenith", "pageserver.addr"))
 	return strings.TrimSpace(string(text)), err
 }
 
-// create makes a branch, and gives the milliseconds.
+// create makes a branch and gives the milliseconds that it took.
 func (b *branches) create() (float64, error) {
 	b.made++
 	return milliseconds(func() error {
@@ -132,7 +131,7 @@ func (b *branches) create() (float64, error) {
 	})
 }
 
-// fsync gives the milliseconds of an fsync of what was appended to a file.
+// fsync appends a page to a file and gives the milliseconds of its fsync.
 func (b *branches) fsync() (float64, error) {
 	if _, err := b.fsynced.Write(make([]byte, 4096)); err != nil {
 		return 0, err
@@ -140,14 +139,15 @@ func (b *branches) fsync() (float64, error) {
 	return milliseconds(b.fsynced.Sync)
 }
 
-// timeCreates compares with three fsyncs: medians, taken in turn.
+// timeCreates compares the creation of a branch with three times the median of an fsync.
 func (b *branches) timeCreates(name string) (row, error) {
 	r, err := compare(options{runs: timedCreates}, name, "3 fsyncs", "ms", b.create, b.fsync)
 	r.Peer, r.Ratio = 3*r.Peer, r.Ratio/3
 	return r, err
 }
 
-// disk is what the tenants' files take, once the page server has put away what it needs to run only.
+// disk gives the bytes on disk of the tenants' files. It restarts the page server, because some files are there
+// only while it runs.
 func (b *branches) disk() (float64, error) {
 	if _, err := b.p.zenith("stop"); err != nil {
 		return 0, err

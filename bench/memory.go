@@ -8,15 +8,15 @@ import (
 	"time"
 )
 
-// memoryPeak is the most anonymous memory that a page server had, in any of the benchmarks.
+// memoryPeak is the most anonymous memory that a page server had in any of the benchmarks.
 type memoryPeak struct {
 	mu      sync.Mutex
-	running string // benchmark
-	bytes   int64
-	in      string // the benchmark that it was in
+	running string // the benchmark that runs now
+	bytes   int64  // the peak
+	in      string // the benchmark in which the peak was
 }
 
-// begin says which benchmark runs.
+// begin notes which benchmark runs from now on.
 func (m *memoryPeak) begin(name string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -31,7 +31,7 @@ func (m *memoryPeak) note(bytes int64) {
 	}
 }
 
-// row is the last row of the table.
+// row makes the last row of the table.
 func (m *memoryPeak) row() row {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -50,7 +50,7 @@ func memoryRow(name string, bytes int64) row {
 	}
 }
 
-// memoryWatch looks at a process's anonymous memory ten times a second.
+// memoryWatch reads a process's anonymous memory ten times a second, until stop.
 type memoryWatch struct {
 	pid  func() (int, error)
 	all  *memoryPeak
@@ -58,11 +58,11 @@ type memoryWatch struct {
 	wg   sync.WaitGroup
 	once sync.Once
 	mu   sync.Mutex
-	peak int64 // bytes
-	err  error // the first
+	peak int64 // in bytes
+	err  error // the first error
 }
 
-// watchMemory watches the process that pid tells, as long as there is one.
+// watchMemory watches the process whose id pid gives. It may be another one at each look, or none.
 func watchMemory(all *memoryPeak, pid func() (int, error)) *memoryWatch {
 	w := &memoryWatch{pid: pid, all: all, quit: make(chan struct{})}
 	w.wg.Go(func() {
@@ -78,7 +78,7 @@ func watchMemory(all *memoryPeak, pid func() (int, error)) *memoryWatch {
 	return w
 }
 
-// look looks once. Page servers come and go: one that is not there has no memory.
+// look reads the memory once. A page server that is not there, because it is restarted just now, has none.
 func (w *memoryWatch) look() {
 	var now int64
 	pid, err := w.pid()
@@ -97,7 +97,7 @@ func (w *memoryWatch) look() {
 	}
 }
 
-// most is the peak until now.
+// most gives the peak until now, in bytes, and the first error.
 func (w *memoryWatch) most() (int64, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -15,13 +15,13 @@ import (
 )
 
 const (
-	pastScale = 10   // of pgbench: 130 MB of accounts
-	pastReads = 2000 // pages of a run, each read once
+	pastScale = 10   // scale of pgbench's tables: pgbench_accounts has 130 MB
+	pastReads = 2000 // number of pages that a run reads, each once
 )
 
-// benchPast reads single pages at random from mounts of the past, a freshly started page
-// server behind them: pages behind some records each, against go-fuse's loopback of a copy;
-// and the same on branches of branches, against one branch.
+// benchPast reads single pages at random from mounts of the past, right after the page server was started.
+// Each page is rebuilt from an image and some records; the peer is go-fuse's loopback of a copy. Two more rows
+// read pages on branches of branches; their peer is a single branch.
 func benchPast(ctx context.Context, o options) ([]row, error) {
 	p, err := newPlace(ctx, o)
 	if err != nil {
@@ -54,14 +54,14 @@ func benchPast(ctx context.Context, o options) ([]row, error) {
 // past is a tenant with a history.
 type past struct {
 	*place
-	at     string         // a point with more behind it
-	path   string         // of the table's file in a data directory
-	copied string         // a directory with that file as it was then
-	depths map[int]string // points on branches, by how many ancestors these have
-	n      int
+	at     string         // a point of the past
+	path   string         // path of the table's file in a data directory
+	copied string         // a directory with a copy of that file as it was at that point
+	depths map[int]string // points on branches, by the number of ancestors that the branch has
+	n      int            // number of mounts so far, for their names
 }
 
-// build makes a table whose pages have up to some ten records each, then more behind that.
+// build makes a table, then about ten records for each of its pages, and then more of them behind the point.
 func (q *past) build() error {
 	if err := q.serve(); err != nil {
 		return err
@@ -101,7 +101,7 @@ func (q *past) build() error {
 	})
 }
 
-// mounted calls fn with the directory of a read-only mount of point.
+// mounted mounts point read-only, and calls fn with the directory.
 func (q *past) mounted(point string, fn func(root string) error) (err error) {
 	q.n++
 	dir := filepath.Join(q.dir, "mnt"+strconv.Itoa(q.n))
@@ -118,7 +118,7 @@ func (q *past) mounted(point string, fn func(root string) error) (err error) {
 	return fn(dir)
 }
 
-// againstLoopback compares the median and the slow end of reads.
+// againstLoopback compares the median and the 99th percentile of the time of a read with go-fuse's loopback.
 func (q *past) againstLoopback(o options) ([]row, error) {
 	loopback := filepath.Join(q.dir, "loopback")
 	build := exec.CommandContext(q.ctx, "go", "build", "-o", loopback, "zenith/bench/loopback")
@@ -146,7 +146,8 @@ func (q *past) againstLoopback(o options) ([]row, error) {
 	}, nil
 }
 
-// cold starts the page server anew and reads from point, in microseconds.
+// cold restarts the page server, so that it has nothing in its caches, and gives the microseconds of each read
+// from a mount of point.
 func (q *past) cold(point string) (us []float64, err error) {
 	if _, err := q.zenith("stop"); err != nil {
 		return nil, err
@@ -166,7 +167,7 @@ func (q *past) median(point string) (float64, error) {
 	return percentile(us, 0.5), err
 }
 
-// loopback reads the copy through a mount of the peer's.
+// loopback gives the microseconds of each read of the copy through the peer's mount.
 func (q *past) loopback(program string) (us []float64, err error) {
 	q.n++
 	dir := filepath.Join(q.dir, "mnt"+strconv.Itoa(q.n))
@@ -178,7 +179,7 @@ func (q *past) loopback(program string) (us []float64, err error) {
 		return nil, err
 	}
 	defer func() {
-		// It unmounts and ends.
+		// At SIGTERM the peer unmounts and ends.
 		err = errors.Join(err, cmd.Process.Signal(syscall.SIGTERM), cmd.Wait())
 	}()
 	path := filepath.Join(dir, q.path)
@@ -203,7 +204,7 @@ func readPages(path string) ([]float64, error) {
 	if err != nil {
 		return nil, err
 	}
-	// Without readahead: it would read what is not asked for.
+	// Without readahead, which would bring pages into the kernel's cache that are to be read later.
 	const fadvRandom = 1
 	if _, _, e := syscall.Syscall6(syscall.SYS_FADVISE64, f.Fd(), 0, 0, fadvRandom, 0, 0); e != 0 {
 		return nil, e
@@ -229,8 +230,8 @@ func percentile(v []float64, p float64) float64 {
 	return s[min(len(s)-1, int(float64(len(s))*p))]
 }
 
-// deepen makes branches of branches from the point on, and lets postgres write a little on
-// each: what one reads on the last comes from all of them.
+// deepen makes a branch of the point, a branch of that branch, and so on, and has postgres write to a few pages
+// on each. A read on the last branch finds its pages on all of the ancestors.
 func (q *past) deepen(depth int) error {
 	from := q.at
 	for i := 1; i <= depth; i++ {

@@ -12,17 +12,17 @@ import (
 type side struct {
 	p      *place
 	url    string
-	data   string    // directory
-	others []string  // pid files of what serves its files
-	used   []float64 // microseconds per transaction of each run of TPC-B
+	data   string    // data directory
+	others []string  // pid files of the processes that serve its files: the page server, if it is on a mount
+	used   []float64 // CPU time of a transaction in each run of TPC-B, in microseconds
 }
 
-// pids are the pid files of the server and of what serves its files.
+// pids lists the pid files of the server and of the processes that serve its files.
 func (s *side) pids() []string {
 	return append([]string{filepath.Join(s.data, "postmaster.pid")}, s.others...)
 }
 
-// cpu is what these have used of the processors so far.
+// cpu gives the CPU time of these processes so far.
 func (s *side) cpu() (time.Duration, error) { return cpuOf(s.pids()...) }
 
 // benchPgbench runs the same load on a postgres on a mount and on one on ext4 (whatever
@@ -66,7 +66,7 @@ func benchLoads(o options, ours, peer *side) ([]row, error) {
 	const noIndex = "DROP INDEX IF EXISTS bench"
 	loads := []struct {
 		name, unit string
-		warm       bool // on servers at rest, with all in the kernel's cache; as many runs again
+		warm       bool // on servers at rest whose data are in the kernel's cache; with twice the runs
 		run        func(s *side) (float64, error)
 	}{
 		{name: "pgbench -i -s 40", unit: "s", run: func(s *side) (float64, error) {
@@ -107,7 +107,7 @@ func benchLoads(o options, ours, peer *side) ([]row, error) {
 	return append(rows, newRow("CPU of a TPC-B transaction, page server and postgres", "postgres on ext4", "us", ours.used, peer.used)), nil
 }
 
-// warmed is run, each time with the side's data in the kernel's cache.
+// warmed gives a function that brings the side's data into the kernel's cache and then calls run.
 func warmed(run func(s *side) (float64, error)) func(s *side) (float64, error) {
 	return func(s *side) (float64, error) {
 		if err := warm(s.data); err != nil {
@@ -117,8 +117,9 @@ func warmed(run func(s *side) (float64, error)) func(s *side) (float64, error) {
 	}
 }
 
-// tpcb gives the transactions per second of a run of three intervals, in seconds, with two
-// checkpoints between them, and notes what each transaction used of the processors.
+// tpcb gives the transactions per second of a run of TPC-B, which is three intervals long, with a checkpoint
+// after the first and after the second. interval is in seconds. It adds the CPU time of a transaction to
+// s.used.
 func (s *side) tpcb(interval int) (float64, error) {
 	seconds := 3 * interval
 	before, err := s.cpu()
@@ -141,7 +142,7 @@ func (s *side) tpcb(interval int) (float64, error) {
 	return tps, err
 }
 
-// checkpoints makes one each interval until ctx ends.
+// checkpoints makes a checkpoint at the end of each interval, until ctx ends.
 func (s *side) checkpoints(ctx context.Context, interval time.Duration) error {
 	for {
 		select {
@@ -155,13 +156,13 @@ func (s *side) checkpoints(ctx context.Context, interval time.Duration) error {
 	}
 }
 
-// timed gives the seconds that a program of the installation takes.
+// timed gives the seconds that a program of the PostgreSQL installation takes.
 func (s *side) timed(name string, args ...string) (float64, error) {
 	ms, err := milliseconds(func() error { _, err := s.p.pg(name, args...); return err })
 	return ms / 1000, err
 }
 
-// statement gives the seconds that a statement takes, after another one.
+// statement runs prepare, and then gives the seconds that query takes.
 func (s *side) statement(prepare, query string) (float64, error) {
 	if _, err := s.p.sql(s.url, prepare); err != nil {
 		return 0, err

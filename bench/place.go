@@ -16,15 +16,15 @@ import (
 	"time"
 )
 
-// place is a directory in which one benchmark works, and what it runs there.
+// place is the temporary directory of one benchmark, with the programs that it runs there.
 type place struct {
 	o      options
 	dir    string
 	ctx    context.Context
-	memory *memoryWatch // of its page server
+	memory *memoryWatch // watches its page server
 }
 
-// newPlace makes a directory that the user who runs postgres can reach.
+// newPlace makes a directory that the account of postgres can reach.
 func newPlace(ctx context.Context, o options) (*place, error) {
 	dir, err := os.MkdirTemp("", "zbench")
 	if err != nil {
@@ -35,10 +35,10 @@ func newPlace(ctx context.Context, o options) (*place, error) {
 	return p, os.Chmod(dir, 0o755)
 }
 
-// daemon is the page server's pid file.
+// daemon gives the path of the page server's pid file.
 func (p *place) daemon() string { return filepath.Join(p.dir, ".zenith", "pageserver.pid") }
 
-// tidy lets commands run that clean up, after an interrupt too.
+// tidy is called before commands that clean up: they run even after an interrupt, which cancels all others.
 func (p *place) tidy() { p.ctx = context.WithoutCancel(p.ctx) }
 
 func (p *place) close() {
@@ -50,7 +50,7 @@ func (p *place) close() {
 	os.RemoveAll(p.dir)
 }
 
-// command runs a program and gives what it prints.
+// command runs a program and gives what it prints to standard output.
 func (p *place) command(name string, args ...string) (string, error) {
 	cmd := exec.CommandContext(p.ctx, name, args...)
 	var out, stderr bytes.Buffer
@@ -61,7 +61,7 @@ func (p *place) command(name string, args ...string) (string, error) {
 	return strings.TrimSpace(out.String()), nil
 }
 
-// serve makes a work directory, with init's arguments, and starts its page server.
+// serve makes a work directory, with args for zenith init, and starts its page server.
 func (p *place) serve(args ...string) error {
 	_, err := p.zenith(append([]string{"init", "--pg-distrib", p.o.distrib, "--listen", "127.0.0.1:0"}, args...)...)
 	if err == nil {
@@ -84,7 +84,7 @@ func (p *place) pg(name string, args ...string) (string, error) {
 	return p.command(filepath.Join(p.o.distrib, "bin", name), args...)
 }
 
-// asPostgres runs a program as the user that may run postgres.
+// asPostgres runs a program as the account that runs postgres: "postgres" if this process is root's.
 func (p *place) asPostgres(name string, args ...string) (string, error) {
 	if os.Geteuid() == 0 {
 		return p.command("runuser", append([]string{"-u", "postgres", "--", name}, args...)...)
@@ -96,7 +96,7 @@ func (p *place) sql(url, query string) (string, error) {
 	return p.pg("psql", url, "-XqAt", "-v", "ON_ERROR_STOP=1", "-c", query)
 }
 
-// sharedBuffers is what both sides get.
+// sharedBuffers is the shared_buffers of both sides.
 const sharedBuffers = "128MB"
 
 // native is a postgres with its default durability on an ordinary directory.
@@ -116,7 +116,7 @@ func (p *place) initNative(dir string) (*native, error) {
 	return p.startNative(dir)
 }
 
-// ownDir makes a directory for the user that runs postgres.
+// ownDir makes a directory that belongs to the account that runs postgres.
 func (p *place) ownDir(dir string) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
@@ -132,7 +132,7 @@ func (p *place) startNative(dir string) (*native, error) {
 	return p.startNativeWith(dir, "-c max_wal_size=4GB -c shared_buffers="+sharedBuffers)
 }
 
-// startNativeWith starts the server with settings of its own.
+// startNativeWith starts a server on dir with settings, which are options of postgres.
 func (p *place) startNativeWith(dir, settings string) (*native, error) {
 	port, err := freePort()
 	if err != nil {
@@ -171,8 +171,8 @@ func (p *place) pgbench(url string, args ...string) (float64, error) {
 	return 0, errors.New("pgbench says no tps")
 }
 
-// warm reads all relations of a data directory, so that the kernel has them in its cache. A
-// kernel may drop pages that lie idle though it has memory for them, and a virtual machine may be told to.
+// warm reads all relations of a data directory, so that the kernel has them in its cache. The kernel may drop
+// pages that nobody uses even if memory is free, for example if a virtual machine's host wants memory back.
 func warm(data string) error {
 	return filepath.WalkDir(filepath.Join(data, "base"), func(path string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
@@ -180,7 +180,7 @@ func warm(data string) error {
 		}
 		f, err := os.Open(path)
 		if errors.Is(err, fs.ErrNotExist) {
-			return nil // a temporary one
+			return nil // a temporary file, deleted meanwhile
 		}
 		if err != nil {
 			return err
@@ -191,8 +191,8 @@ func warm(data string) error {
 	})
 }
 
-// settle ends what loads have left to do: tables are vacuumed, what is dirty is written, and
-// the processes of these pid files are at rest.
+// settle finishes what earlier loads have left to do, so that it does not disturb the next one: it vacuums,
+// writes dirty pages, and waits until the processes of the pid files are at rest.
 func (p *place) settle(urls []string, pidFiles ...string) error {
 	for _, url := range urls {
 		for _, query := range []string{"VACUUM ANALYZE", "CHECKPOINT"} {
@@ -220,7 +220,7 @@ func (p *place) settle(urls []string, pidFiles ...string) error {
 	return errors.New("the servers do not come to rest")
 }
 
-// milliseconds times fn.
+// milliseconds gives how long fn takes.
 func milliseconds(fn func() error) (float64, error) {
 	began := time.Now()
 	err := fn()

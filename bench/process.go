@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// pidIn reads the first number of a pid file.
+// pidIn reads the process id at the beginning of a pid file.
 func pidIn(path string) (int, error) {
 	text, err := os.ReadFile(path)
 	if err != nil {
@@ -23,11 +23,11 @@ func pidIn(path string) (int, error) {
 	return strconv.Atoi(fields[0])
 }
 
-// tick is the unit of times in /proc: USER_HZ, which is 100 on every Linux.
+// tick is the unit of times in /proc: 1/USER_HZ seconds, and USER_HZ is 100 on all usual machines.
 const tick = 10 * time.Millisecond
 
-// cpuOf gives the processor time of the processes that pid files name, and of their children,
-// those that have ended included.
+// cpuOf gives the CPU time of the processes that pid files name and of their children, including children
+// that have ended.
 func cpuOf(pidFiles ...string) (time.Duration, error) {
 	parents := map[int]bool{}
 	for _, file := range pidFiles {
@@ -45,7 +45,7 @@ func cpuOf(pidFiles ...string) (time.Duration, error) {
 	for _, file := range stats {
 		text, err := os.ReadFile(file)
 		if err != nil {
-			continue // it has ended
+			continue // the process has ended
 		}
 		pid, err := strconv.Atoi(filepath.Base(filepath.Dir(file)))
 		if err != nil {
@@ -62,11 +62,11 @@ func cpuOf(pidFiles ...string) (time.Duration, error) {
 	return sum, nil
 }
 
-// parseStat reads /proc/PID/stat, of which the second field may have anything in it: utime,
-// stime, cutime, cstime, and the parent.
+// parseStat reads /proc/PID/stat. used is the sum of utime, stime, cutime and cstime. The second field is the
+// command's name, which may have blanks and parentheses in it, so fields are counted from the last ")".
 func parseStat(text string) (used time.Duration, parent int, err error) {
 	fields := strings.Fields(text[strings.LastIndexByte(text, ')')+1:])
-	const first, last = 11, 14 // of those behind the second
+	const first, last = 11, 14 // utime to cstime
 	if len(fields) <= last {
 		return 0, 0, errors.New("too few fields")
 	}
@@ -79,7 +79,8 @@ func parseStat(text string) (used time.Duration, parent int, err error) {
 	return used, parent, err
 }
 
-// anonymous reads a process's anonymous memory, in bytes. ErrNotExist or ESRCH if there is no such process.
+// anonymous gives a process's anonymous memory, in bytes. The error is ErrNotExist or ESRCH if there is no such
+// process.
 func anonymous(pid int) (int64, error) {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
@@ -91,5 +92,5 @@ func anonymous(pid int) (int64, error) {
 			return kb << 10, err
 		}
 	}
-	return 0, nil // it is about to be gone
+	return 0, nil // a process that is just ending has no memory any more
 }

@@ -15,7 +15,8 @@ import (
 	"zenith/repo"
 )
 
-// benchRedo does what stock crash recovery does, to the same WAL from the same base.
+// benchRedo replays recorded WAL by package walredo. The peer is stock crash recovery of the same WAL from the
+// same base.
 func benchRedo(ctx context.Context, o options) ([]row, error) {
 	var rows []row
 	for _, l := range []load{tpcb("on"), tpcb("off"), kinds()} {
@@ -78,7 +79,7 @@ func benchRedoOf(ctx context.Context, o options, l load) ([]row, error) {
 type redoJob struct {
 	c       *corpus
 	wal     *memoryWAL
-	control *pg.ControlFile // of the base
+	control *pg.ControlFile // pg_control of the base
 }
 
 func newRedoJob(c *corpus) (*redoJob, error) {
@@ -118,7 +119,7 @@ func (j *redoJob) history() (*history, error) {
 	return readHistory(j.wal, xlog.Config{Version: j.control.Version, SegSize: j.segSize()}, j.control.CheckPoint)
 }
 
-// verify compares each page that changed with what stock recovery writes.
+// verify compares each page that changed with the page that stock recovery writes.
 func (j *redoJob) verify() error {
 	_, data, err := j.c.recovered("fast")
 	defer os.RemoveAll(data)
@@ -139,7 +140,7 @@ func (j *redoJob) verify() error {
 		}
 		if !tag.IsSLRU() {
 			if theirs.IsNew() || tag.Fork == pg.FSMFork {
-				return nil // truncated or dropped; stock's redo has hints for the map that no record has
+				return nil // the page was cut off or dropped; stock recovery fills free space maps from hints that WAL does not have
 			}
 			page.SetChecksumInplace(tag.Block)
 		}
@@ -155,15 +156,15 @@ func (j *redoJob) verify() error {
 	return err
 }
 
-// redoFigures are the figures of some runs: seconds, and microseconds of CPU for a record.
+// redoFigures are the figures of one corpus. The slices have one value for each run.
 type redoFigures struct {
-	find, memory, store, stock   []float64
-	cpu, stockCPU                []float64
-	records, applied, pages, wal int
-	apply                        []float64
+	find, memory, store, stock   []float64 // seconds: find the pages' records; and apply them; read all from the store; stock
+	cpu, stockCPU                []float64 // microseconds of user CPU per record
+	records, applied, pages, wal int       // counts; wal is in bytes
+	apply                        []float64 // microseconds of user CPU per application of a record to a page
 }
 
-// measure does the job each way, and stock recovery.
+// measure does the job once in each way, stock recovery included, and adds the figures to m.
 func (j *redoJob) measure(ctx context.Context, s *ingestedCorpus, m *redoFigures) error {
 	runtime.GC()
 	var h *history
@@ -216,16 +217,16 @@ func (m *redoFigures) rows(l load) []row {
 	return rows
 }
 
-// userCPU is the process's CPU time in user mode, in seconds.
+// userCPU gives the CPU time of this process in user mode, in seconds.
 func userCPU() float64 {
 	var u syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
-		panic(err) // it has no reason to fail
+		panic(err) // getrusage of oneself cannot fail
 	}
 	return float64(u.Utime.Sec) + float64(u.Utime.Usec)/1e6
 }
 
-// readAll reads those of tags that exist at the head, on workers goroutines.
+// readAll reads those pages of tags that exist at the head, on several goroutines.
 func (s *ingestedCorpus) readAll(ctx context.Context, tags []pg.BufferTag, workers int) error {
 	snapshot, err := s.tl.AtHead(ctx)
 	if err != nil {
@@ -240,10 +241,10 @@ func (s *ingestedCorpus) readAll(ctx context.Context, tags []pg.BufferTag, worke
 	return errors.Join(errs...)
 }
 
-// longestRun is how many pages are asked for at once.
+// longestRun is how many pages one read asks for, at most.
 const longestRun = 64
 
-// readRuns reads pages, neighbours together.
+// readRuns reads pages; consecutive blocks of a relation are read together.
 func readRuns(ctx context.Context, s *repo.Snapshot, tags []pg.BufferTag) error {
 	dst := make([]byte, longestRun*pg.BlockSize)
 	for len(tags) > 0 {

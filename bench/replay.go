@@ -14,7 +14,7 @@ import (
 	"zenith/walredo"
 )
 
-// memoryWAL is WAL in memory, from a segment's start on.
+// memoryWAL is WAL in memory, from the start of a segment on.
 type memoryWAL struct {
 	start pg.LSN
 	b     []byte
@@ -28,7 +28,7 @@ func (w *memoryWAL) ReadWAL(p []byte, at pg.LSN) (int, error) {
 	return copy(p, w.b[at-w.start:]), nil
 }
 
-// appendRecord appends the n bytes of the record at to dst, page headers taken out.
+// appendRecord appends the record at LSN at, which is n bytes long, to dst, without the page headers in it.
 func (w *memoryWAL) appendRecord(dst []byte, at pg.LSN, n, segSize int) []byte {
 	for n > 0 {
 		at = xlog.RecordStart(at, segSize)
@@ -39,34 +39,35 @@ func (w *memoryWAL) appendRecord(dst []byte, at pg.LSN, n, segSize int) []byte {
 	return dst
 }
 
-// history is the records of WAL, in memory, and which of them change which page.
+// history has the records of some WAL in memory, and which of them change which page.
 type history struct {
 	wal *memoryWAL
-	cfg xlog.Config // of wal
+	cfg xlog.Config // what a reader of wal must expect
 
 	recs  []keptRecord
 	slabs [][]byte
-	ids   map[pg.BufferTag]uint32 // numbers of pages, in the order in which they came
-	pages []changedPage           // by number
-	order []uint32                // records' numbers, page by page
+	ids   map[pg.BufferTag]uint32 // each page's number, in the order in which WAL first mentions them
+	pages []changedPage           // by page number
+	order []uint32                // numbers of records: those of the first page, those of the second, ...
 }
 
-// keptRecord is where a record's bytes are. Large ones, images mostly, stay in the WAL.
+// keptRecord says where a record's bytes are: in a slab, or, if it is large, only in the WAL. Large records are
+// mostly page images.
 type keptRecord struct {
 	start, end      pg.LSN
 	slab, at, bytes uint32
 }
 
 const (
-	maxKept = 1 << 10
-	inWAL   = ^uint32(0) // for slab
+	maxKept = 1 << 10    // length of the largest record that is copied to a slab
+	inWAL   = ^uint32(0) // value of keptRecord.slab for a record that is in no slab
 )
 
-// changedPage is a page's part of order.
+// changedPage says which part of history.order is a page's.
 type changedPage struct {
 	first, count uint32
-	base         uint32 // how many precede the last that needs nothing of the page before it
-	based        bool   // there is one
+	base         uint32 // number of records before the last one that needs nothing of the page's old content
+	based        bool   // there is such a record
 }
 
 // pageLink is one record of a page's chain.
@@ -76,14 +77,14 @@ type pageLink struct{ page, rec uint32 }
 type mention struct {
 	tag      pg.BufferTag
 	rec      uint32
-	restores bool // the record needs nothing of the page before it
+	restores bool // the record needs nothing of the page's old content
 }
 
-// mentions is how many of them go from one goroutine to the other at a time.
+// mentions is how many mentions one goroutine sends to the other at a time.
 const mentions = 4 << 10
 
-// readHistory decodes all WAL behind start and finds each page's records: one goroutine decodes
-// and keeps the records, this one finds the pages.
+// readHistory decodes all WAL from start on and finds each page's records. One goroutine decodes and keeps the
+// records; this one counts them by page.
 func readHistory(wal *memoryWAL, cfg xlog.Config, start pg.LSN) (*history, error) {
 	h := &history{wal: wal, cfg: cfg, ids: make(map[pg.BufferTag]uint32)}
 	full, free := make(chan []mention, 2), make(chan []mention, 4)
@@ -110,7 +111,8 @@ func readHistory(wal *memoryWAL, cfg xlog.Config, start pg.LSN) (*history, error
 	return h, nil
 }
 
-// decode reads the WAL from start on, keeps the records that change pages, and sends which.
+// decode reads the WAL from start on, keeps the records that change pages, and sends their mentions of pages to
+// full, in batches that it takes from free.
 func (h *history) decode(start pg.LSN, full chan<- []mention, free <-chan []mention) error {
 	r := xlog.NewReader(h.wal, h.cfg, start)
 	var rec xlog.Record
@@ -119,7 +121,7 @@ func (h *history) decode(start pg.LSN, full chan<- []mention, free <-chan []ment
 		batch = append(batch, mention{tag, uint32(len(h.recs)), restores})
 	}
 	unnamed := func(tag pg.BufferTag) {
-		// The server keeps no times of commits.
+		// The server has track_commit_timestamp=off, so commits change no page of pg_commit_ts.
 		if slru, _, ok := tag.SLRU(); !ok || slru != pg.SLRUCommitTs || rec.RmgrID != xlog.RmXact {
 			add(tag, false)
 		}
@@ -150,7 +152,7 @@ func (h *history) decode(start pg.LSN, full chan<- []mention, free <-chan []ment
 	}
 }
 
-// count notes that one more record changes a page, and gives the page's number.
+// count counts one more record that changes a page, and gives the page's number.
 func (h *history) count(tag pg.BufferTag, restores bool) uint32 {
 	id, ok := h.ids[tag]
 	if !ok {
@@ -168,7 +170,7 @@ func (h *history) count(tag pg.BufferTag, restores bool) uint32 {
 
 const slabSize = 4 << 20
 
-// keep copies a record, or notes where it is.
+// keep copies a record to a slab, or notes where it is in the WAL.
 func (h *history) keep(rec *xlog.Record) {
 	k := keptRecord{start: rec.StartLSN, end: rec.EndLSN, slab: inWAL, bytes: uint32(len(rec.Raw))}
 	if len(rec.Raw) <= maxKept {
@@ -191,7 +193,7 @@ func (h *history) appendRecord(dst []byte, k *keptRecord) []byte {
 	return append(dst, h.slabs[k.slab][k.at:k.at+k.bytes]...)
 }
 
-// sort lays links out page by page.
+// sort makes h.order of links: a counting sort by page, which keeps each page's records in order.
 func (h *history) sort(links []pageLink) {
 	first := uint32(0)
 	next := make([]uint32, len(h.pages))
@@ -206,7 +208,7 @@ func (h *history) sort(links []pageLink) {
 	}
 }
 
-// tags are the pages that changed, in order.
+// tags lists the pages that changed, sorted.
 func (h *history) tags() []pg.BufferTag {
 	tags := make([]pg.BufferTag, 0, len(h.ids))
 	for tag := range h.ids {
@@ -222,8 +224,8 @@ func compareTags(a, b pg.BufferTag) int {
 	return slices.Compare(x[:], y[:])
 }
 
-// materialise brings every page that changed to the end of the WAL, on workers
-// goroutines, and gives each to fn, which may be called concurrently.
+// materialise brings every page that changed from the base to the end of the WAL, on several goroutines, and
+// calls fn with each page, concurrently. applied is how many times a record was applied to a page.
 func (h *history) materialise(base string, workers int, fn func(tag pg.BufferTag, page pg.Page) error) (applied int, err error) {
 	tags := h.tags()
 	var wg sync.WaitGroup
@@ -251,7 +253,7 @@ func (h *history) materialise(base string, workers int, fn func(tag pg.BufferTag
 	return applied, errors.Join(errs...)
 }
 
-// builder rebuilds one page after the other.
+// builder rebuilds pages, one after the other, in buffers of its own.
 type builder struct {
 	h       *history
 	files   baseFiles
@@ -261,8 +263,8 @@ type builder struct {
 	applied int
 }
 
-// gathered is how many records are copied together before they are applied: redo itself
-// is fast, and waits for memory if it asks for one record after the other.
+// gathered is how many records are copied before they are applied. Records of one page are scattered in memory:
+// copying many at once lets the processor fetch them at the same time, instead of one after the other.
 const gathered = 64
 
 func (b *builder) build(tag pg.BufferTag) error {
@@ -294,15 +296,15 @@ func (b *builder) build(tag pg.BufferTag) error {
 	return nil
 }
 
-// baseFiles reads pages of a data directory, one file after the other.
+// baseFiles reads pages of a data directory. It keeps the file of the last page open.
 type baseFiles struct {
 	dir  string
 	fork pg.RelFork
 	seg  uint32
-	file *os.File // nil: there is none
+	file *os.File // nil if that file does not exist
 }
 
-// read reads a page; zeros where there is none.
+// read reads a page; one that does not exist is zeros.
 func (f *baseFiles) read(tag pg.BufferTag, page pg.Page) error {
 	seg, block := uint32(tag.Block/pg.RelSegBlocks), tag.Block%pg.RelSegBlocks
 	if f.fork != tag.RelFork || f.seg != seg {

@@ -6,8 +6,8 @@ import (
 	"os"
 )
 
-// benchScan reads all rows of a table that the branch has not written, first with nothing
-// of it in any cache, then again.
+// benchScan reads all rows of a table that was imported and never written since: cold, with nothing of it in any
+// cache, and warm, right after another scan. The peer is postgres on an ordinary directory.
 func benchScan(ctx context.Context, o options) ([]row, error) {
 	p, err := newPlace(ctx, o)
 	if err != nil {
@@ -39,7 +39,7 @@ func benchScan(ctx context.Context, o options) ([]row, error) {
 	if err := p.settle([]string{ours.url, peer.url}, p.daemon()); err != nil {
 		return nil, err
 	}
-	// A warm scan is over soon: many of them, each right after one that is not counted.
+	// A warm scan is short, so there is time for many of them.
 	again := o
 	again.runs = 5 * o.runs
 	warm, err := compare(again, "sequential scan, 600 MB, warm", "ext4, warm", "s", ours.warm, peer.warm)
@@ -49,15 +49,15 @@ func benchScan(ctx context.Context, o options) ([]row, error) {
 	return []row{cold, warm}, errors.Join(ours.close(), peer.close())
 }
 
-// scan is one side: a server that is started for each cold scan, and then stays.
+// scan is one side: a server that is started again for each cold scan, and keeps running for the warm ones.
 type scan struct {
 	p     *place
 	start func() (url string, err error)
 	stop  func() error
-	url   string
+	url   string // "" if the server does not run
 }
 
-// startCold starts the page server and postgres on a branch.
+// startCold starts the page server, and postgres on its branch main.
 func (p *place) startCold() (string, error) {
 	if _, err := p.zenith("start"); err != nil {
 		return "", err
@@ -73,10 +73,10 @@ func (s *scan) close() error {
 	return s.stop()
 }
 
-// dropCaches makes the kernel forget what it has of files.
+// dropCaches is the file to which "3" is written to make the kernel drop all cached files.
 const dropCaches = "/proc/sys/vm/drop_caches"
 
-// cold starts the server anew, with empty caches, and gives the seconds of a scan.
+// cold restarts the server with empty caches and gives the seconds of a scan.
 func (s *scan) cold() (float64, error) {
 	if err := s.close(); err != nil {
 		return 0, err
@@ -94,7 +94,7 @@ func (s *scan) cold() (float64, error) {
 	return s.sum()
 }
 
-// warm gives the seconds of a scan of what was read just now.
+// warm scans the table twice and gives the seconds of the second scan.
 func (s *scan) warm() (float64, error) {
 	if _, err := s.sum(); err != nil {
 		return 0, err
@@ -102,7 +102,8 @@ func (s *scan) warm() (float64, error) {
 	return s.sum()
 }
 
-// sum gives the seconds of a scan. No index has that column: a count(*) would read one instead.
+// sum gives the seconds of a sequential scan. It sums up a column that is in no index; for a count(*), postgres
+// would read an index instead of the table.
 func (s *scan) sum() (float64, error) {
 	ms, err := milliseconds(func() error {
 		_, err := s.p.sql(s.url, "SELECT sum(abalance) FROM pgbench_accounts")

@@ -1,6 +1,5 @@
-// Command loopback mounts a directory through go-fuse's loopback, as a peer for bench: its
-// daemon answers each read, as ours does. Passthrough, by which the kernel would read
-// without asking, is off.
+// Command loopback mounts a directory through go-fuse's loopback file system, as a peer for bench. Its daemon
+// answers each read, as zenith's does: passthrough, by which the kernel would read the file by itself, is off.
 package main
 
 import (
@@ -24,10 +23,11 @@ func main() {
 	}
 }
 
-// noPassthrough is a depth that the kernel refuses; 0 would be the default of 1.
+// noPassthrough is a stack depth that the kernel refuses, which turns passthrough off. 0 would mean the
+// default, 1.
 const noPassthrough = -1
 
-// serve mounts dir at mountpoint until a signal comes.
+// serve mounts dir at mountpoint, read-only, until a signal ends this process.
 func serve(mountpoint, dir string) error {
 	root, err := fs.NewLoopbackRoot(dir)
 	if err != nil {
