@@ -55,5 +55,5 @@ func (m *Manager) loadServer(ctx context.Context, t *tenant, o InitOptions) (tl 
 	if err != nil {
 		return nil, err
 	}
-	return tl, keepReceiver(t.dir, tl.ID(), o.FromServer)
+	return tl, t.keepReceiver(tl.ID(), o.FromServer)
 }

@@ -43,10 +43,7 @@ func newBranch(t *tenant, tl *repo.Timeline) (*branch, error) {
 	if err != nil {
 		return nil, err
 	}
-	slots, err := openSlots(t.dir, tl.ID())
-	if err != nil {
-		return nil, fmt.Errorf("branch %s: replication slots: %w", tl.Name(), err)
-	}
+	slots := openSlots(t.dir, tl.ID(), t.log.With("branch", tl.Name()))
 	return &branch{t: t, tl: tl, ing: ing, slots: slots, synced: make(chan struct{}, 1), plenty: make(chan struct{}, 1)}, nil
 }
 

@@ -90,8 +90,14 @@ func (m *Manager) BranchDelete(ctx context.Context, tenant, name string) error {
 	}
 	t.mu.Lock()
 	delete(t.branches, b.tl.ID())
+	failed := t.unstarted[b.tl.ID()]
+	delete(t.unstarted, b.tl.ID())
 	t.mu.Unlock()
-	return b.slots.remove()
+	err = b.slots.remove()
+	if failed != nil {
+		err = errors.Join(err, t.forgetReceiver(b.tl.ID()))
+	}
+	return err
 }
 
 // destroyStopped removes the computes of a branch that is going away. None of them runs.

@@ -4,17 +4,17 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
 
-	"github.com/BurntSushi/toml"
-
 	"zenith/internal/api"
-	"zenith/internal/durable"
+	"zenith/internal/pg"
 	"zenith/internal/postgres"
+	"zenith/internal/sidefile"
 	"zenith/repo"
 )
 
@@ -25,17 +25,33 @@ type compute struct {
 	dir       string
 	throwaway bool // pg exec's: not listed, gone when stopped
 
-	mu    sync.Mutex // held while it starts and stops
-	saved savedCompute
-	mount *mount           // nil: not mounted
-	proc  *postgres.Server // nil: this process did not start it
+	mu      sync.Mutex // held while it starts and stops
+	saved   savedCompute
+	damaged bool             // compute.toml is: saved is what a compute has that was just created
+	mount   *mount           // nil: not mounted
+	proc    *postgres.Server // nil: this process did not start it
 }
 
 // savedCompute is what <compute>/compute.toml holds.
 type savedCompute struct {
 	Point    string
 	Port     int
-	Settings map[string]string
+	Settings map[string]string // never nil
+}
+
+// computeKind is compute.toml.
+var computeKind = sidefile.Kind[savedCompute]{
+	Lost: "the port and the settings of a postgres", Perm: 0o644, Format: sidefile.TOML, Check: (*savedCompute).check,
+}
+
+func (s *savedCompute) check() error {
+	if s.Point == "" {
+		return errors.New("it names no point")
+	}
+	if s.Settings == nil {
+		s.Settings = map[string]string{}
+	}
+	return nil
 }
 
 // ownSettings are what follows from running on a mount: pages are never torn there, and
@@ -60,21 +76,36 @@ func (t *tenant) computeDir(name string) string {
 	return filepath.Join(t.dir, "pg", postgres.ServerDir(name))
 }
 
-// loadComputes finds the computes that earlier processes left.
-func (t *tenant) loadComputes() error {
-	files, err := filepath.Glob(filepath.Join(t.dir, "pg", "*", "compute.toml"))
-	if err != nil {
-		return err
-	}
-	for _, file := range files {
-		c := &compute{t: t, dir: filepath.Dir(file)}
-		if _, err := toml.DecodeFile(file, &c.saved); err != nil {
-			return fmt.Errorf("read %s: %w", file, err)
+// loadComputes finds the computes that earlier processes left. One whose settings are damaged is
+// listed as such, and can be started again with other ones.
+func (t *tenant) loadComputes() {
+	for _, e := range sideFilesIn(filepath.Join(t.dir, "pg"), "all postgres servers", t.log) {
+		if strings.HasPrefix(e.Name(), postgres.ThrowawayPrefix) {
+			continue
+		}
+		c := &compute{t: t, dir: filepath.Join(t.dir, "pg", e.Name())}
+		var err error
+		if c.saved, err = computeKind.Read(c.tomlPath()); errors.Is(err, fs.ErrNotExist) {
+			continue // a killed process left the directory
+		}
+		if err != nil {
+			warnDamage(t.log, err)
+			c.damaged, c.saved = true, savedCompute{Point: pointOfDir(e.Name()), Settings: map[string]string{}}
 		}
 		c.name = c.saved.Point
 		t.computes[c.name] = c
 	}
-	return nil
+}
+
+// pointOfDir undoes computeDir: a point has a slash in its LSN, if at all.
+func pointOfDir(dir string) string {
+	branch, at, _ := strings.Cut(dir, "@")
+	if lsn := strings.Replace(at, "_", "/", 1); branch != "" {
+		if _, err := pg.ParseLSN(lsn); err == nil {
+			return branch + "@" + lsn
+		}
+	}
+	return dir
 }
 
 // create makes the compute's directory and settings.
@@ -100,7 +131,11 @@ func (c *compute) create() error {
 
 // save writes the settings, whole or not at all.
 func (c *compute) save() error {
-	return durable.Replace(c.tomlPath(), 0o644, func(f *os.File) error { return toml.NewEncoder(f).Encode(c.saved) })
+	if err := computeKind.Write(c.tomlPath(), c.saved, c.t.log); err != nil {
+		return err
+	}
+	c.damaged = false
+	return nil
 }
 
 // set takes over what the user asked for this time.
@@ -233,6 +268,8 @@ func (c *compute) describe() api.Compute {
 		Dir: c.dataDir(), Log: c.logPath(),
 	}
 	switch {
+	case c.damaged:
+		d.Status = api.ComputeDamaged
 	case c.proc == nil && postgres.WasLost(c.dir):
 		d.Status = api.ComputeCrashed
 	case c.proc == nil:

@@ -20,20 +20,27 @@ func (m *Manager) PgCreate(ctx context.Context, tenant, point string, o api.Comp
 	}
 	defer release()
 	c.t.mu.Lock()
-	_, exists := c.t.computes[c.name]
-	if !exists {
+	old := c.t.computes[c.name]
+	if old == nil {
 		c.t.computes[c.name] = c
 	}
 	c.t.mu.Unlock()
-	if exists {
-		return api.Compute{}, api.Errorf(api.ErrExists, "pg %s: already exists", point)
+	if old != nil {
+		c = old
 	}
 	c.mu.Lock()
-	err = errors.Join(c.set(o), c.create())
+	if old != nil && !old.damaged {
+		err = api.Errorf(api.ErrExists, "pg %s: already exists", point)
+	} else {
+		err = errors.Join(c.set(o), c.create())
+	}
 	c.mu.Unlock()
-	if err != nil {
+	if err != nil && old == nil {
 		c.t.forget(c)
-		return api.Compute{}, errors.Join(err, os.RemoveAll(c.dir))
+		err = errors.Join(err, os.RemoveAll(c.dir))
+	}
+	if err != nil {
+		return api.Compute{}, err
 	}
 	return c.withPlace(ctx), nil
 }

@@ -2,10 +2,8 @@ package tenants
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -15,6 +13,7 @@ import (
 	"zenith/internal/api"
 	"zenith/internal/durable"
 	"zenith/internal/pg"
+	"zenith/internal/sidefile"
 	"zenith/repo"
 	"zenith/repo/receiver"
 )
@@ -31,6 +30,18 @@ type receiving struct {
 // again: <tenant>/receivers/<timeline>, which only its owner may read.
 type receiverFile struct {
 	ConnInfo string `json:"conninfo"`
+}
+
+// receiverKind is a receiver's file.
+var receiverKind = sidefile.Kind[receiverFile]{
+	Lost: "a receiver: the branch does not follow its server", Perm: 0o600, Format: sidefile.JSON, Check: (*receiverFile).check,
+}
+
+func (f *receiverFile) check() error {
+	if f.ConnInfo == "" { // to libpq it is a server: the one on this machine
+		return errors.New("it names no server")
+	}
+	return nil
 }
 
 func receiversDir(tenantDir string) string { return filepath.Join(tenantDir, "receivers") }
@@ -58,7 +69,7 @@ func (m *Manager) ReceiveStart(ctx context.Context, tenant, name, conninfo strin
 		err = receiverError(b, receiver.Check(ctx, server, b.tl))
 	}
 	if err == nil {
-		err = keepReceiver(t.dir, b.tl.ID(), conninfo)
+		err = t.keepReceiver(b.tl.ID(), conninfo)
 	}
 	if err != nil {
 		b.release()
@@ -100,13 +111,14 @@ func receiverError(b *branch, err error) error {
 	return classify(fmt.Errorf("branch %s: %w", b.tl.Name(), err))
 }
 
+// receiverPath is the file of the receiver of a branch.
+func (t *tenant) receiverPath(id repo.TimelineID) string {
+	return filepath.Join(receiversDir(t.dir), id.String())
+}
+
 // keepReceiver has the next page server start a receiver.
-func keepReceiver(tenantDir string, id repo.TimelineID, conninfo string) error {
-	content, err := json.Marshal(receiverFile{ConnInfo: conninfo})
-	if err != nil {
-		return err
-	}
-	return replaceSynced(filepath.Join(receiversDir(tenantDir), id.String()), content)
+func (t *tenant) keepReceiver(id repo.TimelineID, conninfo string) error {
+	return writeSide(receiverKind, t.receiverPath(id), receiverFile{ConnInfo: conninfo}, t.log)
 }
 
 // startReceiver runs a receiver into a branch that is taken for it.
@@ -122,37 +134,33 @@ func (t *tenant) startReceiver(b *branch, server *receiver.Server) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.receivers[b.tl.ID()] = rc
+	delete(t.unstarted, b.tl.ID())
 }
 
-// loadReceivers starts the receivers that are kept. One that cannot be started is logged:
-// the tenant's branches can be used without.
-func (t *tenant) loadReceivers() error {
-	entries, err := os.ReadDir(receiversDir(t.dir))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	for _, e := range entries {
+// loadReceivers starts the receivers that are kept. One that cannot be started is logged, and
+// listed as failed: the tenant's branches can be used without.
+func (t *tenant) loadReceivers() {
+	for _, e := range sideFilesIn(receiversDir(t.dir), "all receivers", t.log) {
 		id, err := repo.ParseTimelineID(e.Name())
 		if err != nil {
-			continue // what a killed process left
+			continue // what a killed process left, or a damaged file that was moved aside
 		}
-		if err := t.loadReceiver(id); err != nil {
+		err = t.loadReceiver(id)
+		if err == nil {
+			continue
+		}
+		if warnDamage(t.log, err); !errors.As(err, new(*sidefile.Damage)) {
 			t.log.Error("start receiver", "timeline", id, "err", err)
 		}
+		t.mu.Lock()
+		t.unstarted[id] = err
+		t.mu.Unlock()
 	}
-	return nil
 }
 
 func (t *tenant) loadReceiver(id repo.TimelineID) error {
-	content, err := os.ReadFile(filepath.Join(receiversDir(t.dir), id.String()))
+	kept, err := receiverKind.Read(t.receiverPath(id))
 	if err != nil {
-		return err
-	}
-	var kept receiverFile
-	if err := json.Unmarshal(content, &kept); err != nil {
 		return err
 	}
 	server, err := parseServer(kept.ConnInfo)
@@ -182,21 +190,35 @@ func (m *Manager) ReceiveStop(ctx context.Context, tenant, name string) error {
 		return err
 	}
 	t.mu.Lock()
-	rc := t.receivers[b.tl.ID()]
+	rc, failed := t.receivers[b.tl.ID()], t.unstarted[b.tl.ID()]
 	delete(t.receivers, b.tl.ID())
+	delete(t.unstarted, b.tl.ID())
 	t.mu.Unlock()
-	if rc == nil {
+	if rc == nil && failed == nil {
 		return api.Errorf(api.ErrNotFound, "branch %s: has no receiver", name)
 	}
-	err = os.Remove(filepath.Join(receiversDir(t.dir), b.tl.ID().String()))
-	if err == nil {
-		err = durable.SyncDir(receiversDir(t.dir))
+	err = t.forgetReceiver(b.tl.ID())
+	if rc == nil {
+		return err
 	}
 	rc.cancel()
 	rc.wg.Wait()
 	_, cerr := b.catchup(context.WithoutCancel(ctx))
 	b.release()
 	return errors.Join(err, cerr)
+}
+
+// forgetReceiver has the next page server not start a receiver. A damaged file is moved aside.
+func (t *tenant) forgetReceiver(id repo.TimelineID) error {
+	path := t.receiverPath(id)
+	if _, err := receiverKind.Read(path); errors.As(err, new(*sidefile.Damage)) {
+		_, err = durable.MoveAside(path)
+		return err
+	}
+	if err := os.Remove(path); err != nil {
+		return err
+	}
+	return durable.SyncDir(receiversDir(t.dir))
 }
 
 // ReceiveList gives a tenant's receivers, sorted by branch.
@@ -216,6 +238,13 @@ func (t *tenant) listReceivers() []api.Receiver {
 	for _, rc := range t.receivers {
 		list = append(list, rc.describe())
 	}
+	for id, err := range t.unstarted {
+		d := api.Receiver{Branch: id.String(), Status: receiver.Failed, LastError: oneLine(err)}
+		if tl, err := t.repo.Timeline(id); err == nil {
+			d.Branch = tl.Name()
+		}
+		list = append(list, d)
+	}
 	slices.SortFunc(list, func(a, b api.Receiver) int { return strings.Compare(a.Branch, b.Branch) })
 	return list
 }
@@ -227,10 +256,12 @@ func (rc *receiving) describe() api.Receiver {
 		Received: s.Received, Flushed: s.Flushed, Applied: s.Applied, LagBytes: lag(s.Server, s.Applied),
 	}
 	if s.Err != nil {
-		d.LastError = strings.Join(strings.Fields(s.Err.Error()), " ")
+		d.LastError = oneLine(s.Err)
 	}
 	return d
 }
+
+func oneLine(err error) string { return strings.Join(strings.Fields(err.Error()), " ") }
 
 func lag(server, applied pg.LSN) int64 {
 	if server <= applied {

@@ -1,16 +1,16 @@
 package tenants
 
 import (
-	"encoding/json"
 	"errors"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"sync"
 
 	"zenith/internal/api"
-	"zenith/internal/durable"
 	"zenith/internal/pg"
+	"zenith/internal/sidefile"
 	"zenith/repo"
 )
 
@@ -27,9 +27,15 @@ type savedSlot struct {
 	Restart uint64 `json:"restart"`
 }
 
+// slotsKind is the file of a branch's slots.
+var slotsKind = sidefile.Kind[map[string]savedSlot]{
+	Lost: "the replication slots of a branch: WAL is not kept for them", Perm: 0o600, Format: sidefile.JSON,
+}
+
 // slots are those of one branch. The file that keeps them lies in the tenant's directory:
 // <tenant>/slots/<timeline>.
 type slots struct {
+	log  *slog.Logger
 	mu   sync.Mutex
 	path string
 	list map[string]*slot
@@ -37,21 +43,15 @@ type slots struct {
 
 func slotsDir(tenantDir string) string { return filepath.Join(tenantDir, "slots") }
 
-// openSlots reads a branch's slots.
-func openSlots(tenantDir string, id repo.TimelineID) (*slots, error) {
-	s := &slots{path: filepath.Join(slotsDir(tenantDir), id.String()), list: map[string]*slot{}}
-	content, err := os.ReadFile(s.path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return s, nil
-	}
-	var saved map[string]savedSlot
-	if err == nil {
-		err = json.Unmarshal(content, &saved)
-	}
+// openSlots reads a branch's slots. If their file is damaged, the branch has none.
+func openSlots(tenantDir string, id repo.TimelineID, log *slog.Logger) *slots {
+	s := &slots{path: filepath.Join(slotsDir(tenantDir), id.String()), list: map[string]*slot{}, log: log}
+	saved, err := slotsKind.Read(s.path)
+	warnDamage(log, err)
 	for name, one := range saved {
 		s.list[name] = &slot{restart: pg.LSN(one.Restart), saved: pg.LSN(one.Restart)}
 	}
-	return s, err
+	return s
 }
 
 // saveLocked puts the slots on disk.
@@ -62,30 +62,13 @@ func (s *slots) saveLocked() error {
 			kept[name] = savedSlot{uint64(one.restart)}
 		}
 	}
-	content, err := json.Marshal(kept)
-	if err != nil {
-		return err
-	}
-	if err := replaceSynced(s.path, content); err != nil {
+	if err := writeSide(slotsKind, s.path, kept, s.log); err != nil {
 		return err
 	}
 	for name := range kept {
 		s.list[name].saved = s.list[name].restart
 	}
 	return nil
-}
-
-// replaceSynced puts a file that only its owner may read in the place of what is there, and
-// makes its directory if need be.
-func replaceSynced(path string, content []byte) error {
-	dir := filepath.Dir(path)
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return err
-	}
-	if err := durable.WriteFile(path, content, 0o600); err != nil {
-		return err
-	}
-	return durable.SyncDir(filepath.Dir(dir))
 }
 
 // horizon is the first LSN from which a slot needs WAL, 0 if none does.
@@ -124,7 +107,11 @@ func (s *slots) change(name string, fn func(*slot) (save bool, err error)) error
 	if err != nil || !save || one.temporary {
 		return err
 	}
-	return s.saveLocked()
+	if err := s.saveLocked(); err != nil {
+		s.list[name] = one // if fn dropped it: it is still on disk
+		return err
+	}
+	return nil
 }
 
 // branchSlots are a branch's slots for the page server.

@@ -36,6 +36,7 @@ type tenant struct {
 	branches  map[repo.TimelineID]*branch
 	computes  map[string]*compute
 	receivers map[repo.TimelineID]*receiving
+	unstarted map[repo.TimelineID]error // why a receiver that is kept does not run
 }
 
 // openTenant opens a tenant's repository and brings every timeline up to the end of
@@ -55,9 +56,8 @@ func (m *Manager) openTenant(ctx context.Context, id repo.TenantID) (*tenant, er
 			t.log.Error("ingest WAL", "branch", tl.Name(), "err", err)
 		}
 	}
-	if err := errors.Join(t.loadComputes(), t.loadReceivers()); err != nil {
-		return nil, errors.Join(err, t.repo.Close())
-	}
+	t.loadComputes()
+	t.loadReceivers()
 	return t, nil
 }
 
@@ -66,6 +66,7 @@ func (m *Manager) newTenant(id repo.TenantID, dir string) (*tenant, error) {
 	t := &tenant{
 		m: m, id: id, dir: dir, log: m.log.With("tenant", id.String()),
 		branches: map[repo.TimelineID]*branch{}, computes: map[string]*compute{}, receivers: map[repo.TimelineID]*receiving{},
+		unstarted: map[repo.TimelineID]error{},
 	}
 	r, err := repo.Open(repo.Options{Dir: dir, Log: t.log, Memory: m.memory, Redo: redoFunc(&t.hints)})
 	if err != nil {

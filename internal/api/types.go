@@ -87,6 +87,7 @@ const (
 	ComputeRunning = "running"
 	ComputeStopped = "stopped"
 	ComputeCrashed = "crashed"
+	ComputeDamaged = "damaged" // its settings cannot be read: it can be started, with other ones
 )
 
 // Compute is a postgres server that the page server runs, or could start again.
