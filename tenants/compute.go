@@ -12,7 +12,6 @@ import (
 	"sync"
 
 	"zenith/internal/api"
-	"zenith/internal/pg"
 	"zenith/internal/postgres"
 	"zenith/internal/sidefile"
 	"zenith/repo"
@@ -90,22 +89,11 @@ func (t *tenant) loadComputes() {
 		}
 		if err != nil {
 			warnDamage(t.log, err)
-			c.damaged, c.saved = true, savedCompute{Point: pointOfDir(e.Name()), Settings: map[string]string{}}
+			c.damaged, c.saved = true, savedCompute{Point: postgres.ServerName(e.Name()), Settings: map[string]string{}}
 		}
 		c.name = c.saved.Point
 		t.computes[c.name] = c
 	}
-}
-
-// pointOfDir undoes computeDir: a point has a slash in its LSN, if at all.
-func pointOfDir(dir string) string {
-	branch, at, _ := strings.Cut(dir, "@")
-	if lsn := strings.Replace(at, "_", "/", 1); branch != "" {
-		if _, err := pg.ParseLSN(lsn); err == nil {
-			return branch + "@" + lsn
-		}
-	}
-	return dir
 }
 
 // create makes the compute's directory and settings.

@@ -17,7 +17,6 @@ import (
 
 	"zenith/internal/api"
 	"zenith/internal/pgtest"
-	"zenith/internal/postgres"
 	"zenith/repo/receiver"
 )
 
@@ -354,14 +353,4 @@ func TestDamagedThingsCanBeRemoved(t *testing.T) {
 			t.Errorf("got %v, %v; %v, %v", computes, err, receivers, rerr)
 		}
 	})
-}
-
-// TestPointOfDir: the name of a compute, which is in its damaged file, follows from that
-// of its directory.
-func TestPointOfDir(t *testing.T) {
-	for _, point := range []string{"main", "a_b", "main@0/16B3748", "a_b@16/B374D848", "main@-10m", "a_b@2026-01-02T03:04:05Z", "@"} {
-		if got := pointOfDir(postgres.ServerDir(point)); got != point {
-			t.Errorf("%s: got %s", point, got)
-		}
-	}
 }

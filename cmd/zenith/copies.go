@@ -139,6 +139,9 @@ func (e *environ) pgCopy(ctx context.Context, s *session, name string, o api.Com
 		err = api.Errorf(api.ErrExists, "pg %s: already exists", name)
 	}
 	if err == nil {
+		if damage := c.Damage(); damage != nil {
+			fmt.Fprintf(e.err, "zenith: pg %s: %v: its port and settings are lost, and which state it is a copy of\n", name, damage)
+		}
 		err = c.Set(o)
 	}
 	if err == nil && start {
@@ -150,7 +153,7 @@ func (e *environ) pgCopy(ctx context.Context, s *session, name string, o api.Com
 	if err != nil {
 		return cp, err
 	}
-	if cp, err = c.Describe(); err == nil {
+	if cp, err = c.Describe(); err == nil && cp.LSN != 0 { // a damaged copy does not know it any more
 		fmt.Fprintf(e.err, "zenith: postgres %s is a copy, made at %v: what is written to it is not in the branch\n", name, cp.LSN)
 	}
 	return cp, err

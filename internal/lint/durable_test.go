@@ -15,16 +15,26 @@ var durablyDone = map[string]bool{
 	"unix.Fsync": true, "unix.Fdatasync": true, "unix.Syncfs": true, "syscall.Fsync": true, "syscall.Fdatasync": true,
 }
 
+// sideFileDirs are the packages whose files are side files, that say something about one thing of a
+// tenant: internal/sidefile reads and writes them, so that a damaged one costs no more than that.
+var sideFileDirs = map[string]bool{"tenants": true, "internal/postgres": true}
+
+// sideFileDone are the functions that it calls there.
+var sideFileDone = map[string]bool{
+	"durable.WriteFile": true, "durable.Replace": true, "toml.Decode": true, "toml.DecodeFile": true, "toml.NewDecoder": true,
+}
+
 // undurable says which files call one of them nevertheless, and why.
 var undurable = map[string]string{
-	"fusefs/boundwal.go:os.Rename":                 "one sync of the directory for all segments that are adopted",
-	"fusefs/overlay.go:os.Rename":                  "the rename of a process on the mount, which syncs it if it likes",
-	"fusefs/spare.go:os.Rename":                    "a spare segment need not survive a crash",
-	"internal/postgres/copy_exec.go:os.CreateTemp": "a lock, of a server that is thrown away",
-	"internal/postgres/copy_exec.go:os.WriteFile":  "of a server that is thrown away",
-	"internal/postgres/recover.go:os.Rename":       "in a directory that is imported, and then removed",
-	"internal/postgres/recover.go:os.WriteFile":    "in a directory that is imported, and then removed",
-	"tenants/compute.go:os.WriteFile":              "of a server that is thrown away",
+	"fusefs/boundwal.go:os.Rename":                   "one sync of the directory for all segments that are adopted",
+	"fusefs/overlay.go:os.Rename":                    "the rename of a process on the mount, which syncs it if it likes",
+	"fusefs/spare.go:os.Rename":                      "a spare segment need not survive a crash",
+	"internal/postgres/copy_exec.go:os.CreateTemp":   "a lock, of a server that is thrown away",
+	"internal/postgres/copy_exec.go:os.WriteFile":    "of a server that is thrown away",
+	"internal/postgres/pidfile.go:durable.WriteFile": "two words, which nobody minds if they make no sense",
+	"internal/postgres/recover.go:os.Rename":         "in a directory that is imported, and then removed",
+	"internal/postgres/recover.go:os.WriteFile":      "in a directory that is imported, and then removed",
+	"tenants/compute.go:os.WriteFile":                "of a server that is thrown away",
 }
 
 // tools are packages that are not part of the program.
@@ -47,14 +57,18 @@ func TestDurably(t *testing.T) {
 				return true
 			}
 			pkg, ok := sel.X.(*ast.Ident)
-			if !ok || !durablyDone[pkg.Name+"."+sel.Sel.Name] {
+			if !ok {
 				return true
 			}
-			call := filepath.ToSlash(filepath.Join(dir, name)) + ":" + pkg.Name + "." + sel.Sel.Name
-			used[call] = true
-			if undurable[call] == "" {
+			done := pkg.Name + "." + sel.Sel.Name
+			call := filepath.ToSlash(filepath.Join(dir, name)) + ":" + done
+			switch {
+			case durablyDone[done] && undurable[call] == "":
 				t.Errorf("%s: use internal/durable", call)
+			case sideFileDirs[dir] && sideFileDone[done] && undurable[call] == "":
+				t.Errorf("%s: use internal/sidefile", call)
 			}
+			used[call] = true
 			return true
 		})
 	})

@@ -3,14 +3,11 @@ package postgres
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
-
-	"github.com/BurntSushi/toml"
 
 	"zenith/internal/api"
 	"zenith/internal/pg"
@@ -62,20 +59,30 @@ func ServerDir(name string) string {
 	return strings.NewReplacer("/", "_", "\x00", "").Replace(name)
 }
 
+// ServerName undoes ServerDir for a point, which has a slash in its LSN, if at all.
+func ServerName(dir string) string {
+	branch, at, _ := strings.Cut(dir, "@")
+	lsn := strings.Replace(at, "_", "/", 1)
+	if _, err := pg.ParseLSN(lsn); err != nil {
+		return dir
+	}
+	return branch + "@" + lsn
+}
+
 // path is the directory of a tenant's copy of that name.
 func (cs *Copies) path(tenant, name string) string {
 	return filepath.Join(cs.dir, tenant, ServerDir(name))
 }
 
 // Find gives a copy by its name: ErrNotFound if there is none.
-func (cs *Copies) Find(tenant, name string) (*Copy, error) {
-	c := &Copy{cs: cs, dir: cs.path(tenant, name)}
-	_, err := toml.DecodeFile(c.tomlPath(), &c.saved)
+func (cs *Copies) Find(tenant, name string) (c *Copy, err error) {
+	c = &Copy{cs: cs, dir: cs.path(tenant, name)}
+	c.saved, err = copyKind.Read(c.tomlPath())
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, api.Errorf(api.ErrNotFound, "pg %s: no such postgres", name)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("read %s: %w", c.tomlPath(), err)
+		c.damage, c.saved = err, newCopy(Source{Tenant: tenant, Point: name})
 	}
 	return c, nil
 }
@@ -92,7 +99,7 @@ func (cs *Copies) List(tenant string) ([]*Copy, error) {
 		if strings.HasPrefix(e.Name(), ThrowawayPrefix) {
 			continue
 		}
-		c, ferr := cs.Find(tenant, e.Name())
+		c, ferr := cs.Find(tenant, ServerName(e.Name()))
 		if errors.Is(ferr, api.ErrNotFound) {
 			continue
 		}
@@ -131,9 +138,7 @@ func (cs *Copies) make(ctx context.Context, s Source, dir string, fetch func(dir
 			err = errors.Join(err, os.RemoveAll(dir))
 		}
 	}()
-	c = &Copy{cs: cs, dir: dir, saved: savedCopy{
-		Tenant: s.Tenant, Point: s.Point, Timeline: s.Timeline, LSN: s.LSN.String(), Settings: map[string]string{},
-	}}
+	c = &Copy{cs: cs, dir: dir, saved: newCopy(s)}
 	if err := os.Mkdir(c.dataDir(), 0o700); err != nil {
 		return nil, err
 	}

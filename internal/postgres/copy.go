@@ -3,7 +3,9 @@ package postgres
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -11,27 +13,51 @@ import (
 	"strings"
 	"time"
 
-	"github.com/BurntSushi/toml"
-
 	"zenith/internal/api"
-	"zenith/internal/durable"
 	"zenith/internal/pg"
+	"zenith/internal/sidefile"
 )
 
 // Copy is a full backup of one point, unpacked on this machine, with the postgres that runs on it.
 type Copy struct {
-	cs    *Copies
-	dir   string
-	saved savedCopy
-	proc  *Server // nil: this process did not start it
+	cs     *Copies
+	dir    string
+	saved  savedCopy
+	damage error   // why copy.toml could not be read: saved is what a new copy has; nil: it could
+	proc   *Server // nil: this process did not start it
 }
 
 // savedCopy is what <copy>/copy.toml holds.
 type savedCopy struct {
 	Tenant, Point, Timeline, LSN string
 	Port                         int
-	Settings                     map[string]string
+	Settings                     map[string]string // never nil
 }
+
+// copyKind is copy.toml.
+var copyKind = sidefile.Kind[savedCopy]{
+	Lost: "the port and the settings of a copy, and which state it is a copy of", Perm: 0o644, Format: sidefile.TOML, Check: (*savedCopy).check,
+}
+
+func (s *savedCopy) check() error {
+	if s.Tenant == "" || s.Point == "" {
+		return errors.New("it names no point of a tenant")
+	}
+	if s.Settings == nil {
+		s.Settings = map[string]string{}
+	}
+	_, err := pg.ParseLSN(s.LSN)
+	return err
+}
+
+// newCopy is what is kept of a copy that was just made.
+func newCopy(s Source) savedCopy {
+	return savedCopy{Tenant: s.Tenant, Point: s.Point, Timeline: s.Timeline, LSN: s.LSN.String(), Settings: map[string]string{}}
+}
+
+// Damage is what is wrong with the file that had the copy's settings, nil if nothing is. A damaged
+// copy can be started, with a port and settings as if it were new; the file is moved aside then.
+func (c *Copy) Damage() error { return c.damage }
 
 func (c *Copy) dataDir() string  { return filepath.Join(c.dir, "data") }
 func (c *Copy) logPath() string  { return filepath.Join(c.dir, "postgres.log") }
@@ -41,7 +67,11 @@ func (c *Copy) tomlPath() string { return filepath.Join(c.dir, "copy.toml") }
 
 // save writes the settings, whole or not at all.
 func (c *Copy) save() error {
-	return durable.Replace(c.tomlPath(), 0o644, func(f *os.File) error { return toml.NewEncoder(f).Encode(c.saved) })
+	err := copyKind.Write(c.tomlPath(), c.saved, slog.New(slog.DiscardHandler)) // the caller has asked Damage
+	if err == nil {
+		c.damage = nil
+	}
+	return err
 }
 
 // Set keeps settings, and a port unless it is 0, for the next start and all later ones.
@@ -162,11 +192,15 @@ func (c *Copy) status() string {
 	return api.ComputeCrashed
 }
 
-// Describe says what the copy is and whether it runs. Its LSN is that of the point that it is a copy of.
+// Describe says what the copy is, whether it runs, and else whether its file is damaged. Its LSN is that of the point that it is a copy of.
 func (c *Copy) Describe() (api.Compute, error) {
 	lsn, err := pg.ParseLSN(c.saved.LSN)
+	status := c.status()
+	if c.damage != nil && status != api.ComputeRunning {
+		status = api.ComputeDamaged
+	}
 	return api.Compute{
-		Tenant: c.saved.Tenant, Name: c.saved.Point, Timeline: c.saved.Timeline, LSN: lsn, Status: c.status(),
+		Tenant: c.saved.Tenant, Name: c.saved.Point, Timeline: c.saved.Timeline, LSN: lsn, Status: status,
 		Host: "127.0.0.1", Port: c.saved.Port, User: "postgres", Database: "postgres", Dir: c.dataDir(), Log: c.logPath(),
 	}, err
 }
