@@ -134,7 +134,7 @@ func (s *ingestedCorpus) bareStore(h *history) (store.Store, error) {
 		return nil, err
 	}
 	out := bare.Bulk()
-	files := baseFiles{dir: s.c.base}
+	files := baseFiles{version: h.cfg.Version, dir: s.c.base}
 	defer files.close()
 	for _, tag := range h.tags() {
 		page := make(pg.Page, pg.BlockSize)

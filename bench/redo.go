@@ -130,7 +130,7 @@ func (j *redoJob) verify() error {
 	if err != nil {
 		return err
 	}
-	stock := baseFiles{dir: data}
+	stock := baseFiles{version: j.control.Version, dir: data}
 	defer stock.close()
 	theirs := make(pg.Page, pg.BlockSize)
 	same := 0

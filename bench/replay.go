@@ -233,7 +233,7 @@ func (h *history) materialise(base string, workers int, fn func(tag pg.BufferTag
 	for i := range workers {
 		part := tags[len(tags)*i/workers : len(tags)*(i+1)/workers]
 		wg.Go(func() {
-			b := builder{h: h, files: baseFiles{dir: base}, page: make(pg.Page, pg.BlockSize)}
+			b := builder{h: h, files: baseFiles{version: h.cfg.Version, dir: base}, page: make(pg.Page, pg.BlockSize)}
 			defer b.files.close()
 			for _, tag := range part {
 				if errs[i] = b.build(tag); errs[i] != nil {
@@ -298,10 +298,11 @@ func (b *builder) build(tag pg.BufferTag) error {
 
 // baseFiles reads pages of a data directory. It keeps the file of the last page open.
 type baseFiles struct {
-	dir  string
-	fork pg.RelFork
-	seg  uint32
-	file *os.File // nil if that file does not exist
+	version *pg.Version
+	dir     string
+	fork    pg.RelFork
+	seg     uint32
+	file    *os.File // nil if that file does not exist
 }
 
 // read reads a page; one that does not exist is zeros.
@@ -311,7 +312,7 @@ func (f *baseFiles) read(tag pg.BufferTag, page pg.Page) error {
 		f.close()
 		f.fork, f.seg = tag.RelFork, seg
 		var err error
-		if f.file, err = os.Open(filepath.Join(f.dir, pg.RelPath(tag.RelFork, seg))); err != nil && !errors.Is(err, os.ErrNotExist) {
+		if f.file, err = os.Open(filepath.Join(f.dir, f.version.RelPath(tag.RelFork, seg))); err != nil && !errors.Is(err, os.ErrNotExist) {
 			return err
 		}
 	}

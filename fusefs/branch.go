@@ -1,11 +1,17 @@
 package fusefs
 
-import "context"
+import (
+	"context"
+
+	"zenith/internal/pg"
+)
 
 // Branch is what a working tree needs of the branch whose head it shows: a place for WAL and
 // configuration, and somebody to tell. Its methods are called from many goroutines at once,
 // while a process waits for its write, fsync or close; so they must not touch the mount.
 type Branch interface {
+	// Version is the PostgreSQL whose data directory the branch's head is. It never changes.
+	Version() *pg.Version
 	// WALDir is the directory with the branch's segment files. pg_wal shows some of them, and
 	// what a server writes there is written to them.
 	WALDir() string

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"zenith/fusefs"
+	"zenith/internal/pg"
 	"zenith/internal/pgtest"
 	"zenith/internal/tree"
 )
@@ -136,6 +137,7 @@ type sayingBranch struct {
 	held func(segment string) bool
 }
 
+func (b *sayingBranch) Version() *pg.Version                   { return pg.V15 }
 func (b *sayingBranch) WALDir() string                         { return b.spec.WALDir }
 func (b *sayingBranch) HoldWAL(held func(segment string) bool) { b.held = held }
 func (b *sayingBranch) Throttle(context.Context)               {}

@@ -88,7 +88,7 @@ func (t *worktree) fromBase(path string, e tree.Entry) child {
 	if e.Dir {
 		return t.newDir(path, t.newAttr(syscall.S_IFDIR|0o700))
 	}
-	k := kindOf(path, t.scratch())
+	k := t.kindOf(path)
 	if k.place == inWAL {
 		return nil
 	}
@@ -108,7 +108,7 @@ func (t *worktree) fromKept(dir string, found map[string]child) {
 	}
 	for name, k := range files {
 		a := t.newAttr(syscall.S_IFREG | 0o600)
-		f := t.newFile(kindOf(tree.Join(dir, name), false), newOverlay(t.privatePath(a.ino), k), a)
+		f := t.newFile(t.kindOf(tree.Join(dir, name)), newOverlay(t.privatePath(a.ino), k), a)
 		f.kept = k
 		found[name] = f
 	}

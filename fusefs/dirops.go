@@ -45,7 +45,7 @@ func (d *dir) create(ctx context.Context, path, name string, mode uint32) (*file
 	if err := d.vacant(name); err != nil {
 		return nil, err
 	}
-	k := kindOf(path, d.t.scratch())
+	k := d.t.kindOf(path)
 	if err := d.t.guard(k); err != nil {
 		return nil, err
 	}
@@ -222,7 +222,7 @@ func (m move) apply(c child) {
 
 // moveFile renames a file. It gets the kind of its new path.
 func (t *worktree) moveFile(ctx context.Context, m move, f *file, old child) error {
-	was, becomes := f.kind(), kindOf(m.newPath, t.scratch())
+	was, becomes := f.kind(), t.kindOf(m.newPath)
 	if err := t.guard(was); err != nil {
 		return err
 	}
@@ -253,7 +253,7 @@ func (t *worktree) movedDir(c child, oldPath, newPath string) error {
 	for name, c := range names {
 		oldPath, newPath := tree.Join(oldPath, name), tree.Join(newPath, name)
 		if f, ok := c.(*file); ok {
-			err = f.storeMoved(oldPath, newPath, kindOf(newPath, t.scratch()))
+			err = f.storeMoved(oldPath, newPath, t.kindOf(newPath))
 		} else {
 			err = t.movedDir(c, oldPath, newPath)
 		}

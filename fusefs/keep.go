@@ -71,8 +71,8 @@ func (k *keptFile) ReadAt(_ context.Context, p []byte, off int64) (int, error) {
 	return n, errors.Join(err, f.Close())
 }
 
-// openKept finds what the last mount left in a work directory.
-func openKept(workDir string, control *pg.ControlFile) (*kept, error) {
+// openKept finds what the last mount of a branch of PostgreSQL v left in a work directory.
+func openKept(workDir string, control *pg.ControlFile, v *pg.Version) (*kept, error) {
 	dir := filepath.Join(workDir, keepName)
 	m, found, err := readMarker(dir)
 	if err != nil {
@@ -102,7 +102,7 @@ func openKept(workDir string, control *pg.ControlFile) (*kept, error) {
 			return err
 		}
 		rel := strings.TrimPrefix(path, root+"/")
-		if fits || kindOf(rel, false).keep == keepAlways {
+		if fits || kindOf(v, rel).keep == keepAlways {
 			k.files[rel] = &keptFile{path: path, size: fi.Size()}
 		}
 		return nil

@@ -62,7 +62,7 @@ func (k *keeper) unseen(path, from string) error {
 			continue
 		}
 		now := tree.Join(path, rest)
-		if k.wants(now, kindOf(now, false), nil) {
+		if k.wants(now, k.t.kindOf(now), nil) {
 			if err := k.link(now, f); err != nil {
 				return err
 			}
@@ -82,7 +82,7 @@ func (k *keeper) fromBound(b *boundWAL) (err error) {
 	}
 	for _, name := range others {
 		path := filepath.Join(walDir, name)
-		if !k.wants(path, kindOf(path, false), nil) {
+		if !k.wants(path, k.t.kindOf(path), nil) {
 			continue
 		}
 		if err := k.link(path, &keptFile{path: filepath.Join(b.dir, name)}); err != nil {
@@ -141,19 +141,19 @@ func (k *keeper) wants(path string, kd *kind, siblings map[string]child) bool {
 	case kd.keep == keepClean || siblings == nil:
 		return true
 	}
-	return unlogged(path, siblings)
+	return unlogged(k.t.branch.Version(), path, siblings)
 }
 
 // unlogged reports whether path is a file of an unlogged relation, which is one with an init
 // fork, but not of that fork: init forks are in WAL.
-func unlogged(path string, siblings map[string]child) bool {
-	p := pg.ParsePath(path)
+func unlogged(v *pg.Version, path string, siblings map[string]child) bool {
+	p := v.ParsePath(path)
 	if p.Kind != pg.PathRelation || p.Fork.Fork == pg.InitFork {
 		return false
 	}
 	initFork := p.Fork
 	initFork.Fork = pg.InitFork
-	return siblings[filepath.Base(pg.RelPath(initFork, 0))] != nil
+	return siblings[filepath.Base(v.RelPath(initFork, 0))] != nil
 }
 
 // sequenceMagic is SEQ_MAGIC of commands/sequence.c, in a sequence's special area.
@@ -163,7 +163,7 @@ const sequenceMagic = 0x1717
 // by up to 32 values. After a crash those are skipped; after a clean stop they must not be, so the
 // page is kept that says how many were really used.
 func (f *file) isSequence(path string) (bool, error) {
-	p := pg.ParsePath(path)
+	p := f.t.branch.Version().ParsePath(path)
 	if p.Kind != pg.PathRelation || p.Fork.Fork != pg.MainFork || !f.body.hasPrivate() && f.kept == nil {
 		return false, nil
 	}

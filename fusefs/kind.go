@@ -96,13 +96,18 @@ var namedKinds = []struct {
 	{regexp.MustCompile(`^(base|global|pg_tblspc|pg_stat|pg_replslot|pg_logical|pg_wal)/`), kindKept},
 }
 
-// kindOf gives the kind of the file at a path of a data directory. In a scratch
-// mount there is nothing to guard and nothing to keep, not even WAL.
-func kindOf(path string, scratch bool) *kind {
-	if scratch {
+// kindOf gives the kind of the file at a path of the working tree. In a scratch mount
+// there is nothing to guard and nothing to keep, not even WAL.
+func (t *worktree) kindOf(path string) *kind {
+	if t.scratch() {
 		return kindRuntime
 	}
-	p := pg.ParsePath(path)
+	return kindOf(t.branch.Version(), path)
+}
+
+// kindOf gives the kind of the file at a path of a data directory of PostgreSQL v.
+func kindOf(v *pg.Version, path string) *kind {
+	p := v.ParsePath(path)
 	if k := parsedKinds[p.Kind]; k == kindRelation && p.Fork.Fork == pg.FSMFork {
 		return kindFSM
 	} else if k != nil {

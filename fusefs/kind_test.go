@@ -1,6 +1,10 @@
 package fusefs
 
-import "testing"
+import (
+	"testing"
+
+	"zenith/internal/pg"
+)
 
 func TestKindOf(t *testing.T) {
 	for path, want := range map[string]*kind{
@@ -64,10 +68,10 @@ func TestKindOf(t *testing.T) {
 		"autoprewarm.blocks":                            kindConfig,
 		"base/5/unknown":                                kindKept,
 	} {
-		if got := kindOf(path, false); got != want {
+		if got := kindOf(pg.V15, path); got != want {
 			t.Errorf("%s is %s, want %s", path, got.name, want.name)
 		}
-		if got := kindOf(path, true); got != kindRuntime {
+		if got := (&worktree{}).kindOf(path); got != kindRuntime {
 			t.Errorf("%s in a scratch mount is %s", path, got.name)
 		}
 	}

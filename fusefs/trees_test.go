@@ -105,7 +105,7 @@ func (o osTree) entry(p string, fi fs.FileInfo) (tree.Entry, bool) {
 // file gives a file's contents; an unlogged relation's are those of its init fork.
 func (o osTree) file(p string, fi fs.FileInfo) tree.File {
 	full := filepath.Join(string(o), p)
-	if parsed := pg.ParsePath(p); parsed.Kind == pg.PathRelation && parsed.Fork.Fork != pg.InitFork {
+	if parsed := pg.V15.ParsePath(p); parsed.Kind == pg.PathRelation && parsed.Fork.Fork != pg.InitFork {
 		if init, err := os.Stat(full + "_init"); err == nil {
 			return osFile{full + "_init", init.Size()}
 		}

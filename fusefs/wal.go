@@ -36,9 +36,7 @@ type segments struct {
 }
 
 // isSegment reports whether a name in pg_wal is a segment's.
-func isSegment(name string) bool {
-	return pg.ParsePath(tree.Join(walDir, name)).Kind == pg.PathWALSegment
-}
+func isSegment(name string) bool { return pg.IsWALSegmentName(name) }
 
 // position gives what orders segments: the name without its timeline.
 func position(segment string) string { return segment[8:] }

@@ -74,12 +74,12 @@ func (c *comparison) paths(dir string) (found []string) {
 		if err != nil {
 			return err
 		}
-		p := pg.ParsePath(rel)
+		p := pg.V15.ParsePath(rel)
 		switch p.Kind {
 		case pg.PathRelation:
 			init := p.Fork
 			init.Fork = pg.InitFork
-			_, err := os.Stat(filepath.Join(dir, pg.RelPath(init, 0)))
+			_, err := os.Stat(filepath.Join(dir, pg.V15.RelPath(init, 0)))
 			if unlogged := err == nil; p.Fork.Fork != pg.FSMFork && (!unlogged || p.Fork.Fork == pg.InitFork) {
 				found = append(found, rel)
 			}
@@ -99,7 +99,7 @@ func (c *comparison) file(path string) {
 	c.files++
 	a := c.read(c.wrote, path)
 	b := c.read(c.rebuilt, path)
-	p := pg.ParsePath(path)
+	p := pg.V15.ParsePath(path)
 	if p.Kind != pg.PathRelation && p.Kind != pg.PathSLRU {
 		if !bytes.Equal(a, b) {
 			c.fail("%s: differs", path)

@@ -37,6 +37,10 @@ func (t *Timeline) snapshot(p Point) *Snapshot {
 // Timeline is the timeline that s is a state of.
 func (s *Snapshot) Timeline() *Timeline { return s.t }
 
+// Version is the PostgreSQL whose data directory s shows. Below a branch point it is the
+// ancestor's, which may be another one than the timeline's own.
+func (s *Snapshot) Version() *pg.Version { return s.l[0].t.Version() }
+
 // LSN is s's record boundary.
 func (s *Snapshot) LSN() pg.LSN { return s.point.LSN }
 

@@ -76,10 +76,6 @@ func (m *Manager) lookup(ctx context.Context, tenant, name string) (b *branch, r
 
 // ReadPage gives a block of the file at path in the data directory of a point.
 func (m *Manager) ReadPage(ctx context.Context, tenant, at, path string, block pg.BlockNumber) (pg.Page, error) {
-	parsed := pg.ParsePath(path)
-	if parsed.Kind != pg.PathRelation && parsed.Kind != pg.PathSLRU {
-		return nil, api.Errorf(api.ErrBadArgument, "page %s: not the path of a relation, such as base/5/16384", path)
-	}
 	t, release, err := m.tenant(ctx, tenant)
 	if err != nil {
 		return nil, err
@@ -92,6 +88,10 @@ func (m *Manager) ReadPage(ctx context.Context, tenant, at, path string, block p
 	s, err := b.tl.At(ctx, p.LSN)
 	if err != nil {
 		return nil, classify(err)
+	}
+	parsed := s.Version().ParsePath(path)
+	if parsed.Kind != pg.PathRelation && parsed.Kind != pg.PathSLRU {
+		return nil, api.Errorf(api.ErrBadArgument, "page %s: not the path of a relation, such as base/5/16384", path)
 	}
 	n, exists, err := s.RelSize(ctx, parsed.Fork)
 	switch {

@@ -132,7 +132,7 @@ func (f fixture) prepare(t testing.TB, config ...string) *pgtest.Server {
 func (f fixture) reset(t testing.TB, srv *pgtest.Server) {
 	t.Helper()
 	for _, slru := range []pg.SLRU{pg.SLRUXact, pg.SLRUMultiOffsets, pg.SLRUMultiMembers} {
-		if err := os.Truncate(filepath.Join(srv.Dir, pg.RelPath(slru.Segment(0), 0)), pg.SLRUPagesPerSegment*pg.BlockSize); err != nil {
+		if err := os.Truncate(filepath.Join(srv.Dir, pg.V15.RelPath(slru.Segment(0), 0)), pg.SLRUPagesPerSegment*pg.BlockSize); err != nil {
 			t.Fatal(err)
 		}
 	}

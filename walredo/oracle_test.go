@@ -201,10 +201,10 @@ func (w *world) replayDbase(rec *xlog.Record) error {
 
 // database lists a database's forks, those that only the base has included.
 func (w *world) database(spc, db pg.OID) []pg.RelFork {
-	entries, err := os.ReadDir(filepath.Join(w.base, pg.DatabasePath(spc, db)))
+	entries, err := os.ReadDir(filepath.Join(w.base, pg.V15.DatabasePath(spc, db)))
 	if err == nil {
 		for _, e := range entries {
-			if p := pg.ParsePath(pg.DatabasePath(spc, db) + "/" + e.Name()); p.Kind == pg.PathRelation {
+			if p := pg.V15.ParsePath(pg.V15.DatabasePath(spc, db) + "/" + e.Name()); p.Kind == pg.PathRelation {
 				w.fork(p.Fork)
 			}
 		}
@@ -286,7 +286,7 @@ func forkFiles(t *testing.T, dir string) map[pg.RelFork][]byte {
 		if err != nil {
 			return err
 		}
-		p := pg.ParsePath(filepath.ToSlash(rel))
+		p := pg.V15.ParsePath(filepath.ToSlash(rel))
 		if p.Kind != pg.PathRelation && p.Kind != pg.PathSLRU {
 			return nil
 		}

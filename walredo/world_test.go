@@ -84,7 +84,7 @@ func (w *world) fork(rf pg.RelFork) *fork {
 
 func (f *fork) load(base string, rf pg.RelFork) {
 	for seg := uint32(0); ; seg++ {
-		b, err := os.ReadFile(filepath.Join(base, pg.RelPath(rf, seg)))
+		b, err := os.ReadFile(filepath.Join(base, pg.V15.RelPath(rf, seg)))
 		if errors.Is(err, fs.ErrNotExist) {
 			return
 		}

@@ -111,6 +111,54 @@ func TestControlFileOfAnotherMajor(t *testing.T) {
 	}
 }
 
+func TestPathsOfAnotherVersion(t *testing.T) {
+	v := &Version{Release: v19.Release, LongTwoPhaseNames: true, LongMemberNames: true}
+	member := SLRUMultiMembers.Segment(0x1A)
+	for path, want := range map[string]Path{
+		"pg_tblspc/16385/PG_19_202610061/5":    {Kind: PathDatabase, Fork: inDatabase(16385, 5)},
+		"pg_tblspc/16385/PG_15_202209061/5":    {},
+		"pg_twophase/0000000100000298":         {Kind: PathTwoPhase},
+		"pg_twophase/00000298":                 {},
+		"pg_multixact/members/00000000000001A": {Kind: PathSLRU, Fork: member},
+		"pg_multixact/members/001A":            {},
+		"pg_multixact/offsets/001A":            {Kind: PathSLRU, Fork: SLRUMultiOffsets.Segment(0x1A)},
+		"pg_xact/00000000000001A":              {},
+	} {
+		if got := v.ParsePath(path); got != want {
+			t.Errorf("%s: %+v, want %+v", path, got, want)
+		}
+	}
+	for got, want := range map[string]string{
+		v.TwoPhasePath(FullXID(1, 0x298)):   "pg_twophase/0000000100000298",
+		V15.TwoPhasePath(FullXID(1, 0x298)): "pg_twophase/00000298",
+		v.RelPath(member, 0):                "pg_multixact/members/00000000000001A",
+		V15.RelPath(member, 0):              "pg_multixact/members/001A",
+		V15.TablespaceDir():                 "PG_15_202209061",
+		string(v.VersionFile()):             "19\n",
+	} {
+		if got != want {
+			t.Errorf("got %s, want %s", got, want)
+		}
+	}
+}
+
+func TestWiden(t *testing.T) {
+	for _, c := range []struct {
+		next FullTransactionID
+		xid  TransactionID
+		want FullTransactionID
+	}{
+		{FullXID(3, 100), 99, FullXID(3, 99)},
+		{FullXID(3, 100), 0xFFFFFFF0, FullXID(2, 0xFFFFFFF0)},
+		{FullXID(0, 100), 50, FullXID(0, 50)},
+		{FullXID(3, 0xFFFFFFF0), 0xFFFFFF00, FullXID(3, 0xFFFFFF00)},
+	} {
+		if got := c.next.Widen(c.xid); got != c.want {
+			t.Errorf("%x while %x is next: %x, want %x", c.xid, c.next, got, c.want)
+		}
+	}
+}
+
 func TestMultiOffsets(t *testing.T) {
 	narrow, wide := V15, &Version{MultiOffsetSize: 8}
 	for _, c := range []struct {

@@ -6,23 +6,22 @@ import (
 	"strings"
 )
 
-// The version directory of tablespaces (common/relpath.h) and the catalog version in it.
-const (
-	CatalogVersion       = 202209061
-	MajorVersion         = "15"
-	TablespaceVersionDir = "PG_15_202209061"
-)
+// TablespaceDir is TABLESPACE_VERSION_DIRECTORY: the directory, in that of a tablespace,
+// which has the databases of this version.
+func (v *Version) TablespaceDir() string {
+	return "PG_" + strconv.Itoa(v.Major) + "_" + strconv.FormatUint(uint64(v.Catalog), 10)
+}
 
 // DatabasePath is GetDatabasePath: the directory of a database in a tablespace, below
 // the data directory.
-func DatabasePath(spc, db OID) string {
+func (v *Version) DatabasePath(spc, db OID) string {
 	switch spc {
 	case GlobalTablespace:
 		return "global"
 	case DefaultTablespace:
 		return "base/" + db.String()
 	default:
-		return "pg_tblspc/" + spc.String() + "/" + TablespaceVersionDir + "/" + db.String()
+		return "pg_tblspc/" + spc.String() + "/" + v.TablespaceDir() + "/" + db.String()
 	}
 }
 
@@ -31,11 +30,12 @@ func (o OID) String() string { return strconv.FormatUint(uint64(o), 10) }
 
 // RelPath is relpathperm with the segment's number: the path of one file of a
 // relation fork or, for an SLRU, of its segment (segno 0).
-func RelPath(r RelFork, segno uint32) string {
+func (v *Version) RelPath(r RelFork, segno uint32) string {
 	if r.IsSLRU() {
-		return fmt.Sprintf("%s/%04X", SLRU(r.DBOID).Dir(), uint32(r.RelNumber))
+		slru := SLRU(r.DBOID)
+		return fmt.Sprintf("%s/%0*X", slru.Dir(), v.slruDigits(slru), uint32(r.RelNumber))
 	}
-	path := DatabasePath(r.SpcOID, r.DBOID) + "/" + r.RelNumber.String()
+	path := v.DatabasePath(r.SpcOID, r.DBOID) + "/" + r.RelNumber.String()
 	if r.Fork != MainFork {
 		path += "_" + r.Fork.String()
 	}
@@ -46,10 +46,23 @@ func RelPath(r RelFork, segno uint32) string {
 }
 
 // RelMapPath is the path of a relation map; that of the shared catalogs for GlobalTablespace.
-func RelMapPath(spc, db OID) string { return DatabasePath(spc, db) + "/pg_filenode.map" }
+func (v *Version) RelMapPath(spc, db OID) string { return v.DatabasePath(spc, db) + "/pg_filenode.map" }
+
+// slruDigits is how many hex digits an SLRU's segment names have at least (SlruFileName).
+func (v *Version) slruDigits(s SLRU) int {
+	if v.LongMemberNames && s == SLRUMultiMembers {
+		return 15
+	}
+	return 4
+}
 
 // TwoPhasePath is the path of a prepared transaction's state file.
-func TwoPhasePath(xid TransactionID) string { return fmt.Sprintf("pg_twophase/%08X", uint32(xid)) }
+func (v *Version) TwoPhasePath(xid FullTransactionID) string {
+	if v.LongTwoPhaseNames {
+		return fmt.Sprintf("pg_twophase/%016X", uint64(xid))
+	}
+	return fmt.Sprintf("pg_twophase/%08X", uint32(xid))
+}
 
 // PathKind says what a path of a data directory names.
 type PathKind uint8
@@ -63,7 +76,7 @@ const (
 	PathRelMap                // pg_filenode.map: Fork.SpcOID and DBOID
 	PathDatabase              // a database's directory, or global: Fork.SpcOID and DBOID
 	PathDBVersion             // PG_VERSION in a database's directory: Fork.SpcOID and DBOID
-	PathTwoPhase              // pg_twophase/XXXXXXXX: XID
+	PathTwoPhase              // a prepared transaction's state file
 	PathWALSegment            // pg_wal/<24 hex digits>
 )
 
@@ -72,40 +85,46 @@ type Path struct {
 	Kind    PathKind
 	Fork    RelFork
 	Segment uint32
-	XID     TransactionID
 }
 
 // ParsePath says what a path below the data directory names. A name that PostgreSQL
 // would not give a file of that kind (leading zeros, a segment 0) is PathOther. It
 // judges the name only, not whether such a file exists.
-func ParsePath(path string) Path {
+func (v *Version) ParsePath(path string) Path {
 	if dir, name, ok := cutLast(path); ok {
 		for _, s := range SLRUs {
 			if dir == s.Dir() {
-				return parseSLRUSegment(s, name)
+				return v.parseSLRUSegment(s, name)
 			}
 		}
 		switch dir {
 		case "pg_twophase":
-			if xid, err := parseHex32(name); err == nil && TwoPhasePath(TransactionID(xid)) == path {
-				return Path{Kind: PathTwoPhase, XID: TransactionID(xid)}
+			if len(path) == len(v.TwoPhasePath(0)) && isHex(name) {
+				return Path{Kind: PathTwoPhase}
 			}
 			return Path{}
 		case "pg_wal":
-			if len(name) == 24 && strings.Trim(name, "0123456789ABCDEF") == "" {
+			if IsWALSegmentName(name) {
 				return Path{Kind: PathWALSegment}
 			}
 			return Path{}
 		}
-		if spc, db, ok := parseDatabasePath(dir); ok {
+		if spc, db, ok := v.parseDatabasePath(dir); ok {
 			return parseDatabaseFile(spc, db, name)
 		}
 	}
-	if spc, db, ok := parseDatabasePath(path); ok {
+	if spc, db, ok := v.parseDatabasePath(path); ok {
 		return Path{Kind: PathDatabase, Fork: inDatabase(spc, db)}
 	}
 	return Path{}
 }
+
+// IsWALSegmentName tells the name of a complete WAL segment from those of the other files in
+// pg_wal. It is the same in all versions.
+func IsWALSegmentName(name string) bool { return len(name) == 24 && isHex(name) }
+
+// isHex reports whether name has upper-case hex digits only.
+func isHex(name string) bool { return strings.Trim(name, "0123456789ABCDEF") == "" }
 
 func cutLast(path string) (dir, name string, ok bool) {
 	i := strings.LastIndexByte(path, '/')
@@ -119,17 +138,17 @@ func inDatabase(spc, db OID) RelFork {
 	return RelFork{RelFileLocator: RelFileLocator{SpcOID: spc, DBOID: db}}
 }
 
-func parseSLRUSegment(s SLRU, name string) Path {
-	n, err := parseHex32(name)
-	fork := s.Segment(n)
-	if err != nil || !strings.HasSuffix(RelPath(fork, 0), "/"+name) {
+func (v *Version) parseSLRUSegment(s SLRU, name string) Path {
+	n, err := strconv.ParseUint(name, 16, 32)
+	fork := s.Segment(uint32(n))
+	if err != nil || !strings.HasSuffix(v.RelPath(fork, 0), "/"+name) {
 		return Path{}
 	}
 	return Path{Kind: PathSLRU, Fork: fork}
 }
 
 // parseDatabasePath reads the directories that DatabasePath gives.
-func parseDatabasePath(path string) (spc, db OID, ok bool) {
+func (v *Version) parseDatabasePath(path string) (spc, db OID, ok bool) {
 	if path == "global" {
 		return GlobalTablespace, 0, true
 	}
@@ -141,7 +160,7 @@ func parseDatabasePath(path string) (spc, db OID, ok bool) {
 	if !found {
 		return 0, 0, false
 	}
-	spcName, dbName, found := strings.Cut(rest, "/"+TablespaceVersionDir+"/")
+	spcName, dbName, found := strings.Cut(rest, "/"+v.TablespaceDir()+"/")
 	if !found {
 		return 0, 0, false
 	}

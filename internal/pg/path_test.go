@@ -32,12 +32,12 @@ func TestPaths(t *testing.T) {
 		{"base/5/PG_VERSION", pg.Path{Kind: pg.PathDBVersion, Fork: rel(1663, 5, 0, 0)}},
 		{"base/5", pg.Path{Kind: pg.PathDatabase, Fork: rel(1663, 5, 0, 0)}},
 		{"global", pg.Path{Kind: pg.PathDatabase, Fork: rel(1664, 0, 0, 0)}},
-		{"pg_twophase/000002EA", pg.Path{Kind: pg.PathTwoPhase, XID: 0x2EA}},
+		{"pg_twophase/000002EA", pg.Path{Kind: pg.PathTwoPhase}},
 		{"pg_wal/000000010000000000000001", pg.Path{Kind: pg.PathWALSegment}},
 		{"base/5/t3_16390", pg.Path{Kind: pg.PathTempRelation, Fork: rel(1663, 5, 0, 0)}},
 		{"base/5/t12_16390_fsm.1", pg.Path{Kind: pg.PathTempRelation, Fork: rel(1663, 5, 0, 0)}},
 	} {
-		if got := pg.ParsePath(c.path); got != c.want {
+		if got := pg.V15.ParsePath(c.path); got != c.want {
 			t.Errorf("%s: %+v, want %+v", c.path, got, c.want)
 		}
 		if back, ok := pathOf(c.want); ok && back != c.path {
@@ -56,7 +56,7 @@ func TestOtherPaths(t *testing.T) {
 		"pg_twophase/2EA", "pg_twophase/000002ea", "pg_wal/archive_status", "pg_wal/00000001.history", "pg_wal/000000010000000000000001.partial",
 		"pg_tblspc/16385", "pg_tblspc/16385/PG_14_202107181/5/16386", "pg_tblspc/1663/PG_15_202209061/5/16386", "../base/5/1", "base/5/../5/1",
 	} {
-		if got := pg.ParsePath(path); got.Kind != pg.PathOther {
+		if got := pg.V15.ParsePath(path); got.Kind != pg.PathOther {
 			t.Errorf("%s: %+v", path, got)
 		}
 	}
@@ -67,7 +67,7 @@ func FuzzParsePath(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, path string) {
-		p := pg.ParsePath(path)
+		p := pg.V15.ParsePath(path)
 		if back, ok := pathOf(p); ok && back != path {
 			t.Errorf("%q is taken for %q", path, back)
 		}

@@ -27,6 +27,16 @@ func (x FullTransactionID) XID() TransactionID { return TransactionID(x) }
 // Epoch says how many times the transaction id has wrapped.
 func (x FullTransactionID) Epoch() uint32 { return uint32(x >> 32) }
 
+// Widen is FullTransactionIdFromAllowableAt: xid with its epoch. xid is in use, or was a
+// moment ago, while x is the next transaction id.
+func (x FullTransactionID) Widen(xid TransactionID) FullTransactionID {
+	epoch := x.Epoch()
+	if xid >= FirstNormalTransactionID && xid > x.XID() {
+		epoch-- // it was assigned before the counter wrapped around
+	}
+	return FullXID(epoch, xid)
+}
+
 // AdvancePast is AdvanceNextFullTransactionIdPastXid: x, the next transaction id, moved
 // beyond xid if that is not behind it already.
 func (x FullTransactionID) AdvancePast(xid TransactionID) FullTransactionID {

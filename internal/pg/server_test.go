@@ -129,7 +129,7 @@ func testFiles(t *testing.T, srv *pgtest.Server) {
 			return err
 		}
 		path := strings.TrimPrefix(strings.TrimPrefix(name, srv.Dir), "/")
-		p := pg.ParsePath(path)
+		p := pg.V15.ParsePath(path)
 		kinds[p.Kind]++
 		if back, ok := pathOf(p); ok && back != path {
 			t.Errorf("%s is taken for %s", path, back)
@@ -160,15 +160,13 @@ func pathOf(p pg.Path) (string, bool) {
 	spc, db := p.Fork.SpcOID, p.Fork.DBOID
 	switch p.Kind {
 	case pg.PathRelation, pg.PathSLRU:
-		return pg.RelPath(p.Fork, p.Segment), true
+		return pg.V15.RelPath(p.Fork, p.Segment), true
 	case pg.PathDatabase:
-		return pg.DatabasePath(spc, db), true
+		return pg.V15.DatabasePath(spc, db), true
 	case pg.PathRelMap:
-		return pg.RelMapPath(spc, db), true
+		return pg.V15.RelMapPath(spc, db), true
 	case pg.PathDBVersion:
-		return pg.DatabasePath(spc, db) + "/PG_VERSION", true
-	case pg.PathTwoPhase:
-		return pg.TwoPhasePath(p.XID), true
+		return pg.V15.DatabasePath(spc, db) + "/PG_VERSION", true
 	}
 	return "", false
 }

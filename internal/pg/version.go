@@ -1,6 +1,9 @@
 package pg
 
-import "fmt"
+import (
+	"fmt"
+	"strconv"
+)
 
 // Release is what tells the files of one major version from those of another: the numbers
 // that stand in its WAL pages and in its control file.
@@ -14,6 +17,9 @@ type Release struct {
 // String gives the name by which people call the release.
 func (r Release) String() string { return fmt.Sprintf("PostgreSQL %d", r.Major) }
 
+// VersionFile is the content of PG_VERSION, in the data directory and in each database's.
+func (r Release) VersionFile() []byte { return fmt.Appendf(nil, "%d\n", r.Major) }
+
 // Version is what a major version of PostgreSQL is: everything in its files that another
 // major has otherwise hangs on it. Code that meets such a thing asks the Version for it
 // and never compares major numbers.
@@ -23,6 +29,9 @@ func (r Release) String() string { return fmt.Sprintf("PostgreSQL %d", r.Major) 
 // a field, it is never nil.
 type Version struct {
 	Release
+
+	LongTwoPhaseNames bool // the names of two-phase state files have the transaction id's epoch
+	LongMemberNames   bool // the names of pg_multixact/members' segments have 15 digits
 
 	MultiOffsetSize int // bytes of an entry of pg_multixact/offsets, and of a MultiXactOffset: 4 or 8
 
@@ -60,6 +69,17 @@ func ByMajor(major int) (*Version, bool) {
 		}
 	}
 	return nil, false
+}
+
+// ParseMajor gives the supported version whose major number a text has; an ErrVersion if
+// there is none.
+func ParseMajor(text string) (*Version, error) {
+	for _, v := range Versions {
+		if strconv.Itoa(v.Major) == text {
+			return v, nil
+		}
+	}
+	return nil, fmt.Errorf("PostgreSQL %q: %w", text, ErrVersion)
 }
 
 // ReleaseByMagic gives the release, supported or not, whose WAL pages begin with magic.

@@ -23,10 +23,11 @@ func forkPath(off, forkOff int) field {
 }
 
 // path is relpathperm. It takes no detour by pg.RelPath, for which tablespace 0 means
-// an SLRU; a damaged record may name it. A fork number out of range, which relpathperm
+// an SLRU; a damaged record may name it. A line is the text of PostgreSQL 15's pg_waldump,
+// whatever the record's version. A fork number out of range, which relpathperm
 // does not expect, is told.
 func path(rel pg.RelFileLocator, fork uint32) string {
-	p := fmt.Sprintf("%s/%v", pg.DatabasePath(rel.SpcOID, rel.DBOID), rel.RelNumber)
+	p := fmt.Sprintf("%s/%v", pg.V15.DatabasePath(rel.SpcOID, rel.DBOID), rel.RelNumber)
 	switch {
 	case fork == uint32(pg.MainFork):
 		return p

@@ -48,11 +48,11 @@ var explainers = map[[2]uint8]func(rec *xlog.Record) (string, error){
 	},
 	{uint8(xlog.RmSmgr), xlog.SmgrCreate}: func(rec *xlog.Record) (string, error) {
 		rf, err := xlog.ParseSmgrCreate(rec)
-		return pg.RelPath(rf, 0), err
+		return pg.V15.RelPath(rf, 0), err
 	},
 	{uint8(xlog.RmSmgr), xlog.SmgrTruncate}: func(rec *xlog.Record) (string, error) {
 		t, err := xlog.ParseSmgrTruncate(rec)
-		return fmt.Sprintf("%s to %d blocks flags %d", pg.RelPath(pg.RelFork{RelFileLocator: t.Rel}, 0), t.Blocks, t.Flags), err
+		return fmt.Sprintf("%s to %d blocks flags %d", pg.V15.RelPath(pg.RelFork{RelFileLocator: t.Rel}, 0), t.Blocks, t.Flags), err
 	},
 	{uint8(xlog.RmCLOG), xlog.CLOGZeroPage}:         explainZeroPage,
 	{uint8(xlog.RmCommitTs), xlog.CommitTsZeroPage}: explainZeroPage,
@@ -151,7 +151,7 @@ func xidList(xids xlog.XIDs) string {
 func relList(rels xlog.Locators) string {
 	var b strings.Builder
 	for r := range rels.All() {
-		b.WriteString(" " + pg.RelPath(pg.RelFork{RelFileLocator: r}, 0))
+		b.WriteString(" " + pg.V15.RelPath(pg.RelFork{RelFileLocator: r}, 0))
 	}
 	return b.String()
 }

@@ -129,7 +129,7 @@ func (b *BaseBackup) record(at pg.LSN) (*xlog.Record, error) {
 // pg_tblspc.
 func (b *BaseBackup) findTablespaces(ctx context.Context) error {
 	return b.v.snap.Files(ctx, "pg_tblspc/", func(path string, _ int) error {
-		oid, ok := tablespaceOf(path)
+		oid, ok := b.v.tablespaceOf(path)
 		if !ok {
 			return nil
 		}
@@ -185,7 +185,7 @@ func (b *BaseBackup) exporter(spc *Tablespace, s sink) *exporter {
 		elsewhere[b.Tablespaces[i].dir()] = spc == nil
 	}
 	return newExporter(b.v, s, ExportOptions{}, func(path string, entry tree.Entry) bool {
-		p := pg.ParsePath(path)
+		p := b.v.version.ParsePath(path)
 		f, isPages := entry.File.(*pagesFile)
 		return path == pg.ControlPath || elsewhere[path] || p.Kind == pg.PathWALSegment ||
 			isPages && f.fork != p.Fork // the main fork of an unlogged relation: recovery would remove it

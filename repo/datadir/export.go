@@ -18,9 +18,9 @@ type ExportOptions struct {
 	Progress      func(what string, done, total int64) // in bytes; may be nil
 }
 
-// ExportTar writes a tree as a tar stream, which it does not close. Extracted by root, the
+// ExportTar writes a data directory as a tar stream, which it does not close. Extracted by root, the
 // files go to user postgres.
-func ExportTar(ctx context.Context, from tree.Tree, w *tar.Writer, o ExportOptions) error {
+func ExportTar(ctx context.Context, from *View, w *tar.Writer, o ExportOptions) error {
 	return export(ctx, from, &tarSink{w: w, time: from.ModTime()}, o)
 }
 
@@ -32,7 +32,7 @@ type sink interface {
 
 // exporter writes the files of a tree to a sink.
 type exporter struct {
-	from  tree.Tree
+	from  *View
 	sink  sink
 	o     ExportOptions
 	skip  func(path string, entry tree.Entry) bool // whether to leave an entry out, and what is below it
@@ -41,12 +41,12 @@ type exporter struct {
 	read  *reader
 }
 
-func newExporter(from tree.Tree, s sink, o ExportOptions, skip func(string, tree.Entry) bool) *exporter {
+func newExporter(from *View, s sink, o ExportOptions, skip func(string, tree.Entry) bool) *exporter {
 	return &exporter{from: from, sink: s, o: o, skip: skip, read: newReader()}
 }
 
-func export(ctx context.Context, from tree.Tree, s sink, o ExportOptions) error {
-	e := newExporter(from, s, o, func(path string, _ tree.Entry) bool { return o.SkipRelations && isUserRelation(path) })
+func export(ctx context.Context, from *View, s sink, o ExportOptions) error {
+	e := newExporter(from, s, o, func(path string, _ tree.Entry) bool { return o.SkipRelations && from.isUserRelation(path) })
 	if o.Progress != nil {
 		var err error
 		if e.total, err = e.size(ctx, ""); err != nil {
@@ -94,8 +94,8 @@ func (e *exporter) walk(ctx context.Context, dir string, fn func(path string, en
 }
 
 // isUserRelation tells relations that initdb did not make.
-func isUserRelation(path string) bool {
-	p := pg.ParsePath(path)
+func (v *View) isUserRelation(path string) bool {
+	p := v.version.ParsePath(path)
 	return p.Kind == pg.PathRelation && p.Fork.RelNumber >= pg.FirstNormalObjectID
 }
 

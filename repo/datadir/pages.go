@@ -68,7 +68,7 @@ func (v *View) segment(fork pg.RelFork, segno uint32, n pg.BlockNumber, exists b
 // relations adds the files of relations, if the listed directory is that of a database. The
 // snapshot gives the forks of one relation one after the other, the init fork last.
 func (l *lister) relations(ctx context.Context) error {
-	p := pg.ParsePath(l.dir)
+	p := l.v.version.ParsePath(l.dir)
 	if p.Kind != pg.PathDatabase {
 		return nil
 	}
@@ -112,7 +112,7 @@ func (l *lister) relation(forks []forkSize) {
 // segments adds the files of the fork f, under the name of the fork shown.
 func (l *lister) segments(shown pg.RelFork, f forkSize) {
 	for segno := uint32(0); segno == 0 || int64(segno)*pg.RelSegBlocks < int64(f.n); segno++ {
-		l.addPath(pg.RelPath(shown, segno), func() tree.File { return l.v.pages(f.fork, segno, f.n).File })
+		l.addPath(l.v.version.RelPath(shown, segno), func() tree.File { return l.v.pages(f.fork, segno, f.n).File })
 	}
 }
 

@@ -29,7 +29,7 @@ func shutdownAt(snap *repo.Snapshot) shutdown {
 	s := shutdown{
 		wal: snap.Timeline().WAL(), at: snap.LSN(), end: snap.LSN(),
 		checkPoint: state.CheckPoint,
-		cfg:        xlog.Config{Version: snap.Timeline().Version(), SegSize: info.SegSize, SysID: info.SysID, TLI: state.CheckPoint.ThisTLI},
+		cfg:        xlog.Config{Version: snap.Version(), SegSize: info.SegSize, SysID: info.SysID, TLI: state.CheckPoint.ThisTLI},
 	}
 	s.checkPoint.OldestActiveXID = 0
 	if state.Shutdown {

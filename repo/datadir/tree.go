@@ -33,8 +33,8 @@ func notExist(p string) error { return fmt.Errorf("%s: %w", p, fs.ErrNotExist) }
 
 // tablespaceOf gives the tablespace whose link in pg_tblspc has the path p; false if p is not
 // the path of such a link.
-func tablespaceOf(p string) (pg.OID, bool) {
-	q := pg.ParsePath(p + "/" + pg.TablespaceVersionDir + "/1")
+func (v *View) tablespaceOf(p string) (pg.OID, bool) {
+	q := v.version.ParsePath(p + "/" + v.version.TablespaceDir() + "/1")
 	if dir, _ := tree.Split(p); q.Kind != pg.PathDatabase || dir != "pg_tblspc" {
 		return 0, false
 	}

@@ -16,6 +16,7 @@ import (
 // View is one state of a timeline as a data directory: a tree.Tree.
 type View struct {
 	snap    *repo.Snapshot
+	version *pg.Version // snap's
 	stop    shutdown
 	control bytesFile
 	origins bytesFile // nil: none
@@ -23,7 +24,7 @@ type View struct {
 
 // New makes the View of a snapshot. It reads pg_control; all else is read when it is looked at.
 func New(ctx context.Context, snap *repo.Snapshot) (*View, error) {
-	v := &View{snap: snap, stop: shutdownAt(snap)}
+	v := &View{snap: snap, version: snap.Version(), stop: shutdownAt(snap)}
 	// The pg_control in history says what never changes about the cluster.
 	template, err := snap.ReadFile(ctx, pg.ControlPath)
 	if err != nil {
@@ -56,7 +57,7 @@ func (v *View) lookup(ctx context.Context, path string) (tree.Entry, error) {
 	if isSkeleton[path] {
 		return tree.Entry{Dir: true}, nil
 	}
-	switch p := pg.ParsePath(path); p.Kind {
+	switch p := v.version.ParsePath(path); p.Kind {
 	case pg.PathRelation:
 		return v.lookupRelation(ctx, p)
 	case pg.PathSLRU:
@@ -93,8 +94,8 @@ func (v *View) lookupOther(ctx context.Context, path string) (tree.Entry, error)
 	case path == pg.ReplOriginPath && v.origins != nil:
 		return tree.Entry{File: v.origins}, nil
 	}
-	link, isVersion := strings.CutSuffix(path, "/"+pg.TablespaceVersionDir)
-	if _, isLink := tablespaceOf(link); isLink {
+	link, isVersion := strings.CutSuffix(path, "/"+v.version.TablespaceDir())
+	if _, isLink := v.tablespaceOf(link); isLink {
 		_, err := v.snap.ReadFile(ctx, link)
 		return tree.Entry{Dir: true}, err
 	}
@@ -199,11 +200,11 @@ func (l *lister) list(ctx context.Context) error {
 
 // databases adds the databases, if the listed directory is "base" or that of a tablespace.
 func (l *lister) databases(ctx context.Context) error {
-	if l.dir != "base" && !strings.HasSuffix(l.dir, "/"+pg.TablespaceVersionDir) {
+	if l.dir != "base" && !strings.HasSuffix(l.dir, "/"+l.v.version.TablespaceDir()) {
 		return nil
 	}
 	return l.v.snap.Databases(ctx, func(spc, db pg.OID) error {
-		if parent, name := tree.Split(pg.DatabasePath(spc, db)); parent == l.dir {
+		if parent, name := tree.Split(l.v.version.DatabasePath(spc, db)); parent == l.dir {
 			l.add(tree.Entry{Name: name, Dir: true})
 		}
 		return nil
@@ -218,7 +219,7 @@ func (l *lister) slrus(ctx context.Context) error {
 		}
 		return l.v.snap.SLRUSegments(ctx, slru, func(segno uint32, n pg.BlockNumber) error {
 			seg := slru.Segment(segno)
-			l.addPath(pg.RelPath(seg, 0), func() tree.File { return l.v.pages(seg, 0, n).File })
+			l.addPath(l.v.version.RelPath(seg, 0), func() tree.File { return l.v.pages(seg, 0, n).File })
 			return nil
 		})
 	}
@@ -228,14 +229,14 @@ func (l *lister) slrus(ctx context.Context) error {
 // tablespace adds the one subdirectory of a tablespace, if the listed directory is in the place of
 // the link to one.
 func (l *lister) tablespace(ctx context.Context) error {
-	if _, ok := tablespaceOf(l.dir); !ok {
+	if _, ok := l.v.tablespaceOf(l.dir); !ok {
 		return nil
 	}
 	_, err := l.v.snap.ReadFile(ctx, l.dir)
 	if errors.Is(err, repo.ErrNotFound) {
 		return nil
 	}
-	l.add(tree.Entry{Name: pg.TablespaceVersionDir, Dir: true})
+	l.add(tree.Entry{Name: l.v.version.TablespaceDir(), Dir: true})
 	return err
 }
 
@@ -247,8 +248,8 @@ func (l *lister) files(ctx context.Context) error {
 		prefix += "/"
 	}
 	return l.v.snap.Files(ctx, prefix, func(path string, size int) error {
-		if _, ok := tablespaceOf(path); ok {
-			path += "/" + pg.TablespaceVersionDir
+		if _, ok := l.v.tablespaceOf(path); ok {
+			path += "/" + l.v.version.TablespaceDir()
 		}
 		l.addPath(path, func() tree.File { return &storedFile{snap: l.v.snap, path: path, size: int64(size)} })
 		return nil

@@ -16,7 +16,7 @@ import (
 
 // comparable tells the files that history keeps and stock recovery makes anew, byte for byte.
 func comparable(path string) bool {
-	switch p := pg.ParsePath(path); p.Kind {
+	switch p := pg.V15.ParsePath(path); p.Kind {
 	case pg.PathRelation:
 		return p.Fork.Fork != pg.FSMFork
 	case pg.PathSLRU, pg.PathRelMap, pg.PathDBVersion, pg.PathTwoPhase:
@@ -51,7 +51,7 @@ func compareView(t *testing.T, v *datadir.View, dir string, commitTs bool) {
 		f, ok := ours[path]
 		delete(ours, path)
 		switch {
-		case !ok && len(want) == 0 && pg.ParsePath(path).Segment > 0:
+		case !ok && len(want) == 0 && pg.V15.ParsePath(path).Segment > 0:
 		case !ok:
 			t.Errorf("%s is missing: %d bytes", path, len(want))
 		default:

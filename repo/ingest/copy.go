@@ -34,9 +34,9 @@ func copyDatabase(ctx context.Context, in *Ingester) error {
 		return err
 	}
 	defer b.Abort()
-	cp := copier{snap: snap, bulk: b, lsn: in.rec.EndLSN, from: database{c.SrcSpcOID, c.SrcDBOID}, to: database{c.SpcOID, c.DBOID}}
+	cp := copier{snap: snap, bulk: b, lsn: in.rec.EndLSN, version: in.rec.V, from: database{c.SrcSpcOID, c.SrcDBOID}, to: database{c.SpcOID, c.DBOID}}
 	if err := cp.run(ctx); err != nil {
-		return fmt.Errorf("copy %s to %s: %w", pg.DatabasePath(cp.from.spc, cp.from.db), pg.DatabasePath(cp.to.spc, cp.to.db), err)
+		return fmt.Errorf("copy %s to %s: %w", in.rec.V.DatabasePath(cp.from.spc, cp.from.db), in.rec.V.DatabasePath(cp.to.spc, cp.to.db), err)
 	}
 	if err := in.syncWAL(in.state.LSN, after.LSN); err != nil {
 		return err
@@ -54,6 +54,7 @@ type copier struct {
 	snap     *repo.Snapshot
 	bulk     *repo.Bulk
 	lsn      pg.LSN
+	version  *pg.Version
 	from, to database
 }
 
@@ -82,18 +83,15 @@ func (c *copier) run(ctx context.Context) error {
 
 // files copies what is not a relation.
 func (c *copier) files(ctx context.Context) error {
-	for _, path := range []func(d database) string{
-		versionPath,
-		func(d database) string { return pg.RelMapPath(d.spc, d.db) },
-	} {
-		content, err := c.snap.ReadFile(ctx, path(c.from))
+	for _, path := range []func(*pg.Version, database) string{versionPath, relMapPath} {
+		content, err := c.snap.ReadFile(ctx, path(c.version, c.from))
 		if errors.Is(err, repo.ErrNotFound) {
 			continue
 		}
 		if err != nil {
 			return err
 		}
-		if err := c.bulk.File(path(c.to), c.lsn, content); err != nil {
+		if err := c.bulk.File(path(c.version, c.to), c.lsn, content); err != nil {
 			return err
 		}
 	}

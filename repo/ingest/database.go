@@ -7,10 +7,12 @@ import (
 	"zenith/internal/xlog"
 )
 
-// versionFile is the contents of PG_VERSION in each database's directory.
-var versionFile = []byte(pg.MajorVersion + "\n")
+// versionPath is the path of a database's PG_VERSION.
+func versionPath(v *pg.Version, d database) string {
+	return v.DatabasePath(d.spc, d.db) + "/PG_VERSION"
+}
 
-func versionPath(d database) string { return pg.DatabasePath(d.spc, d.db) + "/PG_VERSION" }
+func relMapPath(v *pg.Version, d database) string { return v.RelMapPath(d.spc, d.db) }
 
 // tablespacePath is the file that stands for a tablespace in history: its name is the
 // tablespace's link's, and its contents are where the server put it.
@@ -25,7 +27,7 @@ func createDatabase(_ context.Context, in *Ingester) error {
 	}
 	d := database{c.SpcOID, c.DBOID}
 	in.batch.w.DBCreate(d.spc, d.db, in.rec.EndLSN)
-	in.batch.w.File(versionPath(d), in.rec.EndLSN, versionFile)
+	in.batch.w.File(versionPath(in.rec.V, d), in.rec.EndLSN, in.rec.V.VersionFile())
 	in.dbs[d] = true
 	return nil
 }
@@ -40,8 +42,8 @@ func dropDatabase(_ context.Context, in *Ingester) error {
 	for _, spc := range drop.SpcOIDs {
 		d := database{spc, drop.DBOID}
 		in.batch.w.DBDrop(d.spc, d.db, in.rec.EndLSN)
-		in.batch.w.File(versionPath(d), in.rec.EndLSN, nil)
-		in.batch.w.File(pg.RelMapPath(d.spc, d.db), in.rec.EndLSN, nil)
+		in.batch.w.File(versionPath(in.rec.V, d), in.rec.EndLSN, nil)
+		in.batch.w.File(relMapPath(in.rec.V, d), in.rec.EndLSN, nil)
 		in.dbs[d] = false
 	}
 	return nil
@@ -87,6 +89,6 @@ func updateRelMap(_ context.Context, in *Ingester) error {
 	if u.DBOID == 0 {
 		spc = pg.GlobalTablespace
 	}
-	in.batch.w.File(pg.RelMapPath(spc, u.DBOID), in.rec.EndLSN, u.Data)
+	in.batch.w.File(in.rec.V.RelMapPath(spc, u.DBOID), in.rec.EndLSN, u.Data)
 	return nil
 }

@@ -59,7 +59,7 @@ func importDir(ctx context.Context, r *repo.Repository, dir string, o ImportOpti
 	if err != nil {
 		return nil, err
 	}
-	list, err := scan(dir)
+	list, err := scan(dir, cf.Version)
 	if err != nil {
 		return nil, err
 	}
@@ -114,8 +114,10 @@ func checkStopped(dir string) (*pg.ControlFile, error) {
 	if err != nil {
 		return nil, err
 	}
-	if v := strings.TrimSpace(string(version)); v != pg.MajorVersion {
-		return nil, fmt.Errorf("it is PostgreSQL %s's, not %s's: %w", v, pg.MajorVersion, ErrVersion)
+	major := strings.TrimSpace(string(version))
+	v, err := pg.ParseMajor(major)
+	if err != nil {
+		return nil, fmt.Errorf("it is PostgreSQL %s's: %w", major, ErrVersion)
 	}
 	for _, f := range mustNotExist {
 		if _, err := os.Lstat(filepath.Join(dir, f.name)); err == nil {
@@ -134,6 +136,8 @@ func checkStopped(dir string) (*pg.ControlFile, error) {
 		return nil, fmt.Errorf("%v: %w", err, ErrVersion)
 	case err != nil:
 		return nil, fmt.Errorf("%v: %w", err, ErrDamaged)
+	case cf.Version != v:
+		return nil, fmt.Errorf("PG_VERSION says that it is %v's, pg_control that it is %v's: %w", v, cf.Version, ErrDamaged)
 	case cf.State != pg.DBShutdowned:
 		return nil, fmt.Errorf("pg_control says that the cluster is %q, not %q: %w", cf.State, pg.DBShutdowned, ErrNotClean)
 	case !xlog.ValidSegSize(int(cf.SegSize)):
@@ -160,8 +164,8 @@ func readOrigins(dir string) ([]pg.ReplOrigin, error) {
 
 // scan lists the files of a data directory that history keeps, in the order of their
 // places in it.
-func scan(dir string) ([]source, error) {
-	s := scanner{dir: dir}
+func scan(dir string, v *pg.Version) ([]source, error) {
+	s := scanner{dir: dir, v: v}
 	if err := s.scan(); err != nil {
 		return nil, err
 	}

@@ -20,6 +20,7 @@ type loader struct {
 	bulk      *repo.Bulk
 	dir       string
 	lsn       pg.LSN
+	version   *pg.Version
 	checksums bool
 	workers   int
 	log       *slog.Logger
@@ -32,7 +33,7 @@ type loader struct {
 }
 
 func newLoader(b *repo.Bulk, dir string, c *pg.ControlFile, lsn pg.LSN, o ImportOptions) *loader {
-	l := &loader{bulk: b, dir: dir, lsn: lsn, checksums: c.ChecksumVersion != 0, workers: o.Workers, progress: o.Progress, log: o.Log}
+	l := &loader{bulk: b, dir: dir, lsn: lsn, version: c.Version, checksums: c.ChecksumVersion != 0, workers: o.Workers, progress: o.Progress, log: o.Log}
 	if l.workers <= 0 {
 		l.workers = 4
 	}
@@ -107,7 +108,7 @@ func (l *loader) loadOne(ctx context.Context, f source) error {
 	if err != nil {
 		return err
 	}
-	if err := checkFile(f.path, content); err != nil {
+	if err := checkFile(l.version, f.path, content); err != nil {
 		return err
 	}
 	l.add(f.size)
@@ -115,8 +116,8 @@ func (l *loader) loadOne(ctx context.Context, f source) error {
 }
 
 // checkFile looks at the checksums that some files have.
-func checkFile(path string, content []byte) error {
-	p := pg.ParsePath(path)
+func checkFile(v *pg.Version, path string, content []byte) error {
+	p := v.ParsePath(path)
 	if p.Kind != pg.PathTwoPhase {
 		return nil
 	}
@@ -147,7 +148,7 @@ func (l *loader) fork(ctx context.Context, f source) error {
 
 // segment copies the one file of a fork that holds the byte at, to its end.
 func (l *loader) segment(ctx context.Context, f source, at int64, buf []byte) (int64, error) {
-	path := pg.RelPath(f.fork, uint32(at/segmentSize))
+	path := l.version.RelPath(f.fork, uint32(at/segmentSize))
 	file, err := os.Open(filepath.Join(l.dir, path))
 	if err != nil {
 		return 0, err

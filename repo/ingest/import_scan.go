@@ -66,6 +66,7 @@ var defaultConfig = []struct{ name, content string }{
 // scanner walks a data directory.
 type scanner struct {
 	dir  string
+	v    *pg.Version // whose data directory it is
 	list []source
 }
 
@@ -146,7 +147,7 @@ func (s *scanner) slru(slru pg.SLRU) error {
 		return err
 	}
 	for _, e := range entries {
-		p := pg.ParsePath(slru.Dir() + "/" + e.Name())
+		p := s.v.ParsePath(slru.Dir() + "/" + e.Name())
 		if p.Kind != pg.PathSLRU {
 			continue
 		}
@@ -164,7 +165,7 @@ func (s *scanner) twoPhase() error {
 	}
 	names := []string{}
 	for _, e := range entries {
-		if pg.ParsePath("pg_twophase/"+e.Name()).Kind == pg.PathTwoPhase {
+		if s.v.ParsePath("pg_twophase/"+e.Name()).Kind == pg.PathTwoPhase {
 			names = append(names, e.Name())
 		}
 	}
@@ -190,7 +191,7 @@ func (s *scanner) databases(spc pg.OID, dir string) error {
 		return err
 	}
 	for _, e := range entries {
-		p := pg.ParsePath(dir + "/" + e.Name())
+		p := s.v.ParsePath(dir + "/" + e.Name())
 		if p.Kind != pg.PathDatabase || !e.IsDir() {
 			continue
 		}
@@ -212,8 +213,8 @@ func (s *scanner) tablespaces() error {
 	}
 	for _, e := range entries {
 		link := "pg_tblspc/" + e.Name()
-		dir := link + "/" + pg.TablespaceVersionDir
-		p := pg.ParsePath(dir + "/1")
+		dir := link + "/" + s.v.TablespaceDir()
+		p := s.v.ParsePath(dir + "/1")
 		if p.Kind != pg.PathDatabase {
 			continue
 		}
@@ -237,7 +238,7 @@ func (s *scanner) tablespaces() error {
 // relations adds what is in a database's directory: relations, save the contents of
 // unlogged ones, and the files that history keeps.
 func (s *scanner) relations(d database) error {
-	dir := pg.DatabasePath(d.spc, d.db)
+	dir := s.v.DatabasePath(d.spc, d.db)
 	entries, err := s.readDir(dir)
 	if err != nil {
 		return err
@@ -245,7 +246,7 @@ func (s *scanner) relations(d database) error {
 	var forks []pg.RelFork
 	unlogged := map[pg.OID]bool{}
 	for _, e := range entries {
-		p := pg.ParsePath(dir + "/" + e.Name())
+		p := s.v.ParsePath(dir + "/" + e.Name())
 		switch {
 		case p.Kind == pg.PathRelMap && d.spc != pg.GlobalTablespace, p.Kind == pg.PathDBVersion:
 			if err := s.files(dir, []string{e.Name()}); err != nil {
@@ -273,9 +274,9 @@ const segmentSize = pg.RelSegBlocks * pg.BlockSize
 // addFork adds a relation's fork or an SLRU's segment. As for PostgreSQL, a fork ends with
 // its first segment that is not full.
 func (s *scanner) addFork(rf pg.RelFork) error {
-	f := source{path: pg.RelPath(rf, 0), fork: rf, page: true}
+	f := source{path: s.v.RelPath(rf, 0), fork: rf, page: true}
 	for segno := uint32(0); ; segno++ {
-		p := pg.RelPath(rf, segno)
+		p := s.v.RelPath(rf, segno)
 		info, err := os.Stat(filepath.Join(s.dir, p))
 		if segno > 0 && errors.Is(err, fs.ErrNotExist) {
 			break

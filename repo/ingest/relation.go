@@ -102,7 +102,7 @@ func transactionEnds(_ context.Context, in *Ingester) error {
 		}
 	}
 	if end.Prepared() {
-		in.batch.w.File(pg.TwoPhasePath(end.XID), in.rec.EndLSN, nil)
+		in.batch.w.File(in.twoPhasePath(end.XID), in.rec.EndLSN, nil)
 	}
 	return nil
 }
@@ -113,6 +113,14 @@ func prepare(_ context.Context, in *Ingester) error {
 	if err != nil {
 		return err
 	}
-	in.batch.w.File(pg.TwoPhasePath(p.XID), in.rec.EndLSN, xlog.TwoPhaseFile(in.rec.MainData))
+	in.batch.w.File(in.twoPhasePath(p.XID), in.rec.EndLSN, xlog.TwoPhaseFile(in.rec.MainData))
 	return nil
+}
+
+// twoPhasePath is the path of a prepared transaction's state file, where the record that is
+// being ingested says that xid is one.
+func (in *Ingester) twoPhasePath(xid pg.TransactionID) string {
+	// The record may be the first that has xid.
+	next := in.state.CheckPoint.NextXID.AdvancePast(xid)
+	return in.rec.V.TwoPhasePath(next.Widen(xid))
 }

@@ -91,7 +91,7 @@ func (c counters) set(t *testing.T, srv *pgtest.Server) {
 		pg.SLRUXact: c.xid / pg.XactsPerPage, pg.SLRUMultiOffsets: c.multi / pg.V15.MultiOffsetsPerPage(),
 		pg.SLRUMultiMembers: c.offset / pg.MembersPerPage,
 	} {
-		path := filepath.Join(srv.Dir, pg.RelPath(slru.Page(page).RelFork, 0))
+		path := filepath.Join(srv.Dir, pg.V15.RelPath(slru.Page(page).RelFork, 0))
 		f, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY, 0o600)
 		if err != nil {
 			t.Fatal(err)

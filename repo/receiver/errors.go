@@ -11,8 +11,9 @@ import (
 var (
 	// ErrConnInfo is returned when a connection string cannot be understood.
 	ErrConnInfo = errors.New("bad connection string")
-	// ErrVersion is returned when the server is not of PostgreSQL's version 15.
-	ErrVersion = errors.New("not PostgreSQL 15")
+	// ErrVersion is returned when the server is a PostgreSQL that is not supported, or another
+	// major than the branch's.
+	ErrVersion = errors.New("wrong PostgreSQL version")
 	// ErrForeign is returned when the server is of another cluster: its system identifier differs.
 	ErrForeign = errors.New("another cluster")
 	// ErrTimeline is returned when the server is, or goes, on another timeline.

@@ -161,6 +161,8 @@ func (r *Receiver) prepare(ctx context.Context) error {
 func belongs(id identity, tl *repo.Timeline) error {
 	info := tl.Info()
 	switch {
+	case id.version != tl.Version():
+		return fmt.Errorf("the server is %v, the branch's WAL is %v's: %w", id.version, tl.Version(), ErrVersion)
 	case id.sysID != info.SysID:
 		return fmt.Errorf("the server's system identifier is %d, the branch's is %d: %w", id.sysID, info.SysID, ErrForeign)
 	case id.tli != info.TLI:

@@ -67,11 +67,12 @@ func (s *Server) String() string {
 	return strings.Join(parts, " ")
 }
 
-// identity is the answer to IDENTIFY_SYSTEM.
+// identity is the answer to IDENTIFY_SYSTEM, and what the server said at startup.
 type identity struct {
-	sysID uint64
-	tli   pg.TLI
-	end   pg.LSN // of the server's flushed WAL
+	version *pg.Version
+	sysID   uint64
+	tli     pg.TLI
+	end     pg.LSN // of the server's flushed WAL
 }
 
 // dial connects to the server and makes sure that its version is one that can be read here.
@@ -109,8 +110,9 @@ func connectError(err error) error {
 // identify asks the server which cluster it is and where its WAL ends.
 func (c *conn) identify(ctx context.Context) (id identity, err error) {
 	version := c.pc.ParameterStatus("server_version")
-	if major, _, _ := strings.Cut(version, "."); major != pg.MajorVersion {
-		return id, fmt.Errorf("the server is PostgreSQL %s, not %s: %w", version, pg.MajorVersion, ErrVersion)
+	major, _, _ := strings.Cut(version, ".")
+	if id.version, err = pg.ParseMajor(major); err != nil {
+		return id, fmt.Errorf("the server is PostgreSQL %s: %w", version, ErrVersion)
 	}
 	rows, err := c.query(ctx, "IDENTIFY_SYSTEM")
 	if err != nil {
