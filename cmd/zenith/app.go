@@ -139,6 +139,16 @@ func newLog(w io.Writer, format string, level slog.Level) *slog.Logger {
 	return slog.New(slog.NewTextHandler(w, o))
 }
 
+// withArgs gives an action for a command that takes at least least and at most most arguments.
+func withArgs(least, most int, action cli.ActionFunc) cli.ActionFunc {
+	return func(c *cli.Context) error {
+		if err := wantArgs(c, least, most); err != nil {
+			return err
+		}
+		return action(c)
+	}
+}
+
 // wantArgs checks that a command has at least least and at most most arguments.
 func wantArgs(c *cli.Context, least, most int) error {
 	n := c.NArg()

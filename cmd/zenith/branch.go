@@ -37,12 +37,9 @@ func cmdBranch(e *environ) *cli.Command {
 			Name: "delete", ArgsUsage: "NAME",
 			Usage: "remove a branch without children, mount or running postgres",
 			Flags: []cli.Flag{tenantFlag()},
-			Action: func(c *cli.Context) error {
-				if err := wantArgs(c, 1, 1); err != nil {
-					return err
-				}
+			Action: withArgs(1, 1, func(c *cli.Context) error {
 				return e.runBranchDelete(c, c.Args().First())
-			},
+			}),
 		}},
 	}
 }

@@ -10,14 +10,9 @@ import (
 func cmdCheck(e *environ) *cli.Command {
 	return &cli.Command{
 		Name: "check", ArgsUsage: "[NAME]",
-		Usage: "verify the store: every page of every head, checksums, WAL; exit 1 and a list if not",
-		Flags: []cli.Flag{tenantFlag()},
-		Action: func(c *cli.Context) error {
-			if err := wantArgs(c, 0, 1); err != nil {
-				return err
-			}
-			return e.runCheck(c)
-		},
+		Usage:  "verify the store: every page of every head, checksums, WAL; exit 1 and a list if not",
+		Flags:  []cli.Flag{tenantFlag()},
+		Action: withArgs(0, 1, e.runCheck),
 	}
 }
 

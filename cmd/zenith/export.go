@@ -31,10 +31,7 @@ func cmdExport(e *environ) *cli.Command {
 			&cli.StringFlag{Name: "dir", Usage: "into the directory `DIR`, new or empty"},
 			&cli.StringFlag{Name: "tar", Usage: "into a tar `FILE`"},
 		},
-		Action: func(c *cli.Context) error {
-			if err := wantArgs(c, 1, 1); err != nil {
-				return err
-			}
+		Action: withArgs(1, 1, func(c *cli.Context) error {
 			if (c.String("dir") == "") == (c.String("tar") == "") {
 				return usagef("export: want --dir DIR or --tar FILE")
 			}
@@ -49,7 +46,7 @@ func cmdExport(e *environ) *cli.Command {
 				}
 				return e.exportTar(c.String("tar"), send)
 			})
-		},
+		}),
 	}
 }
 

@@ -18,10 +18,7 @@ func cmdGC(e *environ) *cli.Command {
 			tenantFlag(),
 			&cli.StringFlag{Name: "retain", Usage: "`DURATION|BYTES` of history: 7d, 36h, 10GB (default: the settings)"},
 		},
-		Action: func(c *cli.Context) error {
-			if err := wantArgs(c, 0, 1); err != nil {
-				return err
-			}
+		Action: withArgs(0, 1, func(c *cli.Context) error {
 			var r api.Retain
 			if c.IsSet("retain") {
 				var err error
@@ -30,7 +27,7 @@ func cmdGC(e *environ) *cli.Command {
 				}
 			}
 			return e.runGC(c, r)
-		},
+		}),
 	}
 }
 

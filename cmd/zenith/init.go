@@ -52,16 +52,13 @@ func cmdInit(e *environ) *cli.Command {
 			&cli.StringFlag{Name: "from-server", Usage: "load a running server, `CONNINFO`, by base backup, and follow it from zenith start on"},
 			&cli.StringFlag{Name: "remote-pageserver", Usage: "use the page server at `CONNINFO`; make none here"},
 		},
-		Action: func(c *cli.Context) error {
-			if err := wantArgs(c, 0, 0); err != nil {
-				return err
-			}
+		Action: withArgs(0, 0, func(c *cli.Context) error {
 			return e.runInit(c.Context, initOptions{
 				tenant: c.String("tenantid"), listen: c.String("listen"), distrib: c.String("pg-distrib"), pgUser: c.String("pg-user"),
 				noChecksums: c.Bool("no-data-checksums"), fromPGData: c.String("from-pgdata"), fromServer: c.String("from-server"),
 				remote: c.String("remote-pageserver"),
 			})
-		},
+		}),
 	}
 }
 

@@ -16,10 +16,7 @@ func cmdLSN(e *environ) *cli.Command {
    zenith lsn main          the head: holds every commit acknowledged before
    zenith lsn main@-1h      after the last commit an hour ago`,
 		Flags: []cli.Flag{tenantFlag()},
-		Action: func(c *cli.Context) error {
-			if err := wantArgs(c, 1, 1); err != nil {
-				return err
-			}
+		Action: withArgs(1, 1, func(c *cli.Context) error {
 			return e.withTenant(c, func(ctx context.Context, s *session) error {
 				lsn, err := s.LSN(ctx, s.tenant, c.Args().First())
 				if err != nil {
@@ -28,6 +25,6 @@ func cmdLSN(e *environ) *cli.Command {
 				fmt.Fprintln(e.out, lsn)
 				return nil
 			})
-		},
+		}),
 	}
 }

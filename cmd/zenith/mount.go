@@ -28,21 +28,11 @@ func cmdMount(e *environ) *cli.Command {
 			tenantFlag(),
 			&cli.BoolFlag{Name: "scratch", Usage: "writable over any point; what is written goes at umount"},
 		},
-		Action: func(c *cli.Context) error {
-			if err := wantArgs(c, 1, 2); err != nil {
-				return err
-			}
-			return e.runMount(c)
-		},
+		Action: withArgs(1, 2, e.runMount),
 		Subcommands: []*cli.Command{{
 			Name: "list", Usage: "what is mounted",
-			Flags: []cli.Flag{outputFlag()},
-			Action: func(c *cli.Context) error {
-				if err := wantArgs(c, 0, 0); err != nil {
-					return err
-				}
-				return e.runMountList(c)
-			},
+			Flags:  []cli.Flag{outputFlag()},
+			Action: withArgs(0, 0, e.runMountList),
 		}},
 	}
 }
@@ -52,12 +42,9 @@ func cmdUmount(e *environ) *cli.Command {
 		Name: "umount", ArgsUsage: "DIR",
 		Usage: "end a mount, also one that a killed page server left behind",
 		Flags: []cli.Flag{&cli.BoolFlag{Name: "lazy", Usage: "out of sight now, gone when its last user is"}},
-		Action: func(c *cli.Context) error {
-			if err := wantArgs(c, 1, 1); err != nil {
-				return err
-			}
+		Action: withArgs(1, 1, func(c *cli.Context) error {
 			return e.runUmount(c, c.Args().First(), c.Bool("lazy"))
-		},
+		}),
 	}
 }
 
@@ -130,24 +117,23 @@ func (e *environ) runUmount(c *cli.Context, dir string, lazy bool) error {
 	return err
 }
 
-func (e *environ) runMountList(c *cli.Context) error {
-	asJSON, err := jsonWanted(c)
-	if err != nil {
-		return err
+var mountColumns = []column[api.Mount]{
+	{name: "dir", text: func(m api.Mount) string { return m.Dir }},
+	{name: "mode", text: func(m api.Mount) string { return m.Mode }},
+	{name: "branch", text: func(m api.Mount) string { return m.Branch }},
+	{name: "timeline", text: func(m api.Mount) string { return m.Timeline }},
+	{name: "lsn", text: mountLSN},
+	{name: "tenant", text: func(m api.Mount) string { return m.Tenant }, hidden: true},
+}
+
+// mountLSN gives the LSN that a mount shows, "" for the tree of all states.
+func mountLSN(m api.Mount) string {
+	if m.LSN == nil {
+		return ""
 	}
-	return e.withSession(c, func(ctx context.Context, s *session) error {
-		mounts, err := s.MountList(ctx)
-		if err != nil {
-			return err
-		}
-		l := list{fields: []field{{"dir", false}, {"mode", false}, {"branch", false}, {"timeline", false}, {"lsn", false}, {"tenant", true}}}
-		for _, m := range mounts {
-			lsn := ""
-			if m.LSN != nil {
-				lsn = m.LSN.String()
-			}
-			l.rows = append(l.rows, []string{m.Dir, m.Mode, m.Branch, m.Timeline, lsn, m.Tenant})
-		}
-		return l.write(e.out, asJSON)
-	})
+	return m.LSN.String()
+}
+
+func (e *environ) runMountList(c *cli.Context) error {
+	return list(e, c, e.withSession, func(ctx context.Context, s *session) ([]api.Mount, error) { return s.MountList(ctx) }, mountColumns)
 }

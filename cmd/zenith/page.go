@@ -30,12 +30,7 @@ func cmdPage(e *environ) *cli.Command {
 				tenantFlag(),
 				&cli.BoolFlag{Name: "raw", Usage: "the 8192 bytes alone"},
 			},
-			Action: func(c *cli.Context) error {
-				if err := wantArgs(c, 3, 3); err != nil {
-					return err
-				}
-				return e.runPageDump(c)
-			},
+			Action: withArgs(3, 3, e.runPageDump),
 		}},
 	}
 }

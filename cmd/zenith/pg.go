@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -124,16 +125,13 @@ func cmdPgStop(e *environ) *cli.Command {
 			&cli.BoolFlag{Name: "destroy", Usage: "forget its settings and directory too (the branch stays)"},
 			&cli.StringFlag{Name: "mode", Aliases: []string{"m"}, Value: "fast", Usage: "`MODE` of pg_ctl stop: smart, fast or immediate"},
 		},
-		Action: func(c *cli.Context) error {
-			if err := wantArgs(c, 1, 1); err != nil {
-				return err
-			}
+		Action: withArgs(1, 1, func(c *cli.Context) error {
 			mode := c.String("mode")
-			if mode != "smart" && mode != "fast" && mode != "immediate" {
+			if !slices.Contains(api.StopModes, mode) {
 				return usagef("--mode %q: want smart, fast or immediate", mode)
 			}
 			return e.runPgStop(c, c.Args().First(), api.StopOptions{Mode: mode, Destroy: c.Bool("destroy")})
-		},
+		}),
 	}
 }
 
@@ -158,55 +156,48 @@ func cmdPgList(e *environ) *cli.Command {
 	return &cli.Command{
 		Name: "list", Usage: "every postgres: branch, address, LSN, status",
 		Flags: []cli.Flag{tenantFlag(), outputFlag()},
-		Action: func(c *cli.Context) error {
-			if err := wantArgs(c, 0, 0); err != nil {
-				return err
-			}
-			asJSON, err := jsonWanted(c)
-			if err != nil {
-				return err
-			}
-			return e.withTenant(c, func(ctx context.Context, s *session) error {
-				return e.runPgList(ctx, s, asJSON)
-			})
-		},
+		Action: withArgs(0, 0, func(c *cli.Context) error {
+			return list(e, c, e.withTenant, e.allComputes, computeColumns)
+		}),
 	}
 }
 
-// runPgList lists the postgres servers that the page server runs, and those on copies on this machine.
-func (e *environ) runPgList(ctx context.Context, s *session, asJSON bool) error {
+var computeColumns = []column[api.Compute]{
+	{name: "branch", text: func(cp api.Compute) string { return cp.Name }},
+	{name: "address", text: address},
+	{name: "lsn", text: func(cp api.Compute) string { return cp.LSN.String() }},
+	{name: "status", text: func(cp api.Compute) string { return cp.Status }},
+	{name: "timeline", text: func(cp api.Compute) string { return cp.Timeline }, hidden: true},
+	{name: "user", text: func(cp api.Compute) string { return cp.User }, hidden: true},
+	{name: "database", text: func(cp api.Compute) string { return cp.Database }, hidden: true},
+	{name: "dir", text: func(cp api.Compute) string { return cp.Dir }, hidden: true},
+	{name: "log", text: func(cp api.Compute) string { return cp.Log }, hidden: true},
+	{name: "uri", text: connString, hidden: true},
+}
+
+// allComputes gives the postgres servers that the page server runs, and those on copies on this machine. Where
+// they run stands behind their status, if it is not on mounts of this machine.
+func (e *environ) allComputes(ctx context.Context, s *session) ([]api.Compute, error) {
 	computes, err := s.PgList(ctx, s.tenant)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	copies, err := e.listCopies(s)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	away, err := e.elsewhere(ctx, s)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	where := ""
 	if away { // a loopback address of the page server's machine is of no use here
-		where = "(there)"
+		for i := range computes {
+			computes[i].Status += "(there)"
+		}
 	}
-	l := computeList(computes, where)
-	l.rows = append(l.rows, computeList(copies, "(copy)").rows...)
-	return l.write(e.out, asJSON)
-}
-
-// computeList makes the table of postgres servers. where tells on which machine or data they run: it is
-// appended to the status.
-func computeList(computes []api.Compute, where string) *list {
-	l := &list{fields: []field{
-		{"branch", false}, {"address", false}, {"lsn", false}, {"status", false},
-		{"timeline", true}, {"user", true}, {"database", true}, {"dir", true}, {"log", true}, {"uri", true},
-	}}
-	for _, cp := range computes {
-		l.rows = append(l.rows, []string{
-			cp.Name, address(cp), cp.LSN.String(), cp.Status + where, cp.Timeline, cp.User, cp.Database, cp.Dir, cp.Log, connString(cp),
-		})
+	for _, cp := range copies {
+		cp.Status += "(copy)"
+		computes = append(computes, cp)
 	}
-	return l
+	return computes, nil
 }

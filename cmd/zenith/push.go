@@ -23,15 +23,12 @@ A branch that was written to there is not overwritten: branch off from it instea
 			tenantFlag(),
 			&cli.StringFlag{Name: "remote-tenantid", Usage: "tenant there, 32 `HEX` digits, made if need be (default: the same id)"},
 		},
-		Action: func(c *cli.Context) error {
-			if err := wantArgs(c, 2, 2); err != nil {
-				return err
-			}
+		Action: withArgs(2, 2, func(c *cli.Context) error {
 			if id := c.String("remote-tenantid"); id != "" && !hex32.MatchString(id) {
 				return usagef("--remote-tenantid %q: want 32 lower-case hex digits", id)
 			}
 			return e.runPush(c, c.Args().Get(0), c.Args().Get(1))
-		},
+		}),
 	}
 }
 

@@ -2,10 +2,11 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"strconv"
 
 	"github.com/urfave/cli/v2"
+
+	"zenith/internal/api"
 )
 
 func cmdReceive(e *environ) *cli.Command {
@@ -25,56 +26,43 @@ then keeps the WAL that we lack. receive stop leaves the slot to you.
 			{
 				Name: "start", ArgsUsage: "NAME CONNINFO", Usage: "stream from the server into the branch",
 				Flags: []cli.Flag{tenantFlag()},
-				Action: func(c *cli.Context) error {
-					if err := wantArgs(c, 2, 2); err != nil {
-						return err
-					}
+				Action: withArgs(2, 2, func(c *cli.Context) error {
 					return e.withTenant(c, func(ctx context.Context, s *session) error {
 						return s.ReceiveStart(ctx, s.tenant, c.Args().Get(0), c.Args().Get(1))
 					})
-				},
+				}),
 			},
 			{
 				Name: "stop", ArgsUsage: "NAME", Usage: "end a branch's receiver",
 				Flags: []cli.Flag{tenantFlag()},
-				Action: func(c *cli.Context) error {
-					if err := wantArgs(c, 1, 1); err != nil {
-						return err
-					}
+				Action: withArgs(1, 1, func(c *cli.Context) error {
 					return e.withTenant(c, func(ctx context.Context, s *session) error {
 						return s.ReceiveStop(ctx, s.tenant, c.Args().First())
 					})
-				},
+				}),
 			},
 			{
 				Name: "list", Usage: "receivers and how far they are",
 				Flags:  []cli.Flag{tenantFlag(), outputFlag()},
-				Action: e.runReceiveList,
+				Action: withArgs(0, 0, e.runReceiveList),
 			},
 		},
 	}
 }
 
+var receiverColumns = []column[api.Receiver]{
+	{name: "branch", text: func(r api.Receiver) string { return r.Branch }},
+	{name: "status", text: func(r api.Receiver) string { return r.Status }},
+	{name: "received", text: func(r api.Receiver) string { return r.Received.String() }},
+	{name: "flushed", text: func(r api.Receiver) string { return r.Flushed.String() }},
+	{name: "applied", text: func(r api.Receiver) string { return r.Applied.String() }},
+	{name: "lag", text: func(r api.Receiver) string { return strconv.FormatInt(r.LagBytes, 10) + " bytes" }},
+	{name: "error", text: func(r api.Receiver) string { return r.LastError }},
+	{name: "conninfo", text: func(r api.Receiver) string { return r.ConnInfo }, hidden: true},
+}
+
 func (e *environ) runReceiveList(c *cli.Context) error {
-	if err := wantArgs(c, 0, 0); err != nil {
-		return err
-	}
-	asJSON, err := jsonWanted(c)
-	if err != nil {
-		return err
-	}
-	return e.withTenant(c, func(ctx context.Context, s *session) error {
-		receivers, err := s.ReceiveList(ctx, s.tenant)
-		if err != nil {
-			return err
-		}
-		l := list{fields: []field{
-			{"branch", false}, {"status", false}, {"received", false}, {"flushed", false}, {"applied", false}, {"lag", false}, {"error", false}, {"conninfo", true},
-		}}
-		for _, r := range receivers {
-			l.rows = append(l.rows, []string{r.Branch, r.Status, r.Received.String(), r.Flushed.String(), r.Applied.String(),
-				fmt.Sprintf("%s bytes", strconv.FormatInt(r.LagBytes, 10)), r.LastError, r.ConnInfo})
-		}
-		return l.write(e.out, asJSON)
-	})
+	return list(e, c, e.withTenant, func(ctx context.Context, s *session) ([]api.Receiver, error) {
+		return s.ReceiveList(ctx, s.tenant)
+	}, receiverColumns)
 }

@@ -25,25 +25,19 @@ func cmdRemote(e *environ) *cli.Command {
 		Subcommands: []*cli.Command{
 			{
 				Name: "add", ArgsUsage: "NAME CONNINFO", Usage: "give a page server a name",
-				Action: func(c *cli.Context) error {
-					if err := wantArgs(c, 2, 2); err != nil {
-						return err
-					}
+				Action: withArgs(2, 2, func(c *cli.Context) error {
 					return e.runRemoteAdd(c.Args().Get(0), c.Args().Get(1))
-				},
+				}),
 			},
 			{
 				Name: "list", Usage: "names and addresses", Flags: []cli.Flag{outputFlag()},
-				Action: e.runRemoteList,
+				Action: withArgs(0, 0, e.runRemoteList),
 			},
 			{
 				Name: "remove", ArgsUsage: "NAME", Usage: "forget a name",
-				Action: func(c *cli.Context) error {
-					if err := wantArgs(c, 1, 1); err != nil {
-						return err
-					}
+				Action: withArgs(1, 1, func(c *cli.Context) error {
 					return e.runRemoteRemove(c.Args().First())
-				},
+				}),
 			},
 		},
 	}
@@ -94,10 +88,15 @@ func (c *cliConfig) remote(name string) (string, error) {
 	return conninfo, nil
 }
 
-func (e *environ) runRemoteList(c *cli.Context) error {
-	if err := wantArgs(c, 0, 0); err != nil {
-		return err
+// remoteColumns are those of a remote, which is listed by its name.
+func (c *cliConfig) remoteColumns() []column[string] {
+	return []column[string]{
+		{name: "name", text: func(name string) string { return name }},
+		{name: "conninfo", text: func(name string) string { return c.Remotes[name] }},
 	}
+}
+
+func (e *environ) runRemoteList(c *cli.Context) error {
 	asJSON, err := jsonWanted(c)
 	if err != nil {
 		return err
@@ -106,9 +105,5 @@ func (e *environ) runRemoteList(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	l := list{fields: []field{{"name", false}, {"conninfo", false}}}
-	for _, name := range slices.Sorted(maps.Keys(cfg.Remotes)) {
-		l.rows = append(l.rows, []string{name, cfg.Remotes[name]})
-	}
-	return l.write(e.out, asJSON)
+	return writeList(e.out, asJSON, slices.Sorted(maps.Keys(cfg.Remotes)), cfg.remoteColumns())
 }

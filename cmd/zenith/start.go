@@ -24,16 +24,13 @@ func cmdStart(e *environ) *cli.Command {
 		Description: `Its log is <workdir>/pageserver.log. With --foreground it stays in this process and logs to stderr,
 as systemd and containers like it.`,
 		Flags: startFlags(),
-		Action: func(c *cli.Context) error {
-			if err := wantArgs(c, 0, 0); err != nil {
-				return err
-			}
+		Action: withArgs(0, 0, func(c *cli.Context) error {
 			o, err := readStartOptions(c)
 			if err != nil {
 				return err
 			}
 			return e.runStart(c.Context, o)
-		},
+		}),
 	}
 }
 
@@ -42,12 +39,9 @@ func cmdStop(e *environ) *cli.Command {
 		Name:  "stop",
 		Usage: "stop every postgres, unmount everything, stop the page server; returns when it is gone",
 		Flags: []cli.Flag{&cli.DurationFlag{Name: "timeout", Value: closeTimeout, Usage: "give up waiting after `DURATION`"}},
-		Action: func(c *cli.Context) error {
-			if err := wantArgs(c, 0, 0); err != nil {
-				return err
-			}
+		Action: withArgs(0, 0, func(c *cli.Context) error {
 			return e.runStop(c.Context, c.Duration("timeout"))
-		},
+		}),
 	}
 }
 
@@ -56,10 +50,7 @@ func cmdRestart(e *environ) *cli.Command {
 		Name:  "restart",
 		Usage: "stop and start; what was mounted or ran stays down",
 		Flags: startFlags(),
-		Action: func(c *cli.Context) error {
-			if err := wantArgs(c, 0, 0); err != nil {
-				return err
-			}
+		Action: withArgs(0, 0, func(c *cli.Context) error {
 			o, err := readStartOptions(c)
 			if err != nil {
 				return err
@@ -70,7 +61,7 @@ func cmdRestart(e *environ) *cli.Command {
 				}
 			}
 			return e.runStart(c.Context, o)
-		},
+		}),
 	}
 }
 

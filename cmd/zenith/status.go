@@ -17,16 +17,13 @@ func cmdStatus(e *environ) *cli.Command {
 		Name:  "status",
 		Usage: "page server running or not, its address, tenants, branches, mounts, receivers",
 		Flags: []cli.Flag{outputFlag()},
-		Action: func(c *cli.Context) error {
-			if err := wantArgs(c, 0, 0); err != nil {
-				return err
-			}
+		Action: withArgs(0, 0, func(c *cli.Context) error {
 			asJSON, err := jsonWanted(c)
 			if err != nil {
 				return err
 			}
 			return e.runStatus(c.Context, asJSON)
-		},
+		}),
 	}
 }
 
@@ -88,15 +85,7 @@ func (e *environ) printStatus(head, rows []api.StatusRow, asJSON bool) error {
 		}
 	}
 	if asJSON {
-		type row struct {
-			Name  string `json:"name"`
-			Value string `json:"value"`
-		}
-		all := make([]row, len(head))
-		for i, r := range head {
-			all[i] = row(r)
-		}
-		return writeJSON(e.out, all)
+		return writeJSON(e.out, head)
 	}
 	tw := tabwriter.NewWriter(e.out, 0, 0, 2, ' ', 0)
 	for _, r := range head {

@@ -19,22 +19,12 @@ func cmdTenant(e *environ) *cli.Command {
 		Subcommands: []*cli.Command{
 			{
 				Name: "list", Usage: "the ids, one a line",
-				Flags: []cli.Flag{outputFlag()},
-				Action: func(c *cli.Context) error {
-					if err := wantArgs(c, 0, 0); err != nil {
-						return err
-					}
-					return e.runTenantList(c)
-				},
+				Flags:  []cli.Flag{outputFlag()},
+				Action: withArgs(0, 0, e.runTenantList),
 			},
 			{
 				Name: "create", ArgsUsage: "[HEX]", Usage: "a new tenant, its main branch fresh from initdb",
-				Action: func(c *cli.Context) error {
-					if err := wantArgs(c, 0, 1); err != nil {
-						return err
-					}
-					return e.runTenantCreate(c)
-				},
+				Action: withArgs(0, 1, e.runTenantCreate),
 			},
 		},
 	}

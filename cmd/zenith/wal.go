@@ -22,14 +22,9 @@ func cmdWAL(e *environ) *cli.Command {
 		},
 		Subcommands: []*cli.Command{{
 			Name: "dump", ArgsUsage: "NAME [LSN [LSN]]",
-			Usage: "the records of a branch, as pg_waldump prints them",
-			Flags: []cli.Flag{tenantFlag()},
-			Action: func(c *cli.Context) error {
-				if err := wantArgs(c, 1, 3); err != nil {
-					return err
-				}
-				return e.runWALDump(c)
-			},
+			Usage:  "the records of a branch, as pg_waldump prints them",
+			Flags:  []cli.Flag{tenantFlag()},
+			Action: withArgs(1, 3, e.runWALDump),
 		}},
 	}
 }

@@ -76,9 +76,12 @@ type ComputeOptions struct {
 	Settings []Setting
 }
 
+// StopModes are the modes of pg_ctl stop.
+var StopModes = []string{"smart", "fast", "immediate"}
+
 // StopOptions says how a compute is to end.
 type StopOptions struct {
-	Mode    string // smart, fast (also "") or immediate
+	Mode    string // one of StopModes; "" is fast
 	Destroy bool   // forget the compute: its mount, settings and directory
 }
 

@@ -43,15 +43,6 @@ func textColumns(names ...string) []column {
 	return cols
 }
 
-// int8Columns makes columns of type int8.
-func int8Columns(names ...string) []column {
-	cols := textColumns(names...)
-	for i := range cols {
-		cols[i].typ = typeInt8
-	}
-	return cols
-}
-
 // The format codes of the protocol.
 const (
 	formatText   = 0

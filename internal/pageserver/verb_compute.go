@@ -2,6 +2,7 @@ package pageserver
 
 import (
 	"context"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -94,9 +95,6 @@ func (c *Client) PgStop(ctx context.Context, tenant, name string, o api.StopOpti
 // stopArgs are StopOptions as words, in any order.
 type stopArgs api.StopOptions
 
-// stopModes are what pg_ctl stop -m takes.
-var stopModes = map[string]bool{"smart": true, "fast": true, "immediate": true}
-
 const destroyWord = "destroy"
 
 func (o *stopArgs) setWords(words []string) error {
@@ -104,7 +102,7 @@ func (o *stopArgs) setWords(words []string) error {
 		switch w = strings.ToLower(w); {
 		case w == destroyWord:
 			o.Destroy = true
-		case stopModes[w]:
+		case slices.Contains(api.StopModes, w):
 			o.Mode = w
 		default:
 			return api.Errorf(api.ErrBadArgument, "%q: want smart, fast, immediate or destroy", api.Clip(w))

@@ -1,0 +1,108 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/urfave/cli/v2"
+)
+
+// The output formats of commands that list.
+const (
+	outTable = "table"
+	outJSON  = "json"
+)
+
+// outputFlag makes the flag -o, --output of commands that list.
+func outputFlag() cli.Flag {
+	return &cli.StringFlag{Name: "output", Aliases: []string{"o"}, Value: outTable, Usage: "`FORMAT`: table or json"}
+}
+
+// jsonWanted reports whether -o asks for JSON.
+func jsonWanted(c *cli.Context) (bool, error) {
+	switch o := c.String("output"); o {
+	case outTable:
+		return false, nil
+	case outJSON:
+		return true, nil
+	default:
+		return false, usagef("--output %q: want %s or %s", o, outTable, outJSON)
+	}
+}
+
+// column is what a list says of each thing of type T: a heading in capitals over the texts, or a
+// key of a JSON object.
+type column[T any] struct {
+	name   string
+	text   func(T) string // "" is null in JSON
+	hidden bool           // not in the table
+}
+
+// list runs a command that lists things. within connects to the page server, and get gets them.
+func list[T any](e *environ, c *cli.Context, within func(*cli.Context, func(context.Context, *session) error) error,
+	get func(context.Context, *session) ([]T, error), cols []column[T]) error {
+	asJSON, err := jsonWanted(c)
+	if err != nil {
+		return err
+	}
+	return within(c, func(ctx context.Context, s *session) error {
+		things, err := get(ctx, s)
+		if err != nil {
+			return err
+		}
+		return writeList(e.out, asJSON, things, cols)
+	})
+}
+
+// writeList prints things: a table with a heading, or an array of objects.
+func writeList[T any](w io.Writer, asJSON bool, things []T, cols []column[T]) error {
+	if asJSON {
+		return writeJSON(w, objects(things, cols))
+	}
+	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	line := func(text func(column[T]) string) error {
+		var shown []string
+		for _, col := range cols {
+			if !col.hidden {
+				shown = append(shown, text(col))
+			}
+		}
+		_, err := fmt.Fprintln(tw, strings.Join(shown, "\t"))
+		return err
+	}
+	err := line(func(col column[T]) string { return strings.ToUpper(col.name) })
+	for _, thing := range things {
+		err = errors.Join(err, line(func(col column[T]) string { return col.text(thing) }))
+	}
+	return errors.Join(err, tw.Flush())
+}
+
+// objects gives an object for each thing, as encoding/json takes it.
+func objects[T any](things []T, cols []column[T]) []map[string]any {
+	all := make([]map[string]any, len(things))
+	for i, thing := range things {
+		all[i] = map[string]any{}
+		for _, col := range cols {
+			all[i][col.name] = nil
+			if text := col.text(thing); text != "" {
+				all[i][col.name] = text
+			}
+		}
+	}
+	return all
+}
+
+// writeJSON prints v as indented JSON.
+func writeJSON(w io.Writer, v any) error {
+	text, err := json.MarshalIndent(v, "", "  ")
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(w, "%s\n", text)
+	return err
+}
