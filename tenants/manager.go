@@ -54,9 +54,11 @@ type Manager struct {
 	memory *repo.Memory
 	began  time.Time
 
+	mounter mounter
+
 	ctx    context.Context // ends at Close: for what outlives the request that began it
 	cancel context.CancelFunc
-	wg     sync.WaitGroup // followers
+	wg     sync.WaitGroup // what background started
 
 	mu      sync.Mutex
 	closed  bool
@@ -70,7 +72,9 @@ type Manager struct {
 
 // Open makes a Manager for a work directory that init has made. Tenants are opened
 // when they are first used.
-func Open(cfg Config) (*Manager, error) {
+func Open(cfg Config) (*Manager, error) { return open(cfg, fuse{}) }
+
+func open(cfg Config, mounts mounter) (*Manager, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
@@ -83,7 +87,7 @@ func Open(cfg Config) (*Manager, error) {
 		return nil, err
 	}
 	m := &Manager{
-		cfg: cfg, log: cfg.Log, as: as, pg: postgres.Distrib{Dir: cfg.PgDistrib}, memory: repo.NewMemory(0), began: time.Now(),
+		cfg: cfg, log: cfg.Log, as: as, pg: postgres.Distrib{Dir: cfg.PgDistrib}, memory: repo.NewMemory(0), began: time.Now(), mounter: mounts,
 		tenants: map[repo.TenantID]*tenant{}, closing: map[repo.TenantID]chan struct{}{}, mounts: map[string]*mount{},
 	}
 	if err := os.MkdirAll(m.tenantsDir(), 0o711); err != nil {
@@ -93,9 +97,20 @@ func Open(cfg Config) (*Manager, error) {
 		return nil, err
 	}
 	m.ctx, m.cancel = context.WithCancel(context.Background())
-	m.wg.Go(m.runIdle)
-	m.wg.Go(m.runCollector)
+	m.background(m.runIdle)
+	m.background(m.runCollector)
 	return m, nil
+}
+
+// background runs fn in a goroutine for which Close waits, and reports whether it does: when
+// the Manager is being closed, it does not.
+func (m *Manager) background(fn func()) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if !m.closed {
+		m.wg.Go(fn)
+	}
+	return !m.closed
 }
 
 func (m *Manager) tenantsDir() string { return filepath.Join(m.cfg.Dir, "tenants") }
@@ -120,7 +135,7 @@ func (m *Manager) clean() error {
 			err = errors.Join(err, os.RemoveAll(dir))
 			continue
 		}
-		err = errors.Join(err, cleanComputes(filepath.Join(dir, "pg")), os.RemoveAll(filepath.Join(dir, "mounts")))
+		err = errors.Join(err, m.cleanComputes(filepath.Join(dir, "pg")), os.RemoveAll(filepath.Join(dir, "mounts")))
 	}
 	return err
 }

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 
@@ -17,14 +19,16 @@ import (
 	"zenith/repo/datadir"
 )
 
-// mount is a mount that is there.
+// mount is a mount that is there, or is being made: then it keeps its directory from other mounts.
 type mount struct {
 	dir, mode string
-	tenant    *tenant // this and what follows: nil or 0 for the whole tree
+	tenant    *tenant // this and branch: nil for the whole tree
 	branch    *branch
-	lsn       pg.LSN // what it shows; where a writable one began
 
-	fs   *fusefs.Mount
+	ready chan struct{} // closed when it is there, or could not be made; what follows is valid then
+	fs    mounted       // nil: it could not be made
+	lsn   pg.LSN        // what it shows; where a writable one began; 0 for the whole tree
+
 	once sync.Once
 	put  func() error // what is to be done once, when it is gone
 	err  error
@@ -32,12 +36,18 @@ type mount struct {
 
 // gone does what is to be done when the mount is gone, whoever took it away.
 func (m *mount) gone() error {
-	m.once.Do(func() {
-		if m.put != nil {
-			m.err = m.put()
-		}
-	})
+	m.once.Do(func() { m.err = m.put() })
 	return m.err
+}
+
+// isReady reports whether the mount is there, without waiting.
+func (m *mount) isReady() bool {
+	select {
+	case <-m.ready:
+		return m.fs != nil
+	default:
+		return false
+	}
 }
 
 // options are what all our mounts have in common.
@@ -58,55 +68,68 @@ func (m *Manager) mountPoint(ctx context.Context, t *tenant, at, dir string, o m
 		return nil, err
 	}
 	mnt := &mount{dir: dir, tenant: t, branch: b, lsn: p.LSN}
+	var do func() (func() error, error)
 	switch {
 	case o.scratch:
-		mnt.mode = api.ModeScratch
-		return mnt, m.attach(mnt, func() error { return m.mountScratch(ctx, mnt) })
+		mnt.mode, do = api.ModeScratch, func() (func() error, error) { return m.mountScratch(ctx, mnt) }
 	case what.Head():
-		mnt.mode = api.ModeWritable
-		return mnt, m.attach(mnt, func() error { return m.mountWork(ctx, mnt, o.bindWAL) })
+		mnt.mode, do = api.ModeWritable, func() (func() error, error) { return m.mountWork(ctx, mnt, o.bindWAL) }
 	default:
-		mnt.mode = api.ModeReadOnly
-		return mnt, m.attach(mnt, func() error { return m.mountReadOnly(ctx, mnt) })
+		mnt.mode, do = api.ModeReadOnly, func() (func() error, error) { return m.mountReadOnly(ctx, mnt) }
 	}
+	return mnt, m.attach(mnt, do)
 }
 
-// attach enters a mount into the list of mounts and does the mounting. When the mount
-// goes, by our doing or not, it is taken out again.
-func (m *Manager) attach(mnt *mount, do func() error) error {
-	m.mu.Lock()
-	other, taken := m.mounts[mnt.dir]
-	if !taken {
-		m.mounts[mnt.dir] = mnt
+// attach enters a mount into the list of mounts and has do make it. What do gives is called
+// once when the mount is gone, by the page server's doing or not; then it leaves the list.
+func (m *Manager) attach(mnt *mount, do func() (put func() error, err error)) error {
+	mnt.ready = make(chan struct{})
+	if err := m.reserve(mnt); err != nil {
+		return err
 	}
-	m.mu.Unlock()
-	if taken {
-		return api.Errorf(api.ErrBusy, "%s: already has a mount (%s)", mnt.dir, other.describe().Mode)
-	}
-	detach := func() {
-		m.mu.Lock()
-		defer m.mu.Unlock()
-		delete(m.mounts, mnt.dir)
-	}
-	if err := do(); err != nil {
-		detach()
+	put, err := do()
+	if err != nil {
+		mnt.fs = nil
+		m.detach(mnt)
+		close(mnt.ready)
 		return mountError(mnt.dir, err)
 	}
-	put := mnt.put
 	mnt.put = func() error {
-		defer detach()
-		if put != nil {
-			return put()
-		}
-		return nil
+		defer m.detach(mnt)
+		return put()
 	}
-	m.wg.Go(func() {
+	close(mnt.ready)
+	watched := m.background(func() {
 		err := mnt.fs.Wait()
 		if err = errors.Join(err, mnt.gone()); err != nil {
 			m.log.Error("put a mount away", "dir", mnt.dir, "err", err)
 		}
 	})
+	if !watched { // Close waits for the mount to be ready, and takes it away
+		return errShutDown()
+	}
 	return nil
+}
+
+// reserve enters a mount into the list of mounts. ErrBusy: its directory has one.
+func (m *Manager) reserve(mnt *mount) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.closed {
+		return errShutDown()
+	}
+	if other := m.mounts[mnt.dir]; other != nil {
+		return api.Errorf(api.ErrBusy, "%s: already has a mount (%s)", mnt.dir, other.mode)
+	}
+	m.mounts[mnt.dir] = mnt
+	return nil
+}
+
+// detach takes a mount out of the list of mounts.
+func (m *Manager) detach(mnt *mount) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.mounts, mnt.dir)
 }
 
 // mountError gives an error of mounting its kind.
@@ -127,28 +150,28 @@ func mountError(dir string, err error) error {
 	return &api.Error{Kind: api.ErrMountFailed, Msg: err.Error()}
 }
 
-func (m *Manager) mountReadOnly(ctx context.Context, mnt *mount) error {
+// mountReadOnly mounts a state that nobody can change.
+func (m *Manager) mountReadOnly(ctx context.Context, mnt *mount) (put func() error, err error) {
 	release, err := mnt.branch.pin(mnt.lsn)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	view, err := mnt.branch.view(ctx, mnt.lsn)
 	if err == nil {
-		mnt.fs, err = fusefs.ReadOnly(mnt.dir, view, m.options())
+		mnt.fs, err = m.mounter.readOnly(mnt.dir, view, m.options())
 	}
 	if err != nil {
 		release()
-		return err
+		return nil, err
 	}
-	mnt.put = func() error { release(); return nil }
-	return nil
+	return func() error { release(); return nil }, nil
 }
 
 // mountScratch mounts a state that can be written; what is written is thrown away.
-func (m *Manager) mountScratch(ctx context.Context, mnt *mount) (err error) {
+func (m *Manager) mountScratch(ctx context.Context, mnt *mount) (put func() error, err error) {
 	release, err := mnt.branch.pin(mnt.lsn)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer func() {
 		if err != nil {
@@ -157,29 +180,28 @@ func (m *Manager) mountScratch(ctx context.Context, mnt *mount) (err error) {
 	}()
 	view, err := mnt.branch.view(ctx, mnt.lsn)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	private, err := mnt.tenant.privateDir()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	work := fusefs.WorkOptions{Dir: private, NoWriteback: m.cfg.NoWriteback}
-	if mnt.fs, err = fusefs.Scratch(mnt.dir, view, work, m.options()); err != nil {
-		return errors.Join(err, os.RemoveAll(private))
+	if mnt.fs, err = m.mounter.scratch(mnt.dir, view, work, m.options()); err != nil {
+		return nil, errors.Join(err, os.RemoveAll(private))
 	}
-	mnt.put = func() error {
+	return func() error {
 		release()
 		return os.RemoveAll(private)
-	}
-	return nil
+	}, nil
 }
 
 // mountWork mounts the head of a branch for its one writer. The branch's own WAL goes on
 // from a shutdown checkpoint: if none is at the head, one is written first.
-func (m *Manager) mountWork(ctx context.Context, mnt *mount, bindWAL bool) (err error) {
+func (m *Manager) mountWork(ctx context.Context, mnt *mount, bindWAL bool) (put func() error, err error) {
 	b := mnt.branch
 	if err := b.acquire(mnt.dir); err != nil {
-		return err
+		return nil, err
 	}
 	defer func() {
 		if err != nil {
@@ -187,17 +209,17 @@ func (m *Manager) mountWork(ctx context.Context, mnt *mount, bindWAL bool) (err 
 		}
 	}()
 	if _, err := b.catchup(ctx); err != nil {
-		return err
+		return nil, err
 	}
 	if _, err := datadir.PrepareHead(ctx, b.tl); err != nil {
-		return err
+		return nil, err
 	}
 	if mnt.lsn, err = b.catchup(ctx); err != nil {
-		return err
+		return nil, err
 	}
 	release, err := b.pin(mnt.lsn)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer func() {
 		if err != nil {
@@ -207,22 +229,22 @@ func (m *Manager) mountWork(ctx context.Context, mnt *mount, bindWAL bool) (err 
 	}()
 	snap, err := b.tl.AtHead(ctx)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	view, err := compose(ctx, snap)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	follow, stop := context.WithCancel(m.ctx)
 	work := fusefs.WorkOptions{Dir: b.tl.WorkDir(), BindWAL: bindWAL, NoWriteback: m.cfg.NoWriteback}
-	if mnt.fs, err = fusefs.Work(mnt.dir, view, writable{b.tl, b}, work, m.options()); err != nil {
+	if mnt.fs, err = m.mounter.work(mnt.dir, view, writable{b.tl, b}, work, m.options()); err != nil {
 		stop()
-		return err
+		return nil, err
 	}
 	b.sendBy(mnt.fs.SendWAL)
 	var following sync.WaitGroup
 	following.Go(func() { b.follow(follow) })
-	mnt.put = func() error {
+	return func() error {
 		b.sendBy(nil)
 		stop()
 		following.Wait()
@@ -231,8 +253,7 @@ func (m *Manager) mountWork(ctx context.Context, mnt *mount, bindWAL bool) (err 
 		release()
 		b.release()
 		return err
-	}
-	return nil
+	}, nil
 }
 
 // writable is a branch as its writable mount reaches it, a fusefs.Branch: the timeline keeps
@@ -266,17 +287,15 @@ func (m *Manager) unmount(ctx context.Context, mnt *mount, lazy bool) error {
 	return errors.Join(mnt.gone(), ctx.Err())
 }
 
-// umountAll takes all mounts away; what is in use goes when its last user is gone, which
-// the process does not wait for.
+// umountAll takes all mounts away, also those that are just being made; what is in use goes
+// when its last user is gone, which the process does not wait for.
 func (m *Manager) umountAll(ctx context.Context) error {
 	m.mu.Lock()
-	var list []*mount
-	for _, mnt := range m.mounts {
-		list = append(list, mnt)
-	}
+	list := slices.Collect(maps.Values(m.mounts))
 	m.mu.Unlock()
 	var err error
 	for _, mnt := range list {
+		<-mnt.ready
 		if mnt.fs == nil {
 			continue
 		}
@@ -287,7 +306,7 @@ func (m *Manager) umountAll(ctx context.Context) error {
 	return err
 }
 
-// describe says what the mount is.
+// describe describes a mount that is ready.
 func (m *mount) describe() api.Mount {
 	d := api.Mount{Dir: m.dir, Mode: m.mode}
 	if m.tenant != nil {

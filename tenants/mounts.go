@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strings"
 
-	"zenith/fusefs"
 	"zenith/internal/api"
 )
 
@@ -19,7 +18,7 @@ func (m *Manager) Mount(ctx context.Context, o api.MountOptions) (api.Mount, err
 	if err != nil {
 		return api.Mount{}, err
 	}
-	if _, err := fusefs.CleanStale(dir); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if _, err := m.mounter.cleanStale(dir); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return api.Mount{}, mountError(dir, err)
 	}
 	made, err := makeDir(dir)
@@ -49,9 +48,9 @@ func makeDir(dir string) (made bool, err error) {
 func (m *Manager) mountAny(ctx context.Context, dir string, o api.MountOptions) (*mount, error) {
 	if o.Point == "" {
 		mnt := &mount{dir: dir, mode: api.ModeTree}
-		return mnt, m.attach(mnt, func() (err error) {
-			mnt.fs, err = fusefs.All(dir, everything{m}, m.options())
-			return err
+		return mnt, m.attach(mnt, func() (put func() error, err error) {
+			mnt.fs, err = m.mounter.all(dir, everything{m}, m.options())
+			return func() error { return nil }, err
 		})
 	}
 	t, release, err := m.tenant(ctx, o.Tenant)
@@ -83,13 +82,13 @@ func (m *Manager) mountDir(dir string) (string, error) {
 
 // Umount takes a mount away.
 func (m *Manager) Umount(ctx context.Context, dir string, lazy bool) error {
-	if mnt := m.mountAt(m.realDir(dir)); mnt != nil && mnt.fs != nil {
+	if mnt := m.mountAt(m.realDir(dir)); mnt != nil && mnt.isReady() {
 		if c := m.computeAt(mnt); c != nil {
 			return api.Errorf(api.ErrBusy, "%s: postgres runs on it (pg stop %s)", dir, c.name)
 		}
 		return m.unmount(ctx, mnt, lazy)
 	}
-	cleaned, err := fusefs.CleanStale(dir)
+	cleaned, err := m.mounter.cleanStale(dir)
 	if err != nil && !os.IsNotExist(err) {
 		return mountError(dir, err)
 	}
@@ -140,7 +139,9 @@ func (m *Manager) MountList(context.Context) ([]api.Mount, error) {
 	defer m.mu.Unlock()
 	list := []api.Mount{}
 	for _, mnt := range m.mounts {
-		list = append(list, mnt.describe())
+		if mnt.isReady() {
+			list = append(list, mnt.describe())
+		}
 	}
 	slices.SortFunc(list, func(a, b api.Mount) int { return strings.Compare(a.Dir, b.Dir) })
 	return list, nil
