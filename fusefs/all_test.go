@@ -68,8 +68,8 @@ func TestAllListsAndResolves(t *testing.T) {
 	}
 }
 
-// TestAllHeadMoves: a timeline's link is resolved each time it is read, and what a
-// state shows stays.
+// TestAllHeadMoves: a timeline's link is resolved each time it is read, and a state that was
+// mounted does not change.
 func TestAllHeadMoves(t *testing.T) {
 	requireFuse(t)
 	m := startMount(t, spec{Kind: "all"})
@@ -108,8 +108,8 @@ func TestAllRefuses(t *testing.T) {
 	}
 }
 
-// TestAllClosesStates: a state is closed when the kernel forgets it, at the latest
-// at the end, and made again if it is used again.
+// TestAllClosesStates: a state is released when the kernel forgets it, at the latest when the
+// mount ends, and made again if it is used again.
 func TestAllClosesStates(t *testing.T) {
 	requireFuse(t)
 	m := startMount(t, spec{Kind: "all"})

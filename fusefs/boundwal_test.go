@@ -25,7 +25,8 @@ func boundSpec(t *testing.T) spec {
 	return s
 }
 
-// pageHeader is the beginning of a WAL page of the n-th segment: all that tells that it was written.
+// pageHeader gives the beginning of a WAL page of the n-th segment: a page that begins so was
+// written.
 func pageHeader(n, page int) []byte {
 	return binary.LittleEndian.AppendUint64(make([]byte, 8), uint64(n*segmentSize+page*8192))
 }
@@ -43,8 +44,8 @@ func sameFile(t *testing.T, a, b string) bool {
 	return os.SameFile(x, y)
 }
 
-// TestBoundWAL: what a server writes to a bound pg_wal is the branch's, whatever it removes, and
-// its next segment is made for it.
+// TestBoundWAL: what a server writes to a bound pg_wal is in the branch, also when the server has
+// removed it, and the server's next segment is made for it.
 func TestBoundWAL(t *testing.T) {
 	s := boundSpec(t)
 	m := startMount(t, s)
@@ -78,7 +79,7 @@ func TestBoundWAL(t *testing.T) {
 		t.Errorf("the branch's segment 3 begins with %x", got)
 	}
 
-	// The next segment is there when the server comes to it, and another that it makes is adopted.
+	// The next segment exists before the server needs it. One that the server makes is adopted.
 	for page := range segmentSize / 8192 {
 		writeAt(t, in(5), pageHeader(5, page), int64(page)*8192)
 	}
@@ -91,7 +92,7 @@ func TestBoundWAL(t *testing.T) {
 	install(t, m, segment(6), bytes.Repeat([]byte("6"), segmentSize))
 	waitFor(t, "the server's own segment 6 in the branch", func() bool { return sameFile(t, in(6), branch(6)) })
 
-	// While it is in use, it stays bound.
+	// While the mount is in use, pg_wal stays bound.
 	f, err := os.Open(in(6))
 	if err != nil {
 		t.Fatal(err)
@@ -113,10 +114,10 @@ func TestBoundWAL(t *testing.T) {
 	}
 }
 
-// TestBoundWALKept: what pg_wal has beside segments is there again after a clean stop.
+// TestBoundWALKept: after a clean stop the next mount has the files again that are no segments.
 func TestBoundWALKept(t *testing.T) {
 	s := boundSpec(t)
-	for n, bind := range []bool{true, true, false, true} { // a mount that serves pg_wal understands it, too
+	for n, bind := range []bool{true, true, false, true} { // also where one mount binds pg_wal and the next serves it
 		s.Bind = bind
 		m := startMount(t, s)
 		pretendServer(t, m)
@@ -136,8 +137,8 @@ func TestBoundWALKept(t *testing.T) {
 	}
 }
 
-// TestBoundWALAfterAKill: a server may outlive the daemon and go on to commit. All of it is the
-// branch's.
+// TestBoundWALAfterAKill: a server may outlive the daemon and go on to commit. The branch has all
+// of that.
 func TestBoundWALAfterAKill(t *testing.T) {
 	s := boundSpec(t)
 	m := startMount(t, s)

@@ -32,16 +32,16 @@ const childEnv = "ZENITH_FUSEFS_TEST_MOUNT"
 type spec struct {
 	Kind        string // "ro", "all" or "work"
 	Dir         string
-	Disk        string            // base: a directory
-	Mem         map[string]string // or contents
-	State       string            // a working tree's state
+	Disk        string            // the directory that is the base
+	Mem         map[string]string // or the base's contents
+	State       string            // WorkOptions.Dir
 	WALDir      string
 	Scratch     bool
 	NoWriteback bool
 	Bind        bool
 	UID, GID    uint32
-	ConfDir     string // stored files are here
-	Clean       bool   // CleanStale first
+	ConfDir     string // where PutFile stores files
+	Clean       bool   // call CleanStale first
 }
 
 func TestMain(m *testing.M) {
@@ -51,7 +51,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// childMain mounts what the first line of stdin says and does what the others say.
+// childMain mounts what the first line of stdin describes, and does what the other lines command.
 func childMain() int {
 	in := bufio.NewReader(os.Stdin)
 	text, err := in.ReadBytes('\n')
@@ -131,7 +131,7 @@ func (s spec) mount(source fusefs.Source) (*fusefs.Mount, error) {
 	return fusefs.Work(s.Dir, base, &sayingBranch{spec: s}, work, opts)
 }
 
-// sayingBranch is a Branch that says what it is told.
+// sayingBranch is a Branch that prints what it is told.
 type sayingBranch struct {
 	spec
 	held func(segment string) bool
@@ -150,14 +150,14 @@ func (b *sayingBranch) PlainWAL(segment string) error {
 
 var said sync.Map
 
-// sayOnce says what is said thousands of times.
+// sayOnce prints a line that comes thousands of times once.
 func sayOnce(words ...any) {
 	if _, again := said.LoadOrStore(fmt.Sprint(words...), true); !again {
 		fmt.Println(words...)
 	}
 }
 
-// PutFile says what is stored, and stores it in ConfDir.
+// PutFile prints what is stored, and stores it in ConfDir.
 func (b *sayingBranch) PutFile(_ context.Context, path string, content []byte) error {
 	stored := filepath.Join(b.ConfDir, path)
 	if content == nil {
@@ -181,10 +181,11 @@ type mounted struct {
 	ended bool
 
 	mu  sync.Mutex
-	log []string // what else it said
+	log []string // the lines that are no answers
 }
 
-// startMount mounts what s says at a new directory, until the end of the test.
+// startMount mounts what s describes, at a new directory if it names none, until the end of the
+// test.
 func startMount(t *testing.T, s spec, env ...string) *mounted {
 	t.Helper()
 	m, err := tryMount(t, s, env...)
@@ -257,7 +258,7 @@ func serveChild(t *testing.T, s spec, cmd *exec.Cmd) (*mounted, error) {
 	return m, nil
 }
 
-// listen sorts what the child says into answers and the rest.
+// listen sorts the lines that the child prints into answers and the rest.
 func (m *mounted) listen(out io.Reader) {
 	defer close(m.exit)
 	defer close(m.lines)
@@ -285,7 +286,7 @@ func (m *mounted) answer(t *testing.T) string {
 	}
 }
 
-// ask gives a command and its answer.
+// ask gives the child a command and returns its answer.
 func (m *mounted) ask(t *testing.T, command string) string {
 	t.Helper()
 	if _, err := fmt.Fprintln(m.in, command); err != nil {
@@ -294,7 +295,7 @@ func (m *mounted) ask(t *testing.T, command string) string {
 	return m.answer(t)
 }
 
-// unmount must go well.
+// unmount unmounts, and fails the test if that fails.
 func (m *mounted) unmount(t *testing.T) {
 	t.Helper()
 	if line := m.ask(t, "unmount"); line != "ok" {
@@ -302,7 +303,7 @@ func (m *mounted) unmount(t *testing.T) {
 	}
 }
 
-// said gives what the child said that contains text.
+// said gives the lines with text in them that the child has printed.
 func (m *mounted) said(text string) []string {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -315,7 +316,7 @@ func (m *mounted) said(text string) []string {
 	return found
 }
 
-// eventually waits for the child to say something.
+// eventually waits until the child has printed a line with text in it.
 func (m *mounted) eventually(t *testing.T, text string) {
 	t.Helper()
 	deadline := time.Now().Add(10 * time.Second)
@@ -353,7 +354,7 @@ func (m *mounted) end(t *testing.T) {
 	}
 }
 
-// kill ends the child as the kernel would.
+// kill kills the child, so that it cannot unmount.
 func (m *mounted) kill(t *testing.T) {
 	t.Helper()
 	if err := m.cmd.Process.Signal(syscall.SIGKILL); err != nil {

@@ -65,7 +65,7 @@ func TestWorkConfig(t *testing.T) {
 	refused(t, "a huge configuration", os.Truncate(m.dir+"/conf.e/a.conf", 1<<30), syscall.EFBIG)
 }
 
-// TestWorkConfigAtTheEnd: what was written and never closed is stored at the end.
+// TestWorkConfigAtTheEnd: a file that was written and never closed is stored when the mount ends.
 func TestWorkConfigAtTheEnd(t *testing.T) {
 	requireFuse(t)
 	m := startMount(t, workSpec(t))
@@ -93,8 +93,8 @@ func TestWorkConfigAtTheEnd(t *testing.T) {
 	}
 }
 
-// TestWorkCacheIsNotOld: prefetching fills the kernel's cache even of a file that it
-// reads and writes without us, and past that cache. Nobody may see that later.
+// TestWorkCacheIsNotOld: prefetching fills the kernel's cache even for a file whose reads and
+// writes go past that cache. No process may read those old bytes later.
 func TestWorkCacheIsNotOld(t *testing.T) {
 	bothWays(t, func(t *testing.T, s spec) {
 		m := startMount(t, s)

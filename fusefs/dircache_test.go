@@ -8,8 +8,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TestReadOnlyDirectoryLosesCache has the kernel drop a directory's cached names while someone is in
-// the midst of them: the rest is asked of a handle that was asked nothing before.
+// TestReadOnlyDirectoryLosesCache has the kernel drop a directory's cached names while a process is
+// in the midst of them: it then asks for the rest through a handle that was not read before.
 func TestReadOnlyDirectoryLosesCache(t *testing.T) {
 	requireFuse(t)
 	const count = 1000

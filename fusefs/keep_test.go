@@ -38,7 +38,8 @@ func controlBase(t *testing.T, checkpoint pg.LSN) string {
 	return dir
 }
 
-// unloggedFiles are what only the mount has. The last is no unlogged relation's.
+// unloggedFiles are files that only the mount has: neither the base nor WAL does. The log is
+// always kept, the others after a clean stop.
 var unloggedFiles = map[string]string{
 	"base/5/16384":                     "unlogged",
 	"base/5/16384.1":                   "its second segment",
@@ -73,7 +74,7 @@ func stopServer(t *testing.T, m *mounted) {
 	}
 }
 
-// wantUnlogged looks whether those files are there, or of them the log alone.
+// wantUnlogged checks that unloggedFiles are there, or of them only the log.
 func wantUnlogged(t *testing.T, m *mounted, all bool) {
 	t.Helper()
 	for path, text := range unloggedFiles {
@@ -82,7 +83,7 @@ func wantUnlogged(t *testing.T, m *mounted, all bool) {
 			t.Errorf("%s: %q, %v; all were to be kept: %v", path, got, err, all)
 		}
 	}
-	wantFile(t, m.dir+"/base/5/16390", pattern(8192)) // WAL has it, so the base
+	wantFile(t, m.dir+"/base/5/16390", pattern(8192)) // WAL describes it, so this is the base's
 }
 
 func keepSpec(t *testing.T, checkpoint pg.LSN) spec {
@@ -98,7 +99,7 @@ func TestKeepAfterACleanStop(t *testing.T) {
 	stopServer(t, m)
 	m.unmount(t)
 
-	// It is there, also again and again, whatever of it is looked at, or changed.
+	// The files are there on each next mount, whether they were looked at, changed, or not.
 	for _, touch := range []string{"", "base/6/16384", "log/today.log"} {
 		m = startMount(t, s)
 		if touch != "" {
@@ -125,7 +126,7 @@ func TestKeepAfterACleanStop(t *testing.T) {
 	}
 	m.unmount(t)
 
-	// Once the branch has moved on, it is not.
+	// Once the branch has moved on, they are not.
 	s.Disk = controlBase(t, 0x4000028)
 	wantUnlogged(t, startMount(t, s), false)
 }
@@ -139,8 +140,8 @@ func TestKeepAfterACrash(t *testing.T) {
 	wantUnlogged(t, m, false)
 }
 
-// TestKeepSurvivesAKill: a killed daemon takes away what was written under it, but
-// not what an earlier one had kept.
+// TestKeepSurvivesAKill: when the daemon is killed, what was written on its mount is lost, but
+// not what an earlier mount had kept.
 func TestKeepSurvivesAKill(t *testing.T) {
 	s := keepSpec(t, 0x3000028)
 	m := startMount(t, s)
@@ -156,7 +157,7 @@ func TestKeepSurvivesAKill(t *testing.T) {
 	}
 	m.kill(t)
 	m.end(t)
-	// And if it was killed between its two renames, when it was ending:
+	// The same after a kill between the two steps in which a mount that ends replaces keep/:
 	if err := os.Rename(s.State+"/keep", s.State+"/keep.new"); err != nil {
 		t.Fatal(err)
 	}

@@ -55,8 +55,8 @@ func TestMountPoints(t *testing.T) {
 	}
 }
 
-// checkCacheLimits looks how far the kernel reads ahead on the mount at dir, and how much of it
-// may be dirty.
+// checkCacheLimits checks how far the kernel reads ahead on the mount at dir, and how much of the
+// mount may be dirty.
 func checkCacheLimits(t *testing.T, dir string) {
 	if os.Geteuid() != 0 {
 		return
@@ -77,7 +77,7 @@ func checkCacheLimits(t *testing.T, dir string) {
 			if got := limit("read_ahead_kb"); got != 4096 {
 				t.Errorf("the kernel reads %d KiB ahead", got)
 			}
-			// It keeps a ratio, of which it has lost some bytes.
+			// The kernel keeps it as a ratio, and rounds.
 			if got := limit("max_bytes"); got < 500<<20 && limit("max_ratio") != 100 {
 				t.Errorf("%d bytes may be dirty", got)
 			}
@@ -87,8 +87,8 @@ func checkCacheLimits(t *testing.T, dir string) {
 	t.Errorf("%s is not mounted", dir)
 }
 
-// TestStale: a killed daemon leaves a dead mount; it is told from a live one, and
-// goes, even while somebody is in it.
+// TestStale: a killed daemon leaves a dead mount. CleanStale tells it from a live one, and
+// unmounts it even while a process is in it.
 func TestStale(t *testing.T) {
 	requireFuse(t)
 	s := workSpec(t)
@@ -126,7 +126,7 @@ func TestStale(t *testing.T) {
 	}
 }
 
-// notHere are the tests of package posixtest for what a working tree does not have.
+// notHere are the tests of package posixtest for what a working tree does not support.
 var notHere = map[string]string{
 	"Link":                "no hard links",
 	"LinkUnlinkRename":    "no hard links",
@@ -153,7 +153,7 @@ func TestPosix(t *testing.T) {
 	}
 }
 
-// TestOrdinaryUser mounts as a user who is not root: fusermount3, no others allowed.
+// TestOrdinaryUser mounts as a user who is not root: with fusermount3, and for that user alone.
 func TestOrdinaryUser(t *testing.T) {
 	requireFuse(t)
 	if os.Geteuid() != 0 {

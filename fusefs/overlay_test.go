@@ -55,7 +55,7 @@ func openTestOverlay(t *testing.T, base tree.File) *overlay {
 	return o
 }
 
-// checkContents compares an overlay with what it should be, in reads of any shape.
+// checkContents compares an overlay's contents with want, in reads of any place and length.
 func checkContents(t *testing.T, o *overlay, want []byte, r *rand.Rand) {
 	t.Helper()
 	if size := o.stat(); size != int64(len(want)) {
@@ -97,7 +97,7 @@ func TestOverlayModel(t *testing.T) {
 	}
 }
 
-// randomStep does one thing to both.
+// randomStep does the same random operation to the overlay and to the slice.
 func randomStep(t *testing.T, o *overlay, want []byte, r *rand.Rand) []byte {
 	t.Helper()
 	var err error
@@ -202,7 +202,7 @@ func TestOverlayBaseErrors(t *testing.T) {
 	}
 }
 
-// shortFile says that it is longer than it is.
+// shortFile is a File whose Size is more than it has.
 type shortFile struct{ memFile }
 
 func (s *shortFile) ReadAt(context.Context, []byte, int64) (int, error) { return 3, io.EOF }

@@ -13,7 +13,7 @@ import (
 	"zenith/internal/pgtest"
 )
 
-// workConfig is what a working tree allows, and what a test of it needs.
+// workConfig has the settings that a working tree needs, and those that the tests need.
 var workConfig = []string{
 	"fsync=on", "full_page_writes=off", "wal_init_zero=off", "wal_recycle=off",
 	"autovacuum=on", "wal_level=logical", "max_prepared_transactions=5",
@@ -165,13 +165,13 @@ func killAndRestart(t *testing.T, srv *pgtest.Server) {
 		return srv.Psql(t, "SELECT count(*) > 100 FROM pgbench_history WHERE mtime > now() - interval '1 second'") == "t"
 	})
 	killServer(t, srv.Pid())
-	bench.Wait() //nolint:errcheck // it lost its server
+	bench.Wait() //nolint:errcheck // pgbench has lost its server
 	*srv = pgtest.Server{Dir: srv.Dir, Socket: srv.Socket}
-	srv.Start(t) // the pid file says "ready" of the dead one
+	srv.Start(t) // may return early: the pid file still says that the dead server is ready
 	waitFor(t, "the server to recover", func() bool { return srv.Client(t, "psql", "-XAtqc", "SELECT 1").Run() == nil })
 }
 
-// remount takes what the mount shows as the branch's head, and mounts that.
+// remount copies what the mount shows, and mounts the copy as the branch's new head.
 func remount(t *testing.T, m *mounted, s spec) {
 	t.Helper()
 	before := wholeTree(t, m.dir)
@@ -211,7 +211,7 @@ func remount(t *testing.T, m *mounted, s spec) {
 	killServer(t, srv.Pid())
 	waitFor(t, "the server's files to be closed", func() bool { return m.ask(t, "unmount") == "ok" })
 
-	// After an unclean end, nothing of that is there.
+	// After an unclean end, none of that is there.
 	m = startMount(t, s)
 	srv = serverOn(t, m)
 	srv.Start(t)
@@ -282,7 +282,7 @@ func TestPostgresBehindWAL(t *testing.T) {
 	srv.Stop(t, pgtest.Fast)
 	m.unmount(t)
 
-	// What is thrown away may be spoilt.
+	// Nothing is refused on a scratch mount: what is spoilt there is thrown away.
 	s.Scratch, s.State = true, t.TempDir()
 	m = startMount(t, s)
 	run(t, pgtest.Command(t, "pg_checksums", "--disable", "-D", m.dir))

@@ -104,7 +104,7 @@ func TestReadOnlyReadsAnywhere(t *testing.T) {
 	}
 }
 
-// pattern gives bytes that show where they belong.
+// pattern gives n bytes whose values depend on their places.
 func pattern(n int) []byte {
 	p := make([]byte, n)
 	for i := range p {
@@ -131,8 +131,8 @@ func TestReadOnlyRefusesWrites(t *testing.T) {
 	}
 }
 
-// TestReadOnlyIsCached: what was seen once does not reach the daemon again, nor do
-// names that are not there.
+// TestReadOnlyIsCached: what was read once does not reach the daemon again, and neither do names
+// that do not exist.
 func TestReadOnlyIsCached(t *testing.T) {
 	requireFuse(t)
 	m := startMount(t, spec{Kind: "ro", Mem: map[string]string{"base/5/16384": string(pattern(100_000))}})

@@ -18,7 +18,7 @@ import (
 	"zenith/internal/tree"
 )
 
-// calls counts what is asked of the trees of this process.
+// calls counts the calls of all trees of this process.
 var calls struct{ lookups, readDirs, reads atomic.Int64 }
 
 // memTree is a Tree in memory: path -> contents. A path that ends in a slash is an
@@ -79,11 +79,10 @@ func (m memFile) ReadAt(_ context.Context, p []byte, off int64) (int, error) {
 	return strings.NewReader(string(m)).ReadAt(p, off)
 }
 
-// osTree is a directory on disk, shown as zenith composes one: without what a view
-// does not have.
+// osTree is a directory on disk as a Tree, without the files that a datadir.View does not have.
 type osTree string
 
-// absent is what a view does not show.
+// absent matches the files that a datadir.View does not have.
 var absent = []string{"*_fsm", "*_fsm.*", "postmaster.*", "pg_stat/*", "pg_internal.init", "pg_replslot/*", "xlogtemp.*"}
 
 func (o osTree) ModTime() time.Time { return time.Unix(1_600_000_000, 0) }

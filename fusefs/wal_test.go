@@ -43,9 +43,9 @@ func TestWALIsTheBranches(t *testing.T) {
 	bothWays(t, func(t *testing.T, s spec) {
 		m := startMount(t, s)
 		pretendServer(t, m)
-		// What the base shows was copied to the branch.
+		// A segment that the base shows was copied to the branch.
 		wantFile(t, filepath.Join(s.WALDir, segment(3)), pattern(segmentSize))
-		// It is made a plain file, and stays one: who asks is told that it is held.
+		// The branch is asked for it as a plain file, when it can learn already that it is held.
 		m.eventually(t, "plain "+segment(3)+" true")
 		install(t, m, segment(4), bytes.Repeat([]byte("4"), segmentSize))
 		m.eventually(t, "synced "+segment(4))
@@ -84,7 +84,7 @@ func TestWALRemovedStaysInTheBranch(t *testing.T) {
 			t.Errorf("pg_wal has %s", got)
 		}
 		wantFile(t, filepath.Join(s.WALDir, segment(3)), pattern(segmentSize))
-		// Nor may it, or what is before it, be made anew.
+		// Neither it nor a segment before it may be made anew.
 		for _, n := range []int{2, 3} {
 			err := os.WriteFile(m.dir+"/pg_wal/"+segment(n), nil, 0o600)
 			refused(t, "making "+segment(n), err, syscall.EPERM)
@@ -97,8 +97,8 @@ func TestWALRemovedStaysInTheBranch(t *testing.T) {
 	})
 }
 
-// TestWALRecycled: a segment renamed to a new name stays what it is, for the branch
-// and for who reads it; under the new name is another.
+// TestWALRecycled: a segment that is renamed to a new one stays what it is, for the branch
+// and for processes that have it open; the new name is another file's.
 func TestWALRecycled(t *testing.T) {
 	bothWays(t, func(t *testing.T, s spec) {
 		m := startMount(t, s)
@@ -154,7 +154,7 @@ func TestWALRestored(t *testing.T) {
 	})
 }
 
-// TestWALAfterAKill: what a killed daemon left is not shown, and gives way.
+// TestWALAfterAKill: files that a killed daemon left are not shown, and new ones replace them.
 func TestWALAfterAKill(t *testing.T) {
 	requireFuse(t)
 	s := workSpec(t)
@@ -177,8 +177,7 @@ func TestWALAfterAKill(t *testing.T) {
 	}
 }
 
-// TestWALWrittenInSync: with O_DSYNC there is no fsync, and the branch hears of each
-// write.
+// TestWALWrittenInSync: with O_DSYNC no process calls fsync, but the branch hears of each write.
 func TestWALWrittenInSync(t *testing.T) {
 	bothWays(t, func(t *testing.T, s spec) {
 		m := startMount(t, s)
@@ -202,7 +201,8 @@ func TestWALWrittenInSync(t *testing.T) {
 	})
 }
 
-// TestSpareSegment: postgres's next segment lies ready, full of zeros, and is a segment as any other.
+// TestSpareSegment: a spare, full of zeros, becomes the next segment that postgres makes, and is
+// then a segment like any other.
 func TestSpareSegment(t *testing.T) {
 	requireFuse(t)
 	s := diskSpec(t, controlBase(t, 0x3000028))

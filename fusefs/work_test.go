@@ -39,7 +39,8 @@ func workSpec(t *testing.T) spec {
 	}
 }
 
-// bothWays runs a test with the kernel keeping writes for a while, and sending them at once.
+// bothWays runs a test twice: the kernel keeps writes in its cache for a while, or sends them at
+// once.
 func bothWays(t *testing.T, test func(t *testing.T, s spec)) {
 	requireFuse(t)
 	for _, no := range []bool{false, true} {
@@ -123,8 +124,8 @@ func resized(p []byte, n int) []byte {
 	return q
 }
 
-// TestWorkSizesAreExact: a file grows and shrinks, and lseek and fstat know at once,
-// in this and in another process's descriptor.
+// TestWorkSizesAreExact: while a file grows and shrinks, lseek and fstat give its size at once,
+// through the same descriptor and through that of another process.
 func TestWorkSizesAreExact(t *testing.T) {
 	bothWays(t, func(t *testing.T, s spec) {
 		m := startMount(t, s)
@@ -199,7 +200,8 @@ func TestWorkOpenUnlinked(t *testing.T) {
 		if got := listing(t, m.dir+"/base/5"); got != "16384 16385 20000" {
 			t.Errorf("listing is %q", got)
 		}
-		// Their private files go, too: only those of the two new files remain, and of postmaster.pid.
+		// Their private files are removed, too. Those of the two new files and of postmaster.pid
+		// remain.
 		eventuallyFiles(t, s.State+"/private", 3)
 	})
 }

@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// failingFile fails to read what is at failAt.
+// failingFile is a file of which the byte at failAt cannot be read.
 type failingFile struct {
 	bytesFile
 	failAt int64 // 0: never
@@ -23,7 +23,8 @@ func (f failingFile) ReadAt(ctx context.Context, p []byte, off int64) (int, erro
 	return f.bytesFile.ReadAt(ctx, p, off)
 }
 
-// TestReader reads files of sizes around that of a part, and meets errors on either side.
+// TestReader reads files of sizes around that of a part, with errors of the reads and of the
+// function that gets the parts.
 func TestReader(t *testing.T) {
 	content := make([]byte, 5*readPart+17)
 	rng := rand.NewChaCha8([32]byte{1})

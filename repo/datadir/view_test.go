@@ -63,13 +63,13 @@ func TestView(t *testing.T) {
 	t.Run("tar", func(t *testing.T) { testTar(t, v) })
 }
 
-// absent tells the files of a fresh data directory that a view has not.
+// absent reports whether path is a file of a fresh data directory that a view does not have.
 func absent(path string) bool {
 	return strings.HasSuffix(path, "_fsm") || strings.HasSuffix(path, "pg_internal.init") || path == "postmaster.opts" ||
 		path == pg.ReplOriginPath || strings.HasPrefix(path, "pg_wal/0") || strings.HasPrefix(path, "pg_stat/") || strings.HasPrefix(path, "pg_subtrans/") || strings.HasPrefix(path, "pg_notify/")
 }
 
-// testPaths sees that what initdb made is there and nothing else, that each directory
+// testPaths checks that a view has what initdb made and nothing else, that each directory
 // lists what can be looked up, and that files have their contents.
 func testPaths(t *testing.T, v *datadir.View, dir string) {
 	want := map[string]bool{}
@@ -167,8 +167,8 @@ func testReads(t *testing.T, v *datadir.View) {
 	}
 }
 
-// testControl sees that the control file is that of a stopped server, and that the
-// checkpoint that it names is one for pg_waldump.
+// testControl checks that the control file is that of a stopped server, and that pg_waldump
+// finds the checkpoint that it names.
 func testControl(t *testing.T, v *datadir.View, srv *pgtest.Server) {
 	e, err := v.Lookup(t.Context(), "global/pg_control")
 	if err != nil {
@@ -184,7 +184,7 @@ func testControl(t *testing.T, v *datadir.View, srv *pgtest.Server) {
 	}
 }
 
-// testTar sees that a tar has everything in it.
+// testTar checks that an archive has everything in it.
 func testTar(t *testing.T, v *datadir.View) {
 	want := map[string]tree.Entry{}
 	walk(t, v, "", func(path string, e tree.Entry) { want[path] = e })

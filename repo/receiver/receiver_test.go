@@ -66,7 +66,7 @@ func TestParseIncoming(t *testing.T) {
 	}
 }
 
-// fetching is a backup that is fed by hand.
+// fetching gives a fetch without a server: the test calls it with each message.
 func fetching(t *testing.T) *fetch {
 	dir := t.TempDir()
 	return &fetch{
@@ -75,7 +75,7 @@ func fetching(t *testing.T) *fetch {
 	}
 }
 
-// archiveOf makes a tar archive, name after name with its content.
+// archiveOf makes a tar archive of names and contents, in turn.
 func archiveOf(t *testing.T, members ...string) []byte {
 	t.Helper()
 	var out bytes.Buffer
