@@ -1,6 +1,7 @@
 package repo
 
 import (
+	"errors"
 	"path/filepath"
 
 	"zenith/internal/pg"
@@ -71,7 +72,11 @@ func (t *Timeline) PrepareWAL() error {
 		return err
 	}
 	head := t.LastLSN()
-	if mark, ok, err := t.Durable(); err != nil || ok && mark >= head {
+	mark, ok, err := t.Durable()
+	if errors.Is(err, ErrCorrupt) {
+		err = nil // MarkDurable moves it aside
+	}
+	if err != nil || ok && mark >= head {
 		return err
 	}
 	return t.MarkDurable(head)

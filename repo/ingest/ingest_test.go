@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -97,7 +98,7 @@ func TestWAL(t *testing.T) {
 	for _, c := range []struct {
 		name string
 		test func(t *testing.T, base, busy *pgtest.Server)
-	}{{"damage", testDamage}, {"torn", testTorn}, {"bad record", testBadRecord}, {"growing", testGrowing}, {"unknown manager", testUnknownManager}} {
+	}{{"damage", testDamage}, {"torn", testTorn}, {"damaged mark", testDamagedMark}, {"bad record", testBadRecord}, {"growing", testGrowing}, {"unknown manager", testUnknownManager}} {
 		t.Run(c.name, func(t *testing.T) { c.test(t, base, busy) })
 	}
 }
@@ -156,6 +157,36 @@ func testTorn(t *testing.T, base, busy *pgtest.Server) {
 	}
 	if mark, ok, err := tl.Durable(); !ok || err != nil || mark != head {
 		t.Fatalf("mark: got %v, %v, %v, want %v", mark, ok, err, head)
+	}
+}
+
+// testDamagedMark sees that a mark that cannot be read is made anew at the end of WAL, without loss;
+// but that a hole, of which nobody can tell then whether it is damage, stops the timeline.
+func testDamagedMark(t *testing.T, base, busy *pgtest.Server) {
+	for _, content := range []string{"", "0000", "no LSN, and longer than one", "\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00"} {
+		tl, in := imported(t, base, busy)
+		list := records(t, tl)
+		hole, path := list[len(list)/2], filepath.Join(filepath.Dir(tl.WALDir()), "durable")
+		before := overwrite(t, tl, hole.start, make([]byte, xlog.RecordHeaderSize))
+		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		for range 2 {
+			if _, err := in.Catchup(t.Context()); !errors.Is(err, xlog.ErrCorrupt) || !strings.Contains(err.Error(), path) {
+				t.Fatalf("%q, hole: got error %v", content, err)
+			}
+		}
+		overwrite(t, tl, hole.start, before)
+		head, err := in.Catchup(t.Context())
+		if want := list[len(list)-1].end; err != nil || head != want {
+			t.Fatalf("%q: got head %v, %v, want %v", content, head, err, want)
+		}
+		if mark, ok, err := tl.Durable(); !ok || err != nil || mark != head {
+			t.Errorf("%q: the mark is %v, %v, %v, want %v", content, mark, ok, err, head)
+		}
+		if kept, err := os.ReadFile(path + ".damaged-1"); err != nil || string(kept) != content {
+			t.Errorf("%q: it was not moved aside: %q, %v", content, kept, err)
+		}
 	}
 }
 

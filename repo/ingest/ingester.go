@@ -36,6 +36,7 @@ type Ingester struct {
 	dbs     map[database]bool  // what is known of databases at the reader's EndLSN
 	stop    pg.LSN             // do not apply the record that starts there: stopErr
 	stopErr error
+	badMark error // why the mark of durable WAL could not be read: see mendMark
 }
 
 // database is a database's directory in a tablespace.
@@ -119,6 +120,9 @@ func (in *Ingester) place(ctx context.Context) error {
 	in.state = at.State.Clone()
 	in.stated = last
 	in.dbs = make(map[database]bool)
+	if _, _, err := in.tl.Durable(); errors.Is(err, repo.ErrCorrupt) {
+		in.badMark = err
+	}
 	return nil
 }
 
@@ -137,7 +141,7 @@ func (in *Ingester) end(ctx context.Context, cause error) error {
 		return err
 	}
 	if errors.Is(cause, io.EOF) {
-		return nil
+		return in.mendMark()
 	}
 	in.drop()
 	return in.unlessTorn(cause)
@@ -196,12 +200,28 @@ func (in *Ingester) begin(ctx context.Context) error {
 	return nil
 }
 
-// mark notes how far the WAL is durable, for a timeline that a server writes.
+// mark notes how far the WAL is durable, for a timeline that a server writes. A damaged mark stays as
+// it is until the end of the WAL is reached: there may be a hole in the WAL on the way, below the
+// mark that there was, and a new mark in front of it would make it the end.
 func (in *Ingester) mark() error {
 	mark, ok, err := in.tl.Durable()
+	if errors.Is(err, repo.ErrCorrupt) {
+		in.badMark = err
+		return nil
+	}
 	if err != nil || !ok || in.state.LSN <= mark { // after a crash WAL is read again
 		return err
 	}
+	return in.tl.MarkDurable(in.state.LSN)
+}
+
+// mendMark replaces a mark that was found to be damaged, at the end of the WAL, all of which is durable.
+func (in *Ingester) mendMark() error {
+	if in.badMark == nil {
+		return nil
+	}
+	in.log.Warn("the mark of durable wal is damaged; it is moved aside, and made anew at the end of wal", "at", in.state.LSN, "err", in.badMark)
+	in.badMark = nil
 	return in.tl.MarkDurable(in.state.LSN)
 }
 

@@ -14,13 +14,20 @@ import (
 func (d Dir) markPath() string { return filepath.Join(filepath.Dir(d.Path), "durable") }
 
 // MarkDurable moves the mark to lsn: the WAL up to there is durable, and a server may write it from
-// there on.
+// there on. A damaged mark is moved aside.
 func (d Dir) MarkDurable(lsn pg.LSN) error {
 	mark := []byte(lsn.PathString() + "\n")
-	f, err := os.OpenFile(d.markPath(), os.O_WRONLY, 0)
-	if errors.Is(err, fs.ErrNotExist) {
+	_, there, err := d.Durable()
+	if errors.Is(err, pg.ErrCorrupt) {
+		_, err = durable.MoveAside(d.markPath())
+	}
+	if err != nil {
+		return err
+	}
+	if !there {
 		return durable.WriteFile(d.markPath(), mark, 0o600)
 	}
+	f, err := os.OpenFile(d.markPath(), os.O_WRONLY, 0)
 	if err != nil {
 		return err
 	}
@@ -30,7 +37,8 @@ func (d Dir) MarkDurable(lsn pg.LSN) error {
 	return errors.Join(err, f.Close())
 }
 
-// Durable gives the mark; ok is false if there is none, since no server writes this WAL.
+// Durable gives the mark; ok is false if there is none, since no server writes this WAL. ErrCorrupt:
+// its file is damaged.
 func (d Dir) Durable() (lsn pg.LSN, ok bool, err error) {
 	text, err := os.ReadFile(d.markPath())
 	if errors.Is(err, fs.ErrNotExist) {
@@ -38,9 +46,6 @@ func (d Dir) Durable() (lsn pg.LSN, ok bool, err error) {
 	}
 	if err != nil {
 		return 0, false, err
-	}
-	if len(text) == 0 { // of an older version, when the machine died before the first mark was durable
-		return 0, false, nil
 	}
 	const digits = 16
 	if len(text) < digits {
