@@ -56,10 +56,10 @@ var doors = map[string]string{
 	"github.com/urfave/cli/v2":       "cmd/zenith",
 }
 
-// peer is what a library is measured against: the library by itself.
+// peer is exempt from doors: it is a program with nothing but a library, against which bench measures.
 const peer = "bench/loopback"
 
-// longest is how many lines a file may have, tests and tables of the WAL's formats aside.
+// longest is how many lines a file may have that is no test.
 const longest = 500
 
 func TestImports(t *testing.T) {

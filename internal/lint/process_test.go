@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// environment says which files may look at the environment, and what for.
+// environment says which files may read environment variables, and what for.
 var environment = map[string]string{
 	"cmd/zenith/exec.go":                 "the command of pg exec gets ours",
 	"cmd/zenith/wal.go":                  "TZ: times as the user reads them",
@@ -24,11 +24,11 @@ var changesDir = map[string]string{
 	"internal/pgtest/fakepg/postgres.go": "runs as a process of its own, and a postmaster is in its data directory",
 }
 
-// readsEnvironment are the functions of package os that do.
+// readsEnvironment are the functions of package os that read environment variables.
 var readsEnvironment = map[string]bool{"Getenv": true, "LookupEnv": true, "Environ": true, "ExpandEnv": true, "UserHomeDir": true, "UserConfigDir": true}
 
-// TestProcessState: the current directory belongs to the user, so nothing changes it, tests included, but the processes of changesDir;
-// and settings come from flags and files, so nothing else reads the environment.
+// TestProcessState: the current directory belongs to the user, so only the processes of changesDir change it.
+// Settings come from flags and files, so only the files of environment read environment variables.
 func TestProcessState(t *testing.T) {
 	root := moduleRoot(t)
 	used := map[string]bool{}

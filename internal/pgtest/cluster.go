@@ -41,8 +41,8 @@ func UnpackCluster(dir string) error {
 	return nil
 }
 
-// ClusterWAL is the WAL of the stored cluster that a server wrote on it: wal is what stands
-// from start, a segment's start, to the end of the last record.
+// ClusterWAL gives the WAL that a server wrote on the stored cluster: wal begins at start, which is the start
+// of a segment, and ends with the last record.
 func ClusterWAL(tb testing.TB) (start pg.LSN, wal []byte) {
 	tb.Helper()
 	r, err := gzip.NewReader(bytes.NewReader(clusterWAL))

@@ -11,8 +11,8 @@ import (
 	"testing"
 )
 
-// Owner is the user that PostgreSQL's programs run as: user postgres if we are root,
-// else ourselves.
+// Owner gives the ids of the account that PostgreSQL's programs run as: that of user postgres if the test
+// is run by root, else the test's own.
 func Owner(tb testing.TB) (uid, gid int) {
 	tb.Helper()
 	if os.Geteuid() != 0 {
@@ -30,8 +30,8 @@ func Owner(tb testing.TB) (uid, gid int) {
 	return uid, gid
 }
 
-// TempDir makes a directory that Owner owns and that goes with the test. Its path is
-// short, since a unix socket's may not be long.
+// TempDir makes a directory that belongs to Owner and is removed at the end of the test. Its path is short,
+// because the path of a unix socket in it may not have more than 107 bytes.
 func TempDir(tb testing.TB) string {
 	tb.Helper()
 	dir, err := os.MkdirTemp("", "pgtest")
@@ -50,8 +50,8 @@ func TempDir(tb testing.TB) string {
 	return dir
 }
 
-// Command is one of PostgreSQL's programs, to run as Owner. The environment is a
-// plain one: no PG* variable, no locale.
+// Command makes a command of one of PostgreSQL's programs, which will run as Owner. Its environment has no
+// PG* variable and no locale.
 func Command(tb testing.TB, name string, args ...string) *exec.Cmd {
 	tb.Helper()
 	cmd := exec.Command(filepath.Join(BinDir(tb), name), args...)
@@ -69,7 +69,7 @@ func Command(tb testing.TB, name string, args ...string) *exec.Cmd {
 	return cmd
 }
 
-// run runs a command and gives what it printed on stdout; failure ends the test.
+// run runs a command and gives what it prints to stdout. If the command fails, so does the test.
 func run(tb testing.TB, cmd *exec.Cmd) string {
 	tb.Helper()
 	var stdout, stderr strings.Builder

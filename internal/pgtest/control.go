@@ -10,7 +10,7 @@ import (
 
 func (s *Server) controlPath() string { return filepath.Join(s.Dir, "global", "pg_control") }
 
-// Control reads the stopped or running server's pg_control.
+// Control reads the server's pg_control, whether the server runs or not.
 func (s *Server) Control(tb testing.TB) *pg.ControlFile {
 	tb.Helper()
 	b, err := os.ReadFile(s.controlPath())

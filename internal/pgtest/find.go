@@ -11,8 +11,8 @@ import (
 
 var distrib = flag.String("pgdistrib", "", "the PostgreSQL 15 installation to test with (a directory with bin/postgres)")
 
-// wellKnown are the installation directories that are tried first: Debian's, the Red
-// Hat family's, Homebrew's and that of a build from source.
+// wellKnown are the installation directories that are tried first: those of Debian, the Red Hat family,
+// Homebrew, and a build from source.
 var wellKnown = []string{
 	"/usr/lib/postgresql/15",
 	"/usr/pgsql-15",
@@ -21,7 +21,7 @@ var wellKnown = []string{
 	"/usr/local/pgsql",
 }
 
-// BinDir is the directory of PostgreSQL 15's programs.
+// BinDir gives the directory of PostgreSQL 15's programs.
 func BinDir(tb testing.TB) string {
 	tb.Helper()
 	for _, dir := range binDirs() {
@@ -36,7 +36,7 @@ func BinDir(tb testing.TB) string {
 	return ""
 }
 
-// binDirs lists where the programs may be.
+// binDirs lists the directories that may have the programs, in the order in which they are tried.
 func binDirs() []string {
 	if *distrib != "" {
 		return []string{filepath.Join(*distrib, "bin")}

@@ -4,5 +4,5 @@ package pgtest
 
 import "os/exec"
 
-// dieWithUs can do nothing here.
+// dieWithUs does nothing: only Linux has PR_SET_PDEATHSIG.
 func dieWithUs(*exec.Cmd) {}

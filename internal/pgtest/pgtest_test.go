@@ -54,7 +54,7 @@ func TestLife(t *testing.T) {
 	}
 }
 
-// TestTryStart sees that a server that cannot start says so.
+// TestTryStart: the error of a server that cannot start tells why.
 func TestTryStart(t *testing.T) {
 	srv := pgtest.Init(t, pgtest.Options{Config: []string{"no_such_setting=1"}})
 	if err := srv.TryStart(t); err == nil {

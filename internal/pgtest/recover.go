@@ -31,11 +31,11 @@ func Recover(tb testing.TB, base *Server, wal WALDir, upTo pg.LSN) *Server {
 	return s
 }
 
-// recoverConfig keeps everyone but the startup process off the data.
+// recoverConfig has the settings under which no process but the startup process changes data.
 var recoverConfig = []string{"autovacuum=off", "hot_standby=off", "max_logical_replication_workers=0"}
 
-// replaceWAL puts the segments of wal in place of the directory's own, cut at upTo:
-// zeros follow in its segment, and later ones are left out.
+// replaceWAL replaces the directory's segments by those of wal, up to upTo: the rest of that segment is zeros,
+// and later segments are left out.
 func (s *Server) replaceWAL(tb testing.TB, wal WALDir, upTo pg.LSN) {
 	tb.Helper()
 	if upTo == 0 {
@@ -78,7 +78,7 @@ func (s *Server) putWAL(tb testing.TB, wal WALDir, from, upTo pg.LSN) {
 	}
 }
 
-// writeSegment writes a file of pg_wal.
+// writeSegment writes a segment file into pg_wal.
 func (s *Server) writeSegment(tb testing.TB, name string, b []byte) {
 	tb.Helper()
 	path := filepath.Join(s.Dir, "pg_wal", name)

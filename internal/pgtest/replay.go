@@ -11,17 +11,17 @@ import (
 	"zenith/internal/xlog"
 )
 
-// Replay is Recover at many points of one WAL, in ascending order, for the price of one
-// recovery: each goes on where the one before has ended.
+// Replay does what Recover does at many points of one WAL, in ascending order, for the price of one
+// recovery: each recovery goes on where the one before has ended.
 //
-// A recovery that has ended leaves the state as of its point, and WAL of its own behind
-// it. To puts the real WAL back, and a checkpoint far behind whose redo point is where
-// the last recovery ended: to the server it looks as if it had crashed right after that
-// checkpoint, with every page written.
+// A recovery that has ended leaves the state as of its point, and WAL of its own behind that point. To puts
+// the real WAL back. It also writes a checkpoint record, far behind all WAL, whose redo point is where the
+// last recovery ended. To the server it looks as if it had crashed right after that checkpoint, with every
+// page written.
 type Replay struct {
 	srv *Server
 	wal WALDir
-	at  pg.LSN // the state on disk; 0: base's
+	at  pg.LSN // the point of the state on disk; 0 if it is that of base
 }
 
 // NewReplay begins with a copy of base, a cleanly stopped data directory.
@@ -32,8 +32,9 @@ func NewReplay(tb testing.TB, base *Server, wal WALDir) *Replay {
 	return r
 }
 
-// To brings the data directory to a record boundary behind that of the last call, and
-// gives it: until the next call, not to be changed. What Recover says of comparing holds.
+// To recovers the data directory up to the record boundary at, which must be behind that of the last call. The
+// caller must not change what To returns, and may use it until the next call. See Recover for which files can
+// be compared.
 func (r *Replay) To(tb testing.TB, at pg.LSN) *Server {
 	tb.Helper()
 	if at <= r.at {
@@ -57,7 +58,7 @@ func (r *Replay) To(tb testing.TB, at pg.LSN) *Server {
 	return r.srv
 }
 
-// goesOn makes the next start replay what is between r.at and at.
+// goesOn makes the next start of the server replay the WAL between r.at and at.
 func (r *Replay) goesOn(tb testing.TB, at pg.LSN) {
 	tb.Helper()
 	own, err := filepath.Glob(filepath.Join(r.srv.Dir, "pg_wal", "0*"))
@@ -77,8 +78,8 @@ func (r *Replay) goesOn(tb testing.TB, at pg.LSN) {
 	}
 }
 
-// farCheckpoint writes the record of an online checkpoint into a segment behind at that
-// no WAL reaches, and says where it is. What a checkpoint tells of counters is c's.
+// farCheckpoint writes the record of an online checkpoint into a segment behind at that no WAL reaches, and
+// gives its LSN. The record has the counters (next xid, ...) of c.
 func (r *Replay) farCheckpoint(tb testing.TB, at pg.LSN, c *pg.ControlFile) pg.LSN {
 	tb.Helper()
 	size := pg.LSN(r.wal.SegSize)

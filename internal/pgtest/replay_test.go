@@ -14,7 +14,7 @@ import (
 	"zenith/internal/xlog"
 )
 
-// TestReplay compares a recovery that goes on from point to point with recoveries from the start.
+// TestReplay compares a recovery that goes on from point to point with recoveries from the start to each point.
 func TestReplay(t *testing.T) {
 	base := pgtest.Init(t, pgtest.Options{InitArgs: []string{"--wal-segsize=1"}, Config: []string{"max_prepared_transactions=5", "wal_keep_size=1GB"}})
 	busy := base.Copy(t)
@@ -50,7 +50,7 @@ func TestReplay(t *testing.T) {
 	}
 }
 
-// sameFiles compares what recovery makes, and counts the files.
+// sameFiles compares the files of two data directories that recovery makes, and gives their number.
 func sameFiles(t *testing.T, got, want string) (n int) {
 	t.Helper()
 	err := filepath.WalkDir(want, func(path string, d fs.DirEntry, err error) error {

@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// Options say how a server is made.
+// Options are Init's.
 type Options struct {
 	InitArgs []string // for initdb, after what Init gives it: superuser postgres, trust, no locale
 	Config   []string // lines for postgresql.conf, "name=value", after Init's own
@@ -26,16 +26,16 @@ type Server struct {
 	done chan struct{} // closed when the postmaster has ended
 }
 
-// ShutdownMode is one of pg_ctl's, as the signal that asks for it.
+// ShutdownMode is a shutdown mode of pg_ctl: the signal to the postmaster that asks for it.
 type ShutdownMode os.Signal
 
-// The modes of Stop.
+// The modes for Stop.
 var (
 	Fast      ShutdownMode = syscall.SIGINT  // roll back, checkpoint, stop
 	Immediate ShutdownMode = syscall.SIGQUIT // a crash: no checkpoint
 )
 
-// startTimeout bounds how long Start and Stop wait; recovery is part of a start.
+// startTimeout bounds how long Start and Stop wait. A start includes recovery.
 const startTimeout = 2 * time.Minute
 
 // Init makes a data directory by initdb. Its configuration is for tests: no fsync,
@@ -56,7 +56,7 @@ func Init(tb testing.TB, o Options) *Server {
 	return s
 }
 
-// newServer makes the directories around a data directory, but not that.
+// newServer makes the directory in which the data directory will be, but not the data directory.
 func newServer(tb testing.TB) *Server {
 	tb.Helper()
 	dir := TempDir(tb)
@@ -89,7 +89,7 @@ func (s *Server) Start(tb testing.TB) {
 	}
 }
 
-// TryStart is Start for a test that expects it to go wrong.
+// TryStart starts the server as Start does, and gives the error if it does not start.
 func (s *Server) TryStart(tb testing.TB) error {
 	tb.Helper()
 	if s.cmd != nil {
@@ -114,7 +114,7 @@ func (s *Server) TryStart(tb testing.TB) error {
 	return s.waitReady()
 }
 
-// waitReady waits until the postmaster says in its pid file that it is ready.
+// waitReady waits until the postmaster's pid file says that the server is ready.
 func (s *Server) waitReady() error {
 	deadline := time.Now().Add(startTimeout)
 	for time.Now().Before(deadline) {
@@ -132,7 +132,7 @@ func (s *Server) waitReady() error {
 	return fmt.Errorf("server in %s is not ready after %v", s.Dir, startTimeout)
 }
 
-// Stop stops the server and returns when it has gone.
+// Stop stops the server and returns when its postmaster has ended.
 func (s *Server) Stop(tb testing.TB, mode ShutdownMode) {
 	tb.Helper()
 	if s.cmd == nil {
@@ -149,7 +149,7 @@ func (s *Server) Stop(tb testing.TB, mode ShutdownMode) {
 	s.cmd = nil
 }
 
-// kill ends what a test left running.
+// kill ends a server that the test left running.
 func (s *Server) kill() {
 	if s.cmd == nil {
 		return
@@ -188,8 +188,8 @@ func (s *Server) Copy(tb testing.TB) *Server {
 	return c
 }
 
-// Remove deletes the stopped server's data directory before the test ends, for a test
-// that makes many.
+// Remove deletes the stopped server's data directory before the end of the test, for tests that make many
+// servers.
 func (s *Server) Remove(tb testing.TB) {
 	tb.Helper()
 	if s.cmd != nil {

@@ -20,14 +20,14 @@ type WALDir struct {
 	SegSize int
 }
 
-// WAL is the server's pg_wal.
+// WAL gives the server's pg_wal.
 func (s *Server) WAL(tb testing.TB) WALDir {
 	tb.Helper()
 	c := s.Control(tb)
 	return WALDir{Version: c.Version, Dir: filepath.Join(s.Dir, "pg_wal"), TLI: c.CheckPointCopy.ThisTLI, SegSize: int(c.SegSize)}
 }
 
-// ReadWAL implements xlog.Source. It opens the segment for each call: tests read once.
+// ReadWAL implements xlog.Source. It opens the segment anew for each call: tests read each part of WAL once.
 func (d WALDir) ReadWAL(p []byte, at pg.LSN) (int, error) {
 	f, err := os.Open(filepath.Join(d.Dir, xlog.SegmentName(d.TLI, at, d.SegSize)))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -44,7 +44,7 @@ func (d WALDir) ReadWAL(p []byte, at pg.LSN) (int, error) {
 	return n, err
 }
 
-// Reader reads the records behind start, the end of a record.
+// Reader reads the records from start on, which is the end of a record.
 func (d WALDir) Reader(start pg.LSN) *xlog.Reader {
 	return xlog.NewReader(d, xlog.Config{Version: d.Version, SegSize: d.SegSize, TLI: d.TLI}, start)
 }
