@@ -202,7 +202,7 @@ func (parent *Timeline) branch(no timelineNo, id TimelineID, name string, s *Sna
 	at := flushedRow{LSN: s.LSN(), Prev: s.State().Prev, Intent: s.LSN()}
 	t := newTimeline(parent.r, no, info, parent, at)
 	ops := []store.Op{
-		sealedOp(appendVersion(appendState(nil), no, s.LSN()), s.State().Encode()),
+		stampedOp(appendVersion(appendState(nil), no, s.LSN()), s.State().Encode()),
 		rowOp(timelineKey(kindFlushed, no), at),
 		t.statusOp(statusLive),
 	}
@@ -222,13 +222,41 @@ func newFiles(ctx context.Context, s *Snapshot, no timelineNo) (ops []store.Op, 
 	}
 	sights := s.files.look()
 	err = eachFile(ctx, s.t.r.store, "", nil, func(c *cursor, path string) error {
-		f, err := s.file(reading{c, sights}, path)
+		f, err := s.file(finder{c, sights}, path)
 		if err == nil && f.lsn > s.point.LSN {
-			ops = append(ops, sealedOp(appendVersion(appendFile(nil, path), no, s.point.LSN), encodeFile(f.content)))
+			ops = append(ops, stampedOp(appendVersion(appendFile(nil, path), no, s.point.LSN), encodeFile(f.content)))
 		}
 		return err
 	})
 	return ops, err
+}
+
+// Rename gives t another name, durably: ErrExists if it is taken.
+func (r *Repository) Rename(ctx context.Context, t *Timeline, name string) error {
+	if err := CheckName(name); err != nil {
+		return err
+	}
+	if err := t.takeTurn(ctx); err != nil {
+		return err
+	}
+	defer t.giveTurn()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.byName[name] == t {
+		return nil
+	}
+	if r.byName[name] != nil || r.names[name] {
+		return fmt.Errorf("branch %q: %w", name, ErrExists)
+	}
+	row := t.timelineRow(statusLive)
+	row.Name = name
+	if err := r.update(rowOp(timelineKey(kindTimeline, t.no), row)); err != nil {
+		return fmt.Errorf("rename %q: %w", t.Name(), err)
+	}
+	delete(r.byName, t.Name())
+	t.name.Store(&name)
+	r.byName[name] = t
+	return nil
 }
 
 func errDeleted(t *Timeline) error {
@@ -249,7 +277,7 @@ func (r *Repository) Delete(ctx context.Context, name string) error {
 	if err := r.remove(t); err != nil {
 		return fmt.Errorf("delete branch %q: %w", name, err)
 	}
-	t.forget()
+	t.dropOpen()
 	t.wal.Close()
 	return os.RemoveAll(t.dir())
 }
@@ -277,7 +305,7 @@ func (r *Repository) remove(t *Timeline) error {
 }
 
 // forget gives back the memory of the open window, which nobody will flush.
-func (t *Timeline) forget() {
+func (t *Timeline) dropOpen() {
 	w := t.view.Load().open()
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -285,8 +313,8 @@ func (t *Timeline) forget() {
 	w.size = 0
 }
 
-// forgetLater has the next collection delete what a timeline that does not exist has left.
-func (r *Repository) forgetLater(no timelineNo) {
+// noteGone has the next collection delete what a timeline that does not exist has left.
+func (r *Repository) noteGone(no timelineNo) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.gone[no] = gone{}

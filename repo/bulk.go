@@ -65,7 +65,7 @@ func (b *Bulk) put(lsn pg.LSN, object, body []byte) error {
 	if b.done {
 		return fmt.Errorf("bulk change after its end: %w", ErrInvalid)
 	}
-	return putSealed(b.out, appendVersion(object, b.t.no, lsn), body)
+	return putStamped(b.out, appendVersion(object, b.t.no, lsn), body)
 }
 
 // Image stores a page. Pages of zeros that never were anything else need not be stored.
@@ -129,7 +129,7 @@ func (b *Bulk) Commit(ctx context.Context, s *control.State) (err error) {
 	}
 	b.done = true
 	at := endpoint{s.LSN, s.Prev}
-	b.t.forget()
+	b.t.dropOpen()
 	b.t.mu.Lock()
 	b.t.view.Store(&view{windows: []*window{newWindow(at)}, flushed: at})
 	b.t.mu.Unlock()
@@ -187,7 +187,7 @@ func (b *Bulk) Abort() {
 			t.r.log.Warn("remove unfinished timeline", "timeline", t.info.ID, "err", err)
 		}
 		t.r.release(t.info.ID, t.info.Name)
-		t.r.forgetLater(t.no)
+		t.r.noteGone(t.no)
 	}
 	t.giveTurn()
 }

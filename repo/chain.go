@@ -59,13 +59,13 @@ func (c *chain) free() {
 
 // pageReader says where to look for a page's chain.
 type pageReader struct {
-	r     *Repository
-	cuts  uint64 // of the repository when c was opened
-	cache *pageCache
-	l     []sight
-	c     *cursor      // opened when needed; over the page, or more
-	wide  []byte       // prefix of a cursor for more than one page; nil: the page
-	kept  func() error // nil: what is read is sure to be kept
+	r         *Repository
+	epoch     uint64 // of the repository when c was opened
+	cache     *pageCache
+	l         []sight
+	c         *cursor      // opened when needed; over the page, or more
+	wide      []byte       // prefix of a cursor for more than one page; nil: the page
+	checkKept func() error // nil: what is read is sure to be kept
 }
 
 func (r *pageReader) cursor(tag pg.BufferTag) *cursor {
@@ -76,7 +76,7 @@ func (r *pageReader) cursor(tag pg.BufferTag) *cursor {
 		if prefix == nil {
 			prefix = object
 		}
-		r.cuts = r.r.cuts.Load()
+		r.epoch = r.r.epoch.Load()
 		r.c = newCursor(r.r.store, prefix)
 	}
 	r.c.reset(object)
@@ -92,7 +92,7 @@ func (r *pageReader) close(err *error) {
 // renew drops a cursor that may have seen chains before they were cut. The caller holds
 // reading.
 func (r *pageReader) renew() (err error) {
-	if r.c != nil && r.cuts != r.r.cuts.Load() {
+	if r.c != nil && r.epoch != r.r.epoch.Load() {
 		r.close(&err)
 		r.c = nil
 	}
@@ -211,7 +211,7 @@ func (c *chain) takeStored(cache *pageCache, it store.Iterator, no timelineNo, a
 		c.want = -1
 		return true, nil
 	}
-	body, err := unsealed(it)
+	body, err := unstamped(it)
 	if err != nil {
 		return false, fmt.Errorf("version of %v at %v: %w", c.tag, at, err)
 	}

@@ -40,7 +40,7 @@ const (
 	valueImageRaw byte = 1
 	valueImageS2  byte = 2
 	valueChunk    byte = 3
-	valueBase     byte = 4
+	valueTrimmed  byte = 4
 )
 
 // A chunk's flags.
@@ -71,19 +71,19 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // seal makes the value to be stored under key: b and the CRC-32C of both, so that no
 // value is ever taken for another's.
-func seal(key, b []byte) []byte {
+func stamp(key, b []byte) []byte {
 	return binary.LittleEndian.AppendUint32(b, sum(key, b))
 }
 
-func sealedOp(key, b []byte) store.Op { return store.Op{Key: key, Value: seal(key, b)} }
+func stampedOp(key, b []byte) store.Op { return store.Op{Key: key, Value: stamp(key, b)} }
 
-func putSealed(out store.BulkWriter, key, b []byte) error { return out.Put(key, seal(key, b)) }
+func putStamped(out store.BulkWriter, key, b []byte) error { return out.Put(key, stamp(key, b)) }
 
 func sum(key, b []byte) uint32 {
 	return crc32.Update(crc32.Checksum(key, castagnoli), castagnoli, b)
 }
 
-func unseal(key, b []byte) ([]byte, error) {
+func unstamp(key, b []byte) ([]byte, error) {
 	n := len(b) - 4
 	if n < 1 {
 		return nil, fmt.Errorf("value of %d bytes: %w", len(b), ErrCorrupt)
@@ -140,9 +140,9 @@ func encodeChunk(links []link, before, after int, flags byte) []byte {
 	return appendLinks(v, links, links[0].end)
 }
 
-// encodeBase makes the value for images and links behind them, oldest first, in place of the
+// encodeTrimmed makes the value for images and links behind them, oldest first, in place of the
 // chunk, or base, with header h and a key with LSN first. Links between two images are gone.
-func encodeBase(first pg.LSN, images, links []link, h *chunkHeader) []byte {
+func encodeTrimmed(first pg.LSN, images, links []link, h *chunkHeader) []byte {
 	last, flags := images[len(images)-1], h.flags&^chunkOpen
 	after, known := chainLength(links, last.depth)
 	if !known {
@@ -152,7 +152,7 @@ func encodeBase(first pg.LSN, images, links []link, h *chunkHeader) []byte {
 	if len(links) > 0 {
 		end = links[len(links)-1].end
 	}
-	v := append(make([]byte, 0, len(images)*pg.BlockSize/2+len(links)*linkBytes+64), valueBase, flags)
+	v := append(make([]byte, 0, len(images)*pg.BlockSize/2+len(links)*linkBytes+64), valueTrimmed, flags)
 	for _, n := range [...]uint64{uint64(h.before + 1), uint64(after), uint64(len(links)), uint64(end - first), uint64(len(images))} {
 		v = binary.AppendUvarint(v, n)
 	}
@@ -184,7 +184,7 @@ func appendLinks(b []byte, links []link, last pg.LSN) []byte {
 
 // chunkHeader is what precedes a chunk's, or a base's, records.
 type chunkHeader struct {
-	base          bool
+	trimmed       bool
 	flags         byte
 	before, after int
 	n             int
@@ -193,13 +193,13 @@ type chunkHeader struct {
 }
 
 func decodeChunkHeader(body []byte) (h chunkHeader, err error) {
-	if len(body) < 2 || body[0] != valueChunk && body[0] != valueBase {
+	if len(body) < 2 || body[0] != valueChunk && body[0] != valueTrimmed {
 		return h, fmt.Errorf("value of type %d: %w", body[0], ErrCorrupt)
 	}
 	d := decoder{b: body[2:]}
 	h.flags, h.before, h.after, h.n, h.span = body[1], int(d.uvarint())-1, int(d.uvarint()), int(d.uvarint()), pg.LSN(d.uvarint())
-	h.base, h.body = body[0] == valueBase, d.b
-	if d.bad || h.n < 1 && !h.base || h.before < -1 || h.after < 0 {
+	h.trimmed, h.body = body[0] == valueTrimmed, d.b
+	if d.bad || h.n < 1 && !h.trimmed || h.before < -1 || h.after < 0 {
 		return h, fmt.Errorf("chunk header: %w", ErrCorrupt)
 	}
 	return h, nil
@@ -213,7 +213,7 @@ type chunkDecoder struct {
 // links appends the chunk's links, oldest first, to dst. Images point into d.vals.
 func (d *chunkDecoder) links(dst []link, h *chunkHeader, first pg.LSN) ([]link, error) {
 	in := decoder{b: h.body}
-	if h.base {
+	if h.trimmed {
 		if dst, first = d.images(dst, &in, first); in.bad {
 			return dst, fmt.Errorf("base of images and %d records is cut off: %w", h.n, ErrCorrupt)
 		}

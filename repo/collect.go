@@ -65,7 +65,7 @@ func (r *Repository) Garbage() bool {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
 	for _, g := range r.gone {
-		if !g.swept {
+		if !g.collected {
 			return true
 		}
 	}
@@ -74,8 +74,8 @@ func (r *Repository) Garbage() bool {
 
 // gone is a timeline that was deleted.
 type gone struct {
-	before bool // before Open: nobody can be writing for it any more
-	swept  bool // a collection has deleted what it found of it
+	beforeOpen bool // before Open: nobody can be writing for it any more
+	collected  bool // a collection has deleted what it found of it
 }
 
 func (r *Repository) listGone() map[timelineNo]gone {
@@ -177,7 +177,7 @@ func (c *collection) plan(ctx context.Context, t *Timeline, target pg.LSN) error
 		return err
 	}
 	p := &plan{t: t, horizon: horizon, points: append(points, horizon), segs: make(map[pg.LSN]bool)}
-	p.forget()
+	p.newBatch()
 	if err := p.states(ctx); err != nil {
 		return err
 	}
@@ -246,7 +246,7 @@ func (p *plan) states(ctx context.Context) error {
 			}
 			s = point.State
 			key := appendVersion(appendState(nil), p.t.no, at)
-			if err := p.t.r.store.Update([]store.Op{sealedOp(key, s.Encode())}); err != nil {
+			if err := p.t.r.store.Update([]store.Op{stampedOp(key, s.Encode())}); err != nil {
 				return err
 			}
 		}
@@ -266,7 +266,7 @@ func (p *plan) keepWAL(from, to pg.LSN) {
 }
 
 // forget drops what is good for one batch only.
-func (p *plan) forget() { p.sights = make(map[pg.LSN][]sight) }
+func (p *plan) newBatch() { p.sights = make(map[pg.LSN][]sight) }
 
 // look gives the sights at a point.
 func (p *plan) look(at pg.LSN) []sight {

@@ -9,9 +9,9 @@ import (
 	"zenith/repo/store"
 )
 
-// maxBaseImages bounds the images in a base, which is one value. A page that would need more,
+// maxTrimmedImages bounds the images in a base, which is one value. A page that would need more,
 // for as many points within one chunk, is left as it is.
-const maxBaseImages = 64
+const maxTrimmedImages = 64
 
 // pageVersion decides about a version of a page that points need. An image stays. A chunk becomes a
 // base: an image at each point, and the records above the horizon.
@@ -30,7 +30,7 @@ func (c *collection) pageVersion(g *group, lsn pg.LSN, needed []pg.LSN, it store
 			alive = append(alive, pointOfPage{at, cut})
 		}
 	}
-	body, err := unsealed(it)
+	body, err := unstamped(it)
 	if err == nil && isImage(body) {
 		if len(alive) == 0 {
 			c.delete(it.Key())
@@ -55,7 +55,7 @@ func (c *collection) pageVersion(g *group, lsn pg.LSN, needed []pg.LSN, it store
 type pointOfPage struct{ at, cut pg.LSN }
 
 // errManyImages is why a page is left as it is.
-var errManyImages = fmt.Errorf("more than %d points between two of its versions: %w", maxBaseImages, ErrUnsupported)
+var errManyImages = fmt.Errorf("more than %d points between two of its versions: %w", maxTrimmedImages, ErrUnsupported)
 
 // chunk makes a base of a chunk, or of a base, with key LSN first.
 func (c *collection) chunk(g *group, tag pg.BufferTag, first pg.LSN, body []byte, alive []pointOfPage, it store.Iterator) error {
@@ -79,28 +79,28 @@ func (c *collection) chunk(g *group, tag pg.BufferTag, first pg.LSN, body []byte
 		}
 		return fmt.Errorf("records on both sides of a truncation: %w", ErrCorrupt)
 	}
-	kept, same, err := c.images(g, tag, links[:rest], h.before, alive)
+	images, same, err := c.neededImages(g, tag, links[:rest], h.before, alive)
 	if err != nil || same {
 		return err
 	}
-	if len(kept) == 0 {
+	if len(images) == 0 {
 		return fmt.Errorf("none of %d records is at or below %v: %w", len(links), alive[len(alive)-1].at, ErrCorrupt)
 	}
 	key := slices.Clone(it.Key())
-	c.batch.put(sealedOp(key, encodeBase(first, kept, links[rest:], &h)))
+	c.batch.put(stampedOp(key, encodeTrimmed(first, images, links[rest:], &h)))
 	c.done.Truncated++
 	return nil
 }
 
-// images gives the images that the points need, which lie within links. same says that links
+// neededImages gives the images that the points need, which lie within links. same says that links
 // are just these.
-func (c *collection) images(g *group, tag pg.BufferTag, links []link, before int, alive []pointOfPage) (kept []link, same bool, err error) {
+func (c *collection) neededImages(g *group, tag pg.BufferTag, links []link, before int, alive []pointOfPage) (images []link, same bool, err error) {
 	for _, p := range alive {
 		i := len(links) - 1
 		for i >= 0 && links[i].end > p.at {
 			i--
 		}
-		if i < 0 || len(kept) > 0 && kept[len(kept)-1].end == links[i].end {
+		if i < 0 || len(images) > 0 && images[len(images)-1].end == links[i].end {
 			continue
 		}
 		l := links[i]
@@ -115,17 +115,17 @@ func (c *collection) images(g *group, tag pg.BufferTag, links []link, before int
 			raw := encodeImage(c.page)
 			l = link{end: l.end, start: l.end, flags: linkImage, size: len(raw), raw: raw, stored: true, depth: depth}
 		}
-		if kept = append(kept, l); len(kept) > maxBaseImages {
+		if images = append(images, l); len(images) > maxTrimmedImages {
 			return nil, false, errManyImages
 		}
 	}
-	same = len(kept) == len(links) && !slices.ContainsFunc(links, func(l link) bool { return !l.stored })
-	return kept, same, nil
+	same = len(images) == len(links) && !slices.ContainsFunc(links, func(l link) bool { return !l.stored })
+	return images, same, nil
 }
 
 // build rebuilds a page as it is at a point.
 func (c *collection) build(p *plan, at pointOfPage, tag pg.BufferTag) error {
-	r := pageReader{r: c.r, l: p.look(at.at), c: c.cursor, cuts: c.r.cuts.Load(), wide: []byte{byte(kindPage)}}
+	r := pageReader{r: c.r, l: p.look(at.at), c: c.cursor, epoch: c.r.epoch.Load(), wide: []byte{byte(kindPage)}}
 	_, err := p.t.buildPage(&r, tag, at.cut, c.page)
 	c.cursor = r.c
 	return err
@@ -134,7 +134,7 @@ func (c *collection) build(p *plan, at pointOfPage, tag pg.BufferTag) error {
 // leave keeps all versions of a page from this one down, and the WAL that they point at.
 func (c *collection) leave(g *group, lsn pg.LSN, it store.Iterator) error {
 	g.leave = true
-	body, err := unsealed(it)
+	body, err := unstamped(it)
 	if err != nil || isImage(body) {
 		return nil
 	}

@@ -192,7 +192,7 @@ func (c *collection) fileVersion(g *group, lsn pg.LSN, needed []pg.LSN, it store
 	if !g.isOldest(needed) {
 		return nil
 	}
-	body, err := unsealed(it)
+	body, err := unstamped(it)
 	if err != nil {
 		return nil // what is damaged stays as it is
 	}
@@ -209,7 +209,7 @@ func (c *collection) sizeVersion(g *group, lsn pg.LSN, needed []pg.LSN, it store
 	if !ok || !g.isOldest(needed) {
 		return nil
 	}
-	body, err := unsealed(it)
+	body, err := unstamped(it)
 	if err != nil {
 		return nil // what is damaged stays as it is
 	}
@@ -265,7 +265,7 @@ func (c *collection) flush(ctx context.Context) (err error) {
 	if len(b.deletes) == 0 {
 		return nil
 	}
-	c.r.cut()
+	c.r.awaitReaders()
 	ops := make([]store.Op, len(b.deletes))
 	for i, key := range b.deletes {
 		ops[i].Key = key
@@ -274,10 +274,10 @@ func (c *collection) flush(ctx context.Context) (err error) {
 }
 
 // cut waits until nobody reads who began before it, and has cursors opened anew.
-func (r *Repository) cut() {
+func (r *Repository) awaitReaders() {
 	r.reading.Lock()
 	defer r.reading.Unlock()
-	r.cuts.Add(1)
+	r.epoch.Add(1)
 }
 
 func (c *collection) writeAll(ops []store.Op) error {
@@ -304,6 +304,6 @@ func (c *collection) closeCursor(err *error) {
 		c.cursor = nil
 	}
 	for _, p := range c.plans {
-		p.forget()
+		p.newBatch()
 	}
 }

@@ -16,7 +16,7 @@ func (c *collection) removeWAL(p *plan) error {
 	if err != nil || len(segments) == 0 {
 		return err
 	}
-	c.r.cut() // who has collected a chain that points at them reads to its end
+	c.r.awaitReaders() // who has collected a chain that points at them reads to its end
 	c.done.Segments += int64(len(segments))
 	return p.t.wal.Remove(segments)
 }
@@ -26,7 +26,7 @@ func (c *collection) removeWAL(p *plan) error {
 func (p *plan) unneeded() ([]segment.Segment, error) {
 	segments, err := p.t.wal.Segments()
 	return slices.DeleteFunc(segments, func(s segment.Segment) bool {
-		return s.Start >= p.floor || p.segs[s.Start] || walOwner{p.t}.Held(s.Name)
+		return s.Start >= p.floor || p.segs[s.Start] || walTimeline{p.t}.Held(s.Name)
 	}), err
 }
 
@@ -38,7 +38,7 @@ func (c *collection) removeRows() error {
 		return err
 	}
 	for no, g := range c.dead {
-		if g.before {
+		if g.beforeOpen {
 			for _, k := range [...]kind{kindFlushed, kindHorizon, kindTimeline} {
 				ops = append(ops, store.Op{Key: timelineKey(k, no)})
 			}
@@ -54,10 +54,10 @@ func (c *collection) removeRows() error {
 	c.r.mu.Lock()
 	defer c.r.mu.Unlock()
 	for no, g := range c.dead {
-		if g.before {
+		if g.beforeOpen {
 			delete(c.r.gone, no)
 		} else {
-			c.r.gone[no] = gone{swept: true}
+			c.r.gone[no] = gone{collected: true}
 		}
 	}
 	return nil

@@ -19,7 +19,7 @@ func (r *Repository) Kill() {
 		<-r.flusherDone
 		<-r.packerDone
 		for _, t := range r.Timelines() {
-			t.forget()
+			t.dropOpen()
 		}
 	})
 }

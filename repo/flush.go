@@ -107,7 +107,7 @@ func (r *Repository) flushNext(j flushJob) error {
 		err = j.t.flush(j.w)
 	}
 	if err != nil {
-		j.t.tails.forget() // they may be of what was not stored
+		j.t.tails.clear() // they may be of what was not stored
 	}
 	j.t.flushMu.Lock()
 	had := j.t.flushErr

@@ -235,7 +235,7 @@ func (r *run) continues(body []byte, at, limit pg.LSN) error {
 	if !known {
 		r.before = -1
 	}
-	if h.base {
+	if h.trimmed {
 		r.length = min(r.length, h.n) // what is to be applied, whatever was once before
 	}
 	return nil
@@ -296,7 +296,7 @@ func (r *run) image(i int, page pg.Page) error {
 		return err
 	}
 	r.from, r.before, r.length, r.noRedo, r.top = i+1, 0, 0, false, r.links[i].end
-	return putSealed(r.f.out, r.key(i), encodeImage(page))
+	return putStamped(r.f.out, r.key(i), encodeImage(page))
 }
 
 // chunk writes the links up to but not with end that are not written yet.
@@ -313,7 +313,7 @@ func (r *run) chunk(end int) error {
 	if r.noRedo {
 		flags |= chunkNoRedo
 	}
-	err := putSealed(r.f.out, r.key(r.from), encodeChunk(links, r.before, after, flags))
+	err := putStamped(r.f.out, r.key(r.from), encodeChunk(links, r.before, after, flags))
 	r.from, r.before, r.top = end, after, links[0].end
 	if !known {
 		r.before = -1

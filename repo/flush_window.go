@@ -32,7 +32,7 @@ func (t *Timeline) writeWindow(w *window) error {
 func (t *Timeline) writeStates(w *window, out store.BulkWriter) error {
 	for _, s := range w.states {
 		key := appendVersion(appendState(nil), t.no, s.lsn)
-		if err := putSealed(out, key, slices.Clone(s.encoded)); err != nil {
+		if err := putStamped(out, key, slices.Clone(s.encoded)); err != nil {
 			return err
 		}
 	}
@@ -43,7 +43,7 @@ func (t *Timeline) writeDatabases(w *window, out store.BulkWriter) error {
 	for k, evs := range w.dbs {
 		for _, ev := range evs {
 			key := appendVersion(appendDB(nil, kindDatabase, k.spc, k.db), t.no, ev.lsn)
-			if err := putSealed(out, key, encodeDB(ev)); err != nil {
+			if err := putStamped(out, key, encodeDB(ev)); err != nil {
 				return err
 			}
 		}
@@ -55,7 +55,7 @@ func (t *Timeline) writeFiles(w *window, out store.BulkWriter) error {
 	for path, vs := range w.files {
 		for _, v := range vs {
 			err := putFile(path, v.content, func(object, body []byte) error {
-				return putSealed(out, appendVersion(object, t.no, v.lsn), body)
+				return putStamped(out, appendVersion(object, t.no, v.lsn), body)
 			})
 			if err != nil {
 				return err
@@ -68,14 +68,14 @@ func (t *Timeline) writeFiles(w *window, out store.BulkWriter) error {
 func (t *Timeline) writeSizes(w *window, out store.BulkWriter) error {
 	for _, rf := range slices.SortedFunc(maps.Keys(w.rels), compareRelForks) {
 		r := w.rels[rf]
-		base := r.base
+		before := r.before
 		for evs := range slices.Chunk(r.events, relChunkEvents) {
 			key := appendVersion(appendRelFork(nil, kindRelSize, rf), t.no, evs[0].lsn)
-			if err := putSealed(out, key, encodeRelChunk(base, evs)); err != nil {
+			if err := putStamped(out, key, encodeRelChunk(before, evs)); err != nil {
 				return err
 			}
 			for _, ev := range evs {
-				base = base.apply(ev)
+				before = before.apply(ev)
 			}
 		}
 	}
@@ -138,7 +138,7 @@ func (w *window) cuts(rf pg.RelFork) (cuts []relCut) {
 	if r == nil || !r.last.cutAfter(w.start) {
 		return nil
 	}
-	st := r.base
+	st := r.before
 	// The log's base may be of within the window, behind a drop of the database.
 	for _, cut := range st.cuts {
 		if cut.lsn > w.start {

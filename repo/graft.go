@@ -34,7 +34,7 @@ func (r *Repository) Graft(ctx context.Context, id TimelineID, name string, pare
 	t, err := r.branchFrom(ctx, id, name, parent, s, func(no timelineNo) ([]store.Op, error) {
 		var ops []store.Op
 		for path, content := range files {
-			ops = append(ops, sealedOp(appendVersion(appendFile(nil, path), no, at), encodeFile(content)))
+			ops = append(ops, stampedOp(appendVersion(appendFile(nil, path), no, at), encodeFile(content)))
 		}
 		return ops, nil
 	})
@@ -42,32 +42,4 @@ func (r *Repository) Graft(ctx context.Context, id TimelineID, name string, pare
 		return nil, fmt.Errorf("graft %q: %w", name, err)
 	}
 	return t, nil
-}
-
-// Rename gives t another name, durably: ErrExists if it is taken.
-func (r *Repository) Rename(ctx context.Context, t *Timeline, name string) error {
-	if err := CheckName(name); err != nil {
-		return err
-	}
-	if err := t.takeTurn(ctx); err != nil {
-		return err
-	}
-	defer t.giveTurn()
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.byName[name] == t {
-		return nil
-	}
-	if r.byName[name] != nil || r.names[name] {
-		return fmt.Errorf("branch %q: %w", name, ErrExists)
-	}
-	row := t.timelineRow(statusLive)
-	row.Name = name
-	if err := r.update(rowOp(timelineKey(kindTimeline, t.no), row)); err != nil {
-		return fmt.Errorf("rename %q: %w", t.Name(), err)
-	}
-	delete(r.byName, t.Name())
-	t.name.Store(&name)
-	r.byName[name] = t
-	return nil
 }

@@ -95,7 +95,7 @@ func (r *Repository) branchPoints(t *Timeline) (all []pg.LSN) {
 
 // reach gives the LSN to look at for who asks for lsn: itself, or the pinned point that it
 // means; ErrOutOfRange if it was forgotten.
-func (t *Timeline) reach(lsn pg.LSN) (pg.LSN, error) {
+func (t *Timeline) keptPoint(lsn pg.LSN) (pg.LSN, error) {
 	o := t.owner(lsn)
 	if lsn >= o.OwnHorizon() {
 		return lsn, nil
@@ -112,8 +112,8 @@ func (t *Timeline) errForgotten(lsn pg.LSN) error {
 
 // kept reports an error if what was read at a point may have been collected meanwhile: it is
 // asked after a read, since the horizon moves before anything is deleted.
-func (t *Timeline) kept(lsn pg.LSN) error {
-	_, err := t.reach(lsn)
+func (t *Timeline) checkKept(lsn pg.LSN) error {
+	_, err := t.keptPoint(lsn)
 	return err
 }
 

@@ -134,7 +134,7 @@ func (c *cursor) reaches(key []byte) bool {
 }
 
 // look learns what the iterator is on.
-func (c *cursor) look() {
+func (c *cursor) examine() {
 	c.on = false
 	if !c.it.Valid() {
 		return
@@ -153,7 +153,7 @@ func (c *cursor) find(no timelineNo, lsn pg.LSN) (at pg.LSN, ok bool) {
 	c.asked = no
 	c.key = appendVersion(append(c.key[:0], c.object...), no, lsn)
 	c.moveTo(c.key)
-	c.look()
+	c.examine()
 	return c.lsn, c.on && c.no == no
 }
 
@@ -161,19 +161,19 @@ func (c *cursor) find(no timelineNo, lsn pg.LSN) (at pg.LSN, ok bool) {
 func (c *cursor) next(no timelineNo) (at pg.LSN, ok bool) {
 	c.last = append(append(c.last[:0], c.it.Key()...), 0)
 	c.it.Next()
-	c.look()
+	c.examine()
 	return c.lsn, c.on && c.no == no
 }
 
 // value gives what is stored where it is, unsealed: at least one byte.
-func (c *cursor) value() ([]byte, error) { return unsealed(c.it) }
+func (c *cursor) value() ([]byte, error) { return unstamped(c.it) }
 
-func unsealed(it store.Iterator) ([]byte, error) {
+func unstamped(it store.Iterator) ([]byte, error) {
 	value, err := it.Value()
 	if err != nil {
 		return nil, err
 	}
-	return unseal(it.Key(), value)
+	return unstamp(it.Key(), value)
 }
 
 // newest moves to the newest version along sights that is in the store.

@@ -67,7 +67,7 @@ func (t *Timeline) PutOwnFile(ctx context.Context, f OwnFile) error {
 
 // storeOwnFile stores f durably. The caller has the turn.
 func (t *Timeline) storeOwnFile(f OwnFile) error {
-	if err := t.r.update(sealedOp(appendVersion(appendFile(nil, f.Path), t.no, f.LSN), encodeFile(f.Content))); err != nil {
+	if err := t.r.update(stampedOp(appendVersion(appendFile(nil, f.Path), t.no, f.LSN), encodeFile(f.Content))); err != nil {
 		return fmt.Errorf("store %q: %w", f.Path, err)
 	}
 	return nil

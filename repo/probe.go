@@ -23,7 +23,7 @@ type probe struct {
 
 // run runs the probe. c may be nil: run opens a cursor if it needs one. Otherwise c was
 // made after sights.
-func (p *probe) run(s store.Store, c *cursor, sights []sight) (found bool, err error) {
+func (p *probe) find(s store.Store, c *cursor, sights []sight) (found bool, err error) {
 	if c == nil {
 		defer func() {
 			if c != nil {
@@ -33,7 +33,7 @@ func (p *probe) run(s store.Store, c *cursor, sights []sight) (found bool, err e
 	}
 	for i := range sights {
 		m := &sights[i]
-		inWindow, found := p.runWindows(m)
+		inWindow, found := p.findInWindows(m)
 		if found && !p.beyond {
 			return true, nil
 		}
@@ -64,7 +64,7 @@ func (p *probe) run(s store.Store, c *cursor, sights []sight) (found bool, err e
 	return false, nil
 }
 
-func (p *probe) runWindows(m *sight) (at pg.LSN, found bool) {
+func (p *probe) findInWindows(m *sight) (at pg.LSN, found bool) {
 	for _, w := range m.windows {
 		if at, found := p.window(w, m.cap); found {
 			return at, true

@@ -23,7 +23,7 @@ func (b *Bulk) Refused(to pg.BufferTag, lsn pg.LSN, s *Snapshot, from pg.BufferT
 // refusing finds the oldest record of a page's chain that redo does not support.
 func (s *Snapshot) refusing(tag pg.BufferTag) (l link, err error) {
 	sights := s.sights()
-	st, err := s.rel(reading{sights: sights}, tag.RelFork)
+	st, err := s.rel(finder{sights: sights}, tag.RelFork)
 	if err != nil {
 		return l, err
 	}

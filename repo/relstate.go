@@ -83,18 +83,18 @@ func (s relState) cutLSN(blk pg.BlockNumber) pg.LSN {
 // relChunkEvents bounds the events in one value.
 const relChunkEvents = 1024
 
-// encodeRelChunk makes the value for events, which follow base, under the key of the
+// encodeRelChunk makes the value for events, which follow before, under the key of the
 // first one's LSN:
 //
 //	exists u8 | uvarint n | uvarint lsn | uvarint #cuts | cuts: uvarint lsn, n
 //	uvarint #events | events: uvarint lsn - last lsn (first: 0), uvarint n << 1 | dropped
-func encodeRelChunk(base relState, events []relEvent) []byte {
-	b := make([]byte, 0, 32+len(base.cuts)*8+len(events)*5)
-	b = appendBool(b, base.exists)
-	b = binary.AppendUvarint(b, uint64(base.n))
-	b = binary.AppendUvarint(b, uint64(base.lsn))
-	b = binary.AppendUvarint(b, uint64(len(base.cuts)))
-	for _, c := range base.cuts {
+func encodeRelChunk(before relState, events []relEvent) []byte {
+	b := make([]byte, 0, 32+len(before.cuts)*8+len(events)*5)
+	b = appendBool(b, before.exists)
+	b = binary.AppendUvarint(b, uint64(before.n))
+	b = binary.AppendUvarint(b, uint64(before.lsn))
+	b = binary.AppendUvarint(b, uint64(len(before.cuts)))
+	for _, c := range before.cuts {
 		b = binary.AppendUvarint(b, uint64(c.lsn))
 		b = binary.AppendUvarint(b, uint64(c.n))
 	}

@@ -58,7 +58,7 @@ type Repository struct {
 	// Who reads a chain holds reading shared: see Collect. cuts counts how often it was taken
 	// to cut chains.
 	reading sync.RWMutex
-	cuts    atomic.Uint64
+	epoch   atomic.Uint64
 
 	closing     chan struct{} // closed when Close begins: a collection ends
 	done        chan struct{} // closed when Close has what it wants to flush
@@ -132,7 +132,7 @@ func (r *Repository) load() error {
 			unfinished = append(unfinished, rowOp(timelineKey(kindTimeline, no), row))
 		}
 		if row.Status != statusLive {
-			r.gone[no] = gone{before: true}
+			r.gone[no] = gone{beforeOpen: true}
 			return nil
 		}
 		t, err := r.loadTimeline(no, row, byNo)
@@ -227,7 +227,7 @@ func (r *Repository) close() error {
 	var errs []error
 	for _, t := range all {
 		errs = append(errs, t.lastFlushError(), t.noIntent())
-		t.forget()
+		t.dropOpen()
 		t.wal.Close()
 	}
 	r.cache.close()

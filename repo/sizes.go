@@ -72,7 +72,7 @@ func lookupRel(s store.Store, c *cursor, sights []sight, rf pg.RelFork) (st relS
 		st, err = decodeRelChunk(body, at, limit)
 		return err
 	}
-	if _, err := p.run(s, c, sights); err != nil {
+	if _, err := p.find(s, c, sights); err != nil {
 		return st, fmt.Errorf("size of %v: %w", rf, err)
 	}
 	return st, nil
@@ -111,7 +111,7 @@ func lookupDB(s store.Store, c *cursor, sights []sight, k dbKey) (ev dbEvent, er
 		ev, err = decodeDB(body, at)
 		return err
 	}
-	if _, err := p.run(s, c, sights); err != nil {
+	if _, err := p.find(s, c, sights); err != nil {
 		return ev, fmt.Errorf("database %d/%d: %w", k.spc, k.db, err)
 	}
 	return ev, nil

@@ -55,7 +55,7 @@ func (s *Snapshot) RelSize(ctx context.Context, rf pg.RelFork) (n pg.BlockNumber
 	if err := ctx.Err(); err != nil {
 		return 0, false, err
 	}
-	st, err := s.rel(reading{sights: s.sights()}, rf)
+	st, err := s.rel(finder{sights: s.sights()}, rf)
 	return st.n, st.exists, s.unlessForgotten(err)
 }
 
@@ -68,12 +68,12 @@ func (s *Snapshot) isAt(lsn pg.LSN) error {
 }
 
 // kept reports an error if the point may have been collected.
-func (s *Snapshot) kept() error { return s.owner.kept(s.point.LSN) }
+func (s *Snapshot) checkKept() error { return s.owner.checkKept(s.point.LSN) }
 
 // unlessForgotten is err, of a read that is done, or that the point may have been collected
 // meanwhile.
 func (s *Snapshot) unlessForgotten(err error) error {
-	if kerr := s.kept(); kerr != nil {
+	if kerr := s.checkKept(); kerr != nil {
 		return kerr
 	}
 	return err
@@ -91,14 +91,14 @@ func (s *Snapshot) sights() []sight {
 	return all
 }
 
-// reading is a cursor for many objects, and what it is good for.
-type reading struct {
+// finder is a cursor for many objects, and what it is good for.
+type finder struct {
 	c      *cursor
 	sights []sight
 }
 
 // rel finds rf's state. It uses r's cursor, if it has one.
-func (s *Snapshot) rel(r reading, rf pg.RelFork) (relState, error) {
+func (s *Snapshot) rel(r finder, rf pg.RelFork) (relState, error) {
 	s.mu.RLock()
 	st, ok := s.rels[rf]
 	s.mu.RUnlock()
@@ -112,7 +112,7 @@ func (s *Snapshot) rel(r reading, rf pg.RelFork) (relState, error) {
 			return st, err
 		}
 	}
-	st, err := st.afterDrop(rf, func(k dbKey) (dbEvent, error) { return s.db(reading{sights: r.sights}, k) })
+	st, err := st.afterDrop(rf, func(k dbKey) (dbEvent, error) { return s.db(finder{sights: r.sights}, k) })
 	if err != nil {
 		return st, err
 	}
@@ -125,7 +125,7 @@ func (s *Snapshot) rel(r reading, rf pg.RelFork) (relState, error) {
 	return st, nil
 }
 
-func (s *Snapshot) db(r reading, k dbKey) (dbEvent, error) {
+func (s *Snapshot) db(r finder, k dbKey) (dbEvent, error) {
 	s.mu.RLock()
 	ev, ok := s.dbs[k]
 	s.mu.RUnlock()
@@ -179,7 +179,7 @@ func (s *Snapshot) relations(ctx context.Context, prefix []byte, in func(pg.RelF
 		if !ok {
 			return fmt.Errorf("key %x: %w", object, ErrCorrupt)
 		}
-		st, err := s.rel(reading{c, sights}, rf)
+		st, err := s.rel(finder{c, sights}, rf)
 		if err != nil || !st.exists {
 			return err
 		}
@@ -214,7 +214,7 @@ func (s *Snapshot) Databases(ctx context.Context, fn func(spc, db pg.OID) error)
 		if !ok {
 			return fmt.Errorf("key %x: %w", object, ErrCorrupt)
 		}
-		ev, err := s.db(reading{c, sights}, dbKey{spc, db})
+		ev, err := s.db(finder{c, sights}, dbKey{spc, db})
 		if err != nil || !ev.exists {
 			return err
 		}
@@ -228,7 +228,7 @@ func (s *Snapshot) HasDatabase(ctx context.Context, spc, db pg.OID) (bool, error
 	if err := ctx.Err(); err != nil {
 		return false, err
 	}
-	ev, err := s.db(reading{sights: s.sights()}, dbKey{spc, db})
+	ev, err := s.db(finder{sights: s.sights()}, dbKey{spc, db})
 	return ev.exists, s.unlessForgotten(err)
 }
 
@@ -237,7 +237,7 @@ func (s *Snapshot) ReadFile(ctx context.Context, path string) ([]byte, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	f, err := s.file(reading{sights: s.files.look()}, path)
+	f, err := s.file(finder{sights: s.files.look()}, path)
 	err = s.unlessForgotten(err)
 	if err == nil && f.content == nil {
 		err = fmt.Errorf("file %q: %w", path, ErrNotFound)
@@ -245,7 +245,7 @@ func (s *Snapshot) ReadFile(ctx context.Context, path string) ([]byte, error) {
 	return f.content, err
 }
 
-func (s *Snapshot) file(r reading, path string) (f fileVersion, err error) {
+func (s *Snapshot) file(r finder, path string) (f fileVersion, err error) {
 	p := probe{object: appendFile(nil, path), beyond: true}
 	p.window = func(w *window, limit pg.LSN) (pg.LSN, bool) {
 		v, ok := w.file(path, limit)
@@ -256,11 +256,11 @@ func (s *Snapshot) file(r reading, path string) (f fileVersion, err error) {
 	}
 	p.store = func(body []byte, at, _ pg.LSN) (err error) {
 		f, err = decodeFile(body, at, func(i int) (fileVersion, error) {
-			return s.file(reading{sights: r.sights}, partPath(path, i))
+			return s.file(finder{sights: r.sights}, partPath(path, i))
 		})
 		return err
 	}
-	if _, err := p.run(s.t.r.store, r.c, r.sights); err != nil {
+	if _, err := p.find(s.t.r.store, r.c, r.sights); err != nil {
 		return f, fmt.Errorf("file %q: %w", path, err)
 	}
 	return f, nil
@@ -280,7 +280,7 @@ func (s *Snapshot) Files(ctx context.Context, prefix string, fn func(path string
 		}
 	})
 	err := eachFile(ctx, s.t.r.store, prefix, extra, func(c *cursor, path string) error {
-		f, err := s.file(reading{c, sights}, path)
+		f, err := s.file(finder{c, sights}, path)
 		if err != nil || f.content == nil {
 			return err
 		}

@@ -29,14 +29,14 @@ func (s *Snapshot) readPages(ctx context.Context, tag pg.BufferTag, n int, dst [
 		}
 	}()
 	sights := s.sights()
-	st, err := s.rel(reading{sights: sights}, tag.RelFork)
+	st, err := s.rel(finder{sights: sights}, tag.RelFork)
 	if err != nil {
 		return err
 	}
 	if !st.exists || uint64(tag.Block)+uint64(n) > uint64(st.n) {
 		return fmt.Errorf("%v at %v: %w", tag, s.point.LSN, ErrNotFound)
 	}
-	r := pageReader{r: s.t.r, cache: s.t.r.cache, l: sights, wide: wide, kept: s.kept}
+	r := pageReader{r: s.t.r, cache: s.t.r.cache, l: sights, wide: wide, checkKept: s.checkKept}
 	defer r.close(&err)
 	for i := range n {
 		if err := ctx.Err(); err != nil {
@@ -83,7 +83,7 @@ func (t *Timeline) buildPage(r *pageReader, tag pg.BufferTag, cut pg.LSN, dst pg
 	if err := ch.build(t.r.redo, t.wal, dst); err != nil {
 		return 0, err
 	}
-	if len(ch.links) > 0 && r.cache != nil && (r.kept == nil || r.kept() == nil) {
+	if len(ch.links) > 0 && r.cache != nil && (r.checkKept == nil || r.checkKept() == nil) {
 		r.cache.put(tag, ch.topNo, ch.topLSN, dst)
 	}
 	return ch.topLSN, nil

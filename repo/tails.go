@@ -45,7 +45,7 @@ func (t *tails) put(tag pg.BufferTag, last tail) {
 }
 
 // forget drops all.
-func (t *tails) forget() {
+func (t *tails) clear() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.of.clear()

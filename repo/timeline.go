@@ -78,7 +78,7 @@ func newTimeline(r *Repository, no timelineNo, info Info, parent *Timeline, row 
 	if parent != nil {
 		above = parent.wal
 	}
-	t.wal = segment.New(segment.Dir{Path: t.WALDir(), Config: t.WALConfig()}, walOwner{t}, info.StartLSN, above)
+	t.wal = segment.New(segment.Dir{Path: t.WALDir(), Config: t.WALConfig()}, walTimeline{t}, info.StartLSN, above)
 	t.turn <- struct{}{}
 	return t
 }

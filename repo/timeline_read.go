@@ -31,12 +31,12 @@ func (t *Timeline) Resolve(ctx context.Context, lsn pg.LSN) (Point, error) {
 	if err := t.lineage(lsn).complete(); err != nil {
 		return Point{}, err
 	}
-	at, err := t.reach(lsn)
+	at, err := t.keptPoint(lsn)
 	if err != nil {
 		return Point{}, err
 	}
 	p, err := t.resolve(ctx, at)
-	if kerr := t.kept(at); kerr != nil {
+	if kerr := t.checkKept(at); kerr != nil {
 		err = kerr
 	}
 	return p, err
@@ -97,7 +97,7 @@ func (t *Timeline) stateBefore(lsn pg.LSN) (s *control.State, err error) {
 		s, err = control.Decode(body)
 		return err
 	}
-	found, perr := p.run(t.r.store, nil, t.lineage(lsn).look())
+	found, perr := p.find(t.r.store, nil, t.lineage(lsn).look())
 	if err == nil {
 		err = perr
 	}

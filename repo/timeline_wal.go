@@ -9,11 +9,11 @@ import (
 	"zenith/repo/segment"
 )
 
-// walOwner is a timeline as its WAL sees it.
-type walOwner struct{ *Timeline }
+// walTimeline is a timeline as its WAL sees it.
+type walTimeline struct{ *Timeline }
 
 // Forgotten implements segment.Timeline.
-func (o walOwner) Forgotten(lsn pg.LSN) error {
+func (o walTimeline) Forgotten(lsn pg.LSN) error {
 	if lsn < o.OwnHorizon() && lsn >= o.info.StartLSN {
 		return o.errForgotten(lsn)
 	}
@@ -21,7 +21,7 @@ func (o walOwner) Forgotten(lsn pg.LSN) error {
 }
 
 // Held implements segment.Timeline.
-func (o walOwner) Held(name string) bool {
+func (o walTimeline) Held(name string) bool {
 	o.r.pinMu.Lock()
 	held := o.heldWAL
 	o.r.pinMu.Unlock()

@@ -51,7 +51,7 @@ func (w *entryChecker) entry(e storeEntry) error {
 			return fmt.Errorf("%s: %s at %v: it is before the branch begins: %w", name, objectName(object), lsn, ErrCorrupt)
 		}
 	}
-	body, err := unseal(e.key, e.value)
+	body, err := unstamp(e.key, e.value)
 	if err == nil {
 		err = valueChecks[kind(object[0])](w, object, body, lsn, tl)
 	}

@@ -19,7 +19,7 @@ type PageCheck struct {
 // VerifyPages rebuilds n blocks from what is stored, never from a page that was rebuilt
 // before, and calls fn with each one, until fn returns an error.
 func (s *Snapshot) VerifyPages(ctx context.Context, first pg.BufferTag, n pg.BlockNumber, fn func(*PageCheck) error) (err error) {
-	st, err := s.rel(reading{sights: s.sights()}, first.RelFork)
+	st, err := s.rel(finder{sights: s.sights()}, first.RelFork)
 	if err != nil {
 		return err
 	}

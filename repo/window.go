@@ -63,7 +63,7 @@ func (w *window) links(dst []link, vs []version) []link {
 }
 
 type relLog struct {
-	base   relState
+	before relState
 	last   relState
 	events []relEvent
 }
@@ -132,7 +132,7 @@ func (w *window) rel(rf pg.RelFork, lsn pg.LSN) (relState, bool) {
 	case r.last.lsn <= lsn:
 		return r.last, true
 	}
-	s := r.base
+	s := r.before
 	for _, ev := range r.events {
 		if ev.lsn > lsn {
 			break

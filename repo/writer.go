@@ -47,9 +47,9 @@ type pendingRel struct {
 }
 
 type pendingEvent struct {
-	rf   pg.RelFork
-	base relState
-	ev   relEvent
+	rf     pg.RelFork
+	before relState
+	ev     relEvent
 }
 
 type pendingDB struct {

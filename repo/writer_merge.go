@@ -56,7 +56,7 @@ func (w *window) mergeRest(from *Writer) (cost int64) {
 	for _, e := range from.events {
 		r := w.rels[e.rf]
 		if r == nil {
-			r = &relLog{base: e.base, last: e.base}
+			r = &relLog{before: e.before, last: e.before}
 			w.rels[e.rf] = r
 			cost += smallCost
 		}
@@ -81,8 +81,8 @@ func (w *window) mergeRest(from *Writer) (cost int64) {
 // base only; it becomes an event here, so that the log tells the whole story.
 func (r *relLog) add(e pendingEvent) (cost int64) {
 	evs := []relEvent{e.ev}
-	if r.last.exists && !e.base.exists {
-		evs = []relEvent{{lsn: e.base.cuts[len(e.base.cuts)-1].lsn, dropped: true}, e.ev}
+	if r.last.exists && !e.before.exists {
+		evs = []relEvent{{lsn: e.before.cuts[len(e.before.cuts)-1].lsn, dropped: true}, e.ev}
 	}
 	for _, ev := range evs {
 		r.events = append(r.events, ev)
