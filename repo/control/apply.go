@@ -7,8 +7,8 @@ import (
 	"zenith/internal/xlog"
 )
 
-// stateEffects are the records that change more of a State than the next xid, by resource
-// manager. Each takes what stock recovery takes from it.
+// stateEffects apply the records of the resource managers that change more of a State than its LSNs
+// and the next xid. Each takes from a record what stock recovery takes from it.
 var stateEffects = [xlog.RmMax + 1]func(*State, *xlog.Record) error{
 	xlog.RmXLOG:       (*State).applyXLOG,
 	xlog.RmXact:       (*State).applyXact,
@@ -37,7 +37,8 @@ var xlogEffects = map[uint8]func(*State, *xlog.Record) error{
 	},
 }
 
-// Apply brings s from before rec to after it. After an error s is of no use.
+// Apply brings s from before rec to after it. An error is an ErrCorrupt of package pg, and leaves s
+// half changed: it must not be used any more.
 func (s *State) Apply(rec *xlog.Record) error {
 	s.LSN, s.Prev, s.Shutdown = rec.EndLSN, rec.StartLSN, false
 	s.passXID(rec.XID)
@@ -73,7 +74,7 @@ func (s *State) applyXLOG(rec *xlog.Record) error {
 	return nil
 }
 
-// applyShutdownCheckpoint believes all the counters.
+// applyShutdownCheckpoint takes all counters as they are: nothing ran when the record was written.
 func (s *State) applyShutdownCheckpoint(rec *xlog.Record) error {
 	cp, err := xlog.ParseCheckPoint(rec)
 	s.CheckPoint, s.LastCheckpoint = cp, rec.StartLSN
@@ -81,8 +82,9 @@ func (s *State) applyShutdownCheckpoint(rec *xlog.Record) error {
 	return err
 }
 
-// applyOnlineCheckpoint takes counters as minima: they are from when the checkpoint began.
-// The next OID is not taken at all; NEXTOID records are newer.
+// applyOnlineCheckpoint takes counters as lower bounds: they are from the beginning of the
+// checkpoint, and records written since may have moved them on. The next OID is not taken at all,
+// since the NEXTOID records that were seen are newer.
 func (s *State) applyOnlineCheckpoint(rec *xlog.Record) error {
 	cp, err := xlog.ParseCheckPoint(rec)
 	if err != nil {
@@ -103,7 +105,7 @@ func (s *State) applyOnlineCheckpoint(rec *xlog.Record) error {
 	return nil
 }
 
-// passCommitTs is SetCommitTsLimit, except that newest only grows.
+// passCommitTs is SetCommitTsLimit, but never moves the newest xid back.
 func (s *State) passCommitTs(oldest, newest pg.TransactionID) {
 	my := &s.CheckPoint
 	if my.OldestCommitTsXID == 0 {
@@ -118,7 +120,8 @@ func (s *State) passCommitTs(oldest, newest pg.TransactionID) {
 	}
 }
 
-// applyParameterChange also does what CommitTsParameterChange does.
+// applyParameterChange takes the settings over, and switches commit timestamps on or off as
+// CommitTsParameterChange does.
 func (s *State) applyParameterChange(rec *xlog.Record) error {
 	set, err := xlog.ParseParameterChange(rec)
 	if err != nil {

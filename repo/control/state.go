@@ -45,8 +45,8 @@ type State struct {
 	Origins map[uint16]pg.LSN // replication origin -> remote LSN
 }
 
-// New makes the state of a cleanly stopped cluster from its control file: prev and
-// end are the start and end of its last record, the shutdown checkpoint.
+// New makes the state of a cleanly stopped cluster from its control file. end is the end of the
+// last record, the shutdown checkpoint; origins are the contents of its replorigin_checkpoint.
 func New(c *pg.ControlFile, end pg.LSN, origins []pg.ReplOrigin) *State {
 	s := &State{
 		LSN: end, Prev: c.CheckPoint,
@@ -75,8 +75,8 @@ func (s *State) SortedOrigins() []pg.ReplOrigin {
 	return list
 }
 
-// KnownSince is the time before which nothing is known: the last commit's, or the checkpoint's
-// if no commit was seen.
+// KnownSince is the time of the last commit, or of the last checkpoint if no commit was seen. The
+// state cannot tell what was committed earlier.
 func (s *State) KnownSince() time.Time {
 	if s.LastCommitLSN != 0 {
 		return s.LastCommit.Time()
@@ -84,7 +84,7 @@ func (s *State) KnownSince() time.Time {
 	return time.Unix(s.CheckPoint.Time, 0)
 }
 
-// CommittedAfter reports whether a commit up to s was after when.
+// CommittedAfter reports whether any commit that was seen has a time after when.
 func (s *State) CommittedAfter(when time.Time) bool {
 	return s.LastCommitLSN != 0 && s.MaxCommit.Time().After(when)
 }
@@ -199,7 +199,7 @@ func (s *State) setOrigin(node uint16, lsn pg.LSN) {
 	s.Origins[node] = lsn
 }
 
-// fixed takes numbers from the front of b; when there are too few, zeros.
+// fixed takes numbers from the front of b. When bytes are missing it gives zeros and sets short.
 type fixed struct {
 	b     []byte
 	short bool

@@ -27,8 +27,8 @@ func (d Dir) SegmentPath(lsn pg.LSN) string {
 	return filepath.Join(d.Path, xlog.SegmentName(d.TLI, lsn, d.SegSize))
 }
 
-// Segments lists the segments that are there, in the order of their names: none if the directory
-// is not there, since nothing was ever written on the timeline or it is deleted.
+// Segments lists the segments that are there, in the order of their names. A directory that is not
+// there has none: nothing was ever written on the timeline, or it is deleted.
 func (d Dir) Segments() (list []Segment, err error) {
 	entries, err := os.ReadDir(d.Path)
 	if errors.Is(err, fs.ErrNotExist) {

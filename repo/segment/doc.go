@@ -1,8 +1,9 @@
 // Package segment keeps the WAL of timelines in segment files, which have PostgreSQL's own names
 // and sizes, and reads it: a branch's own segments, and its ancestors' below the branch point.
 //
-// A timeline has a Dir, which it alone writes to: its server, or whoever receives its WAL. A WAL
-// reads it. What is read again and again is mapped into memory; see WAL.
+// A Dir is the directory of one timeline's own segments. Its server writes to it, or whoever
+// receives its WAL; this package only packs and removes what is there. A WAL reads the Dirs of a
+// timeline and its ancestors as one, through mappings of the segments.
 //
 // # Packed segments
 //
@@ -13,9 +14,10 @@
 //	| magic 8 | size of the segment 4 | size of a frame 4 | end of each frame 4 ... | CRC-32C of all that 4 |
 //	| frame | frame | ...
 //
-// All numbers are little endian. A frame is a stretch of the segment, 8 KiB at most, compressed
-// with s2, or as it is where that saves nothing. Frame ends count from the first frame's start. The
-// frames have no checksums: the records in them have.
+// All numbers are little endian. A frame is a stretch of the segment, 8 KiB long but for the last,
+// compressed with s2. A frame that is as long as its stretch is the stretch itself: to compress it
+// would have saved nothing. Frame ends count from the start of the first frame. The frames have no
+// checksums: the records in them have.
 //
 // Frames are short, and s2 it is, because a page is rebuilt from records that lie in as many
 // frames: zstd in frames of 32 KiB saves a third more, and takes ten times as long to read a

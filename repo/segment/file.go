@@ -16,22 +16,23 @@ type file struct {
 	from   segmentReader
 	info   os.FileInfo
 	packed *index // nil: a plain segment
-	final  bool   // no other file takes its place, but by way of forget
+	final  bool   // no other file takes its place unless forget is called
 
-	// Guarded by the WAL's mu.
+	// Guarded by mu of the WAL:
 	used    int64
 	readers int
-	dropped bool // to be closed by the last reader
+	dropped bool // the last reader closes it
 }
 
-// segmentReader is a file, or a mapping of one.
+// segmentReader is an *os.File or a *mapping.
 type segmentReader interface {
 	io.ReaderAt
 	io.Closer
 }
 
-// openFile opens the segment at path. One that is whole is mapped into memory, where a
-// record is read in a fraction of what a system call takes; it keeps no file descriptor.
+// openFile opens the segment at path, which is of size bytes when it is whole. One that is whole is
+// mapped into memory, where reading a record takes a fraction of the time of a system call, and
+// keeps no file descriptor.
 func openFile(path string, size int) (_ *file, err error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -51,7 +52,7 @@ func openFile(path string, size int) (_ *file, err error) {
 	}
 	length := o.info.Size()
 	if o.packed == nil && length != int64(size) || length == 0 {
-		return o, nil // it grows
+		return o, nil // it may still grow, and a mapping would not
 	}
 	b, err := syscall.Mmap(int(f.Fd()), 0, int(length), syscall.PROT_READ, syscall.MAP_SHARED)
 	if err != nil {
@@ -66,14 +67,15 @@ func (f *file) mapped() bool {
 	return ok
 }
 
-// mapping is a file in memory.
+// mapping is a file that is mapped into memory.
 type mapping struct {
 	path string
 	b    []byte
 }
 
-// ReadAt implements io.ReaderAt. What the disk refuses, or is not there any more because
-// somebody cut the file short, is an error here as with a file.
+// ReadAt implements io.ReaderAt. A page that the disk cannot read, or that is not there any more
+// because somebody truncated the file, is an error as with a file; without the recover it would
+// end the process.
 func (m *mapping) ReadAt(p []byte, off int64) (n int, err error) {
 	if off >= int64(len(m.b)) {
 		return 0, io.EOF
@@ -94,10 +96,10 @@ func (m *mapping) ReadAt(p []byte, off int64) (n int, err error) {
 	return n, err
 }
 
-// Close unmaps the file. Nobody may be reading it.
+// Close unmaps the file. A read at the same time would end the process.
 func (m *mapping) Close() error { return syscall.Munmap(m.b) }
 
-// read reads from off on; f is the segment of w that begins at seg.
+// read reads from offset off of f, the segment of w that begins at seg.
 func (f *file) read(w *WAL, seg pg.LSN, p []byte, off int64) (int, error) {
 	if f.packed == nil {
 		return f.from.ReadAt(p, off)

@@ -19,10 +19,11 @@ import (
 	"zenith/internal/xlog"
 )
 
-// Pack packs the timeline's own segments that end at or below upTo, oldest first, until one that a
-// server has. It writes to the file temp, on the same file system but not in a timeline's directory,
-// which may be deleted meanwhile; what a crash leaves of it, the next Pack writes over. So only one
-// Pack at a time may use temp. rest is called between pieces of work; its error ends Pack.
+// Pack packs the timeline's own segments that end at or below upTo, oldest first. It ends at the
+// first one that a server has. It builds a packed segment in the file temp, which only one Pack at
+// a time may use: on the same file system, but outside the timeline's directory, which may be
+// deleted meanwhile. What a crash leaves there, the next Pack writes over. rest is called after
+// each piece of work, to pause; Pack ends with its error.
 func (w *WAL) Pack(upTo pg.LSN, temp string, rest func() error) error {
 	size := pg.LSN(w.SegSize)
 	from := w.PackedUpTo()
@@ -50,7 +51,7 @@ func (w *WAL) Pack(upTo pg.LSN, temp string, rest func() error) error {
 	return nil
 }
 
-// PackedUpTo is the LSN up to which Pack has nothing to do any more; 0 before the first Pack.
+// PackedUpTo is the LSN below which Pack has looked at all segments since New.
 func (w *WAL) PackedUpTo() pg.LSN {
 	w.packMu.Lock()
 	defer w.packMu.Unlock()
@@ -85,7 +86,7 @@ func (w *WAL) packSegment(s Segment, temp string, rest func() error) (held bool,
 	defer w.packMu.Unlock()
 	now, err := os.Stat(path)
 	if err != nil || w.timeline.Held(s.Name) || !os.SameFile(st, now) {
-		return true, os.Remove(temp) // gone meanwhile, or taken
+		return true, os.Remove(temp) // the segment was removed meanwhile, or a server has it now
 	}
 	return false, w.replace(s, temp)
 }
@@ -97,9 +98,9 @@ func (w *WAL) replace(s Segment, temp string) error {
 	return err
 }
 
-// Unpack makes the timeline's own segment of that name, which may be packed, a plain file again, so
-// that a server can have it in its pg_wal. It writes to the file temp, on the same file system. It
-// does nothing for a segment that is not there.
+// Unpack makes the timeline's own segment of that name a plain file again if it is packed, so that a
+// server can have it in its pg_wal. It builds the file in temp, on the same file system. A segment
+// that is not there is no error.
 func (w *WAL) Unpack(name, temp string) error {
 	w.packMu.Lock()
 	defer w.packMu.Unlock()
@@ -118,13 +119,13 @@ func (w *WAL) Unpack(name, temp string) error {
 	return w.replace(Segment{Name: name, Start: start}, temp)
 }
 
-// packFile writes the packed form of the segment from, of size bytes, to a new file to, whose
-// contents are durable then. rest is called between frames. A failure leaves no file.
+// packFile writes the packed form of the segment from, of size bytes, to a new file at to, durably.
+// rest is called after each frame. A failure leaves no file.
 func packFile(from *os.File, to string, size int, rest func() error) error {
 	return durable.Create(to, 0o600, func(f *os.File) error { return packInto(f, from, size, rest) })
 }
 
-// packInto is packFile into a file that is open and empty.
+// packInto writes the packed form to f, which is empty.
 func packInto(f, from *os.File, size int, rest func() error) error {
 	le, frames := binary.LittleEndian, (size+packFrame-1)/packFrame
 	head := append(make([]byte, 0, packFixed+4*frames+4), packMagic...)
@@ -157,7 +158,8 @@ func packInto(f, from *os.File, size int, rest func() error) error {
 	return err
 }
 
-// packedFrame packs plain into room, or gives plain, and makes sure that it comes back.
+// packedFrame gives the frame for plain: compressed into room, or plain itself if that is no longer.
+// It decompresses the frame again and compares: a frame that was wrong would destroy WAL.
 func packedFrame(room, plain []byte) ([]byte, error) {
 	packed := s2.EncodeBetter(room, plain)
 	if len(packed) >= len(plain) {
@@ -165,13 +167,13 @@ func packedFrame(room, plain []byte) ([]byte, error) {
 	}
 	again, err := unpackFrame(packed, len(plain))
 	if err == nil && !bytes.Equal(again, plain) {
-		err = fmt.Errorf("it does not come back: %w", pg.ErrCorrupt)
+		err = fmt.Errorf("it is another after decompression: %w", pg.ErrCorrupt)
 	}
 	return packed, err
 }
 
-// unpackFile writes the plain form of the packed segment from to a new file to, whose contents
-// are durable then. A failure leaves no file.
+// unpackFile writes the plain form of the packed segment at from to a new file at to, durably. A
+// failure leaves no file.
 func unpackFile(from, to string) error {
 	f, err := os.Open(from)
 	if err != nil {

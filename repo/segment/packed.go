@@ -17,29 +17,29 @@ const (
 	packMagic = "zenithW2"
 	packFrame = 8 << 10            // bytes of a segment in a frame
 	packFixed = len(packMagic) + 8 // bytes before the ends of the frames
-	maxEnds   = 1 << 20            // frames in the longest segment that is believed
+	maxEnds   = 1 << 20            // a segment that claims more frames is damaged
 )
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// maxFrames is how many frames of packed segments a WAL keeps unpacked.
+// maxFrames is how many decompressed frames of packed segments a WAL keeps.
 const maxFrames = 64
 
-// frame is an unpacked stretch of a packed segment.
+// frame is a decompressed frame of a packed segment.
 type frame struct {
 	seg   pg.LSN // where the segment begins
-	i     int    // its number in the segment
-	bytes []byte // never changed; nil: none
+	i     int    // the frame's number in the segment
+	bytes []byte // never changed; nil if there is no frame in this place
 }
 
-// index is what a packed segment has before its frames.
+// index says where the frames of a packed segment are: what precedes them in the file.
 type index struct {
-	size, frame int      // bytes of the segment, and of it in a frame
-	ends        []uint32 // of the frames, from the first one's start on
-	start       int64    // of the first frame, in the file
+	size, frame int      // bytes of the plain segment, and of a decompressed frame
+	ends        []uint32 // where each frame ends, counted from start
+	start       int64    // where the first frame begins in the file
 }
 
-// readIndex reads the index of f; nil if f is not packed.
+// readIndex reads the index of f; nil if f is a plain segment.
 func readIndex(f *os.File) (*index, error) {
 	var fixed [packFixed]byte
 	n, err := f.ReadAt(fixed[:], 0)
@@ -74,10 +74,10 @@ func readIndex(f *os.File) (*index, error) {
 	return p, nil
 }
 
-// length is how many bytes of the segment frame i has.
+// length is how many bytes of the segment are in frame i, decompressed.
 func (p *index) length(i int) int { return min(p.frame, p.size-i*p.frame) }
 
-// read gives frame i.
+// read gives frame i of the segment f, decompressed.
 func (p *index) read(f io.ReaderAt, i int) ([]byte, error) {
 	from := uint32(0)
 	if i > 0 {
@@ -126,7 +126,8 @@ func isPacked(path string) (bool, error) {
 	return string(magic[:]) == packMagic, nil
 }
 
-// readPacked reads from the frame of f, the segment that begins at seg, that has off.
+// readPacked reads from offset off of f, the packed segment that begins at seg, up to the end of a
+// frame.
 func (w *WAL) readPacked(f *file, p []byte, seg pg.LSN, off int) (int, error) {
 	if off >= f.packed.size {
 		return 0, io.EOF
@@ -146,7 +147,8 @@ func (w *WAL) readPacked(f *file, p []byte, seg pg.LSN, off int) (int, error) {
 	return copy(p, b[off-i*f.packed.frame:]), nil
 }
 
-// unpacked gives the bytes of a frame that was read before; nil if they are not kept.
+// unpacked gives the bytes of a frame that was decompressed before; nil if they are not here any
+// more.
 func (w *WAL) unpacked(seg pg.LSN, i int) []byte {
 	w.mu.Lock()
 	defer w.mu.Unlock()

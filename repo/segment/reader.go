@@ -10,21 +10,22 @@ import (
 	"zenith/internal/xlog"
 )
 
-// Reader reads WAL and holds on to the segment it read from last. It is for one
-// goroutine, and not for long.
+// Reader reads a WAL and keeps the segment open that it read from last. It is for one goroutine,
+// and for a short time: a segment that it has open takes space even when it is removed.
 type Reader struct {
-	top *WAL
-	of  *WAL // top or an ancestor, whose WAL there is up to end; nil: not looked for
-	end pg.LSN
-	w   *WAL // whose seg is
-	seg pg.LSN
-	f   *file // nil: none
+	top   *WAL
+	owner *WAL   // top, or the ancestor that was read from last; nil at first
+	end   pg.LSN // where the segments of the owner's descendant take over
+
+	w   *WAL   // the owner of f
+	seg pg.LSN // the first LSN of f
+	f   *file  // the segment that is open; nil if none is
 }
 
-// Reader gives a Reader. Close it.
+// Reader gives a Reader of w. Close it.
 func (w *WAL) Reader() Reader { return Reader{top: w} }
 
-// Close lets go of the segment that r holds.
+// Close releases the segment that r has open. r may be used again.
 func (r *Reader) Close() {
 	if r.f != nil {
 		r.w.done(r.f)
@@ -34,10 +35,10 @@ func (r *Reader) Close() {
 
 // read is WAL.ReadWAL.
 func (r *Reader) read(p []byte, at pg.LSN) (int, error) {
-	if r.of == nil || at < r.of.start || at >= r.end {
-		r.of, r.end = r.top.owner(at)
+	if r.owner == nil || at < r.owner.start || at >= r.end {
+		r.owner, r.end = r.top.owner(at)
 	}
-	w := r.of
+	w := r.owner
 	if at < r.end && pg.LSN(len(p)) > r.end-at {
 		p = p[:r.end-at]
 	}
@@ -61,7 +62,7 @@ func (r *Reader) read(p []byte, at pg.LSN) (int, error) {
 	return 0, err
 }
 
-// open turns to a segment of w's own.
+// open makes r.f the segment of w that begins at seg.
 func (r *Reader) open(w *WAL, seg pg.LSN) (err error) {
 	if r.f != nil && r.w == w && r.seg == seg {
 		return nil
@@ -72,6 +73,7 @@ func (r *Reader) open(w *WAL, seg pg.LSN) (err error) {
 	return err
 }
 
+// readFull fills p with the WAL at at.
 func (r *Reader) readFull(p []byte, at pg.LSN) error {
 	for len(p) > 0 {
 		n, err := r.read(p, at)
@@ -86,16 +88,16 @@ func (r *Reader) readFull(p []byte, at pg.LSN) error {
 	return nil
 }
 
-// Record reads the record of size bytes at start into buf, if that is big enough. The record is not
-// checked.
+// Record reads the record of size bytes at start, without the page headers in between, into buf or
+// a larger buffer. It does not check the record.
 func (w *WAL) Record(buf []byte, start pg.LSN, size int) ([]byte, error) {
 	r := w.Reader()
 	defer r.Close()
 	return r.AppendRecord(buf[:0], start, size)
 }
 
-// AppendRecord appends the record of size bytes at start to dst, page headers taken out. The record
-// is not checked.
+// AppendRecord appends the record of size bytes at start to dst, without the page headers in
+// between. It does not check the record.
 func (r *Reader) AppendRecord(dst []byte, start pg.LSN, size int) ([]byte, error) {
 	from := len(dst)
 	dst = append(dst, make([]byte, size)...)

@@ -14,19 +14,20 @@ import (
 	"zenith/internal/pg"
 )
 
-// maxOpen is how many segments of a Dir are kept open. They take address space rather than file
-// descriptors: see openFile.
+// maxOpen is how many segments of a WAL's own are open at most. Mapped ones take address space and
+// no file descriptors: see openFile.
 const maxOpen = 64
 
-// Timeline is what a WAL has to know of its timeline.
+// Timeline is what a WAL asks of its timeline.
 type Timeline interface {
-	// LastLSN is the end of the last record that has been read and is durable. It only grows.
+	// LastLSN is the timeline's head: the WAL below it is complete and never changes. It only
+	// grows.
 	LastLSN() pg.LSN
-	// Forgotten gives the error for a read at lsn, an LSN of the timeline's own, if the segment may
-	// have been removed because nobody needs it; else nil.
+	// Forgotten gives the error for a read at lsn, where no segment is, if the segment may have been
+	// removed since nobody needs it any more; else nil, and the read ends with io.EOF.
 	Forgotten(lsn pg.LSN) error
-	// Held reports whether a server has the timeline's own segment of that name in its pg_wal: it
-	// must stay the file that it is.
+	// Held reports whether a server has the timeline's own segment of that name in its pg_wal. Then
+	// no other file may take the segment's place.
 	Held(name string) bool
 }
 
@@ -36,17 +37,17 @@ type WAL struct {
 	Dir
 	timeline Timeline
 	start    pg.LSN
-	oldest   []*WAL // of the root, ..., of the parent, and this one: by start
+	oldest   []*WAL // of the root timeline, ..., of the parent, and this one: by start
 
 	mu    sync.Mutex
 	files map[pg.LSN]*file // by the segment's first LSN
 	clock int64
 
-	frames [maxFrames]frame // of packed segments, the last that were read
-	stale  int              // of frames, the one that was read first
+	frames [maxFrames]frame // a ring: the frames of packed segments that were decompressed last
+	stale  int              // the oldest of frames
 
 	packMu sync.Mutex // held while another file takes a segment's place
-	packed pg.LSN     // guarded by packMu: segments below are packed, or not to be
+	packed pg.LSN     // guarded by packMu: Pack has looked at the segments below
 }
 
 // New makes the WAL of a timeline that begins at start; parent, if not nil, is its ancestor's.
@@ -59,13 +60,14 @@ func New(d Dir, t Timeline, start pg.LSN, parent *WAL) *WAL {
 	return w
 }
 
-// SetStart sets where a timeline begins that was made by New without knowing. It must come before
-// any reader.
+// SetStart says where the timeline begins, if that was not known at New. The caller must not read
+// at the same time.
 func (w *WAL) SetStart(start pg.LSN) { w.start = start }
 
-// owner gives the WAL whose segments have at, and where those of the next one begin.
+// owner gives the WAL whose own segments have at: w or an ancestor's; and the LSN from which on a
+// descendant's segments have the WAL.
 func (w *WAL) owner(at pg.LSN) (o *WAL, end pg.LSN) {
-	// Of two that begin at the same LSN the younger one is it.
+	// If a branch begins where its parent does, the branch is the owner.
 	i := sort.Search(len(w.oldest), func(i int) bool { return w.oldest[i].start > at })
 	if end = math.MaxUint64; i < len(w.oldest) {
 		end = w.oldest[i].start
@@ -80,15 +82,15 @@ func (w *WAL) VersionAt(at pg.LSN) *pg.Version {
 	return o.Version
 }
 
-// ReadWAL reads raw WAL bytes from at. It may read fewer than asked for; io.EOF when
-// there are none, and the timeline's own error where they were forgotten.
+// ReadWAL reads raw WAL bytes from at. It may read fewer than len(p), but at least one. It returns
+// io.EOF if there is no WAL at at, and the error of Timeline.Forgotten if it was removed.
 func (w *WAL) ReadWAL(p []byte, at pg.LSN) (int, error) {
 	r := w.Reader()
 	defer r.Close()
 	return r.read(p, at)
 }
 
-// open gives the segment that begins at seg; the caller says when it is done with it.
+// open gives the segment that begins at seg. The caller must call done when it has read from it.
 func (w *WAL) open(seg pg.LSN) (*file, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -99,8 +101,9 @@ func (w *WAL) open(seg pg.LSN) (*file, error) {
 		f = nil
 	}
 	if f == nil {
-		// Once the head is in a segment, only what forget is told of takes its place. Its size may
-		// still grow while it is the head's, so it is looked at again when it is full.
+		// Once the head is in a segment, another file takes its place only by way of forget. Until
+		// the head is behind it, its file may still grow, so one that is too short to be mapped is
+		// opened again when it is full.
 		head := w.timeline.LastLSN()
 		var err error
 		if f, err = openFile(w.SegmentPath(seg), w.SegSize); err != nil {
@@ -120,13 +123,13 @@ func (w *WAL) open(seg pg.LSN) (*file, error) {
 // stillThere reports whether f is the file of the segment that begins at seg.
 func (w *WAL) stillThere(f *file, seg pg.LSN) bool {
 	if w.timeline.LastLSN() >= seg+pg.LSN(w.SegSize) {
-		return false // it is full now, and can be mapped
+		return false // it is full now: opened again, it can be mapped
 	}
 	there, err := os.Stat(w.SegmentPath(seg))
 	return err == nil && os.SameFile(f.info, there)
 }
 
-// done says that the caller of open has read what it wanted.
+// done releases a file that open gave.
 func (w *WAL) done(f *file) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -135,8 +138,8 @@ func (w *WAL) done(f *file) {
 	}
 }
 
-// drop closes the segment that begins at seg, if it is open, when nobody reads it any
-// more. The caller has mu.
+// drop forgets that the segment that begins at seg is open, and closes it as soon as nobody reads
+// it. The caller has mu.
 func (w *WAL) drop(seg pg.LSN) {
 	f := w.files[seg]
 	if f == nil {
@@ -148,14 +151,15 @@ func (w *WAL) drop(seg pg.LSN) {
 	}
 }
 
-// forget closes the segment that begins at seg: another file is in its place, or none.
+// forget has the next reader of the segment that begins at seg open it anew: another file is in its
+// place, or none.
 func (w *WAL) forget(seg pg.LSN) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.drop(seg)
 }
 
-// evict closes the segment that was opened or read longest ago. The caller has mu.
+// evict closes the segment that was used longest ago. The caller has mu.
 func (w *WAL) evict() {
 	oldest := int64(math.MaxInt64)
 	var seg pg.LSN
@@ -167,7 +171,7 @@ func (w *WAL) evict() {
 	w.drop(seg)
 }
 
-// Close closes all segments. A read that is under way ends as if nothing had happened.
+// Close closes all segments of w's own; one that is being read is closed by its last reader.
 func (w *WAL) Close() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -176,7 +180,7 @@ func (w *WAL) Close() {
 	}
 }
 
-// Remove removes segments of the timeline's own, durably. One that is gone already is no error.
+// Remove removes segments of the timeline's own, durably. One that is not there is no error.
 func (w *WAL) Remove(list []Segment) error {
 	for _, s := range list {
 		if err := os.Remove(filepath.Join(w.Path, s.Name)); err != nil && !errors.Is(err, fs.ErrNotExist) {

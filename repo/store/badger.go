@@ -11,7 +11,6 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
-	"syscall"
 
 	"github.com/dgraph-io/badger/v4"
 	"github.com/dgraph-io/badger/v4/options"
@@ -19,7 +18,7 @@ import (
 	"zenith/internal/durable"
 )
 
-// BadgerOptions are OpenBadger's.
+// BadgerOptions are OpenBadger's options; the zero value works.
 type BadgerOptions struct {
 	Log      *slog.Logger // default: discards
 	MemTable int64        // bytes of a memtable, of which a few may be in memory; default 16 MiB
@@ -27,34 +26,28 @@ type BadgerOptions struct {
 
 const defaultMemTable = 16 << 20
 
-// Reserve is what an open store holds of the Go heap without using it, in bytes: the
-// arena of its memtable. Who bounds the heap has to add it.
+// Reserve is how many bytes of the Go heap an open store with default options occupies although
+// they are not in use: the arena of its memtable. Whoever sets a limit for the heap must add it for
+// each open store, or the garbage collector runs all the time.
 const Reserve = defaultMemTable + 2*defaultMemTable*15/100
 
-// Free space below which nothing more is written. Badger writes through mapped memory,
-// where a full disk is not an error but the process's death.
-const (
-	reserveBulk  = 128 << 20
-	reserveSmall = 32 << 20
-)
-
-// badgerStore is a Store on badger, in its managed mode: the store numbers its writes
-// itself, so that a reader never waits for a writer.
+// badgerStore is a Store on badger in its managed mode: the store numbers its writes itself, so
+// that a reader need not wait until the writes before it are committed.
 type badgerStore struct {
 	dir    string
 	db     *badger.DB
-	read   *badger.Txn // sees everything, always
-	ts     atomic.Uint64
+	read   *badger.Txn   // at the highest number there is: it sees every write
+	ts     atomic.Uint64 // the number of the last write
 	closed atomic.Bool
 
-	inline int         // bytes from which badger keeps a value apart, in its value log
-	apart  atomic.Bool // such a one was written since the last Sync
-	syncMu sync.Mutex
-	named  string // the memtables' logs whose names are durable
+	apartFrom int         // the size from which badger keeps a value in its value log
+	apart     atomic.Bool // something went to the value log since the last Sync
+	syncMu    sync.Mutex
+	named     string // guarded by syncMu: the memtables' logs whose names are durable
 }
 
-// OpenBadger opens the badger store in dir, making it if it is not there. One process
-// can have it open.
+// OpenBadger opens the badger store in dir, and makes it if it is not there. It returns ErrBusy if
+// another process has it open, and ErrCorrupt, with the file's name, if one of its files is damaged.
 func OpenBadger(dir string, o BadgerOptions) (s Store, err error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
@@ -76,14 +69,15 @@ func OpenBadger(dir string, o BadgerOptions) (s Store, err error) {
 		}
 		return nil, fmt.Errorf("open store %s: %w", dir, err)
 	}
-	b := &badgerStore{dir: dir, db: db, inline: valuesApart(o), read: db.NewTransactionAt(math.MaxUint64, false)}
+	b := &badgerStore{dir: dir, db: db, apartFrom: valuesApart(o), read: db.NewTransactionAt(math.MaxUint64, false)}
 	b.ts.Store(db.MaxVersion())
 	return b, durable.SyncDir(filepath.Dir(dir))
 }
 
-// openManaged opens badger, again where it stumbled over a log without a byte: it makes a log
-// in two steps, the file and then its size, and deletes one in the reverse two; the process may die
-// in between. The attempt that fails gives that log its size, so each one costs one attempt.
+// openManaged opens badger, and tries again if badger refuses an empty log. badger makes a log in
+// two steps, the file and then its size, and deletes one in the reverse order, so a process that
+// dies in between leaves an empty one. The attempt that fails gives the log its size: each empty
+// log costs one attempt.
 func openManaged(o badger.Options) (db *badger.DB, err error) {
 	for range 8 {
 		db, err = badger.OpenManaged(o)
@@ -94,14 +88,14 @@ func openManaged(o badger.Options) (db *badger.DB, err error) {
 	return db, err
 }
 
-// badgerOptions are for values of some hundred bytes to 8 KiB that come in big sorted
-// batches, by measurement.
+// badgerOptions were found by measurement, with values of some hundred bytes to 8 KiB that come in
+// large sorted batches.
 func badgerOptions(dir string, o BadgerOptions) badger.Options {
 	return badger.DefaultOptions(dir).
 		WithLogger(badgerLog{o.Log}).
 		WithMetricsEnabled(false).
-		WithDetectConflicts(false). // writers do not read
-		WithSyncWrites(false).      // Sync does
+		WithDetectConflicts(false). // no transaction here both reads and writes
+		WithSyncWrites(false).      // our Sync does that
 		WithMemTableSize(o.MemTable).
 		WithNumMemtables(2).
 		WithBaseTableSize(8 << 20).
@@ -109,58 +103,19 @@ func badgerOptions(dir string, o BadgerOptions) badger.Options {
 		WithNumCompactors(2).
 		WithValueThreshold(int64(valuesApart(o))).
 		WithValueLogFileSize(16 << 20).
-		WithBloomFalsePositive(0). // iterators do not use it
+		WithBloomFalsePositive(0). // iterators do not use bloom filters
 		WithCompression(options.None).
-		WithBlockCacheSize(0). // without compression, blocks are in the page cache
+		WithBlockCacheSize(0). // uncompressed blocks are read from the kernel's page cache
 		WithIndexCacheSize(0)
 }
 
-// valuesApart is the size of a value from which badger keeps it apart: as large as badger allows.
+// valuesApart is the size from which badger keeps a value in its value log and not beside its key:
+// as large as badger allows.
 func valuesApart(o BadgerOptions) int { return int(min(o.MemTable/8, 1<<20)) }
 
-// next numbers a write. Whatever a newer write replaced may be dropped.
-func (s *badgerStore) next() uint64 {
-	ts := s.ts.Add(1)
-	s.db.SetDiscardTs(ts - 1)
-	return ts
-}
-
-// Update implements Store.
-func (s *badgerStore) Update(ops []Op) (err error) {
-	if err := s.room(reserveSmall); err != nil {
-		return err
-	}
-	defer recovered("write to store", &err)
-	ts := s.next()
-	txn := s.db.NewTransactionAt(ts, true)
-	defer txn.Discard()
-	for _, op := range ops {
-		if op.Value == nil {
-			err = txn.Delete(op.Key)
-		} else {
-			s.note(op.Value)
-			err = txn.Set(op.Key, op.Value)
-		}
-		if err != nil {
-			return fmt.Errorf("write to store: %w", err)
-		}
-	}
-	if err := txn.CommitAt(ts, nil); err != nil {
-		return fmt.Errorf("write to store: %w", err)
-	}
-	return nil
-}
-
-// note remembers that a value goes to the value log.
-func (s *badgerStore) note(value []byte) {
-	if len(value) >= s.inline {
-		s.apart.Store(true)
-	}
-}
-
-// Sync implements Store. badger's own would not sync what was written to a memtable
-// that is full and waits to become a table, so this syncs the memtables' logs by name; and
-// it syncs the value log, which is a flush of the disk for nothing where nothing is in it.
+// Sync implements Store. badger's own Sync leaves out memtables that are full and wait to become
+// tables, so this one syncs the logs of all memtables by name. badger's is called only if something
+// went to the value log: otherwise it would be a flush of the disk for nothing.
 func (s *badgerStore) Sync() (err error) {
 	if s.closed.Load() {
 		return fmt.Errorf("sync store %s: %w", s.dir, ErrClosed)
@@ -174,7 +129,7 @@ func (s *badgerStore) Sync() (err error) {
 		if err := durable.SyncFile(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return fmt.Errorf("sync store: %w", err)
 		}
-		// One that is gone is a table now, which badger synced.
+		// A log that is gone became a table, which badger has synced.
 	}
 	if s.apart.Swap(false) {
 		if err := s.db.Sync(); err != nil {
@@ -209,136 +164,8 @@ func (s *badgerStore) Close() (err error) {
 	return s.db.Close()
 }
 
-// room reports an error if the disk has less than reserve bytes left.
-func (s *badgerStore) room(reserve uint64) error {
-	var st syscall.Statfs_t
-	if err := syscall.Statfs(s.dir, &st); err != nil {
-		return fmt.Errorf("store %s: %w", s.dir, err)
-	}
-	if free := st.Bavail * uint64(st.Bsize); free < reserve {
-		return fmt.Errorf("store %s: %d MiB free, want %d: %w", s.dir, free>>20, reserve>>20, syscall.ENOSPC)
-	}
-	return nil
-}
-
-// Bulk implements Store.
-func (s *badgerStore) Bulk() BulkWriter {
-	return &badgerBulk{s: s, wb: s.db.NewWriteBatchAt(s.next())}
-}
-
-type badgerBulk struct {
-	s       *badgerStore
-	wb      *badger.WriteBatch
-	unasked int // bytes written since the last look at the disk
-	done    bool
-}
-
-func (b *badgerBulk) ask(n int) error {
-	if b.unasked += n; b.unasked < 4<<20 {
-		return nil
-	}
-	b.unasked = 0
-	return b.s.room(reserveBulk)
-}
-
-// Put implements BulkWriter.
-func (b *badgerBulk) Put(key, value []byte) (err error) {
-	if err := b.ask(len(key) + len(value)); err != nil {
-		return err
-	}
-	defer recovered("write to store", &err)
-	b.s.note(value)
-	return b.wb.Set(key, value)
-}
-
-// Delete implements BulkWriter.
-func (b *badgerBulk) Delete(key []byte) (err error) {
-	defer recovered("write to store", &err)
-	return b.wb.Delete(key)
-}
-
-// Flush implements BulkWriter.
-func (b *badgerBulk) Flush() (err error) {
-	if err := b.s.room(reserveSmall); err != nil {
-		return err
-	}
-	b.done = true
-	defer recovered("write to store", &err)
-	return b.wb.Flush()
-}
-
-// Cancel implements BulkWriter.
-func (b *badgerBulk) Cancel() {
-	if !b.done {
-		b.done = true
-		b.wb.Cancel()
-	}
-}
-
-// Iterator implements Store.
-func (s *badgerStore) Iterator(prefix []byte) Iterator {
-	it := new(badgerIterator)
-	it.open(s.read, prefix)
-	return it
-}
-
-// badgerIterator turns what badger panics of, damaged tables and a closed store, into an
-// error, which Value and Close tell.
-type badgerIterator struct {
-	it  *badger.Iterator
-	err error
-}
-
-func (it *badgerIterator) open(txn *badger.Txn, prefix []byte) {
-	defer recovered("read store", &it.err)
-	it.it = txn.NewIterator(badger.IteratorOptions{Prefix: prefix})
-}
-
-// Seek implements Iterator.
-func (it *badgerIterator) Seek(key []byte) {
-	if it.err == nil {
-		defer recovered("read store", &it.err)
-		it.it.Seek(key)
-	}
-}
-
-// Next implements Iterator.
-func (it *badgerIterator) Next() {
-	if it.Valid() {
-		defer recovered("read store", &it.err)
-		it.it.Next()
-	}
-}
-
-// Valid implements Iterator.
-func (it *badgerIterator) Valid() bool { return it.err == nil && it.it.Valid() }
-
-// Key implements Iterator.
-func (it *badgerIterator) Key() []byte { return it.it.Item().Key() }
-
-// Value implements Iterator.
-func (it *badgerIterator) Value() (value []byte, err error) {
-	if it.err != nil {
-		return nil, it.err
-	}
-	defer recovered("read store", &err)
-	err = it.it.Item().Value(func(v []byte) error {
-		value = v // valid until the next move, as Iterator's is
-		return nil
-	})
-	return value, err
-}
-
-// Close implements Iterator.
-func (it *badgerIterator) Close() error {
-	if it.it != nil {
-		defer recovered("read store", &it.err)
-		it.it.Close()
-	}
-	return it.err
-}
-
-// recovered makes a panic of badger's an error.
+// recovered turns a panic of badger, by which it reports damage and use after Close, into an error.
+// It must be deferred directly; an error that is there already is kept.
 func recovered(doing string, err *error) {
 	p := recover()
 	if p == nil || *err != nil {
@@ -351,14 +178,13 @@ func recovered(doing string, err *error) {
 	*err = fmt.Errorf("%s: %s: %w", doing, clipped(fmt.Sprint(p)), kind)
 }
 
-// clipped makes one line of what badger says in many, with all that it has in memory.
+// clipped makes one line of a panic's text, which is many lines with dumps of memory.
 func clipped(s string) string {
 	s = strings.Join(strings.Fields(s), " ")
 	return s[:min(len(s), 200)]
 }
 
-// badgerLog passes on badger's errors and warnings; what it has to say otherwise is for
-// debugging.
+// badgerLog passes badger's errors and warnings on, and its information as debug messages.
 type badgerLog struct{ log *slog.Logger }
 
 func (l badgerLog) Errorf(f string, a ...any)   { l.log.Error("badger", "msg", line(f, a)) }

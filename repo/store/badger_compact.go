@@ -8,20 +8,22 @@ import (
 	"time"
 )
 
-// What makes badger flush its memtable, for which it has no call: a value that is written over
-// and over until the memtable is full.
+// badger has no call to flush its memtable, so one value is written over and over until the
+// memtable is full.
 const (
-	padValue = 256 << 10
-	maxPads  = 8 // memtables, at most
+	padValue = 256 << 10 // bytes of it
+	maxPads  = 8         // memtables that are filled at most
 )
 
+// padKey is the key of that value. It sorts before all of a repository's keys.
 var padKey = []byte{0}
 
-// Compact implements Store. Deletions take effect when they meet what they delete in a
-// compaction: first they must get out of memory, then all levels be merged into one.
+// Compact implements Store. A deletion gives space back only when a compaction merges it with what
+// it deletes. So the memtable, where the newest deletions are, is made a table first, and then all
+// levels are merged into one.
 func (s *badgerStore) Compact(ctx context.Context) (err error) {
 	defer recovered("compact store", &err)
-	// Badger leaves level 0 alone as long as it has few tables and nothing is below it.
+	// badger does not compact level 0 while it has few tables and the levels below are empty.
 	for range maxPads {
 		if err := s.flushMemtable(ctx); err != nil {
 			return fmt.Errorf("compact store: %w", err)
@@ -32,7 +34,7 @@ func (s *badgerStore) Compact(ctx context.Context) (err error) {
 	}
 	s.db.SetDiscardTs(s.ts.Load())
 	for range 3 {
-		// It fails if a compaction of badger's own has the same tables.
+		// Flatten fails if a compaction that badger has started itself holds the same tables.
 		if err = s.db.Flatten(1); err == nil || ctx.Err() != nil {
 			break
 		}
@@ -43,7 +45,7 @@ func (s *badgerStore) Compact(ctx context.Context) (err error) {
 	return ctx.Err()
 }
 
-// flushMemtable has what is in memory become a table.
+// flushMemtable fills the memtable, and waits until badger has written it to a table.
 func (s *badgerStore) flushMemtable(ctx context.Context) error {
 	before, err := s.memtables()
 	if err != nil {
@@ -73,12 +75,12 @@ func (s *badgerStore) flushMemtable(ctx context.Context) error {
 	}
 }
 
-// memtables lists the memtables' logs: each goes when its memtable has become a table.
+// memtables lists the memtables' logs. badger removes a log when its memtable has become a table.
 func (s *badgerStore) memtables() ([]string, error) {
 	return filepath.Glob(filepath.Join(s.dir, "*.mem"))
 }
 
-// beneath reports whether there are tables below level 0.
+// beneath reports whether any level below level 0 has tables.
 func (s *badgerStore) beneath() bool {
 	for _, l := range s.db.Levels() {
 		if l.Level > 0 && l.NumTables > 0 {

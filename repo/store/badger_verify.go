@@ -17,10 +17,11 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// Verify implements Store: every block of every table has a checksum. badger could verify
-// it whenever it reads a block, but takes one that is wrong for the table's end, and says
-// nothing; a compaction would even drop what is behind. So it is told not to, the values
-// have checksums of their own, and what else damage can do, as to a key, is found here.
+// Verify implements Store: it checks the checksum of every block of every table. badger can do that
+// whenever it reads a block, but then takes a damaged block for the end of the table, without a
+// word, and a compaction would drop what is behind it. So badger is told not to check. Damage to a
+// value is found by its reader, since values have checksums of their own; damage to a key is found
+// here.
 func (s *badgerStore) Verify(ctx context.Context, found func(problem error) error, tell func(done, total int64)) error {
 	tables, total, err := s.tables()
 	if err != nil {
@@ -45,7 +46,7 @@ func (s *badgerStore) Verify(ctx context.Context, found func(problem error) erro
 	return g.Wait()
 }
 
-// tables lists the store's tables, and their bytes.
+// tables lists the store's tables, and gives the sum of their sizes in bytes.
 func (s *badgerStore) tables() (all []badger.TableInfo, total int64, err error) {
 	defer recovered("list store's tables", &err)
 	all = s.db.Tables()
@@ -59,7 +60,7 @@ func (s *badgerStore) verifyTable(id uint64) (err error) {
 	name := filepath.Join(s.dir, table.IDToFilename(id))
 	data, err := os.ReadFile(name)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil // compacted since
+		return nil // a compaction has replaced the table since it was listed
 	}
 	if err != nil {
 		return err
@@ -75,9 +76,9 @@ func (s *badgerStore) verifyTable(id uint64) (err error) {
 	return nil
 }
 
-// openTable reads a table's index and its last block, which is what badger does with each
-// table when it opens a store. But on damage badger ends the process, or panics where
-// nobody can recover.
+// openTable reads a table's index and its last block, as badger does with each table when it opens
+// a store. On damage badger would end the process then, or panic in a goroutine of its own, where
+// nobody can recover; openTable returns an error.
 func openTable(name string, data []byte) (t *table.Table, err error) {
 	defer recovered("store's file "+name, &err)
 	if err := checkFooter(data); err != nil {
@@ -90,7 +91,7 @@ func openTable(name string, data []byte) (t *table.Table, err error) {
 	return t, nil
 }
 
-// checkFooter looks at what is behind a table's index, of which badger believes anything:
+// checkFooter checks the lengths behind a table's index, which badger believes without a look:
 //
 //	index | its length 4 | its checksum, a protobuf of one varint | that one's length 4
 func checkFooter(data []byte) error {
@@ -114,8 +115,8 @@ func checkFooter(data []byte) error {
 	return nil
 }
 
-// checkTables opens each table that the store in dir has as badger is going to. What is
-// wrong with the list of tables badger says itself.
+// checkTables opens each table of the store in dir in the way in which badger will open it. Damage
+// to the list of tables is an error of badger's own.
 func checkTables(dir string) error {
 	f, err := os.Open(filepath.Join(dir, badger.ManifestFilename))
 	if errors.Is(err, fs.ErrNotExist) {

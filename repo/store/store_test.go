@@ -45,8 +45,8 @@ func TestBadgerIsForOneProcess(t *testing.T) {
 	}
 }
 
-// TestBadgerEmptyLogs: the process died between the making of a log and its first byte, or between the
-// two steps of deleting one.
+// TestBadgerEmptyLogs opens stores with empty logs, which badger leaves if the process dies while it
+// makes or deletes one.
 func TestBadgerEmptyLogs(t *testing.T) {
 	m := &storetest.BadgerMaker{Dir: t.TempDir()}
 	s := m.Open(t)

@@ -10,8 +10,8 @@ import (
 	"zenith/repo/store"
 )
 
-// Mem is a Store in memory, for tests. It keeps what was synced apart from what was
-// not, so that Crash can lose the rest.
+// Mem is a Store in memory, for tests. It remembers its contents at the last Sync, so that Crash
+// can lose what was written since.
 type Mem struct {
 	mu     sync.RWMutex
 	tree   memTree
@@ -19,17 +19,18 @@ type Mem struct {
 	closed bool
 }
 
-// memTree is a sorted slice of blocks of entries; blocks are never changed in place, so a
-// copy of the outer slice is a snapshot.
+// memTree is the entries in the order of their keys, cut into blocks. Blocks are never changed in
+// place, so a copy of the outer slice is a snapshot.
 type memTree struct{ blocks [][]store.Op }
 
+// memBlock is how many entries a block has at most.
 const memBlock = 512
 
 // NewMem makes an empty store.
 func NewMem() *Mem { return &Mem{} }
 
-// Crash gives the store as it is after a crash of the machine, if keepAll is false: with
-// only what was synced; or after the death of the process.
+// Crash gives a store with what a crash leaves of s: of the process if keepAll is true, which loses
+// nothing, else of the machine, which loses what was not synced. s is closed.
 func (s *Mem) Crash(keepAll bool) *Mem {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -40,7 +41,7 @@ func (s *Mem) Crash(keepAll bool) *Mem {
 	return &Mem{tree: s.synced, synced: s.synced}
 }
 
-// Reopen gives the store again after Close.
+// Reopen gives a store with the contents of s, which is closed.
 func (s *Mem) Reopen() *Mem { return s.Crash(true) }
 
 var errMemClosed = errors.New("memory store is closed")
@@ -58,12 +59,12 @@ func (s *Mem) apply(ops []store.Op) error {
 	return nil
 }
 
-// Verify implements Store: memory is not damaged.
+// Verify implements Store. It finds nothing.
 func (s *Mem) Verify(ctx context.Context, _ func(problem error) error, _ func(done, total int64)) error {
 	return ctx.Err()
 }
 
-// Compact implements Store: nothing that was deleted is left in memory.
+// Compact implements Store. There is nothing to do: deleted entries take no space.
 func (s *Mem) Compact(ctx context.Context) error { return ctx.Err() }
 
 // Sync implements Store.
@@ -88,7 +89,7 @@ func (s *Mem) Close() error {
 // Bulk implements Store.
 func (s *Mem) Bulk() store.BulkWriter { return &memBulk{s: s} }
 
-// store.Iterator implements Store.
+// Iterator implements Store.
 func (s *Mem) Iterator(prefix []byte) store.Iterator {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
@@ -122,7 +123,7 @@ func (b *memBulk) Flush() error {
 
 func compareOps(a, b store.Op) int { return bytes.Compare(a.Key, b.Key) }
 
-// block gives the index of the block in which key is, if it is there.
+// block gives the index of the block that has key, if any has.
 func (t memTree) block(key []byte) int {
 	i, found := slices.BinarySearchFunc(t.blocks, key, func(b []store.Op, k []byte) int { return bytes.Compare(b[0].Key, k) })
 	if !found && i > 0 {
@@ -131,7 +132,7 @@ func (t memTree) block(key []byte) int {
 	return i
 }
 
-// apply gives t with ops done, sharing the blocks that did not change.
+// apply gives a tree that is t after ops. Blocks that ops do not touch are shared.
 func (t memTree) apply(ops []store.Op) memTree {
 	ops = slices.Clone(ops)
 	slices.SortStableFunc(ops, compareOps)
@@ -154,7 +155,7 @@ func (t memTree) apply(ops []store.Op) memTree {
 	return out
 }
 
-// merge gives block with ops done, cut into blocks of the right size.
+// merge gives the entries of block after ops, in new blocks.
 func merge(block, ops []store.Op) [][]store.Op {
 	var all []store.Op
 	for len(block) > 0 || len(ops) > 0 {

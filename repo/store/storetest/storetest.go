@@ -15,14 +15,14 @@ import (
 
 // Maker makes stores for a test.
 type Maker interface {
-	// Open opens the test's store: empty at first, then with what was there at Close.
+	// Open opens the test's store: empty at first, later with what it had when it was closed.
 	Open(t *testing.T) store.Store
-	// Crash gives what the death of the process leaves of an open store, reopened. It may
-	// close s.
+	// Crash gives a store with what would be left of s, which is open, if the process died now. It
+	// may close s.
 	Crash(t *testing.T, s store.Store) store.Store
 }
 
-// Run runs all tests. newMaker is called for each of them.
+// Run runs all tests, each with a Maker of its own.
 func Run(t *testing.T, newMaker func(t *testing.T) Maker) {
 	for name, test := range map[string]func(*testing.T, Maker){
 		"Update": testUpdate, "Prefix": testPrefix, "Seek": testSeek, "Bulk": testBulk, "BigBulk": testBigBulk,
@@ -146,9 +146,9 @@ func testBulk(t *testing.T, m Maker) {
 	check(t, b.Delete([]byte("b")))
 	check(t, b.Delete([]byte("nothing")))
 	check(t, b.Flush())
-	b.Cancel() // nothing after Flush
+	b.Cancel() // does nothing after Flush
 	same(t, dump(t, s, ""), []string{"a=2", "c=1"})
-	// What one bulk wrote another replaces, whatever its order.
+	// A later bulk replaces what an earlier one wrote, whatever the order of its keys.
 	b = s.Bulk()
 	check(t, b.Put([]byte("c"), []byte("3")))
 	check(t, b.Put([]byte("b"), []byte("3")))
@@ -302,7 +302,7 @@ func testConcurrent(t *testing.T, m Maker) {
 	}
 }
 
-// testIteratorLives checks that an iterator still has what it was made for, whatever is
+// testIteratorLives checks that an iterator gives what was there when it was made, however much is
 // written meanwhile.
 func testIteratorLives(t *testing.T, m Maker) {
 	s := open(t, m)
@@ -335,7 +335,8 @@ func testCloseTwice(t *testing.T, m Maker) {
 	}
 }
 
-// testVerify: nothing is wrong with what was written, in memory or on disk.
+// testVerify checks that Verify finds no damage in a sound store, whether the entries are still in
+// memory or in files, and that it reads all of it.
 func testVerify(t *testing.T, m Maker) {
 	for range 2 {
 		s := open(t, m)
