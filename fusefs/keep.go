@@ -2,10 +2,10 @@ package fusefs
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	iofs "io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
@@ -13,6 +13,7 @@ import (
 
 	"zenith/internal/durable"
 	"zenith/internal/pg"
+	"zenith/internal/sidefile"
 	"zenith/internal/tree"
 )
 
@@ -20,6 +21,8 @@ import (
 //
 //	keep/files/<path>  a file, whole
 //	keep/marker.json   written last
+//	keep.new           the same, of a mount that ends
+//	keep.damaged-<n>   the same, whose marker could not be read
 //
 // Most kept files belong to the state at a clean stop. They are used only if the next base
 // is that state: if its last checkpoint is the one that the marker names. Nothing
@@ -38,6 +41,11 @@ type marker struct {
 	SystemID   uint64   `json:"system_id"`
 	Checkpoint string   `json:"checkpoint"`
 	WAL        []string `json:"wal"` // the segments that pg_wal showed at the end
+}
+
+// markerKind is the marker's file.
+var markerKind = sidefile.Kind[marker]{
+	Lost: "unlogged tables, statistics and the like, as of the last clean stop", Perm: 0o600, Format: sidefile.JSON,
 }
 
 // fits reports whether the kept files belong to the state whose pg_control is c.
@@ -71,21 +79,28 @@ func (k *keptFile) ReadAt(_ context.Context, p []byte, off int64) (int, error) {
 	return n, errors.Join(err, f.Close())
 }
 
-// openKept finds what the last mount of a branch of PostgreSQL v left in a work directory.
-func openKept(workDir string, control *pg.ControlFile, v *pg.Version) (*kept, error) {
+// openKept finds what the last mount of a branch of PostgreSQL v left in a work directory. Kept files
+// whose marker is damaged are moved aside: only those are used then that fit any state.
+func openKept(workDir string, control *pg.ControlFile, v *pg.Version, log *slog.Logger) (*kept, error) {
 	dir := filepath.Join(workDir, keepName)
-	m, found, err := readMarker(dir)
-	if err != nil {
-		return nil, err
-	}
-	if !found {
-		// The last mount may have ended between its two renames.
-		if m, found, err = readMarker(filepath.Join(workDir, keepNew)); err != nil || !found {
-			return nil, err
+	m, err := markerKind.Read(filepath.Join(dir, markerName))
+	var damage *sidefile.Damage
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		// The last mount may have ended while it replaced the directory.
+		if m, err = markerKind.Read(filepath.Join(workDir, keepNew, markerName)); err != nil {
+			return nil, nil // it was not whole
 		}
 		if err := replaceDir(dir, filepath.Join(workDir, keepNew)); err != nil {
 			return nil, err
 		}
+	case errors.As(err, &damage):
+		aside, err := durable.MoveAside(dir)
+		if err != nil {
+			return nil, fmt.Errorf("move kept files aside: %w", err)
+		}
+		log.Warn("kept files cannot be used, their marker is damaged", "file", damage.Path, "moved to", aside, "lost", damage.Lost, "err", damage.Err)
+		dir = aside
 	}
 	k := &kept{files: map[string]*keptFile{}}
 	fits := m.fits(control)
@@ -107,21 +122,6 @@ func openKept(workDir string, control *pg.ControlFile, v *pg.Version) (*kept, er
 		}
 		return nil
 	})
-}
-
-func readMarker(dir string) (marker, bool, error) {
-	text, err := os.ReadFile(filepath.Join(dir, markerName))
-	if errors.Is(err, os.ErrNotExist) {
-		return marker{}, false, nil
-	}
-	if err != nil {
-		return marker{}, false, err
-	}
-	var m marker
-	if err := json.Unmarshal(text, &m); err != nil {
-		return marker{}, false, nil // it was being written when the machine went down
-	}
-	return m, true, nil
 }
 
 // in lists a directory: the names in it that lead to kept files further down, and its kept files.
@@ -180,9 +180,12 @@ func (t *worktree) keepAll() error {
 	return replaceDir(filepath.Join(t.work.Dir, keepName), dir)
 }
 
-// replaceDir replaces dir by another directory. After a crash between the two steps there is no
-// dir; openKept then takes the other one.
+// replaceDir replaces dir, which has kept files, by another such directory. After a crash in between
+// there is no dir, or one without a marker; openKept then takes the other one.
 func replaceDir(dir, by string) error {
+	if err := os.Remove(filepath.Join(dir, markerName)); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
 	if err := os.RemoveAll(dir); err != nil {
 		return err
 	}

@@ -2,6 +2,7 @@ package fusefs_test
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
@@ -164,17 +165,50 @@ func TestKeepSurvivesAKill(t *testing.T) {
 	wantUnlogged(t, startMount(t, s), true)
 }
 
+// TestKeepDamagedMarker: without a marker nobody knows which state kept files belong to, so those
+// are used that belong to any. None is lost: they are moved aside, and the log says so.
 func TestKeepDamagedMarker(t *testing.T) {
 	s := keepSpec(t, 0x3000028)
 	m := startMount(t, s)
 	writeUnlogged(t, m)
 	stopServer(t, m)
 	m.unmount(t)
-	if err := os.Truncate(s.State+"/keep/marker.json", 10); err != nil {
+	marker := s.State + "/keep/marker.json"
+	for n, content := range []string{"", `{"clean":t`, "null", "\x00\x00\x00"} {
+		if err := os.WriteFile(marker, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		m = startMount(t, s)
+		wantUnlogged(t, m, false)
+		m.eventually(t, "file="+marker)
+		aside := fmt.Sprintf("%s/keep.damaged-%d", s.State, n+1)
+		wantFile(t, aside+"/files/base/5/16384", []byte(unloggedFiles["base/5/16384"]))
+		wantFile(t, aside+"/marker.json", []byte(content))
+		writeUnlogged(t, m)
+		stopServer(t, m)
+		m.unmount(t)
+		m = startMount(t, s)
+		wantUnlogged(t, m, true)
+		m.unmount(t)
+	}
+}
+
+// TestKeepHalfRemoved: a kill while the kept files of one mount take the place of another's leaves
+// those of the newer one.
+func TestKeepHalfRemoved(t *testing.T) {
+	s := keepSpec(t, 0x3000028)
+	m := startMount(t, s)
+	writeUnlogged(t, m)
+	stopServer(t, m)
+	m.unmount(t)
+	keep := s.State + "/keep"
+	if err := os.CopyFS(keep+".new", os.DirFS(keep)); err != nil {
 		t.Fatal(err)
 	}
-	m = startMount(t, s)
-	if got := readFile(t, m.dir+"/base/5/16384"); len(got) != 0 {
-		t.Errorf("shown without a marker: %q", got)
+	for _, path := range []string{"marker.json", "files/base/5/16384", "files/log/today.log"} {
+		if err := os.Remove(filepath.Join(keep, path)); err != nil {
+			t.Fatal(err)
+		}
 	}
+	wantUnlogged(t, startMount(t, s), true)
 }

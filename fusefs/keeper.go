@@ -2,7 +2,6 @@ package fusefs
 
 import (
 	"encoding/binary"
-	"encoding/json"
 	"errors"
 	"maps"
 	"os"
@@ -201,9 +200,5 @@ func (k *keeper) finish(dir string) error {
 	if err != nil {
 		return err
 	}
-	text, err := json.Marshal(k.marker)
-	if err != nil {
-		return err
-	}
-	return durable.WriteFile(filepath.Join(dir, markerName), text, 0o600)
+	return markerKind.Write(filepath.Join(dir, markerName), *k.marker, k.t.opts.Log)
 }

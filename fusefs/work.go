@@ -127,7 +127,7 @@ func (t *worktree) openBranch() (err error) {
 	if t.control, err = baseControl(t.ctx, t.base); err != nil {
 		return err
 	}
-	if t.kept, err = openKept(t.work.Dir, t.control, t.branch.Version()); err != nil {
+	if t.kept, err = openKept(t.work.Dir, t.control, t.branch.Version(), t.opts.Log); err != nil {
 		return err
 	}
 	if err := t.wal.open(t.ctx, t.branch, t.base, t.kept); err != nil {

@@ -37,7 +37,7 @@ var allowed = map[string][]string{
 	"internal/pageserver":  {"internal/api", "internal/pg"},
 	"internal/postgres":    {"internal/api", "internal/durable", "internal/pg", "internal/sidefile"},
 	"repo/receiver":        {"repo", "internal/durable", "internal/pg", "internal/xlog"},
-	"fusefs":               {"internal/durable", "internal/pg", "internal/tree", "internal/xlog"},
+	"fusefs":               {"internal/durable", "internal/pg", "internal/sidefile", "internal/tree", "internal/xlog"},
 	"tenants": {"fusefs", "repo", "repo/control", "repo/store", "repo/datadir", "repo/ingest", "repo/receiver", "walredo",
 		"internal/api", "internal/durable", "internal/pg", "internal/postgres", "internal/sidefile", "internal/tree", "internal/xlog", "internal/rmgrdesc"},
 	"cmd/zenith":     {"tenants", "fusefs", "internal/api", "internal/durable", "internal/pageserver", "internal/postgres", "repo", "internal/pg"},
