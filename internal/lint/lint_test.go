@@ -56,6 +56,12 @@ var doors = map[string]string{
 	"github.com/urfave/cli/v2":       "cmd/zenith",
 }
 
+// wire is the package that only these files of cmd/zenith may import: the others talk in the words of
+// internal/api.
+const wire = "internal/pageserver"
+
+var connecting = []string{"connect.go", "daemon.go"}
+
 // peer is exempt from doors: it is a program with nothing but a library, against which bench measures.
 const peer = "bench/loopback"
 
@@ -76,6 +82,9 @@ func TestImports(t *testing.T) {
 			path, _ := strconv.Unquote(spec.Path.Value)
 			if own, ok := strings.CutPrefix(path, "zenith/"); ok && !slices.Contains(rule, own) {
 				t.Errorf("%s imports %s", filepath.Join(dir, name), own)
+			}
+			if dir == "cmd/zenith" && path == "zenith/"+wire && !slices.Contains(connecting, name) {
+				t.Errorf("%s imports %s: want internal/api", filepath.Join(dir, name), wire)
 			}
 			for lib, door := range doors {
 				if (path == lib || strings.HasPrefix(path, lib+"/")) && dir != door && dir != peer {

@@ -35,6 +35,13 @@ func TestSQLDoc(t *testing.T) {
 
 // TestEveryArgumentIsExplained: names in capitals are in the table, and the table has no others.
 func TestEveryArgumentIsExplained(t *testing.T) {
+	listed := 0
+	for _, g := range surface {
+		listed += len(g.verbs)
+	}
+	if listed != len(verbs) {
+		t.Errorf("%d verbs have %d names", listed, len(verbs))
+	}
 	used := map[string]bool{}
 	for _, v := range verbs {
 		if v.help == "" {

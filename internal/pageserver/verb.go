@@ -10,24 +10,25 @@ import (
 	"zenith/internal/api"
 )
 
-// A verb is a command of the SQL surface, and all that is known of it: one of the types below,
-// by what it answers with. Its row in a table (verb_branch.go and so on) has the name, what it
-// does, its arguments (the struct type A), the columns of its reply (the struct type R) and the
-// handler; the client's method, which sends it, stands beside it. The server, the client and
-// docs/sql.md follow from that. A new verb is such a row in the table of its noun, and a method
-// of api.Service if the handler needs one.
-
-// verb is what all kinds of verb have.
+// verb is a command of the SQL surface, and all that is known of it. Each is of one of the types
+// below, by what it answers with: plain, one, list, stream or file. Its type parameters are two
+// structs: A is its arguments (argument.go), R its columns (row.go). The server, docs/sql.md and
+// the client, whose method stands beside the verb, follow from that.
+//
+// A new verb is a variable in the file of its noun (verb_branch.go and so on), a name in the
+// group there, a method of Client, and one of api.Service if the handler needs it.
 type verb struct {
 	name  string
 	help  string // one line: what it does
 	tag   string // command tag; default: the name in upper case
+	reply string // one of the reply constants; default: what its type says
 	reads bool   // the handler reads from the client itself: CopyIn, CopyBoth
 
-	args  *argShape
-	reply string    // one of the reply constants
-	row   *rowShape // nil: no columns
-	run   func(ctx context.Context, c *call) error
+	// What follows is set by ready.
+
+	args *argShape
+	row  *rowShape // nil: no columns
+	run  func(ctx context.Context, c *call) error
 }
 
 // What a verb answers with.
@@ -63,6 +64,12 @@ func (v *verb) query(args any) (string, error) {
 	return joinWords(v.name, words...), nil
 }
 
+// parseArgs reads the words of a call.
+func parseArgs[A any](v *verb, c *call) (a A, err error) {
+	err = v.args.parse(c.args, &a)
+	return a, err
+}
+
 // columns gives the columns of the reply.
 func (v *verb) columns() []column {
 	if v.row == nil {
@@ -80,8 +87,8 @@ type plain[A any] struct {
 func (v *plain[A]) ready() *verb {
 	v.args, v.reply = argsOf[A](), cmp.Or(v.reply, replyNothing)
 	v.run = func(ctx context.Context, c *call) error {
-		var a A
-		if err := v.args.parse(c.args, &a); err != nil {
+		a, err := parseArgs[A](&v.verb, c)
+		if err != nil {
 			return err
 		}
 		return v.do(ctx, c, a)
@@ -103,8 +110,8 @@ type stream[A, R any] struct {
 func (v *stream[A, R]) ready() *verb {
 	v.args, v.row, v.reply = argsOf[A](), rowOf[R](), replyRows
 	v.run = func(ctx context.Context, c *call) error {
-		var a A
-		if err := v.args.parse(c.args, &a); err != nil {
+		a, err := parseArgs[A](&v.verb, c)
+		if err != nil {
 			return err
 		}
 		return v.do(ctx, c, a, func(r R) error { return c.reply.send(v.row, r) })
@@ -191,8 +198,8 @@ type file[A any] struct {
 func (v *file[A]) ready() *verb {
 	v.args, v.tag, v.reply = argsOf[A](), copyTag, replyFile
 	v.run = func(ctx context.Context, c *call) error {
-		var a A
-		if err := v.args.parse(c.args, &a); err != nil {
+		a, err := parseArgs[A](&v.verb, c)
+		if err != nil {
 			return err
 		}
 		if err := v.do(ctx, c, a, c.reply.copyOut()); err != nil {
