@@ -56,67 +56,52 @@ func zeroesPage(slru pg.SLRU, name string) op {
 	}
 }
 
-// xlMultixactCreate is xl_multixact_create, with the members as they lie in the record:
-// package xlog's has them in a slice of its own, which is too dear for each page.
-type xlMultixactCreate struct {
-	v       *pg.Version
-	mid     pg.MultiXactID
-	moff    pg.MultiXactOffset
-	members []byte // n of them: xid u32, status u32
-	n       uint32
+// newMultixact is an xl_multixact_create, and where its offset and members are kept.
+type newMultixact struct {
+	xlog.MultiXactCreate
+	v *pg.Version
 }
 
-const sizeofMultixactMember = 8
-
-func parseXLMultixactCreate(rec *xlog.Record) (x xlMultixactCreate, err error) {
-	b := rec.MainData
-	if len(b) < 12 {
-		return x, corrupt("xl_multixact_create is %d bytes, want 12", len(b))
-	}
-	x.v = rec.V
-	x.mid = pg.MultiXactID(binary.LittleEndian.Uint32(b))
-	x.moff = pg.MultiXactOffset(binary.LittleEndian.Uint32(b[4:]))
-	x.n = binary.LittleEndian.Uint32(b[8:])
-	x.members = b[12:]
-	if uint64(len(x.members)) < uint64(x.n)*sizeofMultixactMember {
-		return x, corrupt("multixact of %d members with %d bytes of them", x.n, len(x.members))
-	}
-	return x, nil
+func parseNewMultixact(rec *xlog.Record) (newMultixact, error) {
+	x, err := xlog.ParseMultiXactCreate(rec)
+	return newMultixact{MultiXactCreate: x, v: rec.V}, err
 }
 
 // member is the offset of the i-th member.
-func (x *xlMultixactCreate) member(i uint32) pg.MultiXactOffset { return x.v.AddMultiOffset(x.moff, i) }
-
-// next is the multixact id behind mid, whose members begin where mid's end. Neither
-// id nor offset is ever 0.
-func (x *xlMultixactCreate) next() (mid pg.MultiXactID, moff pg.MultiXactOffset) {
-	return max(x.mid+1, 1), max(x.member(x.n), 1)
+func (x *newMultixact) member(i int) pg.MultiXactOffset {
+	return x.v.AddMultiOffset(x.Offset, uint32(i))
 }
 
-func (x *xlMultixactCreate) offsetsPage(mid pg.MultiXactID) uint32 {
+// next is the multixact id behind the new one, and the offset of its members, which begin
+// where the new one's end. Neither id nor offset is ever 0.
+func (x *newMultixact) next() (mid pg.MultiXactID, moff pg.MultiXactOffset) {
+	return max(x.ID+1, 1), max(x.member(x.Members.Len()), 1)
+}
+
+func (x *newMultixact) offsetsPage(mid pg.MultiXactID) uint32 {
 	return uint32(mid) / x.v.MultiOffsetsPerPage()
 }
 
-func (x *xlMultixactCreate) membersPage(i uint32) uint32 {
+func (x *newMultixact) membersPage(i int) uint32 {
 	return uint32(x.member(i) / pg.MembersPerPage)
 }
 
 // multixactCreateTouches lists the pages of the new id's offset, of the next id's,
 // and of the members; the members' offsets may wrap around.
 func multixactCreateTouches(rec *xlog.Record, fn func(tag pg.BufferTag)) error {
-	x, err := parseXLMultixactCreate(rec)
+	x, err := parseNewMultixact(rec)
 	if err != nil {
 		return err
 	}
 	next, _ := x.next()
-	fn(pg.SLRUMultiOffsets.Page(x.offsetsPage(x.mid)))
-	if x.offsetsPage(next) != x.offsetsPage(x.mid) {
+	fn(pg.SLRUMultiOffsets.Page(x.offsetsPage(x.ID)))
+	if x.offsetsPage(next) != x.offsetsPage(x.ID) {
 		fn(pg.SLRUMultiOffsets.Page(x.offsetsPage(next)))
 	}
-	for i := uint32(0); i < x.n; {
+	for i := 0; i < x.Members.Len(); {
 		pageno := x.membersPage(i)
 		fn(pg.SLRUMultiMembers.Page(pageno))
-		for i < x.n && x.membersPage(i) == pageno {
+		for i < x.Members.Len() && x.membersPage(i) == pageno {
 			i++
 		}
 	}
@@ -126,7 +111,7 @@ func multixactCreateTouches(rec *xlog.Record, fn func(tag pg.BufferTag)) error {
 // multixactCreate is RecordNewMultiXact for one of its pages. The offset of the next
 // id is written too, as newer minor versions do and their readers require.
 func multixactCreate(page pg.Page, tag pg.BufferTag, rec *xlog.Record) error {
-	x, err := parseXLMultixactCreate(rec)
+	x, err := parseNewMultixact(rec)
 	if err != nil {
 		return err
 	}
@@ -138,7 +123,7 @@ func multixactCreate(page pg.Page, tag pg.BufferTag, rec *xlog.Record) error {
 		for _, e := range [...]struct {
 			mid  pg.MultiXactID
 			moff pg.MultiXactOffset
-		}{{x.mid, x.moff}, {next, nextOff}} {
+		}{{x.ID, x.Offset}, {next, nextOff}} {
 			if x.offsetsPage(e.mid) == pageno {
 				x.v.PutMultiOffset(page, e.mid, e.moff)
 				done = true
@@ -155,17 +140,17 @@ func multixactCreate(page pg.Page, tag pg.BufferTag, rec *xlog.Record) error {
 
 // setMembers writes those of the members that are on that page, if any: a byte of
 // status and an xid each, in groups of four.
-func setMembers(page pg.Page, pageno uint32, x *xlMultixactCreate) bool {
+func setMembers(page pg.Page, pageno uint32, x *newMultixact) bool {
 	done := false
-	for i := range x.n {
+	for i := range x.Members.Len() {
 		if x.membersPage(i) != pageno {
 			continue
 		}
 		in := int(x.member(i) % pg.MembersPerPage)
 		group := in / pg.MembersPerGroup * pg.MemberGroupSize
-		member := x.members[i*sizeofMultixactMember:]
-		page[group+in%pg.MembersPerGroup] = member[4]
-		copy(page[group+pg.MembersPerGroup+4*(in%pg.MembersPerGroup):][:4], member)
+		member := x.Members.At(i)
+		page[group+in%pg.MembersPerGroup] = byte(member.Status)
+		binary.LittleEndian.PutUint32(page[group+pg.MembersPerGroup+4*(in%pg.MembersPerGroup):], uint32(member.XID))
 		done = true
 	}
 	return done

@@ -9,9 +9,9 @@
 //	      op     op.desc         block references, " FPW" behind those with a page image
 //
 // (on one line, without the break). The names of resource managers and operations are
-// walredo's. Each resource manager is one table in a file of its name: operation -> what
-// it prints of the record's main data. Most operations print fields at fixed offsets of
-// one C struct; fixed makes their function from a format and the offsets.
+// walredo's, and package xlog parses the records' bodies: what replay takes from a record
+// is what the dump shows. Each resource manager is one table in a file of its name:
+// operation -> function that prints what the record's body says.
 //
 // Invariants: for records that PostgreSQL 15 wrote, the text is pg_waldump's, byte for
 // byte (times in the local zone, as there). For others - cut short, unknown resource

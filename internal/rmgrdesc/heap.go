@@ -46,8 +46,8 @@ func heapTruncate(w *writer, rec *xlog.Record) error {
 		w.WriteString("restart_seqs ")
 	}
 	w.printf("nrelids %d relids", x.RelIDs.Len())
-	for oid := range x.RelIDs.All() {
-		w.printf(" %d", oid)
+	for i := range x.RelIDs.Len() {
+		w.printf(" %d", x.RelIDs.At(i))
 	}
 	return nil
 }

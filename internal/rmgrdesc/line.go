@@ -14,17 +14,18 @@ import (
 // times in it are given in zone.
 func Line(rec *xlog.Record, zone *time.Location) string {
 	var b bytes.Buffer
-	w := &writer{Buffer: &b, zone: zone}
+	w := &writer{Buffer: &b, version: rec.V, zone: zone}
 	w.header(rec)
 	w.describe(rec)
 	w.blockRefs(rec)
 	return b.String()
 }
 
-// writer collects a line.
+// writer collects a line about a record of some version.
 type writer struct {
 	*bytes.Buffer
-	zone *time.Location
+	version *pg.Version
+	zone    *time.Location
 }
 
 func (w *writer) printf(format string, args ...any) { fmt.Fprintf(w, format, args...) }

@@ -4,32 +4,29 @@ import "zenith/internal/xlog"
 
 // multixactDescs are multixact_desc.
 var multixactDescs = descs{
-	0x0: fixed("page number", 4, "%d", i32(0)),
-	0x1: fixed("page number", 4, "%d", i32(0)),
-	0x2: multixactCreate,
-	0x3: fixed("xl_multixact_truncate", 20, "offsets [%d, %d), members [%d, %d)", u32(4), u32(8), u32(12), u32(16)),
+	xlog.MultiXactZeroOffPage >> 4: zeroPage,
+	xlog.MultiXactZeroMemPage >> 4: zeroPage,
+	xlog.MultiXactCreateID >> 4:    multixactCreate,
+	xlog.MultiXactTruncateID >> 4:  multixactTruncate,
 }
 
 // multixactStatus names MultiXactStatus.
 var multixactStatus = [...]string{"keysh", "sh", "fornokeyupd", "forupd", "nokeyupd", "upd"}
 
 func multixactCreate(w *writer, rec *xlog.Record) error {
-	const header = 12
-	s, err := view(rec.MainData, "xl_multixact_create", header)
+	x, err := xlog.ParseMultiXactCreate(rec)
 	if err != nil {
 		return err
 	}
-	w.printf("%d offset %d nmembers %d: ", s.u32(0), s.u32(4), s.i32(8))
-	members, err := elements(s[header:], "xl_multixact_create", int64(s.i32(8)), 8)
-	if err != nil {
-		return err
-	}
-	for off := 0; off < len(members); off += 8 {
-		status := "unk"
-		if n := members.u32(off + 4); n < uint32(len(multixactStatus)) {
-			status = multixactStatus[n]
-		}
-		w.printf("%d (%s) ", members.u32(off), status)
+	w.printf("%d offset %d nmembers %d: ", x.ID, x.Offset, x.Members.Len())
+	for i := range x.Members.Len() {
+		m := x.Members.At(i)
+		w.printf("%d (%s) ", m.XID, multixactStatus[m.Status])
 	}
 	return nil
+}
+
+func multixactTruncate(w *writer, rec *xlog.Record) error {
+	x, err := xlog.ParseMultiXactTruncate(rec)
+	return w.text(err, "offsets [%d, %d), members [%d, %d)", x.StartID, x.EndID, x.StartMember, x.EndMember)
 }

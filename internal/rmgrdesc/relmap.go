@@ -1,6 +1,11 @@
 package rmgrdesc
 
+import "zenith/internal/xlog"
+
 // relmapDescs are relmap_desc.
-var relmapDescs = descs{
-	0x0: fixed("xl_relmap_update", 12, "database %d tablespace %d size %d", u32(0), u32(4), i32(8)),
+var relmapDescs = descs{xlog.RelMapUpdate >> 4: relmapUpdate}
+
+func relmapUpdate(w *writer, rec *xlog.Record) error {
+	x, err := xlog.ParseRelMapUpdate(rec)
+	return w.text(err, "database %d tablespace %d size %d", x.DBOID, x.SpcOID, len(x.Data))
 }

@@ -1,7 +1,19 @@
 package rmgrdesc
 
+import "zenith/internal/xlog"
+
 // replOriginDescs are replorigin_desc.
 var replOriginDescs = descs{
-	0x0: fixed("xl_replorigin_set", 11, "set %d; lsn %v; force: %s", u16(8), lsn(0), choice(10, "1", "0")),
-	0x1: fixed("xl_replorigin_drop", 2, "drop %d", u16(0)),
+	xlog.ReplOriginSet >> 4:  replOriginSet,
+	xlog.ReplOriginDrop >> 4: replOriginDrop,
+}
+
+func replOriginSet(w *writer, rec *xlog.Record) error {
+	x, err := xlog.ParseReplOriginSet(rec)
+	return w.text(err, "set %d; lsn %v; force: %s", x.Node, x.RemoteLSN, pick(x.Force, "1", "0"))
+}
+
+func replOriginDrop(w *writer, rec *xlog.Record) error {
+	node, err := xlog.ParseReplOriginDrop(rec)
+	return w.text(err, "drop %d", node)
 }

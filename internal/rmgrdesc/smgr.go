@@ -4,36 +4,35 @@ import (
 	"fmt"
 
 	"zenith/internal/pg"
+	"zenith/internal/xlog"
 )
 
 // smgrDescs are smgr_desc.
 var smgrDescs = descs{
-	0x1: fixed("xl_smgr_create", 16, "%s", forkPath(0, 12)),
-	0x2: fixed("xl_smgr_truncate", 20, "%s to %d blocks flags %d", relPath(4), u32(0), i32(16)),
+	xlog.SmgrCreate >> 4:   smgrCreate,
+	xlog.SmgrTruncate >> 4: smgrTruncate,
 }
 
-// relPath prints the path of a relation's main fork.
-func relPath(off int) field {
-	return func(s cstruct) any { return path(s.node(off), uint32(pg.MainFork)) }
+func smgrCreate(w *writer, rec *xlog.Record) error {
+	rf, err := xlog.ParseSmgrCreate(rec)
+	return w.text(err, "%s", w.path(rf))
 }
 
-// forkPath prints the path of the fork whose number lies at forkOff.
-func forkPath(off, forkOff int) field {
-	return func(s cstruct) any { return path(s.node(off), s.u32(forkOff)) }
+func smgrTruncate(w *writer, rec *xlog.Record) error {
+	x, err := xlog.ParseSmgrTruncate(rec)
+	return w.text(err, "%s to %d blocks flags %d", w.mainPath(x.Rel), x.Blocks, int32(x.Flags))
 }
 
-// path is relpathperm. It takes no detour by pg.RelPath, for which tablespace 0 means
-// an SLRU; a damaged record may name it. A line is the text of PostgreSQL 15's pg_waldump,
-// whatever the record's version. A fork number out of range, which relpathperm
-// does not expect, is told.
-func path(rel pg.RelFileLocator, fork uint32) string {
-	p := fmt.Sprintf("%s/%v", pg.V15.DatabasePath(rel.SpcOID, rel.DBOID), rel.RelNumber)
-	switch {
-	case fork == uint32(pg.MainFork):
-		return p
-	case fork <= uint32(pg.MaxFork):
-		return p + "_" + pg.ForkNumber(fork).String()
-	default:
-		return fmt.Sprintf("%s fork %d", p, fork)
+// path is relpathperm. It takes no detour by pg.Version.RelPath, for which tablespace 0
+// means an SLRU; a damaged record may name it.
+func (w *writer) path(rf pg.RelFork) string {
+	p := fmt.Sprintf("%s/%v", w.version.DatabasePath(rf.SpcOID, rf.DBOID), rf.RelNumber)
+	if rf.Fork != pg.MainFork {
+		p += "_" + rf.Fork.String()
 	}
+	return p
+}
+
+func (w *writer) mainPath(rel pg.RelFileLocator) string {
+	return w.path(pg.RelFork{RelFileLocator: rel})
 }

@@ -1,12 +1,19 @@
 package rmgrdesc
 
+import "zenith/internal/xlog"
+
 // tblspcDescs are tblspc_desc.
 var tblspcDescs = descs{
-	0x0: fixed("xl_tblspc_create_rec", 4, "%d \"%s\"", u32(0), text(4)),
-	0x1: fixed("xl_tblspc_drop_rec", 4, "%d", u32(0)),
+	xlog.TblspcCreate >> 4: tblspcCreate,
+	xlog.TblspcDrop >> 4:   tblspcDrop,
 }
 
-// text prints the NUL-terminated text at an offset.
-func text(off int) field {
-	return func(s cstruct) any { return cstring(s[off:]) }
+func tblspcCreate(w *writer, rec *xlog.Record) error {
+	x, err := xlog.ParseTblspcCreate(rec)
+	return w.text(err, "%d \"%s\"", x.SpcOID, x.Path)
+}
+
+func tblspcDrop(w *writer, rec *xlog.Record) error {
+	spc, err := xlog.ParseTblspcDrop(rec)
+	return w.text(err, "%d", spc)
 }

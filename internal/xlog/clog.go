@@ -18,7 +18,7 @@ const (
 // zeroes a page of the SLRU.
 func ParseZeroPage(rec *Record) (pageno uint32, err error) {
 	f := fields{in: rec.MainData}
-	return f.u32(), f.done("page number")
+	return f.u32(), f.end("page number")
 }
 
 // CLOGTruncateRec is xl_clog_truncate.
@@ -32,7 +32,7 @@ type CLOGTruncateRec struct {
 func ParseCLOGTruncate(rec *Record) (CLOGTruncateRec, error) {
 	f := fields{in: rec.MainData}
 	t := CLOGTruncateRec{Page: f.u32(), OldestXID: f.xid(), OldestDB: f.oid()}
-	return t, f.done("xl_clog_truncate")
+	return t, f.end("xl_clog_truncate")
 }
 
 // CommitTsTruncateRec is xl_commit_ts_truncate.
@@ -45,5 +45,5 @@ type CommitTsTruncateRec struct {
 func ParseCommitTsTruncate(rec *Record) (CommitTsTruncateRec, error) {
 	f := fields{in: rec.MainData}
 	t := CommitTsTruncateRec{Page: f.u32(), OldestXID: f.xid()}
-	return t, f.done("xl_commit_ts_truncate")
+	return t, f.end("xl_commit_ts_truncate")
 }

@@ -79,11 +79,16 @@ func (f *fields) room(n int32, size int) int {
 	return int(n)
 }
 
-// xids reads n transaction ids, oids n object ids, locators n relation names; room or
-// count gave n.
-func (f *fields) xids(n int) XIDs         { return XIDs{f.array(n * sizeofXID)} }
-func (f *fields) oids(n int) OIDs         { return OIDs{f.array(n * sizeofOID)} }
-func (f *fields) locators(n int) Locators { return Locators{f.array(n * sizeofLocator)} }
+// The following read arrays of n elements; room or count gave n.
+func (f *fields) xids(n int) XIDs          { return XIDs{f.array(n * sizeofXID)} }
+func (f *fields) oids(n int) OIDs          { return OIDs{f.array(n * sizeofOID)} }
+func (f *fields) locators(n int) Locators  { return Locators{f.array(n * sizeofLocator)} }
+func (f *fields) stats(n int) StatsItems   { return StatsItems{f.array(n * sizeofStatsItem)} }
+func (f *fields) msgs(n int) InvalMessages { return InvalMessages{f.array(n * sizeofInvalMessage)} }
+func (f *fields) locks(n int) HeldLocks    { return HeldLocks{f.array(n * sizeofHeldLock)} }
+func (f *fields) members(n int) MultiXactMembers {
+	return MultiXactMembers{f.array(n * sizeofMultiXactMember)}
+}
 
 func (f *fields) array(n int) []byte {
 	if b := f.take(n); !f.short {
@@ -108,6 +113,16 @@ func (f *fields) done(name string) error {
 		return fmt.Errorf("%s does not fit into %d bytes: %w", name, len(f.in), ErrCorrupt)
 	}
 	return nil
+}
+
+// end is done for a struct that is all of its body. It is for bodies that another major
+// version has longer, with other fields at the same places: its records must not be taken
+// for this one's.
+func (f *fields) end(name string) error {
+	if !f.short && f.off < len(f.in) {
+		return fmt.Errorf("%s is %d bytes, want %d: %w", name, len(f.in), f.off, ErrCorrupt)
+	}
+	return f.done(name)
 }
 
 func appendU32(b []byte, v uint32) []byte { return binary.LittleEndian.AppendUint32(b, v) }

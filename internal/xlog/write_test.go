@@ -2,6 +2,7 @@ package xlog_test
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"os"
 	"path/filepath"
@@ -190,6 +191,9 @@ func TestParsersOfRareRecords(t *testing.T) {
 	ok("commit_ts truncate", tt, err, xlog.CommitTsTruncateRec{Page: 0x201, OldestXID: 3})
 	mt, err := xlog.ParseMultiXactTruncate(rec(0, "\x05\x00\x00\x00\x01\x00\x00\x00\x02\x00\x00\x00\x03\x00\x00\x00\x04\x00\x00\x00"))
 	ok("multixact truncate", mt, err, xlog.MultiXactTruncate{OldestDB: 5, StartID: 1, EndID: 2, StartMember: 3, EndMember: 4})
+	if ct, err := xlog.ParseCLOGTruncate(rec(0, "\x01\x02\x00\x00\x00\x00\x00\x00\x03\x00\x00\x00\x04\x00\x00\x00")); !errors.Is(err, xlog.ErrCorrupt) {
+		t.Errorf("clog truncate of PostgreSQL 17: %+v, %v", ct, err)
+	}
 	er, err := xlog.ParseEndOfRecovery(rec(0, "\x01\x00\x00\x00\x00\x00\x00\x00\x02\x00\x00\x00\x03\x00\x00\x00"))
 	ok("end of recovery", er, err, xlog.EndOfRecovery{Time: 1, ThisTLI: 2, PrevTLI: 3})
 	be, err := xlog.ParseBackupEnd(rec(0, "\x01\x00\x00\x00\x00\x00\x00\x01"))

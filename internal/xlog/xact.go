@@ -33,11 +33,14 @@ const (
 	XactHasDroppedStats = 1 << 8
 )
 
+// Completion flags of XactEnd.Info: what the transaction asked of servers that replay it.
 const (
-	sizeofStatsItem = 12
-	sizeofInvalMsg  = 16
-	twoPhaseMagic   = 0x57F94534
+	XactApplyFeedback      = 1 << 29
+	XactUpdateRelcacheFile = 1 << 30
+	XactForceSyncCommit    = 1 << 31
 )
+
+const twoPhaseMagic = 0x57F94534
 
 // XactEnd is what ends a transaction: xl_xact_parsed_commit and xl_xact_parsed_abort. Its
 // lists lie in the record.
@@ -49,9 +52,11 @@ type XactEnd struct {
 	DBOID      pg.OID
 	SpcOID     pg.OID
 	SubXIDs    XIDs
-	Rels       Locators // relations dropped, all forks
-	GID        []byte   // of a prepared transaction, if recorded
-	OriginLSN  pg.LSN   // if Info has XactHasOrigin: the origin is the record's
+	Rels       Locators      // relations dropped, all forks
+	Stats      StatsItems    // of statistics dropped
+	Msgs       InvalMessages // of a commit
+	GID        []byte        // of a prepared transaction, if recorded
+	OriginLSN  pg.LSN        // if Info has XactHasOrigin: the origin is the record's
 	OriginTime pg.TimestampTz
 }
 
@@ -86,10 +91,10 @@ func ParseXactEnd(rec *Record) (XactEnd, error) {
 		e.Rels = f.locators(f.count(sizeofLocator))
 	}
 	if e.Info&XactHasDroppedStats != 0 {
-		f.skip(f.count(sizeofStatsItem) * sizeofStatsItem)
+		e.Stats = f.stats(f.count(sizeofStatsItem))
 	}
 	if e.Info&XactHasInvals != 0 && e.Committed() {
-		f.skip(f.count(sizeofInvalMsg) * sizeofInvalMsg)
+		e.Msgs = f.msgs(f.count(sizeofInvalMessage))
 	}
 	if e.Info&XactHasTwoPhase != 0 {
 		e.XID = f.xid()
@@ -106,6 +111,26 @@ func ParseXactEnd(rec *Record) (XactEnd, error) {
 	return e, f.done("xl_xact_commit or xl_xact_abort")
 }
 
+// XactAssignmentRec is xl_xact_assignment: subtransactions, for standbys to know whose they are.
+type XactAssignmentRec struct {
+	TopXID  pg.TransactionID
+	SubXIDs XIDs
+}
+
+// ParseXactAssignment reads the body of an ASSIGNMENT record.
+func ParseXactAssignment(rec *Record) (XactAssignmentRec, error) {
+	f := fields{in: rec.MainData}
+	a := XactAssignmentRec{TopXID: f.xid()}
+	a.SubXIDs = f.xids(f.count(sizeofXID))
+	return a, f.done("xl_xact_assignment")
+}
+
+// ParseXactInvals reads xl_xact_invals, the body of an INVALIDATION record.
+func ParseXactInvals(rec *Record) (InvalMessages, error) {
+	f := fields{in: rec.MainData}
+	return f.msgs(f.count(sizeofInvalMessage)), f.done("xl_xact_invals")
+}
+
 // Prepare is the state of a prepared transaction: xl_xact_prepare and
 // xl_xact_parsed_prepare. It is the body of a PREPARE record and, with a checksum
 // behind it, a file of pg_twophase.
@@ -116,10 +141,13 @@ type Prepare struct {
 	Owner      pg.OID
 	GID        string
 	SubXIDs    XIDs
-	CommitRels Locators // dropped if it commits
-	AbortRels  Locators // dropped if it rolls back
 	OriginLSN  pg.LSN
 	OriginTime pg.TimestampTz
+
+	CommitRels, AbortRels   Locators   // dropped if it commits, or if it rolls back
+	CommitStats, AbortStats StatsItems // the same of statistics
+	Msgs                    InvalMessages
+	InitFileInval           bool // xl_xact_prepare's initfileinval: the relcache's file is invalid, too
 }
 
 // ParsePrepare reads the body of a PREPARE record.
@@ -134,8 +162,10 @@ func ParsePrepareState(state []byte) (Prepare, error) {
 		return Prepare{}, fmt.Errorf("two-phase state of %d bytes: magic %08X, length %d: %w", len(state), magic, total, ErrCorrupt)
 	}
 	p := Prepare{XID: f.xid(), DBOID: f.oid(), Time: f.time(), Owner: f.oid()}
-	nsub, ncommit, nabort := f.i32(), f.i32(), f.i32()
-	f.skip(3*4 + 1 + 1) // counts of stats items and invalidations, initfileinval, padding
+	nsub, ncommitRels, nabortRels := f.i32(), f.i32(), f.i32()
+	ncommitStats, nabortStats, nmsgs := f.i32(), f.i32(), f.i32()
+	p.InitFileInval = f.flag()
+	f.skip(1)
 	gidLen := int(f.u16())
 	p.OriginLSN, p.OriginTime = f.lsn(), f.time()
 	gid := fields{in: f.take(gidLen)}
@@ -146,9 +176,15 @@ func ParsePrepareState(state []byte) (Prepare, error) {
 	f.align()
 	p.SubXIDs = f.xids(f.room(nsub, sizeofXID))
 	f.align()
-	p.CommitRels = f.locators(f.room(ncommit, sizeofLocator))
+	p.CommitRels = f.locators(f.room(ncommitRels, sizeofLocator))
 	f.align()
-	p.AbortRels = f.locators(f.room(nabort, sizeofLocator))
+	p.AbortRels = f.locators(f.room(nabortRels, sizeofLocator))
+	f.align()
+	p.CommitStats = f.stats(f.room(ncommitStats, sizeofStatsItem))
+	f.align()
+	p.AbortStats = f.stats(f.room(nabortStats, sizeofStatsItem))
+	f.align()
+	p.Msgs = f.msgs(f.room(nmsgs, sizeofInvalMessage))
 	return p, f.done("xl_xact_prepare")
 }
 

@@ -199,9 +199,9 @@ func (s *State) applyMultiXact(rec *xlog.Record) error {
 	switch rec.Op() {
 	case xlog.MultiXactCreateID:
 		c, err := xlog.ParseMultiXactCreate(rec)
-		s.passMulti(rec.V, c.ID+1, rec.V.AddMultiOffset(c.Offset, uint32(len(c.Members))))
-		for _, m := range c.Members {
-			s.passXID(m.XID)
+		s.passMulti(rec.V, c.ID+1, rec.V.AddMultiOffset(c.Offset, uint32(c.Members.Len())))
+		for i := range c.Members.Len() {
+			s.passXID(c.Members.At(i).XID)
 		}
 		return err
 	case xlog.MultiXactTruncateID:
