@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// TestBranchBehind has two branches at points behind main's head.
+// TestBranchBehind makes two branches at points in the past of main.
 func TestBranchBehind(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -32,7 +32,7 @@ func TestBranchBehind(t *testing.T) {
 	s.want(main, "SELECT count(*) FROM foo", "200100")
 }
 
-// TestBranchOfBranch nests branches three deep; each lives on by itself.
+// TestBranchOfBranch nests branches three deep, and writes to each of them.
 func TestBranchOfBranch(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -57,7 +57,7 @@ func TestBranchOfBranch(t *testing.T) {
 		}
 	}
 	s.fails(11, "branch", "delete", "level1") // has children, and postgres runs on it
-	s.fails(1, "branch", "level1", "main")    // exists
+	s.fails(1, "branch", "level1", "main")    // a branch of that name exists
 	s.fails(13, "branch", "x", "nosuch")
 }
 
@@ -73,7 +73,7 @@ func (s *site) url(name string) string {
 	return ""
 }
 
-// TestBranchAfterRelmapChange rewrites mapped catalogs, makes a database from them, and branches.
+// TestBranchAfterRelmapChange rewrites mapped catalogs, makes a database of them, and then a branch.
 func TestBranchAfterRelmapChange(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -94,7 +94,7 @@ func TestBranchAfterRelmapChange(t *testing.T) {
 	s.want(database(main, "copied"), "SELECT x FROM c", "1")
 }
 
-// TestBranchSeesRoles: roles live in shared catalogs.
+// TestBranchSeesRoles: a branch has the roles of its parent, which are in shared catalogs.
 func TestBranchSeesRoles(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -131,7 +131,8 @@ func TestBranchKeepsMultiXacts(t *testing.T) {
 	s.want(dev, "SELECT sum(v) FROM t", "40")
 }
 
-// TestBranchKeepsPrepared: two prepared transactions end differently on a branch, and stay prepared on main.
+// TestBranchKeepsPrepared: a branch commits one prepared transaction and rolls back another; both stay
+// prepared on main.
 func TestBranchKeepsPrepared(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -151,7 +152,8 @@ func TestBranchKeepsPrepared(t *testing.T) {
 	s.want(main, "SELECT string_agg(t, ' ' ORDER BY t) FROM foo", "three two")
 }
 
-// TestDataDirectoryMadeAgain destroys a postgres and its data directory twice; the branch has it all.
+// TestDataDirectoryMadeAgain destroys a postgres and its data directory twice. The branch still has all that
+// was written.
 func TestDataDirectoryMadeAgain(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -187,14 +189,14 @@ func TestBranchAtTime(t *testing.T) {
 	s.fails(14, "branch", "old", "main@-400d")
 }
 
-// TestBranchAtBoundaries branches where a record begins a segment or a page, inside of a record,
+// TestBranchAtBoundaries makes branches at the start of a segment, at the start of a page, inside of a record
 // and before the start of history.
 func TestBranchAtBoundaries(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
 	main := s.start("main")
 	s.sql(main, "CREATE TABLE t (i int)", "INSERT INTO t VALUES (1)", "SELECT pg_switch_wal()")
-	boundary := s.sql(main, "SELECT pg_current_wal_lsn()") // the next segment's start, nothing written there yet
+	boundary := s.sql(main, "SELECT pg_current_wal_lsn()") // the start of the next segment, which has no WAL yet
 	s.sql(main, "INSERT INTO t VALUES (2)")
 	inside := s.sql(main, "SELECT pg_current_wal_insert_lsn() + 9")
 	s.sql(main, "INSERT INTO t SELECT g FROM generate_series(1, 3000) g")
@@ -220,8 +222,8 @@ func TestBranchAtBoundaries(t *testing.T) {
 	}
 }
 
-// TestBranchOfUnsynced makes branches of a server that syncs nothing, from within its session:
-// its commits count as any other's, though the kernel has their WAL yet.
+// TestBranchOfUnsynced makes branches of a server with fsync=off, right after its commits. Its WAL may still
+// be in the kernel's cache of the mount, yet a branch has every commit that was acknowledged before.
 func TestBranchOfUnsynced(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)

@@ -12,10 +12,11 @@ import (
 	"testing"
 )
 
-// needle is a word that is found in files by its bytes. It is as WAL has it and as the store keeps records.
+// needle is a text that a table has, by which the place of a record or an image is found in the files of WAL
+// and of the store: its bytes are in both as they are.
 type needle string
 
-// in lists the places of a needle in the files that match a pattern below the work directory.
+// in lists the places of the needle in the files below the work directory that match a pattern.
 func (n needle) in(s *site, pattern string) (places []place) {
 	s.t.Helper()
 	files, err := filepath.Glob(filepath.Join(s.work, pattern))
@@ -47,13 +48,13 @@ const (
 	segments = "tenants/*/timelines/*/wal/*"
 )
 
-// place is a byte of a file.
+// place is the position of a byte in a file.
 type place struct {
 	file string
 	at   int64
 }
 
-// flip turns one bit over; twice is as before.
+// flip inverts one bit of the byte. To flip it again repairs the damage.
 func (p place) flip(t *testing.T) {
 	t.Helper()
 	f, err := os.OpenFile(p.file, os.O_RDWR, 0)
@@ -71,7 +72,7 @@ func (p place) flip(t *testing.T) {
 	}
 }
 
-// clean wants a check without problems.
+// clean expects `zenith check` to find no problem.
 func (s *site) clean() {
 	s.t.Helper()
 	if out := s.ok("check"); !strings.HasSuffix(out, ": 0 problems") {
@@ -79,8 +80,8 @@ func (s *site) clean() {
 	}
 }
 
-// damaged wants a check that ends with exit code 1 and lists problems, one line each, among them
-// one with all of the parts.
+// damaged expects `zenith check` to end with exit code 1 and to list problems, one line each. One of the lines
+// must have all parts in it.
 func (s *site) damaged(parts ...string) {
 	s.t.Helper()
 	r := s.run("check")
@@ -96,7 +97,7 @@ func (s *site) damaged(parts ...string) {
 	}
 }
 
-// flush makes the page server write all that it has in memory to the store.
+// flush makes the page server write everything that it has in memory to the store.
 func (s *site) flush() {
 	s.t.Helper()
 	s.ok("restart")
@@ -126,7 +127,8 @@ func readBlocks(t *testing.T, path string) (bad []int64) {
 	return bad
 }
 
-// TestCheck plants one damage after the other: check finds it, and whoever reads what it damaged is told.
+// TestCheck damages one file after the other. zenith check finds the damage, and a read of what was damaged
+// gives an error.
 func TestCheck(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -138,7 +140,7 @@ func TestCheck(t *testing.T) {
 		"INSERT INTO t VALUES ('the needle in a big record' || repeat('z', 1500))",
 		"INSERT INTO t VALUES ('the needle in a record')",
 		"CREATE TABLE hot (s text)", "INSERT INTO hot VALUES ('the needle in an image')",
-		"DO $$ BEGIN FOR i IN 1..140 LOOP INSERT INTO hot VALUES (i); END LOOP; END $$", // so many that the page is stored
+		"DO $$ BEGIN FOR i IN 1..140 LOOP INSERT INTO hot VALUES (i); END LOOP; END $$", // enough records for an image of the page to be stored
 		"SELECT pg_switch_wal()", "INSERT INTO filler VALUES (0, 'in a third segment')")
 	path, hot := s.sql(main, "SELECT pg_relation_filepath('t')"), s.sql(main, "SELECT pg_relation_filepath('hot')")
 	filler := s.sql(main, "SELECT pg_relation_filepath('filler')")
@@ -185,7 +187,7 @@ func TestCheck(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer os.Rename(big.file+".away", big.file)
-		s.flush() // it may be open
+		s.flush() // the page server may have the file open
 		s.damaged("branch main", "wal segment "+name+" is missing")
 		s.damaged("branch main: version of ", "is not there")
 	})
@@ -208,12 +210,13 @@ func TestCheck(t *testing.T) {
 	s.clean()
 }
 
-// TestDamagedStoreAtStart: a store that cannot be opened is a clear error to its tenant's users only.
+// TestDamagedStoreAtStart: if a tenant's store cannot be opened, commands on that tenant say why, and other
+// tenants can be used.
 func TestDamagedStoreAtStart(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
 	s.ok("stop")
-	s.ok("start") // what init wrote is in a table now
+	s.ok("start") // Badger has moved what init wrote from its log to a table
 	files, err := filepath.Glob(filepath.Join(s.work, tables))
 	if err != nil || len(files) == 0 {
 		t.Fatalf("tables: %v, %v", files, err)
@@ -224,7 +227,7 @@ func TestDamagedStoreAtStart(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	bad := place{files[0], st.Size() - 3} // behind the table's index
+	bad := place{files[0], st.Size() - 3} // in the table's footer, behind its index
 	bad.flip(t)
 	s.ok("start")
 	for _, args := range [][]string{{"branch"}, {"check"}, {"lsn", "main"}} {
@@ -239,7 +242,8 @@ func TestDamagedStoreAtStart(t *testing.T) {
 	s.clean()
 }
 
-// TestDamagedWALAtStart: the branch stops with a clear error, others go on, and nothing is thrown away.
+// TestDamagedWALAtStart: a branch whose WAL is damaged stops with a clear error, and other branches go on.
+// Nothing is deleted.
 func TestDamagedWALAtStart(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)

@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// TestExec is the one-liner that brings a table back.
+// TestExec brings a table back by pg exec and pg_dump, as the README does.
 func TestExec(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -40,7 +40,7 @@ func TestExec(t *testing.T) {
 	}
 }
 
-// TestPort: a port that is taken is refused, and nothing is left of the attempt.
+// TestPort: pg start refuses a port that is in use, and leaves nothing behind.
 func TestPort(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -61,7 +61,7 @@ func TestPort(t *testing.T) {
 	s.start("main")
 }
 
-// TestTenants keeps two tenants apart.
+// TestTenants: two tenants have nothing to do with each other.
 func TestTenants(t *testing.T) {
 	t.Parallel()
 	const id = "0123456789abcdef0123456789abcdef"
@@ -86,7 +86,7 @@ func TestTenants(t *testing.T) {
 	}
 }
 
-// TestWithoutServer: what commands say when there is nothing to talk to.
+// TestWithoutServer: what commands say if there is no work directory, or no page server runs.
 func TestWithoutServer(t *testing.T) {
 	t.Parallel()
 	s := emptySite(t)
@@ -119,7 +119,7 @@ func TestWithoutServer(t *testing.T) {
 	}
 }
 
-// TestFromPGData imports a stopped data directory and continues it.
+// TestFromPGData imports a stopped data directory and goes on writing to it.
 func TestFromPGData(t *testing.T) {
 	t.Parallel()
 	s := emptySite(t)
@@ -137,9 +137,9 @@ func TestFromPGData(t *testing.T) {
 	v := s.serve(data)
 	s.tool("pgbench", "-i", "-q", "-s", "3", v.url)
 	s.sql(v.url, "CREATE UNLOGGED TABLE u AS SELECT 1 AS i")
-	s.fails(1, "init", "--pg-distrib", pgDistrib, "--from-pgdata", data) // it runs
+	s.fails(1, "init", "--pg-distrib", pgDistrib, "--from-pgdata", data) // its server runs
 	v.stop("immediate")
-	s.fails(1, "init", "--pg-distrib", pgDistrib, "--from-pgdata", data) // it crashed
+	s.fails(1, "init", "--pg-distrib", pgDistrib, "--from-pgdata", data) // its server crashed
 	v = s.serve(data)
 	s.tool("pgbench", "-n", "-t", "100", v.url)
 	v.stop("fast")
@@ -154,7 +154,7 @@ func TestFromPGData(t *testing.T) {
 	s.checkIndexes(s.url("dev"))
 }
 
-// TestLookingGlasses: wal dump is pg_waldump's text, page dump a page.
+// TestLookingGlasses: wal dump prints what pg_waldump prints, and page dump a page that postgres has.
 func TestLookingGlasses(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)

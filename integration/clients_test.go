@@ -19,18 +19,18 @@ import (
 	"github.com/jackc/pgx/v5/pgproto3"
 )
 
-// exchange is a command of the page server and what comes back, whoever asks. T and TL stand for the
-// tenant's and main's id, LSN for main's head, DIR for an empty directory.
+// exchange is a command of the page server and its answer, which is the same for every client. In both, T
+// stands for the tenant's id, TL for main's, LSN for main's head, and DIR for an empty directory.
 type exchange struct {
 	command string
-	columns string // NAME:OID ...
-	rows    string // a pattern for them all: columns by |, rows by \n
-	state   string // the SQLSTATE of an error
+	columns string // NAME:OID of each, separated by blanks
+	rows    string // a pattern for all rows: columns are separated by |, rows by \n
+	state   string // the SQLSTATE, if the answer is an error
 }
 
 const branchJSON = `\{"name":"%s","timeline_id":"[0-9a-f]{32}","latest_valid_lsn":"0/[0-9A-F]+","ancestor_id":%s,"ancestor_lsn":%s\}`
 
-// surface is the contract's table, but for what streams.
+// surface is every command that clients rely on, but for those that stream.
 func surface() []exchange {
 	root, child := fmt.Sprintf(branchJSON, "main", "null", "null"), `"[0-9a-f]{32}"`
 	odd := fmt.Sprintf(branchJSON, `my \\"odd\\" branch;`, child, `"0/[0-9A-F]+"`)
@@ -73,19 +73,19 @@ func surface() []exchange {
 	}
 }
 
-// client asks in one of the ways in which clients ask.
+// client sends commands as one kind of client does: by one program or library, and one form of the protocol.
 type client struct {
 	name string
 	ask  func(t *testing.T, command string) (columns, rows string, err error)
 }
 
-// TestClients has every command of the page server asked by psql, and by pgx in the simple protocol and
-// all its ways of using the extended one. Errors have their SQLSTATE, and the connection lives on.
+// TestClients sends every command of the page server by psql, and by pgx in the simple protocol and in all its
+// ways to use the extended one. Errors have their SQLSTATE, and the connection can be used after them.
 func TestClients(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, "--tenantid", tenantA)
 	words := strings.NewReplacer("TL", s.timeline(tenantA, "main"), "LSN", s.lsn("main"), "DIR", s.mountDir("m"), "T", tenantA)
-	// Upper case stands for something only as a word of its own.
+	// T, TL, LSN and DIR are replaced only where they are words of their own.
 	fill := func(text string) string {
 		return regexp.MustCompile(`\b(TL|LSN|DIR|T)\b`).ReplaceAllStringFunc(text, words.Replace)
 	}
@@ -121,13 +121,13 @@ func TestClients(t *testing.T) {
 	}
 }
 
-// psqlError is an error as psql tells it.
+// psqlError is an error as psql prints it: its SQLSTATE.
 type psqlError string
 
 func (e psqlError) Error() string { return string(e) }
 
 func (s *site) askPsql(t *testing.T, command string) (columns, rows string, err error) {
-	// The second command tells that the connection can still be used.
+	// The second command shows that the connection can still be used after the first.
 	r := s.runCmd(clientCommand("psql", s.address(), "-XqAt", "-v", "VERBOSITY=sqlstate", "-c", command, "-c", "tenant_list"))
 	rows, rest, alive := strings.Cut(strings.TrimSuffix(r.out, "\n"), `["`+tenantA)
 	if command == "tenant_list" {
@@ -181,8 +181,8 @@ func askPgx(conn *pgx.Conn, mode pgx.QueryExecMode, command string) (columns, ro
 	return strings.Join(names, " "), strings.Join(lines, "\n"), got.Err()
 }
 
-// TestCopyClients has the streams read by pgx in the simple protocol, and as rust-postgres does in the
-// extended one: prepared first, run later. A tar that was cut off is an error.
+// TestCopyClients reads the commands that stream, by pgx in the simple protocol, and in the extended one as
+// rust-postgres does: it prepares the command first and runs it later. A tar stream that breaks off is an error.
 func TestCopyClients(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, "--tenantid", tenantA)
@@ -212,7 +212,7 @@ func TestCopyClients(t *testing.T) {
 	}
 }
 
-// copyExtended sends what rust-postgres's copy_out does.
+// copyExtended sends the messages that copy_out of rust-postgres sends.
 func copyExtended(t *testing.T, conn *pgconn.PgConn, out *bytes.Buffer, command string) error {
 	t.Helper()
 	send := func(messages ...pgproto3.FrontendMessage) (err error) {
@@ -248,7 +248,7 @@ func copyExtended(t *testing.T, conn *pgconn.PgConn, out *bytes.Buffer, command 
 	return send(&pgproto3.Bind{PreparedStatement: "s1"}, &pgproto3.Execute{})
 }
 
-// TestLibpq compiles a client that has nothing but libpq, and uses PQexec and its kin for real.
+// TestLibpq compiles a client in C that calls libpq's own functions, PQexec and its kin.
 func TestLibpq(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, "--tenantid", tenantA)
@@ -256,7 +256,7 @@ func TestLibpq(t *testing.T) {
 	if out, err := exec.Command("gcc", "-o", program, "testdata/pqexec.c", "-l:libpq.so.5").CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
-	silent, err := net.Listen("tcp", "127.0.0.1:0") // a server that accepts and says nothing
+	silent, err := net.Listen("tcp", "127.0.0.1:0") // a server that accepts connections and never answers
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -265,7 +265,7 @@ func TestLibpq(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const pgClass = "0000067f" + "00000005" + "000004eb" // pg_default, postgres, pg_class
+	const pgClass = "0000067f" + "00000005" + "000004eb" // the OIDs of tablespace pg_default, database postgres, and table pg_class
 	newest := strings.Repeat("0", 16)
 	steps := []struct{ say, want string }{
 		{"exec tenant_list", "PGRES_TUPLES_OK SELECT 1\ntenant_list:25 \n36 \nstate 0\n"},
@@ -284,7 +284,7 @@ func TestLibpq(t *testing.T) {
 		{"page 02" + pgClass + "00" + "ffffffff" + newest, "answer \\d+ 67.*\n"},
 		{"page 00" + pgClass + "03" + "00000000" + newest, "answer 6 640000000000\n"},
 		{"page 02", "answer \\d+ 67.*\n"},
-		{"done", "PGRES_COPY_OUT \ncopied 0\nPGRES_COMMAND_OK COPY\nstate 0\n"}, // the server has ended its half, too
+		{"done", "PGRES_COPY_OUT \ncopied 0\nPGRES_COMMAND_OK COPY\nstate 0\n"}, // after the client's end of the stream, the server ends its own
 		{"cancelled callmemaybe T main 'host=127.0.0.1 user=x port=" + port + "'", "error 57014\nstate 0\n"},
 		{"exec status", "(?s)PGRES_TUPLES_OK SELECT \\d+\nname:25 value:25 \n.*state 0\n"},
 	}
@@ -304,7 +304,8 @@ func TestLibpq(t *testing.T) {
 	}
 }
 
-// TestWireAndCLIAgree lists branches both ways, nested ones too, with nothing on stderr.
+// TestWireAndCLIAgree lists branches, nested ones too, by the protocol and by the command line, which prints
+// nothing to stderr.
 func TestWireAndCLIAgree(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, "--tenantid", tenantA)
@@ -345,7 +346,7 @@ func TestWireAndCLIAgree(t *testing.T) {
 	s.want(main, "SHOW app.mine", "my value")
 }
 
-// show is a branch object with what its pointers point to.
+// show gives the fields of a branch object as text; a nil pointer is "null".
 func show(b branchObject) [5]string {
 	text := func(p *string) string {
 		if p == nil {

@@ -22,19 +22,19 @@ const (
 	sequenceData = 24 // last_value, log_cnt, is_called, aligned
 )
 
-// comparison is a data directory that postgres wrote beside the one composed from the
-// history at the same LSN.
+// comparison compares a data directory that postgres wrote with the one that is composed from the history at
+// the same LSN.
 type comparison struct {
 	t              *testing.T
 	wrote, rebuilt string
-	raw            bool // nothing is masked: both were made from WAL
-	files          int
-	pages, equal   int // compared, and equal before anything was masked
-	differ         int
+	raw            bool // no masks: both directories were made from WAL, so they must be equal to the byte
+	files          int  // number of files compared
+	pages, equal   int  // number of pages compared, and of those that are equal without a mask
+	differ         int  // number of differences
 }
 
-// compareFiles compares page for page what postgres wrote with what WAL says of it. The
-// masks hide what PostgreSQL's own consistency check hides: hints, and free space.
+// compareFiles compares the pages that postgres wrote with those that follow from its WAL. The masks hide what
+// PostgreSQL's own consistency check hides: hint bits and free space.
 func compareFiles(t *testing.T, wrote, rebuilt string) {
 	t.Helper()
 	c := comparison{t: t, wrote: wrote, rebuilt: rebuilt}
@@ -64,7 +64,7 @@ func (c *comparison) fail(format string, args ...any) {
 	}
 }
 
-// paths gives the files that WAL says everything of.
+// paths lists the files whose whole content follows from WAL.
 func (c *comparison) paths(dir string) (found []string) {
 	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
 		if err != nil || !d.Type().IsRegular() {
@@ -132,8 +132,8 @@ func (c *comparison) file(path string) {
 	}
 }
 
-// unwritten says that postgres extended a file by these pages and put nothing into them: that is
-// not in WAL.
+// unwritten reports whether pages at the end of a file are empty. postgres may have extended the file and put
+// nothing into it yet: WAL does not say so.
 func unwritten(tail []byte) bool {
 	for ; len(tail) > 0; tail = tail[pg.BlockSize:] {
 		page := pg.Page(tail[:pg.BlockSize])
@@ -144,8 +144,8 @@ func unwritten(tail []byte) bool {
 	return true
 }
 
-// read gives a file's content; one that is not there is empty, as one that postgres
-// has truncated on its way to unlink it.
+// read gives a file's content. A file that does not exist is taken for an empty one: postgres truncates a
+// dropped relation's first file long before it removes it.
 func (c *comparison) read(dir, path string) []byte {
 	f, err := os.Open(filepath.Join(dir, path))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -162,8 +162,8 @@ func (c *comparison) read(dir, path string) []byte {
 	return content
 }
 
-// maskPage hides hints and free space on two images of a page; it says of which kind the
-// page is.
+// maskPage overwrites hint bits and free space on two images of a page, so that they can be compared. It gives
+// the kind of the page, for messages.
 func maskPage(p pg.Path, x, y pg.Page, blk pg.BlockNumber) string {
 	if p.Kind == pg.PathSLRU {
 		return "SLRU"
@@ -172,8 +172,8 @@ func maskPage(p pg.Path, x, y pg.Page, blk pg.BlockNumber) string {
 		page.SetChecksum(0)
 	}
 	if p.Fork.Fork == pg.VisibilityMapFork {
-		// A page with less than what is true is sound, and CREATE DATABASE logs the maps that it
-		// copies as if they were empty: all of a map lies in the hole of its page.
+		// A visibility map may have fewer bits than are true. CREATE DATABASE logs images of the maps that it
+		// copies without their bits, because all of a map is in what counts as the hole of its page.
 		x.SetLSN(y.LSN())
 		for i := pageHeader; i < pg.BlockSize; i++ {
 			x[i] &= y[i]
@@ -188,11 +188,11 @@ func maskPage(p pg.Path, x, y pg.Page, blk pg.BlockNumber) string {
 	walredo.Mask(rm, y, blk)
 	switch {
 	case rm == xlog.RmSeq:
-		// Values are logged ahead: after a crash, and from WAL, a sequence goes on behind them.
+		// WAL has a sequence's value some steps ahead of what postgres has on its page.
 		clear(x[x.Special()-sequenceData : x.Special()])
 		clear(y[y.Special()-sequenceData : y.Special()])
 	case rm == xlog.RmSPGist && blk == 0:
-		// Behind its magic number, the meta page is a cache of pages with room.
+		// Behind its magic number, SP-GiST's meta page is a cache of which pages have room.
 		clear(x[pageHeader+4:])
 		clear(y[pageHeader+4:])
 		return "spgist meta page"
@@ -201,7 +201,7 @@ func maskPage(p pg.Path, x, y pg.Page, blk pg.BlockNumber) string {
 	return strings.ToLower(name)
 }
 
-// rmgrOf tells an access method's page by its special area.
+// rmgrOf tells the access method of a page by its special area.
 func rmgrOf(page pg.Page) xlog.RmgrID {
 	id := enc.LittleEndian.Uint16(page[pg.BlockSize-2:])
 	switch size := pg.BlockSize - int(page.Special()); {

@@ -15,15 +15,15 @@ import (
 	"time"
 )
 
-// ledger is kept outside of the database: it knows which commits were acknowledged.
+// ledger knows which commits were acknowledged. The test keeps it, outside of the database.
 type ledger struct {
 	mu     sync.Mutex
 	acked  []int
 	closed bool
 }
 
-// write inserts numbers through one psql until ctx ends or the server is gone, and notes each one
-// whose commit was acknowledged.
+// write inserts numbers through one psql until ctx ends or the server is gone. It notes each number whose
+// commit was acknowledged.
 func (l *ledger) write(ctx context.Context, t *testing.T, url string, from, step int) {
 	cmd := exec.CommandContext(ctx, pgDistrib+"/bin/psql", url, "-XqAt")
 	in, err := cmd.StdinPipe()
@@ -42,7 +42,7 @@ func (l *ledger) write(ctx context.Context, t *testing.T, url string, from, step
 	}
 	answers := bufio.NewScanner(out)
 	for n := from; ctx.Err() == nil; n += step {
-		// The answer comes behind the commit: psql sends each line as a transaction of its own.
+		// psql sends each line as a transaction of its own, and prints the answer after the commit.
 		if _, err := fmt.Fprintf(in, "INSERT INTO ledger VALUES (%d) RETURNING i;\n", n); err != nil || !answers.Scan() {
 			break
 		}
@@ -54,10 +54,10 @@ func (l *ledger) write(ctx context.Context, t *testing.T, url string, from, step
 		}
 	}
 	in.Close()
-	_ = cmd.Wait() // it is killed with its server, or by ctx
+	_ = cmd.Wait() // an error is no surprise: psql lost its server, or was killed at the end of ctx
 }
 
-// note takes an acknowledged number, unless the ledger is closed.
+// note adds an acknowledged number. It gives false if the ledger is closed: then the number is not added.
 func (l *ledger) note(n int) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -67,21 +67,21 @@ func (l *ledger) note(n int) bool {
 	return !l.closed
 }
 
-// close makes the ledger deaf: what is acknowledged from now on does not count.
+// close closes the ledger: commits that are acknowledged from now on do not count.
 func (l *ledger) close() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.closed = true
 }
 
-// count tells how many commits were acknowledged.
+// count gives how many commits were acknowledged.
 func (l *ledger) count() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return len(l.acked)
 }
 
-// check fails the test for each acknowledged number that the table lacks.
+// check fails the test if the table lacks an acknowledged number.
 func (l *ledger) check(s *site, url string) {
 	s.t.Helper()
 	there := map[string]bool{}
@@ -95,7 +95,8 @@ func (l *ledger) check(s *site, url string) {
 	}
 }
 
-// during runs writers until at least n commits were acknowledged, then does what breaks them.
+// during runs writers, and calls breaks when at least n more commits were acknowledged: breaks kills something
+// on which the writers depend.
 func (l *ledger) during(s *site, url string, n int, breaks func()) {
 	s.t.Helper()
 	ctx, cancel := context.WithCancel(s.t.Context())
@@ -103,7 +104,7 @@ func (l *ledger) during(s *site, url string, n int, breaks func()) {
 	var writers sync.WaitGroup
 	const clients = 4
 	have := l.count()
-	l.closed = false // nobody writes yet
+	l.closed = false // without the lock: no writer runs yet
 	for c := range clients {
 		writers.Go(func() { l.write(ctx, s.t, url, have*clients*10+c, clients) })
 	}
@@ -114,7 +115,7 @@ func (l *ledger) during(s *site, url string, n int, breaks func()) {
 	stopped.Stop()
 }
 
-// pidIn reads the first number of a pid file.
+// pidIn reads the process id at the beginning of a pid file.
 func pidIn(t *testing.T, path string) int {
 	t.Helper()
 	text, err := os.ReadFile(path)
@@ -144,10 +145,10 @@ func kill9(t *testing.T, pid int) {
 	})
 }
 
-// writeModes are the ways in which what postgres writes comes to the page server, as settings of it.
+// writeModes are the settings that decide when the kernel passes on what postgres writes to a mount.
 var writeModes = map[string]string{"Writeback": "write_through = false", "WriteThrough": "write_through = true"}
 
-// bothWays runs a test in each of them.
+// bothWays runs a test in each of the writeModes.
 func bothWays(t *testing.T, test func(t *testing.T, s *site)) {
 	t.Parallel()
 	for name, setting := range writeModes {
@@ -170,7 +171,7 @@ func (s *site) set(line string) {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	if err := os.WriteFile(path, append([]byte(line+"\n"), text...), 0o644); err != nil { // before any table
+	if err := os.WriteFile(path, append([]byte(line+"\n"), text...), 0o644); err != nil { // at the top: further down, it would belong to a table
 		s.t.Fatal(err)
 	}
 }
@@ -202,8 +203,8 @@ func killPostgres(t *testing.T, s *site) {
 	s.tool("pg_checksums", "--check", "-D", dir)
 }
 
-// TestKillPageServer kills the page server under load. postgres dies with its file system; the next one
-// needs no recovery, and every acknowledged commit is there.
+// TestKillPageServer kills the page server under load, and postgres dies with it. The next postgres needs no
+// recovery, and has every acknowledged commit.
 func TestKillPageServer(t *testing.T) { bothWays(t, killPageServer) }
 
 func killPageServer(t *testing.T, s *site) {
@@ -213,7 +214,7 @@ func killPageServer(t *testing.T, s *site) {
 	for range 3 {
 		l.during(s, main, 300, func() {
 			kill9(t, pidIn(t, filepath.Join(s.work, "pageserver.pid")))
-			s.ok("start") // it must see to it that nobody commits any more
+			s.ok("start") // before it opens the branch, it must make sure that the old postgres commits nothing more
 		})
 		if list := s.ok("pg", "list"); !strings.Contains(list, "crashed") {
 			t.Errorf("pg list after the loss of a postgres:\n%s", list)
@@ -235,7 +236,8 @@ func killPageServer(t *testing.T, s *site) {
 	}
 }
 
-// TestStaleMount: what a killed page server left at a directory is cleaned by the next mount or umount of it.
+// TestStaleMount: a killed page server leaves a dead mount behind. The next mount or umount of that directory
+// removes it.
 func TestStaleMount(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)

@@ -1,3 +1,3 @@
-// Package integration drives the built binary, real PostgreSQL servers and real mounts.
-// It has tests only: what a person would type, and whether she sees what she should.
+// Package integration has tests that drive the built binary, real PostgreSQL servers and
+// real mounts. They type the commands that a user would type, and check what comes out.
 package integration

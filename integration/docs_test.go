@@ -9,8 +9,9 @@ import (
 	"testing"
 )
 
-// TestDocs types the sessions of the documentation: what stands behind "$ " in a console block is run in
-// a shell, and what follows it must come out, where "..." is anything. "(exit N)" is the exit code.
+// TestDocs runs the sessions of the documentation. In a console block, a line that begins with "$ " is a command
+// for a shell; the lines that follow are its output, in which "..." stands for anything, and "(exit N)" for its
+// exit code.
 func TestDocs(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{"multitenancy.md"} {
@@ -35,7 +36,7 @@ func TestDocs(t *testing.T) {
 // step is a command of a console block, and what it prints.
 type step struct{ command, out string }
 
-// session finds the commands of all console blocks.
+// session gives the commands of all console blocks of a document.
 func session(text string) (steps []step) {
 	inside := false
 	for line := range strings.Lines(text) {
@@ -51,7 +52,7 @@ func session(text string) (steps []step) {
 	return steps
 }
 
-// try runs a command as the reader would, who has zenith and PostgreSQL on the path.
+// try runs a command as a reader of the document would: zenith and PostgreSQL's programs are in PATH.
 func (s *site) try(command, want string) {
 	s.t.Helper()
 	cmd := exec.Command("sh", "-c", command)

@@ -16,7 +16,7 @@ import (
 	"zenith/internal/pg"
 )
 
-// diskUse is what files below the work directory that match a pattern take on disk.
+// diskUse gives the bytes on disk of the files below the work directory that match a pattern.
 func (s *site) diskUse(pattern string) (bytes int64) {
 	s.t.Helper()
 	roots, err := filepath.Glob(filepath.Join(s.work, pattern))
@@ -43,7 +43,7 @@ const (
 	wals   = "tenants/*/timelines"
 )
 
-// state is the fingerprint of a point, mounted for as long as that takes.
+// state mounts a point, and gives the fingerprint of its data directory.
 func (s *site) state(point string) string {
 	s.t.Helper()
 	dir, err := os.MkdirTemp(s.dir, "state")
@@ -71,7 +71,7 @@ func (s *site) mustLSN(text string) pg.LSN {
 	return lsn
 }
 
-// forgotten wants all commands to refuse a point, and to say where the horizon is.
+// forgotten expects all commands to refuse a point, with an error that tells where the horizon is.
 func (s *site) forgotten(lsn, horizon string) {
 	s.t.Helper()
 	at := "main@" + lsn
@@ -87,13 +87,13 @@ func (s *site) forgotten(lsn, horizon string) {
 	s.wireFails("22003", "lease "+s.ok("tenant", "list")+" main "+lsn)
 }
 
-// TestGC forgets history: what is above the horizon, what a branch, a mount or a lease needs stays
-// as it was, byte for byte; the rest is refused; and the space comes back.
+// TestGC forgets history. What is above the horizon, and what a branch, a mount or a lease needs, stays as it
+// was, byte for byte. Everything else is refused, and its space is free again.
 func TestGC(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
 	main := s.start("main")
-	// step makes history, more than a segment of it, and gives a point.
+	// step writes more than a segment of WAL, and gives the LSN of the head then.
 	step := func() string {
 		s.sql(main, "UPDATE t SET v = v + 1, s = md5(s)", "DELETE FROM t WHERE g % 17 = 3 AND v = 3", "VACUUM t", "SELECT pg_switch_wal()")
 		return s.lsn("main")
@@ -129,7 +129,7 @@ func TestGC(t *testing.T) {
 	}
 	walBefore := s.diskUse(wals)
 
-	s.ok("gc", "main", "--retain", s.behind(horizon)) // postgres runs on the head, and holds its WAL
+	s.ok("gc", "main", "--retain", s.behind(horizon)) // while postgres runs on the head: its WAL must stay
 	same()
 	if fingerprint(t, dir) != want[dir] {
 		t.Error("the mount is not what it was")
@@ -150,7 +150,7 @@ func TestGC(t *testing.T) {
 
 	s.ok("umount", dir)
 	s.fails(14, "lsn", "main@"+mounted)
-	s.ok("restart") // the lease survives it
+	s.ok("restart") // a lease survives a restart
 	s.ok("gc", "--retain", s.behind(horizon))
 	store := s.diskUse(stores)
 	s.ok("branch", "delete", "dev")
@@ -166,7 +166,7 @@ func TestGC(t *testing.T) {
 		t.Errorf("do_gc: %q", got)
 	}
 	s.fails(14, "lsn", "main@"+above)
-	if wal := s.diskUse(wals); wal > 5*16<<20 { // what the lease and the head need
+	if wal := s.diskUse(wals); wal > 5*16<<20 { // the lease and the head need up to five segments
 		t.Errorf("%d bytes of WAL are left", wal)
 	}
 	main = s.start("main")
@@ -174,8 +174,8 @@ func TestGC(t *testing.T) {
 	s.checkIndexes(main)
 }
 
-// TestGCKilled kills the page server in the middle of collections. No harm is done, and when one comes to
-// its end, the store and the WAL take no more than a plain data directory.
+// TestGCKilled kills the page server in the middle of collections. That does no harm; and after a collection
+// that comes to its end, store and WAL take about as much space as a plain data directory.
 func TestGCKilled(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -197,7 +197,7 @@ func TestGCKilled(t *testing.T) {
 		}
 		time.Sleep(time.Duration(20+rnd.IntN(200*(i+1))) * time.Millisecond)
 		kill9(t, pidIn(t, filepath.Join(s.work, "pageserver.pid")))
-		_ = gc.Wait() // it has lost its page server, or was done
+		_ = gc.Wait() // an error is no surprise: gc has lost its page server, unless it was done before
 		s.ok("start")
 		s.clean()
 	}
@@ -226,7 +226,8 @@ func TestGCKilled(t *testing.T) {
 	}
 }
 
-// TestRetention has the background forget what the settings do not retain, while a load runs on the head.
+// TestRetention: the page server forgets by itself, while a load runs on the head, the history that its settings
+// do not retain.
 func TestRetention(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -250,7 +251,7 @@ func TestRetention(t *testing.T) {
 	s.ok("start")
 	s.ok("tenant", "create", other)
 	main := s.start("main")
-	s.sql(main, "CREATE TABLE early AS SELECT 1") // where the mount began is kept
+	s.sql(main, "CREATE TABLE early AS SELECT 1") // so that the point is not the one at which the mount began, which is kept
 	first, otherFirst := s.lsn("main"), s.ok("lsn", "main", "--tenantid", other)
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()

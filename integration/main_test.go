@@ -45,7 +45,7 @@ func TestMain(m *testing.M) {
 	}())
 }
 
-// site is a work directory and its page server.
+// site is a work directory, with a page server of its own.
 type site struct {
 	t    *testing.T
 	dir  string // readable by the user that postgres runs as
@@ -64,7 +64,7 @@ func newSite(t *testing.T, initArgs ...string) *site {
 
 func emptySite(t *testing.T) *site {
 	t.Helper()
-	// Not t.TempDir: that lies below a directory which only we may enter, and its path may be
+	// Not t.TempDir: only the user of this test may enter it, not the account of postgres, and its path may be
 	// too long for a unix socket.
 	dir, err := os.MkdirTemp("", "zit")
 	if err != nil {
@@ -123,7 +123,7 @@ func (s *site) runCmd(cmd *exec.Cmd) result {
 	return result{out.String(), stderr.String(), cmd.ProcessState.ExitCode()}
 }
 
-// ok runs zenith, which must succeed and say nothing on stderr; it gives stdout.
+// ok runs zenith, which must succeed and print nothing to stderr, and gives what it prints to stdout.
 func (s *site) ok(args ...string) string {
 	s.t.Helper()
 	r := s.run(args...)
@@ -133,7 +133,7 @@ func (s *site) ok(args ...string) string {
 	return strings.TrimRight(r.out, "\n")
 }
 
-// fails runs zenith, which must end with that exit code and one line on stderr; it gives the line.
+// fails runs zenith, which must end with that exit code and print one line to stderr, and gives the line.
 func (s *site) fails(code int, args ...string) string {
 	s.t.Helper()
 	r := s.run(args...)
@@ -161,7 +161,7 @@ func (s *site) lsn(point string) string {
 	return s.ok("lsn", point)
 }
 
-// tool runs a program of the PostgreSQL installation; it must succeed.
+// tool runs a program of the PostgreSQL installation, which must succeed.
 func (s *site) tool(name string, args ...string) string {
 	s.t.Helper()
 	r := s.runCmd(exec.Command(filepath.Join(pgDistrib, "bin", name), args...))
@@ -171,7 +171,8 @@ func (s *site) tool(name string, args ...string) string {
 	return strings.TrimRight(r.out, "\n")
 }
 
-// sql runs statements, one transaction each, and gives the unaligned answer.
+// sql runs statements by psql, one transaction each, and gives their answers: one line for each row, columns
+// separated by "|".
 func (s *site) sql(url string, statements ...string) string {
 	s.t.Helper()
 	args := []string{url, "-XqAt", "-v", "ON_ERROR_STOP=1"}
@@ -181,7 +182,7 @@ func (s *site) sql(url string, statements ...string) string {
 	return s.tool("psql", args...)
 }
 
-// want compares an answer.
+// want runs a query and compares its answer with the one that is expected.
 func (s *site) want(url, query, want string) {
 	s.t.Helper()
 	if got := s.sql(url, query); got != want {
@@ -194,7 +195,7 @@ func database(url, name string) string {
 	return url[:strings.LastIndexByte(url, '/')+1] + name
 }
 
-// eventually waits for a condition.
+// eventually waits until a condition holds, and fails the test if it does not.
 func eventually(t *testing.T, what string, cond func() bool) {
 	t.Helper()
 	for end := time.Now().Add(30 * time.Second); !cond(); {

@@ -14,7 +14,7 @@ import (
 	"testing"
 )
 
-// asPostgres makes a command run as the user that may run postgres.
+// asPostgres makes a command that runs as the account of postgres.
 func asPostgres(name string, args ...string) *exec.Cmd {
 	if os.Geteuid() == 0 {
 		return exec.Command("runuser", append([]string{"-u", "postgres", "--", name}, args...)...)
@@ -22,7 +22,7 @@ func asPostgres(name string, args ...string) *exec.Cmd {
 	return exec.Command(name, args...)
 }
 
-// server is a stock postgres that we run ourselves on a directory.
+// server is a stock postgres that the test, not zenith, runs on a directory.
 type server struct {
 	s    *site
 	data string
@@ -62,7 +62,7 @@ func (v *server) stop(mode string) {
 	}
 }
 
-// noRecovery fails the test if the server's log speaks of recovery.
+// noRecovery fails the test if the server's log says that it needed recovery.
 func (v *server) noRecovery() {
 	v.s.t.Helper()
 	noRecovery(v.s.t, v.log)
@@ -92,7 +92,7 @@ func (s *site) mountDir(name string) string {
 	return dir
 }
 
-// fingerprint is the sha256 of every name, mode and byte below dir.
+// fingerprint gives the SHA-256 of all names, modes and contents below dir.
 func fingerprint(t *testing.T, dir string) string {
 	t.Helper()
 	sum, files := sha256.New(), 0
@@ -130,7 +130,7 @@ func fingerprint(t *testing.T, dir string) string {
 	return hex.EncodeToString(sum.Sum(nil))
 }
 
-// TestWritableMount runs stock postgres on a mount by hand, and finds everything again after umount and mount.
+// TestWritableMount runs stock postgres on a mount by hand. After umount and mount, everything is there again.
 func TestWritableMount(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -158,7 +158,7 @@ func TestWritableMount(t *testing.T) {
 	v.noRecovery()
 	s.want(v.url, "SELECT count(*) FROM t", "10000")
 	s.want(v.url, "SELECT count(*) FROM u", "777")
-	s.want(v.url, "SELECT nextval('s')", "6") // 33 would be right after a crash only
+	s.want(v.url, "SELECT nextval('s')", "6") // after a crash it would be 33
 	s.want(v.url, "SHOW work_mem", "7MB")
 	s.want(v.url, "SELECT sum(abalance), (SELECT count(*) FROM pgbench_history) FROM pgbench_accounts", want)
 	s.checkIndexes(v.url)
@@ -179,7 +179,7 @@ func (s *site) checkIndexes(url string) {
 	s.want(url, `SELECT string_agg(c.relname || ': ' || v.msg, E'\n') FROM pg_class c, verify_heapam(c.oid) v WHERE c.relkind IN ('r', 't', 'm')`, "")
 }
 
-// TestReadOnlyMount has the tools of PostgreSQL look at the past, and stock postgres start on a copy of it.
+// TestReadOnlyMount reads the past by PostgreSQL's tools, and starts stock postgres on a copy of it.
 func TestReadOnlyMount(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -219,7 +219,7 @@ func TestReadOnlyMount(t *testing.T) {
 	s.checkIndexes(v.url)
 }
 
-// TestPastNeverChanges compares every byte of a state before and after heavy writes and a restart.
+// TestPastNeverChanges compares every byte of a past state before and after heavy writes and a restart.
 func TestPastNeverChanges(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -248,7 +248,7 @@ func TestPastNeverChanges(t *testing.T) {
 	}
 }
 
-// TestScratchMount writes over the past, and the past does not notice.
+// TestScratchMount writes to a scratch mount of the past, which does not change.
 func TestScratchMount(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -270,7 +270,7 @@ func TestScratchMount(t *testing.T) {
 	s.want(main, "SELECT count(*) FROM t", "1000")
 }
 
-// TestWholeTree walks the tree of everything.
+// TestWholeTree walks through the mount of all tenants, branches and states.
 func TestWholeTree(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -300,7 +300,7 @@ func TestWholeTree(t *testing.T) {
 	}
 }
 
-// TestBadMounts: one clear line and the right exit code, and nothing is mounted.
+// TestBadMounts: a mount that is refused gives one clear line and the right exit code, and nothing is mounted.
 func TestBadMounts(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -322,8 +322,8 @@ func TestBadMounts(t *testing.T) {
 	s.fails(11, "start")
 }
 
-// TestBoundWAL: where we are root, a postgres that zenith runs has its pg_wal on the disk itself, unless
-// it may recycle segments; and what it does with them is the same to the branch.
+// TestBoundWAL: if the page server is root's, a postgres that zenith runs has its pg_wal on the disk itself, not
+// on FUSE, unless it may recycle segments. For the branch, that makes no difference.
 func TestBoundWAL(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)

@@ -10,13 +10,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// disk is a file system of its own, in a file, from which the power can be taken.
+// disk is a file system in a file, whose power the test can cut.
 type disk struct {
 	t          *testing.T
 	image, dir string
 }
 
-// newDisk makes and mounts one at dir.
+// newDisk makes a disk in the file image and mounts it at dir.
 func newDisk(t *testing.T, image, dir string) *disk {
 	t.Helper()
 	if os.Geteuid() != 0 {
@@ -49,20 +49,20 @@ func (d *disk) command(name string, args ...string) {
 
 func (d *disk) mount() { d.t.Helper(); d.command("mount", "-o", "loop", d.image, d.dir) }
 
-// unmount waits until nobody uses the disk any more.
+// unmount unmounts the disk, as soon as no process uses it any more.
 func (d *disk) unmount() {
 	d.t.Helper()
 	eventually(d.t, "the disk's last user to go", func() bool { return exec.Command("umount", d.dir).Run() == nil })
 }
 
-// What ext4 (EXT4_IOC_SHUTDOWN) and XFS (XFS_IOC_GOINGDOWN) call it, which have it for tests like this one.
+// The ioctl by which a test can shut down ext4 (EXT4_IOC_SHUTDOWN) and XFS (XFS_IOC_GOINGDOWN).
 const (
 	iocShutdown = 0x8004587d // _IOR('X', 125, __u32)
-	noLogFlush  = 2          // not even the journal is written
+	noLogFlush  = 2          // shut down without writing even the journal
 )
 
-// cutPower ends all writing to the disk at once: what no fsync has made durable is lost, save what the
-// kernel happened to have written already.
+// cutPower ends all writing to the disk at once. What was not synced is lost, unless the kernel happened to
+// have written it already.
 func (d *disk) cutPower() {
 	d.t.Helper()
 	lost := filepath.Join(d.dir, "lost")
@@ -89,8 +89,8 @@ func (d *disk) comeBack() {
 	}
 }
 
-// TestPowerCut takes the power from the disk that has everything, under load. What was synced is there
-// again, and nothing else; every acknowledged commit was synced.
+// TestPowerCut cuts the power of the disk that has the work directory, under load. After that, the disk has only
+// what was synced. Every acknowledged commit must be there.
 func TestPowerCut(t *testing.T) {
 	t.Parallel()
 	for name, setting := range writeModes {
@@ -107,15 +107,15 @@ func TestPowerCut(t *testing.T) {
 			s.ok("start")
 			main := s.start("main")
 			s.sql(main, "CREATE TABLE ledger (i int PRIMARY KEY)")
-			d.command("sync", "-f", d.dir) // what lies there for half a minute is on any disk
+			d.command("sync", "-f", d.dir) // the kernel writes everything within half a minute; the test does not wait so long
 			for range 2 {
 				l.during(s, main, 300, func() {
 					s.sql(main, "SELECT pg_switch_wal()", "CHECKPOINT")
 					have := l.count()
 					eventually(t, "commits in a new segment", func() bool { return l.count() > have+20 })
 					pid := pidIn(t, filepath.Join(s.work, "pageserver.pid"))
-					// Without power nobody would hear a later answer. Here one can be heard, and be wrong: ext4
-					// says yes to an fdatasync that the cut comes into, of a file with holes.
+					// If the power were really gone, no client could receive an answer any more. Here it can, and the
+					// answer may be wrong: if the cut comes during an fdatasync of a file with holes, ext4 reports success.
 					l.close()
 					d.cutPower()
 					kill9(t, pid)
@@ -132,7 +132,7 @@ func TestPowerCut(t *testing.T) {
 	}
 }
 
-// leave takes away what a killed page server's mounts keep of the disk.
+// leave unmounts the mounts of a killed page server, which keep the disk from being unmounted.
 func (d *disk) leave(s *site) {
 	d.t.Helper()
 	mounts, err := filepath.Glob(filepath.Join(s.work, "tenants", "*", "pg", "*", "data"))

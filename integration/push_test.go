@@ -28,7 +28,7 @@ func (s *site) addr() string {
 	return strings.TrimSpace(string(text))
 }
 
-// fixedSite is newSite on a port that it has again after a restart.
+// fixedSite makes a site whose page server has the same port again after a restart.
 func fixedSite(t *testing.T) *site {
 	t.Helper()
 	s := emptySite(t)
@@ -47,7 +47,7 @@ func fixedSite(t *testing.T) *site {
 
 var pushed = regexp.MustCompile(`^pushed (\S+) to \S+: .*; sent (\d+) bytes$`)
 
-// push pushes a branch and gives how many bytes were sent.
+// push pushes a branch to a remote and gives how many bytes were sent.
 func (s *site) push(args ...string) int {
 	s.t.Helper()
 	out := s.ok(append([]string{"push"}, args...)...)
@@ -62,7 +62,7 @@ func (s *site) push(args ...string) int {
 	return n
 }
 
-// sums gives the SHA-256 of each file below dir, and that there is each directory.
+// sums gives the SHA-256 of each file below dir, by path, and "directory" for each directory.
 func sums(t *testing.T, dir string) map[string]string {
 	t.Helper()
 	all := map[string]string{}
@@ -90,7 +90,7 @@ func sums(t *testing.T, dir string) map[string]string {
 	return all
 }
 
-// twins are two page servers' trees of one tenant.
+// twins are the trees that two page servers have of one tenant.
 type twins struct {
 	t      *testing.T
 	tenant string
@@ -105,7 +105,7 @@ func newTwins(t *testing.T, a, b *site) *twins {
 	return w
 }
 
-// same compares all files of a state.
+// same compares all files of a state on both page servers.
 func (w *twins) same(timeline, lsn string) {
 	w.t.Helper()
 	at := filepath.Join("tenants", w.tenant, "timelines", timeline+"@"+strings.ReplaceAll(lsn, "/", "_"))
@@ -137,7 +137,7 @@ func (s *site) timelines(tenant string) map[string]string {
 
 const psqlBin = pgDistrib + "/bin/psql"
 
-// TestPush sends branches to another page server, which has every state of them then.
+// TestPush pushes branches to another page server. It then has every state of them.
 func TestPush(t *testing.T) {
 	t.Parallel()
 	a, b := newSite(t), newSite(t)
@@ -161,8 +161,8 @@ func TestPush(t *testing.T) {
 	a.sql(dev, "TRUNCATE t", "INSERT INTO t SELECT g, 'dev' FROM generate_series(1, 777) g")
 	a.sql(main, "INSERT INTO t SELECT g, 'more' FROM generate_series(5001, 9000) g")
 
-	// A branch brings what it shares with its ancestor, which has no name there.
-	points = append(points, a.lsn("dev")) // before the push: postgres writes by itself, too
+	// A push brings what the branch shares with its ancestor, too; the ancestor has no name there.
+	points = append(points, a.lsn("dev")) // asked before the push, because postgres writes WAL by itself
 	a.push("dev", "there")
 	here, there := a.timelines(tenant), b.timelines(tenant)
 	if there["dev"] != here["dev"] || there[here["main"]] != here["main"] || len(there) != 2 {
@@ -179,7 +179,7 @@ func TestPush(t *testing.T) {
 		t.Errorf("dev there: %q", got)
 	}
 
-	// The ancestor's push sends what follows the branch point only.
+	// A push of the ancestor sends only what follows the branch point.
 	head := a.lsn("main")
 	sent := a.push("main", "there")
 	if there = b.timelines(tenant); there["main"] != here["main"] || len(there) != 2 {
@@ -195,7 +195,7 @@ func TestPush(t *testing.T) {
 		w.same(here["main"], someLSN(a, main, points[0], head))
 	}
 
-	// The next sends what is new, and nothing if that is nothing.
+	// The next push sends what is new: nothing, if nothing is.
 	a.ok("pg", "stop", "main")
 	a.push("main", "there")
 	if n := a.push("main", "there"); n != 0 {
@@ -213,7 +213,7 @@ func TestPush(t *testing.T) {
 		t.Errorf("check there: %s", out)
 	}
 
-	// What was written to there is not overwritten.
+	// A branch that was written to on the other page server is not overwritten.
 	url := b.start("dev", "--tenantid", tenant)
 	b.sql(url, "INSERT INTO t VALUES (100000, 'only there')")
 	b.ok("pg", "stop", "dev", "--tenantid", tenant)
@@ -243,14 +243,14 @@ func walBetween(s *site, url, from, to string) int {
 	return n
 }
 
-// someLSN gives a random one.
+// someLSN gives a random LSN between two.
 func someLSN(s *site, url, from, to string) string {
 	s.t.Helper()
 	off := rand.IntN(walBetween(s, url, from, to))
 	return s.sql(url, fmt.Sprintf("SELECT '%s'::pg_lsn + %d", from, off))
 }
 
-// TestPushKilled kills both ends in the middle of pushes, until one comes through.
+// TestPushKilled kills the page servers at both ends in the middle of pushes. In the end a push succeeds.
 func TestPushKilled(t *testing.T) {
 	t.Parallel()
 	a, b := fixedSite(t), fixedSite(t)
@@ -267,12 +267,12 @@ func TestPushKilled(t *testing.T) {
 		if err := push.Start(); err != nil {
 			t.Fatal(err)
 		}
-		// In the first state's image, and then each time further on in the WAL.
+		// Kill it in the image of the first state, and then each time further on in the WAL.
 		eventually(t, "WAL over there", func() bool {
 			segments, err := filepath.Glob(filepath.Join(b.work, "tenants", tenant, "timelines", "*", "wal", "0*"))
 			return err == nil && len(segments) > n
 		})
-		time.Sleep(time.Duration(rand.IntN(50)) * time.Millisecond) // a random moment is the point
+		time.Sleep(time.Duration(rand.IntN(50)) * time.Millisecond) // not a wait for anything: the kill is to come at a random moment
 		kill9(t, pidIn(t, filepath.Join(victim.work, "pageserver.pid")))
 		if push.Wait() != nil {
 			broken++
@@ -312,7 +312,7 @@ func TestPushForgotten(t *testing.T) {
 		a.sql(url, "UPDATE t SET v = v || '!'", "ALTER SYSTEM SET work_mem = '8MB'", "VACUUM t", "SELECT pg_switch_wal()", "UPDATE t SET v = v || '?' WHERE i < 100")
 	}
 	a.ok("gc", "--retain", "1")
-	horizon := a.lsn("main") // or somewhat before: postgres writes by itself, too
+	horizon := a.lsn("main") // or somewhat before that, because postgres writes WAL by itself
 	a.sql(main, "INSERT INTO t SELECT g, 'new' FROM generate_series(4001, 5000) g")
 	a.fails(14, "lsn", "main@"+a.sql(main, "SELECT '"+horizon+"'::pg_lsn - 100000"))
 
@@ -330,13 +330,13 @@ func TestPushForgotten(t *testing.T) {
 	w.same(ids["dev"], heads[1])
 	b.fails(14, "lsn", "--tenantid", tenant, "main@"+a.sql(main, "SELECT '"+horizon+"'::pg_lsn - 100000"))
 
-	// What is forgotten there does not come again.
+	// History that was forgotten on the other page server is not sent again.
 	a.sql(main, "DELETE FROM t WHERE i % 7 = 0")
 	a.ok("branch", "late", "main")
 	a.sql(main, "DELETE FROM t WHERE i % 7 = 1")
 	a.push("main", "there")
 	b.ok("gc", "--tenantid", tenant, "--retain", "1")
-	if n := a.push("main", "there"); n > 64<<10 { // postgres writes by itself, too
+	if n := a.push("main", "there"); n > 64<<10 { // more than the little WAL that postgres writes by itself
 		t.Errorf("nothing much is new, and %d bytes were sent", n)
 	}
 	late := a.start("late")
@@ -348,7 +348,7 @@ func TestPushForgotten(t *testing.T) {
 		t.Errorf("check there: %s", out)
 	}
 
-	// Who waits too long finds that what he would need to go on is gone.
+	// If a branch is pushed again only after the WAL that is missing there was collected here, the push is refused.
 	a.sql(main, "DELETE FROM t WHERE i % 7 = 2", "SELECT pg_switch_wal()")
 	a.sql(main, "DELETE FROM t WHERE i % 7 = 3")
 	a.ok("gc", "main", "--retain", "1")

@@ -2,5 +2,5 @@
 
 package integration
 
-// raceDetector makes TestMain build zenith with the race detector, too.
+// raceDetector makes TestMain build zenith with the race detector, as these tests are.
 const raceDetector = true

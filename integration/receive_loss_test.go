@@ -7,8 +7,9 @@ import (
 	"testing"
 )
 
-// TestReceiveSurvivesItsServer kills a server that waits for us, and removes its data. Every commit that
-// it acknowledged is on the branch, whether it waited for our disk or for the record to be applied.
+// TestReceiveSurvivesItsServer kills a server that has the branch as its synchronous standby, and removes its
+// data. Every commit that it acknowledged is on the branch, whether the commit waited for the receiver's disk or
+// for the record to be applied.
 func TestReceiveSurvivesItsServer(t *testing.T) {
 	t.Parallel()
 	srv, conninfo := native(t, []string{"--data-checksums"})
@@ -26,7 +27,7 @@ func TestReceiveSurvivesItsServer(t *testing.T) {
 	})
 	l.during(s, url+"&options=-csynchronous_commit%3Dremote_apply", 200, func() {
 		kill9(t, srv.Pid())
-		eventually(t, "the end of its data", func() bool { return os.RemoveAll(srv.Dir) == nil }) // what it forked lives a bit longer
+		eventually(t, "the end of its data", func() bool { return os.RemoveAll(srv.Dir) == nil }) // its child processes live a little longer, and write
 	})
 	there := map[string]bool{}
 	for line := range strings.Lines(s.exec("main", "SELECT i FROM ledger")) {
@@ -38,7 +39,7 @@ func TestReceiveSurvivesItsServer(t *testing.T) {
 		}
 	}
 
-	// One writer a branch, whoever came first.
+	// A branch has one writer: while the receiver is it, mounts and postgres are refused, and the reverse.
 	dir := s.mountDir("data")
 	s.fails(11, "mount", "main", dir)
 	s.fails(11, "pg", "start", "main")

@@ -14,14 +14,14 @@ import (
 	"zenith/internal/pgtest"
 )
 
-// native makes a server that keeps its WAL, and gives its connection string.
+// native makes an ordinary server that keeps all of its WAL, and gives its connection string.
 func native(t *testing.T, initArgs []string, config ...string) (*pgtest.Server, string) {
 	t.Helper()
 	srv := pgtest.Init(t, pgtest.Options{InitArgs: initArgs, Config: append([]string{"wal_keep_size=8GB", "max_wal_size=64MB"}, config...)})
 	return srv, "host=" + srv.Socket + " port=5432 user=postgres"
 }
 
-// load is pgbench that runs again and again until it is stopped, whatever the server does.
+// load runs pgbench again and again until it is stopped, even if the server goes away meanwhile.
 type load struct {
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
@@ -32,7 +32,7 @@ func startLoad(t *testing.T, srv *pgtest.Server) *load {
 	l := &load{cancel: cancel}
 	l.wg.Go(func() {
 		for ctx.Err() == nil {
-			_ = srv.Client(t, "pgbench", "-n", "-c", "3", "-t", "40", "postgres").Run() // the server may go away
+			_ = srv.Client(t, "pgbench", "-n", "-c", "3", "-t", "40", "postgres").Run() // an error is no surprise: the server may go away
 		}
 	})
 	return l
@@ -43,7 +43,7 @@ func (l *load) stop() {
 	l.wg.Wait()
 }
 
-// received is a line of receive list.
+// received is a line of `zenith receive list`.
 type received struct {
 	Branch, Status, Applied, Error, ConnInfo string
 }
@@ -68,18 +68,19 @@ func (s *site) caughtUp(srv *pgtest.Server) {
 	})
 }
 
-// exec runs a query on a throw-away postgres.
+// exec runs a query at a point, by pg exec.
 func (s *site) exec(point, query string) string {
 	s.t.Helper()
 	return s.ok("pg", "exec", point, "--", pgDistrib+"/bin/psql", "-XqAt", "-v", "ON_ERROR_STOP=1", "-c", query)
 }
 
-// balance is the same in every state of a pgbench database, but for the number of transactions.
+// balance asks for the number of transactions of a pgbench database, and for four sums, which are equal in every
+// consistent state.
 const balance = `SELECT (SELECT count(*) FROM pgbench_history), (SELECT sum(delta) FROM pgbench_history),
 	(SELECT sum(abalance) FROM pgbench_accounts), (SELECT sum(tbalance) FROM pgbench_tellers), (SELECT sum(bbalance) FROM pgbench_branches)`
 
-// TestReceive copies a server under load and follows it, while the page server and the server are
-// killed and restarted. The states at several LSNs are those of stock point-in-time recovery, to the byte.
+// TestReceive copies a server under load and follows it, while both servers are killed and restarted. The states
+// at several LSNs equal those of stock point-in-time recovery, to the byte.
 func TestReceive(t *testing.T) {
 	t.Parallel()
 	srv, conninfo := native(t, []string{"--data-checksums", "--wal-segsize=1"})
@@ -97,7 +98,7 @@ func TestReceive(t *testing.T) {
 	first := s.ok("lsn", "main@"+firstLSN(s))
 	s.fails(14, "lsn", "main@"+before(t, first))
 
-	want := map[string]string{} // "": in the middle of the load
+	want := map[string]string{} // balance by LSN; "" for an LSN in the middle of the load
 	breaks := []func(){
 		func() { kill9(t, pidIn(t, filepath.Join(s.work, "pageserver.pid"))); s.ok("start") },
 		func() { srv.Stop(t, pgtest.Immediate); srv.Start(t) },
@@ -140,7 +141,7 @@ func TestReceive(t *testing.T) {
 	}
 }
 
-// firstLSN asks for too much, to be told where history begins.
+// firstLSN finds out where history begins: it asks for an LSN before that, and reads it from the error.
 func firstLSN(s *site) string {
 	s.t.Helper()
 	line := s.fails(14, "lsn", "main@0/100")
@@ -157,8 +158,8 @@ func before(t *testing.T, lsn string) string {
 	return (at - 8).String()
 }
 
-// TestReceiveSynchronous has a server wait for us, with a slot, a password and a tablespace. What it
-// acknowledged is there after the page server was killed.
+// TestReceiveSynchronous follows a server whose commits wait for the receiver (synchronous_standby_names), with a
+// slot, a password and a tablespace. The page server is killed; every acknowledged commit is on the branch.
 func TestReceiveSynchronous(t *testing.T) {
 	t.Parallel()
 	srv, conninfo := native(t, []string{"--data-checksums"}, "password_encryption=scram-sha-256", "max_prepared_transactions=3", "track_commit_timestamp=on")
@@ -202,7 +203,7 @@ func TestReceiveSynchronous(t *testing.T) {
 	if srv.Psql(t, "SELECT count(*) > 0 FROM pg_stat_activity WHERE wait_event = 'SyncRep'") != "t" {
 		t.Log("nobody waits for the killed page server any more")
 	}
-	// From here on, nothing more comes: what is on our disk has to be enough.
+	// The server is gone, so the receiver gets nothing more: what is on the page server's disk must be enough.
 	srv.Stop(t, pgtest.Immediate)
 	s.ok("start")
 	got := s.exec("main", "SELECT i FROM ledger")
@@ -226,7 +227,7 @@ func TestReceiveSynchronous(t *testing.T) {
 	}
 }
 
-// TestReceiveRefuses has servers that cannot be followed.
+// TestReceiveRefuses tries to follow servers that cannot be followed.
 func TestReceiveRefuses(t *testing.T) {
 	t.Parallel()
 	srv, conninfo := native(t, []string{"--wal-segsize=1"})
@@ -254,7 +255,7 @@ func TestReceiveRefuses(t *testing.T) {
 		t.Errorf("refused, and listed: %s", out)
 	}
 
-	// A branch that was written to on its own.
+	// A branch that was written to on a mount cannot follow the server any more.
 	s.ok("branch", "own", "main")
 	s.sql(s.start("own"), "INSERT INTO t VALUES (1)")
 	s.ok("pg", "stop", "own", "--destroy")
@@ -263,7 +264,7 @@ func TestReceiveRefuses(t *testing.T) {
 	s.ok("receive", "start", "own", conninfo)
 	failed("written to on its own")
 	s.ok("receive", "stop", "own")
-	// One that has nothing of its own follows like any other.
+	// A branch that was never written to can follow, as main can.
 	s.ok("branch", "copy", "main")
 	s.ok("receive", "start", "copy", conninfo)
 	s.caughtUp(srv)

@@ -29,9 +29,9 @@ var (
 	regressSeed   = flag.Uint64("regress.seed", 1, "chooses the record boundaries")
 )
 
-// TestRegress runs PostgreSQL's regression and isolation suites on a plain data directory and on a
-// mount, with one installation: the same tests pass. Then what the history says is
-// compared with the files that postgres wrote, and looked at in many of its states.
+// TestRegress runs PostgreSQL's regression and isolation suites on a plain data directory and on a mount, with
+// the same installation: the same tests must pass. Then it compares the history with the files that postgres
+// wrote, and many states of the history with stock recovery.
 func TestRegress(t *testing.T) {
 	if *regressDir == "" {
 		t.Skip("takes a quarter of an hour: make regress")
@@ -69,8 +69,8 @@ func TestRegress(t *testing.T) {
 	s.compareReplays(base, wal, s.parseLSN(first), s.parseLSN(last))
 }
 
-// TestRegressCorpus runs the suites once more, on a plain data directory, with an image of each
-// changed block in the WAL, and leaves what walredo's TestCorpus wants.
+// TestRegressCorpus runs the suites once more, on a plain data directory, with an image of each changed block in
+// the WAL. It leaves the base and the WAL in a directory for TestCorpus of package walredo.
 func TestRegressCorpus(t *testing.T) {
 	if *regressDir == "" || *regressCorpus == "" {
 		t.Skip("makes gigabytes: make regress")
@@ -127,8 +127,8 @@ func (s *site) suites(label, dir string, config ...string) (passed []string) {
 	return passed
 }
 
-// suite runs one driver. Some tests fail everywhere when the suite is not of the server's
-// own minor version, so its exit status says nothing.
+// suite runs one driver and gives its output. Its exit status does not count: some tests fail on any server
+// whose minor version is not that of the suite.
 func (s *site) suite(v *server, label, suite, driver string) string {
 	s.t.Helper()
 	at, err := url.Parse(v.url)
@@ -145,18 +145,18 @@ func (s *site) suite(v *server, label, suite, driver string) string {
 	cmd := asPostgres(driver, "--host="+at.Hostname(), "--port="+at.Port(), "--user=postgres", "--bindir="+pgDistrib+"/bin",
 		"--inputdir="+filepath.Join(*regressDir, suite), "--outputdir="+out, "--dlpath="+filepath.Join(*regressDir, "dl"),
 		"--schedule="+filepath.Join(*regressDir, suite, map[string]string{"regress": "parallel_schedule", "isolation": "isolation_schedule"}[suite]))
-	// pg_isolation_regress looks for isolationtester there.
+	// pg_isolation_regress looks for isolationtester in PATH.
 	cmd.Env = append(os.Environ(), "PATH="+filepath.Dir(driver)+":"+os.Getenv("PATH"))
 	return s.runCmd(cmd).out
 }
 
-// compareReplays compares states between two LSNs, the last of them included, each on a branch
-// of a branch, with what stock recovery makes of base and the same WAL, raw. Some are checked
-// by amcheck as well.
+// compareReplays compares states between two LSNs, the last of them included, with what stock recovery makes of
+// base and the same WAL, without masks. Each state is read through a branch of a branch. Some are checked by
+// amcheck as well.
 func (s *site) compareReplays(base string, wal pgtest.WALDir, lo, hi pg.LSN) {
 	s.t.Helper()
 	from := &pgtest.Server{Dir: base}
-	// The launcher reads a table, and sets hints in it.
+	// No logical replication launcher: it reads a table, and so sets hint bits in it.
 	from.Configure(s.t, append([]string{"fsync=off", "listen_addresses=''", "max_wal_size=10GB", "checkpoint_timeout=1d",
 		"max_prepared_transactions=10", "max_logical_replication_workers=0"}, strings.Split(*regressSet, ",")...)...)
 	replay := pgtest.NewReplay(s.t, from, wal)
@@ -198,7 +198,7 @@ func (s *site) points(rnd *rand.Rand, lo, hi pg.LSN) (points []pg.LSN) {
 	return points[max(slices.Index(points, lo)+1, 0):]
 }
 
-// compareDumps compares what zenith and pg_waldump say of each record between two LSNs.
+// compareDumps compares what zenith and pg_waldump print for each record between two LSNs.
 func (s *site) compareDumps(wal pgtest.WALDir, first, last string) {
 	s.t.Helper()
 	ours := s.lines(exec.Command(binary, "-D", s.work, "wal", "dump", "main", first, last))
@@ -231,7 +231,7 @@ func (s *site) lines(cmd *exec.Cmd) <-chan string {
 	if err := cmd.Start(); err != nil {
 		s.t.Fatal(err)
 	}
-	s.t.Cleanup(func() { cmd.Process.Kill() }) //nolint:errcheck // it has ended, unless the test failed
+	s.t.Cleanup(func() { cmd.Process.Kill() }) //nolint:errcheck // the command has ended, unless the test failed
 	go func() {
 		defer close(out)
 		for in := bufio.NewScanner(pipe); in.Scan(); {
@@ -244,7 +244,7 @@ func (s *site) lines(cmd *exec.Cmd) <-chan string {
 	return out
 }
 
-// checkPoint has amcheck and pg_dump look at every database of a state.
+// checkPoint runs amcheck and pg_dump on every database of a state.
 func (s *site) checkPoint(point string) {
 	s.t.Helper()
 	script, err := filepath.Abs("regress/check.sh")

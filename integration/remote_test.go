@@ -26,7 +26,7 @@ func TestRemoteWorkdir(t *testing.T) {
 	r := remoteSite(t, s)
 	r.fails(12, "start")
 	r.fails(12, "stop")
-	main := r.start("main") // the page server runs on this machine: on a mount of its own
+	main := r.start("main") // on a mount, because the page server runs on this machine
 	r.sql(main, "CREATE TABLE t AS SELECT g AS i FROM generate_series(1, 100) g")
 	head := r.lsn("main")
 	if got := s.lsn("main@" + head); got != head {
@@ -37,7 +37,7 @@ func TestRemoteWorkdir(t *testing.T) {
 		t.Errorf("branches:\n%s\nand\n%s", here, there)
 	}
 	path := r.sql(main, "SELECT pg_relation_filepath('t')")
-	r.ok("pg", "stop", "main") // now nobody writes
+	r.ok("pg", "stop", "main") // so that nothing is written between the two answers
 	for _, args := range [][]string{
 		{"tenant", "list"}, {"branch", "-o", "json"}, {"mount", "list"}, {"pg", "list"}, {"receive", "list"}, {"check"},
 		{"wal", "dump", "main"}, {"page", "dump", "main@" + head, path, "0"},
@@ -129,7 +129,7 @@ func TestCopies(t *testing.T) {
 	}
 	kill9(t, pidIn(t, filepath.Join(data[0], "postmaster.pid")))
 	listed("crashed")
-	r.ok("pg", "start", "main", "--copy") // it recovers by itself
+	r.ok("pg", "start", "main", "--copy") // a copy is an ordinary directory: postgres does crash recovery on it
 	r.want(url, "SELECT count(*) FROM t", "57")
 	r.ok("pg", "stop", "main", "--destroy")
 	if list := r.ok("pg", "list"); strings.Contains(list, "copy") {
@@ -140,7 +140,7 @@ func TestCopies(t *testing.T) {
 	}
 }
 
-// TestComputeLife follows a postgres from pg create to a crash and back: what was set stays.
+// TestComputeLife follows a postgres from pg create to a crash and back. Its settings stay.
 func TestComputeLife(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -148,7 +148,7 @@ func TestComputeLife(t *testing.T) {
 		t.Helper()
 		for line := range strings.Lines(s.ok("pg", "list")) {
 			if f := strings.Fields(line); len(f) == 4 && f[0] == "main" {
-				if f[3] != want || want != "running" && f[2] != s.lsn("main") { // one that runs writes by itself, too
+				if f[3] != want || want != "running" && f[2] != s.lsn("main") { // while it runs, postgres writes WAL by itself
 					t.Errorf("pg list: %q, want %s at %s", line, want, s.lsn("main"))
 				}
 				return
@@ -211,7 +211,7 @@ func TestComputeLife(t *testing.T) {
 	s.want(url, "SHOW log_min_messages", "notice")
 	s.sql(url, "ALTER SYSTEM RESET ALL")
 	s.ok("branch", "dev", "main")
-	dev := s.start("dev") // configuration is the branch's, what pg start was given is not
+	dev := s.start("dev") // a branch has the configuration files of its parent, not the --set of pg start
 	s.want(dev, "SHOW statement_timeout", "123s")
 	s.want(dev, "SHOW work_mem", "4MB")
 }

@@ -14,8 +14,8 @@ import (
 
 var segmentSizes = flag.String("segments", "1,64", "WAL segment sizes in MiB to try")
 
-// fillSQL makes functions that leave WAL's end where they say, if nobody else writes: at the
-// end of a page, and of a segment. A message that is not transactional is a record alone.
+// fillSQL makes functions that write WAL up to the end of a page, or of a segment, if no other session writes.
+// They use messages that are not transactional, each of which is a single record.
 const fillSQL = `
 CREATE FUNCTION fill_page() RETURNS pg_lsn LANGUAGE plpgsql AS $$
 DECLARE left_on_page int;
@@ -43,10 +43,10 @@ BEGIN
 	RETURN at;
 END $$;`
 
-// TestSegmentSizes imports clusters with WAL segments of several sizes, and has postgres die
-// on the mount with WAL that ends in all kinds of places: within a page, at a page's end, at a
-// segment's, behind a switch, also one that began at a page boundary, behind a record over many
-// pages. Each time all that was committed is there, and no recovery was needed.
+// TestSegmentSizes imports clusters with WAL segments of several sizes, and kills postgres on the mount when its
+// WAL ends in all kinds of places: within a page, at the end of a page, at the end of a segment, behind a switch
+// of segments, also one that begins at a page boundary, and behind a record that is many pages long. Each time,
+// everything that was committed is there, and no recovery was needed.
 func TestSegmentSizes(t *testing.T) {
 	for _, size := range strings.Split(*segmentSizes, ",") {
 		t.Run(size+"MiB", func(t *testing.T) {

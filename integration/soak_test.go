@@ -21,10 +21,10 @@ var (
 	soakSeed   = flag.Uint64("soak.seed", 0, "of TestSoak's choices; 0: another each time")
 )
 
-// TestSoak is production in small: an ordinary server that archives its WAL, pgbench on it, a base backup
-// by its own tools; then init --from-server in the middle of the load. The receiver, the page server and the
-// server are killed and restarted at random. At random LSNs, pg exec gives what stock point-in-time recovery
-// gives. `make soak` is the long version.
+// TestSoak is a small production: an ordinary server archives its WAL under pgbench, and has a base backup by
+// PostgreSQL's own tools. In the middle of the load, init --from-server follows it. Receiver, page server and
+// server are killed and restarted at random. At random LSNs, pg exec must give what stock point-in-time recovery
+// gives. `make soak` runs it for longer.
 func TestSoak(t *testing.T) {
 	t.Parallel()
 	seed := *soakSeed
@@ -64,7 +64,7 @@ func TestSoak(t *testing.T) {
 	for n, end := 0, time.Now().Add(*soakTime); time.Now().Before(end); n++ {
 		time.Sleep(time.Duration(random.Int64N(int64(min(*soakTime/2, 8*time.Second)))))
 		which := n
-		if n >= 2 { // the short version, too, has one of each side
+		if n >= 2 { // the first two are fixed, so that even the short run breaks each side once
 			which = random.IntN(len(breaks))
 		}
 		breaks[which]()
@@ -101,8 +101,8 @@ func TestSoak(t *testing.T) {
 	t.Logf("%d points from %v to %v, %d different states", len(points), first, last, len(seen))
 }
 
-// pitr is stock point-in-time recovery from a base backup and archived WAL, which goes on from point to
-// point.
+// pitr is a stock server in point-in-time recovery from a base backup and archived WAL. It stops at one point
+// after the other.
 type pitr struct{ srv *pgtest.Server }
 
 func newPITR(t *testing.T, base, archive string) *pitr {
@@ -116,7 +116,7 @@ func newPITR(t *testing.T, base, archive string) *pitr {
 	return r
 }
 
-// at recovers up to a record boundary, and gives the balance there.
+// at recovers up to a record boundary, which must be behind the last one, and gives the balance there.
 func (r *pitr) at(t *testing.T, lsn pg.LSN) string {
 	t.Helper()
 	r.srv.Configure(t, "recovery_target_lsn='"+lsn.String()+"'")

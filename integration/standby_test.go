@@ -17,7 +17,7 @@ import (
 	"zenith/internal/xlog"
 )
 
-// replSite is a site whose page server keeps its port over restarts, with small WAL segments.
+// replSite makes a site with WAL segments of 1 MiB, whose page server has the same port again after a restart.
 func replSite(t *testing.T, initdb ...string) *site {
 	t.Helper()
 	srv := pgtest.Init(t, pgtest.Options{InitArgs: append([]string{"--wal-segsize=1"}, initdb...)})
@@ -34,7 +34,7 @@ func replSite(t *testing.T, initdb ...string) *site {
 	return s
 }
 
-// replication is a connection string for the stock tools, that names a branch.
+// replication gives a connection string for PostgreSQL's own replication clients that names a branch.
 func (s *site) replication(branch string) string {
 	s.t.Helper()
 	addr, err := os.ReadFile(filepath.Join(s.work, "pageserver.addr"))
@@ -48,7 +48,7 @@ func (s *site) replication(branch string) string {
 	return fmt.Sprintf("host=%s port=%s user=zenith options='-c zenith.branch=%s'", host, port, branch)
 }
 
-// asOwner runs a program of PostgreSQL's as the user that may run postgres; it must succeed.
+// asOwner runs a program of PostgreSQL as the account of postgres. It must succeed.
 func (s *site) asOwner(name string, args ...string) string {
 	s.t.Helper()
 	r := s.runCmd(pgtest.Command(s.t, name, args...))
@@ -67,12 +67,12 @@ func (s *site) standby(branch string, args ...string) *server {
 	return s.serveStandby(dir)
 }
 
-// serveStandby starts a standby, and stops it with the test.
+// serveStandby starts a standby, and stops it at the end of the test.
 func (s *site) serveStandby(dir string) *server {
 	s.t.Helper()
 	v := s.serve(dir)
 	s.t.Cleanup(func() {
-		_ = asPostgres(pgDistrib+"/bin/pg_ctl", "-D", dir, "-w", "-m", "immediate", "stop").Run() // it may be stopped already
+		_ = asPostgres(pgDistrib+"/bin/pg_ctl", "-D", dir, "-w", "-m", "immediate", "stop").Run() // an error is no surprise: it may be stopped already
 		if log, err := os.ReadFile(v.log); err == nil && s.t.Failed() {
 			s.t.Logf("standby's log:\n%s", tail(log, 40))
 		}
@@ -83,14 +83,14 @@ func (s *site) serveStandby(dir string) *server {
 // follows waits until the standby has replayed what the server on the branch has flushed.
 func (v *server) follows(primary string) {
 	v.s.t.Helper()
-	v.s.sql(primary, "SELECT txid_current()") // a commit of its own, so that all before it is flushed
+	v.s.sql(primary, "SELECT txid_current()") // its commit flushes all WAL before it
 	head := v.s.sql(primary, "SELECT pg_current_wal_flush_lsn()")
 	eventually(v.s.t, "the standby to replay up to "+head, func() bool {
 		return v.s.sql(v.url, "SELECT pg_last_wal_replay_lsn() >= '"+head+"'") == "t"
 	})
 }
 
-// same compares an answer of the server on the branch with the standby's.
+// same compares the answers of the server on the branch and of the standby to a query.
 func (v *server) same(primary, query string) {
 	v.s.t.Helper()
 	if got, want := v.s.sql(v.url, query), v.s.sql(primary, query); got != want {
@@ -98,9 +98,9 @@ func (v *server) same(primary, query string) {
 	}
 }
 
-// churn is what a base backup may meet: records whose pages are newer already, files that
-// are gone or not yet there, in-memory state that only WAL has. It may be begun again after
-// it was left anywhere.
+// churn are statements that make everything that recovery from a base backup may meet: records whose pages are
+// newer already, files that were removed or are not there yet, and state of the server's memory that only WAL
+// has. They can be run again after a run that broke off anywhere.
 var churn = []string{
 	"DROP TABLE IF EXISTS gone",
 	"CREATE TABLE IF NOT EXISTS keep (i serial PRIMARY KEY, t text)",
@@ -116,7 +116,7 @@ var churn = []string{
 	"INSERT INTO keep (t) SELECT 'savepoint' FROM generate_series(1, 10)",
 }
 
-// churning does all of churn again and again, until the function that it returns is called.
+// churning runs the statements of churn again and again, until stop is called.
 func (s *site) churning(url string) (stop func()) {
 	quit := make(chan struct{})
 	var wg sync.WaitGroup
@@ -135,8 +135,8 @@ func (s *site) churning(url string) (stop func()) {
 	return stop
 }
 
-// TestStandby has a stock standby follow a branch that is written on a mount all the time, over
-// restarts of everybody, and compares its files with the branch's at the same LSN.
+// TestStandby: a stock standby follows a branch, to which postgres writes on a mount all the time, while each of
+// them is restarted. At the end, its files are compared with those of the branch at the same LSN.
 func TestStandby(t *testing.T) {
 	t.Parallel()
 	s := replSite(t, "--data-checksums")
@@ -161,7 +161,8 @@ func TestStandby(t *testing.T) {
 		t.Error("a branch that is followed was deleted")
 	}
 
-	// The page server dies, and postgres with it; what follows in the branch is a checkpoint of ours.
+	// The page server is killed, and postgres dies with it. The next WAL of the branch is a checkpoint that
+	// zenith wrote.
 	kill9(t, pidIn(t, filepath.Join(s.work, "pageserver.pid")))
 	s.ok("start")
 	url = s.start("main")
@@ -169,7 +170,7 @@ func TestStandby(t *testing.T) {
 	v.follows(url)
 	v.same(url, keep)
 
-	// The standby, too, and without its last pages.
+	// The standby crashes, so its last pages are not on disk.
 	v.stop("immediate")
 	s.sql(url, churn...)
 	v = s.serveStandby(v.data)
@@ -186,14 +187,14 @@ func TestStandby(t *testing.T) {
 	compareFiles(t, v.data, dir)
 	s.ok("umount", dir)
 
-	// And it can be promoted.
+	// The standby can be promoted.
 	v = s.serveStandby(v.data)
 	s.sql(v.url, "SELECT pg_promote()", "INSERT INTO held VALUES (3)")
 	s.want(v.url, "SELECT count(*), (SELECT string_agg(gid, ',') FROM pg_prepared_xacts) FROM held", "3|left")
 }
 
-// TestStandbyOfBranch follows a branch whose checkpoint is its ancestor's, before anything was
-// written to it, and later when two branches have WAL of their own at the same LSNs.
+// TestStandbyOfBranch follows a branch, first while nothing was written to it and its last checkpoint is its
+// ancestor's, then when the branch and its ancestor have different WAL at the same LSNs.
 func TestStandbyOfBranch(t *testing.T) {
 	t.Parallel()
 	s := replSite(t)
@@ -212,7 +213,7 @@ func TestStandbyOfBranch(t *testing.T) {
 	s.want(v.url, "SELECT count(*) FROM pg_class WHERE relname = 'only_main'", "0")
 }
 
-// TestBaseBackupFormats takes base backups as people do, and starts stock postgres on them.
+// TestBaseBackupFormats takes base backups with the usual options, and starts stock postgres on each.
 func TestBaseBackupFormats(t *testing.T) {
 	t.Parallel()
 	s := replSite(t, "--data-checksums")
@@ -226,7 +227,7 @@ func TestBaseBackupFormats(t *testing.T) {
 	for i, args := range []string{
 		"-Fp -X stream --manifest-checksums=sha256 -P",
 		"-Fp -X fetch --compress=server-gzip:9 --manifest-force-encode -r 100M",
-		"-Fp -X none -R --no-manifest --compress=server-lz4", // a standby, which fetches all WAL by itself
+		"-Fp -X none -R --no-manifest --compress=server-lz4", // for a standby: it streams all WAL by itself
 		"-Ft -X fetch --compress=server-zstd:level=1,workers=2",
 		"-Ft -X stream -z",
 	} {
@@ -253,7 +254,7 @@ func TestBaseBackupFormats(t *testing.T) {
 	}
 }
 
-// walDir is where main's own WAL is.
+// walDir gives the directory of main's own WAL.
 func (s *site) walDir() string {
 	s.t.Helper()
 	dirs, err := filepath.Glob(filepath.Join(s.work, "tenants", "*", "timelines", "*", "wal"))
@@ -263,7 +264,7 @@ func (s *site) walDir() string {
 	return dirs[0]
 }
 
-// untar unpacks a base backup in tar format: the tablespace goes to moved.
+// untar unpacks a base backup in tar format from one directory to another; its tablespace goes to moved.
 func (s *site) untar(from, to, moved string) {
 	s.t.Helper()
 	for _, dir := range []string{to, moved} {
@@ -291,14 +292,14 @@ func (s *site) untar(from, to, moved string) {
 	if out, err := asPostgres("cp", manifest, to).CombinedOutput(); err != nil {
 		s.t.Fatalf("cp: %v: %s", err, out)
 	}
-	// Where the tablespace is now.
+	// tablespace_map says where the tablespace is: it is to be moved.
 	path := filepath.Join(to, "tablespace_map")
 	text, err := os.ReadFile(path)
 	if err != nil {
 		s.t.Fatal(err)
 	}
 	oid, _, _ := bytes.Cut(text, []byte(" "))
-	if err := os.Symlink(moved, filepath.Join(to, "pg_tblspc", string(oid))); err != nil { // for pg_verifybackup
+	if err := os.Symlink(moved, filepath.Join(to, "pg_tblspc", string(oid))); err != nil { // pg_verifybackup looks for the tablespace there
 		s.t.Fatal(err)
 	}
 	s.asOwner("pg_verifybackup", to)
@@ -307,8 +308,8 @@ func (s *site) untar(from, to, moved string) {
 	}
 }
 
-// TestReceiveWAL has pg_receivewal archive a branch, and be killed in the middle. Its segments are
-// the branch's, byte for byte.
+// TestReceiveWAL archives a branch by pg_receivewal, which is killed in the middle and started again. Its
+// segments equal the branch's, byte for byte.
 func TestReceiveWAL(t *testing.T) {
 	t.Parallel()
 	s := replSite(t)
@@ -329,7 +330,7 @@ func TestReceiveWAL(t *testing.T) {
 	receive()
 	for i := range 3 {
 		s.sql(url, churn...)
-		s.sql(url, "INSERT INTO keep (t) SELECT repeat(md5(g::text), 3) FROM generate_series(1, 8000) g") // in all less than what is packed when it is cold
+		s.sql(url, "INSERT INTO keep (t) SELECT repeat(md5(g::text), 3) FROM generate_series(1, 8000) g") // together less WAL than what makes segments cold, which are packed
 		if i == 1 {
 			_ = cmd.Process.Kill()
 			_ = cmd.Wait()
@@ -363,7 +364,7 @@ func TestReceiveWAL(t *testing.T) {
 		t.Errorf("%d segments were received, want some more", same)
 	}
 
-	// The slot is known, and goes.
+	// The page server shows the slot, and drops it.
 	slot := s.sql(s.replication("main")+" dbname=replication replication=true", "READ_REPLICATION_SLOT archive")
 	if !strings.HasPrefix(slot, "physical|0/") {
 		t.Errorf("slot: %s", slot)
@@ -375,8 +376,8 @@ func TestReceiveWAL(t *testing.T) {
 	}
 }
 
-// removeUnpadded removes the segment that a killed pg_receivewal was just making, full of zeros: it
-// would refuse to go on ("has 8192 bytes, should be 0 or 1048576").
+// removeUnpadded removes a segment that a killed pg_receivewal had not filled up with zeros yet: pg_receivewal
+// would refuse to go on with it ("has 8192 bytes, should be 0 or 1048576").
 func removeUnpadded(t *testing.T, archive string) {
 	t.Helper()
 	partial, err := filepath.Glob(filepath.Join(archive, "*.partial"))
@@ -397,7 +398,7 @@ func removeUnpadded(t *testing.T, archive string) {
 	}
 }
 
-// endsAt ends a receiver by SIGINT, as a person does, and runs another one up to the end.
+// endsAt ends a receiver by SIGINT, and runs another one, with args, until it comes to its end.
 func (s *site) endsAt(cmd *exec.Cmd, args []string) {
 	s.t.Helper()
 	if err := cmd.Process.Signal(os.Interrupt); err != nil {
@@ -409,7 +410,7 @@ func (s *site) endsAt(cmd *exec.Cmd, args []string) {
 	s.asOwner("pg_receivewal", args...)
 }
 
-// TestSlotKeepsWAL forgets all history but what a slot needs, and then that too.
+// TestSlotKeepsWAL forgets all history but what a slot needs, and after the slot is dropped, that as well.
 func TestSlotKeepsWAL(t *testing.T) {
 	t.Parallel()
 	s := replSite(t)
@@ -447,7 +448,8 @@ func TestSlotKeepsWAL(t *testing.T) {
 	}
 }
 
-// receiveAfter has pg_receivewal go on behind the segment of an LSN, which it is to believe to have.
+// receiveAfter runs pg_receivewal in a directory that seems to have the segment of an LSN already, so that it
+// asks for WAL from the next segment on.
 func (s *site) receiveAfter(lsn pg.LSN) result {
 	s.t.Helper()
 	dir := pgtest.TempDir(s.t)
@@ -458,7 +460,7 @@ func (s *site) receiveAfter(lsn pg.LSN) result {
 	return s.runCmd(exec.Command(pgDistrib+"/bin/pg_receivewal", "-d", s.replication("main"), "-D", dir, "-n"))
 }
 
-// TestReplicationErrors asks for what cannot be had.
+// TestReplicationErrors sends replication commands that are refused.
 func TestReplicationErrors(t *testing.T) {
 	t.Parallel()
 	s := replSite(t)
@@ -486,7 +488,7 @@ func TestReplicationErrors(t *testing.T) {
 			t.Errorf("%s: got %q, want %q", c.command, got, c.want)
 		}
 	}
-	// WAL from before anything was kept.
+	// WAL from before the start of history.
 	r := s.receiveAfter(1 << 20)
 	if r.code == 0 || !strings.Contains(r.err, "requested WAL segment 000000010000000000000002 has already been removed") {
 		t.Errorf("from the start: exit %d: %s", r.code, r.err)

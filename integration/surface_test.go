@@ -11,7 +11,7 @@ func clientCommand(name string, args ...string) *exec.Cmd {
 	return exec.Command(filepath.Join(pgDistrib, "bin", name), args...)
 }
 
-// branchObject is the contract's.
+// branchObject is a branch as the page server's JSON has it.
 type branchObject struct {
 	Name           string  `json:"name"`
 	TimelineID     string  `json:"timeline_id"`
@@ -20,7 +20,7 @@ type branchObject struct {
 	AncestorLSN    *string `json:"ancestor_lsn"`
 }
 
-// branches gives a tenant's branches, by the CLI.
+// branches gives a tenant's branches, by `zenith branch -o json`.
 func (s *site) branches(tenant string) []branchObject {
 	s.t.Helper()
 	var list []branchObject

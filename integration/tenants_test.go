@@ -17,7 +17,7 @@ const (
 	tenantB = "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
 )
 
-// address is where the page server listens, as a connection string.
+// address gives a connection string of the page server.
 func (s *site) address() string {
 	s.t.Helper()
 	text, err := os.ReadFile(filepath.Join(s.work, "pageserver.addr"))
@@ -54,8 +54,8 @@ func (s *site) timeline(tenant, branch string) string {
 	return ""
 }
 
-// TestTenantsSideBySide has two tenants with the same branches and the same SQL, made on the fly
-// by a page server whose clusters have no checksums. Nothing of one is to be had through the other.
+// TestTenantsSideBySide makes two tenants with branches of the same names, and runs the same SQL on both. Their
+// clusters have no data checksums. Nothing of one tenant can be reached through the other.
 func TestTenantsSideBySide(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, "--no-data-checksums", "--tenantid", tenantA)
@@ -122,13 +122,13 @@ func TestTenantsSideBySide(t *testing.T) {
 	s.ok("umount", all)
 }
 
-// pathLSN is an LSN as paths have it.
+// pathLSN gives an LSN in the form that it has in paths: with _ for /.
 func pathLSN(lsn string) string { return strings.ReplaceAll(lsn, "/", "_") }
 
 // TestHundredTenants opens a hundred tenants in one page server.
 func TestHundredTenants(t *testing.T) {
 	t.Parallel()
-	const tenants, most, idle = 100, 1536 << 10, 2 * time.Second // kB
+	const tenants, most, idle = 100, 1536 << 10, 2 * time.Second // most is in kB of memory
 	s := newSite(t, "--tenantid", tenantA)
 	s.ok("stop")
 	config := filepath.Join(s.work, "pageserver.toml")
@@ -163,7 +163,7 @@ func TestHundredTenants(t *testing.T) {
 	} else {
 		t.Logf("%d tenants took %d MiB", tenants, kb>>10)
 	}
-	time.Sleep(idle) // status opens the default tenant: not too often
+	time.Sleep(idle) // each status opens the default tenant, so it must not come more often than idle tenants are closed
 	eventually(t, "idle tenants to be closed", func() bool { time.Sleep(idle); return s.status("tenants_open") == "1" })
 	if n := openFiles(t, pid); n > 60 {
 		t.Errorf("%d open files are left of closed tenants", n)
@@ -178,7 +178,7 @@ func TestHundredTenants(t *testing.T) {
 	}
 }
 
-// copyTenant copies a tenant's directory. Tables of the store are never changed: they are shared.
+// copyTenant copies a tenant's directory. Tables of the store are never changed, so they are hard links.
 func copyTenant(t *testing.T, from, to string) {
 	t.Helper()
 	err := filepath.WalkDir(from, func(path string, d fs.DirEntry, err error) error {
@@ -207,7 +207,7 @@ func copyTenant(t *testing.T, from, to string) {
 	}
 }
 
-// status gives one row of what status says.
+// status gives the value of one row of the page server's status.
 func (s *site) status(name string) string {
 	s.t.Helper()
 	for line := range strings.Lines(s.ok("status")) {
@@ -249,7 +249,7 @@ func openFiles(t *testing.T, pid int) int {
 	return len(entries)
 }
 
-// cpuTime is the processor time that a process has taken.
+// cpuTime gives the CPU time that a process has used.
 func cpuTime(t *testing.T, pid int) time.Duration {
 	t.Helper()
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
