@@ -1,109 +1,97 @@
 package tenants
 
 import (
-	"context"
 	"fmt"
-	"os"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
-
-	"zenith/internal/api"
-	"zenith/internal/pgtest"
 )
 
-const tenantA = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
-
-// newManager makes a Manager with one tenant, which closes what is idle almost at once.
-func newManager(t *testing.T, cfg Config) *Manager {
-	t.Helper()
-	cfg.Dir, cfg.PgDistrib = pgtest.TempDir(t), pgtest.BinDir(t)+"/.."
-	if err := os.Chmod(cfg.Dir, 0o755); err != nil {
-		t.Fatal(err)
+// closeIdleNow closes what has no user, as the background does after the idle time, and
+// counts it.
+func (f *fixture) closeIdleNow() int {
+	idle := f.takeIdle(time.Now().Add(2 * f.cfg.IdleTime))
+	for _, t := range idle {
+		f.closeIdle(t)
 	}
-	m, err := Open(cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := m.Close(context.Background()); err != nil {
-			t.Error(err)
-		}
-	})
-	if _, err := m.TenantCreate(t.Context(), tenantA, func(string, int64, int64) {}); err != nil {
-		t.Fatal(err)
-	}
-	return m
+	return len(idle)
 }
 
-func waitOpen(t *testing.T, m *Manager, want int) {
-	t.Helper()
-	for end := time.Now().Add(10 * time.Second); len(m.openTenants()) != want; time.Sleep(time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatalf("%d tenants are open, want %d", len(m.openTenants()), want)
-		}
-	}
-}
-
-// TestIdleTenantIsClosed: a tenant stays open while a request or a mount uses it, and is opened
-// again for the next one.
+// TestIdleTenantIsClosed: a tenant stays open while somebody holds it or something of it is in
+// use, and is opened again for the next one.
 func TestIdleTenantIsClosed(t *testing.T) {
 	t.Parallel()
-	if testing.Short() {
-		t.Skip("needs postgres")
-	}
-	m := newManager(t, Config{IdleTime: 30 * time.Millisecond})
-	src, err := m.Pages(t.Context(), tenantA, MainBranch)
+	f := newManager(t, Config{IdleTime: time.Hour})
+	src, err := f.Pages(t.Context(), tenantA, MainBranch)
 	if err != nil {
 		t.Fatal(err)
 	}
-	time.Sleep(200 * time.Millisecond)
-	waitOpen(t, m, 1)
+	if n := f.closeIdleNow(); n != 0 {
+		t.Error("a tenant was closed whose pages somebody reads")
+	}
 	if err := src.Close(); err != nil {
 		t.Error(err)
 	}
-	waitOpen(t, m, 0)
-
-	b, release, err := m.lookup(t.Context(), tenantA, MainBranch)
+	if idle := f.takeIdle(time.Now()); len(idle) != 0 {
+		t.Error("a tenant was closed before the idle time was over")
+	}
+	if n := f.closeIdleNow(); n != 1 {
+		t.Error("a tenant that nobody uses was not closed")
+	}
+	b, release, err := f.lookup(t.Context(), tenantA, MainBranch)
 	if err != nil {
 		t.Fatal(err)
 	}
 	b.use(1) // as a mount does
 	release()
-	time.Sleep(200 * time.Millisecond)
-	waitOpen(t, m, 1)
+	if n := f.closeIdleNow(); n != 0 {
+		t.Error("a tenant was closed that is shown somewhere")
+	}
 	b.use(-1)
-	waitOpen(t, m, 0)
+	if n := f.closeIdleNow(); n != 1 {
+		t.Error("a tenant that is not shown any more was not closed")
+	}
+}
+
+// TestBackgroundClosesIdleTenants without being asked.
+func TestBackgroundClosesIdleTenants(t *testing.T) {
+	t.Parallel()
+	f := newManager(t, Config{IdleTime: 3 * time.Millisecond, MemoryTarget: 1 << 40})
+	if _, err := f.LSN(t.Context(), tenantA, MainBranch); err != nil {
+		t.Fatal(err)
+	}
+	waitFor(t, "the tenant is closed", func() bool { return f.countOpen() == 0 })
 }
 
 // TestIdleTenantIsOpenedAgain: many who come and go while it is being closed all get it.
 func TestIdleTenantIsOpenedAgain(t *testing.T) {
 	t.Parallel()
-	if testing.Short() {
-		t.Skip("needs postgres")
-	}
-	m := newManager(t, Config{IdleTime: 3 * time.Millisecond})
+	f := newManager(t, Config{IdleTime: time.Hour})
+	var closed atomic.Int64
 	var all sync.WaitGroup
 	for n := range 4 {
 		all.Go(func() {
-			for i := range 40 {
+			for i := range 10 {
 				name := fmt.Sprintf("b%d-%d", n, i)
-				_, err := m.BranchCreate(t.Context(), tenantA, name, MainBranch)
+				_, err := f.BranchCreate(t.Context(), tenantA, name, MainBranch)
+				closed.Add(int64(f.closeIdleNow()))
 				if err == nil {
-					time.Sleep(time.Duration(i%5) * time.Millisecond)
-					_, err = m.LSN(t.Context(), tenantA, name)
+					_, err = f.LSN(t.Context(), tenantA, name)
 				}
 				if err != nil {
 					t.Errorf("%s: %v", name, err)
 					return
 				}
-				time.Sleep(time.Duration(n+i%7) * time.Millisecond)
 			}
 		})
 	}
 	all.Wait()
-	list, err := m.BranchList(t.Context(), tenantA)
-	if err != nil || len(list) != 4*40+1 {
+	if closed.Load() == 0 {
+		t.Error("the tenant was never closed: the test has tested nothing")
+	}
+	list, err := f.BranchList(t.Context(), tenantA)
+	if err != nil || len(list) != 4*10+1 {
 		t.Errorf("%d branches, %v", len(list), err)
 	}
 }
@@ -111,27 +99,22 @@ func TestIdleTenantIsOpenedAgain(t *testing.T) {
 // TestConfigurationsSideBySide: what one Manager is told is nothing to another in the process.
 func TestConfigurationsSideBySide(t *testing.T) {
 	t.Parallel()
-	if testing.Short() {
-		t.Skip("needs postgres")
+	without := emptyManager(t, Config{NoChecksums: true, DefaultTenant: tenantA})
+	if _, err := without.TenantCreate(t.Context(), tenantA, noProgress); err != nil {
+		t.Fatal(err)
 	}
-	for _, none := range []bool{false, true} {
-		t.Run(fmt.Sprintf("no checksums %v", none), func(t *testing.T) {
-			t.Parallel()
-			m := newManager(t, Config{NoChecksums: none, DefaultTenant: tenantA})
-			b, release, err := m.lookup(t.Context(), "", MainBranch)
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer release()
-			p, err := b.tl.Resolve(t.Context(), b.tl.FirstLSN())
-			if err != nil {
-				t.Fatal(err)
-			}
-			if (p.State.ChecksumVersion == 0) != none {
-				t.Errorf("data checksum version %d", p.State.ChecksumVersion)
-			}
-		})
+	for none, f := range map[bool]*fixture{false: newManager(t, Config{DefaultTenant: tenantA}), true: without} {
+		b, release, err := f.lookup(t.Context(), "", MainBranch)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer release()
+		p, err := b.tl.Resolve(t.Context(), b.tl.FirstLSN())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if (p.State.ChecksumVersion == 0) != none {
+			t.Errorf("no checksums %v: data checksum version %d", none, p.State.ChecksumVersion)
+		}
 	}
 }
-
-var _ api.Service = (*Manager)(nil)

@@ -16,7 +16,6 @@ import (
 	"testing"
 
 	"zenith/internal/api"
-	"zenith/internal/pgtest"
 	"zenith/repo/receiver"
 )
 
@@ -151,18 +150,12 @@ func (l *logBuffer) lines(words ...string) (found []string) {
 // newWorkDir makes a work directory with a tenant of two branches.
 func newWorkDir(t *testing.T, log *slog.Logger) Config {
 	t.Helper()
-	cfg := Config{Dir: pgtest.TempDir(t), PgDistrib: pgtest.BinDir(t) + "/..", Log: log}
-	if err := os.Chmod(cfg.Dir, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	m, err := Open(cfg)
+	cfg := copyTemplate(t, Config{Log: log})
+	m, err := open(cfg, newFakeMounts())
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = m.TenantCreate(t.Context(), tenantA, func(string, int64, int64) {})
-	if err == nil {
-		_, err = m.BranchCreate(t.Context(), tenantA, "followed", MainBranch)
-	}
+	_, err = m.BranchCreate(t.Context(), tenantA, "followed", MainBranch)
 	if cerr := m.Close(context.Background()); err != nil || cerr != nil {
 		t.Fatal(err, cerr)
 	}
@@ -172,7 +165,7 @@ func newWorkDir(t *testing.T, log *slog.Logger) Config {
 // used runs fn with a page server on a work directory, and with its tenant.
 func used(t *testing.T, cfg Config, fn func(m *Manager, tn *tenant)) {
 	t.Helper()
-	m, err := Open(cfg)
+	m, err := open(cfg, newFakeMounts())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -194,9 +187,6 @@ func used(t *testing.T, cfg Config, fn func(m *Manager, tn *tenant)) {
 // it is until the thing is made anew; then it is moved aside.
 func TestDamagedSideFile(t *testing.T) {
 	t.Parallel()
-	if testing.Short() {
-		t.Skip("needs postgres")
-	}
 	var log logBuffer
 	cfg := newWorkDir(t, slog.New(slog.NewTextHandler(&log, nil)))
 	paths := make([]string, len(sideFileTable))
@@ -324,9 +314,6 @@ func isKind(e ast.Expr) bool {
 // were whole.
 func TestDamagedThingsCanBeRemoved(t *testing.T) {
 	t.Parallel()
-	if testing.Short() {
-		t.Skip("needs postgres")
-	}
 	cfg := newWorkDir(t, nil)
 	used(t, cfg, func(_ *Manager, tn *tenant) {
 		for _, s := range sideFileTable {
