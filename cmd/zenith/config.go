@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -35,6 +36,8 @@ type cliConfig struct {
 	PgUser     string            `toml:"pg_user,omitempty"`    // account that runs postgres on a copy, if root runs zenith
 	TenantID   tenantID          `toml:"tenantid,omitempty"`   // the tenant if --tenantid is not given
 	Remotes    map[string]string `toml:"remotes,omitempty"`    // conninfo of other page servers, by name
+
+	damage error // why the file could not be read: the rest is from pageserver.toml then; nil: it could
 }
 
 // serverConfig is <workdir>/pageserver.toml, the settings of the page server. docs/config.md describes the keys.
@@ -156,13 +159,36 @@ func (e *environ) config() (*cliConfig, error) {
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, &kindError{e.workdir + ": no work directory here (run zenith init)", errNoWorkdir}
 	}
+	if err == nil && c.PageServer == "" {
+		err = &kindError{e.path(configFile) + ": pageserver is not set", errDamaged}
+	}
+	if errors.Is(err, errDamaged) && e.local() {
+		return e.configOfServer(err)
+	}
 	if err != nil {
 		return nil, err
 	}
-	if c.PageServer == "" {
-		return nil, fmt.Errorf("%s: pageserver is not set", e.path(configFile))
-	}
 	return &c, nil
+}
+
+// configOfServer makes the settings of the command line from those of the page server, because their own
+// file is damaged.
+func (e *environ) configOfServer(damage error) (*cliConfig, error) {
+	var s serverConfig
+	if err := readTOML(e.path(serverFile), &s); err != nil {
+		return nil, errors.Join(damage, err)
+	}
+	return &cliConfig{PageServer: string(cmp.Or(s.Listen, listenUsual)), PgDistrib: s.PgDistrib, PgUser: s.PgUser, damage: damage}, nil
+}
+
+// lostWithConfig tells what is lost if the settings of the command line are damaged.
+const lostWithConfig = "the default tenant and the remotes"
+
+// warnDamage tells the user of damage to the settings of the command line; nil: there is none.
+func (e *environ) warnDamage(damage error) {
+	if damage != nil {
+		fmt.Fprintf(e.err, "zenith: %v: %s are lost\n", damage, lostWithConfig)
+	}
 }
 
 // server reads the settings of the page server. ErrNotAllowed means that this work directory has none,

@@ -80,6 +80,7 @@ func tomlKeys(settings reflect.Type, prefix, placeholder string) (keys []string)
 		f := settings.Field(i)
 		name, _, _ := strings.Cut(f.Tag.Get("toml"), ",")
 		switch {
+		case !f.IsExported() && !f.Anonymous: // not read from the file
 		case f.Anonymous:
 			keys = append(keys, tomlKeys(f.Type, prefix, placeholder)...)
 		case f.Type.Kind() == reflect.Struct:

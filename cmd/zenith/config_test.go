@@ -1,6 +1,8 @@
 package main
 
 import (
+	"bytes"
+	"errors"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -57,6 +59,114 @@ func TestConfigRoundTrip(t *testing.T) {
 	var out serverConfig
 	if err := readTOML(path, &out); err != nil || !reflect.DeepEqual(out, in) {
 		t.Errorf("got %+v, %v, want %+v", out, err, in)
+	}
+}
+
+// TestDamagedConfig: settings of the command line that are empty, cut short or garbage cost the default
+// tenant and the remotes, where the work directory has a page server; else there is nothing to go on with.
+func TestDamagedConfig(t *testing.T) {
+	dir := t.TempDir()
+	var stderr strings.Builder
+	e := &environ{workdir: dir, err: &stderr}
+	server := serverConfig{Listen: "[::1]:7000", PgDistrib: "/usr/lib/postgresql/15", PgUser: "me"}
+	cfg := cliConfig{PageServer: "[::1]:7000", TenantID: tenantA, Remotes: map[string]string{"db7": "db7:6400"}}
+	config := e.path(configFile)
+	if err := errors.Join(writeTOML(e.path(serverFile), serverNote, &server), writeTOML(config, configNote, &cfg)); err != nil {
+		t.Fatal(err)
+	}
+	whole, err := os.ReadFile(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := e.config(); err != nil || got.damage != nil || !reflect.DeepEqual(*got, cfg) {
+		t.Fatalf("got %+v, %v", got, err)
+	}
+	damaged := [][]byte{[]byte("\x00\x00\x00"), []byte("}{"), []byte("pageserver = \n"), []byte("tenantid = \"" + tenantA + "\"\n")}
+	for n := range whole {
+		damaged = append(damaged, whole[:n])
+	}
+	check := func(content []byte) error {
+		t.Helper()
+		if err := os.WriteFile(config, content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		_, err := e.config()
+		if aerr := e.runRemoteAdd("another", "db8:6400"); aerr == nil || !strings.HasPrefix(aerr.Error(), config+":") {
+			t.Errorf("%q: remote add: %v", content, aerr)
+		}
+		if got, rerr := os.ReadFile(config); rerr != nil || !bytes.Equal(got, content) {
+			t.Errorf("%q was overwritten by %q, %v", content, got, rerr)
+		}
+		return err
+	}
+	for _, content := range damaged {
+		if err := check(content); err != nil {
+			t.Errorf("%q: %v", content, err)
+			continue
+		}
+		got, _ := e.config()
+		want := cliConfig{PageServer: "[::1]:7000", PgDistrib: server.PgDistrib, PgUser: server.PgUser, damage: got.damage}
+		if got.damage == nil || !strings.HasPrefix(got.damage.Error(), config+":") || !reflect.DeepEqual(*got, want) {
+			t.Errorf("%q: got %+v", content, got)
+		}
+	}
+	e.warnDamage(errors.New("the file"))
+	if want := "zenith: the file: the default tenant and the remotes are lost\n"; stderr.String() != want {
+		t.Errorf("got %q, want %q", stderr.String(), want)
+	}
+	if err := os.Remove(e.path(serverFile)); err != nil {
+		t.Fatal(err)
+	}
+	for _, content := range damaged {
+		if err := check(content); err == nil || !strings.HasPrefix(err.Error(), config+":") {
+			t.Errorf("%q: got %v", content, err)
+		}
+	}
+}
+
+// TestDamagedServerConfig: a page server does not start with settings of which a part is missing: history
+// that it was told to keep would be forgotten.
+func TestDamagedServerConfig(t *testing.T) {
+	e := &environ{workdir: t.TempDir()}
+	in := serverConfig{Listen: "[::1]:7000", PgDistrib: "/usr", Retention: retentionConfig{retainConfig{Time: "365d"}, "10m"}}
+	path := e.path(serverFile)
+	if err := errors.Join(writeTOML(path, serverNote, &in), writeTOML(e.path(configFile), configNote, &cliConfig{PageServer: "[::1]:7000"})); err != nil {
+		t.Fatal(err)
+	}
+	whole, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for n := range whole {
+		if err := os.WriteFile(path, whole[:n], 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := e.server(); err == nil || !strings.HasPrefix(err.Error(), path+":") {
+			t.Errorf("%q: got %v", whole[:n], err)
+		}
+	}
+}
+
+// TestDamagedAddress: where the page server listens follows from the settings if the file that says so is
+// of no use.
+func TestDamagedAddress(t *testing.T) {
+	e := &environ{workdir: t.TempDir()}
+	for path, content := range map[string]string{serverFile: "listen = \"a:1\"\n", addrFile: "b:2\n"} {
+		if err := os.WriteFile(e.path(path), []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	cfg := &cliConfig{PageServer: "a:1"}
+	if got, err := e.address(cfg); err != nil || got != "b:2" {
+		t.Errorf("got %s, %v", got, err)
+	}
+	for _, content := range []string{"", "\n", "b", "b:", "\x00\x00"} {
+		if err := os.WriteFile(e.path(addrFile), []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := e.address(cfg); err != nil || got != "a:1" {
+			t.Errorf("%q: got %s, %v", content, got, err)
+		}
 	}
 }
 

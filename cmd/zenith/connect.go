@@ -1,11 +1,11 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
 	"os"
-	"strings"
 
 	"github.com/urfave/cli/v2"
 
@@ -44,6 +44,7 @@ func (e *environ) unconnected(c *cli.Context) (*session, error) {
 	if err != nil {
 		return nil, err
 	}
+	e.warnDamage(cfg.damage)
 	s := &session{cfg: cfg, tenant: string(cfg.TenantID)}
 	if id := c.String("tenantid"); id != "" {
 		if !hex32.MatchString(id) {
@@ -76,8 +77,9 @@ func (e *environ) address(c *cliConfig) (string, error) {
 	if err != nil || !e.local() {
 		return addr, err
 	}
-	if text, err := os.ReadFile(e.path(addrFile)); err == nil {
-		return strings.TrimSpace(string(text)), nil
+	var running hostPort
+	if text, err := os.ReadFile(e.path(addrFile)); err == nil && running.UnmarshalText(bytes.TrimSpace(text)) == nil {
+		return string(running), nil
 	}
 	return addr, nil
 }

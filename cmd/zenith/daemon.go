@@ -68,7 +68,7 @@ func (e *environ) settings(ctx context.Context, o startOptions) (*settings, erro
 	if err != nil {
 		return nil, err
 	}
-	s := &settings{tenant: string(cfg.TenantID), serverConfig: *server}
+	s := &settings{tenant: string(cfg.TenantID), damage: cfg.damage, serverConfig: *server}
 	if s.workdir, err = e.absWorkdir(); err != nil {
 		return nil, err
 	}
@@ -153,6 +153,9 @@ func (e *environ) daemon(ctx context.Context, o startOptions) (err error) {
 		return err
 	}
 	log := newLog(e.err, string(s.LogFormat), s.LogLevel.level())
+	if s.damage != nil {
+		log.Warn("the settings of the command line are damaged", "file", e.path(configFile), "lost", lostWithConfig, "err", s.damage)
+	}
 	l, err := listen(string(s.Listen))
 	if err != nil {
 		return err

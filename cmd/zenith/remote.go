@@ -57,6 +57,9 @@ func (e *environ) runRemoteAdd(name, conninfo string) error {
 	if err != nil {
 		return err
 	}
+	if cfg.damage != nil {
+		return cfg.damage // it is the user's to mend
+	}
 	if _, there := cfg.Remotes[name]; there {
 		return fmt.Errorf("remote %s: already exists", name)
 	}
@@ -81,6 +84,9 @@ func (e *environ) runRemoteRemove(name string) error {
 
 // remote finds the conninfo of a remote by its name.
 func (c *cliConfig) remote(name string) (string, error) {
+	if c.damage != nil {
+		return "", c.damage
+	}
 	conninfo, there := c.Remotes[name]
 	if !there {
 		return "", api.Errorf(api.ErrNotFound, "remote %s: no such remote (zenith remote add)", name)
@@ -105,5 +111,6 @@ func (e *environ) runRemoteList(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
+	e.warnDamage(cfg.damage)
 	return writeList(e.out, asJSON, slices.Sorted(maps.Keys(cfg.Remotes)), cfg.remoteColumns())
 }

@@ -14,6 +14,7 @@ import (
 type settings struct {
 	workdir string // absolute
 	tenant  string // the default tenant's id; "" if there is none
+	damage  error  // of the settings of the command line, which name the default tenant
 	serverConfig
 }
 

@@ -75,6 +75,7 @@ func (e *environ) runStart(ctx context.Context, o startOptions) error {
 	if err != nil {
 		return err
 	}
+	e.warnDamage(s.damage)
 	if pid, running, err := probe(e.path(pidFileName)); err != nil || running {
 		return errors.Join(err, api.Errorf(api.ErrBusy, "%s: page server: already running, pid %d", e.workdir, pid))
 	}

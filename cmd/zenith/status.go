@@ -33,6 +33,7 @@ func (e *environ) runStatus(ctx context.Context, asJSON bool) error {
 	if err != nil {
 		return err
 	}
+	e.warnDamage(cfg.damage)
 	addr, err := e.address(cfg)
 	if err != nil {
 		return err

@@ -10,7 +10,12 @@ import (
 	"github.com/BurntSushi/toml"
 
 	"zenith/internal/durable"
+	"zenith/internal/sidefile"
 )
+
+// errDamaged is the kind of error of a file of settings that is no TOML, or not all of it: so not
+// what its user wrote.
+var errDamaged = errors.New("damaged file")
 
 // readTOML reads a file into v. A key that v does not have is an error. Errors name file and line.
 func readTOML(path string, v any) error {
@@ -18,10 +23,17 @@ func readTOML(path string, v any) error {
 	if err != nil {
 		return err
 	}
+	if err := sidefile.Whole(text); err != nil {
+		return &kindError{fmt.Sprintf("%s: %v", path, err), errDamaged}
+	}
 	meta, err := toml.Decode(string(text), v)
 	var parse toml.ParseError
 	if errors.As(err, &parse) {
-		return fmt.Errorf("%s:%d: %s", path, parse.Position.Line, parseMessage(parse))
+		err = fmt.Errorf("%s:%d: %s", path, parse.Position.Line, parseMessage(parse))
+		if parse.Message != "" { // of TOML itself, not of one of our types
+			err = &kindError{err.Error(), errDamaged}
+		}
+		return err
 	}
 	if err != nil {
 		return fmt.Errorf("%s: %w", path, err)
@@ -94,5 +106,5 @@ func writeTOML(path, comment string, v any) error {
 	if err := toml.NewEncoder(&b).Encode(v); err != nil {
 		return fmt.Errorf("write %s: %w", path, err)
 	}
-	return durable.WriteFile(path, b.Bytes(), 0o600)
+	return durable.WriteFile(path, sidefile.Seal(b.Bytes()), 0o600)
 }

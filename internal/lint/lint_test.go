@@ -40,7 +40,7 @@ var allowed = map[string][]string{
 	"fusefs":               {"internal/durable", "internal/pg", "internal/sidefile", "internal/tree", "internal/xlog"},
 	"tenants": {"fusefs", "repo", "repo/control", "repo/store", "repo/datadir", "repo/ingest", "repo/receiver", "walredo",
 		"internal/api", "internal/durable", "internal/pg", "internal/postgres", "internal/sidefile", "internal/tree", "internal/xlog", "internal/rmgrdesc"},
-	"cmd/zenith":     {"tenants", "fusefs", "internal/api", "internal/durable", "internal/pageserver", "internal/postgres", "repo", "internal/pg"},
+	"cmd/zenith":     {"tenants", "fusefs", "internal/api", "internal/durable", "internal/pageserver", "internal/postgres", "internal/sidefile", "repo", "internal/pg"},
 	"bench":          {"repo", "repo/store", "internal/pageserver", "repo/datadir", "repo/ingest", "walredo", "internal/pg", "internal/xlog", "internal/pgtest"},
 	"bench/loopback": {},
 
