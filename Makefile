@@ -1,4 +1,4 @@
-# The targets a person types. `make quickstart` and `make test` are all a newcomer needs.
+# A newcomer needs `make quickstart` and `make test`.
 GO         ?= go
 PG_DISTRIB ?= /usr/lib/postgresql/15
 SOURCES    := $(shell find cmd fusefs internal repo tenants walredo -name '*.go' -not -name '*_test.go') go.mod go.sum
@@ -15,7 +15,7 @@ STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
 build: bin/zenith
 
-# One static file, no cgo.
+# The binary: one static file, without cgo.
 bin/zenith: $(SOURCES) bin/version
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-X main.release=$(VERSION)' -o $@ ./cmd/zenith
 
@@ -27,19 +27,19 @@ FORCE:
 deps:
 	@.ci/install-deps
 
-# The main job on real data, in two minutes, explained as it goes.
+# The main job on real data, with explanations, in two minutes.
 quickstart: deps build
 	@PG_DISTRIB=$(PG_DISTRIB) docs/quickstart.sh
 
-# Everything: formats, redo, the store, and real postgres on real mounts. The race detector
-# watches what has goroutines; the integration tests drive the binary as it is shipped, and
-# the mount tests run once more on one processor.
+# All tests: formats, redo, the store, and real postgres on real mounts. Packages with goroutines are
+# tested under the race detector. The integration tests drive the binary as it is shipped. The tests of
+# mounts run once more on one processor, where other orders of events are likely.
 test: deps lint build
 	$(GO) test -race -timeout 20m ./repo/... ./tenants/... ./fusefs/... ./cmd/... ./internal/pg/... ./internal/xlog/...
 	$(GO) test -timeout 20m ./walredo/... ./internal/... ./integration/...
 	GOMAXPROCS=1 $(GO) test -timeout 10m -count=1 ./fusefs/...
 
-# What needs neither postgres nor a mount.
+# The tests that need neither postgres nor a mount.
 unit:
 	$(GO) test -short ./internal/... ./repo/... ./walredo/...
 
@@ -49,7 +49,7 @@ lint:
 	$(GO) run $(STATICCHECK) ./...
 	$(GO) test -count=1 ./internal/lint
 
-# Every fuzz target for FUZZTIME each. A minute each is under an hour.
+# Every fuzz target, for FUZZTIME each. With a minute each, all take less than an hour.
 fuzz:
 	@for pkg in $$($(GO) list ./...); do \
 		for target in $$($(GO) test -short -list '^Fuzz' $$pkg | grep '^Fuzz'); do \
@@ -58,32 +58,32 @@ fuzz:
 		done; \
 	done
 
-# The composed data directory against stock recovery, byte for byte, at POINTS record boundaries.
+# Compares the composed data directory with stock recovery, byte for byte, at POINTS record boundaries.
 oracle:
 	$(GO) test ./repo/ingest -count=1 -v -timeout 3h -run "TestOracle|TestWrap|TestSpecial|TestSecondFile" -oracle.points=$(POINTS) -oracle.seed=0 -oracle.big
 
-# PostgreSQL's own regression and isolation suites on a mount, and the same on an ordinary
-# directory; every record of theirs against pg_waldump, and REGRESS_POINTS states against stock
-# recovery. Then the suites with an image of each changed block in their WAL, and redo against
-# those. An hour, and some gigabytes.
+# Runs PostgreSQL's own regression and isolation suites on a mount and on an ordinary directory. Compares
+# each record of their WAL with pg_waldump, and REGRESS_POINTS states with stock recovery. Then runs the
+# suites with an image of each changed block in the WAL, and compares redo with those images. Takes an hour
+# and some gigabytes.
 regress: deps build
 	@d=$$(mktemp -d) && trap 'rm -rf "$$d"' EXIT && mkdir "$$d/corpus" && integration/regress/prepare.sh "$$d" && \
 	$(GO) test ./integration -count=1 -v -timeout 3h -run 'TestRegress$$' -args -regress "$$d" -regress.points $(REGRESS_POINTS) -regress.checks 10 && \
 	$(GO) test ./integration -count=1 -v -timeout 1h -run TestRegressCorpus -args -regress "$$d" -regress.corpus "$$d/corpus" && \
 	$(GO) test ./walredo -count=1 -v -timeout 1h -run TestCorpus -args -corpus "$$d/corpus"
 
-# Production in small: a server under load for two minutes, its receiver, our page server and itself
-# killed at random, and states at twenty random LSNs against stock point-in-time recovery.
+# A small production: follows a server under load for two minutes, while the receiver, the page server and
+# the server are killed at random. Compares states at twenty random LSNs with stock point-in-time recovery.
 soak: deps build
 	$(GO) test ./integration -count=1 -v -timeout 30m -run TestSoak -args -soak.points 20 -soak.time 2m -soak.scale 10
 
-# Side by side with a peer in the same run; writes bench/results.json. `make bench ONLY=redo` runs one
+# Measures zenith side by side with a peer, and writes bench/results.json. `make bench ONLY=redo` runs one
 # benchmark; bench/main.go has their names.
 bench: deps build
 	@command -v mkfs.xfs >/dev/null && command -v mkfs.btrfs >/dev/null || { echo "bench needs xfsprogs and btrfs-progs (apt-get install xfsprogs btrfs-progs)"; exit 1; }
 	$(GO) run ./bench -pg-distrib $(PG_DISTRIB) -only '$(ONLY)'
 
-# Records the fixtures' WAL anew: needs postgres.
+# Records the WAL of the fixtures anew, which needs postgres.
 testdata: deps
 	$(GO) test ./walredo -count=1 -run TestUpdateFixtures -update
 	$(GO) test ./internal/xlog -count=1 -run UpdateFixtures -update

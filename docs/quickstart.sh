@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# The main job of zenith, on real data, in about a minute: an accident in a database,
-# and the table back from just before it. Prints what it does; leaves nothing running.
+# Shows the main job of zenith on real data, in about a minute: an accident in a database, and how the table
+# comes back as it was just before. Prints what it does, and leaves nothing running.
 set -euo pipefail
 
 zenith=$(cd "$(dirname "$0")/.." && pwd)/bin/zenith
 pgbin=${PG_DISTRIB:-/usr/lib/postgresql/15}/bin
 home=$(mktemp -d "${TMPDIR:-/tmp}/zenith-quickstart.XXXXXX")
-chmod 755 "$home" # as root, postgres runs as another user and has to get in
+chmod 755 "$home" # if root runs this, postgres runs as another user, who must be able to enter
 work=$home/.zenith
 
 say() { printf '\n\033[1m%s\033[0m\n' "$*"; }
