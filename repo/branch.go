@@ -16,6 +16,7 @@ import (
 type CreateOptions struct {
 	ID      TimelineID // zero: random
 	Name    string     // the branch name
+	Major   int        // of the PostgreSQL whose WAL and data it is
 	TLI     pg.TLI     // PostgreSQL's timeline in its WAL's page headers
 	SegSize int        // of its WAL segments, 1 MiB to 1 GiB
 	SysID   uint64     // the cluster's system identifier
@@ -92,7 +93,7 @@ func (t *Timeline) MakeDirs() error {
 func (t *Timeline) timelineRow(status timelineStatus) timelineRow {
 	row := timelineRow{
 		ID: t.info.ID.String(), Name: t.Name(), Status: status, Start: rowLSN(t.info.StartLSN),
-		TLI: t.info.TLI, SegSize: t.info.SegSize, SysID: t.info.SysID,
+		Major: t.info.Version.Major, TLI: t.info.TLI, SegSize: t.info.SegSize, SysID: t.info.SysID,
 	}
 	if t.parent != nil {
 		row.Parent = &t.parent.no
@@ -112,11 +113,15 @@ func (r *Repository) Create(ctx context.Context, o CreateOptions) (*Bulk, error)
 	if !xlog.ValidSegSize(o.SegSize) {
 		return nil, fmt.Errorf("wal segments of %d bytes: %w", o.SegSize, ErrInvalid)
 	}
+	version, err := pg.ByMajor(o.Major)
+	if err != nil {
+		return nil, fmt.Errorf("create %q: %w: %w", o.Name, ErrUnsupported, err)
+	}
 	no, err := r.reserve(&o.ID, o.Name)
 	if err != nil {
 		return nil, err
 	}
-	t := newTimeline(r, no, Info{ID: o.ID, Name: o.Name, TLI: o.TLI, SegSize: o.SegSize, SysID: o.SysID}, nil, flushedRow{})
+	t := newTimeline(r, no, Info{ID: o.ID, Name: o.Name, Version: version, TLI: o.TLI, SegSize: o.SegSize, SysID: o.SysID}, nil, flushedRow{})
 	b, err := t.create(ctx)
 	if err != nil {
 		r.release(o.ID, o.Name)

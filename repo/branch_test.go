@@ -89,7 +89,7 @@ func TestHalfMadeIsGone(t *testing.T) {
 	}
 	r := open()
 	repotest.Create(t, r, "main")
-	o := repo.CreateOptions{Name: "half", TLI: 1, SegSize: repotest.SegSize}
+	o := repo.CreateOptions{Name: "half", Major: 15, TLI: 1, SegSize: repotest.SegSize}
 	b, err := r.Create(t.Context(), o)
 	if err != nil {
 		t.Fatal(err)
@@ -200,7 +200,7 @@ func TestChecksums(t *testing.T) {
 	for _, on := range []uint32{0, 1} {
 		t.Run(fmt.Sprint(on), func(t *testing.T) {
 			r := repotest.Open(t, repotest.Redo)
-			b, err := r.Create(t.Context(), repo.CreateOptions{Name: "main", TLI: 1, SegSize: repotest.SegSize})
+			b, err := r.Create(t.Context(), repo.CreateOptions{Name: "main", Major: 15, TLI: 1, SegSize: repotest.SegSize})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -20,7 +20,8 @@ var (
 	// ErrCorrupt is returned when stored bytes or WAL contradict themselves.
 	ErrCorrupt = pg.ErrCorrupt
 	// ErrUnsupported is returned when a page's history has a record that redo does not
-	// know. Older versions of the page, and those from its next image on, can be read.
+	// know. Older versions of the page, and those from its next image on, can be read. It is
+	// returned, too, for a timeline of a PostgreSQL version that this program does not support.
 	ErrUnsupported = errors.New("not supported")
 	// ErrBusy is returned when a timeline to be deleted has children, when an ancestor has
 	// not come back to the branch point after a crash, and when another process has the

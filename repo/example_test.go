@@ -35,7 +35,7 @@ func branchAndChange(ctx context.Context) error {
 
 	// A timeline without an ancestor is filled by a Bulk. ingest.Import does that from a data directory.
 	const start = 0x1000028 // the end of the record with which its history begins
-	bulk, err := r.Create(ctx, repo.CreateOptions{Name: "main", TLI: 1, SegSize: 16 << 20, SysID: 42})
+	bulk, err := r.Create(ctx, repo.CreateOptions{Name: "main", Major: 15, TLI: 1, SegSize: 16 << 20, SysID: 42})
 	if err != nil {
 		return err
 	}

@@ -33,6 +33,7 @@ type timelineRow struct {
 	Status  timelineStatus
 	Parent  *timelineNo `json:",omitempty"`
 	Start   rowLSN
+	Major   int `json:",omitempty"` // of PostgreSQL; 0 in rows from when 15 was the only one
 	TLI     pg.TLI
 	SegSize int
 	SysID   uint64

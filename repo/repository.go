@@ -160,7 +160,11 @@ func (r *Repository) loadTimeline(no timelineNo, row timelineRow, byNo map[timel
 	if err != nil {
 		return nil, fmt.Errorf("timeline %d: %w: %w", no, ErrCorrupt, err)
 	}
-	info := Info{ID: id, Name: row.Name, StartLSN: pg.LSN(row.Start), TLI: row.TLI, SegSize: row.SegSize, SysID: row.SysID}
+	version, err := pg.ByStoredMajor(row.Major)
+	if err != nil {
+		return nil, fmt.Errorf("timeline %q: %w: %w", row.Name, ErrUnsupported, err)
+	}
+	info := Info{ID: id, Name: row.Name, StartLSN: pg.LSN(row.Start), Version: version, TLI: row.TLI, SegSize: row.SegSize, SysID: row.SysID}
 	var parent *Timeline
 	if row.Parent != nil {
 		if parent = byNo[*row.Parent]; parent == nil {

@@ -57,11 +57,12 @@ func (v *view) open() *window { return v.windows[0] }
 type Info struct {
 	ID       TimelineID
 	Name     string
-	Parent   TimelineID // zero if it has no ancestor
-	StartLSN pg.LSN     // the first LSN that can be read; for a branch: the branch point
-	TLI      pg.TLI     // PostgreSQL's timeline, of its WAL's page headers
-	SegSize  int        // of its WAL segments
-	SysID    uint64     // the cluster's system identifier
+	Parent   TimelineID  // zero if it has no ancestor
+	StartLSN pg.LSN      // the first LSN that can be read; for a branch: the branch point
+	Version  *pg.Version // the PostgreSQL whose WAL and data it is, from StartLSN on
+	TLI      pg.TLI      // PostgreSQL's timeline, of its WAL's page headers
+	SegSize  int         // of its WAL segments
+	SysID    uint64      // the cluster's system identifier
 }
 
 func newTimeline(r *Repository, no timelineNo, info Info, parent *Timeline, row flushedRow) *Timeline {
@@ -104,8 +105,8 @@ func (t *Timeline) Ancestor() (*Timeline, pg.LSN) {
 	return t.parent, t.info.StartLSN
 }
 
-// Version is the PostgreSQL that wrote t's WAL, from StartLSN on.
-func (t *Timeline) Version() *pg.Version { return pg.V15 }
+// Version is the PostgreSQL whose WAL and data t is, from StartLSN on.
+func (t *Timeline) Version() *pg.Version { return t.info.Version }
 
 // StartLSN is the first LSN that can be read on t itself. A branch reads older
 // LSNs of its ancestors too: see FirstLSN.

@@ -113,7 +113,11 @@ func (t *Timeline) stateBefore(lsn pg.LSN) (s *control.State, err error) {
 // walk reads the WAL from s, which it changes, and gives the last point at or below upTo.
 // stop, if not nil, is asked before each record is applied, and ends the walk by true.
 func (t *Timeline) walk(ctx context.Context, s *control.State, upTo pg.LSN, stop func(*xlog.Record) (bool, error)) (Point, error) {
-	r := xlog.NewReader(t.wal, t.WALConfig(), s.LSN)
+	// Below the branch point it is an ancestor's WAL. No walk crosses that: a branch has a
+	// state of its own where it begins.
+	cfg := t.WALConfig()
+	cfg.Version = t.wal.VersionAt(s.LSN)
+	r := xlog.NewReader(t.wal, cfg, s.LSN)
 	r.SetPrev(s.Prev)
 	var rec xlog.Record
 	for n := 0; s.LSN < upTo; n++ {

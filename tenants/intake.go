@@ -22,6 +22,10 @@ func (m *Manager) PushOffer(ctx context.Context, tenant string, o api.Offer) (he
 	if err != nil {
 		return held, classify(err)
 	}
+	version, err := offered(o)
+	if err != nil {
+		return held, err
+	}
 	t, release, err := m.tenant(ctx, tenant)
 	if errors.Is(err, api.ErrNotFound) {
 		return held, nil
@@ -30,7 +34,7 @@ func (m *Manager) PushOffer(ctx context.Context, tenant string, o api.Offer) (he
 		return held, err
 	}
 	defer release()
-	if err := t.mayTake(id, o); err != nil {
+	if err := t.mayTake(id, version, o); err != nil {
 		return held, err
 	}
 	tl, err := t.repo.Timeline(id)
@@ -55,8 +59,17 @@ func (m *Manager) PushOffer(ctx context.Context, tenant string, o api.Offer) (he
 	return held, classify(err)
 }
 
+// offered is the PostgreSQL whose history an offered timeline is.
+func offered(o api.Offer) (*pg.Version, error) {
+	version, err := pg.ByStoredMajor(o.Major)
+	if err != nil {
+		return nil, api.Errorf(api.ErrUnsupported, "timeline %s: %v", o.TimelineID, err)
+	}
+	return version, nil
+}
+
 // mayTake refuses what cannot be the history of this tenant's cluster.
-func (t *tenant) mayTake(id repo.TimelineID, o api.Offer) error {
+func (t *tenant) mayTake(id repo.TimelineID, version *pg.Version, o api.Offer) error {
 	for _, tl := range t.repo.Timelines() {
 		info := tl.Info()
 		switch {
@@ -66,6 +79,8 @@ func (t *tenant) mayTake(id repo.TimelineID, o api.Offer) error {
 		case tl.ID() == id && (info.SegSize != o.SegSize || info.TLI != o.TLI):
 			return api.Errorf(api.ErrNotAllowed, "timeline %v is there with WAL of timeline %d in segments of %d bytes, not %d and %d",
 				id, info.TLI, info.SegSize, o.TLI, o.SegSize)
+		case info.Version != version && (tl.ID() == id || tl.ID().String() == o.Parent):
+			return api.Errorf(api.ErrNotAllowed, "timeline %v is there with WAL of %v, not %v", tl.ID(), info.Version, version)
 		case tl.ID() != id && tl.Name() == o.Name:
 			return api.Errorf(api.ErrNotAllowed, "the branch %s there is another one: timeline %v, not %v", o.Name, tl.ID(), id)
 		}
@@ -81,12 +96,13 @@ const syncEvery = 4 << 20
 
 // intake takes the stream of one timeline.
 type intake struct {
-	t    *tenant
-	id   repo.TimelineID
-	o    api.Offer
-	in   frameReader
-	segs *receiver.Segments
-	next pg.LSN // where WAL goes on
+	t       *tenant
+	id      repo.TimelineID
+	version *pg.Version
+	o       api.Offer
+	in      frameReader
+	segs    *receiver.Segments
+	next    pg.LSN // where WAL goes on
 }
 
 // PushReceive takes a timeline's stream.
@@ -95,15 +111,19 @@ func (m *Manager) PushReceive(ctx context.Context, tenant string, o api.Offer, r
 	if err != nil {
 		return classify(err)
 	}
+	version, err := offered(o)
+	if err != nil {
+		return err
+	}
 	t, release, err := m.tenantForPush(ctx, tenant)
 	if err != nil {
 		return err
 	}
 	defer release()
-	if err := t.mayTake(id, o); err != nil {
+	if err := t.mayTake(id, version, o); err != nil {
 		return err
 	}
-	in := &intake{t: t, id: id, o: o, in: frameReader{r: bufio.NewReaderSize(r, 256<<10)}}
+	in := &intake{t: t, id: id, version: version, o: o, in: frameReader{r: bufio.NewReaderSize(r, 256<<10)}}
 	tl, err := t.repo.Timeline(id)
 	if errors.Is(err, repo.ErrNotFound) {
 		tl, err = in.begin(ctx)

@@ -66,7 +66,7 @@ func (in *intake) graft(ctx context.Context) (*repo.Timeline, error) {
 // image makes it from pages and files. It is there whole, or not at all.
 func (in *intake) image(ctx context.Context) (*repo.Timeline, error) {
 	bulk, err := in.t.repo.Create(ctx, repo.CreateOptions{
-		ID: in.id, Name: in.name(), TLI: in.o.TLI, SegSize: in.o.SegSize, SysID: in.o.SysID,
+		ID: in.id, Name: in.name(), Major: in.version.Major, TLI: in.o.TLI, SegSize: in.o.SegSize, SysID: in.o.SysID,
 	})
 	if err != nil {
 		return nil, err

@@ -118,7 +118,7 @@ func (p *pusher) timeline(ctx context.Context, tl *repo.Timeline, upTo pg.LSN, n
 func (p *pusher) offer(tl *repo.Timeline, name string, upTo pg.LSN) api.Offer {
 	info := tl.Info()
 	o := api.Offer{
-		TimelineID: info.ID.String(), Name: name, SysID: info.SysID, TLI: info.TLI, SegSize: info.SegSize,
+		TimelineID: info.ID.String(), Name: name, Major: info.Version.Major, SysID: info.SysID, TLI: info.TLI, SegSize: info.SegSize,
 		Start: max(tl.StartLSN(), tl.FirstLSN()), To: upTo,
 	}
 	if name == info.ID.String() { // it has none here either

@@ -47,7 +47,8 @@ type PushResult struct {
 // Offer describes a timeline to the page server that is to receive it.
 type Offer struct {
 	TimelineID string `json:"timeline_id"`
-	Name       string `json:"name,omitempty"` // "": there for its descendants only
+	Name       string `json:"name,omitempty"`  // "": there for its descendants only
+	Major      int    `json:"major,omitempty"` // of PostgreSQL; 0 from page servers that know 15 only
 	SysID      uint64 `json:"sysid,string"`
 	TLI        pg.TLI `json:"tli"`
 	SegSize    int    `json:"seg_size"`

@@ -61,25 +61,32 @@ var unsupported = []Release{
 	{Major: 18, WALMagic: 0xD118, ControlVersion: 1800, Catalog: 202506291},
 }
 
-// ByMajor gives the supported version with that major number.
-func ByMajor(major int) (*Version, bool) {
+// ByMajor gives the version with that major number; an ErrVersion if it is not supported.
+func ByMajor(major int) (*Version, error) {
 	for _, v := range Versions {
 		if v.Major == major {
-			return v, true
-		}
-	}
-	return nil, false
-}
-
-// ParseMajor gives the supported version whose major number a text has; an ErrVersion if
-// there is none.
-func ParseMajor(text string) (*Version, error) {
-	for _, v := range Versions {
-		if strconv.Itoa(v.Major) == text {
 			return v, nil
 		}
 	}
-	return nil, fmt.Errorf("PostgreSQL %q: %w", text, ErrVersion)
+	return nil, fmt.Errorf("PostgreSQL %d: %w", major, ErrVersion)
+}
+
+// ByStoredMajor is ByMajor for a number that zenith has stored or sent. 0 means 15: as long as
+// that was the only version, no number was stored.
+func ByStoredMajor(major int) (*Version, error) {
+	if major == 0 {
+		return V15, nil
+	}
+	return ByMajor(major)
+}
+
+// ParseMajor is ByMajor for a number in decimal.
+func ParseMajor(text string) (*Version, error) {
+	major, err := strconv.Atoi(text)
+	if err != nil {
+		return nil, fmt.Errorf("PostgreSQL %q: %w", text, ErrVersion)
+	}
+	return ByMajor(major)
 }
 
 // ReleaseByMagic gives the release, supported or not, whose WAL pages begin with magic.

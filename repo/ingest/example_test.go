@@ -41,7 +41,7 @@ func followWAL(ctx context.Context) error {
 	// The timeline begins where the recorded WAL does: at the first record of a segment. prev is the start
 	// of the record before, which that one names.
 	const start, prev = 0x2600028, 0x253D958
-	bulk, err := r.Create(ctx, repo.CreateOptions{Name: "main", TLI: 1, SegSize: 1 << 20, SysID: 0x6B02F6C6C286BEC9})
+	bulk, err := r.Create(ctx, repo.CreateOptions{Name: "main", Major: 15, TLI: 1, SegSize: 1 << 20, SysID: 0x6B02F6C6C286BEC9})
 	if err != nil {
 		return err
 	}

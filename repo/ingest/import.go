@@ -71,7 +71,7 @@ func importDir(ctx context.Context, r *repo.Repository, dir string, o ImportOpti
 		}
 	}
 	bulk, err := r.Create(ctx, repo.CreateOptions{
-		ID: o.ID, Name: o.Name, TLI: src.tli, SegSize: src.segSize, SysID: cf.SystemID,
+		ID: o.ID, Name: o.Name, Major: cf.Version.Major, TLI: src.tli, SegSize: src.segSize, SysID: cf.SystemID,
 	})
 	if err != nil {
 		return nil, err

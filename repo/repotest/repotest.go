@@ -65,7 +65,7 @@ func StartState() *control.State {
 // that.
 func Create(t testing.TB, r *repo.Repository, name string) *repo.Timeline {
 	t.Helper()
-	b, err := r.Create(t.Context(), repo.CreateOptions{Name: name, TLI: 1, SegSize: SegSize, SysID: SysID})
+	b, err := r.Create(t.Context(), repo.CreateOptions{Name: name, Major: 15, TLI: 1, SegSize: SegSize, SysID: SysID})
 	if err != nil {
 		t.Fatal(err)
 	}
