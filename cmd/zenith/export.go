@@ -50,8 +50,8 @@ func cmdExport(e *environ) *cli.Command {
 	}
 }
 
-// exportTar writes the archive that send sends to the file name, or to standard output for "-". The file has
-// a name ending in .part until it is complete and on disk.
+// exportTar writes the archive that send sends to the file name, or to standard output for "-". The file gets
+// its name when it is complete and on disk.
 func (e *environ) exportTar(name string, send func(io.Writer) error) error {
 	if name == "-" {
 		return send(e.out)

@@ -2,6 +2,7 @@ package durable
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -23,7 +24,8 @@ func WriteFile(path string, content []byte, perm fs.FileMode) error {
 //
 // A new file has exactly the permissions perm, whatever the umask. One that replaces another
 // keeps the other's permissions, and its owner and group where the process may give files
-// away; else it belongs to the process. A symbolic link at path is replaced, not followed.
+// away; else it belongs to the process. A symbolic link at path is replaced, not followed; a
+// directory, a device and the like are not: fs.ErrExist.
 //
 // When an error is returned, fill's own as it is, the old content is there, with one exception: if the directory
 // cannot be synced after the rename, the new content is there, and a crash of the machine may
@@ -108,7 +110,11 @@ func takeAttributes(f *os.File, path string, perm fs.FileMode) error {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	if err == nil && old.Mode().IsRegular() {
+	switch {
+	case err != nil || old.Mode()&fs.ModeSymlink != 0:
+	case !old.Mode().IsRegular():
+		return fmt.Errorf("replace %s: it is no file: %w", path, fs.ErrExist)
+	default:
 		perm = old.Mode().Perm()
 		if err := takeOwner(f, old); err != nil {
 			return err

@@ -192,19 +192,24 @@ func TestErrorKeepsOldContent(t *testing.T) {
 			t.Errorf("got %v", err)
 		}
 	})
-	t.Run("a directory in the way", func(t *testing.T) {
-		dir := t.TempDir()
-		path := filepath.Join(dir, "file")
-		if err := os.Mkdir(path, 0o700); err != nil {
-			t.Fatal(err)
-		}
-		if err := WriteFile(path, nil, 0o600); err == nil {
-			t.Error("a file replaced a directory")
-		}
-		if got := names(t, dir); len(got) != 1 {
-			t.Errorf("the directory has %v", got)
-		}
-	})
+	for name, inTheWay := range map[string]func(path string) error{
+		"a directory in the way": func(path string) error { return os.Mkdir(path, 0o700) },
+		"a fifo in the way":      func(path string) error { return unix.Mkfifo(path, 0o600) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			path := filepath.Join(dir, "file")
+			if err := inTheWay(path); err != nil {
+				t.Fatal(err)
+			}
+			if err := WriteFile(path, nil, 0o600); !errors.Is(err, fs.ErrExist) {
+				t.Errorf("got %v", err)
+			}
+			if got := names(t, dir); len(got) != 1 {
+				t.Errorf("the directory has %v", got)
+			}
+		})
+	}
 }
 
 // TestLeftover: what a killed process left is removed, and nothing that it may point to changes.
