@@ -20,7 +20,7 @@ type CollectOptions struct {
 	Thorough bool
 	// Rest is called between batches with the time that the last one took; nil: no rest.
 	Rest func(ctx context.Context, worked time.Duration) error
-	// Tell is told how many entries of the store were looked at; nil: nobody is told.
+	// Tell is told how many bytes of the store's keys were looked at; nil: nobody is told.
 	Tell func(what string, done, total int64)
 }
 
@@ -96,7 +96,8 @@ type collection struct {
 	dead  map[timelineNo]gone
 	done  Collected
 
-	scanned int64
+	scanned int64 // keys
+	looked  int64 // bytes of keys
 	batch   batch
 	last    [][]byte // keys to be deleted when all else is
 	cursor  *cursor  // to rebuild pages with, good for one batch

@@ -99,7 +99,7 @@ func (c *collection) scan(ctx context.Context, k kind, fn collector) error {
 			err = c.o.Rest(ctx, time.Since(began))
 		}
 		if c.o.Tell != nil {
-			c.o.Tell("forget history", c.scanned, 0)
+			c.o.Tell("forget history", c.looked, 0)
 		}
 		if err != nil {
 			return err
@@ -131,6 +131,7 @@ func (c *collection) scanSome(k kind, from []byte, g *group, fn collector) (next
 			}
 		}
 		c.scanned++
+		c.looked += int64(len(it.Key()))
 		if n++; n == batchScan || c.batch.full() {
 			return append(bytes.Clone(it.Key()), 0), nil
 		}

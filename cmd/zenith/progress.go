@@ -23,11 +23,12 @@ const (
 // progress shows how far a long command is: a bar on a terminal, a line every ten seconds
 // elsewhere.
 type progress struct {
-	w     io.Writer
-	tty   bool
-	began time.Time
+	w   io.Writer
+	tty bool
+	now func() time.Time
 
-	mu    sync.Mutex // guards what follows
+	mu    sync.Mutex           // guards what follows
+	began map[string]time.Time // when each part of the command was told of first
 	last  time.Time
 	drawn bool
 }
@@ -38,8 +39,13 @@ func (e *environ) newProgress() (tell api.Progress, end func()) {
 	if e.quiet {
 		return func(string, int64, int64) {}, func() {}
 	}
-	p := &progress{w: e.err, tty: isTerminal(e.err), began: time.Now(), last: time.Now()}
+	p := startProgress(e.err, isTerminal(e.err), time.Now)
 	return p.tell, p.end
+}
+
+// startProgress makes a progress display for a command that begins now.
+func startProgress(w io.Writer, tty bool, now func() time.Time) *progress {
+	return &progress{w: w, tty: tty, now: now, began: map[string]time.Time{}, last: now()}
 }
 
 // isTerminal reports whether w is a terminal.
@@ -52,10 +58,14 @@ func isTerminal(w io.Writer) bool {
 	return err == nil
 }
 
+// tell implements api.Progress.
 func (p *progress) tell(what string, done, total int64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	now := time.Now()
+	now := p.now()
+	if p.began[what].IsZero() {
+		p.began[what] = now
+	}
 	period := linePeriod
 	if p.tty {
 		period = barPeriod
@@ -64,12 +74,13 @@ func (p *progress) tell(what string, done, total int64) {
 		return
 	}
 	p.last = now
+	said := figures(done, total, now.Sub(p.began[what]))
 	if !p.tty {
-		fmt.Fprintf(p.w, "%s: %s\n", what, figures(done, total, now.Sub(p.began)))
+		fmt.Fprintf(p.w, "%s: %s\n", what, said)
 		return
 	}
 	p.drawn = true
-	fmt.Fprintf(p.w, "\r\x1b[K%s %s %s", what, bar(done, total), figures(done, total, now.Sub(p.began)))
+	fmt.Fprintf(p.w, "\r\x1b[K%s %s %s", what, bar(done, total), said)
 }
 
 // end removes the bar from the terminal.
@@ -90,16 +101,37 @@ func bar(done, total int64) string {
 	return "[" + strings.Repeat("=", full) + strings.Repeat(" ", barWidth-full) + "]"
 }
 
-// figures says in words how much of total is done, and how long the rest may take at the same speed.
+// An estimate of the time that is left is worth something after estimateTime, if estimatePercent is done
+// by then.
+const (
+	estimateTime    = time.Second
+	estimatePercent = 1
+)
+
+// figures says how many bytes of total are done, and how long the rest may take at the same speed.
 func figures(done, total int64, elapsed time.Duration) string {
-	elapsed = elapsed.Round(time.Second)
 	if total <= 0 {
-		return fmt.Sprintf("%d, %v", done, elapsed)
+		return fmt.Sprintf("%s, %v", formatBytes(done), elapsed.Round(time.Second))
 	}
-	s := fmt.Sprintf("%d%%, %d of %d, %v", done*100/total, done, total, elapsed)
-	if done > 0 && done < total {
+	done = min(done, total)
+	percent := int64(100 * float64(done) / float64(total))
+	s := fmt.Sprintf("%d%%, %s of %s, %v", percent, formatBytes(done), formatBytes(total), elapsed.Round(time.Second))
+	if elapsed >= estimateTime && percent >= estimatePercent && done < total {
 		left := time.Duration(float64(elapsed) / float64(done) * float64(total-done))
 		s += fmt.Sprintf(", %v to go", left.Round(time.Second))
 	}
 	return s
+}
+
+// formatBytes gives a number of bytes in the largest unit of which it has one.
+func formatBytes(n int64) string {
+	const units = "KMGTPE"
+	if n < 1<<10 {
+		return fmt.Sprintf("%d B", n)
+	}
+	value, unit := float64(n)/(1<<10), 0
+	for value >= 1<<10 {
+		value, unit = value/(1<<10), unit+1
+	}
+	return fmt.Sprintf("%.1f %ciB", value, units[unit])
 }

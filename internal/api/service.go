@@ -123,6 +123,6 @@ type PageSource interface {
 	ReadPage(ctx context.Context, tag pg.BufferTag, lsn pg.LSN, dst pg.Page) error
 }
 
-// Progress is told how far a long command is. total 0 means not known. It is cheap, may be
+// Progress is told how far a part of a long command is, in bytes. total 0 means not known. It is cheap, may be
 // called from any goroutine and often, and is never nil.
 type Progress func(what string, done, total int64)
