@@ -10,6 +10,7 @@ VERSION    ?= $(shell .ci/version)
 
 # Tools are pinned here and run by `go run`, so that none of them enters go.mod.
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+DEADCODE    := golang.org/x/tools/cmd/deadcode@v0.52.0
 
 .PHONY: build deps quickstart test unit lint fuzz oracle regress soak bench testdata clean
 
@@ -47,7 +48,9 @@ lint:
 	@out=$$(gofmt -l bench cmd fusefs integration internal repo tenants walredo); [ -z "$$out" ] || { echo "gofmt: $$out"; exit 1; }
 	$(GO) vet ./...
 	$(GO) run $(STATICCHECK) ./...
-	$(GO) test -count=1 ./internal/lint
+	@mkdir -p bin
+	$(GO) run $(DEADCODE) -json ./cmd/... >bin/deadcode.json
+	$(GO) test -count=1 ./internal/lint -args -deadcode $(CURDIR)/bin/deadcode.json
 
 # Every fuzz target, for FUZZTIME each. With a minute each, all take less than an hour.
 fuzz:
