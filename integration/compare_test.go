@@ -184,8 +184,8 @@ func maskPage(p pg.Path, x, y pg.Page, blk pg.BlockNumber) string {
 		return "new"
 	}
 	rm := rmgrOf(y)
-	walredo.Mask(rm, x, blk)
-	walredo.Mask(rm, y, blk)
+	walredo.Mask(pg.V15, rm, x, blk)
+	walredo.Mask(pg.V15, rm, y, blk)
 	switch {
 	case rm == xlog.RmSeq:
 		// WAL has a sequence's value some steps ahead of what postgres has on its page.

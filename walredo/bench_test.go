@@ -17,13 +17,13 @@ func TestNoAllocs(t *testing.T) {
 	var rec xlog.Record
 	reported := map[string]bool{}
 	for _, s := range fixtureSteps(t) {
-		err := xlog.Decode(pg.V15, s.raw, 8, 16, &rec) // makes room for its blocks
+		err := xlog.Decode(s.v, s.raw, 8, 16, &rec) // makes room for its blocks
 		if err != nil {
 			t.Fatal(err)
 		}
 		allocs := testing.AllocsPerRun(3, func() {
 			copy(page, s.page)
-			err = errors.Join(xlog.Decode(pg.V15, s.raw, 8, 16, &rec), Redo(page, s.tag, &rec), Touches(&rec, none))
+			err = errors.Join(xlog.Decode(s.v, s.raw, 8, 16, &rec), Redo(page, s.tag, &rec), Touches(&rec, none))
 		})
 		rm, op := Name(&rec)
 		name := fmt.Sprintf("%s/%s block %d, image %v", rm, op, s.id.block, s.id.image)
@@ -43,7 +43,7 @@ func BenchmarkRedo(b *testing.B) {
 	done := map[string]bool{}
 	for _, s := range fixtureSteps(b) {
 		var rec xlog.Record
-		if err := xlog.Decode(pg.V15, s.raw, 8, 16, &rec); err != nil {
+		if err := xlog.Decode(s.v, s.raw, 8, 16, &rec); err != nil {
 			b.Fatal(err)
 		}
 		rm, op := Name(&rec)

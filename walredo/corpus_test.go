@@ -6,6 +6,7 @@ import (
 	"slices"
 	"testing"
 
+	"zenith/internal/pg"
 	"zenith/internal/pgtest"
 	"zenith/internal/xlog"
 )
@@ -44,23 +45,14 @@ func TestCorpus(t *testing.T) {
 	if records < 100_000 || images < 100_000 {
 		t.Error("too little for a corpus")
 	}
-	t.Logf("operations without a record: %v", unseen(w.seen))
+	t.Logf("operations without a record: %v", unseen(c.Version, w.seen))
 }
 
-// unseen lists the operations of the tables that are not in seen.
-func unseen(seen map[opID]bool) (names []string) {
-	for rm, m := range rmgrs {
-		if m == nil {
-			continue
-		}
-		for i := range m.ops {
-			o, id := &m.ops[i], opID{rm: xlog.RmgrID(rm), op: uint8(i)}
-			if o.known() && !seen[id] {
-				names = append(names, m.name+"/"+o.name)
-			}
-			if id.init = true; o.initName != "" && !seen[id] {
-				names = append(names, m.name+"/"+o.initName)
-			}
+// unseen lists the operations of a version's tables that are not in seen.
+func unseen(v *pg.Version, seen map[opID]bool) (names []string) {
+	for id := range opsOf(v) {
+		if !seen[id] {
+			names = append(names, nameOf(id))
 		}
 	}
 	slices.Sort(names)

@@ -1,12 +1,11 @@
 package walredo
 
 import (
-	"bytes"
-	"compress/gzip"
 	"errors"
 	"flag"
 	"fmt"
 	"io"
+	"iter"
 	"maps"
 	"os"
 	"path/filepath"
@@ -154,45 +153,11 @@ func TestUpdateFixtures(t *testing.T) {
 			srv.Start(t)
 			psql(t, srv, f.load)
 			srv.Stop(t, pgtest.Fast)
-			wal := srv.WAL(t)
-			end := pg.LSN(0)
-			records := 0
-			eachRecord(t, wal.Reader(start), func(rec *xlog.Record) bool {
-				end = rec.EndLSN
-				records++
-				return true
-			})
-			raw := make([]byte, (end-start+xlog.PageSize-1)/xlog.PageSize*xlog.PageSize)
-			for at := 0; at < len(raw); {
-				n, err := wal.ReadWAL(raw[at:], start+pg.LSN(at))
-				if err != nil {
-					t.Fatal(err)
-				}
-				at += n
-			}
-			packed := pack(t, raw)
-			if err := os.WriteFile(f.path(), packed, 0o644); err != nil {
-				t.Fatal(err)
-			}
-			t.Logf("%d records, %d bytes of WAL, %d packed", records, len(raw), len(packed))
+			wal := srv.Record(t, start)
+			wal.Save(t, f.path())
+			t.Logf("%d bytes of WAL", len(wal.Pages))
 		})
 	}
-}
-
-func pack(t testing.TB, raw []byte) []byte {
-	t.Helper()
-	var out bytes.Buffer
-	z, err := gzip.NewWriterLevel(&out, gzip.BestCompression)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := z.Write(raw); err != nil {
-		t.Fatal(err)
-	}
-	if err := z.Close(); err != nil {
-		t.Fatal(err)
-	}
-	return out.Bytes()
 }
 
 // eachRecord calls fn with each record until it says false or the WAL ends.
@@ -211,50 +176,15 @@ func eachRecord(t testing.TB, r *xlog.Reader, fn func(rec *xlog.Record) bool) {
 	}
 }
 
-// memWAL is WAL in memory, from start on.
-type memWAL struct {
-	start pg.LSN
-	b     []byte
-}
-
-func (m memWAL) ReadWAL(p []byte, at pg.LSN) (int, error) {
-	if at < m.start || at >= m.start+pg.LSN(len(m.b)) {
-		return 0, io.EOF
-	}
-	return copy(p, m.b[at-m.start:]), nil
-}
-
-// wal unpacks a fixture's WAL. Its first page says where it is from.
-func (f fixture) wal(t testing.TB) memWAL {
+// wal unpacks a fixture's WAL.
+func (f fixture) wal(t testing.TB) pgtest.Recorded {
 	t.Helper()
-	file, err := os.Open(f.path())
-	if err != nil {
-		t.Fatalf("%v: run make testdata", err)
-	}
-	defer file.Close()
-	z, err := gzip.NewReader(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	b, err := io.ReadAll(z)
-	if err != nil {
-		t.Fatal(err)
-	}
-	const pageAddrAt = 8 // xlp_pageaddr
-	var start pg.LSN
-	for i := 7; i >= 0; i-- {
-		start = start<<8 | pg.LSN(b[pageAddrAt+i])
-	}
-	return memWAL{start: start, b: b}
-}
-
-func (m memWAL) reader() *xlog.Reader {
-	return xlog.NewReader(m, xlog.Config{Version: pg.V15, SegSize: fixtureSegSize}, m.start)
+	return pgtest.LoadRecorded(t, f.path())
 }
 
 // TestEveryOp replays each fixture and compares every block that a record changes with
 // the image in the record: PostgreSQL's own check, verifyBackupPageConsistency. Then it
-// sees that the fixtures have reached all that the tables have.
+// sees that for each major version the fixtures have reached all that its tables have.
 func TestEveryOp(t *testing.T) {
 	fs := fixtures(t)
 	replayed := make([]*world, len(fs))
@@ -280,30 +210,59 @@ func TestEveryOp(t *testing.T) {
 		all.add(w.covered)
 		maps.Copy(seen, w.seen)
 	}
-	for _, name := range unseen(seen) {
+	for _, v := range pg.Versions {
+		t.Run(v.String(), func(t *testing.T) { checkVersion(t, v, all, seen) })
+	}
+}
+
+// checkVersion sees that the fixtures of one version have reached all ops of its tables:
+// seen are the records that there were, all is what was redone.
+func checkVersion(t *testing.T, v *pg.Version, all coverage, seen map[opID]bool) {
+	t.Helper()
+	missing := unseen(v, seen)
+	for _, name := range missing {
 		if absent[name] == "" {
 			t.Errorf("no fixture has a record %s", name)
 		}
 	}
 	for name := range absent {
-		if !slices.Contains(unseen(seen), name) {
+		if !slices.Contains(missing, name) {
 			t.Errorf("%s is in a fixture after all; the table says: %s", name, absent[name])
 		}
 	}
-	for rm, m := range rmgrs {
-		if m == nil {
-			continue
-		}
-		for i := range m.ops {
-			o := &m.ops[i]
-			id := opID{rm: xlog.RmgrID(rm), op: uint8(i)}
-			checkReached(t, all, id, m.name+"/"+o.name, o)
-			if o.initName != "" {
-				id.init = true
-				checkReached(t, all, id, m.name+"/"+o.initName, o)
+	for id, o := range opsOf(v) {
+		checkReached(t, all, id, nameOf(id), o)
+	}
+}
+
+// opsOf goes through the ops of a version's tables, and each op's form with the INIT_PAGE
+// bit, if it has one.
+func opsOf(v *pg.Version) iter.Seq2[opID, *op] {
+	return func(yield func(opID, *op) bool) {
+		for rm, m := range versions[v.Major] {
+			if m == nil {
+				continue
+			}
+			for i := range m.ops {
+				o, id := &m.ops[i], opID{v: v, rm: xlog.RmgrID(rm), op: uint8(i)}
+				if o.known() && !yield(id, o) {
+					return
+				}
+				if id.init = true; o.initName != "" && !yield(id, o) {
+					return
+				}
 			}
 		}
 	}
+}
+
+// nameOf is the op's name as errors have it.
+func nameOf(id opID) string {
+	m := rmgrOf(id.v, id.rm)
+	if id.init {
+		return m.name + "/" + m.ops[id.op].initName
+	}
+	return m.name + "/" + m.ops[id.op].name
 }
 
 // absent lists the records that no fixture has, and why. None of them changes a page.
@@ -361,7 +320,7 @@ func (w *world) replayFixture(t testing.TB, f fixture) (checked int) {
 		reports++
 		return reports < maxReports
 	}
-	eachRecord(t, f.wal(t).reader(), func(rec *xlog.Record) bool {
+	eachRecord(t, f.wal(t).Reader(), func(rec *xlog.Record) bool {
 		w.seen[opOf(rec)] = true
 		unknown := adopt(t, w, rec)
 		if err := w.apply(rec, unknown); err != nil {
@@ -396,7 +355,7 @@ func (w *world) compareImages(rec *xlog.Record, skip blockSet) (checked int, err
 					img[i] &= tmp[i]
 				}
 			}
-		} else if !Mask(rec.RmgrID, img, blk.Tag.Block) || !Mask(rec.RmgrID, tmp, blk.Tag.Block) {
+		} else if !Mask(rec.V, rec.RmgrID, img, blk.Tag.Block) || !Mask(rec.V, rec.RmgrID, tmp, blk.Tag.Block) {
 			continue
 		}
 		if d := diffPages(tmp, img, placeOf); d != "" {

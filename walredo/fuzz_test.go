@@ -18,6 +18,7 @@ import (
 
 // step is one redo that the fixtures do: the page before it and the record.
 type step struct {
+	v    *pg.Version
 	page pg.Page
 	tag  pg.BufferTag
 	raw  []byte
@@ -60,7 +61,7 @@ func fixtureSteps(t testing.TB) []step {
 					return
 				}
 				allSteps.steps = append(allSteps.steps, step{
-					page: append(pg.Page(nil), page...), tag: tag, raw: append([]byte(nil), rec.Raw...), id: id,
+					v: rec.V, page: append(pg.Page(nil), page...), tag: tag, raw: append([]byte(nil), rec.Raw...), id: id,
 				})
 			}
 			w.replayFixture(t, f)
@@ -79,7 +80,7 @@ func redoAnything(t testing.TB, rec *xlog.Record, page pg.Page, tag pg.BufferTag
 		if err := Redo(tmp, tag, rec); err != nil && !errors.Is(err, ErrCorrupt) && !errors.Is(err, ErrUnsupported) {
 			t.Errorf("error of no kind: %v", err)
 		}
-		Mask(rec.RmgrID, tmp, tag.Block)
+		Mask(rec.V, rec.RmgrID, tmp, tag.Block)
 	}
 	check(tag)
 	for i := range rec.Blocks {
@@ -103,7 +104,7 @@ func TestMutated(t *testing.T) {
 	for _, s := range fixtureSteps(t) {
 		for range rounds {
 			page := append(pg.Page(nil), s.page...)
-			if err := xlog.Decode(pg.V15, append([]byte(nil), s.raw...), 8, 16, &rec); err != nil {
+			if err := xlog.Decode(s.v, append([]byte(nil), s.raw...), 8, 16, &rec); err != nil {
 				t.Fatal(err)
 			}
 			mutate(rng, &rec, page)

@@ -76,39 +76,56 @@ type rmgr struct {
 	allInfo bool
 }
 
-// rmgrs is everything that is supported.
-var rmgrs = [xlog.RmMax + 1]*rmgr{
-	xlog.RmXLOG:       &xlogRmgr,
-	xlog.RmXact:       &xactRmgr,
-	xlog.RmSmgr:       &smgrRmgr,
-	xlog.RmCLOG:       &clogRmgr,
-	xlog.RmDbase:      &dbaseRmgr,
-	xlog.RmTblspc:     &tblspcRmgr,
-	xlog.RmMultiXact:  &multixactRmgr,
-	xlog.RmRelMap:     &relmapRmgr,
-	xlog.RmStandby:    &standbyRmgr,
-	xlog.RmHeap2:      &heap2Rmgr,
-	xlog.RmHeap:       &heapRmgr,
-	xlog.RmBtree:      &btreeRmgr,
-	xlog.RmGin:        &ginRmgr,
-	xlog.RmGist:       &gistRmgr,
-	xlog.RmHash:       &hashRmgr,
-	xlog.RmSeq:        &seqRmgr,
-	xlog.RmSPGist:     &spgistRmgr,
-	xlog.RmBRIN:       &brinRmgr,
-	xlog.RmCommitTs:   &commitTsRmgr,
-	xlog.RmReplOrigin: &replOriginRmgr,
-	xlog.RmGeneric:    &genericRmgr,
-	xlog.RmLogicalMsg: &logicalMsgRmgr,
+// with gives a resource manager that has more's ops beside m's, or in their place. m stays
+// as it is.
+func (m *rmgr) with(more ops) *rmgr {
+	merged := *m
+	for i := range more {
+		if more[i].known() {
+			merged.ops[i] = more[i]
+		}
+	}
+	return &merged
+}
+
+// rmgrs are a major version's resource managers, by their numbers.
+type rmgrs [xlog.RmMax + 1]*rmgr
+
+// with gives the resource managers of a version that differs from s's by more. s stays as
+// it is. That is how a version is made from the one before it:
+//
+//	var rmgrs17 = rmgrs16.with(rmgrs{
+//		xlog.RmHeap2: heap2Rmgr.with(ops{0x1: {name: "PRUNE_ON_ACCESS", redo: heap2PruneFreeze}}),
+//	})
+func (s *rmgrs) with(more rmgrs) *rmgrs {
+	merged := *s
+	for i, m := range more {
+		if m != nil {
+			merged[i] = m
+		}
+	}
+	return &merged
+}
+
+// versions are the resource managers by the number of the major version. There is a set
+// for each of pg.Versions.
+var versions = [...]*rmgrs{15: &rmgrs15}
+
+// rmgrOf finds a version's resource manager; nil if that is an extension's.
+func rmgrOf(v *pg.Version, rm xlog.RmgrID) *rmgr {
+	if rm > xlog.RmMax {
+		return nil
+	}
+	return versions[v.Major][rm]
 }
 
 // lookup finds a record's op; the op is nil if it is unknown, both are if the
 // resource manager is.
 func lookup(rec *xlog.Record) (*rmgr, *op) {
-	if int(rec.RmgrID) >= len(rmgrs) || rmgrs[rec.RmgrID] == nil {
+	m := rmgrOf(rec.V, rec.RmgrID)
+	if m == nil {
 		return nil, nil
 	}
-	m := rmgrs[rec.RmgrID]
 	o := &m.ops[rec.Op()>>4]
 	if !o.known() {
 		return m, nil
@@ -141,10 +158,11 @@ func unknownOp(rec *xlog.Record) string { return fmt.Sprintf("UNKNOWN (%x)", rec
 // Mask blanks what may differ between the primary's page and the replayed one: it
 // is the resource manager's rm_mask, by which wal_consistency_checking compares.
 // It reports false for a resource manager whose pages are never checked.
-func Mask(rm xlog.RmgrID, page pg.Page, blkno pg.BlockNumber) bool {
-	if int(rm) >= len(rmgrs) || rmgrs[rm] == nil || rmgrs[rm].mask == nil {
+func Mask(v *pg.Version, rm xlog.RmgrID, page pg.Page, blkno pg.BlockNumber) bool {
+	m := rmgrOf(v, rm)
+	if m == nil || m.mask == nil {
 		return false
 	}
-	rmgrs[rm].mask(page, blkno)
+	m.mask(page, blkno)
 	return true
 }

@@ -30,23 +30,23 @@ func fixtureOf(t testing.TB, name string) fixture {
 func TestTreesEveryBlock(t *testing.T) {
 	for name, blocks := range map[string]map[opID]blockSet{
 		"gin": {
-			{rm: xlog.RmGin, op: 2}: block0 | block1,          // INSERT
-			{rm: xlog.RmGin, op: 3}: block3,                   // SPLIT
-			{rm: xlog.RmGin, op: 5}: block0 | block1 | block2, // DELETE_PAGE
-			{rm: xlog.RmGin, op: 6}: block0 | block1,          // UPDATE_META_PAGE
-			{rm: xlog.RmGin, op: 8}: block0 | block1 | block2, // DELETE_LISTPAGE
+			{v: pg.V15, rm: xlog.RmGin, op: 2}: block0 | block1,          // INSERT
+			{v: pg.V15, rm: xlog.RmGin, op: 3}: block3,                   // SPLIT
+			{v: pg.V15, rm: xlog.RmGin, op: 5}: block0 | block1 | block2, // DELETE_PAGE
+			{v: pg.V15, rm: xlog.RmGin, op: 6}: block0 | block1,          // UPDATE_META_PAGE
+			{v: pg.V15, rm: xlog.RmGin, op: 8}: block0 | block1 | block2, // DELETE_LISTPAGE
 		},
 		"gist": {
-			{rm: xlog.RmGist, op: 0}: block0 | block1,                   // PAGE_UPDATE
-			{rm: xlog.RmGist, op: 3}: block0 | block1 | block2 | block3, // PAGE_SPLIT
-			{rm: xlog.RmGist, op: 6}: block0 | block1,                   // PAGE_DELETE
+			{v: pg.V15, rm: xlog.RmGist, op: 0}: block0 | block1,                   // PAGE_UPDATE
+			{v: pg.V15, rm: xlog.RmGist, op: 3}: block0 | block1 | block2 | block3, // PAGE_SPLIT
+			{v: pg.V15, rm: xlog.RmGist, op: 6}: block0 | block1,                   // PAGE_DELETE
 		},
 		"spgist": {
-			{rm: xlog.RmSPGist, op: 1}: block0 | block1,                   // ADD_LEAF
-			{rm: xlog.RmSPGist, op: 2}: block0 | block1 | block2,          // MOVE_LEAFS
-			{rm: xlog.RmSPGist, op: 3}: block0 | block1 | block2,          // ADD_NODE
-			{rm: xlog.RmSPGist, op: 4}: block0 | block1,                   // SPLIT_TUPLE
-			{rm: xlog.RmSPGist, op: 5}: block0 | block1 | block2 | block3, // PICKSPLIT
+			{v: pg.V15, rm: xlog.RmSPGist, op: 1}: block0 | block1,                   // ADD_LEAF
+			{v: pg.V15, rm: xlog.RmSPGist, op: 2}: block0 | block1 | block2,          // MOVE_LEAFS
+			{v: pg.V15, rm: xlog.RmSPGist, op: 3}: block0 | block1 | block2,          // ADD_NODE
+			{v: pg.V15, rm: xlog.RmSPGist, op: 4}: block0 | block1,                   // SPLIT_TUPLE
+			{v: pg.V15, rm: xlog.RmSPGist, op: 5}: block0 | block1 | block2 | block3, // PICKSPLIT
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -54,8 +54,7 @@ func TestTreesEveryBlock(t *testing.T) {
 			w.replayFixture(t, fixtureOf(t, name))
 			for id, want := range blocks {
 				if missing := want &^ w.covered[id].blocks; missing != 0 {
-					_, op := Name(&xlog.Record{V: pg.V15, RmgrID: id.rm, Info: id.op << 4})
-					t.Errorf("%s: blocks %b are never redone", op, missing)
+					t.Errorf("%s: blocks %b are never redone", nameOf(id), missing)
 				}
 			}
 		})
@@ -68,7 +67,7 @@ func TestTreesEveryBlock(t *testing.T) {
 func TestGistAfterImage(t *testing.T) {
 	w := newWorld("", Cluster{LogHints: true})
 	tried := map[opID]int{}
-	eachRecord(t, fixtureOf(t, "gist").wal(t).reader(), func(rec *xlog.Record) bool {
+	eachRecord(t, fixtureOf(t, "gist").wal(t).Reader(), func(rec *xlog.Record) bool {
 		unknown := adopt(t, w, rec)
 		_, o := lookup(rec)
 		child := slices.IndexFunc(rec.Blocks, func(b xlog.BlockRef) bool {
@@ -114,7 +113,7 @@ func TestGistNSN(t *testing.T) {
 	w := newWorld("", Cluster{LogHints: true})
 	img := make(pg.Page, pg.BlockSize)
 	nsns := map[pg.LSN]bool{}
-	eachRecord(t, fixtureOf(t, "gist").wal(t).reader(), func(rec *xlog.Record) bool {
+	eachRecord(t, fixtureOf(t, "gist").wal(t).Reader(), func(rec *xlog.Record) bool {
 		if err := w.apply(rec, adopt(t, w, rec)); err != nil {
 			t.Fatal(err)
 		}

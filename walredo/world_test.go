@@ -48,6 +48,7 @@ type worldPage struct {
 // lastRecord names a record in error messages, without holding on to it.
 type lastRecord struct {
 	start   pg.LSN
+	v       *pg.Version
 	rmgr    xlog.RmgrID
 	info    uint8
 	unnamed bool
@@ -57,7 +58,7 @@ func (l lastRecord) String() string {
 	if l.start == 0 {
 		return "no record"
 	}
-	rm, op := Name(&xlog.Record{V: pg.V15, RmgrID: l.rmgr, Info: l.info})
+	rm, op := Name(&xlog.Record{V: l.v, RmgrID: l.rmgr, Info: l.info})
 	s := fmt.Sprintf("%s/%s at %v", rm, op, l.start)
 	if l.unnamed {
 		s += " (not named there)"
@@ -165,7 +166,7 @@ func (w *world) applyBlock(rec *xlog.Record, blk *xlog.BlockRef) error {
 	if blk.Tag.Fork == pg.VisibilityMapFork && blk.HasImage && blk.Apply {
 		w.holed[blk.Tag] = blk.Image.HoleLength > 0
 	}
-	wp.last = lastRecord{start: rec.StartLSN, rmgr: rec.RmgrID, info: rec.Info}
+	wp.last = lastRecord{start: rec.StartLSN, v: rec.V, rmgr: rec.RmgrID, info: rec.Info}
 	w.covered.block(rec, blk)
 	return nil
 }
@@ -191,22 +192,24 @@ func (w *world) applyUnnamed(rec *xlog.Record, tag pg.BufferTag) error {
 		return err
 	}
 	wp.known = true
-	wp.last = lastRecord{start: rec.StartLSN, rmgr: rec.RmgrID, info: rec.Info, unnamed: true}
+	wp.last = lastRecord{start: rec.StartLSN, v: rec.V, rmgr: rec.RmgrID, info: rec.Info, unnamed: true}
 	w.covered.unnamed(rec)
 	return nil
 }
 
-// opID names an op in the tables; init tells the form with the INIT_PAGE bit.
+// opID names an op in a version's tables; init tells the form with the INIT_PAGE bit.
 type opID struct {
+	v    *pg.Version
 	rm   xlog.RmgrID
 	op   uint8
 	init bool
 }
 
 func opOf(rec *xlog.Record) opID {
-	m := rmgrs[rec.RmgrID]
-	id := opID{rm: rec.RmgrID, op: rec.Op() >> 4}
-	id.init = m.ops[id.op].initName != "" && rec.InitPage()
+	id := opID{v: rec.V, rm: rec.RmgrID, op: rec.Op() >> 4}
+	if _, o := lookup(rec); o != nil {
+		id.init = o.initName != "" && rec.InitPage()
+	}
 	return id
 }
 

@@ -10,8 +10,13 @@ type descFunc func(w *writer, rec *xlog.Record) error
 // xlog.Record.Op() >> 4. There is none for an operation whose name says it all.
 type descs [16]descFunc
 
-// rmgrs is the order of access/rmgrlist.h. The operations' names are walredo's.
-var rmgrs = [xlog.RmMax + 1]*descs{
+// rmgrs are the resource managers in the order of access/rmgrlist.h.
+type rmgrs [xlog.RmMax + 1]*descs
+
+// versions are the resource managers by the number of the major version.
+var versions = [...]*rmgrs{15: &rmgrs15}
+
+var rmgrs15 = rmgrs{
 	xlog.RmXLOG:       &xlogDescs,
 	xlog.RmXact:       &xactDescs,
 	xlog.RmSmgr:       &smgrDescs,
@@ -39,10 +44,10 @@ var rmgrs = [xlog.RmMax + 1]*descs{
 // describer gives the function for a record, or nil. The record of an extension's resource
 // manager gets what pg_waldump makes of it.
 func describer(rec *xlog.Record) descFunc {
-	if int(rec.RmgrID) >= len(rmgrs) {
+	if rec.RmgrID > xlog.RmMax {
 		return describeRmgrID
 	}
-	return rmgrs[rec.RmgrID][rec.Op()>>4]
+	return versions[rec.V.Major][rec.RmgrID][rec.Op()>>4]
 }
 
 // describeRmgrID is pg_waldump's default_desc.

@@ -1,11 +1,8 @@
 package xlog_test
 
 import (
-	"bytes"
-	"compress/gzip"
 	"flag"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -33,110 +30,59 @@ type fixture struct {
 
 func (f fixture) reader() *xlog.Reader { return xlog.NewReader(f, f.cfg, f.start) }
 
-// loadFixture reads the files of a case.
-func loadFixture(t testing.TB, name string) fixture {
-	t.Helper()
-	raw := unpack(t, name+".wal.gz")
-	f := fixture{
-		memWAL: newMemWAL(),
-		start:  pg.LSN(le64(raw[8:])),
-		cfg:    xlog.Config{Version: pg.V15, SegSize: fixtureSegSize, SysID: le64(raw[24:])},
-		dump:   string(unpack(t, name+".dump.gz")),
-	}
-	f.write(f.start, raw)
-	f.end = f.start + pg.LSN(len(raw))
+// newFixture takes recorded WAL apart into pages.
+func newFixture(r pgtest.Recorded, dump string) fixture {
+	f := fixture{memWAL: newMemWAL(), start: r.Start, cfg: r.Config(), dump: dump}
+	f.write(r.Start, r.Pages)
+	f.end = r.Start + pg.LSN(len(r.Pages))
 	return f
 }
 
-func le64(b []byte) (v uint64) {
-	for i := 7; i >= 0; i-- {
-		v = v<<8 | uint64(b[i])
-	}
-	return v
+// loadFixture reads the files of a case.
+func loadFixture(t testing.TB, name string) fixture {
+	t.Helper()
+	wal, dump := fixtureFiles(name)
+	return newFixture(pgtest.LoadRecorded(t, wal), string(pgtest.Gunzip(t, dump)))
 }
 
-func unpack(t testing.TB, name string) []byte {
-	t.Helper()
-	file, err := os.Open(filepath.Join("testdata", name))
-	if err != nil {
-		t.Fatalf("%v: run make testdata", err)
-	}
-	defer file.Close()
-	z, err := gzip.NewReader(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	b, err := io.ReadAll(z)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return b
+// fixtureFiles are the paths of a case's WAL and of pg_waldump's words.
+func fixtureFiles(name string) (wal, dump string) {
+	return filepath.Join("testdata", name+".wal.gz"), filepath.Join("testdata", name+".dump.gz")
 }
 
-func pack(t *testing.T, name string, b []byte) {
-	t.Helper()
-	var out bytes.Buffer
-	z, err := gzip.NewWriterLevel(&out, gzip.BestCompression)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := z.Write(b); err != nil {
-		t.Fatal(err)
-	}
-	if err := z.Close(); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(filepath.Join("testdata", name), out.Bytes(), 0o644); err != nil {
-		t.Fatal(err)
-	}
+// recording is a stopped server's WAL, and what its pg_waldump says of it.
+type recording struct {
+	pgtest.Recorded
+	dump string
 }
 
 // record takes a stopped server's WAL from a segment's start on.
-func record(t *testing.T, srv *pgtest.Server, start pg.LSN) fixture {
+func record(t *testing.T, srv *pgtest.Server, start pg.LSN) recording {
 	t.Helper()
+	r := recording{Recorded: srv.Record(t, start)}
 	wal := srv.WAL(t)
-	f := fixture{memWAL: newMemWAL(), start: start, cfg: xlog.Config{Version: pg.V15, SegSize: wal.SegSize, SysID: srv.Control(t).SystemID}}
-	r := wal.Reader(start)
-	var rec xlog.Record
-	var err error
-	for ; err == nil; err = r.Next(&rec) {
-		f.end = (r.EndLSN() + xlog.PageSize - 1) &^ (xlog.PageSize - 1)
-	}
-	if err != io.EOF {
-		t.Fatal(err)
-	}
-	page := make([]byte, xlog.PageSize)
-	for at := start; at < f.end; at += xlog.PageSize {
-		if n, err := wal.ReadWAL(page, at); err != nil || n != len(page) {
-			t.Fatalf("read %v: %d bytes, %v", at, n, err)
-		}
-		f.write(at, page)
-	}
 	dump, err := pgtest.Command(t, "pg_waldump", "-b", "-p", wal.Dir, "-t", fmt.Sprint(wal.TLI), "-s", firstRecord(start).String()).Output()
 	if !strings.Contains(string(dump), "rmgr: ") {
 		t.Fatalf("pg_waldump: %v: %s", err, dump) // it ends with an error where the WAL does
 	}
-	f.dump = string(dump)
-	return f
+	r.dump = string(dump)
+	return r
 }
 
 func firstRecord(segment pg.LSN) pg.LSN { return xlog.RecordStart(segment, fixtureSegSize) }
 
-// save writes the fixture's files.
-func (f fixture) save(t *testing.T, name string) {
+// save writes a case's files.
+func (r recording) save(t *testing.T, name string) {
 	t.Helper()
-	var raw []byte
-	for at := f.start; at < f.end; at += xlog.PageSize {
-		raw = append(raw, f.pages[at]...)
-	}
-	pack(t, name+".wal.gz", raw)
-	pack(t, name+".dump.gz", []byte(f.dump))
-	t.Logf("%s: %d bytes of WAL", name, len(raw))
+	wal, dump := fixtureFiles(name)
+	r.Save(t, wal)
+	pgtest.Gzip(t, dump, []byte(r.dump))
+	t.Logf("%s: %d bytes of WAL", name, len(r.Pages))
 }
 
 // runMixed makes a server, lets it run testdata/mixed.sql and more statements, and gives
 // the WAL that this wrote.
-func runMixed(t *testing.T, more string) fixture {
+func runMixed(t *testing.T, more string) recording {
 	t.Helper()
 	b, err := os.ReadFile(filepath.Join("testdata", "mixed.sql"))
 	if err != nil {
@@ -169,7 +115,7 @@ func runMixed(t *testing.T, more string) fixture {
 
 // runOverwritten makes a server crash with a record half written, as the file that was
 // to hold its end is lost, and start again.
-func runOverwritten(t *testing.T) fixture {
+func runOverwritten(t *testing.T) recording {
 	t.Helper()
 	srv := pgtest.Init(t, pgtest.Options{InitArgs: []string{"--wal-segsize=1"}, Config: []string{"wal_keep_size='1GB'"}})
 	srv.Start(t)
@@ -193,11 +139,11 @@ func runOverwritten(t *testing.T) fixture {
 	srv.Start(t)
 	srv.Psql(t, "INSERT INTO t VALUES (1)")
 	srv.Stop(t, pgtest.Fast)
-	f := record(t, srv, start)
-	if !strings.Contains(f.dump, "OVERWRITE_CONTRECORD") {
+	r := record(t, srv, start)
+	if !strings.Contains(r.dump, "OVERWRITE_CONTRECORD") {
 		t.Fatalf("without segment %s no record was overwritten\n%s", lost, srv.Log(t))
 	}
-	return f
+	return r
 }
 
 // TestUpdateFixtures is what `make testdata` runs.

@@ -7,33 +7,45 @@ import (
 	"zenith/internal/xlog"
 )
 
-// stateEffects apply the records of the resource managers that change more of a State than its LSNs
-// and the next xid. Each takes from a record what stock recovery takes from it.
-var stateEffects = [xlog.RmMax + 1]func(*State, *xlog.Record) error{
-	xlog.RmXLOG:       (*State).applyXLOG,
-	xlog.RmXact:       (*State).applyXact,
-	xlog.RmCLOG:       (*State).applyCLOG,
-	xlog.RmMultiXact:  (*State).applyMultiXact,
-	xlog.RmCommitTs:   (*State).applyCommitTs,
-	xlog.RmReplOrigin: (*State).applyReplOrigin,
-}
+// effect takes from a record what stock recovery takes from it.
+type effect func(*State, *xlog.Record) error
 
-var xlogEffects = map[uint8]func(*State, *xlog.Record) error{
-	xlog.XLOGCheckpointShutdown: (*State).applyShutdownCheckpoint,
-	xlog.XLOGCheckpointOnline:   (*State).applyOnlineCheckpoint,
-	xlog.XLOGNextOID: func(s *State, rec *xlog.Record) (err error) {
-		s.CheckPoint.NextOID, err = xlog.ParseNextOID(rec)
-		return err
+// effects are those records that change more of a State than its LSNs and the next xid, by
+// resource manager and operation (xlog.Record.Op() >> 4).
+type effects [xlog.RmMax + 1][16]effect
+
+// versions are the effects by the number of the major version.
+var versions = [...]*effects{15: &effects15}
+
+var effects15 = effects{
+	xlog.RmXLOG: {
+		xlog.XLOGCheckpointShutdown >> 4: (*State).applyShutdownCheckpoint,
+		xlog.XLOGCheckpointOnline >> 4:   (*State).applyOnlineCheckpoint,
+		xlog.XLOGNextOID >> 4:            (*State).applyNextOID,
+		xlog.XLOGFPWChange >> 4:          (*State).applyFPWChange,
+		xlog.XLOGParameterChange >> 4:    (*State).applyParameterChange,
+		xlog.XLOGEndOfRecovery >> 4:      (*State).applyEndOfRecovery,
 	},
-	xlog.XLOGFPWChange: func(s *State, rec *xlog.Record) (err error) {
-		s.CheckPoint.FullPageWrites, err = xlog.ParseFPWChange(rec)
-		return err
+	xlog.RmXact: {
+		xlog.XactCommit >> 4:         (*State).applyXactEnd,
+		xlog.XactAbort >> 4:          (*State).applyXactEnd,
+		xlog.XactCommitPrepared >> 4: (*State).applyXactEnd,
+		xlog.XactAbortPrepared >> 4:  (*State).applyXactEnd,
+		xlog.XactPrepare >> 4:        (*State).applyPrepare,
 	},
-	xlog.XLOGParameterChange: (*State).applyParameterChange,
-	xlog.XLOGEndOfRecovery: func(s *State, rec *xlog.Record) error {
-		e, err := xlog.ParseEndOfRecovery(rec)
-		s.CheckPoint.ThisTLI, s.CheckPoint.PrevTLI = e.ThisTLI, e.PrevTLI
-		return err
+	xlog.RmCLOG: {
+		xlog.CLOGTruncate >> 4: (*State).applyCLOGTruncate,
+	},
+	xlog.RmMultiXact: {
+		xlog.MultiXactCreateID >> 4:   (*State).applyMultiXactCreate,
+		xlog.MultiXactTruncateID >> 4: (*State).applyMultiXactTruncate,
+	},
+	xlog.RmCommitTs: {
+		xlog.CommitTsTruncate >> 4: (*State).applyCommitTsTruncate,
+	},
+	xlog.RmReplOrigin: {
+		xlog.ReplOriginSet >> 4:  (*State).applyReplOriginSet,
+		xlog.ReplOriginDrop >> 4: (*State).applyReplOriginDrop,
 	},
 }
 
@@ -42,36 +54,22 @@ var xlogEffects = map[uint8]func(*State, *xlog.Record) error{
 func (s *State) Apply(rec *xlog.Record) error {
 	s.LSN, s.Prev, s.Shutdown = rec.EndLSN, rec.StartLSN, false
 	s.passXID(rec.XID)
-	if rec.RmgrID > xlog.RmMax || stateEffects[rec.RmgrID] == nil {
+	if rec.RmgrID > xlog.RmMax {
 		return nil
 	}
-	if err := stateEffects[rec.RmgrID](s, rec); err != nil {
-		return fmt.Errorf("record at %v: %w: %w", rec.StartLSN, pg.ErrCorrupt, err)
+	apply := versions[rec.V.Major][rec.RmgrID][rec.Op()>>4]
+	if apply == nil {
+		return nil
+	}
+	if err := apply(s, rec); err != nil {
+		return fmt.Errorf("record at %v: %w", rec.StartLSN, err)
 	}
 	return nil
 }
 
-// passXID makes NextXID follow xid: AdvanceNextFullTransactionIdPastXid.
+// passXID makes NextXID follow xid.
 func (s *State) passXID(xid pg.TransactionID) {
-	next := pg.TransactionID(s.CheckPoint.NextXID)
-	if xid < pg.FirstNormalTransactionID || xid.Precedes(next) {
-		return
-	}
-	epoch := s.CheckPoint.NextXID >> 32
-	if xid++; xid < pg.FirstNormalTransactionID {
-		xid = pg.FirstNormalTransactionID
-	}
-	if xid < next {
-		epoch++
-	}
-	s.CheckPoint.NextXID = epoch<<32 | pg.FullTransactionID(xid)
-}
-
-func (s *State) applyXLOG(rec *xlog.Record) error {
-	if fn := xlogEffects[rec.Op()]; fn != nil {
-		return fn(s, rec)
-	}
-	return nil
+	s.CheckPoint.NextXID = s.CheckPoint.NextXID.AdvancePast(xid)
 }
 
 // applyShutdownCheckpoint takes all counters as they are: nothing ran when the record was written.
@@ -139,16 +137,26 @@ func (s *State) applyParameterChange(rec *xlog.Record) error {
 	return nil
 }
 
-func (s *State) applyXact(rec *xlog.Record) error {
-	switch rec.Op() {
-	case xlog.XactPrepare:
-		p, err := xlog.ParsePrepare(rec)
-		s.passXIDs(p.XID, p.SubXIDs)
-		return err
-	case xlog.XactCommit, xlog.XactCommitPrepared, xlog.XactAbort, xlog.XactAbortPrepared:
-		return s.applyXactEnd(rec)
-	}
-	return nil
+func (s *State) applyNextOID(rec *xlog.Record) (err error) {
+	s.CheckPoint.NextOID, err = xlog.ParseNextOID(rec)
+	return err
+}
+
+func (s *State) applyFPWChange(rec *xlog.Record) (err error) {
+	s.CheckPoint.FullPageWrites, err = xlog.ParseFPWChange(rec)
+	return err
+}
+
+func (s *State) applyEndOfRecovery(rec *xlog.Record) error {
+	e, err := xlog.ParseEndOfRecovery(rec)
+	s.CheckPoint.ThisTLI, s.CheckPoint.PrevTLI = e.ThisTLI, e.PrevTLI
+	return err
+}
+
+func (s *State) applyPrepare(rec *xlog.Record) error {
+	p, err := xlog.ParsePrepare(rec)
+	s.passXIDs(p.XID, p.SubXIDs)
+	return err
 }
 
 func (s *State) passXIDs(xid pg.TransactionID, subs xlog.XIDs) {
@@ -184,10 +192,7 @@ func (s *State) applyXactEnd(rec *xlog.Record) error {
 	return nil
 }
 
-func (s *State) applyCLOG(rec *xlog.Record) error {
-	if rec.Op() != xlog.CLOGTruncate {
-		return nil
-	}
+func (s *State) applyCLOGTruncate(rec *xlog.Record) error {
 	t, err := xlog.ParseCLOGTruncate(rec)
 	if err == nil && s.CheckPoint.OldestXID.Precedes(t.OldestXID) {
 		s.CheckPoint.OldestXID, s.CheckPoint.OldestXIDDB = t.OldestXID, t.OldestDB
@@ -195,21 +200,19 @@ func (s *State) applyCLOG(rec *xlog.Record) error {
 	return err
 }
 
-func (s *State) applyMultiXact(rec *xlog.Record) error {
-	switch rec.Op() {
-	case xlog.MultiXactCreateID:
-		c, err := xlog.ParseMultiXactCreate(rec)
-		s.passMulti(rec.V, c.ID+1, rec.V.AddMultiOffset(c.Offset, uint32(c.Members.Len())))
-		for i := range c.Members.Len() {
-			s.passXID(c.Members.At(i).XID)
-		}
-		return err
-	case xlog.MultiXactTruncateID:
-		t, err := xlog.ParseMultiXactTruncate(rec)
-		s.CheckPoint.OldestMulti, s.CheckPoint.OldestMultiDB = t.EndID, t.OldestDB
-		return err
+func (s *State) applyMultiXactCreate(rec *xlog.Record) error {
+	c, err := xlog.ParseMultiXactCreate(rec)
+	s.passMulti(rec.V, c.ID+1, rec.V.AddMultiOffset(c.Offset, uint32(c.Members.Len())))
+	for i := range c.Members.Len() {
+		s.passXID(c.Members.At(i).XID)
 	}
-	return nil
+	return err
+}
+
+func (s *State) applyMultiXactTruncate(rec *xlog.Record) error {
+	t, err := xlog.ParseMultiXactTruncate(rec)
+	s.CheckPoint.OldestMulti, s.CheckPoint.OldestMultiDB = t.EndID, t.OldestDB
+	return err
 }
 
 // passMulti is MultiXactAdvanceNextMXact.
@@ -226,10 +229,7 @@ func (s *State) passMulti(v *pg.Version, next pg.MultiXactID, offset pg.MultiXac
 // precedesMulti is MultiXactIdPrecedes.
 func precedesMulti(a, b pg.MultiXactID) bool { return int32(a-b) < 0 }
 
-func (s *State) applyCommitTs(rec *xlog.Record) error {
-	if rec.Op() != xlog.CommitTsTruncate {
-		return nil
-	}
+func (s *State) applyCommitTsTruncate(rec *xlog.Record) error {
 	t, err := xlog.ParseCommitTsTruncate(rec)
 	my := &s.CheckPoint
 	if err == nil && my.OldestCommitTsXID != 0 && my.OldestCommitTsXID.Precedes(t.OldestXID) {
@@ -238,16 +238,17 @@ func (s *State) applyCommitTs(rec *xlog.Record) error {
 	return err
 }
 
-func (s *State) applyReplOrigin(rec *xlog.Record) error {
-	if rec.Op() == xlog.ReplOriginDrop {
-		node, err := xlog.ParseReplOriginDrop(rec)
-		delete(s.Origins, node)
-		return err
-	}
+func (s *State) applyReplOriginSet(rec *xlog.Record) error {
 	set, err := xlog.ParseReplOriginSet(rec)
 	if err == nil {
 		s.advanceOrigin(set.Node, set.RemoteLSN, set.Force)
 	}
+	return err
+}
+
+func (s *State) applyReplOriginDrop(rec *xlog.Record) error {
+	node, err := xlog.ParseReplOriginDrop(rec)
+	delete(s.Origins, node)
 	return err
 }
 

@@ -17,12 +17,15 @@ type handler struct {
 	whole func(ctx context.Context, in *Ingester) error
 }
 
-// ops are a resource manager's handlers by the upper half of the info byte.
-type ops [16]handler
+// handlers are those records that have effects beyond pages, by resource manager and
+// operation (xlog.Record.Op() >> 4). Pages that a record changes without naming them are
+// in walredo.Touches, control data in control.State.
+type handlers [xlog.RmMax + 1]*[16]handler
 
-// handlers is the list of what has effects beyond pages. Pages that a record changes
-// without naming them are in walredo.Touches, control data in control.State.
-var handlers = [xlog.RmMax + 1]*ops{
+// versions are the handlers by the number of the major version.
+var versions = [...]*handlers{15: &handlers15}
+
+var handlers15 = handlers{
 	xlog.RmXLOG: {
 		xlog.XLOGParameterChange >> 4: {apply: parameterChange, alone: true},
 	},
@@ -62,8 +65,12 @@ var handlers = [xlog.RmMax + 1]*ops{
 
 // handlerOf finds the record's handler, an empty one if it has none.
 func handlerOf(rec *xlog.Record) handler {
-	if rec.RmgrID > xlog.RmMax || handlers[rec.RmgrID] == nil {
+	if rec.RmgrID > xlog.RmMax {
 		return handler{}
 	}
-	return handlers[rec.RmgrID][rec.Op()>>4]
+	rm := versions[rec.V.Major][rec.RmgrID]
+	if rm == nil {
+		return handler{}
+	}
+	return rm[rec.Op()>>4]
 }

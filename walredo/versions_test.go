@@ -1,0 +1,64 @@
+package walredo
+
+import (
+	"testing"
+
+	"zenith/internal/pg"
+	"zenith/internal/xlog"
+)
+
+// TestVersions sees that there are tables for each version that package pg has.
+func TestVersions(t *testing.T) {
+	for _, v := range pg.Versions {
+		if v.Major >= len(versions) || versions[v.Major] == nil {
+			t.Errorf("%v has no tables", v)
+			continue
+		}
+		for rm := range xlog.RmMax + 1 {
+			if rmgrOf(v, rm) == nil {
+				t.Errorf("%v has no resource manager %d", v, rm)
+			}
+		}
+	}
+}
+
+// TestOverlay makes a version out of another one: what the new one does not mention is as
+// it was, and the old one does not change.
+func TestOverlay(t *testing.T) {
+	mask := func(pg.Page, pg.BlockNumber) {}
+	heap := &rmgr{name: "Heap", mask: mask, ops: ops{0x0: {name: "INSERT", initName: "INSERT+INIT"}, 0x1: {name: "DELETE"}}}
+	heap2 := &rmgr{name: "Heap2", ops: ops{0x0: {name: "REWRITE"}, 0x1: {name: "PRUNE", newOK: block0}}}
+	old := rmgrs{xlog.RmHeap: heap, xlog.RmHeap2: heap2}
+
+	newer := old.with(rmgrs{
+		xlog.RmHeap2: heap2.with(ops{0x1: {name: "PRUNE_ON_ACCESS"}, 0x2: {name: "PRUNE_VACUUM_SCAN", ownLSN: block1}}),
+		xlog.RmSeq:   {name: "Sequence"},
+	})
+
+	if newer[xlog.RmHeap] != heap || newer[xlog.RmSeq] == nil {
+		t.Errorf("the new version has Heap %v, Sequence %v", newer[xlog.RmHeap], newer[xlog.RmSeq])
+	}
+	got := newer[xlog.RmHeap2]
+	want := ops{0x0: {name: "REWRITE"}, 0x1: {name: "PRUNE_ON_ACCESS"}, 0x2: {name: "PRUNE_VACUUM_SCAN", ownLSN: block1}}
+	if got.name != "Heap2" || !sameOps(got.ops, want) {
+		t.Errorf("the new version's Heap2 is %+v", got)
+	}
+	if more := heap.with(ops{}); more == heap || more.name != "Heap" || more.mask == nil || !sameOps(more.ops, heap.ops) {
+		t.Errorf("with nothing in it the overlay gives %+v", more)
+	}
+	if old[xlog.RmSeq] != nil || old[xlog.RmHeap2] != heap2 ||
+		!sameOps(heap2.ops, ops{0x0: {name: "REWRITE"}, 0x1: {name: "PRUNE", newOK: block0}}) {
+		t.Errorf("the old version has changed: %+v, its Heap2 %+v", old, heap2)
+	}
+}
+
+// sameOps compares what is not a function.
+func sameOps(a, b ops) bool {
+	for i := range a {
+		x, y := &a[i], &b[i]
+		if x.name != y.name || x.initName != y.initName || x.newOK != y.newOK || x.ownLSN != y.ownLSN {
+			return false
+		}
+	}
+	return true
+}
