@@ -26,10 +26,18 @@
 // of its ops: name, redo function, unnamed effects. The tables list what is
 // supported: an op that is not there gives ErrUnsupported. To add one:
 //
-//  1. write func xHeapThing(page, rec, blk) in the rmgr's file, parse first, then act;
-//  2. add it to the ops table, with block sets for what is unusual (see op);
-//  3. add a statement that logs it to testdata/<case>.sql and run make testdata:
+//  1. write its body's struct and parser in package xlog, for whoever reads the record,
+//     and its text in package rmgrdesc;
+//  2. write func heapThing(page, rec, blk) in the rmgr's file, parse first, then act;
+//  3. add it to the ops table, with block sets for what is unusual (see op);
+//  4. add a statement that logs it to testdata/<case>.sql and run make testdata:
 //     TestEveryOp fails for an op that no fixture reaches.
+//
+// Each major version of PostgreSQL has a set of these tables (versions), and a record is
+// looked up in its own version's (xlog.Record.V). The tables in the files are PostgreSQL
+// 15's (v15.go). Another version's are made of them by overlay (rmgr.with, rmgrs.with): its
+// ops that are new or do something else, in place of 15's. What differs in a body alone is
+// its parser's business, and needs no op of its own. No function compares versions.
 //
 // A redo function is called with a page whose header is sane (or of any content if
 // the block is WillInit: then it must call page.Init first), and must not trust
