@@ -31,9 +31,9 @@ func newRecorded(tb testing.TB, pages []byte) Recorded {
 		tb.Fatalf("recorded wal of %d bytes", len(pages))
 	}
 	release, _ := pg.ReleaseByMagic(binary.LittleEndian.Uint16(pages))
-	v, ok := pg.ByMajor(release.Major)
-	if !ok {
-		tb.Fatalf("recorded wal of no supported version: it begins with % x", pages[:2])
+	v, err := pg.ByMajor(release.Major)
+	if err != nil {
+		tb.Fatalf("recorded wal that begins with % x: %v", pages[:2], err)
 	}
 	return Recorded{
 		Version: v,
