@@ -105,7 +105,9 @@ func (t *tenant) destroyStopped(ctx context.Context, branch string) error {
 	var err error
 	for _, c := range t.listComputes() {
 		if name, _, _ := api.SplitPoint(c.name); name == branch {
-			err = errors.Join(err, c.stop(ctx, api.StopOptions{Destroy: true}))
+			if serr := c.stop(ctx, api.StopOptions{Destroy: true}); !errors.Is(serr, api.ErrNotFound) {
+				err = errors.Join(err, serr)
+			}
 		}
 	}
 	return err

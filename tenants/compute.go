@@ -25,6 +25,7 @@ type compute struct {
 	throwaway bool // pg exec's: not listed, gone when stopped
 
 	mu      sync.Mutex // held while it starts and stops
+	gone    bool       // it was destroyed: its directory may be another compute's by now
 	saved   savedCompute
 	damaged bool             // compute.toml is: saved is what a compute has that was just created
 	mount   *mount           // nil: not mounted
@@ -140,10 +141,16 @@ func (c *compute) set(o api.ComputeOptions) error {
 	return nil
 }
 
-// start mounts the compute's point and runs postgres there.
+// errGone is returned by what is asked of a compute that was destroyed meanwhile.
+var errGone = errors.New("postgres was destroyed")
+
+// start mounts the compute's point and runs postgres there. If it fails, neither is left.
 func (c *compute) start(ctx context.Context, o api.ComputeOptions) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.gone {
+		return errGone
+	}
 	if c.proc != nil && c.proc.Running() {
 		return api.Errorf(api.ErrBusy, "pg %s: already running on port %d", c.name, c.saved.Port)
 	}
@@ -168,15 +175,27 @@ func (c *compute) start(ctx context.Context, o api.ComputeOptions) error {
 		return err
 	}
 	c.mount = mnt
+	if err := c.launch(ctx); err != nil {
+		return errors.Join(fmt.Errorf("pg %s: %w", c.name, err), c.unmount(context.WithoutCancel(ctx)))
+	}
+	return nil
+}
+
+// launch runs postgres on the mount, and notes on disk that it does.
+func (c *compute) launch(ctx context.Context) error {
 	proc, err := postgres.Start(ctx, c.t.m.pg, c.t.m.as, postgres.Launch{
 		DataDir: c.dataDir(), LogPath: c.logPath(), Port: c.saved.Port, Settings: c.settings(),
 		DieWithParent: true, // without this process it has no data files, but may have its WAL and go on to commit
 	})
 	if err != nil {
-		return errors.Join(fmt.Errorf("pg %s: %w", c.name, err), c.unmount(context.WithoutCancel(ctx)))
+		return err
+	}
+	if err := errors.Join(c.save(), postgres.WritePIDFile(c.dir, proc.PID())); err != nil {
+		proc.Kill()
+		return err
 	}
 	c.proc = proc
-	return errors.Join(c.save(), postgres.WritePIDFile(c.dir, proc.PID()))
+	return nil
 }
 
 // choosePort keeps the port that the compute had, takes the one asked for, or finds one.
@@ -213,6 +232,9 @@ func (c *compute) recyclesWAL() bool {
 func (c *compute) stop(ctx context.Context, o api.StopOptions) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.gone {
+		return api.Errorf(api.ErrNotFound, "pg %s: no such postgres", c.name)
+	}
 	if c.proc != nil && c.proc.Running() {
 		if err := c.proc.Stop(ctx, o.Mode); err != nil {
 			return err
@@ -230,8 +252,26 @@ func (c *compute) stop(ctx context.Context, o api.StopOptions) error {
 	if !o.Destroy && !c.throwaway {
 		return nil
 	}
-	c.t.forget(c)
-	return os.RemoveAll(c.dir)
+	return c.dropLocked()
+}
+
+// dropLocked removes the compute's directory, and takes it out of the tenant's list. It must
+// have no mount: to remove what is on a mount of this process would be to use it.
+func (c *compute) dropLocked() error {
+	c.gone = true
+	err := os.RemoveAll(c.dir)
+	c.t.forget(c) // now another compute may have the directory
+	return err
+}
+
+// dropIdle is dropLocked, unless the compute runs or is mounted.
+func (c *compute) dropIdle() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.gone || c.mount != nil || c.proc != nil {
+		return nil
+	}
+	return c.dropLocked()
 }
 
 // unmount takes the compute's mount away, if it has one.

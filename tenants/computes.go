@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"sync"
 	"time"
 
@@ -19,30 +18,54 @@ func (m *Manager) PgCreate(ctx context.Context, tenant, point string, o api.Comp
 		return api.Compute{}, err
 	}
 	defer release()
-	c.t.mu.Lock()
-	old := c.t.computes[c.name]
-	if old == nil {
-		c.t.computes[c.name] = c
-	}
-	c.t.mu.Unlock()
-	if old != nil {
-		c = old
-	}
-	c.mu.Lock()
-	if old != nil && !old.damaged {
-		err = api.Errorf(api.ErrExists, "pg %s: already exists", point)
-	} else {
-		err = errors.Join(c.set(o), c.create())
-	}
-	c.mu.Unlock()
-	if err != nil && old == nil {
-		c.t.forget(c)
-		err = errors.Join(err, os.RemoveAll(c.dir))
-	}
-	if err != nil {
+	if c, err = c.enter(o); err != nil {
 		return api.Compute{}, err
 	}
 	return c.withPlace(ctx), nil
+}
+
+// enter puts a new compute into the tenant's list and onto disk. If the list has one of its name
+// whose settings are damaged, that one gets new settings instead. ErrExists: it has one that is whole.
+func (c *compute) enter(o api.ComputeOptions) (*compute, error) {
+	c.mu.Lock() // nobody starts it before it is whole
+	defer c.mu.Unlock()
+	for {
+		old := c.t.add(c)
+		if old == nil {
+			err := errors.Join(c.set(o), c.create())
+			if err != nil {
+				return nil, errors.Join(err, c.dropLocked())
+			}
+			return c, nil
+		}
+		if err := old.mend(o); !errors.Is(err, errGone) {
+			return old, err
+		}
+	}
+}
+
+// add puts a compute into the tenant's list, unless there is one of its name, which it gives.
+func (t *tenant) add(c *compute) (old *compute) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if old := t.computes[c.name]; old != nil {
+		return old
+	}
+	t.computes[c.name] = c
+	return nil
+}
+
+// mend makes a compute whose settings are damaged anew.
+func (c *compute) mend(o api.ComputeOptions) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case c.gone:
+		return errGone
+	case !c.damaged:
+		return api.Errorf(api.ErrExists, "pg %s: already exists", c.name)
+	}
+	return errors.Join(c.set(o), c.create())
 }
 
 // newCompute makes a compute for a point that exists. It is not yet in the tenant's list, and
@@ -72,27 +95,40 @@ func (m *Manager) PgStart(ctx context.Context, tenant, point string, o api.Compu
 		return api.Compute{}, err
 	}
 	defer release()
-	c, err := t.compute(point)
-	created := errors.Is(err, api.ErrNotFound)
-	if created {
-		if _, err = m.PgCreate(ctx, tenant, point, o); err != nil {
+	for {
+		c, created, err := m.findOrCreate(ctx, t, point, o)
+		if err != nil {
 			return api.Compute{}, err
 		}
-		c, err = t.compute(point)
-	}
-	if err != nil {
-		return api.Compute{}, err
-	}
-	if err := c.start(ctx, o); err != nil {
-		if created { // nothing is left half made; its log's last words are in the error
-			t.forget(c)
-			err = errors.Join(err, os.RemoveAll(c.dir))
-		} else if !errors.As(err, new(*api.Error)) {
+		err = c.start(ctx, o)
+		if errors.Is(err, errGone) {
+			continue
+		}
+		if err != nil && created { // nothing is left half made; its log's last words are in the error
+			err = errors.Join(err, c.dropIdle())
+		} else if err != nil && !errors.As(err, new(*api.Error)) {
 			err = fmt.Errorf("%w (log: %s)", err, c.logPath())
 		}
-		return api.Compute{}, classify(err)
+		if err != nil {
+			return api.Compute{}, classify(err)
+		}
+		return c.describe(), nil
 	}
-	return c.describe(), nil
+}
+
+// findOrCreate finds a compute by its name, or makes it. Whoever else makes it at the same time
+// gets the same one.
+func (m *Manager) findOrCreate(ctx context.Context, t *tenant, point string, o api.ComputeOptions) (c *compute, created bool, err error) {
+	for {
+		if c, err = t.compute(point); err == nil {
+			return c, created, nil
+		}
+		if _, err = m.PgCreate(ctx, t.id.String(), point, o); err == nil {
+			created = true
+		} else if !errors.Is(err, api.ErrExists) {
+			return nil, false, err
+		}
+	}
 }
 
 // compute finds a compute by its name.
@@ -160,8 +196,8 @@ func (m *Manager) PgExec(ctx context.Context, tenant, point string) (api.Compute
 	m.execs.Store(c, true)
 	if err := c.start(ctx, api.ComputeOptions{}); err != nil {
 		m.execs.Delete(c)
-		release()
-		return api.Compute{}, nil, errors.Join(classify(err), os.RemoveAll(c.dir))
+		defer release()
+		return api.Compute{}, nil, errors.Join(classify(err), c.dropIdle())
 	}
 	stop := func(ctx context.Context) error {
 		defer release()

@@ -132,9 +132,11 @@ func (m *Manager) detach(mnt *mount) {
 	delete(m.mounts, mnt.dir)
 }
 
-// mountError gives an error of mounting its kind.
+// mountError gives an error of mounting or unmounting its kind; nil stays nil.
 func mountError(dir string, err error) error {
 	switch {
+	case err == nil:
+		return nil
 	case errors.As(err, new(*api.Error)):
 		return err
 	case errors.Is(err, fusefs.ErrBusy):
