@@ -116,7 +116,7 @@ func TestAllClosesStates(t *testing.T) {
 	state := filepath.Join(m.dir, "tenants", tenantA, "timelines", timelineA+"@0_2000")
 	readFile(t, state+"/lsn")
 	if os.Geteuid() == 0 {
-		deadline := time.Now().Add(10 * time.Second)
+		deadline := time.Now().Add(patience)
 		for !strings.HasSuffix(m.ask(t, "calls"), " 1") {
 			if time.Now().After(deadline) {
 				t.Fatal("the state was not closed after the kernel was told to forget")

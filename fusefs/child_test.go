@@ -275,12 +275,15 @@ func (m *mounted) listen(out io.Reader) {
 	}
 }
 
+// patience is how long a test waits for what must come, on a machine that is busy with other things.
+const patience = 3 * time.Minute
+
 func (m *mounted) answer(t *testing.T) string {
 	t.Helper()
 	select {
 	case line := <-m.lines:
 		return line
-	case <-time.After(time.Minute):
+	case <-time.After(patience):
 		t.Fatal("the mounting process does not answer")
 		return ""
 	}
@@ -319,7 +322,7 @@ func (m *mounted) said(text string) []string {
 // eventually waits until the child has printed a line with text in it.
 func (m *mounted) eventually(t *testing.T, text string) {
 	t.Helper()
-	deadline := time.Now().Add(10 * time.Second)
+	deadline := time.Now().Add(patience)
 	for len(m.said(text)) == 0 {
 		if time.Now().After(deadline) {
 			t.Fatalf("the mounting process never said %q, but:\n%s", text, strings.Join(m.said(""), "\n"))
@@ -337,7 +340,7 @@ func (m *mounted) end(t *testing.T) {
 	m.in.Close()
 	select {
 	case <-m.exit:
-	case <-time.After(20 * time.Second):
+	case <-time.After(patience):
 		t.Errorf("the mount at %s does not end", m.dir)
 		if err := m.cmd.Process.Kill(); err != nil {
 			t.Error(err)
@@ -366,7 +369,7 @@ func (m *mounted) kill(t *testing.T) {
 // waitFor waits for something to become true.
 func waitFor(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); !ok(); time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(patience); !ok(); time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("waited in vain for %s", what)
 		}

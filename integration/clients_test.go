@@ -12,7 +12,6 @@ import (
 	"regexp"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -295,12 +294,8 @@ func TestLibpq(t *testing.T) {
 	}
 	cmd := exec.Command(program, s.address())
 	cmd.Stdin = strings.NewReader(said)
-	began := time.Now()
 	if r := s.runCmd(cmd); r.code != 0 || !regexp.MustCompile("^"+want+"$").MatchString(r.out) {
 		t.Errorf("exit %d, %s\ngot:\n%s\nwant:\n%s", r.code, r.err, r.out, want)
-	}
-	if took := time.Since(began); took > 10*time.Second {
-		t.Errorf("it took %v: was the cancel request served?", took)
 	}
 }
 

@@ -300,10 +300,9 @@ func TestPgExecInterrupted(t *testing.T) {
 		<-s.fake.execs
 		cancel()
 	}()
-	began := time.Now()
-	code, _, _ := s.run(ctx, "pg", "exec", "main", "--", "sleep", "60")
-	if code == 0 || time.Since(began) > 30*time.Second {
-		t.Errorf("got exit %d after %v", code, time.Since(began))
+	code, _, _ := s.run(ctx, "pg", "exec", "main", "--", "sleep", "infinity")
+	if code == 0 {
+		t.Error("got exit 0")
 	}
 	if got := <-s.fake.execs; got != "stop" {
 		t.Errorf("got %s, want stop", got)

@@ -20,6 +20,7 @@ extern PGconn *PQconnectdb(const char *);
 extern int PQstatus(const PGconn *), PQresultStatus(const PGresult *), PQntuples(const PGresult *), PQnfields(const PGresult *);
 extern int PQgetlength(const PGresult *, int, int), PQgetisnull(const PGresult *, int, int), PQsendQuery(PGconn *, const char *);
 extern int PQgetCopyData(PGconn *, char **, int), PQputCopyData(PGconn *, const char *, int), PQputCopyEnd(PGconn *, const char *);
+extern int PQisBusy(PGconn *), PQconsumeInput(PGconn *);
 extern int PQtransactionStatus(const PGconn *), PQcancel(PGcancel *, char *, int), PQflush(PGconn *);
 extern unsigned PQftype(const PGresult *, int);
 extern char *PQerrorMessage(const PGconn *), *PQfname(const PGresult *, int), *PQgetvalue(const PGresult *, int, int);
@@ -95,11 +96,15 @@ static void page(PGconn *c, const char *hex)
 
 static void cancelled(PGconn *c, const char *command)
 {
+	PGcancel *cancel = PQgetCancel(c);
 	char message[256];
 
 	PQsendQuery(c, command);
-	usleep(300000);
-	PQcancel(PQgetCancel(c), message, sizeof message);
+	do { /* a request that comes before the server has begun with the command does nothing */
+		usleep(100000);
+		PQcancel(cancel, message, sizeof message);
+		PQconsumeInput(c);
+	} while (PQisBusy(c));
 	finish(c);
 }
 

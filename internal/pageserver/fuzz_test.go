@@ -46,7 +46,7 @@ func FuzzServer(f *testing.F) {
 			t.Fatal(err)
 		}
 		defer nc.Close()
-		nc.SetDeadline(time.Now().Add(10 * time.Second))
+		nc.SetDeadline(time.Now().Add(patience))
 		go func() {
 			nc.Write(append(append([]byte{}, startup...), input...)) // the server may hang up before it has all
 			nc.(*net.TCPConn).CloseWrite()

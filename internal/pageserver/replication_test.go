@@ -280,7 +280,7 @@ func TestStream(t *testing.T) {
 func TestStreamTimeout(t *testing.T) {
 	t.Parallel()
 	f := newFakeBranch(10)
-	w := replicate(t, f, pageserver.Options{SenderTimeout: 300 * time.Millisecond}, nil)
+	w := replicate(t, f, pageserver.Options{SenderTimeout: 2 * time.Second}, nil)
 	w.send(&pgproto3.Query{String: "START_REPLICATION 0/300000"})
 	w.next()
 	if d := w.copyData('k'); d[17] != 1 {
