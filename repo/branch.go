@@ -38,7 +38,8 @@ func CheckName(name string) error {
 	return nil
 }
 
-// reserve takes name and id for a timeline that is being made, and gives it a number.
+// reserve takes name and id for a timeline that is being made, so that no other can have them, and
+// gives it a number. A zero id becomes a random one. release undoes it.
 func (r *Repository) reserve(id *TimelineID, name string) (timelineNo, error) {
 	if id.IsZero() {
 		*id = RandomTimelineID()
@@ -62,6 +63,7 @@ func (r *Repository) reserve(id *TimelineID, name string) (timelineNo, error) {
 	return no, nil
 }
 
+// release undoes reserve, when the timeline is there or was given up.
 func (r *Repository) release(id TimelineID, name string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -69,15 +71,15 @@ func (r *Repository) release(id TimelineID, name string) {
 	delete(r.names, id.String())
 }
 
-// add shows a timeline that is complete and durable.
+// add makes a timeline that is complete and durable visible to callers.
 func (r *Repository) add(t *Timeline) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.byID[t.info.ID], r.byName[t.Name()] = t, t
 }
 
-// MakeDirs makes t's directories, durably, if they are not there: a branch has none until
-// something is written on it.
+// MakeDirs makes t's directories, durably, if they are not there. A new branch has none, and costs
+// nothing, until something is written on it.
 func (t *Timeline) MakeDirs() error {
 	for _, dir := range []string{t.WALDir(), t.WorkDir()} {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
@@ -101,14 +103,14 @@ func (t *Timeline) timelineRow(status timelineStatus) timelineRow {
 	return row
 }
 
-// statusOp stores t's row with another status.
+// statusOp is the write that gives t's row another status.
 func (t *Timeline) statusOp(status timelineStatus) store.Op {
 	return rowOp(timelineKey(kindTimeline, t.no), t.timelineRow(status))
 }
 
-// Create begins a timeline without an ancestor, to be filled through the Bulk. It
-// does not exist for others, nor after a crash, until Bulk.Commit; its WAL directory
-// does, for the import to put the first segments into.
+// Create begins a timeline without an ancestor, to be filled through the Bulk. Until Bulk.Commit
+// the timeline cannot be found, and a crash removes it. Its WAL directory is made at once: the
+// caller puts the first segments there.
 func (r *Repository) Create(ctx context.Context, o CreateOptions) (*Bulk, error) {
 	if !xlog.ValidSegSize(o.SegSize) {
 		return nil, fmt.Errorf("wal segments of %d bytes: %w", o.SegSize, ErrInvalid)
@@ -143,10 +145,11 @@ func (t *Timeline) create(ctx context.Context) (*Bulk, error) {
 	return &Bulk{t: t, creating: true, out: t.r.store.Bulk()}, nil
 }
 
-// Branch makes a timeline whose history is parent's up to at, a record boundary
-// (Resolve gives one) not beyond parent's head. At the head it also takes the files
-// that PutFile stored since. It takes constant time and space and is durable on return.
-// The zero id means a random one.
+// Branch makes a timeline whose history is parent's up to at. at must be a record boundary, as
+// Resolve gives it: ErrInvalid if it is none, ErrOutOfRange if it is beyond parent's head or
+// forgotten, ErrExists if the name or id is taken. A branch at the head also has the files that
+// PutFile stored since. It takes constant time and space, and is durable on return. A zero id
+// becomes a random one.
 func (r *Repository) Branch(ctx context.Context, id TimelineID, name string, parent *Timeline, at pg.LSN) (*Timeline, error) {
 	var s *Snapshot
 	var err error
@@ -168,9 +171,10 @@ func (r *Repository) Branch(ctx context.Context, id TimelineID, name string, par
 	return t, nil
 }
 
-// branchFrom makes a timeline that begins at s, with files of its own there.
+// branchFrom makes a timeline that begins at s. files gives the writes that store its own files
+// there.
 func (r *Repository) branchFrom(ctx context.Context, id TimelineID, name string, parent *Timeline, s *Snapshot, files func(timelineNo) ([]store.Op, error)) (*Timeline, error) {
-	unpin, err := parent.Pin(s.LSN()) // until the branch itself keeps it
+	unpin, err := parent.Pin(s.LSN()) // as soon as the branch is there, it pins the point itself
 	if err != nil {
 		return nil, err
 	}
@@ -180,11 +184,9 @@ func (r *Repository) branchFrom(ctx context.Context, id TimelineID, name string,
 		return nil, err
 	}
 	defer r.release(id, name)
-	// The ancestor must be there as long as the branch is.
-	at := s.LSN()
-	for parent != nil && at < parent.info.StartLSN {
-		parent = parent.parent
-	}
+	// The parent is the ancestor that has the branch point in its own WAL. It cannot be deleted while
+	// it has a child, so whoever deletes it must be kept out until the branch is there.
+	parent = parent.owner(s.LSN())
 	if err := parent.takeTurn(ctx); err != nil {
 		return nil, err
 	}
@@ -211,7 +213,8 @@ func (parent *Timeline) branch(no timelineNo, id TimelineID, name string, s *Sna
 		rowOp(timelineKey(kindFlushed, no), at),
 		t.statusOp(statusLive),
 	}
-	// Files may be many: the timeline's row comes last.
+	// The files may be too many for one update. Those of a branch that is not there, since a crash
+	// came before its row was stored, nobody sees.
 	for _, op := range files {
 		if err := parent.r.store.Update([]store.Op{op}); err != nil {
 			return nil, err
@@ -220,7 +223,7 @@ func (parent *Timeline) branch(no timelineNo, id TimelineID, name string, s *Sna
 	return t, parent.r.update(ops...)
 }
 
-// newFiles gives the files of s that are above its LSN as the branch's own.
+// newFiles gives the writes that make the files which PutFile stored above s.LSN() the branch's own.
 func newFiles(ctx context.Context, s *Snapshot, no timelineNo) (ops []store.Op, err error) {
 	if s.files[0].cap == s.point.LSN {
 		return nil, nil
@@ -236,7 +239,7 @@ func newFiles(ctx context.Context, s *Snapshot, no timelineNo) (ops []store.Op, 
 	return ops, err
 }
 
-// Rename gives t another name, durably: ErrExists if it is taken.
+// Rename gives t another branch name, durably. ErrExists if another branch has it.
 func (r *Repository) Rename(ctx context.Context, t *Timeline, name string) error {
 	if err := CheckName(name); err != nil {
 		return err
@@ -268,8 +271,8 @@ func errDeleted(t *Timeline) error {
 	return fmt.Errorf("branch %q was deleted: %w", t.info.Name, ErrNotFound)
 }
 
-// Delete removes a branch: its name at once, its data at the next collection. ErrBusy if it has
-// children. It waits for a Writer to end.
+// Delete removes a branch: its name and its WAL at once, its versions at the next collection.
+// ErrBusy if it has children. It waits until no Writer is at work.
 func (r *Repository) Delete(ctx context.Context, name string) error {
 	t, err := r.ByName(name)
 	if err != nil {
@@ -287,8 +290,7 @@ func (r *Repository) Delete(ctx context.Context, name string) error {
 	return os.RemoveAll(t.dir())
 }
 
-// remove makes t disappear, durably. The caller has the turn, so no branch of it is being
-// made.
+// remove makes t gone, durably. The caller has the turn, so nobody is making a branch of t.
 func (r *Repository) remove(t *Timeline) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -309,7 +311,7 @@ func (r *Repository) remove(t *Timeline) error {
 	return nil
 }
 
-// forget gives back the memory of the open window, which nobody will flush.
+// dropOpen gives the memory of the open window back: nobody will flush it.
 func (t *Timeline) dropOpen() {
 	w := t.view.Load().open()
 	w.mu.Lock()
@@ -318,7 +320,7 @@ func (t *Timeline) dropOpen() {
 	w.size = 0
 }
 
-// noteGone has the next collection delete what a timeline that does not exist has left.
+// noteGone has the next collection delete the versions of a timeline that was never finished.
 func (r *Repository) noteGone(no timelineNo) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

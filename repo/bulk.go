@@ -12,21 +12,21 @@ import (
 	"zenith/repo/store"
 )
 
-// Bulk writes base images, sizes and files past memory into the store, at full speed
-// if they come in key order. It is for an import, and for what is too big for a Writer,
-// as a copy of a database. Its methods may be called concurrently.
+// Bulk writes images, sizes and files into the store without keeping them in a window: fastest if
+// they come in the order of their keys. It is for an import, and for changes that are too big for a
+// Writer, such as the copy of a database. Its methods may be called concurrently.
 type Bulk struct {
 	t        *Timeline
-	creating bool
-	upTo     pg.LSN // nothing may be above; 0: any
+	creating bool   // t is being made, see Create
+	upTo     pg.LSN // no change may be above; 0: any LSN will do
 
 	mu   sync.Mutex
 	out  store.BulkWriter
 	done bool
 }
 
-// Bulk starts a Bulk on an existing timeline, for changes above the head and at or
-// below upTo. It flushes t first, and keeps Writers out until its end.
+// Bulk begins a Bulk on an existing timeline, for changes above the head and at or below upTo. It
+// flushes t first. No Writer can begin before the Bulk's Commit or Abort.
 func (t *Timeline) Bulk(ctx context.Context, upTo pg.LSN) (*Bulk, error) {
 	for {
 		if err := t.Flush(ctx); err != nil {
@@ -38,7 +38,7 @@ func (t *Timeline) Bulk(ctx context.Context, upTo pg.LSN) (*Bulk, error) {
 		if v := t.view.Load(); v.flushed.lsn == t.LastLSN() && len(v.windows) == 1 {
 			break
 		}
-		t.giveTurn() // a Writer was faster
+		t.giveTurn() // a Writer took the turn between Flush and takeTurn
 	}
 	row := t.flushedRow()
 	row.Intent = max(row.Intent, upTo)
@@ -53,9 +53,10 @@ func (t *Timeline) Bulk(ctx context.Context, upTo pg.LSN) (*Bulk, error) {
 	return &Bulk{t: t, upTo: upTo, out: t.r.store.Bulk()}, nil
 }
 
-// Timeline is the timeline being filled.
+// Timeline is the timeline that b writes to.
 func (b *Bulk) Timeline() *Timeline { return b.t }
 
+// put stores body as the version of object at lsn.
 func (b *Bulk) put(lsn pg.LSN, object, body []byte) error {
 	if lsn%8 != 0 || lsn <= b.t.LastLSN() || b.upTo != 0 && lsn > b.upTo {
 		return fmt.Errorf("bulk change of %s at %v: %w", b.t.info.Name, lsn, ErrInvalid)
@@ -68,12 +69,12 @@ func (b *Bulk) put(lsn pg.LSN, object, body []byte) error {
 	return putStamped(b.out, appendVersion(object, b.t.no, lsn), body)
 }
 
-// Image stores a page. Pages of zeros that never were anything else need not be stored.
+// Image stores a page as of lsn. A page that was zeros from the beginning need not be stored.
 func (b *Bulk) Image(tag pg.BufferTag, lsn pg.LSN, page pg.Page) error {
 	return b.put(lsn, appendPage(make([]byte, 0, pageKeySize+versionSize), tag), encodeImage(page))
 }
 
-// RelSize stores a relation's size. Call it once for a relation.
+// RelSize stores a relation's size in blocks as of lsn. It may be called once for each relation.
 func (b *Bulk) RelSize(rf pg.RelFork, lsn pg.LSN, n pg.BlockNumber) error {
 	st, err := b.relBefore(rf)
 	if err != nil {
@@ -82,6 +83,7 @@ func (b *Bulk) RelSize(rf pg.RelFork, lsn pg.LSN, n pg.BlockNumber) error {
 	return b.put(lsn, appendRelFork(nil, kindRelSize, rf), encodeRelChunk(st, []relEvent{{lsn: lsn, n: n}}))
 }
 
+// relBefore gives the state of rf before the Bulk.
 func (b *Bulk) relBefore(rf pg.RelFork) (relState, error) {
 	if b.creating {
 		return relState{}, nil
@@ -89,7 +91,7 @@ func (b *Bulk) relBefore(rf pg.RelFork) (relState, error) {
 	return lookupSize(b.t.r.store, b.t.lineage(b.t.LastLSN()).look(), rf)
 }
 
-// DBCreate stores a database.
+// DBCreate makes a database directory as of lsn.
 func (b *Bulk) DBCreate(spc, db pg.OID, lsn pg.LSN) error {
 	ev := dbEvent{lsn: lsn, exists: true}
 	if !b.creating {
@@ -102,7 +104,7 @@ func (b *Bulk) DBCreate(spc, db pg.OID, lsn pg.LSN) error {
 	return b.put(lsn, appendDB(nil, kindDatabase, spc, db), encodeDB(ev))
 }
 
-// File stores a file; nil removes it.
+// File sets the content of a file as of lsn; nil removes it.
 func (b *Bulk) File(path string, lsn pg.LSN, content []byte) error {
 	if err := checkFile(path, content); err != nil {
 		return err
@@ -110,8 +112,8 @@ func (b *Bulk) File(path string, lsn pg.LSN, content []byte) error {
 	return putFile(path, content, func(object, body []byte) error { return b.put(lsn, object, body) })
 }
 
-// Commit stores the state, makes everything durable and publishes s.LSN and s.Prev. A
-// timeline from Create exists from then on, and starts at s.LSN.
+// Commit stores s, makes everything durable and moves the head to s.LSN and s.Prev. A timeline that
+// Create made exists from then on, and begins at s.LSN.
 func (b *Bulk) Commit(ctx context.Context, s *control.State) (err error) {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -143,7 +145,8 @@ func (b *Bulk) Commit(ctx context.Context, s *control.State) (err error) {
 	return nil
 }
 
-// store makes everything durable, the rows last.
+// store makes everything durable. The rows that refer to it come last, so that a crash before leaves
+// nothing that can be seen.
 func (b *Bulk) store(s *control.State) error {
 	t := b.t
 	if err := b.out.Flush(); err != nil {
@@ -168,7 +171,7 @@ func (b *Bulk) store(s *control.State) error {
 	return t.r.store.Sync()
 }
 
-// Abort drops what was written; nothing after Commit. A timeline from Create is gone.
+// Abort drops what was written, and a timeline that Create made. After Commit it does nothing.
 func (b *Bulk) Abort() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -179,7 +182,7 @@ func (b *Bulk) Abort() {
 	b.out.Cancel()
 	t := b.t
 	if b.creating {
-		// Should this fail, the next Open does it.
+		// If this fails, the next Open removes the timeline, which its row calls unfinished.
 		if err := t.r.store.Update([]store.Op{t.statusOp(statusDeleted)}); err != nil {
 			t.r.log.Warn("forget unfinished timeline", "timeline", t.info.ID, "err", err)
 		}

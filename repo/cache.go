@@ -8,23 +8,23 @@ import (
 	"zenith/internal/pg"
 )
 
-// pageCache keeps pages that took redo to rebuild, by their tag and newest version: the
-// next LSNs of a page then need only the records since.
+// pageCache keeps pages that took redo to rebuild, by their tag and newest version. To rebuild such
+// a page at a higher LSN takes only the records since.
 type pageCache struct {
 	seed   maphash.Seed
-	rooms  *atomic.Int64 // pages that the caches of all repositories may still add
+	rooms  *atomic.Int64 // how many pages the caches of all repositories together may still add
 	shards [16]cacheShard
 }
 
 type cacheShard struct {
 	mu    sync.Mutex
 	pages map[pg.BufferTag]*cacheEntry
-	hand  *cacheEntry // a ring of entries, for the clock
-	room  int         // entries that may still be added here
-	added int64       // entries of the ring
+	hand  *cacheEntry // where the clock (CLOCK replacement) stands in the ring of all entries; nil: no entries
+	room  int         // how many entries may still be added to the ring
+	added int64       // how many entries the ring has
 }
 
-// cacheEntry is one version of a page. Versions of one page are a list.
+// cacheEntry is one version of a page.
 type cacheEntry struct {
 	tag  pg.BufferTag
 	no   timelineNo
@@ -32,8 +32,8 @@ type cacheEntry struct {
 	page pg.Page
 	used bool
 
-	more       *cacheEntry // another version of tag
-	next, prev *cacheEntry // the ring
+	more       *cacheEntry // the next in the list of versions of tag
+	next, prev *cacheEntry // in the ring
 }
 
 func newPageCache(bytes int64, rooms *atomic.Int64) *pageCache {
@@ -49,7 +49,7 @@ func (c *pageCache) shard(tag pg.BufferTag) *cacheShard {
 	return &c.shards[maphash.Comparable(c.seed, tag)%uint64(len(c.shards))]
 }
 
-// knows reports whether there are versions of tag.
+// knows reports whether any version of tag is cached.
 func (c *pageCache) knows(tag pg.BufferTag) bool {
 	s := c.shard(tag)
 	s.mu.Lock()
@@ -57,7 +57,8 @@ func (c *pageCache) knows(tag pg.BufferTag) bool {
 	return s.pages[tag] != nil
 }
 
-// get copies the page as version lsn of timeline no left it, if it is there.
+// get copies to dst the page as it is at the version of timeline no at lsn, and reports whether it
+// was cached.
 func (c *pageCache) get(tag pg.BufferTag, no timelineNo, lsn pg.LSN, dst pg.Page) bool {
 	s := c.shard(tag)
 	s.mu.Lock()
@@ -79,7 +80,7 @@ func (s *cacheShard) find(tag pg.BufferTag, no timelineNo, lsn pg.LSN) *cacheEnt
 	return e
 }
 
-// put keeps a copy of page.
+// put keeps a copy of page, whose newest version is timeline no's at lsn.
 func (c *pageCache) put(tag pg.BufferTag, no timelineNo, lsn pg.LSN, page pg.Page) {
 	s := c.shard(tag)
 	s.mu.Lock()
@@ -94,7 +95,8 @@ func (c *pageCache) put(tag pg.BufferTag, no timelineNo, lsn pg.LSN, page pg.Pag
 	s.pages[tag] = e
 }
 
-// close gives back the room that the pages took. Nothing is kept from then on.
+// close drops all pages, and gives their room back to the other repositories' caches. put does
+// nothing from then on.
 func (c *pageCache) close() {
 	for i := range c.shards {
 		s := &c.shards[i]
@@ -105,8 +107,8 @@ func (c *pageCache) close() {
 	}
 }
 
-// grow reports whether the ring may get another entry. The first one is free: without any
-// there would be nothing to use again.
+// grow reports whether the ring may get another entry, and takes the room for it. The first entry
+// is allowed even if the caches together are full: a ring without entries has none to use again.
 func (s *cacheShard) grow(rooms *atomic.Int64) bool {
 	if s.room == 0 {
 		return false
@@ -120,7 +122,8 @@ func (s *cacheShard) grow(rooms *atomic.Int64) bool {
 	return true
 }
 
-// slot gives an entry of the ring that is in no list.
+// slot gives an entry to fill: a new one, or the next one in the ring that was not used since the
+// clock last passed. It is in the ring, and in no list.
 func (s *cacheShard) slot(rooms *atomic.Int64) *cacheEntry {
 	if s.grow(rooms) {
 		e := new(cacheEntry)
@@ -143,6 +146,7 @@ func (s *cacheShard) slot(rooms *atomic.Int64) *cacheEntry {
 	return e
 }
 
+// unlist takes e out of the list of its page's versions.
 func (s *cacheShard) unlist(e *cacheEntry) {
 	first := s.pages[e.tag]
 	if first == e {

@@ -16,29 +16,31 @@ import (
 type chain struct {
 	tag    pg.BufferTag
 	links  []link  // newest first
-	base   pg.Page // nil: zeros, or packed
-	packed []byte  // the base as a stored image; nil: base
-	noRedo bool    // a chunk was marked with chunkNoRedo
-	cached bool    // the cache had versions of the page
+	base   pg.Page // nil: the base is packed, or zeros
+	packed []byte  // the base as the value of an image; nil: the base is in base, or zeros
+	noRedo bool    // a chunk has the flag chunkNoRedo
+	cached bool    // the cache has some version of the page
 
-	// The newest version, which names the page in the cache.
+	// The newest version: the key of the page in the cache.
 	topNo  timelineNo
 	topLSN pg.LSN
 
-	// The first chunk met says how many links precede it; the older ones must have them.
-	stored bool
-	want   int // -1 if unknown
-	older  int
+	// The newest chunk says how many records of the chain precede it. complete checks that the older
+	// versions had as many.
+	stored bool // a chunk was met
+	want   int  // what it says; -1 if it does not know
+	older  int  // how many the older versions had
 
-	chunks  chunkDecoder // backs packed
-	scratch []link       // one chunk's, oldest first
-	image   pg.Page      // backs base
+	chunks  chunkDecoder // owns the bytes of packed
+	scratch []link       // the links of one chunk or window, oldest first
+	image   pg.Page      // owns the bytes of base
 	rec     xlog.Record
-	buf     []byte // a record's bytes
+	buf     []byte // the bytes of the records that are applied next
 }
 
 var chains = sync.Pool{New: func() any { return new(chain) }}
 
+// newChain gives an empty chain of a page. The caller calls free when it is done with it.
 func newChain(tag pg.BufferTag) *chain {
 	c := chains.Get().(*chain)
 	c.tag, c.links, c.base, c.packed, c.noRedo = tag, c.links[:0], nil, nil, false
@@ -47,27 +49,28 @@ func newChain(tag pg.BufferTag) *chain {
 	return c
 }
 
-// free gives c back, unless it grew too big to keep.
+// free puts c back into the pool, unless its buffers grew too large to keep.
 func (c *chain) free() {
 	if cap(c.chunks.vals) > 1<<20 || cap(c.buf) > 1<<20 || cap(c.links) > 1<<14 {
 		return
 	}
-	clear(c.links[:cap(c.links)]) // they point into windows
+	clear(c.links[:cap(c.links)]) // they point to images of windows, which would be kept in memory
 	clear(c.scratch[:cap(c.scratch)])
 	chains.Put(c)
 }
 
-// pageReader says where to look for a page's chain.
+// pageReader collects the chains of pages as they are at one point. It is for one goroutine.
 type pageReader struct {
 	r         *Repository
-	epoch     uint64 // of the repository when c was opened
-	cache     *pageCache
+	epoch     uint64     // the repository's when c was opened
+	cache     *pageCache // nil: pages are rebuilt from what is stored
 	l         []sight
-	c         *cursor      // opened when needed; over the page, or more
-	wide      []byte       // prefix of a cursor for more than one page; nil: the page
-	checkKept func() error // nil: what is read is sure to be kept
+	c         *cursor      // nil until it is needed
+	wide      []byte       // the prefix of the keys of all pages that will be read; nil: only one will be
+	checkKept func() error // reports an error if the point was forgotten meanwhile; nil: it cannot be
 }
 
+// cursor gives a cursor on the versions of tag.
 func (r *pageReader) cursor(tag pg.BufferTag) *cursor {
 	var key [pageKeySize]byte
 	object := appendPage(key[:0], tag)
@@ -83,14 +86,15 @@ func (r *pageReader) cursor(tag pg.BufferTag) *cursor {
 	return r.c
 }
 
+// close closes the cursor. Its error, if any, becomes *err if there is none yet.
 func (r *pageReader) close(err *error) {
 	if r.c != nil {
 		r.c.close(err)
 	}
 }
 
-// renew drops a cursor that may have seen chains before they were cut. The caller holds
-// reading.
+// renew drops a cursor from before the last collection's batch of deletions: its iterator might show
+// part of what was deleted. The caller holds Repository.reading.
 func (r *pageReader) renew() (err error) {
 	if r.c != nil && r.epoch != r.r.epoch.Load() {
 		r.close(&err)
@@ -99,7 +103,9 @@ func (r *pageReader) renew() (err error) {
 	return err
 }
 
-// collect fills ch with the chain of its page; versions at or below cut are dead.
+// collect fills ch with the chain of its page. Versions at or below cut are dead. The newest are
+// looked for first: in the windows of the youngest member, then in the store, then in those of its
+// ancestors, until a base is reached.
 func (r *pageReader) collect(ch *chain, cut pg.LSN) error {
 	var cur *cursor
 	ch.cached = r.cache != nil && r.cache.knows(ch.tag)
@@ -126,10 +132,10 @@ func (r *pageReader) collect(ch *chain, cut pg.LSN) error {
 	return ch.complete()
 }
 
-// windowLinks is how many links are taken from a window at a time.
+// windowLinks is how many links are taken from a window under one hold of its lock.
 const windowLinks = 256
 
-// takeWindow adds w's links, and reports whether the chain's base was reached.
+// takeWindow adds the links that w has up to m's cap, and reports whether the base was reached.
 func (c *chain) takeWindow(cache *pageCache, w *window, m *sight, cut pg.LSN) bool {
 	for limit := m.cap; ; {
 		c.scratch = w.page(c.scratch[:0], c.tag, limit, windowLinks)
@@ -143,8 +149,8 @@ func (c *chain) takeWindow(cache *pageCache, w *window, m *sight, cut pg.LSN) bo
 	}
 }
 
-// take adds scratch's links up to limit, newest first, and reports whether the chain's
-// base was reached.
+// take adds the links of scratch that are not above limit, newest first, and reports whether the
+// base was reached. no is the timeline whose links they are.
 func (c *chain) take(cache *pageCache, no timelineNo, limit, cut pg.LSN) bool {
 	for i := len(c.scratch) - 1; i >= 0; i-- {
 		l := &c.scratch[i]
@@ -152,7 +158,7 @@ func (c *chain) take(cache *pageCache, no timelineNo, limit, cut pg.LSN) bool {
 			continue
 		}
 		if l.end <= cut {
-			c.want = -1 // the rest is dead
+			c.want = -1 // the older records are dead, and are not counted
 			return true
 		}
 		if c.topped(cache, no, l.end) {
@@ -173,7 +179,7 @@ func (c *chain) take(cache *pageCache, no timelineNo, limit, cut pg.LSN) bool {
 	return false
 }
 
-// takeImage makes a link's page the chain's base.
+// takeImage makes the page of an image link the base.
 func (c *chain) takeImage(l *link) {
 	if !l.stored {
 		c.base = pg.Page(l.raw)
@@ -185,7 +191,8 @@ func (c *chain) takeImage(l *link) {
 	}
 }
 
-// topped notes a version, and takes the page as it was then from the cache if it is there.
+// topped is called with each version that is met. It notes the newest one. If the cache has the page
+// as of the version, that is the base, and topped reports true.
 func (c *chain) topped(cache *pageCache, no timelineNo, at pg.LSN) bool {
 	if c.topLSN == 0 {
 		c.topNo, c.topLSN = no, at
@@ -193,11 +200,11 @@ func (c *chain) topped(cache *pageCache, no timelineNo, at pg.LSN) bool {
 	if !c.cached || !cache.get(c.tag, no, at, c.room()) {
 		return false
 	}
-	c.base, c.want = c.image, -1 // the rest was not looked at
+	c.base, c.want = c.image, -1 // the older records are not read, and cannot be counted
 	return true
 }
 
-// room gives the page that backs base.
+// room gives c.image, to be filled.
 func (c *chain) room() pg.Page {
 	if c.image == nil {
 		c.image = make(pg.Page, pg.BlockSize)
@@ -205,7 +212,8 @@ func (c *chain) room() pg.Page {
 	return c.image
 }
 
-// takeStored adds the version that it is on.
+// takeStored adds the version of timeline no at LSN at, whose value it is on, and reports whether the
+// base was reached. Links above limit do not count.
 func (c *chain) takeStored(cache *pageCache, it store.Iterator, no timelineNo, at, limit, cut pg.LSN) (done bool, err error) {
 	if at <= cut {
 		c.want = -1
@@ -228,6 +236,7 @@ func (c *chain) takeStored(cache *pageCache, it store.Iterator, no timelineNo, a
 	return c.takeChunk(cache, body, no, at, limit, cut)
 }
 
+// takeChunk is takeStored for a chunk, of which body is the value.
 func (c *chain) takeChunk(cache *pageCache, body []byte, no timelineNo, at, limit, cut pg.LSN) (done bool, err error) {
 	h, err := decodeChunkHeader(body)
 	if err == nil {
@@ -248,7 +257,8 @@ func (c *chain) takeChunk(cache *pageCache, body []byte, no timelineNo, at, limi
 	return false, nil
 }
 
-// complete checks that the chain is whole, where its base was reached.
+// complete reports an error if a part of the chain is missing. It is called when the base was
+// reached.
 func (c *chain) complete() error {
 	if c.want >= 0 && c.older != c.want {
 		return fmt.Errorf("versions of %v: %d older records of %d: %w", c.tag, c.older, c.want, ErrCorrupt)
@@ -256,7 +266,7 @@ func (c *chain) complete() error {
 	return nil
 }
 
-// build brings dst to the newest version.
+// build makes dst the page at the chain's newest version.
 func (c *chain) build(redo RedoFunc, wal *segment.WAL, dst pg.Page) error {
 	dst = dst[:pg.BlockSize]
 	switch {
@@ -273,10 +283,10 @@ func (c *chain) build(redo RedoFunc, wal *segment.WAL, dst pg.Page) error {
 	return c.apply(redo, wal, c.links, dst)
 }
 
-// applyTogether is how many records are copied from the WAL before they are applied.
+// applyTogether is how many records are copied from the WAL before the first of them is applied.
 const applyTogether = 64
 
-// apply applies records, oldest first.
+// apply applies the records of links, oldest first, to page.
 func (c *chain) apply(redo RedoFunc, wal *segment.WAL, links []link, page pg.Page) error {
 	for len(links) > 0 {
 		some := links[:min(len(links), applyTogether)]
@@ -292,7 +302,8 @@ func (c *chain) apply(redo RedoFunc, wal *segment.WAL, links []link, page pg.Pag
 			rest = rest[l.size:]
 		}
 		if errors.Is(lost, ErrOutOfRange) {
-			// A copy of a page has the record that redo refused: see Refused.
+			// The record is one that Bulk.Refused stored for the copy of a page: redo would refuse it.
+			// It is an old record of another page, whose WAL may be forgotten by now.
 			lost = fmt.Errorf("%w: %w", ErrUnsupported, lost)
 		}
 		if lost != nil {
@@ -303,7 +314,7 @@ func (c *chain) apply(redo RedoFunc, wal *segment.WAL, links []link, page pg.Pag
 	return nil
 }
 
-// redo applies one record, which a PostgreSQL v wrote.
+// redo applies one record, raw, which a PostgreSQL v wrote.
 func (c *chain) redo(redo RedoFunc, v *pg.Version, l *link, raw []byte, page pg.Page) error {
 	err := checkRecord(raw)
 	if err == nil {
@@ -324,9 +335,9 @@ func (c *chain) redo(redo RedoFunc, v *pg.Version, l *link, raw []byte, page pg.
 	return fmt.Errorf("rebuild %v at %v: %w: %w", c.tag, l.end, ErrUnsupported, err)
 }
 
-// readRecords appends the records of links to dst, one behind the other, unchecked: they lie all
-// over the WAL, and copied in one go they are waited for together. n is how many were there before
-// an error.
+// readRecords appends the records of links to dst, one behind the other, and does not check them.
+// They lie all over the WAL, in memory that may have to be fetched: copied by one loop, the fetches
+// overlap. n is how many were read before an error.
 func readRecords(wal *segment.WAL, dst []byte, links []link) (_ []byte, n int, err error) {
 	r := wal.Reader()
 	defer r.Close()

@@ -13,29 +13,30 @@ import (
 	"zenith/repo/store"
 )
 
-// The values of page keys. All are sealed: see seal.
+// The values of page keys. All are stamped: see stamp.
 //
-//	image: type u8 | s2-compressed page (imageS2) or the page itself (imageRaw)
-//	chunk: type u8 | flags u8 | uvarint before + 1 | uvarint after | uvarint n |
-//	       uvarint (last end - first end) | body
-//	body:  n records, oldest first, as places in the WAL:
-//	       uvarint (end - previous end) / 8 (the first: 0, its end is the key's LSN)
-//	       uvarint (end - start) / 8 | uvarint length << 1 | restores
-//	base:  as a chunk up to the body (type, flags, ..., end of the last - the key's LSN) | uvarint n |
-//	       n images, oldest first: uvarint end - previous end (the first: - the key's LSN) |
-//	       uvarint depth + 1 | uvarint len | what an image's value has || body, behind the last image
+//	image:   type u8 | s2-compressed page (valueImageS2) or the page itself (valueImageRaw)
+//	chunk:   type u8 | flags u8 | uvarint before + 1 | uvarint after | uvarint n |
+//	         uvarint (last end - first end) | body
+//	body:    n records, oldest first, as places in the WAL:
+//	         uvarint (end - previous end) / 8 (the first: 0, its end is the key's LSN)
+//	         uvarint (end - start) / 8 | uvarint length << 1 | restores
+//	trimmed: as a chunk up to the body (type, flags, ..., end of the last - the key's LSN) | uvarint n |
+//	         n images, oldest first: uvarint end - previous end (the first: - the key's LSN) |
+//	         uvarint depth + 1 | uvarint len | what an image's value has || body, behind the last image
 //
 // The bytes of records are in the WAL and nowhere else: to copy and compress them was half of
 // what ingest cost, and made the store bigger than the WAL. Segments are mapped into memory,
-// so that the records of a page are a few loads away; see WAL.
+// so that the records of a page are a few loads away; see package segment.
 //
 // before counts the records from the chain's base to the one before the chunk (-1: not
 // known), after those from the chain's base, which may lie in the chunk, to its end. They
 // let a read prove that no part of the chain is missing, and a flush know how long it is.
 //
-// A base is what a collection makes of a chunk: images in place of records. Its key and its
-// counts are the chunk's. The depth of an image is how many records the chain had up to it,
-// so that what is written behind it, before or after the collection, counts the same.
+// A trimmed chunk is what a collection makes of a chunk: images in place of the records up to the
+// horizon. Its key and its counts are the chunk's. The depth of an image is how many records the
+// chain had up to it (-1: not known), so that a chunk that is written behind it counts the same
+// whether the collection comes before or after.
 const (
 	valueImageRaw byte = 1
 	valueImageS2  byte = 2
@@ -45,44 +46,47 @@ const (
 
 // A chunk's flags.
 const (
-	chunkNoRedo byte = 1 << iota // its chain has a record that redo refused
-	chunkOpen                    // after is a lower bound: the chain's base is not known
+	chunkNoRedo byte = 1 << iota // the chain has a record that redo refused
+	chunkOpen                    // after is a lower bound, since it is not known where the base is
 )
 
 // linkFlags say what a link is to a page.
 type linkFlags uint8
 
 const (
-	linkRestore linkFlags = 1 << iota // the page after the record needs nothing of the page before
-	linkImage                         // not a record but a page (in windows and bases)
+	linkRestore linkFlags = 1 << iota // a record that makes the page whatever it was before
+	linkImage                         // no record but a page, of a window or a trimmed chunk
 )
 
 // link is one record of a page's chain, or an image.
 type link struct {
 	end, start pg.LSN
 	flags      linkFlags
-	size       int    // of the record, or of raw
-	raw        []byte // of a linkImage
-	stored     bool   // a linkImage of a base: raw is an image's value, not a page
-	depth      int    // of such: the records of the chain up to it, -1 if not known
+	size       int    // bytes of the record, or of raw
+	raw        []byte // of a linkImage: the page
+	stored     bool   // of a linkImage in a trimmed chunk: raw is not the page but the value of an image
+	depth      int    // of such a linkImage: the records of the chain up to it, -1 if not known
 }
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// seal makes the value to be stored under key: b and the CRC-32C of both, so that no
-// value is ever taken for another's.
+// stamp makes the value to be stored under key: b, and the CRC-32C of key and b, so that a value is
+// never taken for that of another key. It may append to b in place.
 func stamp(key, b []byte) []byte {
 	return binary.LittleEndian.AppendUint32(b, sum(key, b))
 }
 
+// stampedOp is the write that sets key to b, stamped.
 func stampedOp(key, b []byte) store.Op { return store.Op{Key: key, Value: stamp(key, b)} }
 
+// putStamped sets key to b, stamped. key and b belong to out from then on.
 func putStamped(out store.BulkWriter, key, b []byte) error { return out.Put(key, stamp(key, b)) }
 
 func sum(key, b []byte) uint32 {
 	return crc32.Update(crc32.Checksum(key, castagnoli), castagnoli, b)
 }
 
+// unstamp undoes stamp. ErrCorrupt if the checksum is wrong, or b is too short to have one.
 func unstamp(key, b []byte) ([]byte, error) {
 	n := len(b) - 4
 	if n < 1 {
@@ -96,7 +100,7 @@ func unstamp(key, b []byte) ([]byte, error) {
 
 var imageBuffers = sync.Pool{New: func() any { return new([]byte) }}
 
-// encodeImage makes the value for a page.
+// encodeImage makes the value of an image.
 func encodeImage(page pg.Page) []byte {
 	page = page[:pg.BlockSize]
 	buf := imageBuffers.Get().(*[]byte)
@@ -113,6 +117,7 @@ func encodeImage(page pg.Page) []byte {
 
 func isImage(body []byte) bool { return body[0] == valueImageRaw || body[0] == valueImageS2 }
 
+// decodeImage undoes encodeImage. body is not empty.
 func decodeImage(body []byte, dst pg.Page) error {
 	if body[0] == valueImageRaw {
 		if len(body) != 1+pg.BlockSize {
@@ -130,7 +135,8 @@ func decodeImage(body []byte, dst pg.Page) error {
 	return nil
 }
 
-// encodeChunk makes the value for links, oldest first, whose key has links[0].end.
+// encodeChunk makes the value of a chunk with links, oldest first. The LSN of its key is
+// links[0].end.
 func encodeChunk(links []link, before, after int, flags byte) []byte {
 	v := make([]byte, 0, 2+4*binary.MaxVarintLen32+len(links)*linkBytes+4)
 	v = append(v, valueChunk, flags)
@@ -140,8 +146,8 @@ func encodeChunk(links []link, before, after int, flags byte) []byte {
 	return appendLinks(v, links, links[0].end)
 }
 
-// encodeTrimmed makes the value for images and links behind them, oldest first, in place of the
-// chunk, or base, with header h and a key with LSN first. Links between two images are gone.
+// encodeTrimmed makes the value of a trimmed chunk, to take the place of the chunk with header h
+// under the key with LSN first: images, and the links above the last image. All are oldest first.
 func encodeTrimmed(first pg.LSN, images, links []link, h *chunkHeader) []byte {
 	last, flags := images[len(images)-1], h.flags&^chunkOpen
 	after, known := chainLength(links, last.depth)
@@ -167,10 +173,10 @@ func encodeTrimmed(first pg.LSN, images, links []link, h *chunkHeader) []byte {
 	return appendLinks(v, links, last.end)
 }
 
-// linkBytes is how much room a record's place takes, about.
+// linkBytes is how many bytes a link takes in a body, about.
 const linkBytes = 8
 
-// appendLinks appends a body: the places of links that follow last.
+// appendLinks appends a body. last is the end of the record or image before the first link.
 func appendLinks(b []byte, links []link, last pg.LSN) []byte {
 	for i := range links {
 		l := &links[i]
@@ -182,16 +188,17 @@ func appendLinks(b []byte, links []link, last pg.LSN) []byte {
 	return b
 }
 
-// chunkHeader is what precedes a chunk's, or a base's, records.
+// chunkHeader is what precedes the records of a chunk, trimmed or not.
 type chunkHeader struct {
-	trimmed       bool
+	trimmed       bool // it has images
 	flags         byte
 	before, after int
 	n             int
 	span          pg.LSN // from the key's LSN to the end of the last record
-	body          []byte // of a base: with its images
+	body          []byte // of a trimmed chunk: the images too
 }
 
+// decodeChunkHeader takes the value of a chunk apart. body is not empty.
 func decodeChunkHeader(body []byte) (h chunkHeader, err error) {
 	if len(body) < 2 || body[0] != valueChunk && body[0] != valueTrimmed {
 		return h, fmt.Errorf("value of type %d: %w", body[0], ErrCorrupt)
@@ -205,17 +212,18 @@ func decodeChunkHeader(body []byte) (h chunkHeader, err error) {
 	return h, nil
 }
 
-// chunkDecoder takes chunks of one page apart. Its buffer is used again.
+// chunkDecoder takes the chunks of one page apart.
 type chunkDecoder struct {
-	vals []byte // backs images' raw: only added to
+	vals []byte // the bytes of all images that were decoded; the caller empties it for the next page
 }
 
-// links appends the chunk's links, oldest first, to dst. Images point into d.vals.
+// links appends the links of the chunk with header h, oldest first, to dst. first is the LSN of its
+// key. The images' raw is in d.vals.
 func (d *chunkDecoder) links(dst []link, h *chunkHeader, first pg.LSN) ([]link, error) {
 	in := decoder{b: h.body}
 	if h.trimmed {
 		if dst, first = d.images(dst, &in, first); in.bad {
-			return dst, fmt.Errorf("base of images and %d records is cut off: %w", h.n, ErrCorrupt)
+			return dst, fmt.Errorf("chunk of images and %d records is cut off: %w", h.n, ErrCorrupt)
 		}
 	}
 	end := first
@@ -231,8 +239,7 @@ func (d *chunkDecoder) links(dst []link, h *chunkHeader, first pg.LSN) ([]link, 
 	return dst, nil
 }
 
-// images appends a base's images, of which the first ends at or behind end, and gives the end
-// of the last.
+// images appends the images of a trimmed chunk, whose key has LSN end, and gives the LSN of the last.
 func (d *chunkDecoder) images(dst []link, in *decoder, end pg.LSN) ([]link, pg.LSN) {
 	for range in.uvarint() {
 		end += pg.LSN(in.uvarint())
@@ -249,7 +256,8 @@ func (d *chunkDecoder) images(dst []link, in *decoder, end pg.LSN) ([]link, pg.L
 	return dst, end
 }
 
-// decoder reads varints and bytes, and remembers that there were too few.
+// decoder reads varints and bytes from the front of b. When bytes are missing it gives zeros and sets
+// bad.
 type decoder struct {
 	b   []byte
 	bad bool

@@ -10,41 +10,45 @@ import (
 	"zenith/repo/store"
 )
 
-// CollectOptions are Collect's.
+// CollectOptions are Collect's options; the zero value forgets nothing but what deleted timelines
+// have left.
 type CollectOptions struct {
-	// Horizons says whose history is to be forgotten, and before which LSN. A horizon does
-	// not move back. What of it is still in memory is flushed first.
+	// Horizons says below which LSN the history of each timeline is to be forgotten. A horizon
+	// never moves back, and never beyond the head. What is still in memory of the history below is
+	// flushed first.
 	Horizons map[TimelineID]pg.LSN
-	// Thorough gives all of the space back at once. Else it comes when there is so much of it
-	// that rewriting the store pays.
+	// Thorough has the store rewritten, so that all space comes back at once. Else it is rewritten
+	// when so much was deleted that it pays.
 	Thorough bool
-	// Rest is called between batches with the time that the last one took; nil: no rest.
+	// Rest is called between batches with the time that the last one took, to pause; its error ends
+	// Collect. nil: no pauses.
 	Rest func(ctx context.Context, worked time.Duration) error
-	// Tell is told how many bytes of the store's keys were looked at; nil: nobody is told.
+	// Tell is called with how many bytes of keys were looked at; total is 0: it is not known. nil:
+	// nobody is told.
 	Tell func(what string, done, total int64)
 }
 
 // Collected says what Collect did.
 type Collected struct {
-	Relations int64 // forks of which versions were looked at
+	Relations int64 // relation forks with versions that were looked at
 	Truncated int64 // pages whose records became an image
-	Deleted   int64 // versions, of anything
-	Dropped   int64 // dropped forks that left no trace
-	Segments  int64 // of WAL
+	Deleted   int64 // versions of anything that were deleted
+	Dropped   int64 // dropped forks of which nothing is left
+	Segments  int64 // WAL segments that were removed
 }
 
 // Collect forgets what is below the horizons, and whatever deleted timelines have left. One
-// collection runs at a time.
+// collection runs at a time; a second call waits. ErrClosed if the repository is closed meanwhile.
 //
 // The horizon is stored first; then versions are deleted, those of pages first; then, all of
 // that being durable, WAL is removed. So a crash at any place leaves more than is needed, and
 // nothing that points at what is not there. The next collection deletes the rest.
 //
-// Readers go on meanwhile. A base takes the place of a chunk by one write to its key, and says
-// the same to every point that is needed; so a reader may meet the one or the other. The
-// versions below it are deleted when it is durable, and when every reader is gone that may
-// have met the chunk: readers hold Repository.reading, and cursors do not outlive a change
-// of Repository.cuts. A reader of a point that is forgotten meanwhile is told afterwards.
+// Readers go on meanwhile. A trimmed chunk takes the place of a chunk by one write to its key, and
+// says the same to every kept point; so a reader may meet the one or the other. The versions below
+// it are deleted when it is durable, and when every reader has ended that may have met the chunk:
+// readers hold Repository.reading, and cursors do not outlive a change of Repository.epoch. A reader
+// of a point that is forgotten meanwhile learns it after the read, and gets ErrOutOfRange.
 func (r *Repository) Collect(ctx context.Context, o CollectOptions) (Collected, error) {
 	select {
 	case <-r.collecting:
@@ -60,7 +64,7 @@ func (r *Repository) Collect(ctx context.Context, o CollectOptions) (Collected, 
 	return c.done, err
 }
 
-// Garbage reports whether deleted timelines have left what was not collected yet.
+// Garbage reports whether a timeline is gone, and no collection has deleted its versions yet.
 func (r *Repository) Garbage() bool {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
@@ -72,12 +76,13 @@ func (r *Repository) Garbage() bool {
 	return false
 }
 
-// gone is a timeline that was deleted.
+// gone is a timeline that was deleted, or never finished.
 type gone struct {
-	beforeOpen bool // before Open: nobody can be writing for it any more
-	collected  bool // a collection has deleted what it found of it
+	beforeOpen bool // it was so at Open: nobody can be writing its versions any more
+	collected  bool // a collection has deleted the versions that were there
 }
 
+// listGone copies r.gone.
 func (r *Repository) listGone() map[timelineNo]gone {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
@@ -96,27 +101,27 @@ type collection struct {
 	dead  map[timelineNo]gone
 	done  Collected
 
-	scanned int64 // keys
-	looked  int64 // bytes of keys
+	scanned int64 // keys that were looked at
+	looked  int64 // bytes of these keys
 	batch   batch
-	last    [][]byte // keys to be deleted when all else is
-	cursor  *cursor  // to rebuild pages with, good for one batch
-	page    pg.Page
+	last    [][]byte // keys that are deleted when all else is
+	cursor  *cursor  // to rebuild pages with; closed at the end of each batch
+	page    pg.Page  // the page that is rebuilt
 	chunks  chunkDecoder
-	rf      pg.RelFork // the last that was counted
+	rf      pg.RelFork // the fork that done.Relations counted last
 }
 
-// plan is what is to be kept of a timeline.
+// plan says what stays of a timeline.
 type plan struct {
 	t       *Timeline
 	horizon pg.LSN
-	points  []pg.LSN // ascending: those that are needed below the horizon, and the horizon
-	segs    map[pg.LSN]bool
-	floor   pg.LSN // the segment from which on all WAL is kept; below, what is in segs
+	points  []pg.LSN        // the kept points below the horizon, and the horizon; ascending
+	segs    map[pg.LSN]bool // the segments below floor that stay, by their first LSN
+	floor   pg.LSN          // all segments from here on stay
 
-	sights map[pg.LSN][]sight // of points, good for one batch
-	rels   map[pg.LSN]relState
-	rf     pg.RelFork // whose rels are
+	sights map[pg.LSN][]sight // at points; dropped at the end of each batch
+	rf     pg.RelFork
+	rels   map[pg.LSN]relState // the state of rf at points
 }
 
 func (c *collection) run(ctx context.Context) error {
@@ -148,10 +153,12 @@ func (c *collection) run(ctx context.Context) error {
 	return nil
 }
 
-// compactShare: the store is rewritten when one in so many of its entries changed.
+// compactShare is how many entries there may be for each one that changed if rewriting the store is
+// to pay.
 const compactShare = 8
 
-// plan moves t's horizon and finds out what must stay.
+// plan moves t's horizon to the last record boundary at or below target, and finds out what must
+// stay. If nothing below the horizon can be forgotten there is no plan.
 func (c *collection) plan(ctx context.Context, t *Timeline, target pg.LSN) error {
 	if target > t.view.Load().flushed.lsn {
 		if err := t.Flush(ctx); err != nil {
@@ -186,8 +193,8 @@ func (c *collection) plan(ctx context.Context, t *Timeline, target pg.LSN) error
 	return nil
 }
 
-// advance moves the horizon to h, durably, unless it is held. It gives where it is then, and
-// the points below that are needed, in order.
+// advance moves the horizon up to h, durably, unless somebody holds it. It gives the horizon, and the
+// points below it that are pinned, ascending.
 func (t *Timeline) advance(h pg.LSN) (pg.LSN, []pg.LSN, error) {
 	t.r.pinMu.Lock()
 	old := t.horizon.Load()
@@ -206,13 +213,13 @@ func (t *Timeline) advance(h pg.LSN) (pg.LSN, []pg.LSN, error) {
 	if err := t.r.update(rowOp(timelineKey(kindHorizon, t.no), horizonRow{rowLSN(h)})); err != nil {
 		t.r.pinMu.Lock()
 		defer t.r.pinMu.Unlock()
-		t.horizon.Store(old) // nothing was deleted
+		t.horizon.Store(old) // nothing was deleted yet, so the points below can still be read
 		return 0, nil, fmt.Errorf("store the horizon: %w", err)
 	}
 	return h, points, nil
 }
 
-// pointsBelow lists the points below h that something needs. The caller has pinMu.
+// pointsBelow lists the points below h that are pinned, ascending. The caller has pinMu.
 func (t *Timeline) pointsBelow(h pg.LSN) []pg.LSN {
 	all := t.r.branchPoints(t)
 	for at := range t.pinned.pins {
@@ -229,8 +236,9 @@ func (t *Timeline) pointsBelow(h pg.LSN) []pg.LSN {
 	return slices.Compact(all)
 }
 
-// states stores the control data at each point, so that no WAL is needed to get there, and
-// notes the segments that a data directory shows there: those with the last record before.
+// states stores the control data at each of the plan's points, since the WAL from which Resolve
+// would compute them may go. It notes the segments that stay because the data directory at a point
+// shows them: those with the record that ends there.
 func (p *plan) states(ctx context.Context) error {
 	for _, at := range p.points {
 		s, err := p.t.stateBefore(at)
@@ -257,19 +265,20 @@ func (p *plan) states(ctx context.Context) error {
 	return nil
 }
 
+// segment gives the first LSN of the segment that has lsn.
 func (p *plan) segment(lsn pg.LSN) pg.LSN { return lsn - lsn%pg.LSN(p.t.info.SegSize) }
 
-// keepWAL keeps the segments with WAL in [from, to).
+// keepWAL notes that the segments with WAL in [from, to) stay.
 func (p *plan) keepWAL(from, to pg.LSN) {
 	for at := p.segment(from); at < to; at += pg.LSN(p.t.info.SegSize) {
 		p.segs[at] = true
 	}
 }
 
-// forget drops what is good for one batch only.
+// newBatch drops the sights: after a batch of deletions they must be looked at again.
 func (p *plan) newBatch() { p.sights = make(map[pg.LSN][]sight) }
 
-// look gives the sights at a point.
+// look gives the sights at one of the points.
 func (p *plan) look(at pg.LSN) []sight {
 	l, ok := p.sights[at]
 	if !ok {
@@ -279,7 +288,7 @@ func (p *plan) look(at pg.LSN) []sight {
 	return l
 }
 
-// rel gives rf's state at a point.
+// rel gives rf's state at one of the points.
 func (p *plan) rel(at pg.LSN, rf pg.RelFork) (relState, error) {
 	if p.rf != rf || p.rels == nil {
 		p.rf, p.rels = rf, make(map[pg.LSN]relState)

@@ -9,12 +9,13 @@ import (
 	"zenith/repo/store"
 )
 
-// maxTrimmedImages bounds the images in a base, which is one value. A page that would need more,
-// for as many points within one chunk, is left as it is.
+// maxTrimmedImages bounds the images in a trimmed chunk, which is one value. A page that would need
+// more, since as many kept points lie within one chunk, is left as it is.
 const maxTrimmedImages = 64
 
-// pageVersion decides about a version of a page that points need. An image stays. A chunk becomes a
-// base: an image at each point, and the records above the horizon.
+// pageVersion decides about a version of a page that points need. It is deleted if a cut makes it
+// dead at all of them. Else an image stays, and a chunk is trimmed: it gets an image for each of the
+// points, and keeps the records above the horizon.
 func (c *collection) pageVersion(g *group, lsn pg.LSN, needed []pg.LSN, it store.Iterator) error {
 	tag, ok := parsePage(g.object)
 	if !ok {
@@ -46,18 +47,21 @@ func (c *collection) pageVersion(g *group, lsn pg.LSN, needed []pg.LSN, it store
 	if !errors.Is(err, ErrCorrupt) && !errors.Is(err, ErrUnsupported) && !errors.Is(err, ErrOutOfRange) && !g.p.t.isDeleted() {
 		return err
 	}
-	// Who reads the page is told; nothing is lost that may yet be of use.
+	// The page cannot be rebuilt at one of the points. Its readers get the error; its versions and
+	// their WAL stay, since a later zenith may know the record that this one refuses.
 	c.r.log.Warn("history of a page is kept, which cannot be rebuilt", "timeline", g.p.t.info.ID, "page", tag, "err", err)
 	return c.leave(g, lsn, it)
 }
 
-// pointOfPage is a point and the LSN up to which versions of the page are dead there.
+// pointOfPage is a point at which a version of the page is alive, and the LSN up to which older ones
+// are dead there.
 type pointOfPage struct{ at, cut pg.LSN }
 
-// errManyImages is why a page is left as it is.
+// errManyImages is the reason to leave a page with too many points as it is.
 var errManyImages = fmt.Errorf("more than %d points between two of its versions: %w", maxTrimmedImages, ErrUnsupported)
 
-// chunk makes a base of a chunk, or of a base, with key LSN first.
+// chunk trims a chunk, which may be trimmed already. first is the LSN of its key, body its value; it
+// is on it. alive are the points that need it, ascending.
 func (c *collection) chunk(g *group, tag pg.BufferTag, first pg.LSN, body []byte, alive []pointOfPage, it store.Iterator) error {
 	h, err := decodeChunkHeader(body)
 	if err != nil {
@@ -92,8 +96,9 @@ func (c *collection) chunk(g *group, tag pg.BufferTag, first pg.LSN, body []byte
 	return nil
 }
 
-// neededImages gives the images that the points need, which lie within links. same says that links
-// are just these.
+// neededImages gives the images, oldest first, with which the page can be read at the points of alive
+// without links, which are those of one chunk up to the horizon. before is how many records of the
+// chain precede the chunk. same reports that links are just these images already.
 func (c *collection) neededImages(g *group, tag pg.BufferTag, links []link, before int, alive []pointOfPage) (images []link, same bool, err error) {
 	for _, p := range alive {
 		i := len(links) - 1
@@ -123,7 +128,7 @@ func (c *collection) neededImages(g *group, tag pg.BufferTag, links []link, befo
 	return images, same, nil
 }
 
-// build rebuilds a page as it is at a point.
+// build rebuilds a page in c.page as it is at a point.
 func (c *collection) build(p *plan, at pointOfPage, tag pg.BufferTag) error {
 	r := pageReader{r: c.r, l: p.look(at.at), c: c.cursor, epoch: c.r.epoch.Load(), wide: []byte{byte(kindPage)}}
 	_, err := p.t.buildPage(&r, tag, at.cut, c.page)
@@ -131,7 +136,8 @@ func (c *collection) build(p *plan, at pointOfPage, tag pg.BufferTag) error {
 	return err
 }
 
-// leave keeps all versions of a page from this one down, and the WAL that they point at.
+// leave keeps all versions that the timeline has of the page from this one down, and the WAL that
+// they point at.
 func (c *collection) leave(g *group, lsn pg.LSN, it store.Iterator) error {
 	g.leave = true
 	body, err := unstamped(it)

@@ -11,18 +11,18 @@ import (
 	"zenith/repo/store"
 )
 
-// group is the versions of one object that one timeline has, as a collection meets them:
-// newest first.
+// group is the versions of one object that one timeline has. A collection meets them newest first.
 type group struct {
 	object []byte
 	no     timelineNo
-	p      *plan    // nil: the timeline is not collected
+	p      *plan    // nil: history of the timeline is not to be forgotten
 	dead   bool     // the timeline is gone
-	points []pg.LSN // those that no version met so far serves, ascending
-	leave  bool     // all of it stays
+	points []pg.LSN // the points that see none of the versions met so far; ascending
+	leave  bool     // the versions that are still to come stay
 }
 
-// serve gives the points that need the version at lsn: it is their newest.
+// serve removes and returns the points at or above lsn: the version at lsn is the newest that they
+// can see, so they need it.
 func (g *group) serve(lsn pg.LSN) []pg.LSN {
 	i, _ := slices.BinarySearch(g.points, lsn)
 	needed := g.points[i:]
@@ -30,18 +30,19 @@ func (g *group) serve(lsn pg.LSN) []pg.LSN {
 	return needed
 }
 
-// isOldest reports whether a version that needed need is the only one that the timeline and its
-// ancestors have at or below the horizon, so that the object is absent without it.
+// isOldest reports whether the version that the points in needed need may be deleted if it says that
+// the object does not exist: all points see it, and there is no ancestor with an older version that
+// would be seen in its place.
 func (g *group) isOldest(needed []pg.LSN) bool {
 	return len(g.points) == 0 && g.p.t.parent == nil && needed[len(needed)-1] >= g.p.horizon
 }
 
-// collector does something about one version at or below the horizon, whose key and value it is on.
+// collector decides about one version at or below the horizon, which is at lsn and which it is on.
 // needed are the points that need the version, at least one.
 type collector func(c *collection, g *group, lsn pg.LSN, needed []pg.LSN, it store.Iterator) error
 
-// collectors are what is done to each kind of versions, in this order: a fork's size, which
-// tells which of its pages are dead, goes after the pages.
+// collectors decide about the versions of each kind, in this order: the size of a fork tells which
+// of its pages are dead, so it must not be deleted before the pages are.
 var collectors = [...]struct {
 	kind kind
 	fn   collector
@@ -53,7 +54,7 @@ var collectors = [...]struct {
 	{kindState, (*collection).keep},
 }
 
-// versions deletes what is not needed any more.
+// versions deletes the versions that are not needed any more.
 func (c *collection) versions(ctx context.Context) error {
 	for _, k := range collectors {
 		err := c.scan(ctx, k.kind, k.fn)
@@ -64,7 +65,8 @@ func (c *collection) versions(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("forget versions of %ss: %w", kindNames[k.kind], err)
 		}
-		// What is next may tell that what was deleted is dead.
+		// The deletions must be durable before the next kind: after a crash a page without the size
+		// that says that it is dead would be alive again.
 		if err := c.r.store.Sync(); err != nil {
 			return err
 		}
@@ -78,14 +80,14 @@ func (c *collection) versions(ctx context.Context) error {
 	return c.r.store.Sync()
 }
 
-// How much is done at a time.
+// A batch ends when it has one of these.
 const (
 	batchPut     = 8 << 20 // bytes of new values
-	batchDeletes = 20_000
-	batchScan    = 100_000 // entries
+	batchDeletes = 20_000  // keys that are deleted
+	batchScan    = 100_000 // entries that were looked at
 )
 
-// scan goes through the versions of a kind.
+// scan goes through all versions of a kind, batch by batch.
 func (c *collection) scan(ctx context.Context, k kind, fn collector) error {
 	g := group{}
 	next := []byte{byte(k)}
@@ -108,8 +110,8 @@ func (c *collection) scan(ctx context.Context, k kind, fn collector) error {
 	return nil
 }
 
-// scanSome goes through versions from a key on until a batch is full. It gives the key to go
-// on from, nil at the end.
+// scanSome goes through the versions of a kind from the key from on until a batch is full. It gives
+// the key to go on from; nil if there are no more.
 func (c *collection) scanSome(k kind, from []byte, g *group, fn collector) (next []byte, err error) {
 	it := c.r.store.Iterator([]byte{byte(k)})
 	defer closeIterator(it, &err)
@@ -152,7 +154,7 @@ func (c *collection) decide(g *group, lsn pg.LSN, it store.Iterator, fn collecto
 	return fn(c, g, lsn, needed, it)
 }
 
-// begin turns to the versions that a timeline has of an object.
+// begin makes g the versions that a timeline has of an object.
 func (c *collection) begin(g *group, k kind, object []byte, no timelineNo) {
 	_, dead := c.dead[no]
 	*g = group{object: append(g.object[:0], object...), no: no, p: c.plans[no], dead: dead}
@@ -169,7 +171,8 @@ func (c *collection) begin(g *group, k kind, object []byte, no timelineNo) {
 	}
 }
 
-// filePoints are the points at which files are looked for: PutFile stores behind a point.
+// filePoints gives points, each but the last, the horizon, followed by the LSN at which PutFile would
+// have stored a file when the point was the head: a branch that begins at a point has that file too.
 func filePoints(points []pg.LSN) []pg.LSN {
 	n := len(points) - 1
 	list := make([]pg.LSN, 0, 2*n+1)
@@ -179,6 +182,7 @@ func filePoints(points []pg.LSN) []pg.LSN {
 	return append(list, points[n])
 }
 
+// delete adds the deletion of a key to the batch.
 func (c *collection) delete(key []byte) {
 	c.batch.delete(bytes.Clone(key))
 	c.done.Deleted++
@@ -187,15 +191,15 @@ func (c *collection) delete(key []byte) {
 // keep leaves a version as it is.
 func (c *collection) keep(*group, pg.LSN, []pg.LSN, store.Iterator) error { return nil }
 
-// fileVersion keeps a version of a file. That a file is absent need not be said where nothing is
-// older.
+// fileVersion keeps a version of a file, unless it says that the file is absent and nothing older
+// would be seen in its place.
 func (c *collection) fileVersion(g *group, lsn pg.LSN, needed []pg.LSN, it store.Iterator) error {
 	if !g.isOldest(needed) {
 		return nil
 	}
 	body, err := unstamped(it)
 	if err != nil {
-		return nil // what is damaged stays as it is
+		return nil // a damaged version stays as it is
 	}
 	if f, err := decodeFile(body, lsn, noParts); err == nil && f.content == nil {
 		c.last = append(c.last, bytes.Clone(it.Key()))
@@ -203,8 +207,8 @@ func (c *collection) fileVersion(g *group, lsn pg.LSN, needed []pg.LSN, it store
 	return nil
 }
 
-// sizeVersion keeps sizes of a fork. A dropped one leaves no trace where nothing is older:
-// its pages are deleted already.
+// sizeVersion keeps a version of a fork's size, unless it says that the fork does not exist and
+// nothing older would be seen in its place. Its pages are deleted already.
 func (c *collection) sizeVersion(g *group, lsn pg.LSN, needed []pg.LSN, it store.Iterator) error {
 	rf, ok := parseRelFork(g.object)
 	if !ok || !g.isOldest(needed) {
@@ -212,7 +216,7 @@ func (c *collection) sizeVersion(g *group, lsn pg.LSN, needed []pg.LSN, it store
 	}
 	body, err := unstamped(it)
 	if err != nil {
-		return nil // what is damaged stays as it is
+		return nil // a damaged version stays as it is
 	}
 	if newest, err := decodeRelChunk(body, lsn, maxLSN); err != nil || newest.lsn > g.p.horizon {
 		return nil
@@ -229,9 +233,9 @@ func (c *collection) sizeVersion(g *group, lsn pg.LSN, needed []pg.LSN, it store
 
 // batch is what a collection is going to write.
 type batch struct {
-	puts    []store.Op
-	size    int
-	deletes [][]byte
+	puts    []store.Op // trimmed chunks
+	size    int        // bytes of puts
+	deletes [][]byte   // keys
 }
 
 func (b *batch) put(op store.Op) {
@@ -242,7 +246,8 @@ func (b *batch) put(op store.Op) {
 func (b *batch) delete(key []byte) { b.deletes = append(b.deletes, key) }
 func (b *batch) full() bool        { return b.size >= batchPut || len(b.deletes) >= batchDeletes }
 
-// flush writes the batch: what is new durably, before what it stands for is deleted.
+// flush writes the batch: first the trimmed chunks, durably, then the deletions of what was below
+// them.
 func (c *collection) flush(ctx context.Context) (err error) {
 	b := c.batch
 	c.batch = batch{}
@@ -274,13 +279,15 @@ func (c *collection) flush(ctx context.Context) (err error) {
 	return c.writeAll(ops)
 }
 
-// cut waits until nobody reads who began before it, and has cursors opened anew.
+// awaitReaders waits until everybody who reads a chain has ended, and begins a new epoch: the next
+// reader opens a new cursor, which sees all that was written before the call.
 func (r *Repository) awaitReaders() {
 	r.reading.Lock()
 	defer r.reading.Unlock()
 	r.epoch.Add(1)
 }
 
+// writeAll writes ops, in any order.
 func (c *collection) writeAll(ops []store.Op) error {
 	out := c.r.store.Bulk()
 	defer out.Cancel()
@@ -298,7 +305,7 @@ func (c *collection) writeAll(ops []store.Op) error {
 	return out.Flush()
 }
 
-// closeCursor ends what is good for one batch only.
+// closeCursor closes the cursor and drops the plans' sights at the end of a batch.
 func (c *collection) closeCursor(err *error) {
 	if c.cursor != nil {
 		c.cursor.close(err)

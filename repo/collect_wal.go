@@ -16,13 +16,12 @@ func (c *collection) removeWAL(p *plan) error {
 	if err != nil || len(segments) == 0 {
 		return err
 	}
-	c.r.awaitReaders() // who has collected a chain that points at them reads to its end
+	c.r.awaitReaders() // a reader may have collected a chain that points at them before it was trimmed
 	c.done.Segments += int64(len(segments))
 	return p.t.wal.Remove(segments)
 }
 
-// unneeded lists the segments below the horizon that neither a point nor a version that was
-// left needs, nor a running server.
+// unneeded lists the segments that no point, no version that stayed and no running server needs.
 func (p *plan) unneeded() ([]segment.Segment, error) {
 	segments, err := p.t.wal.Segments()
 	return slices.DeleteFunc(segments, func(s segment.Segment) bool {
@@ -30,8 +29,8 @@ func (p *plan) unneeded() ([]segment.Segment, error) {
 	}), err
 }
 
-// removeRows removes leases that are over, and what says that there were timelines, of which
-// nothing is left.
+// removeRows removes the rows of leases that have ended and of gone timelines that have no versions
+// any more.
 func (c *collection) removeRows() error {
 	ops, err := c.oldLeases()
 	if err != nil {
@@ -63,7 +62,7 @@ func (c *collection) removeRows() error {
 	return nil
 }
 
-// oldLeases forgets leases that are over, and gives the deletion of their rows.
+// oldLeases drops leases that have ended, and gives the writes that delete their rows.
 func (c *collection) oldLeases() (ops []store.Op, err error) {
 	c.r.leasing.Lock()
 	defer c.r.leasing.Unlock()

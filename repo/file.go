@@ -11,7 +11,7 @@ import (
 	"zenith/repo/store"
 )
 
-// A file's value, sealed, is one of
+// A file's value, stamped, is one of
 //
 //	0                   there is no such file
 //	1 | content
@@ -25,7 +25,7 @@ const (
 	fileParted
 )
 
-// filePart is what a value has of a file at most.
+// filePart is how many bytes of a file a value has at most.
 const filePart = 256 << 10
 
 // encodeFile makes the value of a file that is not in parts.
@@ -36,7 +36,8 @@ func encodeFile(content []byte) []byte {
 	return append(append(make([]byte, 0, len(content)+5), fileWhole), content...)
 }
 
-// putFile stores a file as of lsn with put, which seals values.
+// putFile calls put with the object and value of a file, and of each of its parts before: put adds
+// the version and stamps the value.
 func putFile(path string, content []byte, put func(object, body []byte) error) error {
 	if len(content) <= filePart {
 		return put(appendFile(nil, path), encodeFile(content))
@@ -50,9 +51,10 @@ func putFile(path string, content []byte, put func(object, body []byte) error) e
 	return put(appendFile(nil, path), binary.AppendUvarint([]byte{fileParted}, uint64(len(content))))
 }
 
+// partPath is the path of part i of a file.
 func partPath(path string, i int) string { return path + "\x00" + strconv.Itoa(i) }
 
-// isPart tells a part's path from a file's.
+// isPart reports whether path is that of a part of a file.
 func isPart(path string) bool { return strings.IndexByte(path, 0) >= 0 }
 
 // eachFile calls fn with each file whose path begins with prefix, in order: those in the store, at
@@ -73,7 +75,8 @@ func eachFile(ctx context.Context, s store.Store, prefix string, extra []string,
 	})
 }
 
-// decodeFile reads a file's value; part reads another path's.
+// decodeFile takes a file's value apart. part reads part i of the file, if it is in parts. b is not
+// empty.
 func decodeFile(b []byte, at pg.LSN, part func(i int) (fileVersion, error)) (fileVersion, error) {
 	f := fileVersion{lsn: at}
 	switch b[0] {

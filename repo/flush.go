@@ -17,9 +17,10 @@ type flushJob struct {
 	w *window
 }
 
-// flushRetry is how long the flusher waits after an error.
+// flushRetry is how long the flusher waits after an error before it tries the same window again.
 const flushRetry = time.Second
 
+// enqueue adds a job and wakes the flusher.
 func (r *Repository) enqueue(j flushJob) {
 	r.queueMu.Lock()
 	defer r.queueMu.Unlock()
@@ -30,6 +31,7 @@ func (r *Repository) enqueue(j flushJob) {
 	}
 }
 
+// firstJob gives the job at the front of the queue, and leaves it there.
 func (r *Repository) firstJob() (flushJob, bool) {
 	r.queueMu.Lock()
 	defer r.queueMu.Unlock()
@@ -39,15 +41,16 @@ func (r *Repository) firstJob() (flushJob, bool) {
 	return r.queue[0], true
 }
 
+// finishJob removes the job at the front of the queue.
 func (r *Repository) finishJob() {
 	r.queueMu.Lock()
 	defer r.queueMu.Unlock()
-	if len(r.queue) > 0 { // Kill empties it
+	if len(r.queue) > 0 { // a test's Kill may have emptied it
 		r.queue = slices.Delete(r.queue, 0, 1)
 	}
 }
 
-// dropQueue gives back the memory of windows that could not be flushed. Their WAL is
+// dropQueue gives the memory of the windows that could not be flushed back. Their WAL is
 // ingested again after the next Open.
 func (r *Repository) dropQueue() {
 	r.queueMu.Lock()
@@ -58,8 +61,7 @@ func (r *Repository) dropQueue() {
 	r.queue = nil
 }
 
-// runFlusher flushes windows until ctx is done and the queue is empty or cannot be
-// flushed.
+// runFlusher flushes windows until ctx is done and the queue is empty, or a flush fails.
 func (r *Repository) runFlusher(ctx context.Context) {
 	defer close(r.flusherDone)
 	for {
@@ -82,7 +84,7 @@ func (r *Repository) runFlusher(ctx context.Context) {
 	}
 }
 
-// sleep waits for d and reports true, or for ctx to be done, and reports false.
+// sleep waits for d, and reports false if ctx is done before.
 func sleep(ctx context.Context, d time.Duration) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
@@ -94,9 +96,9 @@ func sleep(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// flushNext flushes one window and tells those who wait for it.
+// flushNext flushes one window and wakes the goroutines that wait for memory.
 func (r *Repository) flushNext(j flushJob) error {
-	// Not cut short when the repository closes: Close wants the flush.
+	// Close waits for the flush, so its context must not interrupt it.
 	if err := r.mem.takeSlot(context.Background()); err != nil {
 		return err
 	}
@@ -107,7 +109,7 @@ func (r *Repository) flushNext(j flushJob) error {
 		err = j.t.flush(j.w)
 	}
 	if err != nil {
-		j.t.tails.clear() // they may be of what was not stored
+		j.t.tails.clear() // some may describe versions that were not stored
 	}
 	j.t.flushMu.Lock()
 	had := j.t.flushErr
@@ -127,10 +129,10 @@ func (r *Repository) flushNext(j flushJob) error {
 	return nil
 }
 
-// flush writes w, which is sealed and the oldest, to the store. After a crash in the
-// middle of it the same stretch of WAL is ingested again, into windows that may end
-// elsewhere; the row's Intent tells their flush that the store may have part of it already. It
-// is ahead of the window, for the next ones too: to make it durable takes an fsync.
+// flush writes w, the oldest of t's sealed windows, to the store. After a crash in the middle of it
+// the same stretch of WAL is ingested again, into windows that may end elsewhere. The row's Intent
+// tells the flush of those that the store may have some of their versions already. Intent is set
+// further than the window's end, so that the next windows need no fsync of their own for it.
 func (t *Timeline) flush(w *window) error {
 	old := t.flushedRow()
 	if old.Intent < w.end.lsn {
@@ -157,7 +159,8 @@ func (t *Timeline) flush(w *window) error {
 	return t.storeRow(old)
 }
 
-// noIntent says, when the repository closes, that nothing is in the store in part.
+// noIntent takes Intent back when the repository closes and all windows are flushed, so that the
+// next Open does not look for the remains of a flush.
 func (t *Timeline) noIntent() error {
 	row := t.flushedRow()
 	sure := max(row.LSN, row.left)
@@ -174,6 +177,7 @@ func (t *Timeline) flushedRow() flushedRow {
 	return t.row
 }
 
+// storeRow stores t's flushedRow, not durably yet.
 func (t *Timeline) storeRow(row flushedRow) error {
 	if err := t.r.store.Update([]store.Op{rowOp(timelineKey(kindFlushed, t.no), row)}); err != nil {
 		return err
@@ -184,7 +188,8 @@ func (t *Timeline) storeRow(row flushedRow) error {
 	return nil
 }
 
-// sweep deletes what the store has of t's pages and sizes in w above w.start, up to limit.
+// sweep deletes the versions that an interrupted flush has left: those at LSNs above w.start and up
+// to limit, of the pages and sizes that are in w.
 func (t *Timeline) sweep(w *window, limit pg.LSN) (err error) {
 	out := t.r.store.Bulk()
 	defer out.Cancel()

@@ -8,14 +8,14 @@ import (
 	"zenith/repo/store"
 )
 
-// How chains are kept short. A read applies at most imageEvery records. Of a page that changes
-// so often that its images would be most of what is written, fewer are: a read applies hotEvery
-// at most.
+// How chains are kept short: after imageEvery records a flush writes an image, so a read applies no
+// more than that. A page that changes so often that images would be most of what is written gets
+// fewer: a read of it applies up to hotEvery records.
 const (
-	imageEvery = 128  // records: an image is written after each such stretch
+	imageEvery = 128  // records between two images
+	hotEvery   = 512  // records between two images of a hot page
+	hotRecords = 1024 // a page with so many records in one window is hot
 	chunkLinks = 256  // records in a chunk at most
-	hotRecords = 1024 // of a page in a window, from which on it is hot
-	hotEvery   = 512  // records: its images' distance
 )
 
 // pageFlush writes the pages of a window.
@@ -23,25 +23,25 @@ type pageFlush struct {
 	t       *Timeline
 	w       *window
 	out     store.BulkWriter
-	before  []sight // what was before the window
-	settled bool    // before is all in the store
+	before  []sight // the history before the window
+	settled bool    // all of before is in the store
 
-	rel      relState // at the window's start, of relOf
-	cuts     []relCut // in the window, of relOf
-	relOf    pg.RelFork
-	relKnown bool
+	relKnown bool       // relOf, rel and cuts are set
+	relOf    pg.RelFork // the fork of the page before
+	rel      relState   // its state at the window's start
+	cuts     []relCut   // its cuts in the window
 
-	links []link
+	links []link // of the page that is written
 
-	reader pageReader // of before, over all pages
+	reader pageReader // of all pages as in before
 	served int        // how many pages were read through it
 }
 
-// readerPages is after how many pages the reader's iterator is renewed: it holds on to
-// what was in the store when it was made.
+// readerPages is after how many pages the reader is opened anew: its iterator keeps the files from
+// being removed that the store had when it was made.
 const readerPages = 512
 
-// read gives the reader.
+// read gives the reader, opened anew from time to time.
 func (f *pageFlush) read() (*pageReader, error) {
 	if f.served++; f.served%readerPages == 0 {
 		if err := f.close(); err != nil {
@@ -87,26 +87,27 @@ func (f *pageFlush) write(p *pageSlot[pageLog]) error {
 	return r.write(rest)
 }
 
-// run is a stretch of a page's versions in a window without a cut in between.
+// run is the links of a page in a window between two cuts.
 type run struct {
 	f     *pageFlush
 	tag   pg.BufferTag
 	cut   pg.LSN // versions at or below are dead
-	fresh bool   // nothing is before the run: its base is a page of zeros
+	fresh bool   // the run begins behind a cut in the window: its base is a page of zeros
 
 	links  []link
 	from   int    // the first link that is not written yet
-	before int    // length of the chain before from, -1 if not known for sure
-	length int    // of the chain up to the current link
+	before int    // the records of the chain before links[from]; -1 if that is not known for sure
+	length int    // the records of the chain up to the current link, about
 	noRedo bool   // the chain has a record that redo refused
-	every  int    // the longest chain
-	top    pg.LSN // of the last version written
+	every  int    // the length at which an image is written
+	top    pg.LSN // the LSN of the last version that was written
 
-	page pg.Page // after links[:at]; nil if not built
+	page pg.Page // the page after links[:at]; nil if it is not built
 	at   int
-	ch   *chain // for redo
+	ch   *chain // applies records
 }
 
+// write writes the versions that links make, oldest first, and remembers the tail.
 func (r *run) write(links []link) error {
 	if len(links) == 0 {
 		return nil
@@ -117,7 +118,8 @@ func (r *run) write(links []link) error {
 	}
 	err := r.start()
 	if errors.Is(err, ErrCorrupt) {
-		// As in step: history goes on, on what cannot be read.
+		// What is stored of the page cannot be read. Its readers will get the error; the flush must
+		// go on, or no history of the timeline could be stored any more.
 		r.before, r.length, r.noRedo = -1, 0, true
 	} else if err != nil {
 		return err
@@ -141,7 +143,7 @@ func (r *run) write(links []link) error {
 	return nil
 }
 
-// step decides what to write after link i.
+// step is called with each link in turn, and writes an image or a chunk if it is time.
 func (r *run) step(i int, l *link) error {
 	if l.flags&linkImage != 0 {
 		return r.image(i, pg.Page(l.raw))
@@ -155,7 +157,7 @@ func (r *run) step(i int, l *link) error {
 		if !errors.Is(err, ErrUnsupported) && !errors.Is(err, ErrCorrupt) {
 			return err
 		}
-		// The reader of the page will be told; history goes on.
+		// The page cannot be rebuilt from here on. Its readers will get the error; the flush goes on.
 		r.noRedo = true
 	}
 	if i+1-r.from >= chunkLinks {
@@ -164,7 +166,8 @@ func (r *run) step(i int, l *link) error {
 	return nil
 }
 
-// start learns how long the chain before the run is.
+// start finds out how long the chain before the run is: from the tail that the flush before
+// remembered, or else from the newest version in the store.
 func (r *run) start() error {
 	if r.fresh || r.links[0].flags&(linkRestore|linkImage) != 0 {
 		return nil
@@ -186,7 +189,8 @@ func (r *run) start() error {
 		return err
 	}
 	if !r.f.settled {
-		// An ancestor may yet put images into what is in its windows.
+		// Some of the chain is still in windows of an ancestor, whose flush may yet put images
+		// between its records. So before is not known for sure.
 		ch := newChain(r.tag)
 		defer ch.free()
 		if err := pr.collect(ch, r.cut); err != nil {
@@ -207,8 +211,9 @@ func (r *run) start() error {
 	return r.continues(body, at, m.cap)
 }
 
-// continues reads the length of the chain at limit from its last chunk. A chunk of an
-// ancestor may go on beyond limit, the branch point.
+// continues takes the length of the chain from body, the value of its newest version, which is at at.
+// That may be a chunk of an ancestor which goes on beyond limit, the branch point: then only the
+// links up to limit count.
 func (r *run) continues(body []byte, at, limit pg.LSN) error {
 	if isImage(body) {
 		return nil
@@ -236,12 +241,12 @@ func (r *run) continues(body []byte, at, limit pg.LSN) error {
 		r.before = -1
 	}
 	if h.trimmed {
-		r.length = min(r.length, h.n) // what is to be applied, whatever was once before
+		r.length = min(r.length, h.n) // a read applies the records behind the image only
 	}
 	return nil
 }
 
-// build brings the page up to link i.
+// build makes r.page the page after link i.
 func (r *run) build(i int) error {
 	t := r.f.t
 	if r.page == nil {
@@ -262,8 +267,8 @@ func (r *run) build(i int) error {
 	return nil
 }
 
-// baseLink finds the last link up to i that needs nothing of what is before it; -1 if
-// there is none.
+// baseLink finds the last of links[:i+1] that can be a base, and gives the index of the first link
+// that is to be applied to r.page then; -1 if there is none.
 func (r *run) baseLink(i int) int {
 	for ; i >= 0; i-- {
 		if r.links[i].flags&linkRestore != 0 {
@@ -277,7 +282,7 @@ func (r *run) baseLink(i int) int {
 	return -1
 }
 
-// readBase reads the page as it was before the run.
+// readBase makes r.page the page before the run.
 func (r *run) readBase() error {
 	if r.fresh {
 		return nil
@@ -290,7 +295,8 @@ func (r *run) readBase() error {
 	return err
 }
 
-// image writes page as the version of link i, and the links before it.
+// image writes a chunk of the links before i that are not written yet, and page as the version of
+// link i.
 func (r *run) image(i int, page pg.Page) error {
 	if err := r.chunk(i); err != nil {
 		return err
@@ -299,7 +305,7 @@ func (r *run) image(i int, page pg.Page) error {
 	return putStamped(r.f.out, r.key(i), encodeImage(page))
 }
 
-// chunk writes the links up to but not with end that are not written yet.
+// chunk writes a chunk of the links before end that are not written yet.
 func (r *run) chunk(end int) error {
 	if end == r.from {
 		return nil
@@ -321,8 +327,9 @@ func (r *run) chunk(end int) error {
 	return err
 }
 
-// chainLength counts the chain at the end of links. known is false if it depends on the
-// part before, and that is not known.
+// chainLength counts the records of the chain that ends with links; before is how many precede them,
+// -1 if that is not known. known is false if n is a lower bound only, since before is not known and
+// there is no base in links.
 func chainLength(links []link, before int) (n int, known bool) {
 	n, known = max(before, 0), before >= 0
 	for i := range links {
@@ -339,6 +346,7 @@ func chainLength(links []link, before int) (n int, known bool) {
 	return n, known
 }
 
+// key is the key of a version that begins with link i.
 func (r *run) key(i int) []byte {
 	return appendVersion(appendPage(make([]byte, 0, pageKeySize+versionSize), r.tag), r.f.t.no, r.links[i].end)
 }

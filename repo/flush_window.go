@@ -14,7 +14,7 @@ import (
 	"zenith/repo/store"
 )
 
-// writeWindow writes all of w. Nobody changes w any more.
+// writeWindow writes all versions of w, which is sealed, to the store.
 func (t *Timeline) writeWindow(w *window) error {
 	out := t.r.store.Bulk()
 	defer out.Cancel()
@@ -82,13 +82,14 @@ func (t *Timeline) writeSizes(w *window, out store.BulkWriter) error {
 	return nil
 }
 
-// flushers is how many goroutines make the values of a window's pages. While a batch is being
-// collected one does; else nobody would have a processor for what is asked for first.
+// flushers is how many goroutines make the values of a window's pages. While a Writer is at work only
+// one of them is: ingest, which a commit may wait for, is to have the other processor.
 const flushers = 2
 
-// flushPages is how many pages one of them takes at a time.
+// flushPages is how many pages a flusher takes at a time.
 const flushPages = 256
 
+// writePages writes the versions of w's pages, in the order of their keys, about.
 func (t *Timeline) writePages(w *window) error {
 	before := t.lineage(w.start).look()
 	parts := slices.Collect(slices.Chunk(w.pages.sorted(), flushPages))
@@ -97,7 +98,7 @@ func (t *Timeline) writePages(w *window) error {
 	for i := range flushers {
 		g.Go(func() error {
 			return t.writeParts(w, before, func() []*pageSlot[pageLog] {
-				for i > 0 && t.collecting() && int(next.Load()) < len(parts) {
+				for i > 0 && t.turnTaken() && int(next.Load()) < len(parts) {
 					time.Sleep(time.Millisecond)
 				}
 				if n := int(next.Add(1)); n <= len(parts) {
@@ -110,18 +111,19 @@ func (t *Timeline) writePages(w *window) error {
 	return g.Wait()
 }
 
-// collecting reports whether somebody has the turn: a Writer, usually.
-func (t *Timeline) collecting() bool { return len(t.turn) == 0 }
+// turnTaken reports whether somebody has the turn, which is mostly a Writer.
+func (t *Timeline) turnTaken() bool { return len(t.turn) == 0 }
 
-// writeParts writes pages of w, until next has no more. While a batch is being collected it makes
-// way after each page: the collector would wait 10 ms for a processor, Go's time slice.
+// writeParts writes the pages of w that next gives, until it gives none. While somebody has the turn
+// it yields the processor after each page: else the Writer could wait for it for 10 ms, the time slice
+// of Go's scheduler.
 func (t *Timeline) writeParts(w *window, before []sight, next func() []*pageSlot[pageLog]) error {
 	out := t.r.store.Bulk()
 	defer out.Cancel()
 	f := pageFlush{t: t, w: w, out: out, before: before, settled: settled(before)}
 	for some := next(); some != nil; some = next() {
 		for _, p := range some {
-			if t.collecting() {
+			if t.turnTaken() {
 				runtime.Gosched()
 			}
 			if err := f.write(p); err != nil {
@@ -132,14 +134,14 @@ func (t *Timeline) writeParts(w *window, before []sight, next func() []*pageSlot
 	return errors.Join(f.close(), out.Flush())
 }
 
-// cuts gives the events of a fork in w that took blocks away, in order.
+// cuts gives the cuts of a fork above w.start that w knows of, oldest first.
 func (w *window) cuts(rf pg.RelFork) (cuts []relCut) {
 	r := w.rels[rf]
 	if r == nil || !r.last.cutAfter(w.start) {
 		return nil
 	}
 	st := r.before
-	// The log's base may be of within the window, behind a drop of the database.
+	// The state before the first event may have a cut above w.start: a drop of the database.
 	for _, cut := range st.cuts {
 		if cut.lsn > w.start {
 			cuts = append(cuts, cut)
@@ -154,7 +156,7 @@ func (w *window) cuts(rf pg.RelFork) (cuts []relCut) {
 	return cuts
 }
 
-// cutAfter reports whether there was a cut above lsn. The last cut is never forgotten.
+// cutAfter reports whether there was a cut above lsn. s.cuts always has the last one.
 func (s relState) cutAfter(lsn pg.LSN) bool {
 	return len(s.cuts) > 0 && s.cuts[len(s.cuts)-1].lsn > lsn
 }

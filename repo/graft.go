@@ -8,13 +8,13 @@ import (
 	"zenith/repo/store"
 )
 
-// A timeline that came from another repository may be there for its descendants' sake, and
-// nobody has given it a name here. It is called by its id then: the one name that looks like
-// an id, which no other timeline can have.
+// A timeline that came from another repository may be here only because its descendants need it, so
+// that nobody has given it a name. Then its name is its id. No other timeline can have that name:
+// CheckName refuses names that look like ids.
 
-// Graft makes a timeline that another repository branched off from the same parent: as
-// Branch at at, with the files that it began with there, by path, instead of the parent's
-// newest. An empty name means its id.
+// Graft makes a timeline that another repository branched off from the same parent. It is Branch, but
+// that the branch has the files that it began with there, by path, and not those that were put into
+// parent's last. An empty name means the id.
 func (r *Repository) Graft(ctx context.Context, id TimelineID, name string, parent *Timeline, at pg.LSN, files map[string][]byte) (*Timeline, error) {
 	if name == "" {
 		name = id.String()

@@ -10,27 +10,27 @@ import (
 	"zenith/internal/pg"
 )
 
-// A timeline's horizon is where its kept history begins: points below it are forgotten, but
-// those that something needs. It is stored before anything is deleted and moves forward only.
+// A timeline's horizon is where its kept history begins: points below it are forgotten, but for
+// those that are pinned. It is stored before anything is deleted, and moves forward only.
 //
-// A point below the horizon is needed while it is pinned: by a Pin or a lease, or because a
-// branch begins there. Points that are not at once both refused and needed: pins come and go,
-// and the horizon moves, under one lock.
+// A point below the horizon is pinned by a Pin or a lease, or because a branch begins there. Pins
+// come and go, and the horizon moves, under one lock: so no caller is given a pin on a point that a
+// collection has already decided to forget.
 
-// horizonRow is how far a timeline's history was forgotten.
+// horizonRow stores a timeline's horizon.
 type horizonRow struct{ LSN rowLSN }
 
-// leaseRow is a point that is kept for a while.
+// leaseRow is a lease of a point.
 type leaseRow struct {
-	UpTo  rowLSN // LSNs from the point up to here mean the point
+	UpTo  rowLSN // the highest LSN that the point was leased for: LSNs from the point up to here mean it
 	Until time.Time
 }
 
-// pinned are the points of a timeline that something needs. The repository's pinMu guards it.
+// pinned are the pins of a timeline. The repository's pinMu guards it.
 type pinned struct {
-	pins   map[pg.LSN]int
+	pins   map[pg.LSN]int // how many Pins each point has
 	leases map[pg.LSN]leaseRow
-	held   int // the horizon does not move
+	held   int // how many Holds there are: while there is one the horizon does not move
 }
 
 // owner is the timeline of t's lineage that has lsn in its own WAL.
@@ -41,11 +41,11 @@ func (t *Timeline) owner(lsn pg.LSN) *Timeline {
 	return t
 }
 
-// OwnHorizon is where t's own kept history begins: at its start, if nothing was forgotten.
+// OwnHorizon is where the kept part of t's own history begins: at StartLSN if nothing was forgotten.
 func (t *Timeline) OwnHorizon() pg.LSN { return max(pg.LSN(t.horizon.Load()), t.info.StartLSN) }
 
-// FirstLSN is the first LSN from which on everything can be read through t, its ancestors
-// included. Below it there may be pinned points.
+// FirstLSN is the LSN from which on all points of t and its ancestors can be read. Below it only
+// pinned points can.
 func (t *Timeline) FirstLSN() pg.LSN {
 	for t.OwnHorizon() == t.info.StartLSN && t.parent != nil && t.parent.OwnHorizon() <= t.info.StartLSN {
 		t = t.parent
@@ -53,7 +53,7 @@ func (t *Timeline) FirstLSN() pg.LSN {
 	return t.OwnHorizon()
 }
 
-// Horizon is FirstLSN if history before it was forgotten; 0 if nothing was.
+// Horizon is FirstLSN if history below it was forgotten, else 0.
 func (t *Timeline) Horizon() pg.LSN {
 	if first := t.FirstLSN(); first > t.first {
 		return first
@@ -61,14 +61,9 @@ func (t *Timeline) Horizon() pg.LSN {
 	return 0
 }
 
-// needed finds the pinned point of t, below its horizon, that lsn means.
-func (t *Timeline) needed(lsn pg.LSN) (pg.LSN, bool) {
-	t.r.pinMu.Lock()
-	defer t.r.pinMu.Unlock()
-	return t.neededLocked(lsn)
-}
-
-func (t *Timeline) neededLocked(lsn pg.LSN) (pg.LSN, bool) {
+// pinnedPoint finds the pinned point of t's own that lsn means: one at lsn, or one that was leased as
+// lsn. The caller has pinMu.
+func (t *Timeline) pinnedPoint(lsn pg.LSN) (pg.LSN, bool) {
 	if t.pinned.pins[lsn] > 0 {
 		return lsn, true
 	}
@@ -81,7 +76,7 @@ func (t *Timeline) neededLocked(lsn pg.LSN) (pg.LSN, bool) {
 	return lsn, slices.Contains(t.r.branchPoints(t), lsn)
 }
 
-// branchPoints lists where t's children begin.
+// branchPoints lists the LSNs at which t's children begin.
 func (r *Repository) branchPoints(t *Timeline) (all []pg.LSN) {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
@@ -93,14 +88,16 @@ func (r *Repository) branchPoints(t *Timeline) (all []pg.LSN) {
 	return all
 }
 
-// reach gives the LSN to look at for who asks for lsn: itself, or the pinned point that it
-// means; ErrOutOfRange if it was forgotten.
+// keptPoint gives the LSN to read at when a caller wants lsn: lsn itself if nothing there was
+// forgotten, else the pinned point that it means. ErrOutOfRange if it was forgotten.
 func (t *Timeline) keptPoint(lsn pg.LSN) (pg.LSN, error) {
 	o := t.owner(lsn)
 	if lsn >= o.OwnHorizon() {
 		return lsn, nil
 	}
-	if at, ok := o.needed(lsn); ok {
+	o.r.pinMu.Lock()
+	defer o.r.pinMu.Unlock()
+	if at, ok := o.pinnedPoint(lsn); ok {
 		return at, nil
 	}
 	return 0, o.errForgotten(lsn)
@@ -110,15 +107,16 @@ func (t *Timeline) errForgotten(lsn pg.LSN) error {
 	return fmt.Errorf("%v is below the horizon of %s, %v: %w", lsn, t.Name(), t.OwnHorizon(), ErrOutOfRange)
 }
 
-// kept reports an error if what was read at a point may have been collected meanwhile: it is
-// asked after a read, since the horizon moves before anything is deleted.
+// checkKept reports ErrOutOfRange if the point at lsn is not kept any more. It is called after a
+// read: since the horizon moves before anything is deleted, a read of a point that is still kept
+// afterwards saw all of it.
 func (t *Timeline) checkKept(lsn pg.LSN) error {
 	_, err := t.keptPoint(lsn)
 	return err
 }
 
-// Pin keeps a point, a record boundary that Resolve gave, from being collected until release
-// is called. ErrOutOfRange if it is below the horizon and nothing else keeps it.
+// Pin keeps a point until release is called. lsn must be a record boundary that Resolve gave.
+// ErrOutOfRange if it is beyond the head, or below the horizon and not pinned already.
 func (t *Timeline) Pin(lsn pg.LSN) (release func(), err error) {
 	if head := t.LastLSN(); lsn > head {
 		return nil, fmt.Errorf("%v is beyond the head of %s, %v: %w", lsn, t.Name(), head, ErrOutOfRange)
@@ -127,7 +125,7 @@ func (t *Timeline) Pin(lsn pg.LSN) (release func(), err error) {
 	o.r.pinMu.Lock()
 	defer o.r.pinMu.Unlock()
 	if lsn < o.OwnHorizon() {
-		if at, ok := o.neededLocked(lsn); !ok || at != lsn {
+		if at, ok := o.pinnedPoint(lsn); !ok || at != lsn {
 			return nil, o.errForgotten(lsn)
 		}
 	}
@@ -144,8 +142,8 @@ func (t *Timeline) Pin(lsn pg.LSN) (release func(), err error) {
 	}), nil
 }
 
-// Hold keeps the horizons of t and its ancestors where they are until release is called: for
-// who goes through the history.
+// Hold keeps the horizons of t and its ancestors where they are until release is called. It is for
+// callers that read all history from some point on.
 func (t *Timeline) Hold() (release func()) {
 	add := func(n int) {
 		t.r.pinMu.Lock()
@@ -158,8 +156,8 @@ func (t *Timeline) Hold() (release func()) {
 	return sync.OnceFunc(func() { add(-1) })
 }
 
-// Lease keeps the point that lsn means until a time, over restarts. Leased again, it is kept
-// until the later of the times.
+// Lease keeps the point at or below lsn until a time, over restarts of the process. While it is kept,
+// lsn can be read as that point. A second lease of the point extends the first; it never shortens it.
 func (t *Timeline) Lease(ctx context.Context, lsn pg.LSN, until time.Time) error {
 	p, err := t.Resolve(ctx, lsn)
 	if err != nil {
@@ -171,7 +169,7 @@ func (t *Timeline) Lease(ctx context.Context, lsn pg.LSN, until time.Time) error
 	}
 	defer release()
 	o := t.owner(p.LSN)
-	o.r.leasing.Lock() // rows are stored in the order in which they count
+	o.r.leasing.Lock() // of two leases of a point, the later one must see the first one's row
 	defer o.r.leasing.Unlock()
 	row := leaseRow{UpTo: rowLSN(lsn), Until: until}
 	o.r.pinMu.Lock()
@@ -194,7 +192,7 @@ func (t *Timeline) Lease(ctx context.Context, lsn pg.LSN, until time.Time) error
 	return nil
 }
 
-// loadPins reads the horizons and leases of the timelines.
+// loadPins reads the timelines' horizons and leases from the store.
 func (r *Repository) loadPins(byNo map[timelineNo]*Timeline) error {
 	for no, t := range byNo {
 		var row horizonRow

@@ -7,7 +7,7 @@ import (
 	"zenith/internal/pg"
 )
 
-// kind is the first byte of a key. What is small and looked up by scanning comes first.
+// kind is the first byte of a key. Rows come before versions.
 type kind byte
 
 const (
@@ -16,15 +16,15 @@ const (
 	kindFlushed  kind = 0x03 // [no 4]: a flushedRow
 	kindHorizon  kind = 0x04 // [no 4]: a horizonRow
 	kindLease    kind = 0x05 // [no 4, LSN 8]: a leaseRow
-	kindState    kind = 0x10 // object: nothing
+	kindState    kind = 0x10 // object: the kind alone
 	kindDatabase kind = 0x20 // object: spc, db
 	kindFile     kind = 0x30 // object: path, NUL
 	kindRelSize  kind = 0x40 // object: spc, db, rel, fork
 	kindPage     kind = 0x50 // object: spc, db, rel, fork, block
 )
 
-// timelineNo is the number of a timeline in its repository: in creation order, so that
-// a timeline's number is above those of its ancestors.
+// timelineNo is the number of a timeline in its repository. Timelines are numbered as they are
+// created, so a timeline's number is above those of its ancestors.
 type timelineNo uint32
 
 const (
@@ -132,7 +132,7 @@ func parseLeaseKey(key []byte) (no timelineNo, lsn pg.LSN, ok bool) {
 	return timelineNo(binary.BigEndian.Uint32(key[1:])), pg.LSN(binary.BigEndian.Uint64(key[5:])), true
 }
 
-// after is the least key above all that begin with object, which is not all 0xFF.
+// after is the least key above all keys that begin with object. Not all bytes of object are 0xFF.
 func after(object []byte) []byte {
 	b := bytes.Clone(object)
 	for i := len(b) - 1; i >= 0; i-- {
@@ -144,7 +144,7 @@ func after(object []byte) []byte {
 	return nil
 }
 
-// compareTags orders tags as their keys are.
+// compareTags orders tags as their keys are ordered.
 func compareTags(a, b pg.BufferTag) int {
 	if c := compareRelForks(a.RelFork, b.RelFork); c != 0 {
 		return c

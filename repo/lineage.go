@@ -7,20 +7,21 @@ import (
 	"zenith/repo/store"
 )
 
-// member is a timeline of a lineage and the LSN up to which its history counts.
+// member is a timeline of a lineage, and the LSN up to which its history counts: its cap.
 type member struct {
 	t   *Timeline
 	cap pg.LSN
 }
 
-// lineage is a timeline at an LSN with its ancestors, youngest first. What a member has
-// is above what the members behind it have: LSNs descend along the lineage.
+// lineage is a timeline at an LSN and its ancestors, the youngest first. All versions of a member
+// are above those of the members behind it: LSNs descend along a lineage.
 type lineage []member
 
+// lineage gives the lineage of t at an LSN.
 func (t *Timeline) lineage(at pg.LSN) lineage {
 	var l lineage
 	for ; t != nil; t = t.parent {
-		// At its start a branch may have entries of its own, below it never.
+		// A branch has versions of its own from its start on: files, and the control data.
 		if at >= t.info.StartLSN {
 			l = append(l, member{t, at})
 		}
@@ -29,9 +30,9 @@ func (t *Timeline) lineage(at pg.LSN) lineage {
 	return l
 }
 
-// sight is where a member's history up to its cap was when it was looked at: up to limit
-// in the store, above that in the windows. Windows stay readable after their flush, so a
-// sight remains true, for an iterator over the store that was made after it.
+// sight is where a member's history up to its cap was at one moment: up to limit in the store, above
+// that in the windows. Windows can be read even after their flush, so a sight stays true, together
+// with an iterator over the store that was made after it.
 type sight struct {
 	no      timelineNo
 	cap     pg.LSN
@@ -39,7 +40,9 @@ type sight struct {
 	windows []*window // nil if limit is cap
 }
 
-// look gives the members' sights. It comes before any iterator that is used with them.
+// look gives the members' sights, as of now. An iterator that is used with them must be made after
+// the call: an older one might lack a version that was flushed in between, and that the sights do not
+// look for in a window.
 func (l lineage) look() []sight {
 	all := make([]sight, len(l))
 	for i, m := range l {
@@ -52,7 +55,7 @@ func (l lineage) look() []sight {
 	return all
 }
 
-// settled reports whether the store has it all.
+// settled reports whether all of the history is in the store, where it stays.
 func settled(sights []sight) bool {
 	for i := range sights {
 		if sights[i].windows != nil {
@@ -62,7 +65,8 @@ func settled(sights []sight) bool {
 	return true
 }
 
-// eachWindow calls fn with the windows in which some of the history may be.
+// eachWindow calls fn with each window in which some of the history is, and the LSN up to which it
+// counts.
 func eachWindow(sights []sight, fn func(w *window, limit pg.LSN)) {
 	for _, s := range sights {
 		for _, w := range s.windows {
@@ -74,40 +78,42 @@ func eachWindow(sights []sight, fn func(w *window, limit pg.LSN)) {
 // cursor finds versions of objects in the store along a lineage. It is the one place
 // that knows how versions are ordered.
 //
-// It seeks as little as it can. Younger timelines sort before older ones within an
-// object, so where the youngest member with an entry has it, there the first seek lands,
-// unless a stranger (a timeline not in the lineage, or an ancestor's entry above the
-// branch point) lies in between.
+// It seeks as little as it can. Within an object younger timelines sort before older ones. So the
+// first seek lands on the version of the youngest member that has one, unless there is a version in
+// between that does not count: of a timeline that is not in the lineage, or of an ancestor above the
+// branch point.
 type cursor struct {
 	it     store.Iterator
 	object []byte
-	key    []byte // scratch
-	last   []byte // the store has no key in [last, the iterator's)
+	key    []byte // the key to seek; reused
+	last   []byte // the store has no key from here up to the iterator's
 	sought bool   // last is set
-	seeks  int    // for tests: what the depth of a lineage costs
+	seeks  int    // how many there were; a test looks at it
 
 	room [3][pageKeySize + versionSize + 1]byte // for object, key and last, unless they are longer
 
+	asked timelineNo // the timeline of the last find in this object
+
 	// About the entry that the iterator is on:
-	asked timelineNo // the last find's, in this object
-	on    bool       // it is a version of object
-	no    timelineNo
-	lsn   pg.LSN
+	on  bool // it is a version of object
+	no  timelineNo
+	lsn pg.LSN
 }
 
 // anyTimeline is above all numbers of timelines.
 const anyTimeline = ^timelineNo(0)
 
-// newCursor makes a cursor over the objects that begin with prefix. Close it.
+// newCursor makes a cursor over the objects that begin with prefix. The caller closes it.
 func newCursor(s store.Store, prefix []byte) *cursor {
 	c := &cursor{it: s.Iterator(prefix)}
 	c.object, c.key, c.last = c.room[0][:0], c.room[1][:0], c.room[2][:0]
 	return c
 }
 
+// close closes the cursor. Its error, if any, becomes *err if there is none yet.
 func (c *cursor) close(err *error) { closeIterator(c.it, err) }
 
-// reset turns to another object; cheapest in ascending order.
+// reset makes object the cursor's object. It is cheapest in ascending order.
 func (c *cursor) reset(object []byte) {
 	c.object, c.asked = append(c.object[:0], object...), anyTimeline
 }
@@ -133,7 +139,7 @@ func (c *cursor) reaches(key []byte) bool {
 	return !c.it.Valid() || bytes.Compare(key, c.it.Key()) <= 0
 }
 
-// look learns what the iterator is on.
+// examine takes apart the key that the iterator is on.
 func (c *cursor) examine() {
 	c.on = false
 	if !c.it.Valid() {
@@ -144,11 +150,11 @@ func (c *cursor) examine() {
 	c.no, c.lsn = no, lsn
 }
 
-// find moves to the newest version of the object that timeline no has at or below lsn.
-// Within an object, ask for younger timelines first.
+// find moves to the newest version of the object that timeline no has at or below lsn. Within an
+// object the caller must ask for younger timelines first.
 func (c *cursor) find(no timelineNo, lsn pg.LSN) (at pg.LSN, ok bool) {
 	if no < c.asked && c.asked != anyTimeline && (!c.on || c.no < no) {
-		return 0, false // what is next is older, or another object's
+		return 0, false // the next version is an older timeline's, or another object's
 	}
 	c.asked = no
 	c.key = appendVersion(append(c.key[:0], c.object...), no, lsn)
@@ -165,9 +171,10 @@ func (c *cursor) next(no timelineNo) (at pg.LSN, ok bool) {
 	return c.lsn, c.on && c.no == no
 }
 
-// value gives what is stored where it is, unsealed: at least one byte.
+// value gives the value of the version that the cursor is on, unstamped: at least one byte.
 func (c *cursor) value() ([]byte, error) { return unstamped(c.it) }
 
+// unstamped gives the value that it is on, unstamped: at least one byte.
 func unstamped(it store.Iterator) ([]byte, error) {
 	value, err := it.Value()
 	if err != nil {
@@ -176,7 +183,7 @@ func unstamped(it store.Iterator) ([]byte, error) {
 	return unstamp(it.Key(), value)
 }
 
-// newest moves to the newest version along sights that is in the store.
+// newest moves to the newest version of the object that is in the store, along sights.
 func (c *cursor) newest(sights []sight) (s *sight, at pg.LSN, ok bool) {
 	for i := range sights {
 		if at, ok := c.find(sights[i].no, sights[i].limit); ok {
@@ -186,8 +193,8 @@ func (c *cursor) newest(sights []sight) (s *sight, at pg.LSN, ok bool) {
 	return nil, 0, false
 }
 
-// nextObject moves to the first object at or above start, or above the current one if
-// start is nil.
+// nextObject makes the first object at or above start the cursor's; nil means the first above the
+// current one. It reports whether there is one.
 func (c *cursor) nextObject(start []byte) bool {
 	if start == nil {
 		start = after(c.object)

@@ -10,26 +10,25 @@ import (
 	"zenith/internal/pg"
 )
 
-// Memory bounds what the open windows of all repositories that share it hold, what their
-// caches of pages hold together, and how many of them write to their stores at the same time.
+// Memory bounds, for all repositories that share it, the bytes of their windows, the pages in their
+// caches, and the number of flushes at the same time.
 type Memory struct {
-	limit int64
-	pages atomic.Int64  // that the caches may still add
-	slots chan struct{} // a token for each flush that may run
+	limit int64         // bytes of windows
+	pages atomic.Int64  // how many pages the caches may still add
+	slots chan struct{} // has a token for each flush that runs
 
 	mu      sync.Mutex
-	used    int64
-	waiting int // sealed windows that are not flushed
+	used    int64 // bytes of windows
+	waiting int   // sealed windows that are not flushed
 	users   map[*Repository]bool
-	changed chan struct{} // closed and renewed when memory or a place becomes free
+	changed chan struct{} // closed, and replaced by a new one, when a window was flushed or could not be
 }
 
 const (
 	defaultMemory = 256 << 20
 	defaultCaches = 128 << 20
 	flushSlots    = 2
-	// minSeal is the size below which sealing a window frees too little to be worth it.
-	minSeal = 1 << 20
+	minSeal       = 1 << 20 // a smaller window is not sealed to free memory
 )
 
 // NewMemory makes a bound of limit bytes for windows; 0 means 256 MiB.
@@ -45,10 +44,11 @@ func NewMemory(limit int64) *Memory {
 	return m
 }
 
-// sealSize is the size at which a window is sealed: two more may be behind it.
+// sealSize is the size in bytes at which a window is sealed. Two more of that size may wait to be
+// flushed before the limit is reached.
 func (m *Memory) sealSize() int64 { return m.limit / 4 }
 
-// Used gives the bytes in use.
+// Used gives how many bytes windows take now.
 func (m *Memory) Used() int64 {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -73,8 +73,8 @@ func (m *Memory) leave(r *Repository) {
 	delete(m.users, r)
 }
 
-// sealLargest seals the largest open window of all, but that of not, whose turn the
-// caller has, if its turn can be had at once.
+// sealLargest seals the largest open window of all timelines, if nobody has its turn. It leaves out
+// not, whose turn the caller has.
 func (m *Memory) sealLargest(not *Timeline) {
 	m.mu.Lock()
 	users := slices.Collect(maps.Keys(m.users))
@@ -95,7 +95,7 @@ func (m *Memory) sealLargest(not *Timeline) {
 	case <-largest.turn:
 		largest.sealOpen()
 		largest.giveTurn()
-	default: // its Writer will do so
+	default: // its Writer seals it at Commit, or when it begins the next batch
 	}
 }
 
@@ -106,7 +106,7 @@ func (m *Memory) sealed() {
 	m.waiting++
 }
 
-// flushed says that a sealed window of size bytes is gone.
+// flushed counts a sealed window of size bytes as flushed.
 func (m *Memory) flushed(size int64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -115,7 +115,7 @@ func (m *Memory) flushed(size int64) {
 	m.wakeLocked()
 }
 
-// wake lets all who wait look again.
+// wake wakes all goroutines that wait for memory, to look again.
 func (m *Memory) wake() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -127,15 +127,15 @@ func (m *Memory) wakeLocked() {
 	m.changed = make(chan struct{})
 }
 
-// over reports whether too much is used, whether flushes are on their way, and what to
-// wait for.
+// over reports whether windows take more than the limit, and whether there are sealed ones to be
+// flushed. changed is closed when that may have changed.
 func (m *Memory) over() (over, flushing bool, changed <-chan struct{}) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.used > m.limit, m.waiting > 0, m.changed
 }
 
-// takeSlot waits for the right to flush.
+// takeSlot waits for the right to flush a window. giveSlot ends it.
 func (m *Memory) takeSlot(ctx context.Context) error {
 	select {
 	case m.slots <- struct{}{}:

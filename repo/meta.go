@@ -8,25 +8,26 @@ import (
 	"zenith/repo/store"
 )
 
-// formatVersion is the layout of keys and values that this code reads and writes. Up to 4,
-// chunks had the records themselves.
+// formatVersion is the version of the layout of keys and values that this code reads and writes. Up to
+// version 4 chunks had the records themselves.
 const formatVersion = 5
 
+// formatRow stores the version of a store's layout.
 type formatRow struct{ Version int }
 
 // timelineStatus is where a timeline is in its life.
 type timelineStatus string
 
 const (
-	statusCreating timelineStatus = "creating" // filled by a Bulk; a crash deletes it
+	statusCreating timelineStatus = "creating" // a Bulk fills it; the next Open after a crash deletes it
 	statusLive     timelineStatus = "live"
-	statusDeleted  timelineStatus = "deleted" // its data may still be there; its number is used up
+	statusDeleted  timelineStatus = "deleted" // the store may still have its versions, so its number is not given to another
 )
 
 // rowLSN is an LSN in a row: a number in JSON, where pg.LSN would be text.
 type rowLSN pg.LSN
 
-// timelineRow is what never changes about a timeline, but its status.
+// timelineRow stores a timeline. Only its name and its status ever change.
 type timelineRow struct {
 	ID      string
 	Name    string
@@ -39,13 +40,13 @@ type timelineRow struct {
 	SysID   uint64
 }
 
-// flushedRow says up to where the store has all of a timeline.
+// flushedRow stores up to where the store has all of a timeline's history: its flushed LSN.
 type flushedRow struct {
-	LSN, Prev pg.LSN
-	// Intent is the end of a flush that was begun. If it is above LSN the flush was cut
-	// short: entries of the timeline in (LSN, Intent] are there in part.
+	LSN, Prev pg.LSN // the end of a record, and its start
+	// Intent is an LSN up to which a flush may write, or have written, versions. If it is above LSN at
+	// Open, a flush was interrupted: of the versions in (LSN, Intent] some may be there.
 	Intent pg.LSN
-	// left is what Intent was when the repository was opened, if a flush was cut short.
+	// left is what Intent was at Open, if a flush was interrupted. It is not stored.
 	left pg.LSN
 }
 
@@ -65,6 +66,7 @@ func (r *flushedRow) UnmarshalJSON(b []byte) error {
 	return err
 }
 
+// rowOp is the write that stores a row.
 func rowOp(key []byte, row any) store.Op {
 	b, err := json.Marshal(row)
 	if err != nil {
@@ -142,7 +144,8 @@ func readLeases(s store.Store, fn func(timelineNo, pg.LSN, leaseRow)) error {
 	})
 }
 
-// checkFormat writes the format row into a new store and checks an old one's.
+// checkFormat stores the layout's version in a new store. ErrUnsupported if that of an old one is
+// another.
 func checkFormat(s store.Store) error {
 	key := []byte{byte(kindFormat)}
 	var row formatRow
@@ -159,8 +162,8 @@ func checkFormat(s store.Store) error {
 	return nil
 }
 
-// closeIterator closes it and keeps its error, unless there is one already. A store may
-// learn only then that what it iterated over was damaged.
+// closeIterator closes it. Its error becomes *err if there is none yet: a store may report only then
+// that what it iterated over is damaged.
 func closeIterator(it store.Iterator, err *error) {
 	if cerr := it.Close(); *err == nil {
 		*err = cerr

@@ -9,20 +9,21 @@ import (
 )
 
 // OwnFile is a version of a file that does not follow from WAL: PutFile stored it, or the
-// timeline began with it as a branch.
+// timeline is a branch and began with it.
 type OwnFile struct {
 	Path    string
-	LSN     pg.LSN // inside the record that follows a head; or the branch point
-	Content []byte // nil: removed
+	LSN     pg.LSN // just above what was the head when PutFile was called; or the branch point
+	Content []byte // nil: the file was removed
 }
 
-// putFileLSN is where PutFile stores: inside the record that will follow head, where no
-// point can be.
+// putFileLSN is the LSN at which PutFile stores: inside the record that will follow head, where no
+// point can be. All other versions are at LSNs that are multiples of 8.
 func putFileLSN(head pg.LSN) pg.LSN { return head + 1 }
 
-// maxPutFile bounds what PutFile stores in one update.
+// maxPutFile bounds the content, in bytes, so that one update of the store can write it.
 const maxPutFile = store.MaxUpdate - 4096
 
+// checkPutFile reports ErrInvalid for a path or content that PutFile cannot store.
 func checkPutFile(path string, content []byte) error {
 	if err := checkFile(path, content); err != nil {
 		return err
@@ -33,11 +34,11 @@ func checkPutFile(path string, content []byte) error {
 	return nil
 }
 
-// PutFile stores a file that WAL does not describe, as configuration: nil content
-// removes it. It is stored just above LastLSN, so that no view that could have been
-// seen changes; AtHead sees it at once. It is durable on return. Before WAL that was
-// on disk when the repository was opened is ingested again, LastLSN is too low for it.
-// The content is at most 1 MiB, about.
+// PutFile stores a file that WAL does not describe, such as configuration; nil content removes it.
+// Its LSN is just above LastLSN, so that no snapshot changes that somebody may have read; AtHead
+// sees it at once. It is durable on return. The content may have about 1 MiB. After Open the
+// caller must ingest the WAL that is on disk before it calls PutFile: until then LastLSN is too low,
+// and the file would be older than files that were put before.
 func (t *Timeline) PutFile(ctx context.Context, path string, content []byte) error {
 	if err := checkPutFile(path, content); err != nil {
 		return err
@@ -49,8 +50,8 @@ func (t *Timeline) PutFile(ctx context.Context, path string, content []byte) err
 	return t.storeOwnFile(OwnFile{Path: path, LSN: putFileLSN(t.LastLSN()), Content: content})
 }
 
-// PutOwnFile stores what OwnFiles of the same timeline in another repository gave, above
-// the head and at the same LSN, durably.
+// PutOwnFile stores a file that OwnFiles of the same timeline in another repository gave, at the same
+// LSN, durably. ErrInvalid if that is not above the head.
 func (t *Timeline) PutOwnFile(ctx context.Context, f OwnFile) error {
 	if err := checkPutFile(f.Path, f.Content); err != nil {
 		return err
@@ -73,13 +74,13 @@ func (t *Timeline) storeOwnFile(f OwnFile) error {
 	return nil
 }
 
-// OwnFiles calls fn with t's own versions of files at LSNs in [from, to] that do not follow
-// from its WAL. What a timeline without an ancestor began with is not among them.
+// OwnFiles calls fn with each OwnFile of t itself at an LSN in [from, to], those of one path the newest
+// first. The files that a timeline without an ancestor began with are not among them.
 func (t *Timeline) OwnFiles(ctx context.Context, from, to pg.LSN, fn func(OwnFile) error) error {
 	return eachFile(ctx, t.r.store, "", nil, func(c *cursor, path string) error {
 		for at, ok := c.find(t.no, to); ok && at >= from; at, ok = c.next(t.no) {
 			if at%8 == 0 && (t.parent == nil || at != t.info.StartLSN) {
-				continue // a record's
+				continue // it follows from WAL
 			}
 			body, err := c.value()
 			var f fileVersion
@@ -97,7 +98,7 @@ func (t *Timeline) OwnFiles(ctx context.Context, from, to pg.LSN, fn func(OwnFil
 	})
 }
 
-// noParts is for files that PutFile stored.
+// noParts is the part of decodeFile for files that PutFile stored: they are never in parts.
 func noParts(i int) (fileVersion, error) {
 	return fileVersion{}, fmt.Errorf("part %d of a file that has none: %w", i, ErrCorrupt)
 }

@@ -9,12 +9,13 @@ import (
 	"zenith/internal/pg"
 )
 
-// coldWAL is how far behind what was flushed WAL must lie to be packed: what is read again
-// and again is nearer.
+// coldWAL is how far WAL must lie below the flushed LSN to be packed. The WAL above is still read
+// often, which is cheaper from plain segments.
 const coldWAL = pg.LSN(64 << 20)
 
-// The packer works for packWork, and rests for packRest times as long. While WAL comes in, it
-// waits for packIdle without any being flushed, or until packBehind of it is cold.
+// The packer works for packWork, and then rests packRest times as long as it worked. While WAL comes
+// in it does nothing, until no window was flushed for packIdle, or packBehind of cold WAL waits to be
+// packed.
 const (
 	packWork   = 5 * time.Millisecond
 	packRest   = 4
@@ -22,7 +23,7 @@ const (
 	packBehind = pg.LSN(1 << 30)
 )
 
-// wakePacker says that more WAL may be cold.
+// wakePacker is called when a window was flushed: more WAL may be cold.
 func (r *Repository) wakePacker() {
 	r.lastFlush.Store(time.Now().UnixNano())
 	select {
@@ -31,7 +32,7 @@ func (r *Repository) wakePacker() {
 	}
 }
 
-// runPacker packs WAL that has become cold, at its leisure, until ctx is done.
+// runPacker packs WAL that has become cold, slowly, until ctx is done.
 func (r *Repository) runPacker(ctx context.Context) {
 	defer close(r.packerDone)
 	for {
@@ -48,7 +49,7 @@ func (r *Repository) runPacker(ctx context.Context) {
 			return ctx.Err()
 		}
 		if err := r.packWAL(rest); err != nil && ctx.Err() == nil {
-			r.log.Warn("pack cold WAL", "err", err) // it stays as it is
+			r.log.Warn("pack cold WAL", "err", err) // the segment stays plain
 		}
 		select {
 		case <-r.cold:
@@ -58,13 +59,13 @@ func (r *Repository) runPacker(ctx context.Context) {
 	}
 }
 
-// awaitQuiet waits, until ctx is done, while WAL comes in.
+// awaitQuiet waits until no WAL comes in any more, or ctx is done.
 func (r *Repository) awaitQuiet(ctx context.Context) {
 	for r.ingesting() && sleep(ctx, packIdle/8) {
 	}
 }
 
-// ingesting reports whether WAL comes in, and is not far ahead of the packer.
+// ingesting reports whether WAL comes in, and the packer is not far behind on any timeline.
 func (r *Repository) ingesting() bool {
 	if time.Since(time.Unix(0, r.lastFlush.Load())) > packIdle {
 		return false
@@ -78,9 +79,10 @@ func (r *Repository) ingesting() bool {
 	return true
 }
 
-// PackWAL packs all WAL that is cold, without rest.
+// PackWAL packs all WAL that is cold, without a rest.
 func (r *Repository) PackWAL(ctx context.Context) error { return r.packWAL(ctx.Err) }
 
+// packWAL packs the cold WAL of all timelines. It calls rest as segment.WAL.Pack does.
 func (r *Repository) packWAL(rest func() error) error {
 	r.packing.Lock()
 	defer r.packing.Unlock()
@@ -97,6 +99,5 @@ func (r *Repository) packWAL(rest func() error) error {
 	return errors.Join(errs...)
 }
 
-// packTemp is where a packed segment is written before it takes the plain one's place. Who holds
-// packing may use it.
+// packTemp is the file in which a packed segment is built. The caller holds packing while it uses it.
 func (r *Repository) packTemp() string { return filepath.Join(r.timelinesDir(), "packing") }

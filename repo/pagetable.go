@@ -8,25 +8,25 @@ import (
 	"zenith/internal/pg"
 )
 
-// pageTable finds what is known of pages. Ingest asks it for each page that a record changes,
-// and mostly waits for memory then: so it is a table with open addressing, where an entry is
-// found where the hash says, without a pointer in between. Nothing is ever taken out.
+// pageTable is a map from pages to V. Ingest looks up each page that a record changes, and mostly
+// waits for memory then: so it is a table with open addressing, where an entry is found where the
+// hash says, without a pointer in between. Entries are never removed one by one.
 type pageTable[V any] struct {
 	slots []pageSlot[V] // a power of two; a quarter at least are free
 	n     int
 }
 
-// pageSlot is an entry, or room for one.
+// pageSlot is a slot of a pageTable: an entry if it is used.
 type pageSlot[V any] struct {
 	tag  pg.BufferTag
 	used bool
 	v    V
 }
 
-// minPageSlots is the size of a table with anything in it.
+// minPageSlots is how many slots a table gets with its first entry.
 const minPageSlots = 64
 
-// slot gives the entry of tag, or the room where it would be.
+// slot gives the slot of tag, or the free one that it would get.
 func (t *pageTable[V]) slot(tag pg.BufferTag) *pageSlot[V] {
 	key := uint64(tag.RelNumber)<<32 | uint64(tag.Block)
 	key ^= uint64(tag.DBOID)<<20 ^ uint64(tag.SpcOID)<<40 ^ uint64(tag.Fork)<<60
@@ -39,7 +39,7 @@ func (t *pageTable[V]) slot(tag pg.BufferTag) *pageSlot[V] {
 	}
 }
 
-// find gives what is known of tag, nil if nothing is.
+// find gives the entry of tag; nil if there is none.
 func (t *pageTable[V]) find(tag pg.BufferTag) *V {
 	if t.n == 0 {
 		return nil
@@ -50,7 +50,8 @@ func (t *pageTable[V]) find(tag pg.BufferTag) *V {
 	return nil
 }
 
-// add gives the entry of tag, good until the next add, and whether it is new.
+// add gives the entry of tag, which is made if it is not there: then fresh is true. v is valid until
+// the next add.
 func (t *pageTable[V]) add(tag pg.BufferTag) (v *V, fresh bool) {
 	if 4*(t.n+1) > 3*len(t.slots) {
 		t.grow()
@@ -64,6 +65,7 @@ func (t *pageTable[V]) add(tag pg.BufferTag) (v *V, fresh bool) {
 	return &s.v, true
 }
 
+// grow doubles the table.
 func (t *pageTable[V]) grow() {
 	old := t.slots
 	t.slots = make([]pageSlot[V], max(minPageSlots, 2*len(old)))
@@ -74,13 +76,13 @@ func (t *pageTable[V]) grow() {
 	}
 }
 
-// clear forgets all, and keeps the room.
+// clear removes all entries, and keeps the slots.
 func (t *pageTable[V]) clear() {
 	clear(t.slots)
 	t.n = 0
 }
 
-// all goes through the entries.
+// all gives the entries, in no order.
 func (t *pageTable[V]) all() iter.Seq[*pageSlot[V]] {
 	return func(yield func(*pageSlot[V]) bool) {
 		for i := range t.slots {

@@ -9,20 +9,23 @@ import (
 )
 
 // probe looks for the newest version of one object along a lineage. Sizes, databases,
-// files and states are read through it; pages, which need more than the newest version,
-// have chain.collect.
+// files and states are read through it. Pages, which need more than the newest version,
+// are read through pageReader.collect.
 type probe struct {
 	object []byte
-	// window finds the version at or below limit, keeps it, and tells its LSN.
+	// window looks in w for the newest version at or below limit. It passes the version on to the
+	// probe's caller, and gives its LSN.
 	window func(w *window, limit pg.LSN) (pg.LSN, bool)
-	// store keeps a version from the store, of which body is unsealed and not empty.
+	// store passes a version from the store at at on to the probe's caller. body is its value,
+	// unstamped and not empty. Of a value with several versions, those above limit do not count.
 	store func(body []byte, at, limit pg.LSN) error
-	// beyond says that the store may have versions that are newer than the windows'.
+	// beyond says that the store may have versions that are newer than those in windows: files
+	// that PutFile stored.
 	beyond bool
 }
 
-// run runs the probe. c may be nil: run opens a cursor if it needs one. Otherwise c was
-// made after sights.
+// find runs the probe. If c is nil, it makes a cursor when it needs one; else c must have been made
+// after sights.
 func (p *probe) find(s store.Store, c *cursor, sights []sight) (found bool, err error) {
 	if c == nil {
 		defer func() {
@@ -41,7 +44,7 @@ func (p *probe) find(s store.Store, c *cursor, sights []sight) (found bool, err 
 		if p.beyond {
 			limit = m.cap
 		}
-		if c == nil { // opened late: what is hot is in the windows
+		if c == nil { // so late since what is hot is in windows, and needs no cursor
 			c = newCursor(s, p.object)
 		}
 		if !slices.Equal(c.object, p.object) {
@@ -64,6 +67,7 @@ func (p *probe) find(s store.Store, c *cursor, sights []sight) (found bool, err 
 	return false, nil
 }
 
+// findInWindows looks in a member's windows, the newest first.
 func (p *probe) findInWindows(m *sight) (at pg.LSN, found bool) {
 	for _, w := range m.windows {
 		if at, found := p.window(w, m.cap); found {
@@ -73,8 +77,8 @@ func (p *probe) findInWindows(m *sight) (at pg.LSN, found bool) {
 	return 0, false
 }
 
-// eachObject calls fn with the objects that begin with prefix, in order, those in the
-// store and those in extra, which need not be sorted.
+// eachObject calls fn with each object that begins with prefix, in order: those in the store, and
+// those in extra, which need not be sorted. c is a cursor on the object, which fn may move.
 func eachObject(s store.Store, prefix []byte, extra []string, fn func(c *cursor, object []byte) error) (err error) {
 	c := newCursor(s, prefix)
 	defer c.close(&err)

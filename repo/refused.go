@@ -8,9 +8,9 @@ import (
 	"zenith/internal/pg"
 )
 
-// Refused stores, for a page to that is a copy of one that s cannot rebuild because redo
-// does not support a record of its, that very record: whoever reads to is told the same,
-// until an image comes.
+// Refused stores a copy, as of lsn, of a page that s cannot rebuild, since redo does not support one
+// of its records. The page to gets that record as its only version. So its readers get the same
+// error as those of the page from, until an image of to comes.
 func (b *Bulk) Refused(to pg.BufferTag, lsn pg.LSN, s *Snapshot, from pg.BufferTag) error {
 	l, err := s.refusing(from)
 	if err != nil {
@@ -38,7 +38,7 @@ func (s *Snapshot) refusing(tag pg.BufferTag) (l link, err error) {
 	}
 	links, page := ch.links, make(pg.Page, pg.BlockSize)
 	ch.links = nil
-	if err := ch.build(s.t.r.redo, s.t.wal, page); err != nil { // the base
+	if err := ch.build(s.t.r.redo, s.t.wal, page); err != nil { // without links it gives the base
 		return l, err
 	}
 	for i := range slices.Backward(links) {

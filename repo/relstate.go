@@ -12,18 +12,19 @@ import (
 type relState struct {
 	exists bool
 	n      pg.BlockNumber
-	lsn    pg.LSN // of the last change
-	// cuts are the truncations that still matter, oldest first, with n ascending: a
-	// version of a block that is not above the last cut with cut.n <= block is dead.
-	cuts []relCut // never changed in place
+	lsn    pg.LSN // of the last change; 0 if there was none
+	// cuts are the cuts that still matter, oldest first, with n ascending: a version of a block is
+	// dead if it is not above the last cut with n <= block. The slice is never changed in place.
+	cuts []relCut
 }
 
+// relCut is a cut: the fork had n blocks after it.
 type relCut struct {
 	lsn pg.LSN
 	n   pg.BlockNumber
 }
 
-// relEvent is a change of size; dropped says that the fork is gone.
+// relEvent is a change of size to n blocks, or a drop.
 type relEvent struct {
 	lsn     pg.LSN
 	n       pg.BlockNumber
@@ -38,13 +39,13 @@ func (s relState) apply(ev relEvent) relState {
 	return s.resize(ev)
 }
 
-// cutBy gives the cut that ev is, if it takes blocks away.
+// cutBy gives the cut that ev is, if it removes blocks.
 func (s relState) cutBy(ev relEvent) (relCut, bool) {
 	to := s.resize(ev).n
 	return relCut{ev.lsn, to}, s.exists && to < s.n
 }
 
-// resize is apply without the cuts.
+// resize is apply without a change of cuts.
 func (s relState) resize(ev relEvent) relState {
 	s.exists, s.n, s.lsn = !ev.dropped, ev.n, ev.lsn
 	if ev.dropped {
@@ -53,6 +54,7 @@ func (s relState) resize(ev relEvent) relState {
 	return s
 }
 
+// cutAt adds a cut, and drops those that it makes irrelevant.
 func (s relState) cutAt(c relCut) relState {
 	keep := len(s.cuts)
 	for keep > 0 && s.cuts[keep-1].n >= c.n {
@@ -62,7 +64,8 @@ func (s relState) cutAt(c relCut) relState {
 	return s
 }
 
-// dropDB gives the state after its database was last dropped at lsn, 0 if never.
+// dropDB gives the state after a drop of the database at lsn, if the fork's last change was not above it;
+// else the state as it is. An lsn of 0 means that there was no drop.
 func (s relState) dropDB(lsn pg.LSN) relState {
 	if s.lsn == 0 || s.lsn > lsn {
 		return s
@@ -70,7 +73,7 @@ func (s relState) dropDB(lsn pg.LSN) relState {
 	return relState{lsn: lsn, cuts: []relCut{{lsn: lsn}}}
 }
 
-// cutLSN is the LSN at and below which versions of a block are dead.
+// cutLSN is the LSN at and below which versions of a block are dead; 0 if none are.
 func (s relState) cutLSN(blk pg.BlockNumber) pg.LSN {
 	for i := len(s.cuts) - 1; i >= 0; i-- {
 		if s.cuts[i].n <= blk {
@@ -83,8 +86,8 @@ func (s relState) cutLSN(blk pg.BlockNumber) pg.LSN {
 // relChunkEvents bounds the events in one value.
 const relChunkEvents = 1024
 
-// encodeRelChunk makes the value for events, which follow before, under the key of the
-// first one's LSN:
+// encodeRelChunk makes the value of events, which change the state before. The LSN of its key is the
+// first event's:
 //
 //	exists u8 | uvarint n | uvarint lsn | uvarint #cuts | cuts: uvarint lsn, n
 //	uvarint #events | events: uvarint lsn - last lsn (first: 0), uvarint n << 1 | dropped
@@ -112,7 +115,7 @@ func encodeRelChunk(before relState, events []relEvent) []byte {
 	return b
 }
 
-// decodeRelChunk gives the state at upTo, which is not below first, the key's LSN.
+// decodeRelChunk gives the state at upTo. first is the LSN of the value's key; upTo is not below it.
 func decodeRelChunk(b []byte, first, upTo pg.LSN) (relState, error) {
 	var s relState
 	if len(b) == 0 {

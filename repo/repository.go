@@ -18,12 +18,12 @@ import (
 	"zenith/repo/store"
 )
 
-// RedoFunc brings page, which is tag as it was before rec, to what it is after rec.
-// walredo.Redo is one. It must be pure: repo calls it from many goroutines. An error
-// that is not an ErrCorrupt means that it does not know the record.
+// RedoFunc applies rec to page, which is the page tag before rec. walredo.Redo is one. It must be
+// pure: many goroutines call it at once. An error that is not an ErrCorrupt means that it does not
+// know the record.
 type RedoFunc func(page pg.Page, tag pg.BufferTag, rec *xlog.Record) error
 
-// Options are Open's.
+// Options are Open's options.
 type Options struct {
 	Dir    string       // the tenant's directory: holds store/ and timelines/
 	Redo   RedoFunc     // required
@@ -48,36 +48,39 @@ type Repository struct {
 	mu     sync.RWMutex
 	byID   map[TimelineID]*Timeline
 	byName map[string]*Timeline
-	names  map[string]bool // taken by timelines that are being made
+	names  map[string]bool // the names and ids of timelines that are being made
 	nextNo timelineNo
-	gone   map[timelineNo]gone // deleted timelines that may have data
+	gone   map[timelineNo]gone // the gone timelines of which the store may have versions
 
 	pinMu      sync.Mutex    // guards horizons and pins; taken before mu
 	leasing    sync.Mutex    // held while a lease is stored
-	collecting chan struct{} // holds a token for the one who collects
-	// Who reads a chain holds reading shared: see Collect. cuts counts how often it was taken
-	// to cut chains.
+	collecting chan struct{} // has a token; a collection takes it
+	// Whoever reads a chain holds reading shared. A collection takes it alone before it deletes the
+	// ends of chains, and adds one to epoch: see Collect.
 	reading sync.RWMutex
 	epoch   atomic.Uint64
 
-	closing     chan struct{} // closed when Close begins: a collection ends
-	done        chan struct{} // closed when Close has what it wants to flush
-	closeOnce   sync.Once
-	closeErr    error
-	stopFlusher context.CancelFunc
-	cold        chan struct{} // capacity 1: more WAL may be cold
-	lastFlush   atomic.Int64  // nanoseconds since the epoch
-	packerDone  chan struct{}
-	packing     sync.Mutex // held by who packs
+	closing   chan struct{} // closed when Close begins: a collection ends
+	done      chan struct{} // closed when Close has sealed all windows: nobody can take a turn any more
+	closeOnce sync.Once
+	closeErr  error
+
+	stopFlusher context.CancelFunc // of the packer too
 	flusherDone chan struct{}
-	kick        chan struct{}
+	kick        chan struct{} // capacity 1: there is a job in the queue
 	queueMu     sync.Mutex
 	queue       []flushJob
+
+	packerDone chan struct{}
+	cold       chan struct{} // capacity 1: more WAL may be cold
+	lastFlush  atomic.Int64  // in nanoseconds since 1970
+	packing    sync.Mutex    // held while WAL is packed
 }
 
-// Open opens the repository in o.Dir, making it if it is not there. Timelines whose
-// creation or deletion was cut short by a crash are gone. A timeline's LastLSN is what
-// was flushed: the WAL behind it has to be ingested again, the ancestors' first.
+// Open opens the repository in o.Dir, and makes it if it is not there. Timelines whose
+// creation or deletion was interrupted by a crash are gone. A timeline's LastLSN is its flushed LSN:
+// the caller must ingest the WAL behind it again, that of the ancestors first. ErrBusy if another
+// process has the repository open.
 func Open(o Options) (r *Repository, err error) {
 	if o.Redo == nil {
 		return nil, fmt.Errorf("open repository without redo: %w", ErrInvalid)
@@ -118,7 +121,7 @@ func Open(o Options) (r *Repository, err error) {
 
 func (r *Repository) timelinesDir() string { return filepath.Join(r.dir, "timelines") }
 
-// load reads the timelines' rows, and removes what a crash left half made.
+// load reads the timelines' rows, and removes timelines that a crash left unfinished.
 func (r *Repository) load() error {
 	if err := checkFormat(r.store); err != nil {
 		return err
@@ -155,6 +158,8 @@ func (r *Repository) load() error {
 	return err
 }
 
+// loadTimeline makes the timeline of a row. byNo has those that were loaded before, its parent among
+// them.
 func (r *Repository) loadTimeline(no timelineNo, row timelineRow, byNo map[timelineNo]*Timeline) (*Timeline, error) {
 	id, err := ParseTimelineID(row.ID)
 	if err != nil {
@@ -204,8 +209,8 @@ func (r *Repository) removeStrayDirs() error {
 	return nil
 }
 
-// Close flushes what is in memory, and waits for it. Snapshots and timelines must not be
-// used any more.
+// Close flushes what is in memory, and waits for that. Snapshots and timelines must not be
+// used any more. A second call returns the first one's error.
 func (r *Repository) Close() error {
 	r.closeOnce.Do(func() { r.closeErr = r.close() })
 	return r.closeErr
@@ -213,10 +218,10 @@ func (r *Repository) Close() error {
 
 func (r *Repository) close() error {
 	close(r.closing)
-	<-r.collecting // for ever
+	<-r.collecting // never given back: no collection begins any more
 	all := r.Timelines()
 	for _, t := range all {
-		// A Writer that is at work gets its turn's end.
+		// A Writer that is at work may finish its batch first.
 		if err := t.takeTurn(context.Background()); err == nil {
 			t.sealOpen()
 			t.giveTurn()

@@ -9,15 +9,15 @@ import (
 	"zenith/repo/store"
 )
 
-// headSizes caches what the newest sizes are: the Writer asks for one with each record.
-// It is filled by whoever has the turn. A state in it holds for every LSN from its own up.
+// headSizes caches the newest sizes of a timeline: a Writer needs one with almost each record. Only
+// the holder of the turn changes it. A state in it is right for every LSN from its own on.
 type headSizes struct {
 	mu   sync.RWMutex
-	rels map[pg.RelFork]relState // as in the windows and the store: without drops of databases
+	rels map[pg.RelFork]relState // as windows and the store have them: drops of databases not counted
 	dbs  map[dbKey]dbEvent
 }
 
-// maxHeadSizes bounds the cache.
+// maxHeadSizes is how many forks the cache may have; then it is emptied.
 const maxHeadSizes = 100_000
 
 func newHeadSizes() *headSizes {
@@ -60,7 +60,8 @@ func (h *headSizes) clear() {
 	clear(h.dbs)
 }
 
-// lookupRel finds rf's size along sights. Drops of its database are not regarded.
+// lookupRel finds rf's size along sights. It does not count drops of rf's database. c is nil, or a
+// cursor that was made after sights.
 func lookupRel(s store.Store, c *cursor, sights []sight, rf pg.RelFork) (st relState, err error) {
 	p := probe{object: appendRelFork(nil, kindRelSize, rf)}
 	p.window = func(w *window, limit pg.LSN) (pg.LSN, bool) {
@@ -78,7 +79,7 @@ func lookupRel(s store.Store, c *cursor, sights []sight, rf pg.RelFork) (st relS
 	return st, nil
 }
 
-// lookupSize finds rf's size along sights, less what the last drop of its database took.
+// lookupSize finds rf's size along sights, and counts the last drop of its database.
 func lookupSize(s store.Store, sights []sight, rf pg.RelFork) (relState, error) {
 	st, err := lookupRel(s, nil, sights, rf)
 	if err != nil {
@@ -87,8 +88,8 @@ func lookupSize(s store.Store, sights []sight, rf pg.RelFork) (relState, error) 
 	return st.afterDrop(rf, func(k dbKey) (dbEvent, error) { return lookupDB(s, nil, sights, k) })
 }
 
-// afterDrop gives the state of rf less what the last drop of its database took; db finds the last
-// change of a database. Relations of all databases and SLRUs have none that could be dropped.
+// afterDrop gives the state of rf after the last drop of its database, which db finds. Shared
+// relations and SLRUs have no database that could be dropped.
 func (s relState) afterDrop(rf pg.RelFork, db func(dbKey) (dbEvent, error)) (relState, error) {
 	if s.lsn == 0 || rf.IsSLRU() || rf.DBOID == 0 {
 		return s, nil
@@ -97,7 +98,8 @@ func (s relState) afterDrop(rf pg.RelFork, db func(dbKey) (dbEvent, error)) (rel
 	return s.dropDB(ev.lastDrop), err
 }
 
-// lookupDB finds the last change of a database along sights; the zero event if there is none.
+// lookupDB finds the last change of a database along sights; the zero event if there is none. c is
+// nil, or a cursor that was made after sights.
 func lookupDB(s store.Store, c *cursor, sights []sight, k dbKey) (ev dbEvent, err error) {
 	p := probe{object: appendDB(nil, kindDatabase, k.spc, k.db)}
 	p.window = func(w *window, limit pg.LSN) (pg.LSN, bool) {
@@ -122,6 +124,7 @@ func encodeDB(e dbEvent) []byte {
 	return binary.AppendUvarint(appendBool(nil, e.exists), uint64(e.lastDrop))
 }
 
+// decodeDB takes a database's value apart; at is the LSN of its key. b is not empty.
 func decodeDB(b []byte, at pg.LSN) (dbEvent, error) {
 	d := decoder{b: b[1:]}
 	ev := dbEvent{lsn: at, exists: b[0] != 0, lastDrop: pg.LSN(d.uvarint())}

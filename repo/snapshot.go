@@ -14,21 +14,22 @@ import (
 // no Close, and is safe for concurrent use.
 type Snapshot struct {
 	t     *Timeline
-	owner *Timeline // has the point in its own WAL
+	owner *Timeline // t or the ancestor that has the point in its own WAL
 	l     lineage
-	files lineage // l, but with what PutFile stored since, for AtHead
+	files lineage // for files: l, or from AtHead a bit further, to see what PutFile stored since
 	point Point
 
-	settled atomic.Pointer[[]sight] // of l, once all of it is in the store
+	settled atomic.Pointer[[]sight] // the sights of l; nil until all of it is in the store
 
 	mu   sync.RWMutex
-	rels map[pg.RelFork]relState // drops of databases regarded
-	dbs  map[dbKey]dbEvent
+	rels map[pg.RelFork]relState // a cache; drops of databases are counted
+	dbs  map[dbKey]dbEvent       // a cache
 }
 
-// maxSnapshotSizes bounds a snapshot's cache of sizes.
+// maxSnapshotSizes is how many forks a snapshot's cache may have; then it is emptied.
 const maxSnapshotSizes = 1 << 16
 
+// snapshot makes the snapshot at p.
 func (t *Timeline) snapshot(p Point) *Snapshot {
 	l := t.lineage(p.LSN)
 	return &Snapshot{t: t, owner: t.owner(p.LSN), l: l, files: l, point: p, rels: make(map[pg.RelFork]relState), dbs: make(map[dbKey]dbEvent)}
@@ -41,10 +42,10 @@ func (s *Snapshot) Timeline() *Timeline { return s.t }
 // ancestor's, which may be another one than the timeline's own.
 func (s *Snapshot) Version() *pg.Version { return s.l[0].t.Version() }
 
-// LSN is s's record boundary.
+// LSN is the record boundary that s is at.
 func (s *Snapshot) LSN() pg.LSN { return s.point.LSN }
 
-// State is the control data at LSN. Shared: do not change it.
+// State is the control data at LSN. The caller must not change it.
 func (s *Snapshot) State() *control.State { return s.point.State }
 
 // String names the snapshot as paths do: timeline@lsn.
@@ -67,11 +68,11 @@ func (s *Snapshot) isAt(lsn pg.LSN) error {
 	return nil
 }
 
-// kept reports an error if the point may have been collected.
+// checkKept reports ErrOutOfRange if the point is not kept any more.
 func (s *Snapshot) checkKept() error { return s.owner.checkKept(s.point.LSN) }
 
-// unlessForgotten is err, of a read that is done, or that the point may have been collected
-// meanwhile.
+// unlessForgotten gives the error of a read that has ended with err. If the point was forgotten
+// meanwhile that is ErrOutOfRange, whatever the read may have met.
 func (s *Snapshot) unlessForgotten(err error) error {
 	if kerr := s.checkKept(); kerr != nil {
 		return kerr
@@ -79,7 +80,7 @@ func (s *Snapshot) unlessForgotten(err error) error {
 	return err
 }
 
-// sights looks at l.
+// sights gives the sights of l.
 func (s *Snapshot) sights() []sight {
 	if all := s.settled.Load(); all != nil {
 		return *all
@@ -91,13 +92,14 @@ func (s *Snapshot) sights() []sight {
 	return all
 }
 
-// finder is a cursor for many objects, and what it is good for.
+// finder is what versions are looked for with: sights, and a cursor that was made after them; nil if
+// the lookup is to make its own.
 type finder struct {
 	c      *cursor
 	sights []sight
 }
 
-// rel finds rf's state. It uses r's cursor, if it has one.
+// rel finds rf's state, and counts the last drop of its database.
 func (s *Snapshot) rel(r finder, rf pg.RelFork) (relState, error) {
 	s.mu.RLock()
 	st, ok := s.rels[rf]
@@ -125,6 +127,7 @@ func (s *Snapshot) rel(r finder, rf pg.RelFork) (relState, error) {
 	return st, nil
 }
 
+// db finds the last change of a database.
 func (s *Snapshot) db(r finder, k dbKey) (dbEvent, error) {
 	s.mu.RLock()
 	ev, ok := s.dbs[k]
@@ -145,8 +148,8 @@ func (s *Snapshot) db(r finder, k dbKey) (dbEvent, error) {
 	return ev, nil
 }
 
-// Relations calls fn with each existing fork in a database directory (db 0: global), in
-// order, until fn returns an error.
+// Relations calls fn with each existing fork in a database directory and its size in blocks, in
+// order, until fn returns an error. The forks of shared relations are in spc 1664, db 0.
 func (s *Snapshot) Relations(ctx context.Context, spc, db pg.OID, fn func(rf pg.RelFork, n pg.BlockNumber) error) error {
 	in := func(rf pg.RelFork) bool { return rf.SpcOID == spc && rf.DBOID == db }
 	return s.relations(ctx, appendDB(nil, kindRelSize, spc, db), in, fn)
@@ -158,7 +161,7 @@ func (s *Snapshot) EachRelation(ctx context.Context, fn func(rf pg.RelFork, n pg
 	return s.relations(ctx, []byte{byte(kindRelSize)}, func(pg.RelFork) bool { return true }, fn)
 }
 
-// relations calls fn with the existing forks whose keys begin with prefix: those that are in.
+// relations is Relations for the forks whose objects begin with prefix: in tells which.
 func (s *Snapshot) relations(ctx context.Context, prefix []byte, in func(pg.RelFork) bool, fn func(rf pg.RelFork, n pg.BlockNumber) error) error {
 	var extra []string
 	sights := s.sights()
@@ -188,14 +191,16 @@ func (s *Snapshot) relations(ctx context.Context, prefix []byte, in func(pg.RelF
 	return s.unlessForgotten(err)
 }
 
-// SLRUSegments calls fn with each existing segment of an SLRU and its length in pages.
+// SLRUSegments calls fn with each existing segment of an SLRU and its length in pages, in order,
+// until fn returns an error.
 func (s *Snapshot) SLRUSegments(ctx context.Context, slru pg.SLRU, fn func(segno uint32, n pg.BlockNumber) error) error {
 	return s.Relations(ctx, pg.SLRUSpace, pg.OID(slru), func(rf pg.RelFork, n pg.BlockNumber) error {
 		return fn(uint32(rf.RelNumber), n)
 	})
 }
 
-// Databases calls fn with each database directory: tablespace and database.
+// Databases calls fn with the tablespace and database of each database directory, in order, until fn
+// returns an error.
 func (s *Snapshot) Databases(ctx context.Context, fn func(spc, db pg.OID) error) error {
 	var extra []string
 	sights := s.sights()
@@ -223,7 +228,7 @@ func (s *Snapshot) Databases(ctx context.Context, fn func(spc, db pg.OID) error)
 	return s.unlessForgotten(err)
 }
 
-// HasDatabase says whether that database directory exists.
+// HasDatabase reports whether a database directory exists.
 func (s *Snapshot) HasDatabase(ctx context.Context, spc, db pg.OID) (bool, error) {
 	if err := ctx.Err(); err != nil {
 		return false, err
@@ -232,7 +237,8 @@ func (s *Snapshot) HasDatabase(ctx context.Context, spc, db pg.OID) (bool, error
 	return ev.exists, s.unlessForgotten(err)
 }
 
-// ReadFile gives a file's content: ErrNotFound if there is none. Shared: do not change it.
+// ReadFile gives a file's content: ErrNotFound if there is no such file. The caller must not change
+// the content.
 func (s *Snapshot) ReadFile(ctx context.Context, path string) ([]byte, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -245,6 +251,7 @@ func (s *Snapshot) ReadFile(ctx context.Context, path string) ([]byte, error) {
 	return f.content, err
 }
 
+// file finds a file. Its content is nil if it does not exist.
 func (s *Snapshot) file(r finder, path string) (f fileVersion, err error) {
 	p := probe{object: appendFile(nil, path), beyond: true}
 	p.window = func(w *window, limit pg.LSN) (pg.LSN, bool) {
@@ -266,7 +273,8 @@ func (s *Snapshot) file(r finder, path string) (f fileVersion, err error) {
 	return f, nil
 }
 
-// Files calls fn with each file whose path begins with prefix, in order.
+// Files calls fn with each file whose path begins with prefix and its size in bytes, in order of the
+// paths, until fn returns an error.
 func (s *Snapshot) Files(ctx context.Context, prefix string, fn func(path string, size int) error) error {
 	var extra []string
 	sights := s.files.look()

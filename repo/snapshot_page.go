@@ -7,18 +7,20 @@ import (
 	"zenith/internal/pg"
 )
 
-// ReadPage rebuilds tag into dst, with its checksum if the cluster has them. ErrNotFound
-// if the relation or the block does not exist.
+// ReadPage rebuilds the page tag in dst, with its checksum if the cluster has checksums. ErrNotFound
+// if the relation or the block does not exist, ErrUnsupported if redo does not know one of its
+// records, ErrCorrupt if its versions or their WAL are damaged.
 func (s *Snapshot) ReadPage(ctx context.Context, tag pg.BufferTag, dst pg.Page) error {
 	return s.readPages(ctx, tag, 1, dst, nil)
 }
 
-// ReadPages rebuilds n consecutive blocks into dst (n pages long); cheaper than one by
-// one. ErrNotFound if one of them does not exist.
+// ReadPages is ReadPage for n consecutive blocks; dst is n pages long. It is cheaper than n calls of
+// ReadPage.
 func (s *Snapshot) ReadPages(ctx context.Context, first pg.BufferTag, n int, dst []byte) error {
 	return s.readPages(ctx, first, n, dst, appendRelFork(nil, kindPage, first.RelFork))
 }
 
+// readPages is ReadPages. wide is the prefix of the keys of all the pages; nil if there is only one.
 func (s *Snapshot) readPages(ctx context.Context, tag pg.BufferTag, n int, dst []byte, wide []byte) (err error) {
 	if len(dst) < n*pg.BlockSize {
 		return fmt.Errorf("read %d pages into %d bytes: %w", n, len(dst), ErrInvalid)
@@ -51,24 +53,25 @@ func (s *Snapshot) readPages(ctx context.Context, tag pg.BufferTag, n int, dst [
 	return nil
 }
 
+// readPage rebuilds one page in dst. Versions at or below cut are dead.
 func (s *Snapshot) readPage(r *pageReader, tag pg.BufferTag, cut pg.LSN, dst pg.Page) error {
 	_, err := s.t.buildPage(r, tag, cut, dst)
 	if err := s.unlessForgotten(err); err != nil {
 		return fmt.Errorf("%v: %w", s, err)
 	}
-	s.seal(tag, dst)
+	s.setChecksum(tag, dst)
 	return nil
 }
 
-// seal gives a page its checksum, if the cluster has them.
-func (s *Snapshot) seal(tag pg.BufferTag, page pg.Page) {
+// setChecksum gives a page its checksum, if the cluster has checksums.
+func (s *Snapshot) setChecksum(tag pg.BufferTag, page pg.Page) {
 	if s.point.State.ChecksumVersion != 0 && !tag.IsSLRU() && !page.IsNew() {
 		page.SetChecksum(pg.Checksum(page, tag.Block))
 	}
 }
 
-// buildPage rebuilds tag as r sees it, without checksum, and gives the LSN of its newest version; 0
-// if there is none, and the page is zeros.
+// buildPage rebuilds the page tag in dst as r sees it, without a checksum. It gives the LSN of the
+// newest version; 0 if there is none, and the page is zeros.
 func (t *Timeline) buildPage(r *pageReader, tag pg.BufferTag, cut pg.LSN, dst pg.Page) (pg.LSN, error) {
 	t.r.reading.RLock()
 	defer t.r.reading.RUnlock()

@@ -6,9 +6,9 @@ import (
 	"zenith/internal/pg"
 )
 
-// tails remembers what a flush wrote last of each page, so that the next one need not look
-// for it in the store: that would be a seek for every page of a window. Only flushes use it.
-// Whatever a collection does to versions leaves their keys and counts as they are.
+// tails remembers the tails of the pages that were flushed last, so that the next flush need not look
+// for them in the store: that would be a seek for every page of a window. Only flushes use it. A
+// collection does not make it wrong: a trimmed chunk has the key and the counts of the chunk.
 type tails struct {
 	mu sync.Mutex
 	of pageTable[tail]
@@ -16,13 +16,13 @@ type tails struct {
 
 // tail is the end of a page's chain in the store.
 type tail struct {
-	at     pg.LSN // key of the last version
-	length int32  // of the chain
-	before int32  // as run's
-	noRedo bool
+	at     pg.LSN // the LSN of the last version's key
+	length int32  // as length of a run
+	before int32  // as before of a run
+	noRedo bool   // as noRedo of a run
 }
 
-// maxTails bounds the pages that are remembered: some 8 MB.
+// maxTails is how many pages are remembered, in some 8 MB; then all are dropped.
 const maxTails = 3 << 15
 
 func (t *tails) get(tag pg.BufferTag) (last tail, ok bool) {
@@ -44,7 +44,7 @@ func (t *tails) put(tag pg.BufferTag, last tail) {
 	*p = last
 }
 
-// forget drops all.
+// clear drops all tails.
 func (t *tails) clear() {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -15,37 +15,33 @@ import (
 type Timeline struct {
 	r      *Repository
 	no     timelineNo
-	info   Info // but for the name, which may change
-	name   atomic.Pointer[string]
+	info   Info                   // its Name may be out of date
+	name   atomic.Pointer[string] // the branch name
 	parent *Timeline
-	first  pg.LSN // the root ancestor's start, before which there never was anything
+	first  pg.LSN // the start of the root of the lineage, before which there never was anything
 	wal    *segment.WAL
 	head   watermark
 
-	// turn holds one token: whoever takes it may change the open window, seal it, or
-	// write past it.
-	turn chan struct{}
-	// writer is reused by whoever has the turn.
-	writer *Writer
+	turn   chan struct{} // has a token: the turn. Whoever takes it has the turn
+	writer *Writer       // reused by each Begin
 
-	view atomic.Pointer[view] // changed under mu
-	mu   sync.Mutex
-	// heads knows sizes at the head, merged but perhaps not published: see sizes.go.
-	heads *headSizes
+	view  atomic.Pointer[view] // changed under mu
+	mu    sync.Mutex
+	heads *headSizes // at the end of the last merged batch, which is perhaps not published yet
 
 	tails    tails
-	flushMu  sync.Mutex
-	row      flushedRow // as stored
-	flushErr error      // of the last try, nil if it worked
+	flushMu  sync.Mutex // guards row, flushErr and deleted
+	row      flushedRow // as it was stored last
+	flushErr error      // of the last flush; nil if it worked
 	deleted  bool
 
 	horizon atomic.Uint64             // an LSN; 0 if nothing was forgotten. Changed under the repository's pinMu
-	pinned  pinned                    // guarded by pinMu
-	heldWAL func(segment string) bool // guarded by pinMu: see HoldWAL
+	pinned  pinned                    // guarded by the repository's pinMu
+	heldWAL func(segment string) bool // see HoldWAL; guarded by the repository's pinMu
 }
 
-// view is where the parts of a timeline's history are: above flushed.lsn in windows, the
-// newest (open) one first; up to it in the store.
+// view says where a timeline's history is: up to flushed.lsn in the store, above that in windows, of
+// which the first is the open one, and then come sealed ones, the newest first.
 type view struct {
 	windows []*window
 	flushed endpoint
@@ -53,7 +49,7 @@ type view struct {
 
 func (v *view) open() *window { return v.windows[0] }
 
-// Info is what never changes about a timeline, but for its name.
+// Info describes a timeline. Only the name ever changes.
 type Info struct {
 	ID       TimelineID
 	Name     string
@@ -65,6 +61,7 @@ type Info struct {
 	SysID    uint64      // the cluster's system identifier
 }
 
+// newTimeline makes a timeline of which the store has all up to row.LSN.
 func newTimeline(r *Repository, no timelineNo, info Info, parent *Timeline, row flushedRow) *Timeline {
 	t := &Timeline{r: r, no: no, info: info, parent: parent, first: info.StartLSN, row: row, turn: make(chan struct{}, 1)}
 	t.name.Store(&info.Name)
@@ -84,20 +81,21 @@ func newTimeline(r *Repository, no timelineNo, info Info, parent *Timeline, row 
 	return t
 }
 
-// ID is the timeline's id.
+// ID is t's id.
 func (t *Timeline) ID() TimelineID { return t.info.ID }
 
-// Name is the branch name.
+// Name is the branch name that t has now.
 func (t *Timeline) Name() string { return *t.name.Load() }
 
-// Info gives what never changes about t, and its name.
+// Info describes t, with the name that it has now.
 func (t *Timeline) Info() Info {
 	info := t.info
 	info.Name = t.Name()
 	return info
 }
 
-// Ancestor gives the timeline that t was branched from and the LSN, or nil.
+// Ancestor gives the timeline that t branches off from, and the LSN of the branch point; nil if t has
+// no ancestor.
 func (t *Timeline) Ancestor() (*Timeline, pg.LSN) {
 	if t.parent == nil {
 		return nil, 0
@@ -108,20 +106,20 @@ func (t *Timeline) Ancestor() (*Timeline, pg.LSN) {
 // Version is the PostgreSQL whose WAL and data t is, from StartLSN on.
 func (t *Timeline) Version() *pg.Version { return t.info.Version }
 
-// StartLSN is the first LSN that can be read on t itself. A branch reads older
-// LSNs of its ancestors too: see FirstLSN.
+// StartLSN is where t itself begins: the branch point of a branch. Lower LSNs are read on its
+// ancestors: see FirstLSN.
 func (t *Timeline) StartLSN() pg.LSN { return t.info.StartLSN }
 
-// LastLSN is the published head: the end of the last record whose effects can be read.
+// LastLSN is the head: the end of the last record whose effects can be read.
 func (t *Timeline) LastLSN() pg.LSN { return t.head.get().lsn }
 
-// Head gives LastLSN and the start of the record that ends there, as one pair.
+// Head gives LastLSN, and the start of the record that ends there, as of one moment.
 func (t *Timeline) Head() (last, prev pg.LSN) {
 	e := t.head.get()
 	return e.lsn, e.prev
 }
 
-// WaitLSN waits until LastLSN is at or beyond lsn.
+// WaitLSN waits until LastLSN is at or beyond lsn. ErrClosed if the repository is closed meanwhile.
 func (t *Timeline) WaitLSN(ctx context.Context, lsn pg.LSN) error {
 	return t.head.wait(ctx, t.r.done, lsn)
 }
@@ -131,10 +129,10 @@ func (t *Timeline) Awaited() bool { return t.head.awaited() }
 
 func (t *Timeline) dir() string { return filepath.Join(t.r.timelinesDir(), t.info.ID.String()) }
 
-// WorkDir is the directory for the working tree of t's writable mount. It is there.
+// WorkDir is the directory for the working tree of t's writable mount. MakeDirs makes it.
 func (t *Timeline) WorkDir() string { return filepath.Join(t.dir(), "work") }
 
-// takeTurn waits for the right to change the timeline.
+// takeTurn waits for the turn. ErrNotFound if t was deleted, ErrClosed if the repository is closed.
 func (t *Timeline) takeTurn(ctx context.Context) error {
 	select {
 	case <-t.turn:
@@ -158,11 +156,11 @@ func (t *Timeline) isDeleted() bool {
 	return t.deleted
 }
 
-// watermark is an endpoint that moves forward and can be waited for.
+// watermark is an endpoint that only moves forward, and for which goroutines can wait.
 type watermark struct {
 	at      atomic.Pointer[endpoint]
 	mu      sync.Mutex
-	changed chan struct{} // closed and forgotten at the next change; nil if nobody waits
+	changed chan struct{} // closed, and set to nil, at the next change; nil if nobody waits
 }
 
 func (w *watermark) init(e endpoint) { w.at.Store(&e) }
@@ -184,6 +182,7 @@ func (w *watermark) awaited() bool {
 	return w.changed != nil
 }
 
+// wait waits until the watermark is at or beyond lsn. done ends it with ErrClosed.
 func (w *watermark) wait(ctx context.Context, done <-chan struct{}, lsn pg.LSN) error {
 	for {
 		w.mu.Lock()

@@ -12,15 +12,15 @@ import (
 	"zenith/repo/control"
 )
 
-// Point is a record boundary and the state there.
+// Point is a record boundary and the control data there.
 type Point struct {
 	LSN   pg.LSN
-	State *control.State // shared: do not change
+	State *control.State // shared: callers must not change it
 }
 
-// Resolve finds the last record boundary at or below lsn, and the state there.
-// ErrOutOfRange before FirstLSN, unless the point is pinned, and beyond LastLSN. ErrBusy if
-// after a crash an ancestor has not got back to where t branches off.
+// Resolve finds the last record boundary at or below lsn, and the control data there. ErrOutOfRange
+// if lsn is beyond LastLSN, or below FirstLSN and not pinned. ErrBusy if the WAL of an ancestor must
+// be ingested again after a crash, and was not yet up to where t branches off.
 func (t *Timeline) Resolve(ctx context.Context, lsn pg.LSN) (Point, error) {
 	if head := t.LastLSN(); lsn > head {
 		return Point{}, fmt.Errorf("%v is beyond the head of %s, %v: %w", lsn, t.Name(), head, ErrOutOfRange)
@@ -42,7 +42,7 @@ func (t *Timeline) Resolve(ctx context.Context, lsn pg.LSN) (Point, error) {
 	return p, err
 }
 
-// resolve is Resolve for an LSN that is kept.
+// resolve is Resolve where it is known that lsn is in range and kept.
 func (t *Timeline) resolve(ctx context.Context, lsn pg.LSN) (Point, error) {
 	s, err := t.stateBefore(lsn)
 	if err != nil {
@@ -51,8 +51,8 @@ func (t *Timeline) resolve(ctx context.Context, lsn pg.LSN) (Point, error) {
 	return t.walk(ctx, s, lsn, nil)
 }
 
-// complete reports an error if the WAL of a member that was not flushed before a crash
-// is still to be ingested again.
+// complete reports ErrBusy if the WAL of a member below its cap must still be ingested again after a
+// crash.
 func (l lineage) complete() error {
 	for _, m := range l {
 		if head := m.t.LastLSN(); head < m.cap {
@@ -62,7 +62,7 @@ func (l lineage) complete() error {
 	return nil
 }
 
-// At gives the immutable snapshot at Resolve(lsn).
+// At gives the snapshot at the point that Resolve finds, with its errors.
 func (t *Timeline) At(ctx context.Context, lsn pg.LSN) (*Snapshot, error) {
 	p, err := t.Resolve(ctx, lsn)
 	if err != nil {
@@ -71,8 +71,8 @@ func (t *Timeline) At(ctx context.Context, lsn pg.LSN) (*Snapshot, error) {
 	return t.snapshot(p), nil
 }
 
-// AtHead gives the snapshot at LastLSN that, unlike At(LastLSN), sees files put by
-// PutFile since: what a writable mount starts from.
+// AtHead gives the snapshot at LastLSN. Unlike that of At, it has the files that PutFile has stored
+// since the head got there, before the call or later. A writable mount starts from it.
 func (t *Timeline) AtHead(ctx context.Context) (*Snapshot, error) {
 	s, err := t.At(ctx, t.LastLSN())
 	if err != nil {
@@ -83,7 +83,7 @@ func (t *Timeline) AtHead(ctx context.Context) (*Snapshot, error) {
 	return s, nil
 }
 
-// stateBefore reads the stored state that is nearest to lsn from below.
+// stateBefore reads the stored state with the highest LSN at or below lsn.
 func (t *Timeline) stateBefore(lsn pg.LSN) (s *control.State, err error) {
 	p := probe{object: appendState(nil)}
 	p.window = func(w *window, limit pg.LSN) (pg.LSN, bool) {
@@ -110,8 +110,8 @@ func (t *Timeline) stateBefore(lsn pg.LSN) (s *control.State, err error) {
 	return s, nil
 }
 
-// walk reads the WAL from s, which it changes, and gives the last point at or below upTo.
-// stop, if not nil, is asked before each record is applied, and ends the walk by true.
+// walk applies the WAL from s.LSN on to s, and gives the last point at or below upTo. stop, if not
+// nil, is called with each record before it is applied, and ends the walk by true.
 func (t *Timeline) walk(ctx context.Context, s *control.State, upTo pg.LSN, stop func(*xlog.Record) (bool, error)) (Point, error) {
 	// Below the branch point it is an ancestor's WAL. No walk crosses that: a branch has a
 	// state of its own where it begins.
@@ -148,26 +148,26 @@ func (t *Timeline) walk(ctx context.Context, s *control.State, upTo pg.LSN, stop
 	return Point{s.LSN, s}, nil
 }
 
-// FindTime finds the end of the last commit at or before when. ErrOutOfRange if the
-// history begins later.
+// FindTime finds the point behind the last commit before the first one that is later than when.
+// ErrOutOfRange if the kept history begins after when.
 func (t *Timeline) FindTime(ctx context.Context, when time.Time) (Point, error) {
 	first := t.FirstLSN()
 	p, err := t.findTime(ctx, when, first)
-	if t.FirstLSN() != first { // history was forgotten meanwhile
+	if t.FirstLSN() != first { // a collection moved the horizon meanwhile
 		return t.FindTime(ctx, when)
 	}
 	return p, err
 }
 
-// findTime is FindTime where what is kept begins at first.
+// findTime is FindTime in the history from first on.
 func (t *Timeline) findTime(ctx context.Context, when time.Time, first pg.LSN) (Point, error) {
 	head := t.LastLSN()
 	s, err := t.stateAtTime(ctx, when, first, head)
 	if err != nil {
 		return Point{}, err
 	}
-	// Behind s the first commit after when ends the search; the point is the last commit's
-	// end, or s itself, if that knows none.
+	// The walk ends at the first commit that is later than when. The point is the end of the commit
+	// before, or s if there is none behind s.
 	last := Point{s.LSN, s.Clone()}
 	_, err = t.walk(ctx, s, head, func(rec *xlog.Record) (bool, error) {
 		next := s
@@ -195,7 +195,8 @@ func (t *Timeline) findTime(ctx context.Context, when time.Time, first pg.LSN) (
 	return last, nil
 }
 
-// stateAtTime finds a stored state before the first commit after when, a late one.
+// stateAtTime finds a stored state from which no commit later than when was seen: one of the last
+// such, so that findTime need not walk far.
 func (t *Timeline) stateAtTime(ctx context.Context, when time.Time, first, head pg.LSN) (*control.State, error) {
 	s, err := t.stateBefore(first)
 	if err != nil {
@@ -207,7 +208,9 @@ func (t *Timeline) stateAtTime(ctx context.Context, when time.Time, first, head 
 	if s.KnownSince().After(when) {
 		return nil, fmt.Errorf("%s begins at %v: %w", t.Name(), s.KnownSince().UTC().Format(time.RFC3339), ErrOutOfRange)
 	}
-	lo, hi := s.LSN, head // the state before lo is early enough; that before hi+1 is not known to be
+	// The state stored at or below lo is early enough. Of those above hi it is known that they are
+	// too late, or that there are none.
+	lo, hi := s.LSN, head
 	for lo < hi {
 		if err := ctx.Err(); err != nil {
 			return nil, err

@@ -9,7 +9,7 @@ import (
 	"zenith/repo/segment"
 )
 
-// walTimeline is a timeline as its WAL sees it.
+// walTimeline is a timeline as a segment.Timeline.
 type walTimeline struct{ *Timeline }
 
 // Forgotten implements segment.Timeline.
@@ -28,12 +28,12 @@ func (o walTimeline) Held(name string) bool {
 	return held != nil && held(name)
 }
 
-// WALConfig is what a reader of t's WAL must expect.
+// WALConfig describes t's WAL to an xlog.Reader.
 func (t *Timeline) WALConfig() xlog.Config {
 	return xlog.Config{Version: t.Version(), SegSize: t.info.SegSize, SysID: t.info.SysID, TLI: t.info.TLI}
 }
 
-// WAL reads t's WAL: own segments at and above StartLSN, the ancestors' below.
+// WAL reads t's WAL: t's own segments from StartLSN on, its ancestors' below.
 func (t *Timeline) WAL() *segment.WAL { return t.wal }
 
 // WALDir is the directory of t's own segments.
@@ -42,31 +42,32 @@ func (t *Timeline) WALDir() string { return filepath.Join(t.dir(), "wal") }
 // SegmentPath is the path of t's own segment that holds lsn, present or not.
 func (t *Timeline) SegmentPath(lsn pg.LSN) string { return t.wal.SegmentPath(lsn) }
 
-// HoldWAL has held asked, before one of t's own segments is removed or packed, whether a
-// server still has it in its pg_wal; nil: no server is there.
+// HoldWAL says which of t's own segments a server has in its pg_wal: those are neither removed nor
+// packed. held is called, with the segment's name, whenever one is about to be; it must not block.
+// nil means that there is no server.
 func (t *Timeline) HoldWAL(held func(segment string) bool) {
 	t.r.pinMu.Lock()
 	defer t.r.pinMu.Unlock()
 	t.heldWAL = held
 }
 
-// PlainWAL makes a segment of t's own, which may be packed, a plain file again, so that a
-// server can have it in its pg_wal. Nothing for one that is not there.
+// PlainWAL makes the segment of t's own with that name a plain file again if it is packed, so that a
+// server can have it in its pg_wal. A segment that is not there is no error.
 func (t *Timeline) PlainWAL(segment string) error {
 	return t.wal.Unpack(segment, filepath.Join(t.dir(), "unpacking"))
 }
 
-// MarkDurable says that the WAL up to lsn is durable, and that a server may write it from
-// there on.
+// MarkDurable notes that the WAL up to lsn is durable, and that a server may be writing from
+// there on: see package segment about the mark.
 func (t *Timeline) MarkDurable(lsn pg.LSN) error { return t.wal.MarkDurable(lsn) }
 
 // Durable gives the LSN up to which t's WAL is known to be durable; ok is false for a timeline that
 // no server writes.
 func (t *Timeline) Durable() (lsn pg.LSN, ok bool, err error) { return t.wal.Durable() }
 
-// PrepareWAL says that WAL from elsewhere will be written from the head on: if we die, what
-// stands behind the last complete record is no damage. All WAL that is there must have been
-// ingested.
+// PrepareWAL must be called before WAL from elsewhere is written behind the head. It makes t's
+// directories, and marks the WAL up to the head durable, so that an incomplete record which a crash
+// leaves behind the mark does not count as damage. All WAL that is there must have been ingested.
 func (t *Timeline) PrepareWAL() error {
 	if err := t.MakeDirs(); err != nil {
 		return err

@@ -9,8 +9,9 @@ import (
 // maxSealed is how many windows of a timeline may wait to be flushed.
 const maxSealed = 8
 
-// Begin starts a batch of changes. It waits for the Writer before it to end, and while
-// too much is not flushed yet.
+// Begin begins a batch of changes. It waits until the Writer before it has ended, and while windows
+// take too much memory or too many wait to be flushed. The caller must end the Writer by Commit or
+// Abort: it has the turn until then.
 func (t *Timeline) Begin(ctx context.Context) (*Writer, error) {
 	for {
 		if err := t.takeTurn(ctx); err != nil {
@@ -40,8 +41,8 @@ func (t *Timeline) Begin(ctx context.Context) (*Writer, error) {
 	return t.writer, nil
 }
 
-// pressure gives what a new batch must wait for, nil if it need not. It seals windows to
-// relieve memory. The caller has the turn.
+// pressure gives a channel that is closed when Begin should look again, nil if a batch can begin now.
+// It seals windows if memory is short. The caller has the turn.
 func (t *Timeline) pressure() (wait <-chan struct{}, err error) {
 	over, _, changed := t.r.mem.over()
 	if !over && t.sealedCount() < maxSealed {
@@ -56,7 +57,7 @@ func (t *Timeline) pressure() (wait <-chan struct{}, err error) {
 		return nil, fmt.Errorf("%s: history cannot be stored: %w", t.info.Name, err)
 	}
 	if _, flushing, _ := t.r.mem.over(); !flushing && t.sealedCount() < maxSealed {
-		return nil, nil // nothing will become free by waiting
+		return nil, nil // no flush is under way that would give memory back: waiting would not end
 	}
 	return changed, nil
 }
@@ -69,14 +70,15 @@ func (t *Timeline) lastFlushError() error {
 	return t.flushErr
 }
 
+// memory is how many bytes w takes, about.
 func (w *window) memory() int64 {
 	w.mu.RLock()
 	defer w.mu.RUnlock()
 	return w.size
 }
 
-// sealOpen puts a new window before the open one, and has that flushed. The caller has
-// the turn.
+// sealOpen seals the open window, if there is anything in it, and queues it to be flushed. The caller
+// has the turn.
 func (t *Timeline) sealOpen() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -93,7 +95,7 @@ func (t *Timeline) sealOpen() {
 	t.r.enqueue(flushJob{t, w})
 }
 
-// dropFlushed forgets the oldest window, which is in the store now.
+// dropFlushed takes w, which is in the store now, out of the view.
 func (t *Timeline) dropFlushed(w *window) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -102,7 +104,7 @@ func (t *Timeline) dropFlushed(w *window) {
 	t.view.Store(&view{windows: rest, flushed: w.end})
 }
 
-// Flush writes what is in memory to the store and waits for it.
+// Flush writes all that was committed to the store, durably.
 func (t *Timeline) Flush(ctx context.Context) error {
 	if err := t.takeTurn(ctx); err != nil {
 		return err

@@ -16,8 +16,8 @@ import (
 
 // Verify reads the whole store, its files and its entries, and the WAL that the entries
 // point at, on all processors. It calls found with each damage, until found returns an
-// error; found and tell, which is told how far it is, may be called by any goroutine, found
-// by one at a time. No pages are rebuilt: see Snapshot.VerifyPages.
+// error, which is then Verify's. It calls tell with its progress in bytes. found is called by one
+// goroutine at a time, tell by several at once. No pages are rebuilt: see Snapshot.VerifyPages.
 func (r *Repository) Verify(ctx context.Context, found func(problem error) error, tell func(what string, done, total int64)) error {
 	v := &verifier{tell: tell, timelines: make(map[timelineNo]verified)}
 	v.found = func(problem error) error {
@@ -54,9 +54,10 @@ func (r *Repository) Verify(ctx context.Context, found func(problem error) error
 	return g.Wait()
 }
 
+// verifier is one run of Verify.
 type verifier struct {
 	tell      func(what string, done, total int64)
-	total     atomic.Int64 // bytes of the store's files, about as many as its entries have
+	total     atomic.Int64 // bytes of the store's files: about as many as its entries have
 	timelines map[timelineNo]verified
 
 	mu    sync.Mutex // held while found runs
@@ -65,13 +66,14 @@ type verifier struct {
 
 // verified is a timeline whose entries are verified.
 type verified struct {
-	t    *Timeline // nil if it exists no more
-	upTo pg.LSN    // what was flushed
+	t    *Timeline // nil if it is gone
+	upTo pg.LSN    // its flushed LSN when Verify began
 }
 
-// storeEntry is a copy of one of the store's.
+// storeEntry is a copy of an entry of the store.
 type storeEntry struct{ key, value []byte }
 
+// learn fills v.timelines.
 func (v *verifier) learn(r *Repository) error {
 	err := readTimelineRows(r.store, func(no timelineNo, _ timelineRow) error {
 		v.timelines[no] = verified{}
@@ -86,9 +88,10 @@ func (v *verifier) learn(r *Repository) error {
 // verifiedKinds are the kinds of versioned keys.
 var verifiedKinds = [...]kind{kindState, kindDatabase, kindFile, kindRelSize, kindPage}
 
-// batchBytes is how much of the store one goroutine verifies at a time.
+// batchBytes is how many bytes of entries one goroutine verifies at a time.
 const batchBytes = 256 << 10
 
+// scan sends all versioned entries to out, in batches.
 func (v *verifier) scan(ctx context.Context, s store.Store, out chan<- []storeEntry) error {
 	var done int64
 	for _, k := range verifiedKinds {
@@ -103,7 +106,7 @@ func (v *verifier) scan(ctx context.Context, s store.Store, out chan<- []storeEn
 			}
 		})
 		if errors.Is(err, ErrCorrupt) {
-			// What it stands on cannot be passed by.
+			// An iterator cannot go on behind damage. The next kind has an iterator of its own.
 			err = v.found(fmt.Errorf("read index of %ss: %w", kindNames[k], err))
 		}
 		if err != nil {
@@ -113,7 +116,7 @@ func (v *verifier) scan(ctx context.Context, s store.Store, out chan<- []storeEn
 	return nil
 }
 
-// scanKind calls fn with the entries of a kind, in order, and how many bytes they have.
+// scanKind calls fn with the entries of a kind, in order, in batches, and how many bytes a batch has.
 func (v *verifier) scanKind(ctx context.Context, s store.Store, k kind, fn func(b []storeEntry, size int) error) (err error) {
 	it := s.Iterator([]byte{byte(k)})
 	defer closeIterator(it, &err)

@@ -10,20 +10,22 @@ import (
 	"zenith/repo/control"
 )
 
-// entryChecker checks entries, for one goroutine.
+// entryChecker checks entries. It is for one goroutine.
 type entryChecker struct {
 	v      *verifier
-	page   pg.Page
+	page   pg.Page // room to decompress images in
 	links  []link
 	chunks chunkDecoder
 	buf    []byte
 	rec    xlog.Record
 }
 
+// kindNames are the kinds of versions as users read them.
 var kindNames = map[kind]string{
 	kindState: "state", kindDatabase: "database", kindFile: "file", kindRelSize: "relation size", kindPage: "page",
 }
 
+// batch checks entries, and reports what is wrong with them to found.
 func (w *entryChecker) batch(ctx context.Context, batch []storeEntry) error {
 	for _, e := range batch {
 		if err := ctx.Err(); err != nil {
@@ -38,6 +40,7 @@ func (w *entryChecker) batch(ctx context.Context, batch []storeEntry) error {
 	return nil
 }
 
+// entry checks one entry.
 func (w *entryChecker) entry(e storeEntry) error {
 	object, no, lsn, ok := splitVersion(e.key)
 	tl, known := w.v.timelines[no]
@@ -61,7 +64,7 @@ func (w *entryChecker) entry(e storeEntry) error {
 	return nil
 }
 
-// objectName says what a key is of, to a reader.
+// objectName describes an object for an error message.
 func objectName(object []byte) string {
 	switch k := kind(object[0]); k {
 	case kindPage:
@@ -86,7 +89,7 @@ func objectName(object []byte) string {
 	return fmt.Sprintf("entry %x", object)
 }
 
-// valueChecks look at an entry's unsealed value, by its key's kind.
+// valueChecks check an object and an unstamped value, which is not empty, by the kind of their key.
 var valueChecks = map[kind]func(w *entryChecker, object, body []byte, at pg.LSN, tl verified) error{
 	kindState: func(_ *entryChecker, _, body []byte, at pg.LSN, _ verified) error {
 		s, err := control.Decode(body)
@@ -103,7 +106,7 @@ var valueChecks = map[kind]func(w *entryChecker, object, body []byte, at pg.LSN,
 		if _, ok := parseFile(object); !ok {
 			return fmt.Errorf("its key has no path: %w", ErrCorrupt)
 		}
-		return nil // any content is one
+		return nil // whatever bytes a file has are right: the checksum was checked
 	},
 	kindRelSize: func(_ *entryChecker, object, body []byte, at pg.LSN, _ verified) error {
 		if _, ok := parseRelFork(object); !ok {
@@ -115,6 +118,7 @@ var valueChecks = map[kind]func(w *entryChecker, object, body []byte, at pg.LSN,
 	kindPage: (*entryChecker).pageValue,
 }
 
+// pageValue checks the value of a page, and the records that it points at.
 func (w *entryChecker) pageValue(object, body []byte, at pg.LSN, tl verified) error {
 	if _, ok := parsePage(object); !ok {
 		return fmt.Errorf("its key names no block: %w", ErrCorrupt)
@@ -140,7 +144,7 @@ func (w *entryChecker) pageValue(object, body []byte, at pg.LSN, tl verified) er
 			err = w.record(l, tl)
 		}
 		if h.flags&chunkNoRedo != 0 && errors.Is(err, ErrOutOfRange) {
-			err = nil // forgotten: redo would refuse it anyway, see Refused
+			err = nil // its WAL was forgotten; redo would refuse the record anyway: see Bulk.Refused
 		}
 		if err == nil && (l.start >= l.end && !l.stored || i > 0 && l.end <= w.links[i-1].end) {
 			err = fmt.Errorf("it is out of order: %w", ErrCorrupt)
@@ -152,10 +156,10 @@ func (w *entryChecker) pageValue(object, body []byte, at pg.LSN, tl verified) er
 	return nil
 }
 
-// record reads the record that an entry points at.
+// record checks the record of a link.
 func (w *entryChecker) record(l *link, tl verified) error {
 	if tl.t == nil || l.end > tl.upTo {
-		return nil // its WAL is gone, or may be written anew: nobody reads the entry
+		return nil // nobody reads the entry: its timeline is gone, or an interrupted flush left it
 	}
 	raw, err := tl.t.wal.Record(w.buf, l.start, l.size)
 	if err != nil {

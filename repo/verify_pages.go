@@ -7,17 +7,17 @@ import (
 	"zenith/internal/pg"
 )
 
-// PageCheck is what VerifyPages tells of a page.
+// PageCheck is what VerifyPages found of a page.
 type PageCheck struct {
 	Tag  pg.BufferTag
-	Page pg.Page // with its checksum; valid until the call returns
-	LSN  pg.LSN  // the newest version's; 0 if there is none: a page of zeros
+	Page pg.Page // with its checksum; valid until fn returns
+	LSN  pg.LSN  // of the newest version; 0 if there is none: a page of zeros
 	Cut  pg.LSN  // versions at or below are dead
-	Err  error   // it cannot be rebuilt
+	Err  error   // why the page cannot be rebuilt; nil if it can
 }
 
-// VerifyPages rebuilds n blocks from what is stored, never from a page that was rebuilt
-// before, and calls fn with each one, until fn returns an error.
+// VerifyPages rebuilds n consecutive blocks, less those behind the relation's end, from what is
+// stored, without the cache. It calls fn with each, until fn returns an error.
 func (s *Snapshot) VerifyPages(ctx context.Context, first pg.BufferTag, n pg.BlockNumber, fn func(*PageCheck) error) (err error) {
 	st, err := s.rel(finder{sights: s.sights()}, first.RelFork)
 	if err != nil {
@@ -40,13 +40,13 @@ func (s *Snapshot) VerifyPages(ctx context.Context, first pg.BufferTag, n pg.Blo
 	return nil
 }
 
-// pageVerifier reads pages of one relation, past the cache.
+// pageVerifier rebuilds pages of one relation without the cache.
 type pageVerifier struct {
 	s *Snapshot
-	r *pageReader
+	r *pageReader // nil: to be made
 }
 
-// close drops the iterator, and tells what it met.
+// close drops the reader, and gives its error.
 func (v *pageVerifier) close() (err error) {
 	if v.r != nil {
 		v.r.close(&err)
@@ -55,13 +55,15 @@ func (v *pageVerifier) close() (err error) {
 	return err
 }
 
+// read rebuilds one page in dst, and gives the LSN of its newest version.
 func (v *pageVerifier) read(tag pg.BufferTag, cut pg.LSN, dst pg.Page) (pg.LSN, error) {
 	if v.r == nil {
 		v.r = &pageReader{r: v.s.t.r, l: v.s.sights(), wide: appendRelFork(nil, kindPage, tag.RelFork)}
 	}
 	at, err := v.s.t.buildPage(v.r, tag, cut, dst)
 	if v.r.c != nil && !v.r.c.it.Valid() || err != nil {
-		// An iterator that met damage looks like one at its end, and stays there.
+		// An iterator that met damage looks like one at its end, and stays there: only its Close
+		// tells. Without a new one the pages that follow would seem to have no versions.
 		if cerr := v.close(); err == nil {
 			err = cerr
 		}
@@ -69,6 +71,6 @@ func (v *pageVerifier) read(tag pg.BufferTag, cut pg.LSN, dst pg.Page) (pg.LSN, 
 	if err != nil {
 		return 0, fmt.Errorf("%v: %w", tag, err)
 	}
-	v.s.seal(tag, dst)
+	v.s.setChecksum(tag, dst)
 	return at, nil
 }

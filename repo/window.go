@@ -9,45 +9,48 @@ import (
 	"zenith/internal/pg"
 )
 
-// window holds what a stretch of WAL changed, in memory, until it is flushed. There is
-// one open window per timeline, which its Writer adds to, and a few sealed ones behind it.
+// window holds in memory what a stretch of WAL changed, until it is flushed. A timeline has one open
+// window, which its Writer adds to, and a few sealed ones behind it.
 //
-// Entries above the published LSN may be there; readers do not ask for them.
+// Entries above the head may be in it, of a batch that is being committed; readers do not look for
+// them.
 type window struct {
-	start pg.LSN // everything in it is above start; the store is complete up to there
+	start pg.LSN // all entries are above it
 
-	mu     sync.RWMutex // of all below; only the holder of the write turn changes it
-	end    endpoint     // what Writers published in it last: its end, once it is sealed
+	mu     sync.RWMutex // guards all below. Only the holder of the turn changes anything
+	end    endpoint     // the head when the last batch was committed to the window
 	pages  pageTable[pageLog]
 	rels   map[pg.RelFork]*relLog
 	dbs    map[dbKey][]dbEvent
 	files  map[string][]fileVersion
 	states []stateVersion
-	images []pg.Page
-	opened time.Time // when WAL was first published in it
+	images []pg.Page // what version.what refers to
+	opened time.Time // when the first batch was committed to it
 	size   int64     // bytes of memory, about
 }
 
-// endpoint is a record boundary: the end of a record and its start.
+// endpoint is a record boundary: the end of a record, and its start.
 type endpoint struct{ lsn, prev pg.LSN }
 
-// pageLog is what a window has of a page.
+// pageLog is a window's links of a page, oldest first.
 type pageLog struct{ versions []version }
 
-// version is one link of a page, packed: LSNs are in units of 8 bytes above the window's start,
-// which is enough for 32 GiB.
+// version is a link, packed: LSNs are in units of 8 bytes above the window's start, which is enough
+// for windows of 32 GiB.
 type version struct {
 	end, start uint32
-	what       uint32 // linkFlags in the low bits; above, the record's size, or which of the window's images
+	what       uint32 // linkFlags in the low bits; above them the record's size, or an index into images
 }
 
+// versionFlagBits is how many bits of what the flags take.
 const versionFlagBits = 2
 
+// version packs a link. n is the record's size, or an index into images.
 func (w *window) version(end, start pg.LSN, flags linkFlags, n int) version {
 	return version{uint32((end - w.start) / 8), uint32((start - w.start) / 8), uint32(n)<<versionFlagBits | uint32(flags)}
 }
 
-// links appends vs to dst.
+// links appends vs, unpacked, to dst.
 func (w *window) links(dst []link, vs []version) []link {
 	for _, v := range vs {
 		l := link{
@@ -62,32 +65,36 @@ func (w *window) links(dst []link, vs []version) []link {
 	return dst
 }
 
+// relLog is a window's events of a fork.
 type relLog struct {
-	before relState
-	last   relState
-	events []relEvent
+	before relState   // the state before events
+	last   relState   // the state after events
+	events []relEvent // oldest first
 }
 
+// dbKey names a database directory.
 type dbKey struct{ spc, db pg.OID }
 
-// dbEvent is a creation or a drop of a database. lastDrop includes this event.
+// dbEvent is a creation or a drop of a database.
 type dbEvent struct {
 	lsn      pg.LSN
 	exists   bool
-	lastDrop pg.LSN
+	lastDrop pg.LSN // of the last drop up to and with this event; 0 if there was none
 }
 
+// fileVersion is a file as of an LSN.
 type fileVersion struct {
 	lsn     pg.LSN
-	content []byte // nil: removed
+	content []byte // nil: there is no such file
 }
 
+// stateVersion is a control.State, encoded.
 type stateVersion struct {
 	lsn     pg.LSN
 	encoded []byte
 }
 
-// What an entry costs in memory, about.
+// How many bytes of memory entries take, about.
 const (
 	versionCost = 12 + 6
 	pageCost    = 150
@@ -95,6 +102,7 @@ const (
 	smallCost   = 100
 )
 
+// newWindow makes an empty window for the WAL behind start.
 func newWindow(start endpoint) *window {
 	return &window{
 		start: start.lsn,
@@ -105,7 +113,7 @@ func newWindow(start endpoint) *window {
 	}
 }
 
-// page appends to dst tag's newest links at or below lsn, oldest first: all of them, or n.
+// page appends to dst the newest n links of tag at or below lsn, oldest first; all if there are fewer.
 func (w *window) page(dst []link, tag pg.BufferTag, lsn pg.LSN, n int) []link {
 	w.mu.RLock()
 	defer w.mu.RUnlock()
@@ -121,7 +129,7 @@ func (w *window) page(dst []link, tag pg.BufferTag, lsn pg.LSN, n int) []link {
 	return w.links(dst, p.versions[max(0, end-n):end])
 }
 
-// rel gives rf's state at lsn, if the window knows of a change at or below it.
+// rel gives rf's state at lsn, if the window has an event of rf at or below it.
 func (w *window) rel(rf pg.RelFork, lsn pg.LSN) (relState, bool) {
 	w.mu.RLock()
 	defer w.mu.RUnlock()
@@ -142,25 +150,28 @@ func (w *window) rel(rf pg.RelFork, lsn pg.LSN) (relState, bool) {
 	return s, true
 }
 
+// db gives the last event of a database at or below lsn.
 func (w *window) db(k dbKey, lsn pg.LSN) (dbEvent, bool) {
 	w.mu.RLock()
 	defer w.mu.RUnlock()
 	return newest(w.dbs[k], lsn, func(e dbEvent) pg.LSN { return e.lsn })
 }
 
+// file gives the last version of a file at or below lsn.
 func (w *window) file(path string, lsn pg.LSN) (fileVersion, bool) {
 	w.mu.RLock()
 	defer w.mu.RUnlock()
 	return newest(w.files[path], lsn, func(f fileVersion) pg.LSN { return f.lsn })
 }
 
+// state gives the last control data at or below lsn.
 func (w *window) state(lsn pg.LSN) (stateVersion, bool) {
 	w.mu.RLock()
 	defer w.mu.RUnlock()
 	return newest(w.states, lsn, func(s stateVersion) pg.LSN { return s.lsn })
 }
 
-// newest finds the last of es, which ascend, that is not above lsn.
+// newest finds the last of es that is not above lsn. es ascend by at.
 func newest[E any](es []E, lsn pg.LSN, at func(E) pg.LSN) (e E, ok bool) {
 	for i := len(es) - 1; i >= 0; i-- {
 		if at(es[i]) <= lsn {
@@ -170,7 +181,7 @@ func newest[E any](es []E, lsn pg.LSN, at func(E) pg.LSN) (e E, ok bool) {
 	return e, false
 }
 
-// image keeps a page. Only the holder of the turn calls it.
+// image keeps a copy of page for a version to refer to. The caller has the turn.
 func (w *window) image(page pg.Page) (index int) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

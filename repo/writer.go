@@ -8,15 +8,15 @@ import (
 	"zenith/repo/control"
 )
 
-// Writer collects what records change, in LSN order, and publishes it all at once.
-// It is for one goroutine. Errors are kept: the first one is Commit's.
+// Writer collects a batch of changes that records make, in LSN order, and publishes all of it at
+// once. It is for one goroutine. Methods without an error result keep their first error for Commit.
 type Writer struct {
 	t    *Timeline
-	w    *window // the open one
+	w    *window // the open window
 	done bool
-	err  error
-	top  pg.LSN // the highest LSN given
-	size int64
+	err  error  // Commit's
+	top  pg.LSN // the highest LSN of a change
+	size int64  // bytes of memory that the window is not charged with yet
 
 	pages  []pendingPage
 	rels   map[pg.RelFork]*pendingRel
@@ -25,38 +25,44 @@ type Writer struct {
 	files  []pendingFile
 	states []stateVersion
 
-	near [nearRels]nearRel // found last, to find again without the map
+	near [nearRels]nearRel // some of rels that were used last: a lookup without the map
 }
 
+// nearRels is how many forks near has room for.
 const nearRels = 16
 
+// nearRel is an entry of rels.
 type nearRel struct {
 	rf pg.RelFork
-	p  *pendingRel // nil: none
+	p  *pendingRel // nil: there is none
 }
 
+// pendingPage is a version of a page.
 type pendingPage struct {
 	tag pg.BufferTag
 	v   version
 }
 
-// pendingRel is a relation's size as the batch so far has it.
+// pendingRel is a fork's size after the changes of the batch so far.
 type pendingRel struct {
 	state relState
-	dirty bool
+	dirty bool // the batch has changed it
 }
 
+// pendingEvent is a change of a fork's size, and the state before it.
 type pendingEvent struct {
 	rf     pg.RelFork
 	before relState
 	ev     relEvent
 }
 
+// pendingDB is a creation or a drop of a database.
 type pendingDB struct {
 	k  dbKey
 	ev dbEvent
 }
 
+// pendingFile is a version of a file.
 type pendingFile struct {
 	path string
 	v    fileVersion
@@ -81,13 +87,14 @@ func (w *Writer) reset() {
 	}
 }
 
+// fail keeps the batch's first error.
 func (w *Writer) fail(err error) {
 	if w.err == nil {
 		w.err = err
 	}
 }
 
-// at checks an entry's LSN.
+// at checks the LSN of a change, and reports whether the change may be added to the batch.
 func (w *Writer) at(lsn pg.LSN) bool {
 	if lsn%8 != 0 || lsn <= w.w.end.lsn {
 		w.fail(fmt.Errorf("change of %s at %v, whose head is %v: %w", w.t.info.Name, lsn, w.w.end.lsn, ErrInvalid))
@@ -97,7 +104,8 @@ func (w *Writer) at(lsn pg.LSN) bool {
 	return w.err == nil
 }
 
-// Page says that rec changes tag. Its bytes are in the WAL, and are read from there.
+// Page adds that rec changes the page tag. The record's bytes are not copied: they are read from the
+// WAL when they are needed.
 func (w *Writer) Page(tag pg.BufferTag, rec *xlog.Record) {
 	if !w.at(rec.EndLSN) {
 		return
@@ -112,7 +120,7 @@ func (w *Writer) Page(tag pg.BufferTag, rec *xlog.Record) {
 	w.pages = append(w.pages, pendingPage{tag, w.w.version(rec.EndLSN, rec.StartLSN, flags, len(rec.Raw))})
 }
 
-// Image sets tag to page as of lsn. The page is copied.
+// Image sets the page tag to page as of lsn. page is copied.
 func (w *Writer) Image(tag pg.BufferTag, lsn pg.LSN, page pg.Page) {
 	if w.at(lsn) {
 		w.pages = append(w.pages, pendingPage{tag, w.w.version(lsn, lsn, linkImage, w.w.image(page))})
@@ -120,7 +128,7 @@ func (w *Writer) Image(tag pg.BufferTag, lsn pg.LSN, page pg.Page) {
 	}
 }
 
-// Size is rf's size in blocks at this point of the batch, and whether it exists.
+// Size gives rf's size in blocks after the changes of the batch so far, and whether it exists.
 func (w *Writer) Size(rf pg.RelFork) (n pg.BlockNumber, exists bool, err error) {
 	p, err := w.rel(rf)
 	if err != nil {
@@ -129,7 +137,7 @@ func (w *Writer) Size(rf pg.RelFork) (n pg.BlockNumber, exists bool, err error) 
 	return p.state.n, p.state.exists, nil
 }
 
-// rel finds rf's size at this point.
+// rel finds rf's size after the changes of the batch so far.
 func (w *Writer) rel(rf pg.RelFork) (*pendingRel, error) {
 	near := &w.near[(uint32(rf.RelNumber)+uint32(rf.Fork))%nearRels]
 	if near.p != nil && near.rf == rf {
@@ -157,28 +165,29 @@ func (w *Writer) rel(rf pg.RelFork) (*pendingRel, error) {
 	return p, nil
 }
 
-// Extend makes rf at least n blocks long as of lsn, and creates it if need be.
+// Extend makes rf at least n blocks long as of lsn, and creates it if it does not exist.
 func (w *Writer) Extend(rf pg.RelFork, lsn pg.LSN, n pg.BlockNumber) {
 	if p, err := w.rel(rf); err == nil && (!p.state.exists || p.state.n < n) {
 		w.resize(rf, p, relEvent{lsn: lsn, n: n})
 	}
 }
 
-// RelSize sets rf's size as of lsn, and creates it if need be. Blocks that are cut off
-// come back as zeros if rf grows again.
+// RelSize sets rf's size in blocks as of lsn, and creates it if it does not exist. Blocks that are
+// truncated are zeros if rf grows again.
 func (w *Writer) RelSize(rf pg.RelFork, lsn pg.LSN, n pg.BlockNumber) {
 	if p, err := w.rel(rf); err == nil && (!p.state.exists || p.state.n != n) {
 		w.resize(rf, p, relEvent{lsn: lsn, n: n})
 	}
 }
 
-// RelDrop removes rf as of lsn; nothing if it does not exist.
+// RelDrop removes rf as of lsn, if it exists.
 func (w *Writer) RelDrop(rf pg.RelFork, lsn pg.LSN) {
 	if p, err := w.rel(rf); err == nil && p.state.exists {
 		w.resize(rf, p, relEvent{lsn: lsn, dropped: true})
 	}
 }
 
+// resize adds a change of rf's size; p is rf's.
 func (w *Writer) resize(rf pg.RelFork, p *pendingRel, ev relEvent) {
 	if w.at(ev.lsn) {
 		w.events = append(w.events, pendingEvent{rf, p.state, ev})
@@ -186,7 +195,7 @@ func (w *Writer) resize(rf pg.RelFork, p *pendingRel, ev relEvent) {
 	}
 }
 
-// db finds a database's last change at this point.
+// db finds the last change of a database after the changes of the batch so far.
 func (w *Writer) db(k dbKey) (dbEvent, error) {
 	for i := len(w.dbs) - 1; i >= 0; i-- {
 		if w.dbs[i].k == k {
@@ -205,7 +214,8 @@ func (w *Writer) db(k dbKey) (dbEvent, error) {
 	return ev, nil
 }
 
-// DBCreate makes a database in a tablespace, as of lsn. (global has none.)
+// DBCreate makes the directory of a database in a tablespace, as of lsn. The directory global needs
+// none.
 func (w *Writer) DBCreate(spc, db pg.OID, lsn pg.LSN) {
 	ev, err := w.db(dbKey{spc, db})
 	if err == nil && !ev.exists && w.at(lsn) {
@@ -213,8 +223,8 @@ func (w *Writer) DBCreate(spc, db pg.OID, lsn pg.LSN) {
 	}
 }
 
-// DBDrop removes a database from a tablespace, with all its relations. Files below its
-// directory are the caller's to remove.
+// DBDrop removes the directory of a database in a tablespace as of lsn, with all its relations. The
+// caller must remove the files in it.
 func (w *Writer) DBDrop(spc, db pg.OID, lsn pg.LSN) {
 	if !w.at(lsn) {
 		return
@@ -241,10 +251,11 @@ func (w *Writer) File(path string, lsn pg.LSN, content []byte) {
 	}
 }
 
-// maxFile bounds a file's content: a two-phase file is the biggest, and no allocation of
-// PostgreSQL's is bigger.
+// maxFile bounds a file's content, in bytes. The largest files are those of two-phase transactions,
+// which PostgreSQL allocates in one piece, of 1 GiB at most.
 const maxFile = 1 << 30
 
+// checkFile reports ErrInvalid for a path or content that no file can have.
 func checkFile(path string, content []byte) error {
 	if path == "" || path[0] == '/' || len(path) > 1024 {
 		return fmt.Errorf("file name %q: %w", path, ErrInvalid)
@@ -260,17 +271,17 @@ func checkFile(path string, content []byte) error {
 	return nil
 }
 
-// State stores the state at s.LSN. Resolve walks the WAL from the nearest, so store one
-// every 256 KiB of WAL or so. The state is copied.
+// State stores the control data at s.LSN. s is copied. Resolve reads the WAL from the nearest stored
+// state on, so the caller should store one every 256 KiB of WAL or so.
 func (w *Writer) State(s *control.State) {
 	if w.at(s.LSN) {
 		w.states = append(w.states, stateVersion{s.LSN, s.Encode()})
 	}
 }
 
-// Commit publishes the batch: LastLSN becomes upTo, a record boundary, and prev the
-// start of the record that ends there. All of it becomes visible or none. The WAL up
-// to upTo must be durable. The Writer must not be used any more.
+// Commit publishes the batch: the head becomes upTo, a record boundary, and prev, the
+// start of the record that ends there. All of the batch becomes visible at once, or nothing and an
+// error. The WAL up to upTo must be durable. The Writer must not be used any more.
 func (w *Writer) Commit(upTo, prev pg.LSN) error {
 	if w.done {
 		return fmt.Errorf("commit of a finished batch: %w", ErrInvalid)
@@ -289,21 +300,22 @@ func (w *Writer) Commit(upTo, prev pg.LSN) error {
 	return nil
 }
 
-// Abort drops the batch; nothing after Commit.
+// Abort drops the batch. It does nothing after Commit.
 func (w *Writer) Abort() {
 	if !w.done {
 		w.finish()
 	}
 }
 
+// finish ends the Writer and gives the turn back.
 func (w *Writer) finish() {
 	w.done = true
 	w.account()
-	w.w = nil // not to be kept in memory until the next batch
+	w.w = nil // t keeps the Writer for the next batch, and the window must not stay in memory so long
 	w.t.giveTurn()
 }
 
-// account charges the open window with the memory that the batch took.
+// account charges the window, and the repository's Memory, with the memory that the batch took.
 func (w *Writer) account() {
 	w.t.r.mem.add(w.size)
 	w.w.mu.Lock()

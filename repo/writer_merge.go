@@ -6,11 +6,11 @@ import (
 	"zenith/internal/pg"
 )
 
-// mergeStep is how many page versions are merged under one hold of the window's lock.
+// mergeStep is how many page versions are merged under one hold of the window's lock, for which
+// readers wait.
 const mergeStep = 1024
 
-// merge puts the batch into the open window. Nothing of it is visible yet: it is above
-// the published LSN.
+// merge puts the batch into the open window. Nothing of it is visible yet: it is above the head.
 func (w *Writer) merge() {
 	for pages := w.pages; len(pages) > 0; {
 		n := min(len(pages), mergeStep)
@@ -21,6 +21,7 @@ func (w *Writer) merge() {
 	w.t.heads.merge(w)
 }
 
+// mergePages adds versions of pages, and gives the bytes of memory that they take.
 func (w *window) mergePages(pages []pendingPage) (cost int64) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -37,8 +38,9 @@ func (w *window) mergePages(pages []pendingPage) (cost int64) {
 	return cost
 }
 
-// add appends v. A record may be reported twice for one page; an image counts for more
-// than a record that ends where it stands.
+// add appends v, and reports whether that made p longer. If there is a version at v's LSN already, it
+// stays, unless v is an image: a record may be added twice for one page, and an image has what the
+// record would do.
 func (p *pageLog) add(v version) bool {
 	if n := len(p.versions); n > 0 && p.versions[n-1].end == v.end {
 		if linkFlags(v.what)&linkImage != 0 {
@@ -50,6 +52,7 @@ func (p *pageLog) add(v version) bool {
 	return true
 }
 
+// mergeRest adds everything of a batch but the pages, and gives the bytes of memory that it takes.
 func (w *window) mergeRest(from *Writer) (cost int64) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -77,8 +80,9 @@ func (w *window) mergeRest(from *Writer) (cost int64) {
 	return cost
 }
 
-// add appends an event. A drop of the database since the last one shows in the event's
-// base only; it becomes an event here, so that the log tells the whole story.
+// add appends an event, and gives the bytes of memory that it takes. If the database was dropped
+// since the last event, only the state before e shows it. Then the drop is made an event too, since
+// the state at an LSN is computed from the events alone.
 func (r *relLog) add(e pendingEvent) (cost int64) {
 	evs := []relEvent{e.ev}
 	if r.last.exists && !e.before.exists {
@@ -92,7 +96,7 @@ func (r *relLog) add(e pendingEvent) (cost int64) {
 	return cost
 }
 
-// merge takes over the sizes that the batch changed.
+// merge takes over the sizes that a batch changed.
 func (h *headSizes) merge(w *Writer) {
 	if len(w.events) == 0 && len(w.dbs) == 0 {
 		return
@@ -112,8 +116,8 @@ func (h *headSizes) merge(w *Writer) {
 	}
 }
 
-// publish makes what was merged into w visible up to e, and seals w if it is full. The
-// caller has the turn.
+// publish moves the head to e, which makes visible what was merged into w, and seals w if it is full.
+// The caller has the turn.
 func (t *Timeline) publish(w *window, e endpoint) {
 	w.mu.Lock()
 	if w.opened.IsZero() {
@@ -130,10 +134,10 @@ func (t *Timeline) publish(w *window, e endpoint) {
 	}
 }
 
-// When a window is sealed. The more WAL is in one, the fewer versions of a page are written;
-// but when WAL rushes in, and none is being flushed, waiting would leave a processor idle.
+// When a window is sealed. The more WAL it has, the fewer versions of a page are written. But while
+// WAL comes in fast and no window is being flushed, waiting would leave a processor idle.
 const (
-	sealWAL   = pg.LSN(128 << 20)
-	sealEarly = pg.LSN(16 << 20)
+	sealWAL   = pg.LSN(128 << 20) // of WAL: always
+	sealEarly = pg.LSN(16 << 20)  // of WAL: if it came within sealRush, and no window is being flushed
 	sealRush  = time.Second
 )
