@@ -3,7 +3,6 @@ package tenants
 import (
 	"fmt"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -64,34 +63,37 @@ func TestBackgroundClosesIdleTenants(t *testing.T) {
 	waitFor(t, "the tenant is closed", func() bool { return f.countOpen() == 0 })
 }
 
-// TestIdleTenantIsOpenedAgain: many who come and go while it is being closed all get it.
+// TestIdleTenantIsOpenedAgain: many who come while the tenant is being closed all get it.
 func TestIdleTenantIsOpenedAgain(t *testing.T) {
 	t.Parallel()
 	f := newManager(t, Config{IdleTime: time.Hour})
-	var closed atomic.Int64
-	var all sync.WaitGroup
-	for n := range 4 {
-		all.Go(func() {
-			for i := range 10 {
+	const clients, rounds = 4, 10
+	for i := range rounds {
+		if _, err := f.LSN(t.Context(), tenantA, MainBranch); err != nil { // opens it
+			t.Fatal(err)
+		}
+		idle := f.takeIdle(time.Now().Add(2 * f.cfg.IdleTime))
+		if len(idle) != 1 {
+			t.Fatalf("%d tenants are idle, want 1", len(idle))
+		}
+		var all sync.WaitGroup
+		for n := range clients {
+			all.Go(func() {
 				name := fmt.Sprintf("b%d-%d", n, i)
 				_, err := f.BranchCreate(t.Context(), tenantA, name, MainBranch)
-				closed.Add(int64(f.closeIdleNow()))
 				if err == nil {
 					_, err = f.LSN(t.Context(), tenantA, name)
 				}
 				if err != nil {
 					t.Errorf("%s: %v", name, err)
-					return
 				}
-			}
-		})
-	}
-	all.Wait()
-	if closed.Load() == 0 {
-		t.Error("the tenant was never closed: the test has tested nothing")
+			})
+		}
+		all.Go(func() { f.closeIdle(idle[0]) })
+		all.Wait()
 	}
 	list, err := f.BranchList(t.Context(), tenantA)
-	if err != nil || len(list) != 4*10+1 {
+	if err != nil || len(list) != clients*rounds+1 {
 		t.Errorf("%d branches, %v", len(list), err)
 	}
 }
