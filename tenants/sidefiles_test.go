@@ -341,3 +341,27 @@ func TestDamagedThingsCanBeRemoved(t *testing.T) {
 		}
 	})
 }
+
+// TestComputeWithoutSettings: a compute whose file is damaged, or has no table of settings, can be
+// started with settings.
+func TestComputeWithoutSettings(t *testing.T) {
+	t.Parallel()
+	cfg := newWorkDir(t, nil)
+	var path string
+	used(t, cfg, func(_ *Manager, tn *tenant) { path = sideFileTable[0].make(t, tn) })
+	for _, content := range []string{"", "Point = \"main\"\n"} {
+		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		used(t, cfg, func(m *Manager, _ *tenant) {
+			c, err := m.PgStart(t.Context(), tenantA, MainBranch, set("jit=off"))
+			if err != nil || c.Status != api.ComputeRunning || c.Port == 0 {
+				t.Errorf("%q: got %+v, %v", content, c, err)
+			}
+		})
+		saved, err := computeKind.Read(path)
+		if err != nil || saved.Point != MainBranch || saved.Settings["jit"] != "off" {
+			t.Errorf("%q: got %+v, %v", content, saved, err)
+		}
+	}
+}
