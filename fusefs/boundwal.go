@@ -84,7 +84,7 @@ func (b *boundWAL) make(t *worktree, dir string) error {
 	}
 	files := map[string]tree.File{}
 	for _, e := range entries {
-		if !e.Dir && !isSegment(e.Name) {
+		if !e.Dir && !pg.IsWALSegmentName(e.Name) {
 			files[e.Name] = e.File
 		}
 	}
@@ -110,7 +110,7 @@ func (b *boundWAL) others() (paths []string, err error) {
 			return nil, err
 		}
 		for _, e := range entries {
-			if e.Type().IsRegular() && !isSegment(e.Name()) {
+			if e.Type().IsRegular() && !pg.IsWALSegmentName(e.Name()) {
 				paths = append(paths, filepath.Join(dir, e.Name()))
 			}
 		}
@@ -187,7 +187,7 @@ func (b *boundWAL) heed(events []byte) error {
 		switch {
 		case mask&unix.IN_Q_OVERFLOW != 0:
 			made = true
-		case !isSegment(name):
+		case !pg.IsWALSegmentName(name):
 		case mask&unix.IN_MODIFY == 0:
 			made = true
 		case last == "" || position(name) > position(last):
@@ -250,7 +250,7 @@ func (b *boundWAL) adopt() error {
 func segmentsIn(dir string) (names []string, err error) {
 	entries, err := os.ReadDir(dir)
 	for _, e := range entries {
-		if isSegment(e.Name()) {
+		if pg.IsWALSegmentName(e.Name()) {
 			names = append(names, e.Name())
 		}
 	}

@@ -35,9 +35,6 @@ type segments struct {
 	hidden  map[string]bool // segments that were removed or recycled on this mount
 }
 
-// isSegment reports whether a name in pg_wal is a segment's.
-func isSegment(name string) bool { return pg.IsWALSegmentName(name) }
-
 // position gives what orders segments: the name without its timeline.
 func position(segment string) string { return segment[8:] }
 
@@ -53,7 +50,7 @@ func (s *segments) open(ctx context.Context, branch Branch, base tree.Tree, kept
 		return err
 	}
 	for _, e := range entries {
-		if e.Dir || !isSegment(e.Name) {
+		if e.Dir || !pg.IsWALSegmentName(e.Name) {
 			continue
 		}
 		if err := s.take(ctx, e); err != nil {
@@ -62,7 +59,7 @@ func (s *segments) open(ctx context.Context, branch Branch, base tree.Tree, kept
 		s.show(e.Name)
 	}
 	for _, name := range kept.segments() {
-		if _, err := os.Stat(filepath.Join(s.dir, name)); err == nil && isSegment(name) {
+		if _, err := os.Stat(filepath.Join(s.dir, name)); err == nil && pg.IsWALSegmentName(name) {
 			s.show(name)
 		}
 	}
@@ -125,7 +122,7 @@ func (s *segments) create(name string, zeros bool) (*overlay, error) {
 		return nil, fmt.Errorf("make %s beside the directory that is bound to pg_wal: %w", name, ErrNotAllowed)
 	}
 	path := filepath.Join(s.dir, name)
-	if isSegment(name) {
+	if pg.IsWALSegmentName(name) {
 		if err := s.mayMake(name); err != nil {
 			return nil, err
 		}

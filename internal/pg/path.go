@@ -12,6 +12,24 @@ func (v *Version) TablespaceDir() string {
 	return "PG_" + strconv.Itoa(v.Major) + "_" + strconv.FormatUint(uint64(v.Catalog), 10)
 }
 
+// tablespaceLinks is the directory with a link for each tablespace.
+const tablespaceLinks = "pg_tblspc"
+
+// TablespacePath is the path of a tablespace's link, below the data directory. It is the same in
+// all versions.
+func TablespacePath(spc OID) string { return tablespaceLinks + "/" + spc.String() }
+
+// ParseTablespacePath reads what TablespacePath gives. It is false for other paths, also for those
+// of the tablespaces that have no link: the default one and the global one.
+func ParseTablespacePath(path string) (OID, bool) {
+	name, found := strings.CutPrefix(path, tablespaceLinks+"/")
+	spc, ok := parseOID(name)
+	if !found || !ok || spc == DefaultTablespace || spc == GlobalTablespace {
+		return 0, false
+	}
+	return spc, true
+}
+
 // DatabasePath is GetDatabasePath: the directory of a database in a tablespace, below
 // the data directory.
 func (v *Version) DatabasePath(spc, db OID) string {
@@ -21,7 +39,7 @@ func (v *Version) DatabasePath(spc, db OID) string {
 	case DefaultTablespace:
 		return "base/" + db.String()
 	default:
-		return "pg_tblspc/" + spc.String() + "/" + v.TablespaceDir() + "/" + db.String()
+		return TablespacePath(spc) + "/" + v.TablespaceDir() + "/" + db.String()
 	}
 }
 
@@ -156,17 +174,13 @@ func (v *Version) parseDatabasePath(path string) (spc, db OID, ok bool) {
 		db, ok = parseOID(name)
 		return DefaultTablespace, db, ok
 	}
-	rest, found := strings.CutPrefix(path, "pg_tblspc/")
+	link, name, found := strings.Cut(path, "/"+v.TablespaceDir()+"/")
 	if !found {
 		return 0, 0, false
 	}
-	spcName, dbName, found := strings.Cut(rest, "/"+v.TablespaceDir()+"/")
-	if !found {
-		return 0, 0, false
-	}
-	spc, okSpc := parseOID(spcName)
-	db, okDB := parseOID(dbName)
-	return spc, db, okSpc && okDB && spc != DefaultTablespace && spc != GlobalTablespace
+	spc, okSpc := ParseTablespacePath(link)
+	db, okDB := parseOID(name)
+	return spc, db, okSpc && okDB
 }
 
 // parseOID reads a number as PostgreSQL names files: no sign, no leading zero, not 0.

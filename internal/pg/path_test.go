@@ -143,3 +143,18 @@ func BenchmarkChecksum(b *testing.B) {
 		pg.Checksum(page, 1)
 	}
 }
+
+func TestTablespacePath(t *testing.T) {
+	if got := pg.TablespacePath(16385); got != "pg_tblspc/16385" {
+		t.Errorf("got %q", got)
+	}
+	if spc, ok := pg.ParseTablespacePath("pg_tblspc/16385"); spc != 16385 || !ok {
+		t.Errorf("got %v, %v", spc, ok)
+	}
+	for _, path := range []string{"", "pg_tblspc", "pg_tblspc/", "16385", "base/16385", "pg_tblspc/016385", "pg_tblspc/x",
+		"pg_tblspc/1663", "pg_tblspc/1664", "pg_tblspc/16385/PG_15_202209061", "pg_tblspc/99999999999"} {
+		if spc, ok := pg.ParseTablespacePath(path); ok {
+			t.Errorf("%q: got tablespace %v", path, spc)
+		}
+	}
+}

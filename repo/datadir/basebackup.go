@@ -129,7 +129,7 @@ func (b *BaseBackup) record(at pg.LSN) (*xlog.Record, error) {
 // pg_tblspc.
 func (b *BaseBackup) findTablespaces(ctx context.Context) error {
 	return b.v.snap.Files(ctx, "pg_tblspc/", func(path string, _ int) error {
-		oid, ok := b.v.tablespaceOf(path)
+		oid, ok := pg.ParseTablespacePath(path)
 		if !ok {
 			return nil
 		}
@@ -152,7 +152,7 @@ func (s *Tablespace) dir() string {
 	if s == nil {
 		return ""
 	}
-	return "pg_tblspc/" + s.OID.String()
+	return pg.TablespacePath(s.OID)
 }
 
 // WriteArchive writes the tar archive of a tablespace, or that of the data directory for

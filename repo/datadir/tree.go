@@ -5,9 +5,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-
-	"zenith/internal/pg"
-	"zenith/internal/tree"
 )
 
 // skeleton are the directories that are always there: initdb's.
@@ -30,16 +27,6 @@ var isSkeleton = func() map[string]bool {
 
 // notExist is the error for a path that is not there.
 func notExist(p string) error { return fmt.Errorf("%s: %w", p, fs.ErrNotExist) }
-
-// tablespaceOf gives the tablespace whose link in pg_tblspc has the path p; false if p is not
-// the path of such a link.
-func (v *View) tablespaceOf(p string) (pg.OID, bool) {
-	q := v.version.ParsePath(p + "/" + v.version.TablespaceDir() + "/1")
-	if dir, _ := tree.Split(p); q.Kind != pg.PathDatabase || dir != "pg_tblspc" {
-		return 0, false
-	}
-	return q.Fork.SpcOID, true
-}
 
 // bytesFile is a file whose contents are in memory.
 type bytesFile []byte

@@ -95,7 +95,7 @@ func (v *View) lookupOther(ctx context.Context, path string) (tree.Entry, error)
 		return tree.Entry{File: v.origins}, nil
 	}
 	link, isVersion := strings.CutSuffix(path, "/"+v.version.TablespaceDir())
-	if _, isLink := v.tablespaceOf(link); isLink {
+	if _, isLink := pg.ParseTablespacePath(link); isLink {
 		_, err := v.snap.ReadFile(ctx, link)
 		return tree.Entry{Dir: true}, err
 	}
@@ -229,7 +229,7 @@ func (l *lister) slrus(ctx context.Context) error {
 // tablespace adds the one subdirectory of a tablespace, if the listed directory is in the place of
 // the link to one.
 func (l *lister) tablespace(ctx context.Context) error {
-	if _, ok := l.v.tablespaceOf(l.dir); !ok {
+	if _, ok := pg.ParseTablespacePath(l.dir); !ok {
 		return nil
 	}
 	_, err := l.v.snap.ReadFile(ctx, l.dir)
@@ -248,7 +248,7 @@ func (l *lister) files(ctx context.Context) error {
 		prefix += "/"
 	}
 	return l.v.snap.Files(ctx, prefix, func(path string, size int) error {
-		if _, ok := l.v.tablespaceOf(path); ok {
+		if _, ok := pg.ParseTablespacePath(path); ok {
 			path += "/" + l.v.version.TablespaceDir()
 		}
 		l.addPath(path, func() tree.File { return &storedFile{snap: l.v.snap, path: path, size: int64(size)} })

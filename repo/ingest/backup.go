@@ -118,7 +118,7 @@ func (r *Recovered) stateAfter(c *pg.ControlFile, origins []pg.ReplOrigin) (*con
 func relocate(list []source, locations map[pg.OID]string) {
 	for i, f := range list {
 		for oid, location := range locations {
-			if f.path == tablespacePath(oid) {
+			if f.path == pg.TablespacePath(oid) {
 				list[i].data = []byte(location + "\n")
 			}
 		}

@@ -14,10 +14,6 @@ func versionPath(v *pg.Version, d database) string {
 
 func relMapPath(v *pg.Version, d database) string { return v.RelMapPath(d.spc, d.db) }
 
-// tablespacePath is the file that stands for a tablespace in history: its name is the
-// tablespace's link's, and its contents are where the server put it.
-func tablespacePath(spc pg.OID) string { return "pg_tblspc/" + spc.String() }
-
 // createDatabase is XLOG_DBASE_CREATE_WAL_LOG: an empty directory. Relations and their
 // map follow in records of their own.
 func createDatabase(_ context.Context, in *Ingester) error {
@@ -55,7 +51,7 @@ func createTablespace(_ context.Context, in *Ingester) error {
 	if err != nil {
 		return err
 	}
-	in.batch.w.File(tablespacePath(t.SpcOID), in.rec.EndLSN, []byte(t.Path+"\n"))
+	in.batch.w.File(pg.TablespacePath(t.SpcOID), in.rec.EndLSN, []byte(t.Path+"\n"))
 	return nil
 }
 
@@ -69,7 +65,7 @@ func dropTablespace(ctx context.Context, in *Ingester) error {
 	if err != nil {
 		return err
 	}
-	in.batch.w.File(tablespacePath(spc), in.rec.EndLSN, nil)
+	in.batch.w.File(pg.TablespacePath(spc), in.rec.EndLSN, nil)
 	return snap.Databases(ctx, func(s, db pg.OID) error {
 		if s == spc {
 			in.batch.w.DBDrop(s, db, in.rec.EndLSN)

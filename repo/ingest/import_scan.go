@@ -213,11 +213,11 @@ func (s *scanner) tablespaces() error {
 	}
 	for _, e := range entries {
 		link := "pg_tblspc/" + e.Name()
-		dir := link + "/" + s.v.TablespaceDir()
-		p := s.v.ParsePath(dir + "/1")
-		if p.Kind != pg.PathDatabase {
+		spc, ok := pg.ParseTablespacePath(link)
+		if !ok {
 			continue
 		}
+		dir := link + "/" + s.v.TablespaceDir()
 		location := ""
 		if e.Type()&fs.ModeSymlink != 0 {
 			if location, err = os.Readlink(filepath.Join(s.dir, link)); err != nil {
@@ -225,10 +225,11 @@ func (s *scanner) tablespaces() error {
 			}
 		}
 		if _, err := os.Stat(filepath.Join(s.dir, dir)); err != nil {
-			return fmt.Errorf("tablespace %v at %q: %v: %w", p.Fork.SpcOID, location, err, ErrDamaged)
+			return fmt.Errorf("tablespace %v at %q: %v: %w", spc, location, err, ErrDamaged)
 		}
-		s.list = append(s.list, source{path: tablespacePath(p.Fork.SpcOID), data: []byte(location + "\n")})
-		if err := s.databases(p.Fork.SpcOID, dir); err != nil {
+		// In history, a file stands for the link: its content is the link's target.
+		s.list = append(s.list, source{path: link, data: []byte(location + "\n")})
+		if err := s.databases(spc, dir); err != nil {
 			return err
 		}
 	}
