@@ -35,6 +35,7 @@ const Reserve = defaultMemTable + 2*defaultMemTable*15/100
 // that a reader need not wait until the writes before it are committed.
 type badgerStore struct {
 	dir    string
+	lock   dirLock
 	db     *badger.DB
 	read   *badger.Txn   // at the highest number there is: it sees every write
 	ts     atomic.Uint64 // the number of the last write
@@ -58,20 +59,29 @@ func OpenBadger(dir string, o BadgerOptions) (s Store, err error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}
+	lock, err := lockDir(dir)
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, lock.unlock())
+		}
+	}()
 	if err := checkTables(dir); err != nil {
 		return nil, err
 	}
 	defer recovered("open store "+dir, &err)
 	db, err := openManaged(badgerOptions(dir, o))
 	if err != nil {
-		if strings.Contains(err.Error(), "Cannot acquire directory lock") {
-			return nil, fmt.Errorf("store %s is in use by another process: %w", dir, ErrBusy)
-		}
 		return nil, fmt.Errorf("open store %s: %w", dir, err)
 	}
-	b := &badgerStore{dir: dir, db: db, apartFrom: valuesApart(o), read: db.NewTransactionAt(math.MaxUint64, false)}
+	b := &badgerStore{dir: dir, lock: lock, db: db, apartFrom: valuesApart(o), read: db.NewTransactionAt(math.MaxUint64, false)}
 	b.ts.Store(db.MaxVersion())
-	return b, durable.SyncDir(filepath.Dir(dir))
+	if err := durable.SyncDir(filepath.Dir(dir)); err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	return b, nil
 }
 
 // openManaged opens badger, and tries again if badger refuses an empty log. badger makes a log in
@@ -93,6 +103,7 @@ func openManaged(o badger.Options) (db *badger.DB, err error) {
 func badgerOptions(dir string, o BadgerOptions) badger.Options {
 	return badger.DefaultOptions(dir).
 		WithLogger(badgerLog{o.Log}).
+		WithBypassLockGuard(true). // dirLock is ours
 		WithMetricsEnabled(false).
 		WithDetectConflicts(false). // no transaction here both reads and writes
 		WithSyncWrites(false).      // our Sync does that
@@ -159,6 +170,7 @@ func (s *badgerStore) Close() (err error) {
 	if s.closed.Swap(true) {
 		return nil
 	}
+	defer func() { err = errors.Join(err, s.lock.unlock()) }()
 	defer recovered("close store", &err)
 	s.read.Discard()
 	return s.db.Close()

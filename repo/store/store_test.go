@@ -1,8 +1,11 @@
 package store_test
 
 import (
+	"context"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"sync"
 	"testing"
 
 	"zenith/repo/store"
@@ -68,6 +71,35 @@ func TestBadgerEmptyLogs(t *testing.T) {
 			t.Error("what was written is gone")
 		}
 		it.Close()
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// TestClosedStoreIsFree: a store can be opened again as soon as it is closed, though this
+// process starts others all the time.
+func TestClosedStoreIsFree(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "store")
+	var forking sync.WaitGroup
+	defer forking.Wait()
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	for range 4 {
+		forking.Go(func() {
+			for ctx.Err() == nil {
+				if err := exec.Command("true").Run(); err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		})
+	}
+	for range 20 {
+		s, err := store.OpenBadger(dir, store.BadgerOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
 		if err := s.Close(); err != nil {
 			t.Fatal(err)
 		}
