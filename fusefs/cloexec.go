@@ -26,7 +26,7 @@ func withoutHeirs(mount func() error) error {
 	}
 	for _, link := range links {
 		if to, err := os.Readlink(link); err != nil || to != "/dev/fuse" {
-			continue // of another file, or closed by now
+			continue // a descriptor of another file, or one that is closed by now
 		}
 		fd, err := strconv.Atoi(filepath.Base(link))
 		if err != nil {

@@ -245,8 +245,8 @@ func (o *overlay) fillRange(ctx context.Context, f *os.File, off, n int64) error
 	return nil
 }
 
-// wrote notes that [off, end) of the private file was written, where [off, want)
-// was to be: the last block counts only if all of it is there.
+// wrote notes that [off, end) of the private file was written, by a write that should have
+// reached want. If it fell short, the last block is private only if all of it was written.
 func (o *overlay) wrote(off, end, want int64) {
 	o.mu.Lock()
 	defer o.mu.Unlock()

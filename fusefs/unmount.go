@@ -123,7 +123,7 @@ func holders(dir string) string {
 		if !uses(proc, dir) {
 			continue
 		}
-		name, _ := os.ReadFile(proc + "/comm") // gone by now: it has no name
+		name, _ := os.ReadFile(proc + "/comm") // fails if the process has ended by now: then it has no name
 		found = append(found, fmt.Sprintf("%s (pid %s)", strings.TrimSpace(string(name)), filepath.Base(proc)))
 		if len(found) == 5 {
 			found = append(found, "...")

@@ -292,7 +292,7 @@ func (t *worktree) standIn(ctx context.Context, m move, f *file, becomes *kind) 
 	return fresh, errors.Join(err, f.body.release(), fresh.body.release())
 }
 
-// copyBody copies all contents of from to to.
+// copyBody writes the whole contents of from to another file.
 func copyBody(ctx context.Context, to, from *overlay) error {
 	p := make([]byte, fillChunk)
 	for off := int64(0); ; {
