@@ -50,7 +50,8 @@ func TestBranchRefuses(t *testing.T) {
 	}
 }
 
-// TestBranchOfOldLSN checks that a branch at an LSN of an ancestor hangs on the ancestor.
+// TestBranchOfOldLSN checks that a branch at an LSN that an ancestor has in its own WAL becomes a
+// child of the ancestor.
 func TestBranchOfOldLSN(t *testing.T) {
 	r := repotest.Open(t, repotest.Redo)
 	main := repotest.Create(t, r, "main")
@@ -137,7 +138,7 @@ func TestHalfMadeIsGone(t *testing.T) {
 	repotest.Close(t, r)
 }
 
-// TestBulk fills a timeline, and goes on with another Bulk, as a copy of a database does.
+// TestBulk fills a timeline by a Bulk, and changes it by another one, as the copy of a database does.
 func TestBulk(t *testing.T) {
 	r := repotest.Open(t, repotest.Redo)
 	main := repotest.Create(t, r, "main")
@@ -172,7 +173,7 @@ func TestBulk(t *testing.T) {
 	if err := b.Image(rf.Tag(0), rec.EndLSN, page(0)); !errors.Is(err, repo.ErrInvalid) {
 		t.Errorf("image after the commit: %v", err)
 	}
-	add(t, main, noop(10)) // its turn is free
+	add(t, main, noop(10)) // this would block if the turn had not been given back
 	after, err := main.At(t.Context(), rec.EndLSN)
 	if err != nil {
 		t.Fatal(err)
@@ -194,8 +195,8 @@ func TestBulk(t *testing.T) {
 	}
 }
 
-// TestChecksums checks that pages leave with checksums if the cluster has them, and that
-// pages of SLRUs and new pages do not.
+// TestChecksums checks that pages that are read have checksums if the cluster has them, but for
+// pages of SLRUs and new pages.
 func TestChecksums(t *testing.T) {
 	for _, on := range []uint32{0, 1} {
 		t.Run(fmt.Sprint(on), func(t *testing.T) {

@@ -59,7 +59,7 @@ func (c *chain) free() {
 	chains.Put(c)
 }
 
-// pageReader collects the chains of pages as they are at one point. It is for one goroutine.
+// pageReader finds the chains of pages as they are at one point. It is for one goroutine.
 type pageReader struct {
 	r         *Repository
 	epoch     uint64     // the repository's when c was opened
@@ -103,10 +103,10 @@ func (r *pageReader) renew() (err error) {
 	return err
 }
 
-// collect fills ch with the chain of its page. Versions at or below cut are dead. The newest are
+// fill fills ch with the chain of its page. Versions at or below cut are dead. The newest are
 // looked for first: in the windows of the youngest member, then in the store, then in those of its
 // ancestors, until a base is reached.
-func (r *pageReader) collect(ch *chain, cut pg.LSN) error {
+func (r *pageReader) fill(ch *chain, cut pg.LSN) error {
 	var cur *cursor
 	ch.cached = r.cache != nil && r.cache.knows(ch.tag)
 	for i := range r.l {

@@ -25,7 +25,7 @@ func (t *timeline) ownerOf(lsn pg.LSN) *timeline {
 	return t
 }
 
-// kept says whether a point must still be there.
+// kept reports whether a point must still be readable.
 func (m *model) kept(t *timeline, lsn pg.LSN) bool {
 	o := t.ownerOf(lsn)
 	if lsn >= o.horizon || len(o.pins[lsn]) > 0 {
@@ -98,7 +98,7 @@ func (m *model) pinHead(t *timeline) {
 	t.heads[s] = t.headWorld()
 }
 
-// horizons picks for some of the timelines how far to forget.
+// horizons picks new horizons for some of the timelines.
 func (m *model) horizons() map[repo.TimelineID]pg.LSN {
 	horizons := map[repo.TimelineID]pg.LSN{}
 	for _, t := range m.timelines {
@@ -110,7 +110,7 @@ func (m *model) horizons() map[repo.TimelineID]pg.LSN {
 	return horizons
 }
 
-// forgotten takes over what a collection has done.
+// forgotten brings the model's horizons up to date after a collection.
 func (m *model) forgotten(horizons map[repo.TimelineID]pg.LSN) {
 	for _, t := range m.timelines {
 		want := max(t.horizon, t.start)
@@ -126,8 +126,8 @@ func (m *model) forgotten(horizons map[repo.TimelineID]pg.LSN) {
 	}
 }
 
-// TestModelWithDeathInCollection crashes in the middle of collections. What is needed is
-// there, whatever was deleted.
+// TestModelWithDeathInCollection crashes in the middle of collections: all kept points can be read
+// afterwards, however much was deleted.
 func TestModelWithDeathInCollection(t *testing.T) {
 	for seed := range seeds(4) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
@@ -167,8 +167,8 @@ func TestModelWithDeathInCollection(t *testing.T) {
 	}
 }
 
-// dieCollecting dies in a collection, while pins are there, and looks at them before the
-// restart, which they do not survive.
+// dieCollecting has the process die in a collection. It checks the points that are kept by Pin before
+// the restart, since they need not be kept after it.
 func (m *model) dieCollecting(disk *dyingStore) {
 	if m.rnd.IntN(3) > 0 {
 		disk.dieAfter(m.rnd.IntN(800))
@@ -199,9 +199,8 @@ func (m *model) dieCollecting(disk *dyingStore) {
 	m.died = false
 }
 
-// TestReadersWhileCollecting has readers look at what is kept and at what is pinned while
-// history is forgotten under them, and a writer goes on. What is forgotten in the middle of a
-// read is refused, never wrong.
+// TestReadersWhileCollecting reads points, pinned and not, while history is forgotten and a writer
+// goes on. A read of a point that is forgotten meanwhile fails; no read gives a wrong result.
 func TestReadersWhileCollecting(t *testing.T) {
 	for name, open := range map[string]func() store.Store{
 		"memory": func() store.Store { return storetest.NewMem() },

@@ -43,8 +43,8 @@ func (m *model) collect(horizons map[repo.TimelineID]pg.LSN) repo.Collected {
 	return res
 }
 
-// TestLease: a leased point is kept until its time is over, over a restart, by whatever LSN it
-// was asked for; then it is gone.
+// TestLease checks that a leased point can be read until the lease ends, over a restart, by all LSNs
+// for which it was leased; and that it is forgotten then.
 func TestLease(t *testing.T) {
 	m, _, main := newForgetting(t)
 	at := main.lsns[len(main.lsns)/3]
@@ -56,7 +56,7 @@ func TestLease(t *testing.T) {
 	}
 	lease(at, time.Nanosecond)
 	lease(at+3, time.Hour)
-	lease(at, time.Minute) // not shorter
+	lease(at, time.Minute) // does not shorten the first lease
 	over := main.lsns[len(main.lsns)/4]
 	lease(over, time.Millisecond)
 	time.Sleep(2 * time.Millisecond)
@@ -79,12 +79,12 @@ func TestLease(t *testing.T) {
 	if err := main.tl.Lease(t.Context(), over, time.Now().Add(time.Hour)); !errors.Is(err, repo.ErrOutOfRange) {
 		t.Errorf("lease of what was forgotten: %v", err)
 	}
-	lease(at, 2*time.Hour) // renewed
+	lease(at, 2*time.Hour) // extends it
 	repotest.Close(t, m.r)
 }
 
-// TestForgetDeleted: of a deleted branch nothing is left in the store, and its number can be
-// used again.
+// TestForgetDeleted checks that collections leave nothing of a deleted branch in the store: no
+// versions, and after a restart no row.
 func TestForgetDeleted(t *testing.T) {
 	m, disk, main := newForgetting(t)
 	before := len(entriesOf(t, *disk))
@@ -130,7 +130,8 @@ func TestForgetDeleted(t *testing.T) {
 	repotest.Close(t, m.r)
 }
 
-// TestForgetWAL: segments go, but those that a server holds and those that the horizon needs.
+// TestForgetWAL checks that segments are removed, but for those that a server holds and those that the
+// horizon needs.
 func TestForgetWAL(t *testing.T) {
 	m, _, main := newForgetting(t)
 	segments := func() (names []string) {

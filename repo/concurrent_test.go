@@ -16,8 +16,7 @@ import (
 	"zenith/repo/store/storetest"
 )
 
-// TestReadersWhileWriting has readers look at what is published while a writer goes on
-// and windows are flushed under them.
+// TestReadersWhileWriting reads points up to the head while a writer goes on and windows are flushed.
 func TestReadersWhileWriting(t *testing.T) {
 	for name, open := range map[string]func() store.Store{
 		"memory": func() store.Store { return storetest.NewMem() },
@@ -65,7 +64,7 @@ func readers(t *testing.T, main *timeline, seed uint64, done *atomic.Bool) {
 	}
 }
 
-// compare is check for other goroutines than the test's.
+// compare is model.check for goroutines other than the test's: it returns the first difference.
 func compare(t *testing.T, s *repo.Snapshot, want *world) error {
 	page := make(pg.Page, pg.BlockSize)
 	for _, rf := range relForks {

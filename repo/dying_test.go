@@ -12,12 +12,12 @@ import (
 	"zenith/repo/store/storetest"
 )
 
-// dyingStore is a store whose process dies after some more writes: from then on nothing
-// is written. It writes bulks in small pieces, so that death comes within them.
+// dyingStore is a store whose process dies after some more writes: from then on writes fail. It writes
+// bulks entry by entry, so that the process may die in the middle of one.
 type dyingStore struct {
 	*storetest.Mem
 	mu   sync.Mutex
-	left int // writes until death; -1: it lives on
+	left int // writes until the process dies; -1: it does not
 }
 
 var errDead = errors.New("the process died")
@@ -65,8 +65,8 @@ func (b dyingBulk) Delete(key []byte) error { return b.s.Update([]store.Op{{Key:
 func (b dyingBulk) Flush() error            { return b.s.alive() }
 func (b dyingBulk) Cancel()                 {}
 
-// TestModelWithDeathInFlush crashes in the middle of flushes. What these left must not be
-// seen, nor harm when the WAL is ingested again into other windows.
+// TestModelWithDeathInFlush crashes in the middle of flushes. The versions that they leave must not be
+// seen, nor do harm when the WAL is ingested again into windows that end elsewhere.
 func TestModelWithDeathInFlush(t *testing.T) {
 	for seed := range seeds(4) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
@@ -142,7 +142,7 @@ func TestDeathBeforeTheRow(t *testing.T) {
 	}
 	change(100)
 	m.ingestOnly(main)
-	disk.dieAfter(7) // all but the row, and its sync if a state was written too
+	disk.dieAfter(7) // the writes before the flushed row
 	if err := main.tl.Flush(t.Context()); !errors.Is(err, errDead) {
 		t.Fatalf("flush: %v", err)
 	}

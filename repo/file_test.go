@@ -11,8 +11,8 @@ import (
 	"zenith/repo/repotest"
 )
 
-// TestFileSizes stores a file that grows beyond what one value takes, and shrinks again, and
-// reads each of its versions from memory, from the store, and on a branch.
+// TestFileSizes stores versions of a file that is too large for one value at times, and reads each of
+// them from memory, from the store and on a branch.
 func TestFileSizes(t *testing.T) {
 	r := repotest.Open(t, repotest.Redo)
 	main := repotest.Create(t, r, "main")

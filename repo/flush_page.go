@@ -193,7 +193,7 @@ func (r *run) start() error {
 		// between its records. So before is not known for sure.
 		ch := newChain(r.tag)
 		defer ch.free()
-		if err := pr.collect(ch, r.cut); err != nil {
+		if err := pr.fill(ch, r.cut); err != nil {
 			return err
 		}
 		r.before, r.length, r.noRedo = -1, len(ch.links), ch.noRedo

@@ -11,7 +11,7 @@ import (
 	"zenith/repo/store/storetest"
 )
 
-// ownFiles lists a timeline's own files.
+// ownFiles lists a timeline's OwnFiles.
 func ownFiles(t *testing.T, tl *repo.Timeline, from, to pg.LSN) (list []repo.OwnFile) {
 	t.Helper()
 	err := tl.OwnFiles(t.Context(), from, to, func(f repo.OwnFile) error {
@@ -24,7 +24,7 @@ func ownFiles(t *testing.T, tl *repo.Timeline, from, to pg.LSN) (list []repo.Own
 	return list
 }
 
-// TestOwnFilesMove takes what PutFile stored from one repository to another.
+// TestOwnFilesMove copies the files that PutFile stored from one repository to another.
 func TestOwnFilesMove(t *testing.T) {
 	ctx := t.Context()
 	main := repotest.Create(t, repotest.Open(t, repotest.Redo), "main")
@@ -81,7 +81,8 @@ func TestOwnFilesMove(t *testing.T) {
 	}
 }
 
-// TestGraft makes a branch with files of its own, on a timeline without a name, which gets one.
+// TestGraft grafts a timeline without a name, grafts a branch with files of its own on that, and gives
+// the first one a name.
 func TestGraft(t *testing.T) {
 	ctx := t.Context()
 	dir, disk := t.TempDir(), storetest.NewMem()

@@ -88,7 +88,6 @@ type cursor struct {
 	key    []byte // the key to seek; reused
 	last   []byte // the store has no key from here up to the iterator's
 	sought bool   // last is set
-	seeks  int    // how many there were; a test looks at it
 
 	room [3][pageKeySize + versionSize + 1]byte // for object, key and last, unless they are longer
 
@@ -131,7 +130,6 @@ func (c *cursor) moveTo(key []byte) {
 	}
 	c.it.Seek(key)
 	c.last, c.sought = append(c.last[:0], key...), true
-	c.seeks++
 }
 
 // reaches reports whether there is no entry between the iterator's and key.

@@ -11,7 +11,7 @@ import (
 	"zenith/repo/store/storetest"
 )
 
-// seen is a version in the naive picture of the store.
+// seen is a version in the store.
 type seen struct {
 	block pg.BlockNumber
 	no    timelineNo
@@ -33,7 +33,7 @@ func storeOf(t *testing.T, entries []seen) store.Store {
 	return s
 }
 
-// naive lists what a lineage sees of a block, newest first.
+// naive lists the versions of a block that count for a lineage, newest first, without a cursor.
 func naive(entries []seen, sights []sight, block pg.BlockNumber) (all []seen) {
 	for _, s := range sights {
 		var own []seen
@@ -93,8 +93,8 @@ func TestCursorAgainstNaive(t *testing.T) {
 	}
 }
 
-// checkChain walks down the versions as chain.collect does, but gives up on a timeline
-// after some steps.
+// checkChain walks down the versions as pageReader.fill does, but leaves a timeline after some
+// steps.
 func checkChain(t *testing.T, c *cursor, entries []seen, sights []sight, block pg.BlockNumber, steps int) {
 	t.Helper()
 	var got, want []seen
@@ -122,7 +122,7 @@ func TestEachObject(t *testing.T) {
 			tag, _ := parsePage(o)
 			got = append(got, tag.Block)
 			c.reset(o)
-			c.newest([]sight{{no: 3, limit: 100}, {no: 1, limit: 8}, {no: 0, limit: 8}}) // moves on
+			c.newest([]sight{{no: 3, limit: 100}, {no: 1, limit: 8}, {no: 0, limit: 8}}) // leaves the cursor elsewhere
 			return nil
 		})
 	if want := []pg.BlockNumber{0, 1, 4, 9, 12}; err != nil || !slices.Equal(got, want) {
@@ -130,10 +130,31 @@ func TestEachObject(t *testing.T) {
 	}
 }
 
-// TestDepthCostsNoSeeks reads pages that the oldest of a hundred generations wrote.
+// seekCounter is a store that counts the seeks of its iterators.
+type seekCounter struct {
+	store.Store
+	seeks int
+}
+
+func (s *seekCounter) Iterator(prefix []byte) store.Iterator {
+	return countedIterator{s.Store.Iterator(prefix), s}
+}
+
+type countedIterator struct {
+	store.Iterator
+	s *seekCounter
+}
+
+func (it countedIterator) Seek(key []byte) {
+	it.s.seeks++
+	it.Iterator.Seek(key)
+}
+
+// TestDepthCostsNoSeeks checks that a page is found with one seek along a lineage of a hundred
+// timelines, or two if versions that do not count are in the way.
 func TestDepthCostsNoSeeks(t *testing.T) {
 	var sights []sight
-	for no := timelineNo(200); no > 0; no -= 2 { // the odd ones are strangers
+	for no := timelineNo(200); no > 0; no -= 2 { // timelines with odd numbers are not in the lineage
 		sights = append(sights, sight{no: no, cap: pg.LSN(no) * 8, limit: pg.LSN(no) * 8})
 	}
 	sights = append(sights, sight{no: 0, cap: 8, limit: 8})
@@ -150,14 +171,15 @@ func TestDepthCostsNoSeeks(t *testing.T) {
 		{"in an ancestor that went on", []seen{{0, 100, 8000}, {0, 100, 8008}, {0, 100, 800}, {0, 0, 8}}, seen{0, 100, 800}, 2},
 		{"nowhere", []seen{{1, 0, 8}}, seen{}, 1},
 	} {
-		cur := newCursor(storeOf(t, c.entries), []byte{byte(kindPage)})
+		counter := &seekCounter{Store: storeOf(t, c.entries)}
+		cur := newCursor(counter, []byte{byte(kindPage)})
 		cur.reset(appendPage(nil, testFork.Tag(0)))
 		m, at, ok := cur.newest(sights)
 		if ok != (c.want != seen{}) || ok && (m.no != c.want.no || at != c.want.lsn) {
 			t.Errorf("%s: found %v %v %v, want %v", c.name, m, at, ok, c.want)
 		}
-		if cur.seeks != c.seeks {
-			t.Errorf("%s: %d seeks, want %d", c.name, cur.seeks, c.seeks)
+		if counter.seeks != c.seeks {
+			t.Errorf("%s: %d seeks, want %d", c.name, counter.seeks, c.seeks)
 		}
 	}
 }

@@ -18,7 +18,7 @@ import (
 	"zenith/repo/store/storetest"
 )
 
-// check compares a snapshot with the world that it must show.
+// check compares all of a snapshot with the world at its LSN.
 func (m *model) check(s *repo.Snapshot, want *world) {
 	t := m.t
 	t.Helper()
@@ -114,7 +114,7 @@ func (m *model) checkLists(s *repo.Snapshot, want *world, where string) {
 
 func (m *model) any() *timeline { return m.timelines[m.rnd.IntN(len(m.timelines))] }
 
-// look checks a random point, asked for by an LSN at it or inside the record after it.
+// look checks a random point of t, resolved from its own LSN or one inside the record after it.
 func (m *model) look() {
 	t := m.any()
 	all := t.points()
@@ -220,7 +220,7 @@ func (m *model) putFileOn(t *timeline) {
 	t.put[path] = content
 }
 
-// restart reopens the repository after a Close or a crash, and ingests again.
+// restart closes the repository or has it crash, opens it again, and ingests what it lacks.
 func (m *model) restart(crash bool) {
 	if crash {
 		m.r.Kill()
@@ -240,7 +240,7 @@ func (m *model) restart(crash bool) {
 		t.tl, t.pins, t.heads = tl, nil, nil
 		got := tl.OwnHorizon()
 		if m.died && got > t.horizon {
-			t.horizon = got // it was stored, and the one who stored it never knew
+			t.horizon = got // the collection that crashed had stored it already
 		}
 		if got != max(t.horizon, t.start) {
 			m.t.Fatalf("%s: horizon %v after restart, was %v", t.name, got, t.horizon)
@@ -339,8 +339,8 @@ func TestModelOverBadger(t *testing.T) {
 	}
 }
 
-// The store that Crash gives is open already: remember that in the directory, for want of
-// a better place.
+// A Maker's Crash gives a store that is open already. A file in the directory remembers that, for the
+// open that follows.
 func (m *model) crashed() bool {
 	_, err := os.Stat(filepath.Join(m.dir, "crashed"))
 	return err == nil
@@ -355,7 +355,7 @@ func (m *model) setCrashed(v bool) {
 	}
 }
 
-// seeds gives how many seeds to try: n, or times as many with ZENITH_SEEDS=times.
+// seeds gives how many seeds a test tries: n, or n times ZENITH_SEEDS if that is set.
 func seeds(n uint64) uint64 {
 	if times, err := strconv.ParseUint(os.Getenv("ZENITH_SEEDS"), 10, 32); err == nil {
 		n *= times

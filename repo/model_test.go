@@ -15,9 +15,9 @@ import (
 	"zenith/repo/store"
 )
 
-// world is everything at one LSN, kept the simplest way.
+// world is everything at one LSN, in the simplest form.
 type world struct {
-	pages map[pg.BufferTag]uint64 // what the page's records come to; absent: zeros
+	pages map[pg.BufferTag]uint64 // what repotest.Mixed gives of the page; absent: zeros
 	sizes map[pg.RelFork]pg.BlockNumber
 	dbs   map[database]bool
 	files map[string]string
@@ -26,7 +26,7 @@ type world struct {
 
 type database struct{ spc, db pg.OID }
 
-// bad is a page with a refused record.
+// bad stands for a page that cannot be rebuilt, since it has a refused record.
 const bad = ^uint64(0)
 
 func newWorld() *world {
@@ -75,7 +75,7 @@ func (w *world) change(tag pg.BufferTag, rec *xlog.Record, init bool) {
 	w.extend(tag.RelFork, tag.Block+1)
 }
 
-// step is a record and what is written for it. It can be ingested again.
+// step is a record of the WAL and the changes that ingest derives from it.
 type step struct {
 	end, prev pg.LSN
 	write     func(w *repo.Writer)
@@ -90,12 +90,12 @@ type timeline struct {
 	steps  []step
 	lsns   []pg.LSN // ascending: start, then each step's end
 	worlds []*world
-	put    map[string]string // by PutFile since the head; "" removed
+	put    map[string]string // files that PutFile stored since the head got there; "": it removed them
 	state  *control.State
 
 	horizon pg.LSN // 0: nothing was forgotten
 	pins    map[pg.LSN][]func()
-	heads   map[*repo.Snapshot]*world // of pinned heads, with what PutFile did there
+	heads   map[*repo.Snapshot]*world // pinned snapshots of AtHead, and the worlds that they show
 }
 
 // at gives the world at a record boundary.
@@ -124,7 +124,7 @@ func (t *timeline) points() (all []pg.LSN) {
 	return slices.Compact(all)
 }
 
-// headWorld is the world at the head with what PutFile did since.
+// headWorld is the world at the head, with the files that PutFile stored since.
 func (t *timeline) headWorld() *world {
 	w := t.worlds[len(t.worlds)-1].clone()
 	for path, content := range t.put {
@@ -137,17 +137,17 @@ func (t *timeline) headWorld() *world {
 	return w
 }
 
-// model runs random operations on a repository and on worlds.
+// model does random operations on a repository and on worlds, and compares them.
 type model struct {
 	t     *testing.T
 	rnd   *rand.Rand
 	hot   bool // few pages get most records
-	gc    bool // history is forgotten, too
-	died  bool // while it was being forgotten
-	sound bool // no record is refused
+	gc    bool // there are collections
+	died  bool // the process died in a collection
+	sound bool // redo refuses no record
 	dir   string
 	open  func() store.Store
-	crash func() // makes the next open find what a crash leaves
+	crash func() // makes the next open give the store that a crash would leave
 
 	r         *repo.Repository
 	timelines []*timeline
@@ -173,7 +173,7 @@ var relForks = func() (list []pg.RelFork) {
 	return append(list, pg.SLRUXact.Segment(0), pg.SLRUMultiOffsets.Segment(7))
 }()
 
-// anyRel picks a fork whose database is there.
+// anyRel picks a fork whose database exists.
 func (m *model) anyRel(w *world) pg.RelFork {
 	if m.hot && m.rnd.IntN(4) > 0 {
 		return relForks[6]
@@ -196,7 +196,7 @@ func (m *model) record(t *timeline) {
 	t.put = map[string]string{}
 	m.xid++
 	rec := repotest.Rec{Rmgr: xlog.RmLogicalMsg, XID: m.xid, Main: make([]byte, 1+m.rnd.IntN(60))}
-	if m.rnd.IntN(20) == 0 || m.gc && m.rnd.IntN(4) == 0 { // whole segments are to be forgotten
+	if m.rnd.IntN(20) == 0 || m.gc && m.rnd.IntN(4) == 0 { // large, so that there are whole segments to be removed
 		rec.Main = make([]byte, 1500+m.rnd.IntN(9000))
 	}
 	var tags []pg.BufferTag
@@ -267,7 +267,7 @@ func (m *model) changePages(w *world, rec *xlog.Record, tags []pg.BufferTag) fun
 		}
 		for _, tag := range tags {
 			wr.Page(tag, &rec)
-			wr.Page(tag, &rec) // said twice it counts once
+			wr.Page(tag, &rec) // twice: it must count once
 			wr.Extend(tag.RelFork, end, tag.Block+1)
 		}
 		clear(raw[:0])
@@ -349,7 +349,7 @@ func (m *model) batch(t *timeline, steps []step, last bool) {
 	for _, s := range steps {
 		s.write(w)
 	}
-	if m.rnd.IntN(8) == 0 { // a batch that fails leaves nothing
+	if m.rnd.IntN(8) == 0 { // a batch that is aborted must leave nothing
 		w.Abort()
 		m.batch(t, steps, last)
 		return

@@ -15,7 +15,7 @@ import (
 	"zenith/repo/store/storetest"
 )
 
-// add appends records to a timeline's WAL and takes them in, without any changes.
+// add appends records to a timeline's WAL and moves the head behind them, without any changes.
 func add(t *testing.T, tl *repo.Timeline, recs ...repotest.Rec) (ends []pg.LSN) {
 	t.Helper()
 	l := repotest.NewLog(tl)
@@ -47,7 +47,7 @@ func noop(bytes int) repotest.Rec {
 func TestResolve(t *testing.T) {
 	r := repotest.Open(t, repotest.Redo)
 	main := repotest.Create(t, r, "main")
-	ends := add(t, main, noop(10), noop(9000), noop(2<<20), noop(10)) // over pages, and over segments
+	ends := add(t, main, noop(10), noop(9000), noop(2<<20), noop(10)) // one crosses a page's end, one a segment's
 	dev, err := r.Branch(t.Context(), repo.TimelineID{}, "dev", main, ends[1])
 	if err != nil {
 		t.Fatal(err)
@@ -110,7 +110,7 @@ func TestFindTime(t *testing.T) {
 		want pg.LSN
 	}{
 		{5, repotest.Start}, {10, ends[10]}, {15, ends[10]}, {20, ends[20]}, {29, ends[20]},
-		{30, ends[25]}, // what committed at 25 came after
+		{30, ends[25]}, // a commit that came later in the WAL has the earlier time 25
 		{40, ends[40]}, {59, ends[50]}, {1000, ends[60]},
 	} {
 		p, err := main.FindTime(t.Context(), at(c.when))
@@ -191,7 +191,7 @@ func TestDamagedWAL(t *testing.T) {
 	l := repotest.NewLog(main)
 	state := repotest.StartState()
 	var recs []*xlog.Record
-	for i, size := range []int{600_000, 2000, 1_000_000} { // too big to be kept with their pages
+	for i, size := range []int{600_000, 2000, 1_000_000} {
 		b := pg.BlockNumber(i)
 		rec := l.Add(t, repotest.Rec{Rmgr: xlog.RmLogicalMsg, Blocks: []repotest.Block{{Tag: rf.Tag(b), Init: true}}, Main: make([]byte, size)})
 		if err := state.Apply(rec); err != nil {
@@ -220,7 +220,7 @@ func TestDamagedWAL(t *testing.T) {
 	if err := main.Flush(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	// In the store, too, they only point at their records.
+	// After the flush the versions still point at the records in the WAL.
 	wantProblems(t, verify(t, r), "version of "+rf.Tag(0).String()+" at", "version of "+rf.Tag(2).String()+" at")
 	wantProblems(t, verifyPages(t, snap, rf), rf.Tag(0).String(), rf.Tag(2).String())
 }

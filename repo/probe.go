@@ -10,7 +10,7 @@ import (
 
 // probe looks for the newest version of one object along a lineage. Sizes, databases,
 // files and states are read through it. Pages, which need more than the newest version,
-// are read through pageReader.collect.
+// are read through pageReader.fill.
 type probe struct {
 	object []byte
 	// window looks in w for the newest version at or below limit. It passes the version on to the

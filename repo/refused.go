@@ -33,7 +33,7 @@ func (s *Snapshot) refusing(tag pg.BufferTag) (l link, err error) {
 	defer r.close(&err)
 	ch := newChain(tag)
 	defer ch.free()
-	if err := r.collect(ch, st.cutLSN(tag.Block)); err != nil {
+	if err := r.fill(ch, st.cutLSN(tag.Block)); err != nil {
 		return l, err
 	}
 	links, page := ch.links, make(pg.Page, pg.BlockSize)

@@ -80,7 +80,7 @@ func (t *Timeline) buildPage(r *pageReader, tag pg.BufferTag, cut pg.LSN, dst pg
 	if err := r.renew(); err != nil {
 		return 0, err
 	}
-	if err := r.collect(ch, cut); err != nil {
+	if err := r.fill(ch, cut); err != nil {
 		return 0, err
 	}
 	if err := ch.build(t.r.redo, t.wal, dst); err != nil {

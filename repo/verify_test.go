@@ -65,7 +65,8 @@ func verifyPages(t *testing.T, s *repo.Snapshot, rf pg.RelFork) (problems []stri
 	return problems
 }
 
-// wantProblems wants one problem with each part, in any order, and no more.
+// wantProblems checks that Verify finds as many problems as there are parts, and that each part is in
+// the text of one of them.
 func wantProblems(t *testing.T, got []string, parts ...string) {
 	t.Helper()
 	for _, part := range parts {
@@ -155,7 +156,8 @@ func TestFlippedBits(t *testing.T) {
 	wantProblems(t, verify(t, r))
 }
 
-// wantOneBadPage: the page that Verify named is the one that cannot be rebuilt.
+// wantOneBadPage checks that the page that Verify named cannot be rebuilt, unless the damage is one
+// that no reader of the pages can meet.
 func wantOneBadPage(t *testing.T, main *repo.Timeline, verified []string) {
 	t.Helper()
 	snap, err := main.At(t.Context(), main.LastLSN())
@@ -174,7 +176,7 @@ func wantOneBadPage(t *testing.T, main *repo.Timeline, verified []string) {
 	}
 }
 
-// TestLostEntry: older records of a page that are gone are missed.
+// TestLostEntry checks that a page whose older records are gone from the store is an error.
 func TestLostEntry(t *testing.T) {
 	s := storetest.NewMem()
 	r := openDamaged(t, s)
@@ -280,7 +282,7 @@ func pageKeys(t *testing.T, s store.Store, blk byte) (ops []store.Op) {
 	return ops
 }
 
-// TestMovedEntry: a value that is whole, but another page's, is taken for nothing.
+// TestMovedEntry checks that a sound value under the key of another page is an error.
 func TestMovedEntry(t *testing.T) {
 	s := storetest.NewMem()
 	r := openDamaged(t, s)
@@ -297,8 +299,8 @@ func TestMovedEntry(t *testing.T) {
 	wantProblems(t, verifyPages(t, snap, damagedFork), damagedFork.Tag(3).String()+":")
 }
 
-// TestHistoryGoesOnOverDamage: a damaged version stops no flush of what follows it; the page
-// can be read again from its next full image on.
+// TestHistoryGoesOnOverDamage checks that a damaged version does not stop flushes of later versions,
+// and that the page can be read again from its next full image on.
 func TestHistoryGoesOnOverDamage(t *testing.T) {
 	s := storetest.NewMem()
 	r := openDamaged(t, s)

@@ -12,23 +12,23 @@ import (
 	"zenith/repo"
 )
 
-// Log appends records to a timeline's WAL.
+// Log appends records to a timeline's WAL, which nobody ingests by that.
 type Log struct {
 	tl   *repo.Timeline
 	End  pg.LSN // of the last record
 	Prev pg.LSN // its start
 }
 
-// NewLog makes a Log that goes on at the timeline's head.
+// NewLog makes a Log that appends behind the timeline's head.
 func NewLog(tl *repo.Timeline) *Log {
 	end, prev := tl.Head()
 	return &Log{tl: tl, End: end, Prev: prev}
 }
 
-// Block is a block for a record to register.
+// Block is a block that a record registers.
 type Block struct {
 	Tag  pg.BufferTag
-	Init bool // redo starts from zeros
+	Init bool // BKPBLOCK_WILL_INIT: redo begins with a page of zeros
 	Data []byte
 }
 
@@ -50,7 +50,7 @@ const (
 	pageLong        = 2
 )
 
-// Add appends a record, durably or not, and gives it decoded.
+// Add appends a record, not durably, and gives it decoded.
 func (l *Log) Add(t testing.TB, r Rec) *xlog.Record {
 	t.Helper()
 	raw := l.encode(&r)
@@ -95,7 +95,8 @@ func (l *Log) encode(r *Rec) []byte {
 	return raw
 }
 
-// lay writes a record behind at, with page headers, and gives its end.
+// lay writes the bytes of a record behind at, with page headers in between, and gives the record's
+// end.
 func (l *Log) lay(t testing.TB, at pg.LSN, raw []byte) pg.LSN {
 	t.Helper()
 	rest := 0
@@ -137,8 +138,8 @@ func (l *Log) pageHeader(at pg.LSN, rest int) []byte {
 	return b
 }
 
-// write puts bytes of one page into the segment file, which it makes if need be, with a
-// sound header on its first page and on the one that is written to.
+// write puts bytes of one WAL page into the segment's file. A file that is not there is made, with
+// headers on its first page and on the one that is written to.
 func (l *Log) write(t testing.TB, at pg.LSN, b []byte) {
 	t.Helper()
 	path := l.tl.SegmentPath(at)

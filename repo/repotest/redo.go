@@ -9,14 +9,15 @@ import (
 	"zenith/internal/xlog"
 )
 
-// Refused as an info makes Redo refuse a record.
+// Refused is the info of records that Redo refuses.
 const Refused = 0x70
 
 // ErrRefused is what Redo returns for a record with info Refused.
 var ErrRefused = errors.New("refused record")
 
-// Redo is a RedoFunc for tests: each record mixes itself into the page, so that none can
-// be missing, out of order or there twice without being seen. Mixed is what it must come to.
+// Redo is a RedoFunc for tests. It mixes each record into a number in the page, so that the number is
+// wrong if a record is missing, out of order or applied twice. Mixed reads the number, and Mix
+// computes what it must be.
 func Redo(page pg.Page, tag pg.BufferTag, rec *xlog.Record) error {
 	if rec.Info == Refused {
 		return ErrRefused
@@ -41,10 +42,10 @@ func restores(tag pg.BufferTag, rec *xlog.Record) bool {
 	return false
 }
 
-// Mixed reads what the records came to.
+// Mixed reads the number in a page.
 func Mixed(page pg.Page) uint64 { return binary.LittleEndian.Uint64(page[64:]) }
 
-// Mix gives what a record makes of old.
+// Mix gives the number in the page tag after rec, if it was old before.
 func Mix(old uint64, tag pg.BufferTag, rec *xlog.Record) uint64 {
 	h := fnv.New64a()
 	var b [32]byte

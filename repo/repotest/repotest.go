@@ -1,5 +1,6 @@
-// Package repotest helps to test what stands on a repository: one over a store in memory
-// whose contents are checked when the test ends, and WAL to fill it from.
+// Package repotest helps to test packages that use a repository. Open gives one over a store in
+// memory, which is verified when the test ends. Log writes WAL to fill it from, and Redo is a redo
+// function that shows each mistake.
 package repotest
 
 import (
@@ -15,7 +16,7 @@ import (
 // Start is where the timelines that Create makes begin.
 const Start = pg.LSN(0x1000028)
 
-// Config of the WAL of timelines made by Create.
+// What the WAL of a timeline that Create makes has in its page headers.
 const (
 	SegSize = 1 << 20
 	SysID   = 0x5EED
@@ -61,8 +62,8 @@ func StartState() *control.State {
 	}
 }
 
-// Create makes an empty timeline that starts at Start. Its WAL has the page header before
-// that.
+// Create makes an empty timeline that begins at Start. Its WAL has the header of the page that Start
+// is on.
 func Create(t testing.TB, r *repo.Repository, name string) *repo.Timeline {
 	t.Helper()
 	b, err := r.Create(t.Context(), repo.CreateOptions{Name: name, Major: 15, TLI: 1, SegSize: SegSize, SysID: SysID})
