@@ -78,6 +78,10 @@ func (c *CheckPoint) move(s cstruct, v *Version) {
 	s.xid(l.oldestActiveXID, &c.OldestActiveXID)
 }
 
+// LogsWALLevel reports whether the records of checkpoints and of the end of recovery say what
+// wal_level is.
+func (v *Version) LogsWALLevel() bool { return v.checkPoint.walLevel != 0 }
+
 // CheckPointSize is sizeof(CheckPoint), the length of a checkpoint record's body.
 func (v *Version) CheckPointSize() int { return v.checkPoint.size }
 

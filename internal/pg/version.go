@@ -30,6 +30,17 @@ func (r Release) VersionFile() []byte { return fmt.Appendf(nil, "%d\n", r.Major)
 type Version struct {
 	Release
 
+	// WAL pages and images (access/xlog_internal.h, access/xlogrecord.h).
+	OverwriteContRecord uint16 // XLP_FIRST_IS_OVERWRITE_CONTRECORD
+	PageFlags           uint16 // XLP_ALL_FLAGS
+	ImageBits           ImageBits
+
+	// Bodies of WAL records.
+	SLRUPageNoSize int // bytes of the number of an SLRU's page: 4 or 8
+	StatsItemSize  int // sizeof(xl_xact_stats_item): 12 or 16; 0: transactions drop no statistics
+
+	RelMapSize int // sizeof(RelMapFile): of each pg_filenode.map
+
 	LongTwoPhaseNames bool // the names of two-phase state files have the transaction id's epoch
 	LongMemberNames   bool // the names of pg_multixact/members' segments have 15 digits
 
@@ -39,12 +50,26 @@ type Version struct {
 	checkPoint *checkPointLayout
 }
 
+// ImageBits are the bits of bimg_info, which describes a page image in a WAL record. 0: the
+// version has no such bit.
+type ImageBits struct{ HasHole, Apply, PGLZ, LZ4, ZSTD uint8 }
+
 // V15 is PostgreSQL 15.
 var V15 = &Version{
-	Release:         Release{Major: 15, WALMagic: 0xD110, ControlVersion: 1300, Catalog: 202209061},
+	Release: Release{Major: 15, WALMagic: 0xD110, ControlVersion: 1300, Catalog: 202209061},
+
+	OverwriteContRecord: 0x0008,
+	PageFlags:           0x000F,
+	ImageBits:           ImageBits{HasHole: 0x01, Apply: 0x02, PGLZ: 0x04, LZ4: 0x08, ZSTD: 0x10},
+
+	SLRUPageNoSize: 4,
+	StatsItemSize:  12,
+
+	RelMapSize:      512,
 	MultiOffsetSize: 4,
-	control:         &control1300,
-	checkPoint:      &checkPoint1300,
+
+	control:    &control1300,
+	checkPoint: &checkPoint1300,
 }
 
 // Versions lists the supported majors, oldest first.

@@ -97,6 +97,26 @@ var exactSizes = map[opID]int{
 	{xlog.RmMultiXact, xlog.MultiXactZeroOffPage}: 4,
 	{xlog.RmMultiXact, xlog.MultiXactZeroMemPage}: 4,
 	{xlog.RmMultiXact, xlog.MultiXactTruncateID}:  20,
+	{xlog.RmXLOG, xlog.XLOGEndOfRecovery}:         16,
+	{xlog.RmDbase, xlog.DbaseCreateFileCopy}:      16,
+	{xlog.RmDbase, xlog.DbaseCreateWALLog}:        8,
+	{xlog.RmHeap, 0x70}:                           2,  // INPLACE
+	{xlog.RmHeap2, 0x10}:                          8,  // PRUNE
+	{xlog.RmHeap2, 0x20}:                          2,  // VACUUM
+	{xlog.RmHeap2, 0x30}:                          6,  // FREEZE_PAGE
+	{xlog.RmHeap2, 0x40}:                          5,  // VISIBLE
+	{xlog.RmBtree, 0x70}:                          8,  // DELETE
+	{xlog.RmBtree, 0xD0}:                          24, // REUSE_PAGE
+	{xlog.RmGist, 0x20}:                           24, // PAGE_REUSE
+}
+
+// exactArrays are such bodies that end with an array.
+var exactArrays = map[opID]struct{ count, head, element int }{ // where its length is, and it itself
+	{xlog.RmDbase, xlog.DbaseDrop}:             {4, 8, 4},
+	{xlog.RmMultiXact, xlog.MultiXactCreateID}: {8, 12, 8},
+	{xlog.RmHash, 0xC0}:                        {4, 8, 2}, // VACUUM_ONE_PAGE
+	{xlog.RmGist, 0x10}:                        {4, 6, 2}, // DELETE
+	{xlog.RmSPGist, 0x80}:                      {0, 8, 2}, // VACUUM_REDIRECT
 }
 
 // body makes the main data of a record: words of 0 or 1, but for what we check of them and
@@ -107,7 +127,16 @@ func body(rnd *rand.Rand, rec *xlog.Record) []byte {
 	if n, ok := exactSizes[id]; ok {
 		return main[:n]
 	}
+	if a, ok := exactArrays[id]; ok {
+		return main[:a.head+a.element*int(main[a.count])]
+	}
 	switch id {
+	case opID{xlog.RmRelMap, xlog.RelMapUpdate}:
+		const headSize = 12
+		binary.LittleEndian.PutUint32(main[8:], uint32(rec.V.RelMapSize))
+		return append(main[:headSize], make([]byte, rec.V.RelMapSize)...)
+	case opID{xlog.RmXact, xlog.XactCommit}, opID{xlog.RmXact, xlog.XactAbort}:
+		return main[:xactEndSize(rec.Info, main)]
 	case opID{xlog.RmXact, xlog.XactPrepare}:
 		const magic, headSize = 0x57F94534, 72
 		binary.LittleEndian.PutUint32(main, magic)
@@ -116,8 +145,28 @@ func body(rnd *rand.Rand, rec *xlog.Record) []byte {
 		main[headSize] = 0
 	case opID{xlog.RmXact, xlog.XactCommitPrepared}, opID{xlog.RmXact, xlog.XactAbortPrepared}:
 		main[8] |= xlog.XactHasTwoPhase // in xinfo, behind the time
+		return main[:xactEndSize(rec.Info, main)]
 	}
 	return main
+}
+
+// xactEndSize is the size of the body of a transaction's end that begins as main does, whose
+// parts are a database and a prepared transaction at most.
+func xactEndSize(info uint8, main []byte) int {
+	const hasInfo = 0x80
+	size := 8 // the time
+	if info&hasInfo == 0 {
+		return size
+	}
+	xinfo := main[8]
+	size += 4
+	if xinfo&xlog.XactHasDBInfo != 0 {
+		size += 8
+	}
+	if xinfo&xlog.XactHasTwoPhase != 0 {
+		size += 4
+	}
+	return size
 }
 
 const segSize = 16 << 20

@@ -87,7 +87,7 @@ func (w *writer) stats(label string, items xlog.StatsItems) {
 	w.printf("; %sdropped stats:", label)
 	for i := range items.Len() {
 		s := items.At(i)
-		w.printf(" %d/%d/%d", s.Kind, s.DBOID, s.ObjOID)
+		w.printf(" %d/%d/%d", s.Kind, s.DBOID, s.Object)
 	}
 }
 

@@ -45,7 +45,7 @@ type BtreeDelete struct {
 
 // ParseBtreeDelete reads the body of a DELETE record.
 func ParseBtreeDelete(rec *Record) (BtreeDelete, error) {
-	s, err := structOf(rec.MainData, "xl_btree_delete", 8)
+	s, err := wholeStruct(rec.MainData, "xl_btree_delete", 8)
 	if err != nil {
 		return BtreeDelete{}, err
 	}
@@ -134,7 +134,7 @@ func ParseBtreeReusePage(rec *Record) (ReusePage, error) {
 }
 
 func parseReusePage(rec *Record, name string) (ReusePage, error) {
-	s, err := structOf(rec.MainData, name, 24)
+	s, err := wholeStruct(rec.MainData, name, 24)
 	if err != nil {
 		return ReusePage{}, err
 	}

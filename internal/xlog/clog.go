@@ -18,7 +18,7 @@ const (
 // zeroes a page of the SLRU.
 func ParseZeroPage(rec *Record) (pageno uint32, err error) {
 	f := fields{in: rec.MainData}
-	return f.u32(), f.end("page number")
+	return f.pageNo(rec.V), f.end("page number")
 }
 
 // CLOGTruncateRec is xl_clog_truncate.
@@ -31,7 +31,7 @@ type CLOGTruncateRec struct {
 // ParseCLOGTruncate reads the body of a CLOG TRUNCATE record.
 func ParseCLOGTruncate(rec *Record) (CLOGTruncateRec, error) {
 	f := fields{in: rec.MainData}
-	t := CLOGTruncateRec{Page: f.u32(), OldestXID: f.xid(), OldestDB: f.oid()}
+	t := CLOGTruncateRec{Page: f.pageNo(rec.V), OldestXID: f.xid(), OldestDB: f.oid()}
 	return t, f.end("xl_clog_truncate")
 }
 
@@ -44,6 +44,6 @@ type CommitTsTruncateRec struct {
 // ParseCommitTsTruncate reads the body of a COMMIT_TS TRUNCATE record.
 func ParseCommitTsTruncate(rec *Record) (CommitTsTruncateRec, error) {
 	f := fields{in: rec.MainData}
-	t := CommitTsTruncateRec{Page: f.u32(), OldestXID: f.xid()}
+	t := CommitTsTruncateRec{Page: f.pageNo(rec.V), OldestXID: f.xid()}
 	return t, f.end("xl_commit_ts_truncate")
 }

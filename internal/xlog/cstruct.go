@@ -22,6 +22,15 @@ func structOf(b []byte, name string, size int) (cstruct, error) {
 	return cstruct(b), nil
 }
 
+// wholeStruct is structOf for a struct that is all of b. It is for bodies that another major
+// version has longer or shorter: its records must not be taken for this one's.
+func wholeStruct(b []byte, name string, size int) (cstruct, error) {
+	if len(b) != size {
+		return nil, errStruct(name, len(b), size)
+	}
+	return cstruct(b), nil
+}
+
 func errStruct(name string, n, size int) error {
 	return fmt.Errorf("%s is %d bytes, want %d: %w", name, n, size, ErrCorrupt)
 }

@@ -29,7 +29,7 @@ func ParseDbaseCreate(rec *Record) (DbaseCreate, error) {
 	if rec.Op() == DbaseCreateFileCopy {
 		c.SrcDBOID, c.SrcSpcOID = f.oid(), f.oid()
 	}
-	return c, f.done("xl_dbase_create")
+	return c, f.end("xl_dbase_create")
 }
 
 // DbaseDropRec is xl_dbase_drop_rec: a database goes from each of its tablespaces.
@@ -46,7 +46,7 @@ func ParseDbaseDrop(rec *Record) (DbaseDropRec, error) {
 	for range n {
 		d.SpcOIDs = append(d.SpcOIDs, f.oid())
 	}
-	return d, f.done("xl_dbase_drop_rec")
+	return d, f.end("xl_dbase_drop_rec")
 }
 
 // TblspcCreateRec is xl_tblspc_create_rec.

@@ -197,7 +197,7 @@ func (d *decoder) blockHeader(rec *Record) (int, error) {
 	in = in[4:]
 	imageLen := uint16(0)
 	if blk.HasImage {
-		size, err := blk.imageHeader(in, &imageLen)
+		size, err := blk.imageHeader(rec.V, in, &imageLen)
 		if err != nil {
 			return 0, err
 		}

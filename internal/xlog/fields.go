@@ -51,6 +51,17 @@ func (f *fields) multiOffset(v *pg.Version) pg.MultiXactOffset {
 	return pg.MultiXactOffset(f.u32())
 }
 
+// pageNo reads the number of an SLRU's page, which has the size that v gives it. No SLRU
+// that is kept has 2^32 pages.
+func (f *fields) pageNo(v *pg.Version) uint32 {
+	if v.SLRUPageNoSize == 4 {
+		return f.u32()
+	}
+	n := f.u64()
+	f.short = f.short || n>>32 != 0
+	return uint32(n)
+}
+
 func (f *fields) locator() pg.RelFileLocator {
 	return pg.RelFileLocator{SpcOID: f.oid(), DBOID: f.oid(), RelNumber: f.oid()}
 }
@@ -83,9 +94,11 @@ func (f *fields) room(n int32, size int) int {
 func (f *fields) xids(n int) XIDs          { return XIDs{f.array(n * sizeofXID)} }
 func (f *fields) oids(n int) OIDs          { return OIDs{f.array(n * sizeofOID)} }
 func (f *fields) locators(n int) Locators  { return Locators{f.array(n * sizeofLocator)} }
-func (f *fields) stats(n int) StatsItems   { return StatsItems{f.array(n * sizeofStatsItem)} }
 func (f *fields) msgs(n int) InvalMessages { return InvalMessages{f.array(n * sizeofInvalMessage)} }
 func (f *fields) locks(n int) HeldLocks    { return HeldLocks{f.array(n * sizeofHeldLock)} }
+func (f *fields) stats(n int, v *pg.Version) StatsItems {
+	return StatsItems{f.array(n * v.StatsItemSize), v.StatsItemSize}
+}
 func (f *fields) members(n int) MultiXactMembers {
 	return MultiXactMembers{f.array(n * sizeofMultiXactMember)}
 }
@@ -116,8 +129,8 @@ func (f *fields) done(name string) error {
 }
 
 // end is done for a struct that is all of its body. It is for bodies that another major
-// version has longer, with other fields at the same places: its records must not be taken
-// for this one's.
+// version has longer or shorter, with other fields at the same places: its records must not
+// be taken for this one's.
 func (f *fields) end(name string) error {
 	if !f.short && f.off < len(f.in) {
 		return fmt.Errorf("%s is %d bytes, want %d: %w", name, len(f.in), f.off, ErrCorrupt)

@@ -32,7 +32,7 @@ func ParseGistDelete(rec *Record) (GistDelete, error) {
 		return GistDelete{}, err
 	}
 	x := GistDelete{LatestRemovedXID: s.xid(0)}
-	x.ToDelete, _, err = CutOffsets(s[header:], int(s.u16(4)))
+	x.ToDelete, err = wholeOffsets(s[header:], int(s.u16(4)))
 	return x, err
 }
 

@@ -165,6 +165,6 @@ func ParseHashVacuumOnePage(rec *Record) (HashVacuumOnePage, error) {
 	if x.NTuples < 0 || x.NTuples > pg.MaxIndexTuplesPerPage {
 		return x, fmt.Errorf("xl_hash_vacuum_one_page of %d tuples: %w", x.NTuples, ErrCorrupt)
 	}
-	x.Items, _, err = CutOffsets(s[size:], x.NTuples)
+	x.Items, err = wholeOffsets(s[size:], x.NTuples)
 	return x, err
 }

@@ -91,7 +91,11 @@ func ParseHeapConfirm(rec *Record) (pg.OffsetNumber, error) {
 
 // ParseHeapInplace reads xl_heap_inplace: the item that is overwritten.
 func ParseHeapInplace(rec *Record) (pg.OffsetNumber, error) {
-	return parseItem(rec, "xl_heap_inplace")
+	s, err := wholeStruct(rec.MainData, "xl_heap_inplace", 2)
+	if err != nil {
+		return 0, err
+	}
+	return s.item(0), nil
 }
 
 // parseItem reads a struct that is one item number.

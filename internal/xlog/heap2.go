@@ -12,7 +12,7 @@ type HeapPrune struct {
 
 // ParseHeapPrune reads the body of a PRUNE record.
 func ParseHeapPrune(rec *Record) (HeapPrune, error) {
-	s, err := structOf(rec.MainData, "xl_heap_prune", 8)
+	s, err := wholeStruct(rec.MainData, "xl_heap_prune", 8)
 	if err != nil {
 		return HeapPrune{}, err
 	}
@@ -21,7 +21,7 @@ func ParseHeapPrune(rec *Record) (HeapPrune, error) {
 
 // ParseHeapVacuum reads xl_heap_vacuum: how many line pointers become unused.
 func ParseHeapVacuum(rec *Record) (nunused int, err error) {
-	s, err := structOf(rec.MainData, "xl_heap_vacuum", 2)
+	s, err := wholeStruct(rec.MainData, "xl_heap_vacuum", 2)
 	if err != nil {
 		return 0, err
 	}
@@ -36,7 +36,7 @@ type HeapFreezePage struct {
 
 // ParseHeapFreezePage reads the body of a FREEZE_PAGE record.
 func ParseHeapFreezePage(rec *Record) (HeapFreezePage, error) {
-	s, err := structOf(rec.MainData, "xl_heap_freeze_page", 6)
+	s, err := wholeStruct(rec.MainData, "xl_heap_freeze_page", 6)
 	if err != nil {
 		return HeapFreezePage{}, err
 	}
@@ -51,7 +51,7 @@ type HeapVisible struct {
 
 // ParseHeapVisible reads the body of a VISIBLE record.
 func ParseHeapVisible(rec *Record) (HeapVisible, error) {
-	s, err := structOf(rec.MainData, "xl_heap_visible", 5)
+	s, err := wholeStruct(rec.MainData, "xl_heap_visible", 5)
 	if err != nil {
 		return HeapVisible{}, err
 	}

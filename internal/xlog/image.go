@@ -11,7 +11,8 @@ import (
 	"zenith/internal/pg"
 )
 
-// Bits of Image.Info (bimg_info of access/xlogrecord.h).
+// Bits of Image.Info: those of bimg_info (access/xlogrecord.h) in PostgreSQL 15 to 19, whatever
+// the record's version.
 const (
 	ImageHasHole = 0x01
 	ImageApply   = 0x02
@@ -24,13 +25,13 @@ const (
 
 // imageHeader reads XLogRecordBlockImageHeader and, if one follows, the hole's
 // length, and makes the cross-checks of DecodeXLogRecord. It returns the header's size.
-func (b *BlockRef) imageHeader(in []byte, imageLen *uint16) (int, error) {
+func (b *BlockRef) imageHeader(v *pg.Version, in []byte, imageLen *uint16) (int, error) {
 	if len(in) < 7 {
 		return 0, errShort // the shortest has a block number behind it
 	}
 	img := &b.Image
 	n, size := binary.LittleEndian.Uint16(in), 5
-	img.HoleOffset, img.Info = binary.LittleEndian.Uint16(in[2:]), in[4]
+	img.HoleOffset, img.Info = binary.LittleEndian.Uint16(in[2:]), imageInfo(&v.ImageBits, in[4])
 	b.Apply = img.Info&ImageApply != 0
 	hasHole, compressed := img.Info&ImageHasHole != 0, img.Info&imageCompressed != 0
 	switch {
@@ -48,6 +49,26 @@ func (b *BlockRef) imageHeader(in []byte, imageLen *uint16) (int, error) {
 	}
 	*imageLen = n
 	return size, nil
+}
+
+// imageInfo gives a bimg_info in the bits of Image.Info.
+func imageInfo(bits *pg.ImageBits, bimgInfo uint8) (info uint8) {
+	if bimgInfo&bits.HasHole != 0 {
+		info |= ImageHasHole
+	}
+	if bimgInfo&bits.Apply != 0 {
+		info |= ImageApply
+	}
+	if bimgInfo&bits.PGLZ != 0 {
+		info |= ImagePGLZ
+	}
+	if bimgInfo&bits.LZ4 != 0 {
+		info |= ImageLZ4
+	}
+	if bimgInfo&bits.ZSTD != 0 {
+		info |= ImageZSTD
+	}
+	return info
 }
 
 // Restore is RestoreBlockImage: page becomes the image, its hole zeros. The page's LSN

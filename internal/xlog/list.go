@@ -60,20 +60,37 @@ func (l Locators) All() iter.Seq[pg.RelFileLocator] {
 
 // StatsItem is xl_xact_stats_item: statistics that a transaction dropped.
 type StatsItem struct {
-	Kind          int32
-	DBOID, ObjOID pg.OID
+	Kind   int32
+	DBOID  pg.OID
+	Object uint64 // an OID, or in wide items any number
 }
 
 // StatsItems is an array of StatsItem.
-type StatsItems struct{ b []byte }
+type StatsItems struct {
+	b    []byte
+	size int // of an item
+}
+
+// sizeofWideStatsItem is the size of items whose object is 64 bits, in two halves, the lower
+// one first.
+const sizeofWideStatsItem = 16
 
 // Len counts them.
-func (s StatsItems) Len() int { return len(s.b) / sizeofStatsItem }
+func (s StatsItems) Len() int {
+	if len(s.b) == 0 {
+		return 0
+	}
+	return len(s.b) / s.size
+}
 
 // At is the one at i, from 0.
 func (s StatsItems) At(i int) StatsItem {
-	c := cstruct(s.b[i*sizeofStatsItem:])
-	return StatsItem{Kind: c.i32(0), DBOID: c.oid(4), ObjOID: c.oid(8)}
+	c := cstruct(s.b[i*s.size:])
+	item := StatsItem{Kind: c.i32(0), DBOID: c.oid(4), Object: uint64(c.u32(8))}
+	if s.size == sizeofWideStatsItem {
+		item.Object |= uint64(c.u32(12)) << 32
+	}
+	return item
 }
 
 // InvalMessage is SharedInvalidationMessage (storage/sinval.h): what a cache must forget.
@@ -139,7 +156,6 @@ const (
 	sizeofOID             = 4
 	sizeofLocator         = 12
 	sizeofOffset          = 2
-	sizeofStatsItem       = 12
 	sizeofInvalMessage    = 16
 	sizeofHeldLock        = 12
 	sizeofMultiXactMember = 8
@@ -154,6 +170,14 @@ func CutOffsets(b []byte, n int) (Offsets, []byte, error) {
 		return nil, nil, errOffsets(n, len(b))
 	}
 	return Offsets(b[:sizeofOffset*n]), b[sizeofOffset*n:], nil
+}
+
+// wholeOffsets gives b as n of them, which must be all of b.
+func wholeOffsets(b []byte, n int) (Offsets, error) {
+	if len(b) != sizeofOffset*n {
+		return nil, errOffsets(n, len(b))
+	}
+	return Offsets(b), nil
 }
 
 func errOffsets(n, have int) error {

@@ -33,7 +33,7 @@ func ParseMultiXactCreate(rec *Record) (MultiXactCreate, error) {
 			return c, fmt.Errorf("xl_multixact_create: member status %d: %w", st, ErrCorrupt)
 		}
 	}
-	return c, f.done("xl_multixact_create")
+	return c, f.end("xl_multixact_create")
 }
 
 // MultiXactTruncate is xl_multixact_truncate: multixacts from StartID up to but not with

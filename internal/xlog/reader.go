@@ -228,7 +228,7 @@ func (r *Reader) assemble(pageAt pg.LSN, off int, total uint32) (raw []byte, end
 		if page, err = r.page(pageAt, ShortPageHeaderSize); err != nil {
 			return nil, 0, 0, err
 		}
-		if r.hdr.Info&pageFirstIsOverwriteContRecord != 0 {
+		if r.hdr.Info&r.cfg.Version.OverwriteContRecord != 0 {
 			return nil, 0, pageAt, nil
 		}
 		if r.hdr.Info&pageFirstIsContRecord == 0 || uint64(total) != uint64(r.hdr.RemLen)+uint64(len(r.asm)) {

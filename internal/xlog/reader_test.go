@@ -194,9 +194,12 @@ func TestReaderTornRecord(t *testing.T) {
 // A record that was begun before a crash and never completed is passed over where the
 // WAL says so.
 func TestReaderOverwrittenContRecord(t *testing.T) {
-	for _, segs := range []pg.LSN{0, 1} {
+	for _, c := range []struct {
+		v    *pg.Version
+		segs pg.LSN
+	}{{pg.V15, 0}, {pg.V15, 1}, {otherVersion, 1}} {
 		const seg = 1 << 20
-		b := newBuilder(xlog.Config{Version: pg.V15, SegSize: seg, SysID: 42, TLI: 1}, 3*seg-segs*xlog.PageSize)
+		b := newBuilder(xlog.Config{Version: c.v, SegSize: seg, SysID: 42, TLI: 1}, 3*seg-c.segs*xlog.PageSize)
 		b.fill(5000)
 		torn, _ := xlog.LayRecord(b.at, seal(b.makeRecord(4*xlog.PageSize)), b.cfg)
 		pageEnd := (b.at + xlog.PageSize - 1) &^ (xlog.PageSize - 1)
@@ -209,7 +212,7 @@ func TestReaderOverwrittenContRecord(t *testing.T) {
 		n := len(b.records)
 		b.at = pageEnd
 		b.add(42)
-		xlog.MarkOverwritten(b.pages[pageEnd])
+		xlog.MarkOverwritten(c.v, b.pages[pageEnd])
 		b.add(100)
 		expect(t, r, b.records[n:])
 		expect(t, b.reader(b), b.records)

@@ -1,6 +1,10 @@
 package xlog
 
-import "zenith/internal/pg"
+import (
+	"fmt"
+
+	"zenith/internal/pg"
+)
 
 // RelMapUpdate is the only operation of RM_RELMAP (utils/relmapper.h).
 const RelMapUpdate = 0x00
@@ -16,8 +20,10 @@ type RelMapUpdateRec struct {
 func ParseRelMapUpdate(rec *Record) (RelMapUpdateRec, error) {
 	f := fields{in: rec.MainData}
 	u := RelMapUpdateRec{DBOID: f.oid(), SpcOID: f.oid()}
-	if n := f.count(1); !f.short {
-		u.Data = f.take(n)
+	n := f.count(1)
+	if !f.short && n != rec.V.RelMapSize {
+		return u, fmt.Errorf("xl_relmap_update of %d bytes, want %d: %w", n, rec.V.RelMapSize, ErrCorrupt)
 	}
-	return u, f.done("xl_relmap_update")
+	u.Data = f.take(n)
+	return u, f.end("xl_relmap_update")
 }

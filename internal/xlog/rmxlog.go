@@ -94,13 +94,18 @@ func ParseRestorePoint(rec *Record) (RestorePoint, error) {
 type EndOfRecovery struct {
 	Time             pg.TimestampTz
 	ThisTLI, PrevTLI pg.TLI
+	WALLevel         int32 // 0 if the version does not log it
 }
 
 // ParseEndOfRecovery reads the body of an END_OF_RECOVERY record.
 func ParseEndOfRecovery(rec *Record) (EndOfRecovery, error) {
 	f := fields{in: rec.MainData}
 	e := EndOfRecovery{Time: f.time(), ThisTLI: pg.TLI(f.u32()), PrevTLI: pg.TLI(f.u32())}
-	return e, f.done("xl_end_of_recovery")
+	if rec.V.LogsWALLevel() {
+		e.WALLevel = f.i32()
+		f.skip(4)
+	}
+	return e, f.end("xl_end_of_recovery")
 }
 
 // OverwriteContRecord is xl_overwrite_contrecord.

@@ -18,10 +18,8 @@ const (
 	MaxSegSize          = 1 << 30
 	DefaultSegSize      = 16 << 20
 
-	pageFirstIsContRecord          = 0x0001
-	pageLongHeader                 = 0x0002
-	pageFirstIsOverwriteContRecord = 0x0008
-	pageAllFlags                   = 0x000F
+	pageFirstIsContRecord = 0x0001
+	pageLongHeader        = 0x0002
 )
 
 // ValidSegSize is IsValidWalSegSize: a power of two from 1 MiB to 1 GiB.
@@ -154,7 +152,7 @@ func (h *PageHeader) check(addr pg.LSN, cfg *Config) error {
 		}
 		return fmt.Errorf("wal page %v has magic %04X, want %04X", addr, h.Magic, want)
 	}
-	if h.Info&^pageAllFlags != 0 {
+	if h.Info&^cfg.Version.PageFlags != 0 {
 		return fmt.Errorf("wal page %v has info bits %04X", addr, h.Info)
 	}
 	if h.PageAddr != addr {

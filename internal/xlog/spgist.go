@@ -182,6 +182,6 @@ func ParseSpgVacuumRedirect(rec *Record) (SpgVacuumRedirect, error) {
 		return SpgVacuumRedirect{}, err
 	}
 	x := SpgVacuumRedirect{FirstPlaceholder: s.item(2), NewestRedirectXID: s.xid(4)}
-	x.ToPlaceholder, _, err = CutOffsets(s[size:], int(s.u16(0)))
+	x.ToPlaceholder, err = wholeOffsets(s[size:], int(s.u16(0)))
 	return x, err
 }

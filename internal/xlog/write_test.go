@@ -214,7 +214,7 @@ func TestTwoPhaseFile(t *testing.T) {
 		if err != nil || !bytes.Equal(state, rec.MainData) {
 			t.Fatal(err)
 		}
-		if p, err := xlog.ParsePrepareState(state); err != nil || p.XID != rec.XID {
+		if p, err := xlog.ParsePrepareState(rec.V, state); err != nil || p.XID != rec.XID {
 			t.Fatalf("%+v, %v", p, err)
 		}
 		file[20] ^= 1

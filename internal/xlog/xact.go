@@ -91,7 +91,7 @@ func ParseXactEnd(rec *Record) (XactEnd, error) {
 		e.Rels = f.locators(f.count(sizeofLocator))
 	}
 	if e.Info&XactHasDroppedStats != 0 {
-		e.Stats = f.stats(f.count(sizeofStatsItem))
+		e.Stats = f.stats(f.count(rec.V.StatsItemSize), rec.V)
 	}
 	if e.Info&XactHasInvals != 0 && e.Committed() {
 		e.Msgs = f.msgs(f.count(sizeofInvalMessage))
@@ -108,7 +108,7 @@ func ParseXactEnd(rec *Record) (XactEnd, error) {
 	if e.Prepared() && e.Info&XactHasTwoPhase == 0 {
 		return e, fmt.Errorf("record names no prepared transaction: %w", ErrCorrupt)
 	}
-	return e, f.done("xl_xact_commit or xl_xact_abort")
+	return e, f.end("xl_xact_commit or xl_xact_abort")
 }
 
 // XactAssignmentRec is xl_xact_assignment: subtransactions, for standbys to know whose they are.
@@ -151,11 +151,11 @@ type Prepare struct {
 }
 
 // ParsePrepare reads the body of a PREPARE record.
-func ParsePrepare(rec *Record) (Prepare, error) { return ParsePrepareState(rec.MainData) }
+func ParsePrepare(rec *Record) (Prepare, error) { return ParsePrepareState(rec.V, rec.MainData) }
 
 // ParsePrepareState is ParsePrepareRecord. state is a PREPARE record's main data or a
-// pg_twophase file without its checksum.
-func ParsePrepareState(state []byte) (Prepare, error) {
+// pg_twophase file without its checksum, of PostgreSQL v.
+func ParsePrepareState(v *pg.Version, state []byte) (Prepare, error) {
 	f := fields{in: state}
 	magic, total := f.u32(), f.u32()
 	if !f.short && (magic != twoPhaseMagic || int64(total) != int64(len(state))+4) {
@@ -163,7 +163,11 @@ func ParsePrepareState(state []byte) (Prepare, error) {
 	}
 	p := Prepare{XID: f.xid(), DBOID: f.oid(), Time: f.time(), Owner: f.oid()}
 	nsub, ncommitRels, nabortRels := f.i32(), f.i32(), f.i32()
-	ncommitStats, nabortStats, nmsgs := f.i32(), f.i32(), f.i32()
+	var ncommitStats, nabortStats int32
+	if v.StatsItemSize > 0 {
+		ncommitStats, nabortStats = f.i32(), f.i32()
+	}
+	nmsgs := f.i32()
 	p.InitFileInval = f.flag()
 	f.skip(1)
 	gidLen := int(f.u16())
@@ -180,9 +184,9 @@ func ParsePrepareState(state []byte) (Prepare, error) {
 	f.align()
 	p.AbortRels = f.locators(f.room(nabortRels, sizeofLocator))
 	f.align()
-	p.CommitStats = f.stats(f.room(ncommitStats, sizeofStatsItem))
+	p.CommitStats = f.stats(f.room(ncommitStats, v.StatsItemSize), v)
 	f.align()
-	p.AbortStats = f.stats(f.room(nabortStats, sizeofStatsItem))
+	p.AbortStats = f.stats(f.room(nabortStats, v.StatsItemSize), v)
 	f.align()
 	p.Msgs = f.msgs(f.room(nmsgs, sizeofInvalMessage))
 	return p, f.done("xl_xact_prepare")

@@ -1,0 +1,179 @@
+package xlog_test
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"testing"
+
+	"zenith/internal/pg"
+	"zenith/internal/xlog"
+)
+
+// otherVersion is no PostgreSQL's, but has what one or the other major has otherwise than 15.
+var otherVersion = &pg.Version{
+	Release:             pg.Release{Major: 99, WALMagic: 0xD199},
+	OverwriteContRecord: 0x0004, PageFlags: 0x0007,
+	ImageBits:      pg.ImageBits{HasHole: 0x01, PGLZ: 0x02, Apply: 0x04},
+	SLRUPageNoSize: 8, StatsItemSize: 16, RelMapSize: 524, MultiOffsetSize: 8,
+}
+
+// noStats is of a version whose transactions drop no statistics.
+var noStats = &pg.Version{}
+
+// bytesOf appends integers of fixed size and strings.
+func bytesOf(parts ...any) (b []byte) {
+	for _, p := range parts {
+		if s, ok := p.(string); ok {
+			b = append(b, s...)
+		} else {
+			b, _ = binary.Append(b, binary.LittleEndian, p)
+		}
+	}
+	return b
+}
+
+func TestImageInfoIsNormalised(t *testing.T) {
+	for _, c := range []struct {
+		v          *pg.Version
+		info, want uint8
+	}{
+		{pg.V15, 0x1F, 0x1F},
+		{pg.V15, 0xE0, 0},
+		{otherVersion, 0x01, xlog.ImageHasHole},
+		{otherVersion, 0x02, xlog.ImagePGLZ},
+		{otherVersion, 0x04, xlog.ImageApply},
+		{otherVersion, 0xFF, xlog.ImageHasHole | xlog.ImageApply | xlog.ImagePGLZ},
+	} {
+		if got := xlog.ImageInfo(c.v, c.info); got != c.want {
+			t.Errorf("%v: bimg_info %02X is %02X, want %02X", c.v, c.info, got, c.want)
+		}
+	}
+	raw := rawRecord("\x00\x10\x00\x00" + "\x05\x00\x00\x00\x06" + locator + blkno7 + "image") // compressed, to be applied
+	var rec xlog.Record
+	if err := xlog.Decode(otherVersion, raw, 1, 2, &rec); err != nil {
+		t.Fatal(err)
+	}
+	if b := rec.Block(0); !b.Apply || b.Image.Info != xlog.ImageApply|xlog.ImagePGLZ || string(b.Image.Bytes) != "image" {
+		t.Errorf("got %+v", b)
+	}
+}
+
+// bodies are records' bodies and what they are parsed to, which differ by version.
+var bodies = []struct {
+	name   string
+	v      *pg.Version
+	rm     xlog.RmgrID
+	info   uint8
+	main   []byte
+	parse  func(rec *xlog.Record) (any, error)
+	expect any
+}{
+	{"page number", otherVersion, xlog.RmCLOG, xlog.CLOGZeroPage, bytesOf(uint64(0x12345678)),
+		func(rec *xlog.Record) (any, error) { return xlog.ParseZeroPage(rec) }, uint32(0x12345678)},
+	{"clog truncate", otherVersion, xlog.RmCLOG, xlog.CLOGTruncate, bytesOf(uint64(7), uint32(8), uint32(9)),
+		func(rec *xlog.Record) (any, error) { return xlog.ParseCLOGTruncate(rec) }, xlog.CLOGTruncateRec{Page: 7, OldestXID: 8, OldestDB: 9}},
+	{"commit_ts truncate", otherVersion, xlog.RmCommitTs, xlog.CommitTsTruncate, bytesOf(uint64(7), uint32(8)),
+		func(rec *xlog.Record) (any, error) { return xlog.ParseCommitTsTruncate(rec) }, xlog.CommitTsTruncateRec{Page: 7, OldestXID: 8}},
+	{"multixact create", otherVersion, xlog.RmMultiXact, xlog.MultiXactCreateID, bytesOf(uint32(5), uint32(0), uint64(1<<32+6), int32(1), uint32(700), uint32(2)),
+		func(rec *xlog.Record) (any, error) {
+			c, err := xlog.ParseMultiXactCreate(rec)
+			if err != nil {
+				return nil, err
+			}
+			return fmt.Sprint(c.ID, uint64(c.Offset), c.Members.Len(), c.Members.At(0)), nil
+		}, "5 4294967302 1 {700 2}"},
+	{"dropped statistics", pg.V15, xlog.RmXact, xlog.XactCommit | 0x80,
+		bytesOf(int64(0), uint32(xlog.XactHasDroppedStats), int32(2), int32(1), uint32(5), uint32(6), int32(2), uint32(7), uint32(8)), commitStats, "{1 5 6} {2 7 8}"},
+	{"wide dropped statistics", otherVersion, xlog.RmXact, xlog.XactCommit | 0x80,
+		bytesOf(int64(0), uint32(xlog.XactHasDroppedStats), int32(2), int32(1), uint32(5), uint32(6), uint32(1), int32(2), uint32(7), uint32(8), uint32(0)), commitStats, "{1 5 4294967302} {2 7 8}"},
+	{"relation map", otherVersion, xlog.RmRelMap, xlog.RelMapUpdate, bytesOf(uint32(5), uint32(1663), int32(524), string(make([]byte, 524))),
+		func(rec *xlog.Record) (any, error) {
+			u, err := xlog.ParseRelMapUpdate(rec)
+			return len(u.Data), err
+		}, 524},
+}
+
+func commitStats(rec *xlog.Record) (any, error) {
+	e, err := xlog.ParseXactEnd(rec)
+	if err != nil {
+		return nil, err
+	}
+	return fmt.Sprint(e.Stats.At(0), e.Stats.At(1)), nil
+}
+
+// TestBodiesByVersion: a body is read as its version has it, and refused by another one.
+func TestBodiesByVersion(t *testing.T) {
+	for _, c := range bodies {
+		t.Run(c.name, func(t *testing.T) {
+			rec := xlog.Record{V: c.v, RmgrID: c.rm, Info: c.info, MainData: c.main}
+			if got, err := c.parse(&rec); err != nil || got != c.expect {
+				t.Errorf("got %v, %v, want %v", got, err, c.expect)
+			}
+			other := rec
+			if other.V = pg.V15; c.v == pg.V15 {
+				other.V = otherVersion
+			}
+			if got, err := c.parse(&other); !errors.Is(err, xlog.ErrCorrupt) {
+				t.Errorf("taken for one of %v: got %v, %v, want ErrCorrupt", other.V, got, err)
+			}
+			for _, main := range [][]byte{c.main[:len(c.main)-1], append(c.main[:len(c.main):len(c.main)], 0)} {
+				rec.MainData = main
+				if got, err := c.parse(&rec); !errors.Is(err, xlog.ErrCorrupt) {
+					t.Errorf("%d bytes in place of %d: got %v, %v, want ErrCorrupt", len(main), len(c.main), got, err)
+				}
+			}
+		})
+	}
+}
+
+// An SLRU with so many pages is none that is kept.
+func TestPageNumberTooBig(t *testing.T) {
+	rec := xlog.Record{V: otherVersion, RmgrID: xlog.RmCLOG, MainData: bytesOf(uint64(1 << 32))}
+	if n, err := xlog.ParseZeroPage(&rec); !errors.Is(err, xlog.ErrCorrupt) {
+		t.Errorf("got page %d, %v, want ErrCorrupt", n, err)
+	}
+}
+
+// The head of a prepared transaction's state is shorter where it counts no statistics.
+func TestPrepareWithoutStats(t *testing.T) {
+	head := bytesOf(uint32(0x57F94534), uint32(64+8+8+4), uint32(700), uint32(5), int64(9), uint32(10),
+		int32(1), int32(0), int32(0), int32(0), uint16(0), uint16(3), uint64(0x11), int64(0x22))
+	if len(head) != 64 {
+		t.Fatalf("the head is %d bytes", len(head))
+	}
+	p, err := xlog.ParsePrepareState(noStats, append(head, bytesOf("id\x00\x00\x00\x00\x00\x00", uint32(701), uint32(0))...))
+	if err != nil || p.XID != 700 || p.GID != "id" || p.SubXIDs.Len() != 1 || p.SubXIDs.At(0) != 701 || p.OriginLSN != 0x11 || p.CommitStats.Len() != 0 {
+		t.Errorf("got %+v, %v", p, err)
+	}
+}
+
+// TestFixedBodies: of these records another major has longer ones.
+func TestFixedBodies(t *testing.T) {
+	for name, c := range map[string]struct {
+		size  int
+		parse func(rec *xlog.Record) error
+	}{
+		"prune":       {8, func(rec *xlog.Record) error { _, err := xlog.ParseHeapPrune(rec); return err }},
+		"freeze":      {6, func(rec *xlog.Record) error { _, err := xlog.ParseHeapFreezePage(rec); return err }},
+		"inplace":     {2, func(rec *xlog.Record) error { _, err := xlog.ParseHeapInplace(rec); return err }},
+		"btree":       {8, func(rec *xlog.Record) error { _, err := xlog.ParseBtreeDelete(rec); return err }},
+		"btree reuse": {24, func(rec *xlog.Record) error { _, err := xlog.ParseBtreeReusePage(rec); return err }},
+		"gist":        {6, func(rec *xlog.Record) error { _, err := xlog.ParseGistDelete(rec); return err }},
+		"spgist":      {8, func(rec *xlog.Record) error { _, err := xlog.ParseSpgVacuumRedirect(rec); return err }},
+		"recovery":    {16, func(rec *xlog.Record) error { _, err := xlog.ParseEndOfRecovery(rec); return err }},
+		"new db": {8, func(rec *xlog.Record) error {
+			rec.Info = xlog.DbaseCreateWALLog
+			_, err := xlog.ParseDbaseCreate(rec)
+			return err
+		}},
+		"drop db": {8, func(rec *xlog.Record) error { _, err := xlog.ParseDbaseDrop(rec); return err }},
+	} {
+		for _, n := range []int{c.size - 1, c.size, c.size + 1, c.size + 4} {
+			err := c.parse(&xlog.Record{V: pg.V15, MainData: make([]byte, n)})
+			if (err == nil) != (n == c.size) || err != nil && !errors.Is(err, xlog.ErrCorrupt) {
+				t.Errorf("%s of %d bytes, want %d: got %v", name, n, c.size, err)
+			}
+		}
+	}
+}
