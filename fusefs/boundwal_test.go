@@ -126,6 +126,9 @@ func TestBoundWALKept(t *testing.T) {
 		} else {
 			wantFile(t, m.dir+"/pg_wal/archive_status/"+segment(3)+".ready", nil)
 		}
+		if got := sameFile(t, m.dir+"/pg_wal/"+segment(3), filepath.Join(s.WALDir, segment(3))); got != bind {
+			t.Errorf("mount %d: pg_wal is bound: %v, want %v", n, got, bind)
+		}
 		if got, want := listing(t, m.dir+"/pg_wal"), segment(3)+" "+segment(4)+" archive_status"; got != want {
 			t.Errorf("mount %d, bound %v: pg_wal has %s, want %s", n, bind, got, want)
 		}

@@ -7,6 +7,7 @@ import (
 	iofs "io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -83,8 +84,12 @@ func (s *segments) removeTemps() error {
 	return err
 }
 
-// show adds a segment to those that pg_wal shows at the start.
+// show adds a segment to those that pg_wal shows at the start. The base and what the last mount
+// kept may both name it.
 func (s *segments) show(name string) {
+	if slices.Contains(s.visible, name) {
+		return
+	}
 	s.visible = append(s.visible, name)
 	if s.floor == "" || position(name) < s.floor {
 		s.floor = position(name)
