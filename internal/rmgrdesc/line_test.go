@@ -40,7 +40,7 @@ func TestDamaged(t *testing.T) {
 	}{
 		{xlog.RmHeap, 0x10, []byte{1, 2}, "desc: DELETE <xl_heap_delete or xl_heap_lock is 2 bytes, want 8: corrupt wal record>"},
 		{xlog.RmHeap, 0xB0, append(make([]byte, 4), 1, 0, 0, 0, 1, 0, 0, 0, 5, 0, 0, 0), "desc: UNKNOWN (b0) cascade nrelids 1 relids 5"},
-		{xlog.RmMultiXact, 0x20, append(make([]byte, 8), 1, 0, 0, 0x80), "desc: CREATE_ID <xl_multixact_create does not fit into 12 bytes: corrupt wal record>"},
+		{xlog.RmMultiXact, 0x20, append(make([]byte, 8), 1, 0, 0, 0x80), "desc: CREATE_ID <xl_multixact_create has -2147483647 members in 0 bytes: corrupt wal record>"},
 		{xlog.RmXact, 0x80, []byte{0, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 9, 0, 0, 0}, "desc: COMMIT <xl_xact_commit or xl_xact_abort does not fit into 16 bytes: corrupt wal record>"},
 		{200, 0x50, nil, "rmgr: custom200   "},
 		{200, 0x50, nil, "desc: UNKNOWN (50) rmid: 200"},

@@ -54,6 +54,14 @@ func (s cstruct) item(off int) pg.OffsetNumber  { return pg.OffsetNumber(s.u16(o
 func (s cstruct) tid(off int) pg.ItemPointer    { return pg.GetItemPointer(s[off:]) }
 func (s cstruct) rel(off int) pg.RelFileLocator { return getLocator(s[off:]) }
 
+// multiOffset reads a MultiXactOffset of size bytes: 4 or 8.
+func (s cstruct) multiOffset(off, size int) pg.MultiXactOffset {
+	if size == 8 {
+		return pg.MultiXactOffset(s.u64(off))
+	}
+	return pg.MultiXactOffset(s.u32(off))
+}
+
 // blockID reads a BlockIdData: two halves, the upper one first.
 func (s cstruct) blockID(off int) pg.BlockNumber {
 	return pg.BlockNumber(s.u16(off))<<16 | pg.BlockNumber(s.u16(off+2))

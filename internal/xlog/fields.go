@@ -99,9 +99,6 @@ func (f *fields) locks(n int) HeldLocks    { return HeldLocks{f.array(n * sizeof
 func (f *fields) stats(n int, v *pg.Version) StatsItems {
 	return StatsItems{f.array(n * v.StatsItemSize), v.StatsItemSize}
 }
-func (f *fields) members(n int) MultiXactMembers {
-	return MultiXactMembers{f.array(n * sizeofMultiXactMember)}
-}
 
 func (f *fields) array(n int) []byte {
 	if b := f.take(n); !f.short {

@@ -23,17 +23,28 @@ type MultiXactCreate struct {
 	Members MultiXactMembers
 }
 
-// ParseMultiXactCreate reads the body of a CREATE_ID record.
-func ParseMultiXactCreate(rec *Record) (MultiXactCreate, error) {
-	f := fields{in: rec.MainData}
-	c := MultiXactCreate{ID: pg.MultiXactID(f.u32()), Offset: f.multiOffset(rec.V)}
-	c.Members = f.members(f.count(sizeofMultiXactMember))
-	for i := range c.Members.Len() {
+// ParseMultiXactCreate reads the body of a CREATE_ID record: the id, the offset, which is
+// aligned to its own size, the number of members, and the members.
+func ParseMultiXactCreate(rec *Record) (c MultiXactCreate, err error) {
+	const name = "xl_multixact_create"
+	size := rec.V.MultiOffsetSize
+	header := 2*size + 4
+	s, err := structOf(rec.MainData, name, header)
+	if err != nil {
+		return c, err
+	}
+	c.ID, c.Offset = pg.MultiXactID(s.u32(0)), s.multiOffset(size, size)
+	n := int(s.i32(2 * size))
+	if n < 0 || n*sizeofMultiXactMember != len(s)-header {
+		return c, fmt.Errorf("%s has %d members in %d bytes: %w", name, n, len(s)-header, ErrCorrupt)
+	}
+	c.Members = MultiXactMembers{s[header:]}
+	for i := range n {
 		if st := c.Members.At(i).Status; st > maxMultiXactStatus {
-			return c, fmt.Errorf("xl_multixact_create: member status %d: %w", st, ErrCorrupt)
+			return c, fmt.Errorf("%s: member status %d: %w", name, st, ErrCorrupt)
 		}
 	}
-	return c, f.end("xl_multixact_create")
+	return c, nil
 }
 
 // MultiXactTruncate is xl_multixact_truncate: multixacts from StartID up to but not with
