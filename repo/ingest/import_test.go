@@ -14,7 +14,6 @@ import (
 	"zenith/internal/pgtest"
 	"zenith/internal/xlog"
 	"zenith/repo"
-	"zenith/repo/datadir"
 	"zenith/repo/ingest"
 )
 
@@ -152,14 +151,7 @@ func TestImport(t *testing.T) {
 	if done != total || total < 20<<20 {
 		t.Errorf("progress ended at %d of %d", done, total)
 	}
-	snap, err := tl.AtHead(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	v, err := datadir.New(t.Context(), snap)
-	if err != nil {
-		t.Fatal(err)
-	}
+	v := headView(t, tl)
 	copied := pgtest.Recover(t, srv, srv.WAL(t), 0)
 	compareView(t, v, copied.Dir, true)
 	e, err := v.Lookup(t.Context(), "conf.d/more.conf")
@@ -211,14 +203,7 @@ func TestBigRelation(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	snap, err := tl.AtHead(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	v, err := datadir.New(t.Context(), snap)
-	if err != nil {
-		t.Fatal(err)
-	}
+	v := headView(t, tl)
 	listed := map[string]int64{}
 	entries, err := v.ReadDir(t.Context(), "base/5")
 	if err != nil {

@@ -15,7 +15,6 @@ import (
 	"zenith/internal/tree"
 	"zenith/internal/xlog"
 	"zenith/repo"
-	"zenith/repo/datadir"
 	"zenith/repo/ingest"
 	"zenith/walredo"
 )
@@ -290,14 +289,7 @@ func testGrowing(t *testing.T, base, busy *pgtest.Server) {
 // readAll reads everything that there is at the head.
 func readAll(t *testing.T, tl *repo.Timeline) {
 	t.Helper()
-	snap, err := tl.AtHead(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	v, err := datadir.New(t.Context(), snap)
-	if err != nil {
-		t.Fatal(err)
-	}
+	v := headView(t, tl)
 	n := 0
 	walk(t, v, "", func(path string, e tree.Entry) {
 		if e.Dir {
