@@ -39,6 +39,7 @@ func shutdownAt(snap *repo.Snapshot) shutdown {
 	if state.LastCommitLSN != 0 {
 		s.checkPoint.Time = max(s.checkPoint.Time, state.MaxCommit.Time().Unix())
 	}
+	s.checkPoint.WALLevel = state.Settings.WALLevel // for the versions whose checkpoints say it
 	s.patches, s.end = xlog.ShutdownCheckpoint(s.at, state.Prev, &s.checkPoint, s.cfg)
 	return s
 }
