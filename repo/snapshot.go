@@ -40,7 +40,7 @@ func (s *Snapshot) Timeline() *Timeline { return s.t }
 
 // Version is the PostgreSQL whose data directory s shows. Below a branch point it is the
 // ancestor's, which may be another one than the timeline's own.
-func (s *Snapshot) Version() *pg.Version { return s.l[0].t.Version() }
+func (s *Snapshot) Version() *pg.Version { return s.t.VersionAt(s.point.LSN) }
 
 // LSN is the record boundary that s is at.
 func (s *Snapshot) LSN() pg.LSN { return s.point.LSN }

@@ -106,6 +106,15 @@ func (t *Timeline) Ancestor() (*Timeline, pg.LSN) {
 // Version is the PostgreSQL whose WAL and data t is, from StartLSN on.
 func (t *Timeline) Version() *pg.Version { return t.info.Version }
 
+// VersionAt is the PostgreSQL whose data directory t is at lsn: below the branch point that is
+// the ancestor's.
+func (t *Timeline) VersionAt(lsn pg.LSN) *pg.Version {
+	for t.parent != nil && lsn < t.info.StartLSN {
+		t = t.parent
+	}
+	return t.info.Version
+}
+
 // StartLSN is where t itself begins: the branch point of a branch. Lower LSNs are read on its
 // ancestors: see FirstLSN.
 func (t *Timeline) StartLSN() pg.LSN { return t.info.StartLSN }

@@ -45,8 +45,12 @@ func (m *Manager) loadServer(ctx context.Context, t *tenant, o InitOptions) (tl 
 	if err != nil {
 		return nil, err
 	}
+	distrib, err := m.pg.For(recovered.Version())
+	if err != nil {
+		return nil, err
+	}
 	recovery := postgres.Recovery{Dir: dir, DataDir: data, Settings: recovered.Settings()}
-	if err := postgres.Recover(ctx, m.pg, m.as, recovery); err != nil {
+	if err := postgres.Recover(ctx, distrib, m.as, recovery); err != nil {
 		return nil, fmt.Errorf("recover the base backup: %w", err)
 	}
 	tl, err = ingest.Import(ctx, t.repo, data, ingest.ImportOptions{

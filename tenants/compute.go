@@ -183,7 +183,11 @@ func (c *compute) start(ctx context.Context, o api.ComputeOptions) error {
 
 // launch runs postgres on the mount, and notes on disk that it does.
 func (c *compute) launch(ctx context.Context) error {
-	proc, err := postgres.Start(ctx, c.t.m.pg, c.t.m.as, postgres.Launch{
+	distrib, err := c.t.m.pg.For(c.mount.branch.tl.VersionAt(c.mount.lsn))
+	if err != nil {
+		return err
+	}
+	proc, err := postgres.Start(ctx, distrib, c.t.m.as, postgres.Launch{
 		DataDir: c.dataDir(), LogPath: c.logPath(), Port: c.saved.Port, Settings: c.settings(),
 		DieWithParent: true, // without this process it has no data files, but may have its WAL and go on to commit
 	})

@@ -75,8 +75,9 @@ func (m *Manager) newCompute(ctx context.Context, tenant, point string) (c *comp
 	if err != nil {
 		return nil, nil, err
 	}
-	if _, _, _, err = t.point(ctx, point); err == nil {
-		err = m.pg.Check(ctx)
+	b, p, _, err := t.point(ctx, point)
+	if err == nil {
+		_, err = m.pg.Checked(ctx, b.tl.VersionAt(p.LSN))
 	}
 	if err != nil {
 		release()

@@ -10,6 +10,7 @@ import (
 
 	"zenith/internal/api"
 	"zenith/internal/durable"
+	"zenith/internal/pg"
 	"zenith/repo"
 	"zenith/repo/ingest"
 )
@@ -43,7 +44,7 @@ func (m *Manager) CreateTenant(ctx context.Context, o InitOptions) (api.TenantIn
 	if _, err := os.Stat(m.tenantDir(id)); !errors.Is(err, fs.ErrNotExist) {
 		return api.TenantInfo{}, api.Errorf(api.ErrExists, "tenant %v: already exists", id)
 	}
-	if err := m.pg.Check(ctx); err != nil {
+	if _, err := m.pg.Checked(ctx, pg.Default); err != nil {
 		return api.TenantInfo{}, err
 	}
 	if err := m.as.CheckReach(m.tenantDir(id)); err != nil {
@@ -100,5 +101,9 @@ func (m *Manager) initdb(ctx context.Context, dir string, checksums bool) error 
 	if err := m.as.Own(dir); err != nil {
 		return err
 	}
-	return m.pg.Initdb(ctx, m.as, dir, checksums)
+	distrib, err := m.pg.For(pg.Default)
+	if err != nil {
+		return err
+	}
+	return distrib.Initdb(ctx, m.as, dir, checksums)
 }

@@ -50,7 +50,7 @@ type Manager struct {
 	cfg    Config
 	log    *slog.Logger
 	as     postgres.Account
-	pg     postgres.Distrib
+	pg     postgres.Distribs
 	memory *repo.Memory
 	began  time.Time
 
@@ -87,7 +87,7 @@ func open(cfg Config, mounts mounter) (*Manager, error) {
 		return nil, err
 	}
 	m := &Manager{
-		cfg: cfg, log: cfg.Log, as: as, pg: postgres.Distrib{Dir: cfg.PgDistrib}, memory: repo.NewMemory(0), began: time.Now(), mounter: mounts,
+		cfg: cfg, log: cfg.Log, as: as, pg: postgres.NewDistribs(cfg.PgDistrib), memory: repo.NewMemory(0), began: time.Now(), mounter: mounts,
 		tenants: map[repo.TenantID]*tenant{}, closing: map[repo.TenantID]chan struct{}{}, mounts: map[string]*mount{},
 	}
 	if err := os.MkdirAll(m.tenantsDir(), 0o711); err != nil {

@@ -10,6 +10,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"zenith/internal/api"
+	"zenith/internal/pg"
 	"zenith/internal/postgres"
 	"zenith/tenants"
 )
@@ -78,11 +79,11 @@ func (e *environ) copies(cfg *cliConfig) (*postgres.Copies, error) {
 		}
 		user = server.PgUser
 	}
-	distrib := postgres.Distrib{Dir: cfg.PgDistrib}
-	if distrib.Dir == "" {
-		distrib = postgres.FindDistrib()
+	distrib := cfg.PgDistrib
+	if distrib == "" {
+		distrib = postgres.FindDistrib(pg.Default).Dir
 	}
-	return postgres.OpenCopies(postgres.CopiesOptions{Dir: filepath.Join(workdir, copiesDir), Distrib: distrib, User: user})
+	return postgres.OpenCopies(postgres.CopiesOptions{Dir: filepath.Join(workdir, copiesDir), Distribs: postgres.NewDistribs(distrib), User: user})
 }
 
 // source resolves the point called name to a timeline and an LSN, for a copy that will have that name.

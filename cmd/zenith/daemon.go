@@ -17,6 +17,7 @@ import (
 	"zenith/internal/api"
 	"zenith/internal/durable"
 	"zenith/internal/pageserver"
+	"zenith/internal/pg"
 	"zenith/internal/postgres"
 )
 
@@ -86,7 +87,7 @@ func (e *environ) checkSettings(ctx context.Context, s *settings, o startOptions
 		key, flag string
 		err       error
 	}{
-		{"pg_distrib", o.distrib, postgres.Distrib{Dir: s.PgDistrib}.Check(ctx)},
+		{"pg_distrib", o.distrib, postgres.Distrib{Version: pg.Default, Dir: s.PgDistrib}.Check(ctx)},
 		{"pg_user", o.pgUser, noUser},
 	} {
 		if c.err != nil && c.flag == "" {

@@ -14,6 +14,7 @@ import (
 
 	"zenith/internal/api"
 	"zenith/internal/durable"
+	"zenith/internal/pg"
 	"zenith/internal/postgres"
 	"zenith/repo"
 	"zenith/tenants"
@@ -106,10 +107,10 @@ func (e *environ) initSettings(o initOptions) (*settings, error) {
 	}
 	distrib := o.distrib
 	if distrib == "" {
-		distrib = postgres.FindDistrib().Dir
+		distrib = postgres.FindDistrib(pg.Default).Dir
 	}
 	if distrib == "" {
-		return nil, api.Errorf(api.ErrNotFound, "no PostgreSQL 15 is installed: install it, or say where it is with --pg-distrib DIR")
+		return nil, api.Errorf(api.ErrNotFound, "no %v is installed: install it, or say where it is with --pg-distrib DIR", pg.Default)
 	}
 	if distrib, err = filepath.Abs(distrib); err != nil {
 		return nil, err
@@ -255,7 +256,7 @@ func (e *environ) firstTenant(ctx context.Context, s *settings, o tenants.InitOp
 func (e *environ) initRemote(ctx context.Context, o initOptions) error {
 	cfg := &cliConfig{PageServer: o.remote, PgDistrib: o.distrib, PgUser: o.pgUser, TenantID: tenantID(o.tenant)}
 	if cfg.PgDistrib == "" {
-		cfg.PgDistrib = postgres.FindDistrib().Dir
+		cfg.PgDistrib = postgres.FindDistrib(pg.Default).Dir
 	}
 	if err := checkConninfo(o.remote); err != nil {
 		return err

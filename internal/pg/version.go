@@ -44,6 +44,10 @@ type Version struct {
 	LongTwoPhaseNames bool // the names of two-phase state files have the transaction id's epoch
 	LongMemberNames   bool // the names of pg_multixact/members' segments have 15 digits
 
+	// Installations.
+	ChecksumsByDefault bool   // initdb makes data checksums unless it is told not to
+	OriginsSetting     string // the setting that bounds the number of replication origins
+
 	MultiOffsetSize int // bytes of an entry of pg_multixact/offsets, and of a MultiXactOffset: 4 or 8
 
 	control    *controlLayout // the same for all versions with one ControlVersion
@@ -65,12 +69,18 @@ var V15 = &Version{
 	SLRUPageNoSize: 4,
 	StatsItemSize:  12,
 
+	OriginsSetting: "max_replication_slots",
+
 	RelMapSize:      512,
 	MultiOffsetSize: 4,
 
 	control:    &control1300,
 	checkPoint: &checkPoint1300,
 }
+
+// Default is the version of a new cluster, unless another one is asked for, and of a server
+// about which nothing else is known.
+var Default = V15
 
 // Versions lists the supported majors, oldest first.
 var Versions = []*Version{V15}

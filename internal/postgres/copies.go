@@ -24,16 +24,16 @@ import (
 //	<dir>/<tenant>/.exec-<n>.lock         is locked as long as the process lives that uses it
 type Copies struct {
 	dir      string
-	distrib  Distrib
+	distribs Distribs
 	as       Account
 	timeouts Timeouts // of tests; zero: the defaults
 }
 
 // CopiesOptions say where copies are and how they run.
 type CopiesOptions struct {
-	Dir     string  // absolute; made when it is needed
-	Distrib Distrib // the PostgreSQL installation
-	User    string  // whom postgres runs as where this process is root's; default postgres
+	Dir      string   // absolute; made when it is needed
+	Distribs Distribs // the PostgreSQL installations
+	User     string   // whom postgres runs as where this process is root's; default postgres
 }
 
 // OpenCopies gives the copies in a directory.
@@ -42,7 +42,7 @@ func OpenCopies(o CopiesOptions) (*Copies, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Copies{dir: o.Dir, distrib: o.Distrib, as: as}, nil
+	return &Copies{dir: o.Dir, distribs: o.Distribs, as: as}, nil
 }
 
 // Source is the point that a copy is of.
@@ -118,8 +118,12 @@ func (cs *Copies) Make(ctx context.Context, s Source, fetch func(dir string) err
 }
 
 func (cs *Copies) make(ctx context.Context, s Source, dir string, fetch func(dir string) error) (c *Copy, err error) {
-	if err := cs.distrib.Check(ctx); err != nil {
-		return nil, err
+	// Of which version the copy is, only its data directory says. What is set is checked before
+	// that comes, which takes long.
+	for _, d := range cs.distribs {
+		if err := d.Check(ctx); err != nil {
+			return nil, err
+		}
 	}
 	if err := os.MkdirAll(filepath.Dir(dir), 0o711); err != nil {
 		return nil, err
@@ -143,6 +147,9 @@ func (cs *Copies) make(ctx context.Context, s Source, dir string, fetch func(dir
 		return nil, err
 	}
 	if err := fetch(c.dataDir()); err != nil {
+		return nil, err
+	}
+	if _, err := c.distrib(); err != nil {
 		return nil, err
 	}
 	if err := cs.as.ownAll(dir); err != nil {

@@ -136,7 +136,11 @@ func (c *Copy) start(ctx context.Context, more []api.Setting) error {
 	if err := RemoveSockets(c.dir); err != nil {
 		return err
 	}
-	proc, err := Start(ctx, c.cs.distrib, c.cs.as, Launch{
+	distrib, err := c.distrib()
+	if err != nil {
+		return err
+	}
+	proc, err := Start(ctx, distrib, c.cs.as, Launch{
 		DataDir: c.dataDir(), LogPath: c.logPath(), Port: c.saved.Port, Settings: append(c.settings(), more...), Timeouts: c.cs.timeouts,
 	})
 	if err != nil {
@@ -171,9 +175,31 @@ func (c *Copy) Stop(ctx context.Context, o api.StopOptions) error {
 	return nil
 }
 
-// ctl runs pg_ctl: this process need not be the parent of the postmaster.
+// distrib gives the installation of the version whose data directory the copy is.
+func (c *Copy) distrib() (Distrib, error) {
+	text, err := os.ReadFile(filepath.Join(c.dataDir(), "PG_VERSION"))
+	if err != nil {
+		return Distrib{}, err
+	}
+	v, err := pg.ParseMajor(strings.TrimSpace(string(text)))
+	if err != nil {
+		return Distrib{}, fmt.Errorf("pg %s: %w", c.saved.Point, err)
+	}
+	d, err := c.cs.distribs.For(v)
+	if err != nil {
+		return Distrib{}, fmt.Errorf("pg %s: %w", c.saved.Point, err)
+	}
+	return d, nil
+}
+
+// ctl runs pg_ctl: this process need not be the parent of the postmaster. An error is told by
+// the last line of the output.
 func (c *Copy) ctl(ctx context.Context, args ...string) ([]byte, error) {
-	cmd := exec.CommandContext(ctx, c.cs.distrib.bin("pg_ctl"), append([]string{"-D", c.dataDir()}, args...)...)
+	distrib, err := c.distrib()
+	if err != nil {
+		return []byte(err.Error()), err
+	}
+	cmd := exec.CommandContext(ctx, distrib.bin("pg_ctl"), append([]string{"-D", c.dataDir()}, args...)...)
 	c.cs.as.prepare(cmd)
 	return cmd.CombinedOutput()
 }

@@ -29,23 +29,23 @@ func TestCheckDistrib(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		err := Distrib{Dir: dir}.Check(t.Context())
+		err := Distrib{Version: pg.V15, Dir: dir}.Check(t.Context())
 		if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
 			t.Errorf("version %q: got %v, want %q", c.version, err, c.want)
 		}
 	}
-	if err := (Distrib{}).Check(t.Context()); err == nil || !strings.Contains(err.Error(), "--pg-distrib") {
+	if err := (Distrib{Version: pg.V15}).Check(t.Context()); err == nil || !strings.Contains(err.Error(), "--pg-distrib") {
 		t.Errorf("no installation is set: %v", err)
 	}
 	empty := t.TempDir()
-	if err := (Distrib{Dir: empty}).Check(t.Context()); err == nil || !strings.Contains(err.Error(), "no bin/postgres") {
+	if err := (Distrib{Version: pg.V15, Dir: empty}).Check(t.Context()); err == nil || !strings.Contains(err.Error(), "no bin/postgres") {
 		t.Errorf("an empty directory: %v", err)
 	}
 	broken := filepath.Join(empty, "bin", "postgres")
 	if err := errors.Join(os.Mkdir(filepath.Dir(broken), 0o755), os.WriteFile(broken, nil, 0o644)); err != nil {
 		t.Fatal(err)
 	}
-	if err := (Distrib{Dir: empty}).Check(t.Context()); err == nil || !strings.Contains(err.Error(), "--version") {
+	if err := (Distrib{Version: pg.V15, Dir: empty}).Check(t.Context()); err == nil || !strings.Contains(err.Error(), "--version") {
 		t.Errorf("a postgres that cannot be run: %v", err)
 	}
 }
@@ -53,7 +53,7 @@ func TestCheckDistrib(t *testing.T) {
 func TestInitdb(t *testing.T) {
 	for _, checksums := range []bool{true, false} {
 		dir := testDir(t)
-		if err := (Distrib{Dir: fakepg.Installation(t)}).Initdb(t.Context(), testAccount(t), dir, checksums); err != nil {
+		if err := (Distrib{Version: pg.V15, Dir: fakepg.Installation(t)}).Initdb(t.Context(), testAccount(t), dir, checksums); err != nil {
 			t.Fatal(err)
 		}
 		b, err := os.ReadFile(filepath.Join(dir, "global", "pg_control"))
@@ -64,12 +64,50 @@ func TestInitdb(t *testing.T) {
 			t.Errorf("checksums %v: the control file has version %d, %v", checksums, c.ChecksumVersion, err)
 		}
 	}
-	d := Distrib{Dir: fakepg.Installation(t)}
+	d := Distrib{Version: pg.V15, Dir: fakepg.Installation(t)}
 	if err := os.WriteFile(filepath.Join(d.Dir, "fail-initdb"), []byte("no space left\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	if err := d.Initdb(t.Context(), testAccount(t), testDir(t), true); err == nil || !strings.Contains(err.Error(), "no space left") {
 		t.Errorf("an initdb that fails: %v", err)
+	}
+}
+
+func TestInitdbArgs(t *testing.T) {
+	before18, since18 := &pg.Version{}, &pg.Version{ChecksumsByDefault: true} // as for this setting
+	for _, c := range []struct {
+		v         *pg.Version
+		checksums bool
+		want      string
+	}{
+		{before18, true, "--data-checksums"},
+		{before18, false, ""},
+		{since18, true, "--data-checksums"},
+		{since18, false, "--no-data-checksums"},
+	} {
+		got := ""
+		for _, arg := range (Distrib{Version: c.v}).initdbArgs("/x", c.checksums) {
+			if strings.Contains(arg, "checksums") {
+				got += arg
+			}
+		}
+		if got != c.want {
+			t.Errorf("on by default %v, wanted %v: got %q, want %q", c.v.ChecksumsByDefault, c.checksums, got, c.want)
+		}
+	}
+}
+
+func TestDistribs(t *testing.T) {
+	ds := NewDistribs(fakepg.Installation(t))
+	if d, err := ds.Checked(t.Context(), pg.V15); err != nil || d.Version != pg.V15 || d.Dir == "" {
+		t.Errorf("got %+v, %v", d, err)
+	}
+	if _, err := NewDistribs("").Checked(t.Context(), pg.V15); err == nil {
+		t.Error("an installation that is not set passed the check")
+	}
+	other := &pg.Version{Release: pg.Release{Major: 99}}
+	if d, err := ds.For(other); !errors.Is(err, api.ErrNotFound) || !strings.Contains(err.Error(), "PostgreSQL 99") {
+		t.Errorf("got %+v, %v, want ErrNotFound with the version", d, err)
 	}
 }
 

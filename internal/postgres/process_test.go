@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"zenith/internal/api"
+	"zenith/internal/pg"
 	"zenith/internal/pgtest/fakepg"
 )
 
@@ -126,7 +127,7 @@ func TestDieWithParent(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		s, err := Start(t.Context(), Distrib{Dir: dir}, testAccount(t), Launch{
+		s, err := Start(t.Context(), Distrib{Version: pg.V15, Dir: dir}, testAccount(t), Launch{
 			DataDir: filepath.Join(dir, "data"), LogPath: filepath.Join(dir, "log"), Port: port, DieWithParent: true,
 		})
 		if err != nil {

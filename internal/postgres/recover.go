@@ -32,7 +32,7 @@ func Recover(ctx context.Context, d Distrib, as Account, r Recovery) error {
 	if err := os.Rename(auto, aside); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	if err := r.configure(as); err != nil {
+	if err := r.configure(d, as); err != nil {
 		return err
 	}
 	if err := r.replay(ctx, d, as); err != nil {
@@ -51,7 +51,7 @@ func Recover(ctx context.Context, d Distrib, as Account, r Recovery) error {
 func (r Recovery) file(name string) string { return filepath.Join(r.Dir, name) }
 
 // configure writes the settings with which postgres recovers.
-func (r Recovery) configure(as Account) error {
+func (r Recovery) configure(d Distrib, as Account) error {
 	quote := func(v string) string { return "'" + strings.ReplaceAll(v, "'", "''") + "'" }
 	onOff := map[bool]string{true: "on", false: "off"}
 	lines := []string{
@@ -61,8 +61,8 @@ func (r Recovery) configure(as Account) error {
 		"hot_standby=off", "archive_mode=off", "autovacuum=off", "max_logical_replication_workers=0",
 		"fsync=off", "full_page_writes=off", "shared_buffers=128MB", "huge_pages=off", "jit=off",
 		"max_wal_size=1TB", "checkpoint_timeout=1d", "logging_collector=off", "restart_after_crash=off",
-		"wal_keep_size=1TB",          // no segment of the backup goes: the branch's receivers need all of them
-		"max_replication_slots=1000", // bounds the replication origins, too
+		"wal_keep_size=1TB", // no segment of the backup goes: the branch's receivers need all of them
+		d.Version.OriginsSetting + "=1000",
 		"track_commit_timestamp=" + onOff[r.Settings.TrackCommitTimestamp],
 		"wal_log_hints=" + onOff[r.Settings.WALLogHints],
 		"max_prepared_transactions=" + strconv.Itoa(int(r.Settings.MaxPreparedXacts)),

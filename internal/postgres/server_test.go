@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"zenith/internal/api"
+	"zenith/internal/pg"
 	"zenith/internal/pgtest/fakepg"
 )
 
@@ -75,7 +76,7 @@ func fakeLaunch(t *testing.T, settings ...api.Setting) Launch {
 // mustStart starts a server that ends with the test.
 func mustStart(t *testing.T, l Launch) *Server {
 	t.Helper()
-	s, err := Start(t.Context(), Distrib{Dir: fakepg.Installation(t)}, testAccount(t), l)
+	s, err := Start(t.Context(), Distrib{Version: pg.V15, Dir: fakepg.Installation(t)}, testAccount(t), l)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -171,7 +172,7 @@ func TestStartFails(t *testing.T) {
 			if c.ctx != nil {
 				ctx = c.ctx
 			}
-			s, err := Start(ctx, Distrib{Dir: fakepg.Installation(t)}, testAccount(t), l)
+			s, err := Start(ctx, Distrib{Version: pg.V15, Dir: fakepg.Installation(t)}, testAccount(t), l)
 			if s != nil || err == nil || !strings.Contains(err.Error(), c.want) || c.is != nil && !errors.Is(err, c.is) {
 				t.Errorf("got %v, %v; want %q", s, err, c.want)
 			}
@@ -180,7 +181,7 @@ func TestStartFails(t *testing.T) {
 			}
 		})
 	}
-	if _, err := Start(t.Context(), Distrib{Dir: "/nonexistent"}, testAccount(t), fakeLaunch(t)); !errors.Is(err, os.ErrNotExist) {
+	if _, err := Start(t.Context(), Distrib{Version: pg.V15, Dir: "/nonexistent"}, testAccount(t), fakeLaunch(t)); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("no postgres: %v", err)
 	}
 }

@@ -16,7 +16,8 @@ import (
 // WAL up to its end, and stops. What is in the files is then the state as of that end; what
 // postgres wrote behind it, the end of recovery, is no part of the server's history.
 type Recovered struct {
-	state *control.State // as of the backup's end; the counters are stock's, later
+	version *pg.Version
+	state   *control.State // as of the backup's end; the counters are stock's, later
 }
 
 // PrepareBackup makes a base backup's directory ready for recovery: it reads the WAL from the
@@ -30,6 +31,9 @@ func PrepareBackup(dir string, start, stop pg.LSN) (*Recovered, error) {
 	return r, nil
 }
 
+// Version is the server's: one of that version has to recover its backup.
+func (r *Recovered) Version() *pg.Version { return r.version }
+
 // Settings are the server's, as recovery needs them.
 func (r *Recovered) Settings() pg.ControlSettings { return r.state.Settings }
 
@@ -38,16 +42,16 @@ func prepareBackup(dir string, start, stop pg.LSN) (*Recovered, error) {
 	if err != nil {
 		return nil, err
 	}
-	cf, err := pg.ParseControlFile(content)
+	cf, err := parseControl(content)
 	if err != nil {
-		return nil, fmt.Errorf("%v: %w", err, ErrDamaged)
+		return nil, err
 	}
 	src := stoppedWAL{dir: filepath.Join(dir, "pg_wal"), tli: cf.CheckPointCopy.ThisTLI, segSize: int(cf.SegSize)}
 	state := control.New(cf, start, nil)
 	if err := src.replayTo(state, cf, start, stop); err != nil {
 		return nil, err
 	}
-	return &Recovered{state: state}, src.cut(stop)
+	return &Recovered{version: cf.Version, state: state}, src.cut(stop)
 }
 
 // replayTo brings a state from start to stop, the end of the backup's last record.

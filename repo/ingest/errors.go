@@ -1,6 +1,10 @@
 package ingest
 
-import "errors"
+import (
+	"errors"
+
+	"zenith/internal/pg"
+)
 
 // Sentinels, for errors.Is. Damaged WAL is xlog.ErrCorrupt or repo.ErrCorrupt.
 var (
@@ -10,7 +14,7 @@ var (
 	// ErrDamaged is returned when files of a data directory contradict themselves.
 	ErrDamaged = errors.New("data directory is damaged")
 	// ErrVersion is returned for a data directory of another PostgreSQL.
-	ErrVersion = errors.New("unsupported PostgreSQL version")
+	ErrVersion = pg.ErrVersion
 	// ErrMinimal is returned when WAL was written with wal_level=minimal.
 	ErrMinimal = errors.New("wal_level=minimal leaves changes out of the WAL")
 )

@@ -130,12 +130,10 @@ func checkStopped(dir string) (*pg.ControlFile, error) {
 	if err != nil {
 		return nil, err
 	}
-	cf, err := pg.ParseControlFile(content)
+	cf, err := parseControl(content)
 	switch {
-	case errors.Is(err, pg.ErrVersion):
-		return nil, fmt.Errorf("%v: %w", err, ErrVersion)
 	case err != nil:
-		return nil, fmt.Errorf("%v: %w", err, ErrDamaged)
+		return nil, err
 	case cf.Version != v:
 		return nil, fmt.Errorf("PG_VERSION says that it is %v's, pg_control that it is %v's: %w", v, cf.Version, ErrDamaged)
 	case cf.State != pg.DBShutdowned:
@@ -144,6 +142,15 @@ func checkStopped(dir string) (*pg.ControlFile, error) {
 		return nil, fmt.Errorf("pg_control: WAL segments of %d bytes: %w", cf.SegSize, ErrDamaged)
 	}
 	return cf, nil
+}
+
+// parseControl is pg.ParseControlFile; ErrDamaged if it is no control file of any version.
+func parseControl(content []byte) (*pg.ControlFile, error) {
+	cf, err := pg.ParseControlFile(content)
+	if err != nil && !errors.Is(err, ErrVersion) {
+		err = fmt.Errorf("%v: %w", err, ErrDamaged)
+	}
+	return cf, err
 }
 
 // readOrigins reads how far replication origins had come.
