@@ -74,6 +74,7 @@ type fixture struct {
 	cfg    Config
 	mounts *fakeMounts
 	log    *logBuffer
+	room   string // a directory for mount points
 }
 
 // testDir makes a directory that servers can reach.
@@ -104,7 +105,7 @@ func emptyManager(t testing.TB, cfg Config) *fixture {
 	if cfg.PgDistrib == "" {
 		cfg.PgDistrib = fakepg.Installation(t)
 	}
-	f := &fixture{cfg: cfg, mounts: newFakeMounts(), log: &logBuffer{}}
+	f := &fixture{cfg: cfg, mounts: newFakeMounts(), log: &logBuffer{}, room: testDir(t)}
 	f.cfg.Log = slog.New(slog.NewTextHandler(io.MultiWriter(f.log, testWriter{t}), nil))
 	f.open(t)
 	t.Cleanup(func() {

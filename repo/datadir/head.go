@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 
+	"golang.org/x/sys/unix"
+
 	"zenith/internal/durable"
 	"zenith/internal/pg"
 	"zenith/internal/xlog"
@@ -93,10 +95,7 @@ func (f *walFile) write(ctx context.Context, path string) error {
 
 // writeFrom writes f's bytes from off on. The zeros at the end become a hole.
 func (f *walFile) writeFrom(ctx context.Context, file *os.File, off int64) error {
-	if err := file.Truncate(off); err != nil {
-		return err
-	}
-	if err := file.Truncate(f.Size()); err != nil {
+	if err := clearFrom(file, off, f.Size()); err != nil {
 		return err
 	}
 	buf := make([]byte, 1<<20)
@@ -112,4 +111,27 @@ func (f *walFile) writeFrom(ctx context.Context, file *os.File, off int64) error
 		off += int64(len(part))
 	}
 	return file.Sync()
+}
+
+// clearFrom makes a file size bytes long, of which those from off on are zeros. The file is not
+// made shorter in between: readers have segments mapped, and what is cut off would be an I/O
+// error to one that reads at the head to see whether there is more.
+func clearFrom(file *os.File, off, size int64) error {
+	info, err := file.Stat()
+	if err != nil {
+		return err
+	}
+	if err := file.Truncate(size); err != nil {
+		return err
+	}
+	last := min(info.Size(), size)
+	if off >= last {
+		return nil // it was made longer, by zeros
+	}
+	err = unix.Fallocate(int(file.Fd()), unix.FALLOC_FL_PUNCH_HOLE|unix.FALLOC_FL_KEEP_SIZE, off, last-off)
+	if !errors.Is(err, unix.EOPNOTSUPP) {
+		return err
+	}
+	_, err = file.WriteAt(make([]byte, last-off), off) // a file system without holes
+	return err
 }
