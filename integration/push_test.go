@@ -217,7 +217,8 @@ func TestPush(t *testing.T) {
 	url := b.start("dev", "--tenantid", tenant)
 	b.sql(url, "INSERT INTO t VALUES (100000, 'only there')")
 	b.ok("pg", "stop", "dev", "--tenantid", tenant)
-	if line := a.fails(12, "push", "dev", "there"); !strings.Contains(line, "is not here") {
+	// Which of the two reasons is given depends on whether the server here has written more by itself.
+	if line := a.fails(12, "push", "dev", "there"); !strings.Contains(line, "is not here") && !strings.Contains(line, "different ways") {
 		t.Errorf("refused: %s", line)
 	}
 	a.sql(dev, "INSERT INTO t SELECT g, 'longer' FROM generate_series(10000, 20000) g")
