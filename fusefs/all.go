@@ -48,6 +48,7 @@ const (
 //	tenants/<tenant>/timelines/<id>           -> <id>@<head lsn>
 //	tenants/<tenant>/timelines/<id>@<lsn>/    a data directory
 //
+// A branch called feature/login is the link login in a directory feature, and leads one more up.
 // Names with an @ are not listed; they are resolved when they are looked up.
 func All(dir string, src Source, opts Options) (*Mount, error) {
 	opts = opts.withDefaults()
@@ -127,47 +128,78 @@ func (a *all) tenants() level {
 			if !slices.Contains(ids, name) {
 				return nil, 0, 0, iofs.ErrNotExist
 			}
-			l := a.fixed(map[string]level{"branches": a.branches(name), "timelines": a.timelines(name)})
+			l := a.fixed(map[string]level{"branches": a.branches(name, ""), "timelines": a.timelines(name)})
 			return a.dir(tree.Join(d.path, name), l), syscall.S_IFDIR, briefly, nil
 		},
 	}
 }
 
-// branches is the level of a tenant's branches/: a symbolic link for each branch.
-func (a *all) branches(tenant string) level {
+// branches is the level of a tenant's branches/, or of a directory below it: under is "", or the
+// path of that directory with a slash. A branch is a symbolic link, and the parts of a name like
+// feature/login are directories.
+func (a *all) branches(tenant, under string) level {
 	return level{
 		list: func() ([]fuse.DirEntry, error) {
 			timelines, err := a.src.Branches(a.ctx, tenant)
-			return named(slices.Collect(maps.Keys(timelines)), syscall.S_IFLNK), err
+			return branchEntries(slices.Collect(maps.Keys(timelines)), under), err
 		},
 		find: func(d *upperDir, name string) (fs.InodeEmbedder, uint32, time.Duration, error) {
-			target, err := a.branchTarget(tenant, name)
+			target, isDir, err := a.branchTarget(tenant, under+name)
 			if err != nil {
 				return nil, 0, 0, err
+			}
+			path := tree.Join(d.path, name)
+			if isDir {
+				return a.dir(path, a.branches(tenant, under+name+"/")), syscall.S_IFDIR, never, nil
 			}
 			// The kernel asks for the name each time that a path leads through it, so the
 			// target of this node need not be resolved again.
 			read := func() (string, error) { return target, nil }
-			return &upperLink{all: a, path: tree.Join(d.path, name), read: read}, syscall.S_IFLNK, never, nil
+			return &upperLink{all: a, path: path, read: read}, syscall.S_IFLNK, never, nil
 		},
 	}
 }
 
-// branchTarget gives the target of a link in branches/, which is called NAME or NAME@POINT.
-func (a *all) branchTarget(tenant, name string) (string, error) {
+// branchEntries lists what a directory of branches has, of all names of branches.
+func branchEntries(names []string, under string) []fuse.DirEntry {
+	var links, dirs []string
+	for _, name := range names {
+		rest, ok := strings.CutPrefix(name, under)
+		if !ok {
+			continue
+		}
+		if dir, _, deeper := strings.Cut(rest, "/"); !deeper {
+			links = append(links, rest)
+		} else if !slices.Contains(dirs, dir) {
+			dirs = append(dirs, dir)
+		}
+	}
+	list := append(named(links, syscall.S_IFLNK), named(dirs, syscall.S_IFDIR)...)
+	slices.SortFunc(list, func(a, b fuse.DirEntry) int { return strings.Compare(a.Name, b.Name) })
+	return list
+}
+
+// branchTarget gives the target of a link in branches/, which is called NAME or NAME@POINT there.
+// isDir is true if it is no link but a directory, since there are branches whose names go on.
+func (a *all) branchTarget(tenant, name string) (target string, isDir bool, err error) {
+	timelines := strings.Repeat("../", strings.Count(name, "/")+1) + "timelines/"
 	if strings.Contains(name, "@") {
 		id, lsn, err := a.src.Resolve(a.ctx, tenant, name)
-		return "../timelines/" + id + "@" + lsn.PathString(), err
+		return timelines + id + "@" + lsn.PathString(), false, err
 	}
-	timelines, err := a.src.Branches(a.ctx, tenant)
+	branches, err := a.src.Branches(a.ctx, tenant)
 	if err != nil {
-		return "", err
+		return "", false, err
 	}
-	id, ok := timelines[name]
-	if !ok {
-		return "", iofs.ErrNotExist
+	if id, ok := branches[name]; ok {
+		return timelines + id, false, nil
 	}
-	return "../timelines/" + id, nil
+	for other := range branches {
+		if strings.HasPrefix(other, name+"/") {
+			return "", true, nil
+		}
+	}
+	return "", false, iofs.ErrNotExist
 }
 
 // timelines is the level of a tenant's timelines/: a symbolic link to the head of each timeline,

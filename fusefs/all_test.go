@@ -37,13 +37,15 @@ func TestAllListsAndResolves(t *testing.T) {
 	m := startMount(t, spec{Kind: "all"})
 	a := filepath.Join(m.dir, "tenants", tenantA)
 	for dir, want := range map[string]string{
-		m.dir:                  "tenants",
-		m.dir + "/tenants":     tenantA + " " + tenantB,
-		a:                      "branches timelines",
-		a + "/branches":        "main",
-		a + "/timelines":       timelineA,
-		a + "/branches/main":   "base lsn",
-		a + "/branches/main/.": "base lsn",
+		m.dir:                          "tenants",
+		m.dir + "/tenants":             tenantA + " " + tenantB,
+		a:                              "branches timelines",
+		a + "/branches":                "feature main",
+		a + "/branches/feature":        "log x",
+		a + "/branches/feature/log/in": "base lsn",
+		a + "/timelines":               timelineA,
+		a + "/branches/main":           "base lsn",
+		a + "/branches/main/.":         "base lsn",
 	} {
 		if got := listing(t, dir); got != want {
 			t.Errorf("%s has %q, want %q", dir, got, want)
@@ -55,7 +57,11 @@ func TestAllListsAndResolves(t *testing.T) {
 	if got, want := readlink(t, a+"/branches/main@0_2000"), "../timelines/"+timelineA+"@0000000000002000"; got != want {
 		t.Errorf("main@0_2000 leads to %s, want %s", got, want)
 	}
+	if got, want := readlink(t, a+"/branches/feature/x"), "../../timelines/"+timelineA; got != want {
+		t.Errorf("feature/x leads to %s, want %s", got, want)
+	}
 	for path, want := range map[string]string{
+		"/branches/feature/log/in@0_2000/lsn":                "0/2000",
 		"/branches/main@0_2000/lsn":                          "0/2000",
 		"/timelines/" + timelineA + "@0_3000/lsn":            "0/3000",
 		"/timelines/" + timelineA + "@0000000000003000/lsn":  "0/3000",
@@ -91,6 +97,9 @@ func TestAllRefuses(t *testing.T) {
 	for path, want := range map[string]error{
 		m.dir + "/tenants/nobody":              syscall.ENOENT,
 		a + "/branches/nobody":                 syscall.ENOENT,
+		a + "/branches/feat":                   syscall.ENOENT,
+		a + "/branches/feature/y":              syscall.ENOENT,
+		a + "/branches/feature@0_2000":         syscall.ENOENT,
 		a + "/branches/main@0_9999":            syscall.ENOENT,
 		a + "/branches/main@0_DEAD":            syscall.EIO,
 		a + "/timelines/bbbb":                  syscall.ENOENT,

@@ -182,7 +182,7 @@ func (s *fakeSource) Branches(_ context.Context, tenant string) (map[string]stri
 	if tenant != tenantA {
 		return nil, nil
 	}
-	return map[string]string{"main": timelineA}, nil
+	return map[string]string{"main": timelineA, "feature/log/in": timelineA, "feature/x": timelineA}, nil
 }
 
 func (s *fakeSource) Timelines(_ context.Context, tenant string) ([]string, error) {
@@ -196,7 +196,7 @@ func (s *fakeSource) Resolve(_ context.Context, tenant, point string) (string, p
 	switch {
 	case tenant == tenantA && (point == "main" || point == timelineA):
 		return timelineA, pg.LSN(0x1000 + s.head.Add(8)), nil
-	case tenant == tenantA && point == "main@0_2000":
+	case tenant == tenantA && (point == "main@0_2000" || point == "feature/log/in@0_2000"):
 		return timelineA, 0x2000, nil
 	case point == "main@0_DEAD":
 		return "", 0, errors.New("the store is broken")

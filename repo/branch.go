@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"zenith/internal/durable"
 	"zenith/internal/pg"
@@ -23,17 +24,46 @@ type CreateOptions struct {
 }
 
 // CheckName says whether a branch may have that name. It must not look like a timeline's
-// id, a point or a path.
+// id or a point, and as a path it must stay where it is put: "a/b" is a name, "a/../b" is not.
+// internal/api is stricter with the names of new branches; older ones may have any of these.
 func CheckName(name string) error {
-	bad := name == "" || len(name) > 255 || name[0] == '.' || name[0] == '-'
+	bad := len(name) > 255
+	for part := range strings.SplitSeq(name, "/") {
+		bad = bad || part == "" || part[0] == '.'
+	}
 	for _, r := range name {
-		bad = bad || r < ' ' || r == 0x7F || r == '/' || r == '@' || r == '\\' || r == '\uFFFD'
+		bad = bad || r < ' ' || r == 0x7F || r == '@' || r == '\\' || r == '\uFFFD'
 	}
 	if _, err := ParseTimelineID(name); err == nil {
 		bad = true
 	}
-	if bad {
+	if bad || name[0] == '-' {
 		return fmt.Errorf("branch name %q: %w", name, ErrInvalid)
+	}
+	return nil
+}
+
+// Nested reports whether one of two names is that of a directory of the other, as "a" and "a/b":
+// a tree of files can have only one of them. Git refuses that too.
+func Nested(a, b string) bool {
+	return strings.HasPrefix(a, b+"/") || strings.HasPrefix(b, a+"/")
+}
+
+// checkFree reports an error if a branch cannot be called name because of another one. The caller
+// has mu.
+func (r *Repository) checkFree(name string) error {
+	if r.byName[name] != nil || r.names[name] {
+		return fmt.Errorf("branch %q: %w", name, ErrExists)
+	}
+	for other := range r.byName {
+		if Nested(name, other) {
+			return fmt.Errorf("branch %q: there is a branch %q: %w", name, other, ErrExists)
+		}
+	}
+	for other := range r.names {
+		if Nested(name, other) {
+			return fmt.Errorf("branch %q: a branch %q is being made: %w", name, other, ErrExists)
+		}
 	}
 	return nil
 }
@@ -51,10 +81,10 @@ func (r *Repository) reserve(id *TimelineID, name string) (timelineNo, error) {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	switch {
-	case r.byName[name] != nil || r.names[name]:
-		return 0, fmt.Errorf("branch %q: %w", name, ErrExists)
-	case r.byID[*id] != nil || r.names[id.String()]:
+	if err := r.checkFree(name); err != nil {
+		return 0, err
+	}
+	if r.byID[*id] != nil || r.names[id.String()] {
 		return 0, fmt.Errorf("timeline %v: %w", *id, ErrExists)
 	}
 	r.names[name], r.names[id.String()] = true, true
@@ -253,8 +283,8 @@ func (r *Repository) Rename(ctx context.Context, t *Timeline, name string) error
 	if r.byName[name] == t {
 		return nil
 	}
-	if r.byName[name] != nil || r.names[name] {
-		return fmt.Errorf("branch %q: %w", name, ErrExists)
+	if err := r.checkFree(name); err != nil {
+		return err
 	}
 	row := t.timelineRow(statusLive)
 	row.Name = name

@@ -30,7 +30,7 @@ func TestBranchRefuses(t *testing.T) {
 	}{
 		"a name twice":     {repo.TimelineID{}, "dev", ends[0], repo.ErrExists},
 		"an id twice":      {id, "dev2", ends[0], repo.ErrExists},
-		"a bad name":       {repo.TimelineID{}, "a/b", ends[0], repo.ErrInvalid},
+		"a bad name":       {repo.TimelineID{}, "a//b", ends[0], repo.ErrInvalid},
 		"inside a record":  {repo.TimelineID{}, "x", ends[0] + 8, repo.ErrInvalid},
 		"beyond the head":  {repo.TimelineID{}, "x", ends[1] + 8, repo.ErrOutOfRange},
 		"before the start": {repo.TimelineID{}, "x", repotest.Start - 8, repo.ErrOutOfRange},

@@ -238,14 +238,43 @@ func flip(t *testing.T, path string, at int64) {
 }
 
 func TestBranchNames(t *testing.T) {
-	for _, bad := range []string{"", ".", "..", ".x", "-x", "a/b", "a@b", "a\nb", "a\x00b", "x\\y", fmt.Sprintf("%032x", 7), "x\xff"} {
+	for _, bad := range []string{"", ".", "..", ".x", "-x", "a//b", "/a", "a/", "a/../b", "a/.b", "a@b", "a\nb", "a\x00b", "x\\y", fmt.Sprintf("%032x", 7), "x\xff"} {
 		if err := repo.CheckName(bad); !errors.Is(err, repo.ErrInvalid) {
 			t.Errorf("name %q: %v", bad, err)
 		}
 	}
-	for _, good := range []string{"main", "feature-1", "a.b", "größe", "x:y", "with blank"} {
+	for _, good := range []string{"main", "feature-1", "a.b", "größe", "x:y", "with blank", "a/b"} {
 		if err := repo.CheckName(good); err != nil {
 			t.Errorf("name %q: %v", good, err)
 		}
+	}
+}
+
+// TestNestedNames: "a" and "a/b" cannot both be names, as with files.
+func TestNestedNames(t *testing.T) {
+	r := repotest.Open(t, repotest.Redo)
+	main := repotest.Create(t, r, "main")
+	branch := func(name string) error {
+		_, err := r.Branch(t.Context(), repo.TimelineID{}, name, main, repotest.Start)
+		return err
+	}
+	for _, name := range []string{"a/b", "a_b", "ab"} {
+		if err := branch(name); err != nil {
+			t.Error(err)
+		}
+	}
+	for _, name := range []string{"a", "a/b/c", "main/x"} {
+		if err := branch(name); !errors.Is(err, repo.ErrExists) {
+			t.Errorf("%s: %v", name, err)
+		}
+		if err := r.Rename(t.Context(), main, name); name != "main/x" && !errors.Is(err, repo.ErrExists) {
+			t.Errorf("rename to %s: %v", name, err)
+		}
+	}
+	if err := r.Delete(t.Context(), "a/b"); err != nil {
+		t.Fatal(err)
+	}
+	if err := branch("a"); err != nil {
+		t.Error(err)
 	}
 }

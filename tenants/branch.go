@@ -14,6 +14,7 @@ import (
 	"zenith/internal/pg"
 	"zenith/repo"
 	"zenith/repo/ingest"
+	"zenith/repo/receiver"
 )
 
 // branch is a timeline and what follows its WAL into the repository.
@@ -29,10 +30,11 @@ type branch struct {
 	plenty   chan struct{} // capacity 1: much was
 	written  atomic.Uint64 // where what was written ends, at least
 
-	mu     sync.Mutex
-	writer string       // who writes it: the directory of a mount, or a receiver; "" for nobody
-	send   func() error // has the kernel send the WAL that it has of the writer's; nil: none
-	users  int          // mounts of any kind that show a point of it, and replication clients
+	mu      sync.Mutex
+	writer  string       // who writes it: the directory of a mount, or a receiver; "" for nobody
+	follows followed     // nil: no server
+	send    func() error // has the kernel send the WAL that it has of the writer's; nil: none
+	users   int          // mounts of any kind that show a point of it, and replication clients
 }
 
 func newBranch(t *tenant, tl *repo.Timeline) (*branch, error) {
@@ -114,6 +116,11 @@ func (b *branch) mounted() bool {
 
 // resolve gives the record boundary and state that a point means on the branch.
 func (b *branch) resolve(ctx context.Context, p api.Point) (repo.Point, error) {
+	now := time.Now()
+	known := now
+	if !p.Time.IsZero() {
+		known = b.known(ctx, p.Time, now)
+	}
 	head, err := b.catchup(ctx)
 	if err != nil && p.Head() {
 		return repo.Point{}, err // a head that lacks acknowledged commits is no head
@@ -125,12 +132,79 @@ func (b *branch) resolve(ctx context.Context, p api.Point) (repo.Point, error) {
 	case p.LSN != 0:
 		at, err = b.tl.Resolve(ctx, p.LSN)
 	default:
+		if err := b.checkArrived(ctx, p, known, now); err != nil {
+			return at, err
+		}
 		at, err = b.tl.FindTime(ctx, p.Time)
 	}
 	if errors.Is(err, repo.ErrOutOfRange) {
 		return at, b.outOfRange(p)
 	}
 	return at, classify(err)
+}
+
+// checkArrived refuses a time of which the branch does not know the state: what will have been
+// committed then is not known before, and where a receiver fills the branch, not before it has
+// come here. A commit that is here has come, whatever its server's clock and ours say.
+// known is what known gave before the WAL was ingested.
+func (b *branch) checkArrived(ctx context.Context, p api.Point, known, now time.Time) error {
+	if !p.Time.After(now) && !p.Time.After(known) {
+		return nil
+	}
+	head, err := b.tl.Resolve(ctx, b.tl.LastLSN())
+	if err != nil {
+		return classify(err)
+	}
+	last := head.State.KnownSince()
+	if !p.Time.After(last) || head.State.CommittedAfter(p.Time) {
+		return nil
+	}
+	why := "that time has not come"
+	if !p.Time.After(now) {
+		why = "that time has not arrived here yet"
+	}
+	in := func(t time.Time) string { return t.In(p.Time.Location()).Format(time.RFC3339) }
+	if !known.Equal(now) && known.After(last) {
+		why += "; its server was last heard of at " + in(known)
+	}
+	return api.Errorf(api.ErrOutOfRange, "%s: %s; the last commit here is of %s; now is %s", p, why, in(last), in(now))
+}
+
+// followed is the server that a branch follows.
+type followed interface {
+	// Ask has the server say how far it is, and waits for the answer, but not long.
+	Ask(ctx context.Context)
+	// Status says how far the receiver is.
+	Status() receiver.Status
+}
+
+// notHeardOf is a server that nobody is connected to.
+type notHeardOf struct{}
+
+func (notHeardOf) Ask(context.Context)     {}
+func (notHeardOf) Status() receiver.Status { return receiver.Status{} }
+
+// followedBy says which server the branch follows; nil: none.
+func (b *branch) followedBy(f followed) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.follows = f
+}
+
+// known gives the time up to which commits are here, once the WAL is ingested that was received:
+// now, but for a branch that follows a server. It asks that server if it must, for a time that
+// is not after now.
+func (b *branch) known(ctx context.Context, when, now time.Time) time.Time {
+	b.mu.Lock()
+	f := b.follows
+	b.mu.Unlock()
+	if f == nil {
+		return now
+	}
+	if s := f.Status(); s.Known.Before(when) && !when.After(now) {
+		f.Ask(ctx)
+	}
+	return f.Status().Known
 }
 
 // pin keeps a point that is shown from being collected, and the branch from being deleted,
@@ -166,9 +240,11 @@ func (b *branch) outOfRange(p api.Point) error {
 
 // point finds a point's branch and record boundary.
 func (t *tenant) point(ctx context.Context, s string) (*branch, repo.Point, api.Point, error) {
-	p, err := api.ParsePoint(s, time.Now())
-	if err != nil {
-		return nil, repo.Point{}, p, err
+	p := api.Point{Name: s}
+	if _, err := t.repo.ByName(s); err != nil { // an old branch may have a name that is a time, or an LSN
+		if p, err = api.ParsePoint(s, time.Now()); err != nil {
+			return nil, repo.Point{}, p, err
+		}
 	}
 	b, err := t.lookup(p.Name)
 	if err != nil {

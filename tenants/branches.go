@@ -48,12 +48,23 @@ func (m *Manager) BranchCreate(ctx context.Context, tenant, name, point string) 
 	}
 	tl, err := t.repo.Branch(ctx, repo.TimelineID{}, name, parent.tl, at.LSN)
 	if errors.Is(err, repo.ErrExists) {
-		return api.Branch{}, api.Errorf(api.ErrExists, "branch %s: already exists", name)
+		return api.Branch{}, t.errNameTaken(name)
 	}
 	if err != nil {
 		return api.Branch{}, classify(err)
 	}
 	return describe(tl), nil
+}
+
+// errNameTaken says why a branch cannot have a name: there is one, or one for which that name
+// would be a directory, or the other way round.
+func (t *tenant) errNameTaken(name string) error {
+	for _, tl := range t.repo.Timelines() {
+		if other := tl.Name(); repo.Nested(name, other) {
+			return api.Errorf(api.ErrExists, "branch %s: there is a branch %s, and as with files only one of the two can be", name, other)
+		}
+	}
+	return api.Errorf(api.ErrExists, "branch %s: already exists", name)
 }
 
 // BranchDelete removes a branch that nobody uses.

@@ -16,7 +16,7 @@ import (
 )
 
 // MainBranch is the name of a tenant's first branch.
-const MainBranch = "main"
+const MainBranch = api.MainBranch
 
 // InitOptions say what a new tenant's main branch is made from.
 type InitOptions struct {

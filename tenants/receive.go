@@ -128,6 +128,7 @@ func (t *tenant) startReceiver(b *branch, server *receiver.Server) {
 		Catchup: b.catchup, Synced: b.walSynced, Throttle: b.holdBack, Log: t.log.With("branch", b.tl.Name()),
 	})
 	rc := &receiving{b: b, r: r, cancel: cancel}
+	b.followedBy(r)
 	rc.wg.Go(func() { b.follow(ctx) })
 	rc.wg.Go(func() { r.Run(ctx) })
 	t.m.wg.Go(rc.wg.Wait)
@@ -171,6 +172,7 @@ func (t *tenant) loadReceiver(id repo.TimelineID) error {
 	if err != nil {
 		return err
 	}
+	b.followedBy(notHeardOf{})
 	if err := b.acquire(receiverOf(server)); err != nil {
 		return err
 	}
@@ -198,6 +200,7 @@ func (m *Manager) ReceiveStop(ctx context.Context, tenant, name string) error {
 		return api.Errorf(api.ErrNotFound, "branch %s: has no receiver", name)
 	}
 	err = t.forgetReceiver(b.tl.ID())
+	b.followedBy(nil)
 	if rc == nil {
 		return err
 	}

@@ -13,6 +13,8 @@ type Point struct {
 	Name string    // of the branch, or the id of its timeline
 	LSN  pg.LSN    // of NAME@LSN, else 0
 	Time time.Time // of NAME@TIME, else zero
+
+	Zoneless bool // Time was written without a zone: it is in that of the now that ParsePoint got
 }
 
 // Head reports whether the point is the branch's head, which moves.
@@ -32,7 +34,11 @@ func (p Point) Moment() string {
 	case p.LSN != 0:
 		return p.LSN.String()
 	case !p.Time.IsZero():
-		return p.Time.Format(time.RFC3339Nano)
+		t := p.Time
+		if _, offset := t.Zone(); offset%60 != 0 { // RFC 3339 has no seconds in an offset
+			t = t.UTC()
+		}
+		return t.Format(time.RFC3339Nano)
 	}
 	return ""
 }
@@ -49,17 +55,26 @@ type moment struct {
 // moments are tried one after the other.
 var moments = []moment{
 	{"an age", "-15m", readAge},
-	{"a time", "2026-11-22T10:00:00Z", readTime},
+	{"a time", "2026-11-22 10:00", readTime},
 	{"an LSN", "0/16B3748", readLSN},
 }
 
-// ParsePoint reads NAME, NAME@LSN or NAME@TIME, where TIME is RFC 3339 or an age (-15m, -2d),
-// which counts from now.
+// ParsePoint reads NAME, NAME@LSN or NAME@TIME. TIME is what readTime reads, in now's zone if it
+// has none of its own, or an age (-15m, -2d), which counts from now. NAME@ may be left out where
+// what follows can be no name: then the branch is MainBranch.
+//
+// The name is not one that CheckName allows, necessarily: older branches may have others.
 func ParsePoint(s string, now time.Time) (Point, error) {
+	if s == "" {
+		return Point{}, Errorf(ErrBadArgument, "the point is empty: want NAME, NAME@LSN or NAME@TIME")
+	}
 	name, at, found := SplitPoint(s)
 	p := Point{Name: name}
-	if err := CheckName(name); err != nil || !found {
-		return p, err
+	if strings.HasPrefix(name, "-") || strings.Contains(name, "@") {
+		return Point{}, CheckName(name)
+	}
+	if !found {
+		return p, nil
 	}
 	for _, m := range moments {
 		ok, err := m.read(&p, at, now)
@@ -89,14 +104,45 @@ func noMoment() string {
 	return text
 }
 
-// SplitPoint cuts a point at its last "@", and understands neither part. A point with an "@" is
-// a state that does not move.
+// SplitPoint cuts a point at its last "@", and understands neither part. found reports whether
+// it is a state that does not move. Where the name was left out it is MainBranch.
 func SplitPoint(s string) (name, at string, found bool) {
 	i := strings.LastIndexByte(s, '@')
-	if i < 0 {
-		return s, "", false
+	switch {
+	case i > 0:
+		return s[:i], s[i+1:], true
+	case i == 0:
+		return MainBranch, s[1:], true
+	case isBareMoment(s):
+		return MainBranch, s, true
 	}
-	return s[:i], s[i+1:], true
+	return s, "", false
+}
+
+// FullPoint gives a point with its name, if that was left out.
+func FullPoint(s string) string {
+	if name, at, found := SplitPoint(s); found {
+		return name + "@" + at
+	}
+	return s
+}
+
+// isBareMoment reports whether s, which has no "@", is a moment of MainBranch and not a name.
+func isBareMoment(s string) bool {
+	if strings.HasPrefix(s, "-") {
+		return true
+	}
+	if _, ok := scanTime(s); ok {
+		return strings.ContainsAny(s, "0123456789") // "yesterday" alone is a name
+	}
+	_, err := pg.ParseLSN(s)
+	return err == nil && isPlainLSN(s)
+}
+
+// isPlainLSN reports whether an LSN is written in such a way that it is not a name as well: by
+// 16 hex digits, or as PostgreSQL prints it. "a/b" and "bad_cafe" are names.
+func isPlainLSN(s string) bool {
+	return len(s) == 16 && !strings.ContainsAny(s, "/_") || s[0] >= '0' && s[0] <= '9' || !strings.ContainsAny(s, "abcdef")
 }
 
 // readAge reads a negative duration: how long before now.
@@ -113,16 +159,6 @@ func readAge(p *Point, s string, now time.Time) (bool, error) {
 	return true, nil
 }
 
-// readTime reads RFC 3339.
-func readTime(p *Point, s string, _ time.Time) (ok bool, err error) {
-	t, err := time.Parse(time.RFC3339Nano, s)
-	if err != nil {
-		return false, nil //nolint:nilerr // it may have another form
-	}
-	p.Time = t
-	return true, nil
-}
-
 // readLSN reads what pg.ParseLSN does.
 func readLSN(p *Point, s string, _ time.Time) (ok bool, err error) {
 	lsn, err := pg.ParseLSN(s)
@@ -134,28 +170,4 @@ func readLSN(p *Point, s string, _ time.Time) (ok bool, err error) {
 	}
 	p.LSN = lsn
 	return true, nil
-}
-
-// maxNameLength bounds branch names: they are file names in the tree of all states.
-const maxNameLength = 200
-
-// CheckName refuses names of branches that could not be a file name in the tree of all states, or
-// would mean something else in a point.
-func CheckName(name string) error {
-	bad := func(why string) error {
-		return Errorf(ErrBadArgument, "branch name %q: %s", name, why)
-	}
-	switch {
-	case name == "":
-		return bad("is empty")
-	case len(name) > maxNameLength:
-		return bad("is too long")
-	case name == "." || name == "..":
-		return bad("is not a name")
-	case strings.ContainsAny(name, "/@\x00\n\r"):
-		return bad("may not hold / @ or line ends")
-	case strings.HasPrefix(name, "-"):
-		return bad("may not begin with -")
-	}
-	return nil
 }

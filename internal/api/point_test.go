@@ -2,7 +2,6 @@ package api_test
 
 import (
 	"errors"
-	"strings"
 	"testing"
 	"time"
 
@@ -17,7 +16,19 @@ func TestParsePoint(t *testing.T) {
 	at := func(l pg.LSN) api.Point { return api.Point{Name: "main", LSN: l} }
 	for in, want := range map[string]api.Point{
 		"main":                           {Name: "main"},
-		"0123456789abcdef":               {Name: "0123456789abcdef"},
+		"0/16B3748":                      at(0x16B3748),
+		"A_16B3748":                      at(0xA_016B3748),
+		"a/b":                            {Name: "a/b"},
+		"a_b":                            {Name: "a_b"},
+		"0123456789abcdef":               at(0x0123456789abcdef),
+		"@0/16B3748":                     at(0x16B3748),
+		"-15m":                           ago(15 * time.Minute),
+		"@-1w":                           ago(7 * 24 * time.Hour),
+		"-1w2d1h30m":                     ago(9*24*time.Hour + 90*time.Minute),
+		"feature/x@-15m":                 {Name: "feature/x", Time: now.Add(-15 * time.Minute)},
+		"15":                             {Name: "15"},
+		"2fix":                           {Name: "2fix"},
+		"yesterday":                      {Name: "yesterday"},
 		"my branch":                      {Name: "my branch"},
 		"main@0/16B3748":                 at(0x16B3748),
 		"main@0_16B3748":                 at(0x16B3748),
@@ -35,7 +46,7 @@ func TestParsePoint(t *testing.T) {
 		if err != nil || got.Name != want.Name || got.LSN != want.LSN || !got.Time.Equal(want.Time) {
 			t.Errorf("%s: got %+v, %v, want %+v", in, got, err, want)
 		}
-		if head := !strings.Contains(in, "@"); got.Head() != head {
+		if head := want.Head(); got.Head() != head {
 			t.Errorf("%s: head %v, want %v", in, got.Head(), head)
 		}
 		again, err := api.ParsePoint(got.String(), now.Add(time.Hour))
@@ -46,17 +57,16 @@ func TestParsePoint(t *testing.T) {
 }
 
 func TestParsePointRefuses(t *testing.T) {
-	const neither = "is neither an LSN (0/16B3748), a time (2026-11-22T10:00:00Z) nor an age (-15m)"
+	const neither = "is neither an LSN (0/16B3748), a time (2026-11-22 10:00) nor an age (-15m)"
 	for in, want := range map[string]struct {
 		kind error
 		msg  string
 	}{
-		"":           {api.ErrBadArgument, `branch name "": is empty`},
-		"@0/1":       {api.ErrBadArgument, `branch name "": is empty`},
-		"-x":         {api.ErrBadArgument, `branch name "-x": may not begin with -`},
-		"a/b":        {api.ErrBadArgument, `branch name "a/b": may not hold / @ or line ends`},
-		"a@b@0/1":    {api.ErrBadArgument, `branch name "a@b": may not hold / @ or line ends`},
-		"..":         {api.ErrBadArgument, `branch name "..": is not a name`},
+		"":           {api.ErrBadArgument, "the point is empty: want NAME, NAME@LSN or NAME@TIME"},
+		"@":          {api.ErrBadArgument, `point @: "" ` + neither},
+		"-x":         {api.ErrBadArgument, `point -x: "-x" is not an age such as -15m or -2d`},
+		"-x@0/1":     {api.ErrBadArgument, `branch name "-x": may not begin with -`},
+		"a@b@0/1":    {api.ErrBadArgument, `branch name "a@b": may not hold blanks, control characters or any of @ ~ ^ : ? * [ \`},
 		"main@":      {api.ErrBadArgument, `point main@: "" ` + neither},
 		"main@x":     {api.ErrBadArgument, `point main@x: "x" ` + neither},
 		"main@15m":   {api.ErrBadArgument, `point main@15m: "15m" ` + neither},
@@ -68,7 +78,6 @@ func TestParsePointRefuses(t *testing.T) {
 		"main@-NaNd": {api.ErrBadArgument, `point main@-NaNd: "-NaNd" is not an age such as -15m or -2d`},
 		"main@-999999999999d": {api.ErrBadArgument,
 			`point main@-999999999999d: "-999999999999d" is not an age such as -15m or -2d`},
-		strings.Repeat("x", 201): {api.ErrBadArgument, `branch name "` + strings.Repeat("x", 201) + `": is too long`},
 	} {
 		if got, err := api.ParsePoint(in, now); !errors.Is(err, want.kind) || err.Error() != want.msg {
 			t.Errorf("%q: got %+v, %v\nwant %v", in, got, err, want.msg)
@@ -77,12 +86,12 @@ func TestParsePointRefuses(t *testing.T) {
 }
 
 func TestParseAge(t *testing.T) {
-	for in, want := range map[string]time.Duration{"15m": 15 * time.Minute, "1h30m": 90 * time.Minute, "7d": 168 * time.Hour, "0s": 0} {
+	for in, want := range map[string]time.Duration{"15m": 15 * time.Minute, "1h30m": 90 * time.Minute, "7d": 168 * time.Hour, "0s": 0, "2w": 336 * time.Hour, "1d12h": 36 * time.Hour} {
 		if got, ok := api.ParseAge(in); !ok || got != want {
 			t.Errorf("%s: got %v, %v, want %v", in, got, ok, want)
 		}
 	}
-	for _, in := range []string{"", "0", "15", "1.5", "-15m", "+15m", "-7d", "d", "7 d", "soon", "106752d"} {
+	for _, in := range []string{"", "0", "15", "1.5", "-15m", "+15m", "-7d", "d", "7 d", "soon", "106752d", "106751d24h", "1h1d", "1d5", "15250w9d"} {
 		if got, ok := api.ParseAge(in); ok {
 			t.Errorf("%q was read as %v", in, got)
 		}
@@ -90,7 +99,7 @@ func TestParseAge(t *testing.T) {
 }
 
 func FuzzParsePoint(f *testing.F) {
-	for _, s := range []string{"main", "main@0/16B3748", "main@-15m", "main@2026-11-22T10:00:00Z"} {
+	for _, s := range []string{"main", "main@0/16B3748", "main@-15m", "main@2026-11-22T10:00:00Z", "main@2026-11-30 16:18:26.4+01", "16:18", "yesterday 18:00 CEST", "@2026-03-29 02:30", "a/b@today"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {

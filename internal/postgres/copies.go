@@ -2,7 +2,9 @@ package postgres
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -53,20 +55,40 @@ type Source struct {
 	LSN      pg.LSN
 }
 
-// ServerDir gives the name of the directory of the server that is called name: the name
-// without what a file name cannot hold.
+// ServerDir gives the name of the directory of the server that is called name. Different names have
+// different directories: the slashes of a branch become "~", which no new name has, and those of
+// an LSN "_". A name that would be too long for a file ends with its own hash.
 func ServerDir(name string) string {
-	return strings.NewReplacer("/", "_", "\x00", "").Replace(name)
+	branch, at, state := strings.Cut(name, "@")
+	dir := strings.NewReplacer("~", "~~", "/", "~", "\x00", "").Replace(branch)
+	if state {
+		dir += "@" + strings.NewReplacer("/", "_", "\x00", "").Replace(at)
+	}
+	if len(dir) > longestDir {
+		dir = fmt.Sprintf("%s~%x", dir[:longestDir-33], sha256.Sum256([]byte(name)))[:longestDir]
+	}
+	return dir
 }
 
-// ServerName undoes ServerDir for a point, which has a slash in its LSN, if at all.
+// longestDir bounds the name of a server's directory, in bytes.
+const longestDir = 250
+
+// ServerName undoes ServerDir, but for names that are too long.
 func ServerName(dir string) string {
-	branch, at, _ := strings.Cut(dir, "@")
-	lsn := strings.Replace(at, "_", "/", 1)
-	if _, err := pg.ParseLSN(lsn); err != nil {
-		return dir
+	branch, at, state := strings.Cut(dir, "@")
+	name := strings.NewReplacer("~~", "~", "~", "/").Replace(branch)
+	if !state {
+		return name
 	}
-	return branch + "@" + lsn
+	if lsn := strings.Replace(at, "_", "/", 1); isLSN(lsn) {
+		at = lsn
+	}
+	return name + "@" + at
+}
+
+func isLSN(s string) bool {
+	_, err := pg.ParseLSN(s)
+	return err == nil
 }
 
 // path is the directory of a tenant's copy of that name.

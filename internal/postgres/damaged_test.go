@@ -3,6 +3,7 @@ package postgres
 import (
 	"errors"
 	"os"
+	"strings"
 	"testing"
 
 	"zenith/internal/api"
@@ -77,9 +78,20 @@ func testDamagedCopy(t *testing.T, cs *Copies, tenant, point string, content []b
 
 // TestServerName: the name of a server whose file is damaged follows from that of its directory.
 func TestServerName(t *testing.T) {
-	for _, name := range []string{"main", "a_b", "main@0/16B3748", "a_b@16/B374D848", "main@-10m", "a_b@2026-01-02T03:04:05Z", "@"} {
-		if got := ServerName(ServerDir(name)); got != name {
-			t.Errorf("%s: got %s", name, got)
+	dirs := map[string]string{}
+	for _, name := range []string{"main", "a_b", "a/b", "a~b", "a~/b", "feature/log/in", "main@0/16B3748", "a_b@16/B374D848", "a/b@16/B374D848", "main@-10m",
+		"a_b@2026-01-02T03:04:05Z", "@"} {
+		dir := ServerDir(name)
+		if got := ServerName(dir); got != name || strings.Contains(dir, "/") {
+			t.Errorf("%s: got %s of %s", name, got, dir)
 		}
+		if other, taken := dirs[dir]; taken {
+			t.Errorf("%s and %s share %s", name, other, dir)
+		}
+		dirs[dir] = name
+	}
+	long := strings.Repeat("x~", 150)
+	if a, b := ServerDir(long+"a"), ServerDir(long+"b"); a == b || len(a) > 250 || len(b) > 250 {
+		t.Errorf("long names share %s, or have %s", a, b)
 	}
 }

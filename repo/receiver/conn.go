@@ -116,10 +116,11 @@ const (
 
 // incoming is a message from the server: WAL, or a keepalive.
 type incoming struct {
-	at    pg.LSN // of data
-	data  []byte // nil for a keepalive
-	end   pg.LSN // of the server's WAL
-	reply bool   // the server asks for a status update at once
+	at    pg.LSN         // of data
+	data  []byte         // nil for a keepalive
+	end   pg.LSN         // of the server's WAL; of what it has sent, in a keepalive
+	sent  pg.TimestampTz // when, by the server's clock
+	reply bool           // the server asks for a status update at once
 }
 
 func parseIncoming(b []byte) (m incoming, err error) {
@@ -127,9 +128,11 @@ func parseIncoming(b []byte) (m incoming, err error) {
 	case len(b) >= walHeader && b[0] == msgWAL:
 		m.at = pg.LSN(binary.BigEndian.Uint64(b[1:]))
 		m.end = pg.LSN(binary.BigEndian.Uint64(b[9:]))
+		m.sent = pg.TimestampTz(binary.BigEndian.Uint64(b[17:]))
 		m.data = b[walHeader:]
 	case len(b) == keepaliveSize && b[0] == msgKeepalive:
 		m.end = pg.LSN(binary.BigEndian.Uint64(b[1:]))
+		m.sent = pg.TimestampTz(binary.BigEndian.Uint64(b[9:]))
 		m.reply = b[17] != 0
 	default:
 		return m, fmt.Errorf("a message of %d bytes: %w", len(b), errProtocol)

@@ -34,11 +34,12 @@ const (
 // Status is a receiver's state, and how far it has come.
 type Status struct {
 	State    string
-	Received pg.LSN // the end of the WAL that is written
-	Flushed  pg.LSN // the end of the WAL that is durable
-	Applied  pg.LSN // the end of the WAL that is ingested
-	Server   pg.LSN // the end of the server's WAL, when it was last heard of
-	Err      error  // of the last connection; nil while streaming
+	Received pg.LSN    // the end of the WAL that is written
+	Flushed  pg.LSN    // the end of the WAL that is durable
+	Applied  pg.LSN    // the end of the WAL that is ingested
+	Server   pg.LSN    // the end of the server's WAL, when it was last heard of
+	Known    time.Time // by the server's clock: what it had committed by then has been received; zero: not known
+	Err      error     // of the last connection; nil while streaming
 }
 
 // Receiver follows a server into a timeline.
@@ -47,8 +48,11 @@ type Receiver struct {
 	tl     *repo.Timeline
 	o      Options
 
+	ask chan struct{} // capacity 1: the server is to say how far it is
+
 	mu     sync.Mutex
 	status Status
+	news   chan struct{} // closed, and another one made, when Known was told anew
 }
 
 // How long a receiver waits after an error: twice as long after each in a row.
@@ -65,7 +69,29 @@ func New(server *Server, tl *repo.Timeline, o Options) *Receiver {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Receiver{server: server, tl: tl, o: o, status: Status{State: Connecting}}
+	return &Receiver{server: server, tl: tl, o: o, status: Status{State: Connecting},
+		ask: make(chan struct{}, 1), news: make(chan struct{})}
+}
+
+// answerWait bounds how long Ask waits for the server.
+const answerWait = 3 * time.Second
+
+// Ask has an idle server say how far it is, which it does every half minute by itself, and waits
+// for the answer, for as long as answerWait. Status().Known is of that answer then.
+func (r *Receiver) Ask(ctx context.Context) {
+	r.mu.Lock()
+	state, news := r.status.State, r.news
+	r.mu.Unlock()
+	if state != Streaming {
+		return
+	}
+	signal(r.ask)
+	ctx, cancel := context.WithTimeout(ctx, answerWait)
+	defer cancel()
+	select {
+	case <-ctx.Done():
+	case <-news:
+	}
 }
 
 // Server is what the receiver follows.

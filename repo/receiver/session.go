@@ -124,8 +124,10 @@ func (s *session) take(ctx context.Context, in incoming) error {
 		signal(s.moved)
 	}
 	if len(in.data) == 0 {
+		s.noteKnown(in)
 		return nil
 	}
+	sent := in
 	if in.at != s.next {
 		return fmt.Errorf("WAL of %v came where %v was expected: %w", in.at, s.next, errProtocol)
 	}
@@ -141,9 +143,22 @@ func (s *session) take(ctx context.Context, in incoming) error {
 		return err
 	}
 	s.r.note(func(st *Status) { st.Received = s.next })
+	s.noteKnown(sent)
 	signal(s.dirty)
 	s.r.o.Throttle(ctx)
 	return nil
+}
+
+// noteKnown notes the time of a message if nothing that the server had then is still to come.
+func (s *session) noteKnown(in incoming) {
+	s.r.note(func(st *Status) {
+		if s.next < st.Server {
+			return
+		}
+		st.Known = in.sent.Time()
+		close(s.r.news)
+		s.r.news = make(chan struct{})
+	})
 }
 
 // compare makes sure that the server's WAL from at on is the timeline's.
@@ -197,6 +212,8 @@ func (s *session) tell(ctx context.Context) error {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-s.moved:
+		case <-s.r.ask:
+			ask = true
 		case <-tick.C:
 			silence := time.Since(time.Unix(0, s.heard.Load()))
 			if silence > giveUp {
