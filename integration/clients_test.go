@@ -32,7 +32,7 @@ const branchJSON = `\{"name":"%s","timeline_id":"[0-9a-f]{32}","latest_valid_lsn
 // surface is every command that clients rely on, but for those that stream.
 func surface() []exchange {
 	root, child := fmt.Sprintf(branchJSON, "main", "null", "null"), `"[0-9a-f]{32}"`
-	odd := fmt.Sprintf(branchJSON, `my \\"odd\\" branch;`, child, `"0/[0-9A-F]+"`)
+	odd := fmt.Sprintf(branchJSON, `my-\\"odd\\"/branch;`, child, `"0/[0-9A-F]+"`)
 	mount := "dir:25 mode:25 tenant:25 branch:25 timeline:25 lsn:25"
 	return []exchange{
 		{"SET search_path = x", "", "", ""},
@@ -42,13 +42,13 @@ func surface() []exchange {
 		{"tenant_create T", "", "", "42710"},
 		{"tenant_create short", "", "", "22023"},
 		{"branch_list T", "branch_list:25", `\[` + root + `\]`, ""},
-		{`branch_create T "my ""odd"" branch;" 'main@LSN'`, "branch_create:25", odd, ""},
-		{`branch_create T 'my "odd" branch;' main`, "branch_create:25", "", "42710"},
+		{`branch_create T "my-""odd""/branch;" 'main@LSN'`, "branch_create:25", odd, ""},
+		{`branch_create T 'my-"odd"/branch;' main`, "branch_create:25", "", "42710"},
 		{"branch_create T x nowhere", "branch_create:25", "", "42704"},
 		{"branch_create T x main@FF/0", "branch_create:25", "", "22003"},
 		{"branch_create T x main@nonsense", "branch_create:25", "", "22023"},
 		{`branch_list T`, "branch_list:25", `\[` + root + "," + odd + `\]`, ""},
-		{`branch_delete T "my ""odd"" branch;"`, "", "", ""},
+		{`branch_delete T "my-""odd""/branch;"`, "", "", ""},
 		{"branch_delete T nowhere", "", "", "42704"},
 		{"lsn T TL", "lsn:25", "LSN", ""},
 		{"lsn T 'main", "", "", "42601"},

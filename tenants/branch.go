@@ -238,10 +238,34 @@ func (b *branch) outOfRange(p api.Point) error {
 		b.tl.Name(), what, b.tl.FirstLSN(), b.tl.LastLSN())
 }
 
+// hasBranch reports whether a branch is called s, however much that looks like a time or an LSN:
+// an old one may be.
+func (t *tenant) hasBranch(s string) bool {
+	_, err := t.repo.ByName(s)
+	return err == nil
+}
+
+// splitPoint is api.SplitPoint, for a tenant whose branches may have any name.
+func (t *tenant) splitPoint(s string) (name, at string, found bool) {
+	if t.hasBranch(s) {
+		return s, "", false
+	}
+	return api.SplitPoint(s)
+}
+
+// fullPoint is api.FullPoint, for a tenant whose branches may have any name.
+func (t *tenant) fullPoint(s string) string {
+	if t.hasBranch(s) {
+		return s
+	}
+	return api.FullPoint(s)
+}
+
 // point finds a point's branch and record boundary.
 func (t *tenant) point(ctx context.Context, s string) (*branch, repo.Point, api.Point, error) {
 	p := api.Point{Name: s}
-	if _, err := t.repo.ByName(s); err != nil { // an old branch may have a name that is a time, or an LSN
+	if !t.hasBranch(s) {
+		var err error
 		if p, err = api.ParsePoint(s, time.Now()); err != nil {
 			return nil, repo.Point{}, p, err
 		}

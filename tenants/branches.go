@@ -115,7 +115,7 @@ func (m *Manager) BranchDelete(ctx context.Context, tenant, name string) error {
 func (t *tenant) destroyStopped(ctx context.Context, branch string) error {
 	var err error
 	for _, c := range t.listComputes() {
-		if name, _, _ := api.SplitPoint(c.name); name == branch {
+		if name, _, _ := t.splitPoint(c.name); name == branch {
 			if serr := c.stop(ctx, api.StopOptions{Destroy: true}); !errors.Is(serr, api.ErrNotFound) {
 				err = errors.Join(err, serr)
 			}

@@ -353,13 +353,13 @@ func (t *tenant) listComputes() []*compute {
 // onState reports whether the compute was made for a state that does not move: it runs on a
 // scratch mount.
 func (c *compute) onState() bool {
-	_, _, state := api.SplitPoint(c.name)
+	_, _, state := c.t.splitPoint(c.name)
 	return state
 }
 
 // timelineOf names the timeline of a compute that is not mounted.
 func (t *tenant) timelineOf(name string) (repo.TimelineID, bool) {
-	branch, _, _ := api.SplitPoint(name)
+	branch, _, _ := t.splitPoint(name)
 	tl, err := t.repo.ByName(branch)
 	if err != nil {
 		return repo.TimelineID{}, false

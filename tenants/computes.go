@@ -75,6 +75,7 @@ func (m *Manager) newCompute(ctx context.Context, tenant, point string) (c *comp
 	if err != nil {
 		return nil, nil, err
 	}
+	point = t.fullPoint(point)
 	b, p, _, err := t.point(ctx, point)
 	if err == nil {
 		_, err = m.pg.Checked(ctx, b.tl.VersionAt(p.LSN))
@@ -96,6 +97,7 @@ func (m *Manager) PgStart(ctx context.Context, tenant, point string, o api.Compu
 		return api.Compute{}, err
 	}
 	defer release()
+	point = t.fullPoint(point)
 	for {
 		c, created, err := m.findOrCreate(ctx, t, point, o)
 		if err != nil {
@@ -150,7 +152,7 @@ func (m *Manager) PgStop(ctx context.Context, tenant, name string, o api.StopOpt
 		return err
 	}
 	defer release()
-	c, err := t.compute(name)
+	c, err := t.compute(t.fullPoint(name))
 	if err != nil {
 		return err
 	}

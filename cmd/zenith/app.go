@@ -34,7 +34,9 @@ const appDescription = `A session:
    zenith mount main@0/16B3748 /mnt/then       # files, read-only; fusermount3 and fuse needed
    zenith stop                                 # stops postgres, unmounts, stops the page server
 
-A point is NAME, NAME@LSN (main@0/16B3748) or NAME@TIME (main@2026-11-22T10:00:00Z, main@-15m).
+A point is NAME, NAME@LSN (main@0/16B3748) or NAME@TIME. A time is an age (main@-15m, -1w), or as PostgreSQL and
+people write it: '2026-11-30 16:18:26.4+01', 2026-11-30, 16:18, 'yesterday 18:00'; without a zone, in this machine's.
+Main may be left out: -15m, @16:18, 0/16B3748.
 
 Exit codes: 0 ok, 1 error, 2 usage, 10 no work directory, 11 locked or already in use, 12 not allowed,
 13 no such tenant, branch, timeline or mount, 14 LSN outside what is kept, 15 mount failed, 16 timeout.`

@@ -197,6 +197,11 @@ func TestFirstLines(t *testing.T) {
 	s.expect("tenant list -o json", 0, "[\n  \""+tenantA+"\"\n]\n", "")
 	s.expect("tenant create "+tenantA, 0, "using tenant id "+tenantA+"\ntenant successfully created on the pageserver\n", "")
 	s.expect("branch", 0, " main\n ┗━ @0/1609610: dev\n", "")
+	s.expect("branch list", 0, " main\n ┗━ @0/1609610: dev\n", "")
+	s.expect("branch create dev main", 0, "Created branch 'dev' at 0/1609610 for tenant: "+tenantA+"\n", "")
+	s.expect("branch rm dev", 0, "Deleted branch 'dev'\n", "")
+	s.expect("lsn -15m", 0, "0/16B3748\n", "")
+	s.expect("branch dev -1h30m", 0, "Created branch 'dev' at 0/1609610 for tenant: "+tenantA+"\n", "")
 	s.expect("branch dev main@-15m", 0, "Created branch 'dev' at 0/1609610 for tenant: "+tenantA+"\n", "")
 	s.expect("branch delete dev", 0, "Deleted branch 'dev'\n", "")
 	s.expect("lsn main", 0, "0/16B3748\n", "")
@@ -246,7 +251,7 @@ func TestErrorsAreOneLineAndACode(t *testing.T) {
 func TestUsageErrors(t *testing.T) {
 	s := newSession(t)
 	for _, line := range []string{
-		"frobnicate", "branch dev", "branch a b c", "lsn", "mount", "mount a b c", "mount --scratch /x", "umount", "pg", "pg start", "pg start a b",
+		"frobnicate", "branch dev", "branch a b c", "branch reset x", "branch restore main -1h", "branch list x", "branch rename a b", "mount main", "mount dev@-15m", "mount -15m", "lsn", "mount", "mount a b c", "mount --scratch /x", "umount", "pg", "pg start", "pg start a b",
 		"pg start a --port 0", "pg start a --port x", "pg start a --set x", "pg stop a -m kill", "pg exec main", "export main", "export main --dir a --tar b",
 		"gc --retain soon", "page dump main x y", "wal dump main zzz", "tenant", "tenant create short", "lsn main --tenantid x", "branch -o xml",
 		"lsn main --frobnicate", "init --from-pgdata a --from-server b", "init --listen 6400", "--log-level loud status", "--log-format xml status", "status extra",

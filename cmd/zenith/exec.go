@@ -56,6 +56,10 @@ func (e *environ) runExec(c *cli.Context, point string, argv []string) error {
 		if err != nil {
 			return err
 		}
+		point, err := e.point(ctx, s, point)
+		if err != nil {
+			return err
+		}
 		copied, err := e.wantsCopy(ctx, c, s)
 		if err != nil {
 			return err

@@ -36,10 +36,14 @@ func cmdExport(e *environ) *cli.Command {
 				return usagef("export: want --dir DIR or --tar FILE")
 			}
 			return e.withTenant(c, func(ctx context.Context, s *session) error {
+				point, err := e.point(ctx, s, c.Args().First())
+				if err != nil {
+					return err
+				}
 				tell, end := e.newProgress()
 				defer end()
 				send := func(w io.Writer) error {
-					return s.Export(ctx, s.tenant, c.Args().First(), api.ExportOptions{Progress: tell}, w)
+					return s.Export(ctx, s.tenant, point, api.ExportOptions{Progress: tell}, w)
 				}
 				if dir := c.String("dir"); dir != "" {
 					return exportDir(dir, send)

@@ -67,6 +67,14 @@ func (e *environ) runMount(c *cli.Context) error {
 				return err
 			}
 			o.Tenant = s.tenant
+			if o.Point, err = e.point(ctx, s, o.Point); err != nil {
+				return err
+			}
+		}
+		if o.Point == "" && !isDir(dir) {
+			if err := s.checkNotPoint(ctx, dir); err != nil {
+				return err
+			}
 		}
 		if err := e.needHere(ctx, s, "mount "+dir, "zenith export gives a directory here"); err != nil {
 			return err
@@ -78,6 +86,21 @@ func (e *environ) runMount(c *cli.Context) error {
 		fmt.Fprintf(e.out, "mounted %s at %s\n", mounted(m), dir)
 		return nil
 	})
+}
+
+// checkNotPoint refuses `zenith mount POINT`, where DIR was left out. It is for a dir that is not there.
+func (s *session) checkNotPoint(ctx context.Context, dir string) error {
+	if s.tenant == "" {
+		return nil
+	}
+	name, _, _ := api.SplitPoint(dir)
+	branches, err := s.BranchList(ctx, s.tenant)
+	for _, b := range branches {
+		if b.Name == name || b.TimelineID == name {
+			return usagef("mount %[1]s: there is no such directory, but a branch %[2]s: zenith mount %[1]s DIR", dir, b.Name)
+		}
+	}
+	return err
 }
 
 // mounted describes what a mount shows: TIMELINE@LSN, or "all tenants" for the tree.

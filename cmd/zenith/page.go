@@ -41,7 +41,11 @@ func (e *environ) runPageDump(c *cli.Context) error {
 		return usagef("block %q: want a number", c.Args().Get(2))
 	}
 	return e.withTenant(c, func(ctx context.Context, s *session) error {
-		page, err := s.ReadPage(ctx, s.tenant, c.Args().Get(0), c.Args().Get(1), pg.BlockNumber(block))
+		point, err := e.point(ctx, s, c.Args().Get(0))
+		if err != nil {
+			return err
+		}
+		page, err := s.ReadPage(ctx, s.tenant, point, c.Args().Get(1), pg.BlockNumber(block))
 		if err != nil {
 			return err
 		}

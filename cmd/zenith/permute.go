@@ -124,8 +124,11 @@ func (p *permuter) join(rest []string) []string {
 	return append(all, rest...)
 }
 
-// isFlag tells a flag from a word. "-" alone is a word, which means standard output.
-func isFlag(arg string) bool { return len(arg) > 1 && arg[0] == '-' }
+// isFlag tells a flag from a word. "-" alone is a word, which means standard output, and so is
+// "-15m", the point of a quarter of an hour ago.
+func isFlag(arg string) bool {
+	return len(arg) > 1 && arg[0] == '-' && (arg[1] < '0' || arg[1] > '9')
+}
 
 func lookup(flags []cli.Flag, name string) cli.Flag {
 	for _, f := range flags {

@@ -86,14 +86,18 @@ func (e *environ) runCompute(c *cli.Context, do computeCall, start bool, done fu
 		o.Settings = append(o.Settings, api.Setting{Name: name, Value: strings.TrimSpace(value)})
 	}
 	return e.withTenant(c, func(ctx context.Context, s *session) error {
+		point, err := e.point(ctx, s, c.Args().First())
+		if err != nil {
+			return err
+		}
 		copied, err := e.wantsCopy(ctx, c, s)
 		var cp api.Compute
 		switch {
 		case err != nil:
 		case copied:
-			cp, err = e.pgCopy(ctx, s, c.Args().First(), o, start)
+			cp, err = e.pgCopy(ctx, s, point, o, start)
 		default:
-			cp, err = do(s.client, ctx, s.tenant, c.Args().First(), o)
+			cp, err = do(s.client, ctx, s.tenant, point, o)
 		}
 		if err == nil {
 			done(cp)
@@ -142,9 +146,15 @@ func (e *environ) runPgStop(c *cli.Context, name string, o api.StopOptions) erro
 	if err != nil {
 		return err
 	}
-	found, err := e.stopCopy(c.Context, alone, name, o)
+	found, err := e.stopCopy(c.Context, alone, fullPoint(name), o)
 	if !found && err == nil {
-		err = e.withTenant(c, func(ctx context.Context, s *session) error { return s.PgStop(ctx, s.tenant, name, o) })
+		err = e.withTenant(c, func(ctx context.Context, s *session) error {
+			point, err := e.point(ctx, s, name)
+			if err != nil {
+				return err
+			}
+			return s.PgStop(ctx, s.tenant, point, o)
+		})
 	}
 	if err == nil {
 		fmt.Fprintf(e.out, "stopped postgres %s\n", name)

@@ -233,7 +233,7 @@ var placeholders = map[string]placeholder{
 	"NAME":           {help: "name of a branch, or of a postgres as `pg_list` shows it"},
 	"OFFER":          {help: "JSON that describes a timeline; page servers send it to each other"},
 	"PATH":           {help: "file of a relation in the data directory: `base/5/16384_vm`"},
-	"POINT":          {help: "state of a branch: `NAME` is its head, `NAME@LSN` and `NAME@TIME` do not move; TIME is RFC 3339 or an age (`-15m`)"},
+	"POINT":          {help: "state of a branch: `NAME` is its head, `NAME@LSN` and `NAME@TIME` do not move; TIME is `2026-11-30 16:18:26.4+01`, a day or a time of day in the page server's zone, or an age (`-15m`); `NAME@` may be left out before a moment of main"},
 	"TENANT":         {help: "id of a tenant, 32 hex digits"},
 	"THEIR_TENANT":   {help: "id of the tenant there, if it is another one"},
 	"TIMELINE":       {help: "id of a timeline, 32 hex digits"},
