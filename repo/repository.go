@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"maps"
 	"os"
@@ -34,6 +35,9 @@ type Options struct {
 }
 
 const defaultCache = 32 << 20
+
+// StoreDir is the directory of the store in that of a tenant.
+const StoreDir = "store"
 
 // Repository is the history of one tenant: its timelines, and every version of
 // every page in them. It is safe for concurrent use.
@@ -103,7 +107,7 @@ func Open(o Options) (r *Repository, err error) {
 		return nil, err
 	}
 	if r.store == nil {
-		if r.store, err = store.OpenBadger(filepath.Join(o.Dir, "store"), store.BadgerOptions{Log: o.Log}); err != nil {
+		if r.store, err = store.OpenBadger(filepath.Join(o.Dir, StoreDir), store.BadgerOptions{Log: o.Log}); err != nil {
 			return nil, err
 		}
 	}
@@ -126,7 +130,7 @@ func (r *Repository) load() error {
 	if err := checkFormat(r.store); err != nil {
 		return err
 	}
-	byNo := make(map[timelineNo]*Timeline)
+	byNo, removed := make(map[timelineNo]*Timeline), make(map[TimelineID]bool)
 	var unfinished []store.Op
 	err := readTimelineRows(r.store, func(no timelineNo, row timelineRow) error {
 		r.nextNo = max(r.nextNo, no+1)
@@ -135,6 +139,9 @@ func (r *Repository) load() error {
 			unfinished = append(unfinished, rowOp(timelineKey(kindTimeline, no), row))
 		}
 		if row.Status != statusLive {
+			if id, err := ParseTimelineID(row.ID); err == nil {
+				removed[id] = true
+			}
 			r.gone[no] = gone{beforeOpen: true}
 			return nil
 		}
@@ -153,7 +160,7 @@ func (r *Repository) load() error {
 		err = r.loadPins(byNo)
 	}
 	if err == nil {
-		err = r.removeStrayDirs()
+		err = r.checkDirs(removed)
 	}
 	return err
 }
@@ -191,8 +198,11 @@ func (r *Repository) loadTimeline(no timelineNo, row timelineRow, byNo map[timel
 	return newTimeline(r, no, info, parent, flushed), nil
 }
 
-// removeStrayDirs removes the directories of timelines that do not exist.
-func (r *Repository) removeStrayDirs() error {
+// checkDirs looks at the directories of timelines that the store does not have. A crash leaves one
+// when it comes while a timeline is made, which has no file yet, or while one is removed, whose row
+// says so: these are deleted. One with WAL, of which the store knows nothing, means that the store is
+// not the one that belongs here, or has lost what it had.
+func (r *Repository) checkDirs(removed map[TimelineID]bool) error {
 	entries, err := os.ReadDir(r.timelinesDir())
 	if err != nil {
 		return err
@@ -202,11 +212,32 @@ func (r *Repository) removeStrayDirs() error {
 		if err != nil || r.byID[id] != nil {
 			continue
 		}
-		if err := os.RemoveAll(filepath.Join(r.timelinesDir(), e.Name())); err != nil {
+		dir := filepath.Join(r.timelinesDir(), e.Name())
+		if !removed[id] {
+			file, err := anyFile(dir)
+			if err != nil {
+				return err
+			}
+			if file != "" {
+				return fmt.Errorf("the store knows no timeline %v, but there is its file %s: %w", id, file, ErrCorrupt)
+			}
+		}
+		if err := os.RemoveAll(dir); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// anyFile gives the path of a file in or under dir; "" if there are only directories.
+func anyFile(dir string) (found string, err error) {
+	err = filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err == nil && !d.IsDir() {
+			found, err = path, fs.SkipAll
+		}
+		return err
+	})
+	return found, err
 }
 
 // Close flushes what is in memory, and waits for that. Snapshots and timelines must not be

@@ -98,6 +98,9 @@ type HistoryService interface {
 	// Check verifies one branch, or all of the tenant if branch is "". Each problem is
 	// told to found as one line; a damaged store is no error of Check itself.
 	Check(ctx context.Context, tenant, branch string, found func(problem string) error, p Progress) (CheckResult, error)
+	// Repair mends a tenant's store that cannot be opened, if that can be done without loss, and says
+	// what it did; "" if there is nothing to mend.
+	Repair(ctx context.Context, tenant string) (done string, err error)
 	// GC forgets history that is older than what is retained; branch "" means all of the tenant's.
 	GC(ctx context.Context, tenant, branch string, r Retain, p Progress) (GCResult, error)
 	// Lease keeps an LSN of a branch from being collected, and says until when.

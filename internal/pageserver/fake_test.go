@@ -228,6 +228,10 @@ func (f *fake) Check(_ context.Context, tenant, branch string, found func(string
 	return api.CheckResult{Branches: 1, Pages: 2, WALBytes: 3, Problems: 2}, f.note("check %s %q", tenant, branch)
 }
 
+func (f *fake) Repair(_ context.Context, tenant string) (string, error) {
+	return "mended", f.note("repair %s", tenant)
+}
+
 func (f *fake) GC(_ context.Context, tenant, branch string, r api.Retain, _ api.Progress) (api.GCResult, error) {
 	return api.GCResult{Relations: 1, Truncated: 2, Deleted: 3, Dropped: 4, Elapsed: 5 * time.Millisecond},
 		f.note("gc %s %q %+v", tenant, branch, r)

@@ -11,7 +11,7 @@ import (
 )
 
 // historyVerbs are about the versions that branches hold.
-var historyVerbs = group{"History", []aVerb{&walDumpVerb, &pageDumpVerb, &checkVerb, &gcVerb, &doGCVerb, &leaseVerb}}
+var historyVerbs = group{"History", []aVerb{&walDumpVerb, &pageDumpVerb, &checkVerb, &repairVerb, &gcVerb, &doGCVerb, &leaseVerb}}
 
 type walDumpArgs struct {
 	Tenant string  `arg:"TENANT"`
@@ -128,6 +128,28 @@ func (c *Client) Check(ctx context.Context, tenant, branch string, found func(st
 		return nil
 	})
 	return res, err
+}
+
+type repairArgs struct {
+	Tenant string `arg:"TENANT"`
+}
+
+type repairRow struct {
+	Done string `json:"done"`
+}
+
+var repairVerb = one[repairArgs, repairRow]{
+	verb: verb{name: "repair", help: "mends the tenant's store, which cannot be opened, if that can be done without loss; done is empty if there is nothing to mend"},
+	do: func(ctx context.Context, c *call, a repairArgs) (repairRow, error) {
+		done, err := c.svc.Repair(ctx, a.Tenant)
+		return repairRow{done}, err
+	},
+}
+
+// Repair is api.Service's.
+func (c *Client) Repair(ctx context.Context, tenant string) (string, error) {
+	r, err := repairVerb.call(ctx, c, nil, repairArgs{tenant})
+	return r.Done, err
 }
 
 type gcArgs struct {

@@ -52,6 +52,7 @@ func TestRepliesOfTheContract(t *testing.T) {
 		{"branch_delete " + tenantA + " x", "", ""},
 		{"tenant_create " + tenantA, "", ""},
 		{"do_gc " + tenantA + " " + lineA + " 1000", "n_relations,truncated,deleted,dropped,elapsed", "1|2|3|4|5"},
+		{"repair " + tenantA, "done", "mended"},
 		{"lease " + tenantA + " " + lineA + " 0/16B3748", "valid_until", "2026-11-22 10:00:00.123456+00"},
 		{"callmemaybe " + tenantA + " " + lineA + " 'host=x port=1'", "", ""},
 		{"umount /mnt/a", "", ""},

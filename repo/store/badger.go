@@ -41,14 +41,17 @@ type badgerStore struct {
 	ts     atomic.Uint64 // the number of the last write
 	closed atomic.Bool
 
+	ledger    *ledger
 	apartFrom int         // the size from which badger keeps a value in its value log
 	apart     atomic.Bool // something went to the value log since the last Sync
+	apartEver atomic.Bool // something is in the value log
 	syncMu    sync.Mutex
 	named     string // guarded by syncMu: the memtables' logs whose names are durable
 }
 
 // OpenBadger opens the badger store in dir, and makes it if it is not there. It returns ErrBusy if
-// another process has it open, and ErrCorrupt, with the file's name, if one of its files is damaged.
+// another process has it open, and ErrCorrupt, with the file's name, if one of its files is damaged
+// or missing. Nothing is changed then. Beside dir it keeps DIR.inventory and DIR.mark.
 func OpenBadger(dir string, o BadgerOptions) (s Store, err error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
@@ -63,12 +66,28 @@ func OpenBadger(dir string, o BadgerOptions) (s Store, err error) {
 	if err != nil {
 		return nil, err
 	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, lock.unlock())
-		}
-	}()
-	if err := checkTables(dir); err != nil {
+	b, err := openLocked(dir, o)
+	if err != nil {
+		return nil, errors.Join(err, lock.unlock())
+	}
+	b.lock = lock
+	if err := durable.SyncDir(filepath.Dir(dir)); err != nil {
+		return nil, errors.Join(err, b.Close())
+	}
+	return b, nil
+}
+
+// openLocked opens the store in a directory that no other process has open.
+func openLocked(dir string, o BadgerOptions) (b *badgerStore, err error) {
+	v, err := newSurvey(dir, o.Log)
+	if err != nil {
+		return nil, err
+	}
+	if err := v.settle(o.Log); err != nil {
+		return nil, err
+	}
+	l, err := v.openLedger()
+	if err != nil {
 		return nil, err
 	}
 	defer recovered("open store "+dir, &err)
@@ -76,9 +95,10 @@ func OpenBadger(dir string, o BadgerOptions) (s Store, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("open store %s: %w", dir, err)
 	}
-	b := &badgerStore{dir: dir, lock: lock, db: db, apartFrom: valuesApart(o), read: db.NewTransactionAt(math.MaxUint64, false)}
+	b = &badgerStore{dir: dir, db: db, ledger: l, apartFrom: valuesApart(o), read: db.NewTransactionAt(math.MaxUint64, false)}
 	b.ts.Store(db.MaxVersion())
-	if err := durable.SyncDir(filepath.Dir(dir)); err != nil {
+	b.apartEver.Store(len(v.values) > 0)
+	if err := b.ledger.note(b.apartEver.Load()); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
 	return b, nil
@@ -148,7 +168,10 @@ func (s *badgerStore) Sync() (err error) {
 			return fmt.Errorf("sync store: %w", err)
 		}
 	}
-	return s.syncNames(strings.Join(logs, " "))
+	if err := s.syncNames(strings.Join(logs, " ")); err != nil {
+		return err
+	}
+	return s.ledger.note(s.apartEver.Load())
 }
 
 // syncNames makes the names of the memtables' logs durable, if there are new ones.
@@ -173,7 +196,10 @@ func (s *badgerStore) Close() (err error) {
 	defer func() { err = errors.Join(err, s.lock.unlock()) }()
 	defer recovered("close store", &err)
 	s.read.Discard()
-	return s.db.Close()
+	if err := s.db.Close(); err != nil {
+		return fmt.Errorf("close store %s: %w", s.dir, err)
+	}
+	return s.ledger.note(s.apartEver.Load())
 }
 
 // recovered turns a panic of badger, by which it reports damage and use after Close, into an error.

@@ -65,6 +65,11 @@ func (s *badgerStore) verifyTable(id uint64) (err error) {
 	if err != nil {
 		return err
 	}
+	return verifyTable(name, data)
+}
+
+// verifyTable verifies the checksums of all blocks of a table.
+func verifyTable(name string, data []byte) (err error) {
 	defer recovered("store's file "+name, &err)
 	t, err := openTable(name, data)
 	if err != nil {
@@ -115,32 +120,7 @@ func checkFooter(data []byte) error {
 	return nil
 }
 
-// checkTables opens each table of the store in dir in the way in which badger will open it. Damage
-// to the list of tables is an error of badger's own.
-func checkTables(dir string) error {
-	f, err := os.Open(filepath.Join(dir, badger.ManifestFilename))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	manifest, _, err := badger.ReplayManifestFile(f, 0, badger.Options{})
-	if err != nil {
-		return fmt.Errorf("store's file %s: %w: %w", f.Name(), ErrCorrupt, err)
-	}
-	for id := range manifest.Tables {
-		name := filepath.Join(dir, table.IDToFilename(id))
-		if err := checkTable(name); errors.Is(err, fs.ErrNotExist) {
-			return fmt.Errorf("store's file %s is missing: %w", name, ErrCorrupt)
-		} else if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
+// checkTable opens a table in the way in which badger will open it.
 func checkTable(name string) error {
 	f, err := os.Open(name)
 	if err != nil {

@@ -51,6 +51,7 @@ func (s *badgerStore) Update(ops []Op) (err error) {
 // note sets apart if value goes to the value log.
 func (s *badgerStore) note(value []byte) {
 	if len(value) >= s.apartFrom {
+		s.apartEver.Store(true)
 		s.apart.Store(true)
 	}
 }
