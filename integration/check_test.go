@@ -272,3 +272,52 @@ func TestDamagedWALAtStart(t *testing.T) {
 	s.want(s.start("dev"), "SELECT s FROM t", "the needle on dev")
 	s.want(s.url("dev"), "SELECT count(*) FROM more", "10000")
 }
+
+// TestLostManifest loses the store's list of tables, and cuts it short: check says so, nothing is deleted,
+// and check --repair makes it anew.
+func TestLostManifest(t *testing.T) {
+	s := newSite(t)
+	for i := range 20 {
+		s.ok("branch", "b"+string(rune('a'+i)), "main")
+	}
+	s.ok("stop")
+	manifest := glob(t, filepath.Join(s.work, "tenants/*/store/MANIFEST"))[0]
+	before := glob(t, filepath.Join(s.work, tables))
+	half := func(name string) error {
+		st, err := os.Stat(name)
+		if err != nil {
+			return err
+		}
+		return os.Truncate(name, st.Size()/2)
+	}
+	for _, damage := range []func(string) error{os.Remove, half} {
+		if err := damage(manifest); err != nil {
+			t.Fatal(err)
+		}
+		s.ok("start")
+		if r := s.run("check"); r.code == 0 || !strings.Contains(r.err, "MANIFEST") {
+			t.Errorf("check: exit %d, %q", r.code, r.err)
+		}
+		if now := glob(t, filepath.Join(s.work, tables)); !slices.Equal(now, before) {
+			t.Errorf("tables %q, were %q", now, before)
+		}
+		if out := s.ok("check", "--repair"); !strings.HasSuffix(out, ": 0 problems") || !strings.Contains(out, "MANIFEST") {
+			t.Errorf("check --repair: %s", out)
+		}
+		if out := s.ok("branch"); !strings.Contains(out, "bt") {
+			t.Errorf("branches: %s", out)
+		}
+		s.ok("stop")
+		before = glob(t, filepath.Join(s.work, tables))
+	}
+	s.ok("start")
+}
+
+func glob(t *testing.T, pattern string) []string {
+	t.Helper()
+	names, err := filepath.Glob(pattern)
+	if err != nil || len(names) == 0 {
+		t.Fatalf("%s: %v, %d files", pattern, err, len(names))
+	}
+	return names
+}
