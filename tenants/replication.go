@@ -39,6 +39,9 @@ func (r *replicated) Close() error {
 	return nil
 }
 
+// Version is the PostgreSQL whose data and WAL the branch has.
+func (r *replicated) Version() *pg.Version { return r.b.tl.Version() }
+
 // walLevels are the names of pg.WALLevelMinimal and so on.
 var walLevels = [...]string{"minimal", "replica", "logical"}
 

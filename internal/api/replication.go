@@ -18,6 +18,8 @@ type ReplicationService interface {
 // ReplicationSource is a branch as a replication client sees it.
 type ReplicationSource interface {
 	io.Closer
+	// Version is the PostgreSQL whose data and WAL the branch has. It never changes.
+	Version() *pg.Version
 	// System describes the branch. Its head holds every commit that was acknowledged before the call.
 	System(ctx context.Context) (ReplicationSystem, error)
 	// Head is the end of WAL that may be sent: durable, complete records.

@@ -16,6 +16,7 @@ import (
 	"github.com/jackc/pgproto3/v2"
 
 	"zenith/internal/api"
+	"zenith/internal/pg"
 )
 
 // readBuffer is how much of a client's input may wait while a command runs and its
@@ -34,9 +35,10 @@ type conn struct {
 
 	tenant, branch string // of dbname=tenant/branch
 	replication    bool
-	txStatus       byte  // as in ReadyForQuery; BEGIN and COMMIT only pretend
-	skipToSync     bool  // after an error in the extended protocol
-	broken         error // of the protocol, found inside a command: ends the connection
+	version        *pg.Version // as whose server we present ourselves
+	txStatus       byte        // as in ReadyForQuery; BEGIN and COMMIT only pretend
+	skipToSync     bool        // after an error in the extended protocol
+	broken         error       // of the protocol, found inside a command: ends the connection
 	prepared       map[string]*prepared
 	portals        map[string]*portal
 	progress       bool                        // the client asked for progress notices
@@ -54,7 +56,7 @@ type conn struct {
 func newConn(s *Server, nc net.Conn, id uint32) *conn {
 	br := bufio.NewReaderSize(nc, readBuffer)
 	return &conn{
-		srv: s, nc: nc, br: br, id: id, secret: newSecret(), txStatus: 'I',
+		srv: s, nc: nc, br: br, id: id, secret: newSecret(), version: pg.Default, txStatus: 'I',
 		be:       pgproto3.NewBackend(&chunkReader{br: br, max: s.opt.MaxMessage}, nil),
 		bw:       bufio.NewWriterSize(deadlineWriter{nc, s.opt.WriteTimeout}, copyChunk),
 		prepared: map[string]*prepared{}, portals: map[string]*portal{},

@@ -113,6 +113,9 @@ func (w *wire) next() pgproto3.BackendMessage {
 	case *pgproto3.BackendKeyData:
 		c := *m
 		return &c
+	case *pgproto3.ParameterStatus:
+		c := *m
+		return &c
 	case *pgproto3.CopyData:
 		return &pgproto3.CopyData{Data: append([]byte{}, m.Data...)}
 	case *pgproto3.CommandComplete:

@@ -138,7 +138,7 @@ func replShow(ctx context.Context, c *call, src api.ReplicationSource, r *replRe
 			return c.reply.row(setting.Value)
 		}
 	}
-	value, err := settingValue(r.name)
+	value, err := settingValue(c.version, r.name)
 	if err != nil {
 		return err
 	}

@@ -20,24 +20,28 @@ import (
 // fakeBranch is a branch for replication clients: WAL from first on, which grows.
 type fakeBranch struct {
 	api.SlotService
-	mu     sync.Mutex
-	named  string // what was asked for
-	first  pg.LSN
-	wal    []byte
-	grown  chan struct{}
-	failAt int // of an archive's bytes, if > 0
+	mu      sync.Mutex
+	named   string // what was asked for
+	version *pg.Version
+	first   pg.LSN
+	wal     []byte
+	grown   chan struct{}
+	failAt  int // of an archive's bytes, if > 0
 }
 
 const fakeSeg = 1 << 20
 
 func newFakeBranch(n int) *fakeBranch {
-	return &fakeBranch{first: 3 * fakeSeg, wal: make([]byte, n), grown: make(chan struct{})}
+	return &fakeBranch{version: pg.V15, first: 3 * fakeSeg, wal: make([]byte, n), grown: make(chan struct{})}
 }
 
 func (f *fakeBranch) Replicate(_ context.Context, tenant, branch string) (api.ReplicationSource, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.named = tenant + "/" + branch
+	if branch == "nosuch" {
+		return nil, api.Errorf(api.ErrNotFound, "no such branch")
+	}
 	return f, nil
 }
 
@@ -49,6 +53,7 @@ func (f *fakeBranch) Get(string) (pg.LSN, error)      { return 0, noSlot() }
 func (f *fakeBranch) Create(string, bool, bool) error { return nil }
 
 func (f *fakeBranch) Close() error           { return nil }
+func (f *fakeBranch) Version() *pg.Version   { return f.version }
 func (f *fakeBranch) Slots() api.SlotService { return f }
 
 func (f *fakeBranch) System(context.Context) (api.ReplicationSystem, error) {
@@ -154,6 +159,55 @@ func TestReplicationBranch(t *testing.T) {
 	}
 }
 
+// TestReplicationVersion: to a replication client the server is of the version of its branch, to
+// others, and where there is no such branch, of the default one.
+func TestReplicationVersion(t *testing.T) {
+	t.Parallel()
+	f := newFakeBranch(0)
+	f.version = &pg.Version{Release: pg.Release{Major: 99}}
+	addr := serve(t, newFake(), pageserver.Options{Replication: f})
+	const noSuch = "no such branch"
+	for _, c := range []struct {
+		params          map[string]string
+		want, show, num string
+	}{
+		{map[string]string{"replication": "true"}, "99.0", "99.0", "990000"},
+		{map[string]string{}, "15.0", "15.0", "150000"},
+		{map[string]string{"replication": "true", "database": "nosuch"}, "15.0", noSuch, noSuch},
+	} {
+		w := rawConnect(t, addr)
+		c.params["user"] = "u"
+		w.send(&pgproto3.StartupMessage{ProtocolVersion: pgproto3.ProtocolVersionNumber, Parameters: c.params})
+		told := ""
+		for _, msg := range w.untilReady() {
+			if p, ok := msg.(*pgproto3.ParameterStatus); ok && p.Name == "server_version" {
+				told += p.Value
+			}
+		}
+		if told != c.want {
+			t.Errorf("%v: the server says that it is %q, want %q", c.params, told, c.want)
+		}
+		for query, want := range map[string]string{"SHOW server_version": c.show, "SHOW server_version_num": c.num} {
+			if got := showValue(w, query); got != want {
+				t.Errorf("%v: %s is %q, want %q", c.params, query, got, want)
+			}
+		}
+	}
+}
+
+// showValue gives the first value of a query's answer, or how it was refused.
+func showValue(w *wire, query string) string {
+	for _, msg := range w.query(query) {
+		switch msg := msg.(type) {
+		case *pgproto3.DataRow:
+			return string(msg.Values[0])
+		case *pgproto3.ErrorResponse:
+			return msg.Message
+		}
+	}
+	return ""
+}
+
 // TestReplicationGrammar tells commands of PostgreSQL's grammar from others.
 func TestReplicationGrammar(t *testing.T) {
 	t.Parallel()
@@ -162,6 +216,7 @@ func TestReplicationGrammar(t *testing.T) {
 		{"SHOW wal_segment_size", "", "1MB"},
 		{"show wal_level ;", "", "replica"},
 		{"SHOW server_version", "", "15.0"},
+		{"SHOW server_version_num", "", "150000"},
 		{"SHOW nosuch.setting", "42704", "nosuch.setting"},
 		{"SHOW", "42601", "at the end"},
 		{"IDENTIFY_SYSTEM now", "42601", "now"},

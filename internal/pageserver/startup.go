@@ -1,17 +1,18 @@
 package pageserver
 
 import (
+	"fmt"
 	"strings"
 	"time"
 
 	"github.com/jackc/pgproto3/v2"
 
 	"zenith/internal/api"
+	"zenith/internal/pg"
 )
 
 // parameters are what clients want to know of a server before they trust it.
 var parameters = [][2]string{
-	{"server_version", "15.0"}, // what psql and drivers take as the level of the protocol and its dialect
 	{"server_encoding", "UTF8"},
 	{"client_encoding", "UTF8"},
 	{"DateStyle", "ISO, MDY"},
@@ -23,6 +24,12 @@ var parameters = [][2]string{
 	{"in_hot_standby", "off"},
 	{"default_transaction_read_only", "off"},
 	{"application_name", "zenith"},
+}
+
+// versionParameter is server_version, which psql and drivers take as the level of the protocol
+// and its dialect. It is that of the first release of the major.
+func versionParameter(v *pg.Version) [2]string {
+	return [2]string{"server_version", fmt.Sprintf("%d.0", v.Major)}
 }
 
 // maxEncryptionRequests is how often a client may ask for SSL or GSS before it must start.
@@ -65,11 +72,12 @@ func (c *conn) welcome(params map[string]string) error {
 	}
 	if c.replication = isTrue(params["replication"]); c.replication {
 		c.tenant, c.branch = branchOf(params)
+		c.version = c.branchVersion()
 	}
 	if err := c.send(&pgproto3.AuthenticationOk{}); err != nil {
 		return err
 	}
-	for _, p := range parameters {
+	for _, p := range append([][2]string{versionParameter(c.version)}, parameters...) {
 		if err := c.send(&pgproto3.ParameterStatus{Name: p[0], Value: p[1]}); err != nil {
 			return err
 		}
@@ -87,6 +95,24 @@ func (c *conn) welcome(params map[string]string) error {
 		c.wake()
 	}
 	return nil
+}
+
+// branchVersion is the version of the branch that a replication client names: the client
+// refuses servers that are newer than itself, and a standby those of another major. Where
+// there is no such branch, the client's first command says so.
+func (c *conn) branchVersion() *pg.Version {
+	if c.srv.opt.Replication == nil {
+		return pg.Default
+	}
+	src, err := c.srv.opt.Replication.Replicate(c.srv.ctx, c.tenant, c.branch)
+	if err != nil {
+		return pg.Default
+	}
+	v := src.Version()
+	if err := src.Close(); err != nil {
+		c.srv.opt.Log.Error("close a branch", "tenant", c.tenant, "branch", c.branch, "err", err)
+	}
+	return v
 }
 
 // isTrue reads a boolean startup parameter as PostgreSQL does; replication=database counts.

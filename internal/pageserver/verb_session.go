@@ -2,9 +2,11 @@ package pageserver
 
 import (
 	"context"
+	"strconv"
 	"strings"
 
 	"zenith/internal/api"
+	"zenith/internal/pg"
 )
 
 // sessionVerbs are about the connection itself. Most are there because drivers send them.
@@ -44,8 +46,8 @@ type showRow struct {
 
 var showVerb = one[settingArgs, showRow]{
 	verb: verb{name: "show", help: "a setting that clients ask for"},
-	do: func(_ context.Context, _ *call, a settingArgs) (showRow, error) {
-		value, err := settingValue(strings.Join(a.Words, " "))
+	do: func(_ context.Context, c *call, a settingArgs) (showRow, error) {
+		value, err := settingValue(c.version, strings.Join(a.Words, " "))
 		return showRow{value}, err
 	},
 }
@@ -53,7 +55,6 @@ var showVerb = one[settingArgs, showRow]{
 // shown are settings that clients ask for and that are no startup parameters.
 var shown = map[string]string{
 	"data_directory_mode":           "0700",
-	"server_version_num":            "150000",
 	"transaction_read_only":         "off",
 	"transaction isolation level":   "read committed",
 	"transaction_isolation":         "read committed",
@@ -62,13 +63,17 @@ var shown = map[string]string{
 	"search_path":                   "",
 }
 
-// settingValue gives the value of a setting, whose name may be in any case.
-func settingValue(name string) (string, error) {
+// settingValue gives the value of a setting, whose name may be in any case, of a server of
+// PostgreSQL v.
+func settingValue(v *pg.Version, name string) (string, error) {
 	name = strings.ToLower(name)
+	if name == "server_version_num" {
+		return strconv.Itoa(v.Major * 10000), nil
+	}
 	if value, found := shown[name]; found {
 		return value, nil
 	}
-	for _, p := range parameters {
+	for _, p := range append([][2]string{versionParameter(v)}, parameters...) {
 		if strings.EqualFold(p[0], name) {
 			return p[1], nil
 		}
