@@ -12,6 +12,7 @@ import (
 	"sync"
 
 	"zenith/internal/api"
+	"zenith/internal/durable"
 	"zenith/internal/postgres"
 	"zenith/internal/sidefile"
 	"zenith/repo"
@@ -100,7 +101,11 @@ func (t *tenant) loadComputes() {
 // create makes the compute's directory and settings.
 func (c *compute) create() error {
 	for _, dir := range []string{filepath.Dir(c.dir), c.dir} {
-		if err := os.Mkdir(dir, 0o711); err != nil && !errors.Is(err, os.ErrExist) {
+		err := os.Mkdir(dir, 0o711)
+		if err == nil {
+			err = durable.SyncDir(filepath.Dir(dir))
+		}
+		if err != nil && !errors.Is(err, os.ErrExist) {
 			return err
 		}
 	}

@@ -63,7 +63,8 @@ func stillThere(f *os.File, path string) (bool, error) {
 	return err == nil && os.SameFile(mine, now), err
 }
 
-// writePid writes the id of this process into a pid file that this process has locked.
+// writePid writes the id of this process into a pid file that this process has locked. It does so in place:
+// a file that took the place of this one would not be locked.
 func writePid(f *os.File) error {
 	if err := f.Truncate(0); err != nil {
 		return err

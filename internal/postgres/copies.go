@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"zenith/internal/api"
+	"zenith/internal/durable"
 	"zenith/internal/pg"
 )
 
@@ -133,10 +134,17 @@ func (cs *Copies) List(tenant string) ([]*Copy, error) {
 	return list, err
 }
 
-// Make makes a copy: fetch fills its data directory, which is there and empty. If it fails,
+// Make makes a copy, durably: fetch fills its data directory, which is there and empty. If it fails,
 // nothing is left. ErrExists: there is a copy of that name.
 func (cs *Copies) Make(ctx context.Context, s Source, fetch func(dir string) error) (*Copy, error) {
-	return cs.make(ctx, s, cs.path(s.Tenant, s.Point), fetch)
+	c, err := cs.make(ctx, s, cs.path(s.Tenant, s.Point), fetch)
+	if err != nil {
+		return nil, err
+	}
+	if err := durable.SyncFS(c.dir); err != nil {
+		return nil, errors.Join(err, os.RemoveAll(c.dir))
+	}
+	return c, nil
 }
 
 func (cs *Copies) make(ctx context.Context, s Source, dir string, fetch func(dir string) error) (c *Copy, err error) {

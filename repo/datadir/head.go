@@ -90,7 +90,10 @@ func (f *walFile) write(ctx context.Context, path string) error {
 	if info.Size() < keep {
 		return fmt.Errorf("%s ends at byte %d, before the head: %w", path, info.Size(), repo.ErrCorrupt)
 	}
-	return f.writeFrom(ctx, file, keep)
+	if err := f.writeFrom(ctx, file, keep); err != nil {
+		return err
+	}
+	return file.Sync()
 }
 
 // writeFrom writes f's bytes from off on. The zeros at the end become a hole.
@@ -110,7 +113,7 @@ func (f *walFile) writeFrom(ctx context.Context, file *os.File, off int64) error
 		}
 		off += int64(len(part))
 	}
-	return file.Sync()
+	return nil
 }
 
 // clearFrom makes a file size bytes long, of which those from off on are zeros. The file is not
