@@ -65,6 +65,7 @@ func (r *Repository) dropQueue() {
 func (r *Repository) runFlusher(ctx context.Context) {
 	defer close(r.flusherDone)
 	for {
+		stop := ctx.Err() != nil // before the look at the queue, where Close puts jobs before it cancels ctx
 		j, ok := r.firstJob()
 		switch {
 		case ok:
@@ -73,7 +74,7 @@ func (r *Repository) runFlusher(ctx context.Context) {
 			} else if !sleep(ctx, flushRetry) {
 				return
 			}
-		case ctx.Err() != nil:
+		case stop:
 			return
 		default:
 			select {

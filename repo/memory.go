@@ -48,13 +48,6 @@ func NewMemory(limit int64) *Memory {
 // flushed before the limit is reached.
 func (m *Memory) sealSize() int64 { return m.limit / 4 }
 
-// Used gives how many bytes windows take now.
-func (m *Memory) Used() int64 {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.used
-}
-
 func (m *Memory) add(n int64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
