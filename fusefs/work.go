@@ -192,3 +192,22 @@ func (t *worktree) finish() error {
 	}
 	return os.RemoveAll(t.privateDir())
 }
+
+// errNotWritten is returned for a file that no process has made on the mount.
+var errNotWritten = errors.New("is not there, or is the base's")
+
+// Written gives the contents of a small file in the root of a working tree that a process on the
+// mount has made: what it has written and closed or synced. It does not use the mount, which this
+// process must not.
+func (m *Mount) Written(name string) ([]byte, error) {
+	if m.work == nil {
+		return nil, fmt.Errorf("%s: %w", name, errNotWritten)
+	}
+	m.work.mu.RLock()
+	f, ok := m.work.root.children[name].(*file)
+	m.work.mu.RUnlock()
+	if !ok || !f.body.whole() {
+		return nil, fmt.Errorf("%s: %w", name, errNotWritten)
+	}
+	return f.contents()
+}

@@ -1,6 +1,7 @@
 package tenants
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -30,6 +31,7 @@ type compute struct {
 	saved   savedCompute
 	damaged bool             // compute.toml is: saved is what a compute has that was just created
 	mount   *mount           // nil: not mounted
+	notes   []string         // of the last start: api.Compute's
 	proc    *postgres.Server // nil: this process did not start it
 }
 
@@ -100,6 +102,11 @@ func (t *tenant) loadComputes() {
 
 // create makes the compute's directory and settings.
 func (c *compute) create() error {
+	return errors.Join(c.makeDirs(), c.save())
+}
+
+// makeDirs makes the compute's directory, with the mount point in it.
+func (c *compute) makeDirs() error {
 	for _, dir := range []string{filepath.Dir(c.dir), c.dir} {
 		err := os.Mkdir(dir, 0o711)
 		if err == nil {
@@ -120,7 +127,7 @@ func (c *compute) create() error {
 			return err
 		}
 	}
-	return c.save()
+	return nil
 }
 
 // save writes the settings, whole or not at all.
@@ -132,40 +139,45 @@ func (c *compute) save() error {
 	return nil
 }
 
-// set takes over what the user asked for this time.
-func (c *compute) set(o api.ComputeOptions) error {
-	for _, s := range o.Settings {
-		if s.Name == "" || strings.ContainsAny(s.Name, "= \n") {
-			return api.Errorf(api.ErrBadArgument, "setting %q: want NAME=VALUE", s.Name)
-		}
-		c.saved.Settings[s.Name] = s.Value
-	}
-	if o.Port != 0 {
-		c.saved.Port = o.Port
-	}
-	return nil
+// with gives what is to be kept of a compute once it has started with o.
+func (s savedCompute) with(o api.ComputeOptions) (savedCompute, error) {
+	var err error
+	s.Settings, err = postgres.MergeSettings(s.Settings, o)
+	s.Port = cmp.Or(o.Port, s.Port)
+	return s, err
+}
+
+// set takes over what the user asked for.
+func (c *compute) set(o api.ComputeOptions) (err error) {
+	c.saved, err = c.saved.with(o)
+	return err
 }
 
 // errGone is returned by what is asked of a compute that was destroyed meanwhile.
 var errGone = errors.New("postgres was destroyed")
 
-// start mounts the compute's point and runs postgres there. If it fails, neither is left.
+// start mounts the compute's point and runs postgres there. If it fails, neither is left, and what o
+// says is not kept: the next start may do without.
 func (c *compute) start(ctx context.Context, o api.ComputeOptions) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.gone {
 		return errGone
 	}
+	next, err := c.saved.with(o)
+	if err != nil {
+		return err
+	}
 	if c.proc != nil && c.proc.Running() {
-		return api.Errorf(api.ErrBusy, "pg %s: already running on port %d", c.name, c.saved.Port)
+		if !postgres.RunsWith(c.saved.Port, c.saved.Settings, next.Port, next.Settings) {
+			return postgres.OtherSettings(c.name, c.saved.Port)
+		}
+		return nil
 	}
-	if err := c.set(o); err != nil {
+	if next.Port, err = postgres.ChoosePort(next.Port); err != nil {
 		return err
 	}
-	if err := c.choosePort(); err != nil {
-		return err
-	}
-	if err := c.create(); err != nil {
+	if err := c.makeDirs(); err != nil {
 		return fmt.Errorf("pg %s: %w", c.name, err)
 	}
 	if err := postgres.RemoveSockets(c.dir); err != nil {
@@ -174,67 +186,66 @@ func (c *compute) start(ctx context.Context, o api.ComputeOptions) error {
 	if err := c.unmount(ctx); err != nil { // after a crash: a fresh mount needs no recovery
 		return err
 	}
-	how := mountOptions{scratch: c.throwaway || c.onState(), bindWAL: !c.recyclesWAL()}
+	how := mountOptions{scratch: c.throwaway || c.onState(), bindWAL: !next.recyclesWAL()}
 	mnt, err := c.t.m.mountPoint(ctx, c.t, c.name, c.dataDir(), how)
 	if err != nil {
 		return err
 	}
 	c.mount = mnt
-	if err := c.launch(ctx); err != nil {
+	if err := c.launch(ctx, next); err != nil {
 		return errors.Join(fmt.Errorf("pg %s: %w", c.name, err), c.unmount(context.WithoutCancel(ctx)))
 	}
 	return nil
 }
 
-// launch runs postgres on the mount, and notes on disk that it does.
-func (c *compute) launch(ctx context.Context) error {
+// launch runs postgres on the mount with what next says, and notes on disk that it does.
+func (c *compute) launch(ctx context.Context, next savedCompute) error {
 	distrib, err := c.t.m.pg.For(c.mount.branch.tl.VersionAt(c.mount.lsn))
 	if err != nil {
 		return err
 	}
+	needed, note, err := c.mount.needed(ctx, next.Settings)
+	if err != nil {
+		return err
+	}
+	mnt := c.mount
 	proc, err := postgres.Start(ctx, distrib, c.t.m.as, postgres.Launch{
-		DataDir: c.dataDir(), LogPath: c.logPath(), Port: c.saved.Port, Settings: c.settings(),
+		DataDir: c.dataDir(), LogPath: c.logPath(), Port: next.Port, Settings: c.settings(next, needed),
 		DieWithParent: true, // without this process it has no data files, but may have its WAL and go on to commit
+		ReadPIDFile:   func() ([]byte, error) { return mnt.fs.Written(postgres.PostmasterPID) },
 	})
 	if err != nil {
 		return err
 	}
+	before := c.saved
+	c.saved = next
 	if err := errors.Join(c.save(), postgres.WritePIDFile(c.dir, proc.PID())); err != nil {
 		proc.Kill()
+		c.saved = before
 		return err
+	}
+	if c.notes = nil; note != "" {
+		c.notes = []string{note}
 	}
 	c.proc = proc
 	return nil
 }
 
-// choosePort keeps the port that the compute had, takes the one asked for, or finds one.
-func (c *compute) choosePort() error {
-	if c.saved.Port != 0 {
-		return postgres.CheckPort(c.saved.Port)
-	}
-	port, err := postgres.FreePort()
-	c.saved.Port = port
-	return err
-}
-
 // settings are what goes on postgres's command line: what follows from the mount, what
-// says who it is, and what the user set, which wins.
-func (c *compute) settings() []api.Setting {
+// says who it is, what its state needs, and what the user set, which wins.
+func (c *compute) settings(saved savedCompute, needed []api.Setting) []api.Setting {
 	list := append(ownSettings(), postgres.PlaceSettings(c.dir, c.t.id.String(), c.mount.branch.tl.ID().String())...)
 	if c.throwaway {
 		list = append(list, api.Setting{Name: "hba_file", Value: c.hbaPath()})
 	}
-	return append(list, postgres.UserSettings(c.saved.Settings)...)
+	list = append(list, needed...)
+	return append(list, postgres.UserSettings(saved.Settings)...)
 }
 
 // recyclesWAL reports whether the user may have the server recycle segments.
-func (c *compute) recyclesWAL() bool {
-	for name := range c.saved.Settings {
-		if strings.EqualFold(strings.ReplaceAll(name, "-", "_"), "wal_recycle") {
-			return true
-		}
-	}
-	return false
+func (s savedCompute) recyclesWAL() bool {
+	_, set := s.Settings["wal_recycle"]
+	return set
 }
 
 // stop shuts postgres down, if it runs, and unmounts.
@@ -302,7 +313,7 @@ func (c *compute) describe() api.Compute {
 	d := api.Compute{
 		Tenant: c.t.id.String(), Name: c.name, Status: api.ComputeStopped,
 		Host: "127.0.0.1", Port: c.saved.Port, User: "postgres", Database: "postgres",
-		Dir: c.dataDir(), Log: c.logPath(),
+		Dir: c.dataDir(), Log: c.logPath(), Notes: c.notes,
 	}
 	switch {
 	case c.damaged:

@@ -103,8 +103,16 @@ func TestComputeLife(t *testing.T) {
 			t.Errorf("the server was not started with %s:\n%s", want, log)
 		}
 	}
-	_, err = f.PgStart(t.Context(), tenantA, MainBranch, set())
-	wantKind(t, "start it again", err, api.ErrBusy, "already running on port "+strconv.Itoa(c.Port))
+	for what, o := range map[string]api.ComputeOptions{"nothing": set(), "what it has": set("Log-Statement=all"), "its port": {Port: c.Port}} {
+		again, err := f.PgStart(t.Context(), tenantA, MainBranch, o)
+		if err != nil || again.Port != c.Port || again.Status != api.ComputeRunning {
+			t.Errorf("start it again with %s: %+v, %v", what, again, err)
+		}
+	}
+	for _, o := range []api.ComputeOptions{set("log_statement=none"), {Unset: []string{"work_mem"}}, {Port: c.Port + 1}} {
+		_, err = f.PgStart(t.Context(), tenantA, MainBranch, o)
+		wantKind(t, "start it again otherwise", err, api.ErrBusy, "already running on port "+strconv.Itoa(c.Port), "pg stop main")
+	}
 	wantKind(t, "delete its branch", f.BranchDelete(t.Context(), tenantA, MainBranch), api.ErrBusy, "pg stop main")
 	wantKind(t, "unmount it", f.Umount(t.Context(), c.Dir, false), api.ErrBusy, "pg stop main")
 	wantKind(t, "stop it oddly", f.PgStop(t.Context(), tenantA, MainBranch, api.StopOptions{Mode: "odd"}), api.ErrBadArgument, "odd")
@@ -114,11 +122,13 @@ func TestComputeLife(t *testing.T) {
 	}
 
 	f.restart(t)
-	again, err := f.PgStart(t.Context(), tenantA, MainBranch, set("wal_recycle=on"))
+	unset := set("WAL_recycle=on")
+	unset.Unset = []string{"LOG_STATEMENT"}
+	again, err := f.PgStart(t.Context(), tenantA, MainBranch, unset)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if again.Port != c.Port || !strings.Contains(readFile(t, again.Log), `"wal_recycle=on" "-c" "work_mem=5MB"`) {
+	if again.Port != c.Port || !strings.Contains(readFile(t, again.Log), `"wal_recycle=on" "-c" "work_mem=5MB"]`) {
 		t.Errorf("a later page server starts it on port %d, not %d, or without its settings", again.Port, c.Port)
 	}
 	if f.mounts.find(t, again.Dir).work.BindWAL {
@@ -131,6 +141,31 @@ func TestComputeLife(t *testing.T) {
 		t.Errorf("destroyed: %q, %d mounts", s, f.mounts.count())
 	}
 	wantKind(t, "destroy it again", f.PgStop(t.Context(), tenantA, MainBranch, api.StopOptions{Destroy: true}), api.ErrNotFound, "no such postgres")
+}
+
+// TestSettingsOfAFailedStart are not kept: the next start does without them.
+func TestSettingsOfAFailedStart(t *testing.T) {
+	t.Parallel()
+	f := newManager(t, Config{})
+	if _, err := f.PgCreate(t.Context(), tenantA, MainBranch, set("work_mem=5MB")); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if _, err := f.PgStart(t.Context(), tenantA, MainBranch, set("fake.start=fatal:no memory", "work_mem=6MB")); err == nil {
+			t.Fatal("it started")
+		}
+		c, err := f.PgStart(t.Context(), tenantA, MainBranch, set())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if log := readFile(t, c.Log); !strings.Contains(log, `"work_mem=5MB"]`) {
+			t.Errorf("it was started otherwise than it was created:\n%s", log)
+		}
+		if err := f.PgStop(t.Context(), tenantA, MainBranch, api.StopOptions{}); err != nil {
+			t.Error(err)
+		}
+		f.restart(t)
+	}
 }
 
 // TestComputeOnState: a compute of NAME@LSN is on a scratch mount, and does not take the branch.
@@ -366,7 +401,7 @@ func TestLostComputes(t *testing.T) {
 func TestExec(t *testing.T) {
 	t.Parallel()
 	f := newManager(t, Config{})
-	c, stop, err := f.PgExec(t.Context(), tenantA, MainBranch)
+	c, stop, err := f.PgExec(t.Context(), tenantA, MainBranch, set())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -378,7 +413,7 @@ func TestExec(t *testing.T) {
 	if s := f.statusOf(t, MainBranch); s != "" {
 		t.Errorf("it is listed: %s", s)
 	}
-	other, stopOther, err := f.PgExec(t.Context(), tenantA, MainBranch)
+	other, stopOther, err := f.PgExec(t.Context(), tenantA, MainBranch, set())
 	if err != nil || other.Dir == c.Dir {
 		t.Fatalf("a second one: %+v, %v", other, err)
 	}
@@ -390,9 +425,9 @@ func TestExec(t *testing.T) {
 		t.Errorf("left: %d mounts, the directory %v", f.mounts.count(), exists(filepath.Dir(c.Dir)))
 	}
 	f.mounts.fail = errors.New("no mount")
-	_, _, err = f.PgExec(t.Context(), tenantA, MainBranch)
+	_, _, err = f.PgExec(t.Context(), tenantA, MainBranch, set())
 	wantKind(t, "no mount", err, api.ErrMountFailed)
-	_, _, err = f.PgExec(t.Context(), tenantA, "none")
+	_, _, err = f.PgExec(t.Context(), tenantA, "none", set())
 	wantKind(t, "no branch", err, api.ErrNotFound)
 	if left, err := os.ReadDir(filepath.Join(f.cfg.Dir, "tenants", tenantA, "pg")); len(left) > 0 {
 		t.Errorf("%v is left, %v", left, err)
@@ -408,7 +443,7 @@ func TestCloseStopsEverything(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	e, stop, err := f.PgExec(t.Context(), tenantA, MainBranch)
+	e, stop, err := f.PgExec(t.Context(), tenantA, MainBranch, set())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"sync"
 	"time"
 
@@ -99,7 +100,7 @@ func (m *Manager) PgStart(ctx context.Context, tenant, point string, o api.Compu
 	defer release()
 	point = t.fullPoint(point)
 	for {
-		c, created, err := m.findOrCreate(ctx, t, point, o)
+		c, created, err := m.findOrCreate(ctx, t, point)
 		if err != nil {
 			return api.Compute{}, err
 		}
@@ -107,7 +108,8 @@ func (m *Manager) PgStart(ctx context.Context, tenant, point string, o api.Compu
 		if errors.Is(err, errGone) {
 			continue
 		}
-		if err != nil && created { // nothing is left half made; its log's last words are in the error
+		if err != nil && created { // nothing is left half made, but what its log says
+			m.logLastWords(c)
 			err = errors.Join(err, c.dropIdle())
 		} else if err != nil && !errors.As(err, new(*api.Error)) {
 			err = fmt.Errorf("%w (log: %s)", err, c.logPath())
@@ -119,14 +121,22 @@ func (m *Manager) PgStart(ctx context.Context, tenant, point string, o api.Compu
 	}
 }
 
+// logLastWords puts the log of a postgres that did not start, and whose directory is about to be
+// removed, into this process's log.
+func (m *Manager) logLastWords(c *compute) {
+	if text, err := os.ReadFile(c.logPath()); err == nil {
+		m.log.Warn("postgres did not start", "tenant", c.t.id, "name", c.name, "log", string(text[max(0, len(text)-8<<10):]))
+	}
+}
+
 // findOrCreate finds a compute by its name, or makes it. Whoever else makes it at the same time
 // gets the same one.
-func (m *Manager) findOrCreate(ctx context.Context, t *tenant, point string, o api.ComputeOptions) (c *compute, created bool, err error) {
+func (m *Manager) findOrCreate(ctx context.Context, t *tenant, point string) (c *compute, created bool, err error) {
 	for {
 		if c, err = t.compute(point); err == nil {
 			return c, created, nil
 		}
-		if _, err = m.PgCreate(ctx, t.id.String(), point, o); err == nil {
+		if _, err = m.PgCreate(ctx, t.id.String(), point, api.ComputeOptions{}); err == nil {
 			created = true
 		} else if !errors.Is(err, api.ErrExists) {
 			return nil, false, err
@@ -188,7 +198,7 @@ func (c *compute) withPlace(ctx context.Context) api.Compute {
 }
 
 // PgExec starts a throw-away postgres at a point. The tenant stays open until stop is called.
-func (m *Manager) PgExec(ctx context.Context, tenant, point string) (api.Compute, func(context.Context) error, error) {
+func (m *Manager) PgExec(ctx context.Context, tenant, point string, o api.ComputeOptions) (api.Compute, func(context.Context) error, error) {
 	c, release, err := m.newCompute(ctx, tenant, point)
 	if err != nil {
 		return api.Compute{}, nil, err
@@ -197,8 +207,9 @@ func (m *Manager) PgExec(ctx context.Context, tenant, point string) (api.Compute
 	c.throwaway = true
 	c.dir = c.t.computeDir(postgres.ThrowawayPrefix + time.Now().UTC().Format("150405.000000000"))
 	m.execs.Store(c, true)
-	if err := c.start(ctx, api.ComputeOptions{}); err != nil {
+	if err := c.start(ctx, o); err != nil {
 		m.execs.Delete(c)
+		m.logLastWords(c)
 		defer release()
 		return api.Compute{}, nil, errors.Join(classify(err), c.dropIdle())
 	}

@@ -185,6 +185,11 @@ func (m *fakeMount) SendWAL() error {
 	return m.send
 }
 
+// Written implements mounted.
+func (m *fakeMount) Written(name string) ([]byte, error) {
+	return os.ReadFile(filepath.Join(m.dir, name))
+}
+
 // synced tells the branch of a writable mount that WAL up to an LSN was synced on it.
 func (m *fakeMount) synced(upTo pg.LSN, segSize int) {
 	last := upTo - 1

@@ -27,6 +27,7 @@ type mount struct {
 
 	ready chan struct{} // closed when it is there, or could not be made; what follows is valid then
 	fs    mounted       // nil: it could not be made
+	view  *datadir.View // the state that it shows; nil for the whole tree
 	lsn   pg.LSN        // what it shows; where a writable one began; 0 for the whole tree
 
 	once sync.Once
@@ -158,9 +159,9 @@ func (m *Manager) mountReadOnly(ctx context.Context, mnt *mount) (put func() err
 	if err != nil {
 		return nil, err
 	}
-	view, err := mnt.branch.view(ctx, mnt.lsn)
+	mnt.view, err = mnt.branch.view(ctx, mnt.lsn)
 	if err == nil {
-		mnt.fs, err = m.mounter.readOnly(mnt.dir, view, m.options())
+		mnt.fs, err = m.mounter.readOnly(mnt.dir, mnt.view, m.options())
 	}
 	if err != nil {
 		release()
@@ -180,8 +181,7 @@ func (m *Manager) mountScratch(ctx context.Context, mnt *mount) (put func() erro
 			release()
 		}
 	}()
-	view, err := mnt.branch.view(ctx, mnt.lsn)
-	if err != nil {
+	if mnt.view, err = mnt.branch.view(ctx, mnt.lsn); err != nil {
 		return nil, err
 	}
 	private, err := mnt.tenant.privateDir()
@@ -189,7 +189,7 @@ func (m *Manager) mountScratch(ctx context.Context, mnt *mount) (put func() erro
 		return nil, err
 	}
 	work := fusefs.WorkOptions{Dir: private, NoWriteback: m.cfg.NoWriteback}
-	if mnt.fs, err = m.mounter.scratch(mnt.dir, view, work, m.options()); err != nil {
+	if mnt.fs, err = m.mounter.scratch(mnt.dir, mnt.view, work, m.options()); err != nil {
 		return nil, errors.Join(err, os.RemoveAll(private))
 	}
 	return func() error {
@@ -233,13 +233,12 @@ func (m *Manager) mountWork(ctx context.Context, mnt *mount, bindWAL bool) (put 
 	if err != nil {
 		return nil, err
 	}
-	view, err := compose(ctx, snap)
-	if err != nil {
+	if mnt.view, err = compose(ctx, snap); err != nil {
 		return nil, err
 	}
 	follow, stop := context.WithCancel(m.ctx)
 	work := fusefs.WorkOptions{Dir: b.tl.WorkDir(), BindWAL: bindWAL, NoWriteback: m.cfg.NoWriteback}
-	if mnt.fs, err = m.mounter.work(mnt.dir, view, writable{b.tl, b}, work, m.options()); err != nil {
+	if mnt.fs, err = m.mounter.work(mnt.dir, mnt.view, writable{b.tl, b}, work, m.options()); err != nil {
 		stop()
 		return nil, err
 	}

@@ -25,6 +25,7 @@ type mounted interface {
 	Unmount() error
 	UnmountLazy() error
 	SendWAL() error
+	Written(name string) ([]byte, error)
 }
 
 // fuse is package fusefs.

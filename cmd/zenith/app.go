@@ -51,6 +51,8 @@ func newApp(e *environ) *cli.App {
 		Version:     version(),
 		Reader:      e.in, Writer: e.out, ErrWriter: e.err,
 		HideHelpCommand:       true,
+		// A value of --set may have commas: search_path, shared_preload_libraries.
+		DisableSliceFlagSeparator: true,
 		CustomAppHelpTemplate: cli.AppHelpTemplate,
 		ExitErrHandler:        func(*cli.Context, error) {}, // report prints errors and chooses the exit code
 		OnUsageError:          onUsageError,

@@ -93,7 +93,7 @@ func (f *fakeServer) PgList(context.Context, string) ([]api.Compute, error) {
 	return []api.Compute{computeA}, f.err
 }
 
-func (f *fakeServer) PgExec(context.Context, string, string) (api.Compute, func(context.Context) error, error) {
+func (f *fakeServer) PgExec(context.Context, string, string, api.ComputeOptions) (api.Compute, func(context.Context) error, error) {
 	if f.err != nil {
 		return api.Compute{}, nil, f.err
 	}
@@ -252,7 +252,7 @@ func TestUsageErrors(t *testing.T) {
 	s := newSession(t)
 	for _, line := range []string{
 		"frobnicate", "branch dev", "branch a b c", "branch reset x", "branch restore main -1h", "branch list x", "branch rename a b", "mount main", "mount dev@-15m", "mount -15m", "lsn", "mount", "mount a b c", "mount --scratch /x", "umount", "pg", "pg start", "pg start a b",
-		"pg start a --port 0", "pg start a --port x", "pg start a --set x", "pg stop a -m kill", "pg exec main", "export main", "export main --dir a --tar b",
+		"pg start a --port 0", "pg start a --port x", "pg start a --set x", "pg start a --unset x=1", "pg exec a --set port=1 -- true", "pg stop a -m kill", "pg exec main", "export main", "export main --dir a --tar b",
 		"gc --retain soon", "page dump main x y", "wal dump main zzz", "tenant", "tenant create short", "lsn main --tenantid x", "branch -o xml",
 		"lsn main --frobnicate", "init --from-pgdata a --from-server b", "init --listen 6400", "--log-level loud status", "--log-format xml status", "status extra",
 	} {

@@ -143,10 +143,11 @@ func (e *environ) pgCopy(ctx context.Context, s *session, name string, o api.Com
 		if damage := c.Damage(); damage != nil {
 			fmt.Fprintf(e.err, "zenith: pg %s: %v: its port and settings are lost, and which state it is a copy of\n", name, damage)
 		}
-		err = c.Set(o)
-	}
-	if err == nil && start {
-		err = c.Start(ctx)
+		if start {
+			err = c.Start(ctx, o)
+		} else {
+			err = c.Set(o)
+		}
 	}
 	if err != nil && made && c != nil { // a copy that this call made does not stay behind half made
 		err = errors.Join(err, c.Stop(context.WithoutCancel(ctx), api.StopOptions{Destroy: true}))
@@ -161,7 +162,7 @@ func (e *environ) pgCopy(ctx context.Context, s *session, name string, o api.Com
 }
 
 // execCopy starts a throw-away postgres on a copy of a point, for pg exec. stop ends it and removes the copy.
-func (e *environ) execCopy(ctx context.Context, s *session, name string) (cp api.Compute, stop func(context.Context) error, err error) {
+func (e *environ) execCopy(ctx context.Context, s *session, name string, o api.ComputeOptions) (cp api.Compute, stop func(context.Context) error, err error) {
 	cs, err := e.copies(s.cfg)
 	if err != nil {
 		return cp, nil, err
@@ -170,7 +171,7 @@ func (e *environ) execCopy(ctx context.Context, s *session, name string) (cp api
 	if err != nil {
 		return cp, nil, err
 	}
-	return cs.Exec(ctx, src, e.fetch(ctx, s, point))
+	return cs.Exec(ctx, src, e.fetch(ctx, s, point), o)
 }
 
 // stopCopy stops the postgres on the copy of that name. found is false if there is no such copy.

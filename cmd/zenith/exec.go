@@ -40,7 +40,7 @@ to the database is thrown away. Examples:
 
    zenith pg exec main@-10m -- pg_dump -t orders | psql "$MAIN"
    zenith pg exec main@0/16B3748 -- psql -c 'select count(*) from orders'`,
-		Flags: []cli.Flag{tenantFlag(), copyFlag()},
+		Flags: []cli.Flag{tenantFlag(), setFlag(), copyFlag()},
 		Action: func(c *cli.Context) error {
 			if c.NArg() < 2 {
 				return usagef("too few arguments; usage: %s", usageLine(c))
@@ -51,6 +51,10 @@ to the database is thrown away. Examples:
 }
 
 func (e *environ) runExec(c *cli.Context, point string, argv []string) error {
+	o, err := computeOptions(c)
+	if err != nil {
+		return err
+	}
 	return e.withTenant(c, func(ctx context.Context, s *session) error {
 		path, err := e.findCommand(s.cfg, argv[0])
 		if err != nil {
@@ -67,13 +71,14 @@ func (e *environ) runExec(c *cli.Context, point string, argv []string) error {
 		var cp api.Compute
 		var stop func(context.Context) error
 		if copied {
-			cp, stop, err = e.execCopy(ctx, s, point)
+			cp, stop, err = e.execCopy(ctx, s, point, o)
 		} else {
-			cp, stop, err = s.PgExec(ctx, s.tenant, point)
+			cp, stop, err = s.PgExec(ctx, s.tenant, point, o)
 		}
 		if err != nil {
 			return err
 		}
+		e.printNotes(cp)
 		status := e.runAgainst(ctx, cp, path, argv)
 		ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), tearDownGrace)
 		defer cancel()

@@ -22,6 +22,7 @@ func cmdPg(e *environ) *cli.Command {
 
    zenith pg start main                      the last line printed is the connection string
    zenith pg start dev --port 5544 --set work_mem=64MB
+   zenith pg start dev --unset work_mem
    zenith pg start main@0/16B3748            on a scratch mount: writes are thrown away
    zenith pg list
    zenith pg stop dev
@@ -37,9 +38,40 @@ func computeFlags() []cli.Flag {
 	return []cli.Flag{
 		tenantFlag(),
 		&cli.IntFlag{Name: "port", Usage: "`PORT` (default: the one it had, or a free one)"},
-		&cli.StringSliceFlag{Name: "set", Usage: "`SETTING=VALUE` of postgresql.conf; may be given more than once"},
+		setFlag(),
+		&cli.StringSliceFlag{Name: "unset", Usage: "forget a `SETTING` of an earlier --set; may be given more than once"},
 		copyFlag(),
 	}
+}
+
+func setFlag() cli.Flag {
+	return &cli.StringSliceFlag{Name: "set", Usage: "`SETTING=VALUE` of postgresql.conf; may be given more than once"}
+}
+
+// computeOptions reads the flags of computeFlags, as far as the command has them.
+func computeOptions(c *cli.Context) (o api.ComputeOptions, err error) {
+	o.Port = c.Int("port")
+	if c.IsSet("port") && (o.Port < 1 || o.Port > 65535) {
+		return o, usagef("--port %d: want 1 to 65535", o.Port)
+	}
+	for _, s := range c.StringSlice("set") {
+		name, value, found := strings.Cut(s, "=")
+		name = strings.TrimSpace(name)
+		if !found || name == "" {
+			return o, usagef("--set %q: want SETTING=VALUE", s)
+		}
+		if strings.EqualFold(name, "port") {
+			return o, usagef("--set port: use --port")
+		}
+		o.Settings = append(o.Settings, api.Setting{Name: name, Value: strings.TrimSpace(value)})
+	}
+	for _, name := range c.StringSlice("unset") {
+		if name = strings.TrimSpace(name); name == "" || strings.Contains(name, "=") {
+			return o, usagef("--unset %q: want the name of a setting", name)
+		}
+		o.Unset = append(o.Unset, name)
+	}
+	return o, nil
 }
 
 func cmdPgCreate(e *environ) *cli.Command {
@@ -70,20 +102,9 @@ func (e *environ) runCompute(c *cli.Context, do computeCall, start bool, done fu
 	if err := wantArgs(c, 1, 1); err != nil {
 		return err
 	}
-	o := api.ComputeOptions{Port: c.Int("port")}
-	if c.IsSet("port") && (o.Port < 1 || o.Port > 65535) {
-		return usagef("--port %d: want 1 to 65535", o.Port)
-	}
-	for _, s := range c.StringSlice("set") {
-		name, value, found := strings.Cut(s, "=")
-		name = strings.TrimSpace(name)
-		if !found || name == "" {
-			return usagef("--set %q: want SETTING=VALUE", s)
-		}
-		if strings.EqualFold(name, "port") {
-			return usagef("--set port: use --port")
-		}
-		o.Settings = append(o.Settings, api.Setting{Name: name, Value: strings.TrimSpace(value)})
+	o, err := computeOptions(c)
+	if err != nil {
+		return err
 	}
 	return e.withTenant(c, func(ctx context.Context, s *session) error {
 		point, err := e.point(ctx, s, c.Args().First())
@@ -100,10 +121,19 @@ func (e *environ) runCompute(c *cli.Context, do computeCall, start bool, done fu
 			cp, err = do(s.client, ctx, s.tenant, point, o)
 		}
 		if err == nil {
+			e.printNotes(cp)
 			done(cp)
 		}
 		return err
 	})
+}
+
+// printNotes prints what whoever uses the postgres should know, on stderr: the address stays alone on
+// the last line of stdout.
+func (e *environ) printNotes(cp api.Compute) {
+	for _, note := range cp.Notes {
+		fmt.Fprintf(e.err, "zenith: postgres %s: %s\n", cp.Name, note)
+	}
 }
 
 // connString gives the connection URI of a postgres, which psql and drivers understand.

@@ -72,7 +72,8 @@ type ComputeService interface {
 	// PgCreate makes the directory and settings of a compute for a point and does not start it.
 	PgCreate(ctx context.Context, tenant, point string, o ComputeOptions) (Compute, error)
 	// PgStart starts it, having created it if need be, and returns when it accepts
-	// connections. A point with an "@" runs on a scratch mount.
+	// connections. A point with an "@" runs on a scratch mount. One that runs already, with all
+	// that o asks for, is as if it were started; ErrBusy: it runs with other settings.
 	PgStart(ctx context.Context, tenant, point string, o ComputeOptions) (Compute, error)
 	// PgStop stops a compute by the name that PgList shows.
 	PgStop(ctx context.Context, tenant, name string, o StopOptions) error
@@ -80,7 +81,7 @@ type ComputeService interface {
 	PgList(ctx context.Context, tenant string) ([]Compute, error)
 	// PgExec starts a throw-away postgres at a point. stop takes it down and removes
 	// everything that it had; the page server calls it when the client says so or is gone.
-	PgExec(ctx context.Context, tenant, point string) (c Compute, stop func(context.Context) error, err error)
+	PgExec(ctx context.Context, tenant, point string, o ComputeOptions) (c Compute, stop func(context.Context) error, err error)
 }
 
 // HistoryService is about the versions that branches hold.

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"strings"
 	"time"
 
 	"zenith/internal/pg"
@@ -70,10 +71,17 @@ type Setting struct {
 	Name, Value string
 }
 
-// ComputeOptions says how a compute is to run. Settings stay with the compute.
+// ComputeOptions says how a compute is to run. Settings stay with the compute, once it has started
+// with them.
 type ComputeOptions struct {
 	Port     int // 0: the one that it had, or a free one
 	Settings []Setting
+	Unset    []string // names of settings that it is not to have any more; what Settings has counts
+}
+
+// SettingName gives the one form of a setting's name, which PostgreSQL takes in any case.
+func SettingName(name string) string {
+	return strings.ToLower(strings.ReplaceAll(name, "-", "_"))
 }
 
 // StopModes are the modes of pg_ctl stop.
@@ -106,6 +114,8 @@ type Compute struct {
 	Database string `json:"database"`
 	Dir      string `json:"dir"` // its data directory
 	Log      string `json:"log"` // its log file
+	// Notes are what whoever starts it should know: one line each.
+	Notes []string `json:"notes"`
 }
 
 // ExportOptions says what goes into an export.

@@ -71,9 +71,9 @@ func TestClientIsTheService(t *testing.T) {
 	arrived(`umount "/mnt/a b" true`)
 	equal(t, must(c.MountList(ctx))(t), mounts)
 
-	o := api.ComputeOptions{Port: 5555, Settings: []api.Setting{{Name: "a", Value: "b=c d"}, {Name: "e", Value: ""}}}
+	o := api.ComputeOptions{Port: 5555, Settings: []api.Setting{{Name: "a", Value: "b=c d"}, {Name: "e", Value: "f,g"}}, Unset: []string{"h"}}
 	equal(t, must(c.PgCreate(ctx, tenantA, "main", o))(t), computeA)
-	arrived("pg create " + tenantA + ` "main" {Port:5555 Settings:[{Name:a Value:b=c d} {Name:e Value:}]}`)
+	arrived("pg create " + tenantA + ` "main" {Port:5555 Settings:[{Name:a Value:b=c d} {Name:e Value:f,g}] Unset:[h]}`)
 	equal(t, must(c.PgStart(ctx, tenantA, "main", api.ComputeOptions{}))(t), computeA)
 	must(0, c.PgStop(ctx, tenantA, "main", api.StopOptions{Mode: "immediate", Destroy: true}))(t)
 	arrived("pg stop " + tenantA + ` "main" {Mode:immediate Destroy:true}`)
@@ -227,10 +227,10 @@ func TestPgExecLivesWithItsConnection(t *testing.T) {
 	f := newFake()
 	addr := serve(t, f, pageserver.Options{})
 	c := dial(t, addr)
-	cp, stop, err := c.PgExec(t.Context(), tenantA, "main@-10m")
+	cp, stop, err := c.PgExec(t.Context(), tenantA, "main@-10m", api.ComputeOptions{})
 	must(0, err)(t)
 	equal(t, cp, computeA)
-	if _, _, err := c.PgExec(t.Context(), tenantA, "main"); !errors.Is(err, api.ErrBusy) {
+	if _, _, err := c.PgExec(t.Context(), tenantA, "main", api.ComputeOptions{}); !errors.Is(err, api.ErrBusy) {
 		t.Errorf("a second one: got %v", err)
 	}
 	must(0, stop(t.Context()))(t)
@@ -238,7 +238,7 @@ func TestPgExecLivesWithItsConnection(t *testing.T) {
 	if err := stop(t.Context()); !errors.Is(err, api.ErrNotFound) {
 		t.Errorf("a second stop: got %v", err)
 	}
-	if _, _, err = c.PgExec(t.Context(), tenantA, "main"); err != nil {
+	if _, _, err = c.PgExec(t.Context(), tenantA, "main", api.ComputeOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	c.Close()
@@ -252,7 +252,7 @@ func TestServerClosesUnderAClient(t *testing.T) {
 	served := make(chan error, 1)
 	go func() { served <- s.Serve(l) }()
 	idle, busy := dial(t, l.Addr().String()), dial(t, l.Addr().String())
-	_, _, err := idle.PgExec(t.Context(), tenantA, "main")
+	_, _, err := idle.PgExec(t.Context(), tenantA, "main", api.ComputeOptions{})
 	must(0, err)(t)
 	f.block = true
 	failed := make(chan error, 1)

@@ -124,7 +124,7 @@ func (f *fake) MountList(context.Context) ([]api.Mount, error) {
 
 var computeA = api.Compute{
 	Tenant: tenantA, Name: "main", Timeline: lineA, LSN: 0x16B3748, Status: api.ComputeRunning,
-	Host: "127.0.0.1", Port: 55432, User: "postgres", Database: "postgres", Dir: "/d", Log: "/l",
+	Host: "127.0.0.1", Port: 55432, User: "postgres", Database: "postgres", Dir: "/d", Log: "/l", Notes: []string{"max_prepared_transactions=5, \"x\""},
 }
 
 func (f *fake) PgCreate(_ context.Context, tenant, point string, o api.ComputeOptions) (api.Compute, error) {
@@ -143,8 +143,8 @@ func (f *fake) PgList(_ context.Context, tenant string) ([]api.Compute, error) {
 	return []api.Compute{computeA}, f.note("pg list %s", tenant)
 }
 
-func (f *fake) PgExec(_ context.Context, tenant, point string) (api.Compute, func(context.Context) error, error) {
-	if err := f.note("pg exec %s %q", tenant, point); err != nil {
+func (f *fake) PgExec(_ context.Context, tenant, point string, o api.ComputeOptions) (api.Compute, func(context.Context) error, error) {
+	if err := f.note("pg exec %s %q %+v", tenant, point, o); err != nil {
 		return api.Compute{}, nil, err
 	}
 	f.mu.Lock()

@@ -15,7 +15,7 @@ var computeVerbs = group{"PostgreSQL servers", []aVerb{&pgCreateVerb, &pgStartVe
 type pgStartArgs struct {
 	Tenant  string      `arg:"TENANT"`
 	Point   string      `arg:"POINT"`
-	Options computeArgs `arg:"[port=N] [SETTING=VALUE]...,optional"`
+	Options computeArgs `arg:"[port=N] [SETTING=VALUE | -SETTING]...,optional"`
 }
 
 var pgCreateVerb = one[pgStartArgs, api.Compute]{
@@ -42,14 +42,18 @@ func (c *Client) PgStart(ctx context.Context, tenant, point string, o api.Comput
 	return pgStartVerb.call(ctx, c, nil, pgStartArgs{tenant, point, computeArgs(o)})
 }
 
-// computeArgs are ComputeOptions as words NAME=VALUE. The setting "port" is the port.
+// computeArgs are ComputeOptions as words: NAME=VALUE sets, -NAME unsets. The setting "port" is the port.
 type computeArgs api.ComputeOptions
 
 func (o *computeArgs) setWords(words []string) error {
 	for _, w := range words {
+		if name, found := strings.CutPrefix(w, "-"); found && name != "" {
+			o.Unset = append(o.Unset, name)
+			continue
+		}
 		name, value, found := strings.Cut(w, "=")
 		if !found || name == "" {
-			return api.Errorf(api.ErrBadArgument, "setting %q: want NAME=VALUE", api.Clip(w))
+			return api.Errorf(api.ErrBadArgument, "setting %q: want NAME=VALUE, or -NAME", api.Clip(w))
 		}
 		if !strings.EqualFold(name, "port") {
 			o.Settings = append(o.Settings, api.Setting{Name: name, Value: value})
@@ -67,6 +71,9 @@ func (o *computeArgs) setWords(words []string) error {
 func (o *computeArgs) words() (words []string) {
 	if o.Port != 0 {
 		words = append(words, "port="+strconv.Itoa(o.Port))
+	}
+	for _, name := range o.Unset {
+		words = append(words, "-"+name)
 	}
 	for _, s := range o.Settings {
 		words = append(words, s.Name+"="+s.Value)
@@ -133,13 +140,13 @@ func (c *Client) PgList(ctx context.Context, tenant string) ([]api.Compute, erro
 	return pgListVerb.call(ctx, c, tenantArgs{tenant})
 }
 
-var pgExecVerb = one[pointArgs, api.Compute]{
+var pgExecVerb = one[pgStartArgs, api.Compute]{
 	verb: verb{name: "pg_exec", help: "starts a throw-away postgres, which goes with pg_exec_end or with the connection"},
-	do: func(ctx context.Context, c *call, a pointArgs) (api.Compute, error) {
+	do: func(ctx context.Context, c *call, a pgStartArgs) (api.Compute, error) {
 		if c.stopExec != nil {
 			return api.Compute{}, api.Errorf(api.ErrBusy, "pg_exec: this connection has one already")
 		}
-		cp, stop, err := c.svc.PgExec(ctx, a.Tenant, a.Point)
+		cp, stop, err := c.svc.PgExec(ctx, a.Tenant, a.Point, api.ComputeOptions(a.Options))
 		if err == nil {
 			c.stopExec = stop
 		}
@@ -158,8 +165,8 @@ var pgExecEndVerb = plain[noArgs]{
 }
 
 // PgExec is api.Service's. The postgres also goes with the Client's connection.
-func (c *Client) PgExec(ctx context.Context, tenant, point string) (api.Compute, func(context.Context) error, error) {
-	cp, err := pgExecVerb.call(ctx, c, nil, pointArgs{tenant, point})
+func (c *Client) PgExec(ctx context.Context, tenant, point string, o api.ComputeOptions) (api.Compute, func(context.Context) error, error) {
+	cp, err := pgExecVerb.call(ctx, c, nil, pgStartArgs{tenant, point, computeArgs(o)})
 	if err != nil {
 		return api.Compute{}, nil, err
 	}

@@ -23,8 +23,9 @@ type Copy struct {
 	cs     *Copies
 	dir    string
 	saved  savedCopy
-	damage error   // why copy.toml could not be read: saved is what a new copy has; nil: it could
-	proc   *Server // nil: this process did not start it
+	damage error    // why copy.toml could not be read: saved is what a new copy has; nil: it could
+	proc   *Server  // nil: this process did not start it
+	notes  []string // of the last start
 }
 
 // savedCopy is what <copy>/copy.toml holds.
@@ -62,7 +63,7 @@ func (c *Copy) Damage() error { return c.damage }
 func (c *Copy) dataDir() string  { return filepath.Join(c.dir, "data") }
 func (c *Copy) logPath() string  { return filepath.Join(c.dir, "postgres.log") }
 func (c *Copy) hbaPath() string  { return filepath.Join(c.dir, "pg_hba.conf") }
-func (c *Copy) pidPath() string  { return filepath.Join(c.dataDir(), "postmaster.pid") }
+func (c *Copy) pidPath() string  { return filepath.Join(c.dataDir(), PostmasterPID) }
 func (c *Copy) tomlPath() string { return filepath.Join(c.dir, "copy.toml") }
 
 // save writes the settings, whole or not at all.
@@ -74,29 +75,40 @@ func (c *Copy) save() error {
 	return err
 }
 
-// Set keeps settings, and a port unless it is 0, for the next start and all later ones.
-func (c *Copy) Set(o api.ComputeOptions) error {
-	for _, s := range o.Settings {
-		c.saved.Settings[s.Name] = s.Value
-	}
-	if o.Port != 0 {
-		c.saved.Port = o.Port
+// with gives what is to be kept of the copy once it has started with o.
+func (s savedCopy) with(o api.ComputeOptions) (savedCopy, error) {
+	var err error
+	s.Settings, err = MergeSettings(s.Settings, o)
+	s.Port = cmp.Or(o.Port, s.Port)
+	return s, err
+}
+
+// Set keeps what o says for the next start and all later ones.
+func (c *Copy) Set(o api.ComputeOptions) (err error) {
+	if c.saved, err = c.saved.with(o); err != nil {
+		return err
 	}
 	return c.save()
 }
 
-// Start starts postgres and returns when it accepts connections. It runs on when this process
-// ends. ErrBusy: it runs already, its port is taken, or children of a killed one are left.
-func (c *Copy) Start(ctx context.Context) error {
+// Start starts postgres with what o says, and returns when it accepts connections; then it also keeps
+// that for all later starts. It runs on when this process ends. One that runs already with all that o
+// says is left as it is. ErrBusy: it runs with other settings, its port is taken, or children of a
+// killed one are left.
+func (c *Copy) Start(ctx context.Context, o api.ComputeOptions) error {
 	switch c.status() {
 	case api.ComputeRunning:
-		return api.Errorf(api.ErrBusy, "pg %s: already running on port %d", c.saved.Point, c.saved.Port)
+		next, err := c.saved.with(o)
+		if err == nil && !RunsWith(c.saved.Port, c.saved.Settings, next.Port, next.Settings) {
+			err = OtherSettings(c.saved.Point, c.saved.Port)
+		}
+		return err
 	case api.ComputeCrashed:
 		if err := c.bury(ctx); err != nil {
 			return err
 		}
 	}
-	return c.start(ctx, nil)
+	return c.start(ctx, o, nil)
 }
 
 // bury cleans up after a postmaster that was killed: it waits for its children, which live in
@@ -122,15 +134,13 @@ func (c *Copy) bury(ctx context.Context) error {
 // orphanTime is how long the children of a killed postmaster may take to notice that it is gone.
 const orphanTime = 10 * time.Second
 
-// start starts postgres with more settings than the saved ones.
-func (c *Copy) start(ctx context.Context, more []api.Setting) error {
-	if c.saved.Port == 0 {
-		port, err := FreePort()
-		if err != nil {
-			return err
-		}
-		c.saved.Port = port
-	} else if err := CheckPort(c.saved.Port); err != nil {
+// start starts postgres with what o says, and with more settings that are not kept.
+func (c *Copy) start(ctx context.Context, o api.ComputeOptions, more []api.Setting) error {
+	next, err := c.saved.with(o)
+	if err != nil {
+		return err
+	}
+	if next.Port, err = ChoosePort(next.Port); err != nil {
 		return err
 	}
 	if err := RemoveSockets(c.dir); err != nil {
@@ -140,20 +150,43 @@ func (c *Copy) start(ctx context.Context, more []api.Setting) error {
 	if err != nil {
 		return err
 	}
+	needed, err := c.needed(next)
+	if err != nil {
+		return fmt.Errorf("pg %s: %w", c.saved.Point, err)
+	}
 	proc, err := Start(ctx, distrib, c.cs.as, Launch{
-		DataDir: c.dataDir(), LogPath: c.logPath(), Port: c.saved.Port, Settings: append(c.settings(), more...), Timeouts: c.cs.timeouts,
+		DataDir: c.dataDir(), LogPath: c.logPath(), Port: next.Port, Settings: c.settings(next, append(needed, more...)), Timeouts: c.cs.timeouts,
 	})
 	if err != nil {
 		return fmt.Errorf("pg %s: %w (log: %s)", c.saved.Point, err, c.logPath())
 	}
-	c.proc = proc
+	c.proc, c.saved = proc, next
 	return c.save()
 }
 
+// needed finds what the copy's state needs, and notes it for Describe.
+func (c *Copy) needed(next savedCopy) ([]api.Setting, error) {
+	files := DirFiles(c.dataDir())
+	text, err := files.ReadFile(pg.ControlPath)
+	if err != nil {
+		return nil, err
+	}
+	control, err := pg.ParseControlFile(text)
+	if err != nil {
+		return nil, err
+	}
+	settings, note, err := Needed(files, control.Settings, next.Settings)
+	if c.notes = nil; note != "" {
+		c.notes = []string{note}
+	}
+	return settings, err
+}
+
 // settings are what goes on the command line; what the user set comes last, and so wins.
-func (c *Copy) settings() []api.Setting {
-	list := append(CopySettings(), PlaceSettings(c.dir, c.saved.Tenant, c.saved.Timeline)...)
-	return append(list, UserSettings(c.saved.Settings)...)
+func (c *Copy) settings(saved savedCopy, more []api.Setting) []api.Setting {
+	list := append(CopySettings(), PlaceSettings(c.dir, saved.Tenant, saved.Timeline)...)
+	list = append(list, more...)
+	return append(list, UserSettings(saved.Settings)...)
 }
 
 // Stop shuts postgres down, if it runs, in one of pg_ctl's modes, and with o.Destroy removes
@@ -227,6 +260,6 @@ func (c *Copy) Describe() (api.Compute, error) {
 	}
 	return api.Compute{
 		Tenant: c.saved.Tenant, Name: c.saved.Point, Timeline: c.saved.Timeline, LSN: lsn, Status: status,
-		Host: "127.0.0.1", Port: c.saved.Port, User: "postgres", Database: "postgres", Dir: c.dataDir(), Log: c.logPath(),
+		Host: "127.0.0.1", Port: c.saved.Port, User: "postgres", Database: "postgres", Dir: c.dataDir(), Log: c.logPath(), Notes: c.notes,
 	}, err
 }

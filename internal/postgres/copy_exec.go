@@ -18,7 +18,7 @@ const ThrowawayPrefix = ".exec-"
 
 // Exec makes a copy and starts a throw-away postgres on it. stop takes it down and removes
 // everything of it; if this process is killed before that, the next Exec does.
-func (cs *Copies) Exec(ctx context.Context, s Source, fetch func(dir string) error) (cp api.Compute, stop func(context.Context) error, err error) {
+func (cs *Copies) Exec(ctx context.Context, s Source, fetch func(dir string) error, o api.ComputeOptions) (cp api.Compute, stop func(context.Context) error, err error) {
 	if err := cs.cleanExecs(ctx, s.Tenant); err != nil {
 		return cp, nil, err
 	}
@@ -41,7 +41,7 @@ func (cs *Copies) Exec(ctx context.Context, s Source, fetch func(dir string) err
 	}
 	c, err := cs.make(ctx, s, dir, fetch)
 	if err == nil {
-		err = c.startThrowaway(ctx)
+		err = c.startThrowaway(ctx, o)
 	}
 	if err != nil {
 		return cp, nil, errors.Join(err, drop())
@@ -61,11 +61,11 @@ func (cs *Copies) Exec(ctx context.Context, s Source, fetch func(dir string) err
 const lockEnding = ".lock"
 
 // startThrowaway starts a server whose data need not survive anything, so it never syncs.
-func (c *Copy) startThrowaway(ctx context.Context) error {
+func (c *Copy) startThrowaway(ctx context.Context, o api.ComputeOptions) error {
 	if err := os.WriteFile(c.hbaPath(), []byte(ThrowawayHBA), 0o644); err != nil {
 		return err
 	}
-	return c.start(ctx, []api.Setting{
+	return c.start(ctx, o, []api.Setting{
 		{Name: "hba_file", Value: c.hbaPath()}, {Name: "fsync", Value: "off"}, {Name: "full_page_writes", Value: "off"},
 	})
 }

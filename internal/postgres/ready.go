@@ -1,113 +1,61 @@
 package postgres
 
 import (
-	"bytes"
 	"context"
-	"encoding/binary"
 	"fmt"
-	"io"
 	"net"
 	"os"
+	"path/filepath"
 	"strconv"
-	"sync"
+	"strings"
 	"time"
 
 	"zenith/internal/api"
 )
 
-// waitReady returns when the server accepts connections.
+// waitReady returns when the server accepts connections. It asks nobody: the postmaster writes
+// its state into its pid file. A connection would cost a backend, and its refusal would stand in
+// the server's log.
 func (p *Server) waitReady(ctx context.Context) error {
-	asking, stop := context.WithTimeout(ctx, p.timeouts.Start)
-	defer stop()
-	accepted := make(chan struct{})
-	var asker sync.WaitGroup
-	defer asker.Wait()
-	defer stop()
-	asker.Go(func() {
-		if waitAccepts(asking, p.port) == nil {
-			close(accepted)
-		}
-	})
-	select {
-	case <-p.done: // whoever accepts connections on its port
-		return fmt.Errorf("postgres did not start: %s", p.lastWords())
-	case <-asking.Done():
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		return api.Errorf(api.ErrTimeout, "postgres on port %d does not accept connections after %v", p.port, p.timeouts.Start)
-	case <-accepted:
-		if !p.Running() { // another program has the port
-			return fmt.Errorf("postgres did not start: %s", p.lastWords())
-		}
-		return nil
-	}
-}
-
-// waitAccepts asks until a server on the port accepts connections, or ctx ends.
-func waitAccepts(ctx context.Context, port int) error {
-	poll := time.NewTicker(5 * time.Millisecond)
+	late := time.NewTimer(p.timeouts.Start)
+	defer late.Stop()
+	poll := time.NewTicker(2 * time.Millisecond)
 	defer poll.Stop()
-	for !accepts(ctx, port) {
+	for {
 		select {
+		case <-p.done:
+			return fmt.Errorf("postgres did not start: %s", p.lastWords())
 		case <-ctx.Done():
 			return ctx.Err()
+		case <-late.C:
+			return api.Errorf(api.ErrTimeout, "postgres on port %d does not accept connections after %v", p.port, p.timeouts.Start)
 		case <-poll.C:
+			if text, err := p.readPIDFile(); err == nil && saysReady(text, p.PID()) {
+				return nil
+			}
 		}
 	}
-	return nil
 }
 
-// lastWords gives the server's reason for its end: the first FATAL message of its log, or
-// the last line if there is none.
-func (p *Server) lastWords() string {
-	out, err := os.ReadFile(p.logPath)
-	if err != nil || int64(len(out)) < p.logFrom {
-		return "no log"
-	}
-	out = out[p.logFrom:]
-	for line := range bytes.Lines(out) {
-		if _, msg, ok := bytes.Cut(line, []byte("FATAL:")); ok {
-			return string(bytes.TrimSpace(msg))
-		}
-	}
-	return lastLine(out)
+// pidFileIn reads the pid file of a server on an ordinary data directory.
+func pidFileIn(dataDir string) func() ([]byte, error) {
+	return func() ([]byte, error) { return os.ReadFile(filepath.Join(dataDir, PostmasterPID)) }
 }
 
-// accepts reports whether a server on the port lets a client in: it answers a startup
-// packet with an authentication request, not with "the database system is starting up".
-func accepts(ctx context.Context, port int) bool {
-	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
-	defer cancel()
-	var d net.Dialer
-	conn, err := d.DialContext(ctx, "tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
-	if err != nil {
-		return false
-	}
-	defer conn.Close()
-	defer context.AfterFunc(ctx, func() { conn.Close() })()
-	params := "\x00\x03\x00\x00user\x00postgres\x00database\x00postgres\x00\x00"
-	packet := binary.BigEndian.AppendUint32(nil, uint32(4+len(params)))
-	if _, err := conn.Write(append(packet, params...)); err != nil {
-		return false
-	}
-	var kind [1]byte
-	if _, err := io.ReadFull(conn, kind[:]); err != nil {
-		return false
-	}
-	// Any error but 57P03 (cannot_connect_now) is an answer of a server that is ready: there
-	// may be no role of that name, or pg_hba.conf may refuse it.
-	return kind[0] == 'R' || kind[0] == 'E' && !bytes.Contains(readSome(conn), []byte("57P03"))
-}
+// PostmasterPID is the name of a postmaster's pid file in its data directory.
+const PostmasterPID = "postmaster.pid"
 
-// readSome gives what one read of the answer gives, nil for an error.
-func readSome(r io.Reader) []byte {
-	buf := make([]byte, 1024)
-	n, err := r.Read(buf)
-	if err != nil {
-		return nil
-	}
-	return buf[:n]
+// Lines of a postmaster's pid file (LOCK_FILE_LINE_PID and LOCK_FILE_LINE_PM_STATUS of miscadmin.h).
+const (
+	linePID    = 0
+	lineStatus = 7
+)
+
+// saysReady reports whether the contents of a postmaster's pid file say that it is the process
+// pid and accepts connections.
+func saysReady(text []byte, pid int) bool {
+	lines := strings.Split(string(text), "\n")
+	return len(lines) > lineStatus && strings.TrimSpace(lines[linePID]) == strconv.Itoa(pid) && strings.TrimSpace(lines[lineStatus]) == "ready"
 }
 
 // FreePort asks the kernel for a port of 127.0.0.1 that nobody listens on.
@@ -118,6 +66,14 @@ func FreePort() (int, error) {
 	}
 	defer l.Close()
 	return l.Addr().(*net.TCPAddr).Port, nil
+}
+
+// ChoosePort makes sure that nobody listens on a port, or finds one for 0.
+func ChoosePort(port int) (int, error) {
+	if port == 0 {
+		return FreePort()
+	}
+	return port, CheckPort(port)
 }
 
 // CheckPort makes sure that nobody listens on a port that the user named. ErrBusy: somebody does.

@@ -88,7 +88,7 @@ func (r Recovery) configure(d Distrib, as Account) error {
 func (r Recovery) replay(ctx context.Context, d Distrib, as Account) error {
 	cmd := exec.Command(d.bin("postgres"), "-D", r.DataDir, "-c", "config_file="+r.file("postgresql.conf"))
 	as.prepare(cmd)
-	p := &Server{cmd: cmd, logPath: r.file("log"), timeouts: Timeouts{}.withDefaults(), done: make(chan struct{})}
+	p := &Server{cmd: cmd, logPath: r.file("log"), timeouts: Timeouts{}.withDefaults(), readPIDFile: pidFileIn(r.DataDir), done: make(chan struct{})}
 	if err := p.start(); err != nil {
 		return err
 	}
@@ -118,8 +118,7 @@ func (r Recovery) waitRecovered(ctx context.Context, p *Server) error {
 			return fmt.Errorf("postgres ended: %s", p.lastWords())
 		case <-poll.C:
 		}
-		pid, err := os.ReadFile(filepath.Join(r.DataDir, "postmaster.pid"))
-		if lines := strings.Split(string(pid), "\n"); err == nil && len(lines) > 7 && strings.TrimSpace(lines[7]) == "ready" {
+		if text, err := p.readPIDFile(); err == nil && saysReady(text, p.PID()) {
 			return nil
 		}
 	}

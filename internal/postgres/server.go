@@ -24,6 +24,8 @@ type Server struct {
 	logFrom  int64 // where this server's output begins in the log
 	timeouts Timeouts
 
+	readPIDFile func() ([]byte, error) // gives the contents of postmaster.pid
+
 	done chan struct{} // closed when the process is gone
 	mu   sync.Mutex
 	err  error // how it ended, once done is closed
@@ -40,6 +42,9 @@ type Launch struct {
 	// server whose data files this process serves could do nothing any more but commit.
 	DieWithParent bool
 	Timeouts      Timeouts
+	// ReadPIDFile gives what the server has written to postmaster.pid; nil: it is read from DataDir. A
+	// process that serves DataDir itself must not read it there.
+	ReadPIDFile func() ([]byte, error)
 }
 
 // Timeouts bound the waiting for a server. Zero means the default.
@@ -58,8 +63,8 @@ func (t Timeouts) withDefaults() Timeouts {
 }
 
 // Start runs the installation's postgres and returns when it accepts connections. If it does
-// not come to that, nothing of it is left, and the error has the server's own reason: the
-// FATAL line of its log. ErrTimeout: it neither ended nor accepted connections in time.
+// not come to that, nothing of it is left, and the error has the server's own reason, from its
+// log. ErrTimeout: it neither ended nor accepted connections in time.
 func Start(ctx context.Context, d Distrib, as Account, l Launch) (*Server, error) {
 	args := []string{"-D", l.DataDir, "-p", strconv.Itoa(l.Port)}
 	for _, s := range l.Settings {
@@ -70,7 +75,13 @@ func Start(ctx context.Context, d Distrib, as Account, l Launch) (*Server, error
 	if l.DieWithParent {
 		cmd.SysProcAttr.Pdeathsig = syscall.SIGQUIT
 	}
-	p := &Server{cmd: cmd, port: l.Port, logPath: l.LogPath, timeouts: l.Timeouts.withDefaults(), done: make(chan struct{})}
+	p := &Server{
+		cmd: cmd, port: l.Port, logPath: l.LogPath, timeouts: l.Timeouts.withDefaults(), readPIDFile: l.ReadPIDFile,
+		done: make(chan struct{}),
+	}
+	if p.readPIDFile == nil {
+		p.readPIDFile = pidFileIn(l.DataDir)
+	}
 	if err := p.start(); err != nil {
 		return nil, err
 	}

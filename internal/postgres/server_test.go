@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -149,7 +150,7 @@ func TestStartFails(t *testing.T) {
 		is          error
 	}{
 		{name: "fatal", start: `fatal:could not map shared memory`, want: "postgres did not start: could not map shared memory"},
-		{name: "silent", start: "silent", want: "environment is"}, // its last line
+		{name: "silent", start: "silent", want: "environment is"}, // its last lines
 		{name: "hang", start: "hang", change: func(l *Launch) { l.Timeouts.Start = 50 * time.Millisecond }, want: "after 50ms", is: api.ErrTimeout},
 		{name: "cancelled", start: "hang", ctx: ended, want: "context canceled", is: context.Canceled},
 		{name: "no log", change: func(l *Launch) { l.LogPath = filepath.Join(l.DataDir, "no", "log") }, want: "no such file", is: os.ErrNotExist},
@@ -186,18 +187,63 @@ func TestStartFails(t *testing.T) {
 	}
 }
 
-// TestAccepts: a server is ready when it answers, though it be with an error, unless that
-// says that it is too early.
-func TestAccepts(t *testing.T) {
-	for start, tooEarly := range map[string]int{"early": 3, "refuse": 0} {
-		l := fakeLaunch(t, api.Setting{Name: "fake.start", Value: start})
-		s := mustStart(t, l)
-		if n := strings.Count(readLog(t, l), "57P03"); n != tooEarly {
-			t.Errorf("%s: %d clients came too early, want %d", start, n, tooEarly)
+// TestReady: a server is ready when its pid file says so, not when it answers clients.
+func TestReady(t *testing.T) {
+	l := fakeLaunch(t, api.Setting{Name: "fake.start", Value: "early"})
+	type result struct {
+		s   *Server
+		err error
+	}
+	started := make(chan result, 1)
+	go func() {
+		s, err := Start(t.Context(), Distrib{Dir: fakepg.Installation(t)}, testAccount(t), l)
+		started <- result{s, err}
+	}()
+	waitFor(t, "it refuses a client", func() bool {
+		client, err := net.Dial("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(l.Port)))
+		if err != nil {
+			return false
 		}
-		if err := s.Stop(t.Context(), "fast"); err != nil {
+		defer client.Close()
+		if _, err := client.Write([]byte{0, 0, 0, 8, 0, 3, 0, 0}); err != nil {
 			t.Error(err)
 		}
+		answer := make([]byte, 1)
+		if _, err := client.Read(answer); err != nil || answer[0] != 'E' {
+			t.Errorf("the answer is %q, %v", answer, err)
+		}
+		return true
+	})
+	select {
+	case r := <-started:
+		t.Fatalf("Start gave %v, %v before the server was ready", r.s, r.err)
+	default:
+	}
+	if err := os.WriteFile(filepath.Join(l.DataDir, "fake.recovered"), nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	r := <-started
+	if r.err != nil {
+		t.Fatal(r.err)
+	}
+	if err := r.s.Stop(t.Context(), "fast"); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestReadPIDFile: where the pid file of a server is read is the caller's to say, and that of another server does not count.
+func TestReadPIDFile(t *testing.T) {
+	l := fakeLaunch(t)
+	var reads atomic.Int32
+	l.ReadPIDFile = func() ([]byte, error) {
+		if reads.Add(1) == 1 {
+			return []byte("1\n/d\n1\n5432\n/d\n127.0.0.1\n0 0\nready   \n"), nil
+		}
+		return pidFileIn(l.DataDir)()
+	}
+	mustStart(t, l)
+	if reads.Load() < 2 {
+		t.Error("the pid file of another process was taken for the server's")
 	}
 }
 

@@ -21,15 +21,49 @@ func CopySettings() []api.Setting {
 	}
 }
 
-// PlaceSettings say where a server listens, 127.0.0.1 and a unix socket in dir, and, for its
-// users, which tenant and timeline it has.
+// PlaceSettings say where a server listens, 127.0.0.1 and a unix socket in dir, that its log is what it
+// writes to stderr, so that why it did not start can be said, and, for its users, which tenant and
+// timeline it has.
 func PlaceSettings(dir, tenant, timeline string) []api.Setting {
 	return []api.Setting{
 		{Name: "listen_addresses", Value: "127.0.0.1"},
 		{Name: "unix_socket_directories", Value: socketDir(dir)},
+		{Name: "logging_collector", Value: "off"},
+		{Name: "log_destination", Value: "stderr"},
 		{Name: "zenith.tenant_id", Value: tenant},
 		{Name: "zenith.timeline_id", Value: timeline},
 	}
+}
+
+// MergeSettings gives what a user's settings are, by their names (api.SettingName), when o has
+// changed them. ErrBadArgument: it has a name that no setting can have.
+func MergeSettings(settings map[string]string, o api.ComputeOptions) (map[string]string, error) {
+	merged := map[string]string{}
+	for name, value := range settings {
+		merged[api.SettingName(name)] = value
+	}
+	for _, name := range o.Unset {
+		delete(merged, api.SettingName(name))
+	}
+	for _, s := range o.Settings {
+		if s.Name == "" || strings.ContainsAny(s.Name, "= \n") {
+			return nil, api.Errorf(api.ErrBadArgument, "setting %q: want NAME=VALUE", s.Name)
+		}
+		merged[api.SettingName(s.Name)] = s.Value
+	}
+	return merged, nil
+}
+
+// RunsWith reports whether a server that was started with a port and settings has what is asked for.
+func RunsWith(port int, settings map[string]string, wantPort int, want map[string]string) bool {
+	have, _ := MergeSettings(settings, api.ComputeOptions{}) // fails for the options only
+	return port == wantPort && maps.Equal(have, want)
+}
+
+// OtherSettings is the error, an ErrBusy, of a start with settings that the running server lacks.
+func OtherSettings(name string, port int) error {
+	return api.Errorf(api.ErrBusy, "pg %s: already running on port %d, with other settings; they take effect at a start: zenith pg stop %s first",
+		name, port, name)
 }
 
 // UserSettings gives what a user set, sorted by name.

@@ -16,7 +16,8 @@
 //	fake.start=fatal:MESSAGE   write MESSAGE as a FATAL line and exit with status 1
 //	fake.start=silent          exit with status 1, without a word
 //	fake.start=hang            never listen
-//	fake.start=early           refuse the first three clients with 57P03, as during recovery
+//	fake.start=early           be in recovery, and refuse clients with 57P03, until there is a file
+//	                           fake.recovered in the data directory
 //	fake.start=refuse          refuse all clients with 28000, as by pg_hba.conf
 //	fake.stop=ignore           take no notice of SIGTERM and SIGINT
 //	fake.stop=never            and of SIGQUIT

@@ -20,7 +20,7 @@ import (
 type postmaster struct {
 	data, port string
 	settings   map[string]string
-	early      atomic.Int32 // how many clients are still to be refused for being too early
+	early      atomic.Bool // it is in recovery: clients are refused
 
 	listener net.Listener // nil: it has no port
 	clients  atomic.Int32 // that are connected
@@ -101,7 +101,7 @@ func (p *postmaster) run() error {
 	case "silent":
 		return exitStatus(1)
 	case "early":
-		p.early.Store(3)
+		p.early.Store(true)
 	}
 	if err := p.writePIDFile("starting"); err != nil {
 		return err
@@ -111,7 +111,7 @@ func (p *postmaster) run() error {
 			logLine("FATAL", err.Error())
 			return exitStatus(1)
 		}
-		if err := p.finishRecovery(); err != nil {
+		if err := p.finishRecovery(signals); err != nil {
 			return err
 		}
 		if err := p.writePIDFile("ready"); err != nil {
@@ -127,8 +127,17 @@ func (p *postmaster) writePIDFile(status string) error {
 	return os.WriteFile("postmaster.pid", []byte(strings.Join(lines, "\n")), 0o600)
 }
 
-// finishRecovery does what the end of recovery from a backup does to backup_label.
-func (p *postmaster) finishRecovery() error {
+// finishRecovery does what the end of recovery from a backup does to backup_label. fake.start=early
+// waits before that until a test says so.
+func (p *postmaster) finishRecovery(signals <-chan os.Signal) error {
+	for p.early.Load() {
+		if len(signals) > 0 {
+			return nil
+		}
+		_, err := os.Stat("fake.recovered")
+		p.early.Store(err != nil)
+		time.Sleep(time.Millisecond)
+	}
 	err := os.Rename("backup_label", "backup_label.old")
 	if errors.Is(err, os.ErrNotExist) {
 		return nil
@@ -175,7 +184,7 @@ func (p *postmaster) serve(conn net.Conn) {
 	switch {
 	case p.settings["fake.start"] == "refuse":
 		p.refuse(conn, "28000", "no pg_hba.conf entry")
-	case p.early.Add(-1) >= 0:
+	case p.early.Load():
 		logLine("LOG", "refused a client: 57P03")
 		p.refuse(conn, "57P03", "the database system is starting up")
 	default:
