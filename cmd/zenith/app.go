@@ -50,12 +50,12 @@ func newApp(e *environ) *cli.App {
 		Description: appDescription,
 		Version:     version(),
 		Reader:      e.in, Writer: e.out, ErrWriter: e.err,
-		HideHelpCommand:       true,
+		HideHelpCommand: true,
 		// A value of --set may have commas: search_path, shared_preload_libraries.
 		DisableSliceFlagSeparator: true,
-		CustomAppHelpTemplate: cli.AppHelpTemplate,
-		ExitErrHandler:        func(*cli.Context, error) {}, // report prints errors and chooses the exit code
-		OnUsageError:          onUsageError,
+		CustomAppHelpTemplate:     cli.AppHelpTemplate,
+		ExitErrHandler:            func(*cli.Context, error) {}, // report prints errors and chooses the exit code
+		OnUsageError:              onUsageError,
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "workdir", Aliases: []string{"D"}, Value: defaultWorkdir, Usage: "the work directory, `DIR`"},
 			&cli.StringFlag{Name: "log-format", Usage: "of the page server's log: text or json"},
