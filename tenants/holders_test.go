@@ -109,7 +109,7 @@ var verbs = []verb{
 		return err
 	}},
 	{name: "PgExec", noBranch: api.ErrNotFound, noTenant: api.ErrNotFound, run: func(ctx context.Context, f *fixture, tenant, branch string) error {
-		_, stop, err := f.PgExec(ctx, tenant, branch)
+		_, stop, err := f.PgExec(ctx, tenant, branch, set())
 		if err != nil {
 			return err
 		}
