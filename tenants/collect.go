@@ -1,6 +1,7 @@
 package tenants
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -21,12 +22,24 @@ type Retention struct {
 // DefaultRetention is what is kept where nothing is set.
 var DefaultRetention = Retention{Time: 7 * 24 * time.Hour}
 
+// retentions say how much history is kept, of all tenants and of single ones.
+type retentions struct {
+	all    Retention
+	single map[string]Retention // by the tenant's id
+}
+
+// SetRetention changes how much history is kept, from the next collection on.
+func (m *Manager) SetRetention(all Retention, single map[string]Retention) {
+	m.retain.Store(&retentions{cmp.Or(all, DefaultRetention), single})
+}
+
 // retention gives what is kept of a tenant.
 func (m *Manager) retention(id repo.TenantID) Retention {
-	if r, ok := m.cfg.TenantRetention[id.String()]; ok {
+	retain := m.retain.Load()
+	if r, ok := retain.single[id.String()]; ok {
 		return r
 	}
-	return m.cfg.Retention
+	return retain.all
 }
 
 // leaseTime is how long a lease lasts.

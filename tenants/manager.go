@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/singleflight"
@@ -55,6 +56,7 @@ type Manager struct {
 	began  time.Time
 
 	mounter mounter
+	retain  atomic.Pointer[retentions]
 
 	ctx    context.Context // ends at Close: for what outlives the request that began it
 	cancel context.CancelFunc
@@ -80,7 +82,6 @@ func open(cfg Config, mounts mounter) (*Manager, error) {
 	}
 	cfg.MaxLag = cmp.Or(cfg.MaxLag, defaultMaxLag)
 	cfg.IdleTime = cmp.Or(cfg.IdleTime, defaultIdleTime)
-	cfg.Retention = cmp.Or(cfg.Retention, DefaultRetention)
 	cfg.CollectEvery = cmp.Or(cfg.CollectEvery, defaultCollectEvery)
 	as, err := postgres.LookupAccount(cfg.PgUser)
 	if err != nil {
@@ -90,6 +91,7 @@ func open(cfg Config, mounts mounter) (*Manager, error) {
 		cfg: cfg, log: cfg.Log, as: as, pg: postgres.NewDistribs(cfg.PgDistrib), memory: repo.NewMemory(0), began: time.Now(), mounter: mounts,
 		tenants: map[repo.TenantID]*tenant{}, closing: map[repo.TenantID]chan struct{}{}, mounts: map[string]*mount{},
 	}
+	m.SetRetention(cfg.Retention, cfg.TenantRetention)
 	if err := os.MkdirAll(m.tenantsDir(), 0o711); err != nil {
 		return nil, err
 	}

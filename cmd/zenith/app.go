@@ -135,7 +135,7 @@ func parseLevel(s string) (slog.Level, error) {
 }
 
 // newLog makes a log in one of the formats.
-func newLog(w io.Writer, format string, level slog.Level) *slog.Logger {
+func newLog(w io.Writer, format string, level slog.Leveler) *slog.Logger {
 	o := &slog.HandlerOptions{Level: level}
 	if format == logJSON {
 		return slog.New(slog.NewJSONHandler(w, o))

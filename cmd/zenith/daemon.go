@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"sync"
 	"syscall"
 	"time"
 
@@ -140,6 +141,7 @@ func (e *environ) runDaemon(ctx context.Context, o startOptions) error {
 }
 
 func (e *environ) daemon(ctx context.Context, o startOptions) (err error) {
+	asked := catchSignals()
 	s, err := e.settings(ctx, o)
 	if err != nil {
 		return err
@@ -153,7 +155,9 @@ func (e *environ) daemon(ctx context.Context, o startOptions) (err error) {
 	if err := writePid(lock); err != nil {
 		return err
 	}
-	log := newLog(e.err, string(s.LogFormat), s.LogLevel.level())
+	level := new(slog.LevelVar)
+	level.Set(s.LogLevel.level())
+	log := newLog(e.err, string(s.LogFormat), level)
 	if s.damage != nil {
 		log.Warn("the settings of the command line are damaged", "file", e.path(configFile), "lost", lostWithConfig, "err", s.damage)
 	}
@@ -165,6 +169,12 @@ func (e *environ) daemon(ctx context.Context, o startOptions) (err error) {
 	if err != nil {
 		return errors.Join(err, l.Close())
 	}
+	r := &reloader{e: e, o: o, log: log, level: level, current: s.serverConfig, asked: asked}
+	reloading, stopReloading := context.WithCancel(context.WithoutCancel(ctx))
+	var reloads sync.WaitGroup
+	reloads.Go(func() { r.run(reloading, svc) })
+	defer reloads.Wait()
+	defer stopReloading()
 	server := pageserver.New(svc, pageserver.Options{Log: log, Replication: svc})
 	err = e.serve(ctx, o, server, l, log)
 	server.Close()

@@ -37,6 +37,7 @@ func newService(s *settings, log *slog.Logger) (svc service, close func(context.
 type service interface {
 	api.Service
 	api.ReplicationService
+	retainer
 }
 
 func newManager(s *settings, log *slog.Logger) (*tenants.Manager, error) {

@@ -105,7 +105,7 @@ func (e *environ) daemonCommand(s *settings, o startOptions, notify *os.File) (*
 	if err != nil {
 		return nil, err
 	}
-	log, err := os.OpenFile(e.path(logFile), os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o640)
+	log, err := openLog(e.path(logFile))
 	if err != nil {
 		return nil, err
 	}
