@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"zenith/internal/api"
 	"zenith/internal/pg"
 	"zenith/internal/pgtest"
@@ -50,7 +52,7 @@ var template struct {
 }
 
 func makeTemplate(distrib string) (err error) {
-	if template.dir, err = os.MkdirTemp("", "tenants"); err != nil {
+	if template.dir, err = os.MkdirTemp(inMemory(), "tenants"); err != nil {
 		return err
 	}
 	cluster, work := filepath.Join(template.dir, "cluster"), filepath.Join(template.dir, "work")
@@ -77,10 +79,20 @@ type fixture struct {
 	room   string // a directory for mount points
 }
 
+// inMemory is a directory for temporary ones in memory, if there is one, else the usual one: what
+// is tested here does not depend on the disk, but to wait for its syncs would take most of the time.
+func inMemory() string {
+	const dir = "/dev/shm"
+	if fi, err := os.Stat(dir); err == nil && fi.IsDir() && unix.Access(dir, unix.W_OK) == nil {
+		return dir
+	}
+	return ""
+}
+
 // testDir makes a directory that servers can reach.
 func testDir(t testing.TB) string {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "tenants")
+	dir, err := os.MkdirTemp(inMemory(), "tenants")
 	if err != nil {
 		t.Fatal(err)
 	}

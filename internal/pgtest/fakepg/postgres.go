@@ -121,10 +121,16 @@ func (p *postmaster) run() error {
 	return p.waitStop(signals)
 }
 
-// writePIDFile writes postmaster.pid as miscadmin.h's LOCK_FILE_LINE constants have it.
+// writePIDFile writes postmaster.pid, whose lines are pidfile.h's LOCK_FILE_LINE constants. As
+// from the real one, a reader never finds it empty the second time.
 func (p *postmaster) writePIDFile(status string) error {
-	lines := []string{fmt.Sprint(os.Getpid()), p.data, "1", p.port, p.settings["unix_socket_directories"], "127.0.0.1", "0 0", status + "   ", ""}
-	return os.WriteFile("postmaster.pid", []byte(strings.Join(lines, "\n")), 0o600)
+	f, err := os.OpenFile("postmaster.pid", os.O_CREATE|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(f, "%d\n%s\n1\n%s\n%s\n127.0.0.1\n0 0\n%-8s\n",
+		os.Getpid(), p.data, p.port, p.settings["unix_socket_directories"], status)
+	return errors.Join(err, f.Close())
 }
 
 // finishRecovery does what the end of recovery from a backup does to backup_label. fake.start=early
