@@ -274,6 +274,10 @@ func (r *Repository) close() error {
 	return errors.Join(append(errs, r.store.Close())...)
 }
 
+// ReadyToClose reports an error if the disk is too full to close the repository: it has to stay open
+// then, or the process has to end after Close.
+func (r *Repository) ReadyToClose() error { return r.store.ReadyToClose() }
+
 // update writes ops to the store, all of them or none, durably.
 func (r *Repository) update(ops ...store.Op) error {
 	if err := r.store.Update(ops); err != nil {

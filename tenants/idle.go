@@ -72,7 +72,8 @@ func (m *Manager) runIdle() {
 	}
 }
 
-// takeIdle takes the tenants out of the list that nobody has used for a while.
+// takeIdle takes the tenants out of the list that nobody has used for a while. While the disk is full
+// they stay open.
 func (m *Manager) takeIdle(now time.Time) (idle []*tenant) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -80,7 +81,7 @@ func (m *Manager) takeIdle(now time.Time) (idle []*tenant) {
 		return nil
 	}
 	for id, t := range m.tenants {
-		if t.users == 0 && now.Sub(t.used) >= m.cfg.IdleTime && !m.busyLocked(t) {
+		if t.users == 0 && now.Sub(t.used) >= m.cfg.IdleTime && !m.busyLocked(t) && t.repo.ReadyToClose() == nil {
 			delete(m.tenants, id)
 			m.closing[id] = make(chan struct{})
 			idle = append(idle, t)

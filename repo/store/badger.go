@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 
 	"github.com/dgraph-io/badger/v4"
 	"github.com/dgraph-io/badger/v4/options"
@@ -86,10 +87,14 @@ func openLocked(dir string, o BadgerOptions) (b *badgerStore, err error) {
 	if err := v.settle(o.Log); err != nil {
 		return nil, err
 	}
+	if err := v.roomToOpen(); err != nil {
+		return nil, err
+	}
 	l, err := v.openLedger()
 	if err != nil {
 		return nil, err
 	}
+	defer faults()()
 	defer recovered("open store "+dir, &err)
 	db, err := openManaged(badgerOptions(dir, o))
 	if err != nil {
@@ -193,7 +198,12 @@ func (s *badgerStore) Close() (err error) {
 	if s.closed.Swap(true) {
 		return nil
 	}
+	if err := s.ReadyToClose(); err != nil {
+		// badger goes on to run, so the lock is kept. The next process reads the logs, as after a crash.
+		return fmt.Errorf("leave store %s unclosed: %w", s.dir, err)
+	}
 	defer func() { err = errors.Join(err, s.lock.unlock()) }()
+	defer faults()()
 	defer recovered("close store", &err)
 	s.read.Discard()
 	if err := s.db.Close(); err != nil {
@@ -210,6 +220,9 @@ func recovered(doing string, err *error) {
 		return
 	}
 	kind := ErrCorrupt
+	if _, fault := p.(interface{ Addr() uintptr }); fault {
+		kind = syscall.EIO
+	}
 	if e, ok := p.(error); ok && errors.Is(e, badger.ErrDBClosed) {
 		kind = ErrClosed
 	}

@@ -24,6 +24,7 @@ func (it *badgerIterator) open(txn *badger.Txn, prefix []byte) {
 // Seek implements Iterator.
 func (it *badgerIterator) Seek(key []byte) {
 	if it.err == nil {
+		defer faults()()
 		defer recovered("read store", &it.err)
 		it.it.Seek(key)
 	}
@@ -32,6 +33,7 @@ func (it *badgerIterator) Seek(key []byte) {
 // Next implements Iterator.
 func (it *badgerIterator) Next() {
 	if it.Valid() {
+		defer faults()()
 		defer recovered("read store", &it.err)
 		it.it.Next()
 	}
@@ -48,6 +50,7 @@ func (it *badgerIterator) Value() (value []byte, err error) {
 	if it.err != nil {
 		return nil, it.err
 	}
+	defer faults()()
 	defer recovered("read store", &err)
 	err = it.it.Item().Value(func(v []byte) error {
 		value = v // badger keeps it valid until the next move, as Iterator promises

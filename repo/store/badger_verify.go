@@ -70,6 +70,7 @@ func (s *badgerStore) verifyTable(id uint64) (err error) {
 
 // verifyTable verifies the checksums of all blocks of a table.
 func verifyTable(name string, data []byte) (err error) {
+	defer faults()()
 	defer recovered("store's file "+name, &err)
 	t, err := openTable(name, data)
 	if err != nil {
@@ -85,6 +86,7 @@ func verifyTable(name string, data []byte) (err error) {
 // a store. On damage badger would end the process then, or panic in a goroutine of its own, where
 // nobody can recover; openTable returns an error.
 func openTable(name string, data []byte) (t *table.Table, err error) {
+	defer faults()()
 	defer recovered("store's file "+name, &err)
 	if err := checkFooter(data); err != nil {
 		return nil, fmt.Errorf("store's file %s: %w", name, err)

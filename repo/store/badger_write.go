@@ -2,16 +2,8 @@ package store
 
 import (
 	"fmt"
-	"syscall"
 
 	"github.com/dgraph-io/badger/v4"
-)
-
-// Free space on the disk, in bytes, below which nothing more is written. badger writes through
-// mapped memory, where a full disk is no error but kills the process.
-const (
-	reserveBulk  = 128 << 20
-	reserveSmall = 32 << 20
 )
 
 // next gives the number of a new write, and lets badger drop what older writes replaced: readers
@@ -54,18 +46,6 @@ func (s *badgerStore) note(value []byte) {
 		s.apartEver.Store(true)
 		s.apart.Store(true)
 	}
-}
-
-// room reports an error if the disk has less than reserve bytes left.
-func (s *badgerStore) room(reserve uint64) error {
-	var st syscall.Statfs_t
-	if err := syscall.Statfs(s.dir, &st); err != nil {
-		return fmt.Errorf("store %s: %w", s.dir, err)
-	}
-	if free := st.Bavail * uint64(st.Bsize); free < reserve {
-		return fmt.Errorf("store %s: %d MiB free, want %d: %w", s.dir, free>>20, reserve>>20, syscall.ENOSPC)
-	}
-	return nil
 }
 
 // bulkCheck is how many bytes a badgerBulk writes between two looks at the free space.

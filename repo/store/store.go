@@ -28,6 +28,10 @@ type Store interface {
 	// Compact gives space back that deleted and replaced values have taken. It may take minutes;
 	// reads and writes go on meanwhile.
 	Compact(ctx context.Context) error
+	// ReadyToClose reports an error if Close would find no room on the disk. A Close at such a time
+	// leaves the store as a crash of the process would, which it is up to the caller to survive: what
+	// is in memory stays there, and nobody can open the store before the process has ended.
+	ReadyToClose() error
 	// Close writes out what is in memory. A second call does nothing.
 	Close() error
 }

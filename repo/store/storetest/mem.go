@@ -64,6 +64,9 @@ func (s *Mem) Verify(ctx context.Context, _ func(problem error) error, _ func(do
 	return ctx.Err()
 }
 
+// ReadyToClose implements store.Store.
+func (s *Mem) ReadyToClose() error { return nil }
+
 // Compact implements Store. There is nothing to do: deleted entries take no space.
 func (s *Mem) Compact(ctx context.Context) error { return ctx.Err() }
 
