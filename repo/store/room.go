@@ -93,6 +93,9 @@ func (v *survey) roomToOpen() error {
 	need := int64(reserveOpen)
 	for _, name := range v.mems {
 		log, err := scanLog(v.dir, logState{Name: name})
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // it was empty, and settle has removed it
+		}
 		if err != nil {
 			return err
 		}
