@@ -349,7 +349,7 @@ func readRecords(wal *segment.WAL, dst []byte, links []link) (_ []byte, n int, e
 	return dst, len(links), nil
 }
 
-// checkRecord looks at a record's CRC-32C.
+// checkRecord checks the CRC-32C of a record.
 func checkRecord(b []byte) error {
 	if err := xlog.CheckCRC(b); err != nil {
 		return fmt.Errorf("%w: %w", ErrCorrupt, err)

@@ -223,7 +223,7 @@ func (d *chunkDecoder) links(dst []link, h *chunkHeader, first pg.LSN) ([]link, 
 	in := decoder{b: h.body}
 	if h.trimmed {
 		if dst, first = d.images(dst, &in, first); in.bad {
-			return dst, fmt.Errorf("chunk of images and %d records is cut off: %w", h.n, ErrCorrupt)
+			return dst, fmt.Errorf("chunk of images and %d records is too short: %w", h.n, ErrCorrupt)
 		}
 	}
 	end := first
@@ -232,7 +232,7 @@ func (d *chunkDecoder) links(dst []link, h *chunkHeader, first pg.LSN) ([]link, 
 		start := end - pg.LSN(in.uvarint()*8)
 		v := in.uvarint()
 		if in.bad || v>>1 > xlog.MaxRecord {
-			return dst, fmt.Errorf("chunk of %d records is cut off: %w", h.n, ErrCorrupt)
+			return dst, fmt.Errorf("chunk of %d records is too short: %w", h.n, ErrCorrupt)
 		}
 		dst = append(dst, link{end: end, start: start, flags: linkFlags(v & 1), size: int(v >> 1)})
 	}

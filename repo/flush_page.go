@@ -143,7 +143,7 @@ func (r *run) write(links []link) error {
 	return nil
 }
 
-// step is called with each link in turn, and writes an image or a chunk if it is time.
+// step is called with each link, oldest first, and writes an image or a chunk if it is time.
 func (r *run) step(i int, l *link) error {
 	if l.flags&linkImage != 0 {
 		return r.image(i, pg.Page(l.raw))

@@ -9,8 +9,8 @@ import (
 	"zenith/repo/repotest"
 )
 
-// TestPackWAL: a timeline's cold segments are packed but for those that a server has, and a segment
-// becomes a plain file again for one.
+// TestPackWAL checks that a timeline's segments are packed but for those that a server has, and that
+// PlainWAL makes a packed one a plain file again.
 func TestPackWAL(t *testing.T) {
 	tl := repotest.Create(t, repotest.Open(t, repotest.Redo), "main")
 	log := repotest.NewLog(tl)

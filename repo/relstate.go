@@ -132,7 +132,7 @@ func decodeRelChunk(b []byte, first, upTo pg.LSN) (relState, error) {
 		lsn += pg.LSN(d.uvarint())
 		v := d.uvarint()
 		if d.bad {
-			return s, fmt.Errorf("relation sizes are cut off: %w", ErrCorrupt)
+			return s, fmt.Errorf("relation sizes are too short: %w", ErrCorrupt)
 		}
 		if lsn > upTo {
 			break

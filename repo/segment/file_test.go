@@ -9,9 +9,9 @@ import (
 	"zenith/internal/pg"
 )
 
-// TestCutSegment: a segment that somebody cut short while it is mapped is an error for its reader,
-// not the end of the process; and what is left of it can be read.
-func TestCutSegment(t *testing.T) {
+// TestTruncatedSegment checks that a segment which is truncated while it is mapped is an error for its
+// reader, not the end of the process; and that what is left of it can be read.
+func TestTruncatedSegment(t *testing.T) {
 	w, _, list, plain := newWAL(t, 1)
 	if _, err := readSegment(w, first); err != nil {
 		t.Fatal(err)
@@ -21,10 +21,10 @@ func TestCutSegment(t *testing.T) {
 	}
 	got, err := readSegment(w, first)
 	if !errors.Is(err, syscall.EIO) && !errors.Is(err, pg.ErrCorrupt) {
-		t.Errorf("%s cut short: %v", list[0].Name, err)
+		t.Errorf("%s truncated: %v", list[0].Name, err)
 	}
 	if n := len(got); n < segSize/4 || string(got) != string(plain[0][:n]) {
-		t.Errorf("%s cut short: %d bytes read", list[0].Name, n)
+		t.Errorf("%s truncated: %d bytes read", list[0].Name, n)
 	}
 	if got, err = readSegment(w, start(1)); err != nil || string(got) != string(plain[1]) {
 		t.Errorf("%s behind it: %v", list[1].Name, err)

@@ -20,8 +20,8 @@ func pack(t *testing.T, w *segment.WAL, upTo pg.LSN) {
 	}
 }
 
-// TestPack: packed segments are smaller, and read as they were; what a server has stays as it is;
-// and a segment becomes a plain file again for it.
+// TestPack checks that packed segments are smaller and read as they were, that those which a server
+// has stay as they are, and that Unpack makes a packed one a plain file again.
 func TestPack(t *testing.T) {
 	w, tl, list, plain := newWAL(t, 1)
 	tl.held = func(name string) bool { return name >= list[3].Name }
@@ -55,8 +55,8 @@ func TestPack(t *testing.T) {
 	}
 }
 
-// TestDamagedPack: a packed segment with a bit turned, or cut short, is an error or reads
-// as the right number of bytes, whose records have checksums of their own.
+// TestDamagedPack checks that a packed segment with a flipped bit, or a truncated one, is an error or
+// reads as the right number of bytes, whose records have checksums of their own.
 func TestDamagedPack(t *testing.T) {
 	w, _, list, _ := newWAL(t, 1)
 	pack(t, w, start(4))
@@ -81,7 +81,7 @@ func TestDamagedPack(t *testing.T) {
 		w.Forget(start(1))
 		got, err := readSegment(w, start(1))
 		if i > 8 && i < 20 && err == nil {
-			t.Errorf("byte %d of the index was turned, and %d bytes are read", i, len(got))
+			t.Errorf("a bit in byte %d of the index was flipped, and %d bytes are read", i, len(got))
 		}
 		if err != nil && !errors.Is(err, pg.ErrCorrupt) && i >= 8 {
 			t.Errorf("damage %d: %v", i, err)

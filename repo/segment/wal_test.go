@@ -9,8 +9,8 @@ import (
 	"zenith/repo/segment"
 )
 
-// TestRemove: what was removed is the end of WAL, or forgotten if the timeline says so; to remove
-// it again is no error.
+// TestRemove checks that reading a removed segment ends as at the end of WAL, or with the error of the
+// timeline if it is forgotten; and that removing it again is no error.
 func TestRemove(t *testing.T) {
 	w, tl, list, plain := newWAL(t, 1)
 	if _, err := readSegment(w, start(1)); err != nil {
@@ -36,7 +36,8 @@ func TestRemove(t *testing.T) {
 	}
 }
 
-// TestLineage: a branch reads its ancestors' segments below the branch point, its own from there on.
+// TestLineage checks that a branch reads its ancestor's segments below the branch point, and its own from
+// there on.
 func TestLineage(t *testing.T) {
 	w, _, _, plain := newWAL(t, 1)
 	own, tl, _, ownPlain := newWAL(t, 2)
@@ -59,7 +60,7 @@ func TestLineage(t *testing.T) {
 	}
 }
 
-// TestMark: the mark is what was marked last; a Dir without one says so.
+// TestMark checks that Durable gives what MarkDurable was called with last, and no mark before that.
 func TestMark(t *testing.T) {
 	w, _, _, _ := newWAL(t, 1)
 	if lsn, ok, err := w.Durable(); ok || err != nil {
