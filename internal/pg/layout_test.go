@@ -32,6 +32,28 @@ var v19 = &Version{
 	},
 }
 
+// TestVersionsAreWhole: what every version has is set in each literal.
+func TestVersionsAreWhole(t *testing.T) {
+	for _, v := range append([]*Version{}, Versions...) {
+		for name, ok := range map[string]bool{
+			"Release":             v.Major > 0 && v.WALMagic > 0 && v.ControlVersion > 0 && v.Catalog > 0,
+			"OverwriteContRecord": v.OverwriteContRecord&v.PageFlags != 0,
+			"ImageBits":           v.ImageBits.HasHole > 0 && v.ImageBits.Apply > 0 && v.ImageBits.PGLZ > 0,
+			"SLRUPageNoSize":      v.SLRUPageNoSize == 4 || v.SLRUPageNoSize == 8,
+			"MultiOffsetSize":     v.MultiOffsetSize == 4 || v.MultiOffsetSize == 8,
+			"StatsItemSize":       v.StatsItemSize == 0 || v.StatsItemSize == 12 || v.StatsItemSize == 16,
+			"RelMapSize":          v.RelMapSize > 0,
+			"OriginsSetting":      v.OriginsSetting != "",
+			"control":             v.control != nil && v.control == controlLayoutOf(v.ControlVersion),
+			"checkPoint":          v.checkPoint != nil,
+		} {
+			if !ok {
+				t.Errorf("%v: %s is not what it can be", v, name)
+			}
+		}
+	}
+}
+
 // fill gives each exported member of a struct a value of its own that is not zero.
 func fill(rnd *rand.Rand, v reflect.Value) {
 	for i := range v.NumField() {

@@ -11,7 +11,7 @@ type Release struct {
 	Major          int
 	WALMagic       uint16 // XLOG_PAGE_MAGIC: the first two bytes of each WAL page
 	ControlVersion uint32 // PG_CONTROL_VERSION; 13 to 16 share one
-	Catalog        uint32 // CATALOG_VERSION_NO of its final release
+	Catalog        uint32 // CATALOG_VERSION_NO of its final release; a beta's may be another, and is refused
 }
 
 // String gives the name by which people call the release.
@@ -94,6 +94,7 @@ var unsupported = []Release{
 	{Major: 16, WALMagic: 0xD113, ControlVersion: 1300, Catalog: 202307071},
 	{Major: 17, WALMagic: 0xD116, ControlVersion: 1700, Catalog: 202406281},
 	{Major: 18, WALMagic: 0xD118, ControlVersion: 1800, Catalog: 202506291},
+	{Major: 19, WALMagic: 0xD122, ControlVersion: 1905, Catalog: 202610061}, // as of its first release candidate
 }
 
 // ByMajor gives the version with that major number; an ErrVersion if it is not supported.

@@ -5,7 +5,7 @@ import "zenith/internal/pg"
 // RmgrID is a resource manager's number, as access/rmgrlist.h orders them.
 type RmgrID uint8
 
-// The resource managers of PostgreSQL 15.
+// The resource managers. PostgreSQL 14 to 19 have the same ones.
 const (
 	RmXLOG RmgrID = iota
 	RmXact

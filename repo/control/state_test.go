@@ -40,6 +40,7 @@ func TestStateEncodingVersion(t *testing.T) {
 	for _, change := range []func(c *pg.CheckPoint){
 		func(c *pg.CheckPoint) { c.WALLevel = 1 },
 		func(c *pg.CheckPoint) { c.LogicalDecoding = true },
+		func(c *pg.CheckPoint) { c.NextMultiOffset = 1 << 32 },
 	} {
 		wide := *s
 		change(&wide.CheckPoint)

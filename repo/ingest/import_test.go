@@ -75,6 +75,8 @@ func TestRefusals(t *testing.T) {
 		{"not a data directory", "PG_VERSION", func([]byte) []byte { return nil }, ingest.ErrNotClean, "not a PostgreSQL data directory"},
 		{"version 14", "PG_VERSION", put("14\n"), ingest.ErrVersion, "PostgreSQL 14"},
 		{"control version", "global/pg_control", patchControl(8, 1201), ingest.ErrVersion, "1201"},
+		{"control file of 17", "global/pg_control", patchControl(8, 1700), ingest.ErrVersion, "PostgreSQL 17"},
+		{"no version", "PG_VERSION", put("devel\n"), ingest.ErrVersion, "devel"},
 		{"in production", "global/pg_control", patchControl(16, 6), ingest.ErrNotClean, "in production"},
 		{"standby, stopped", "global/pg_control", patchControl(16, 2), ingest.ErrNotClean, "shut down in recovery"},
 		{"control file damaged", "global/pg_control", flip(30), ingest.ErrDamaged, "checksum"},

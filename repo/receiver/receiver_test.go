@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"zenith/internal/pg"
+	"zenith/repo/repotest"
 )
 
 func TestParseServer(t *testing.T) {
@@ -38,6 +39,28 @@ func TestParseServer(t *testing.T) {
 		"host=x primary_slot_name=" + strings.Repeat("x", 64)} {
 		if _, err := ParseServer(bad); !errors.Is(err, ErrConnInfo) {
 			t.Errorf("%q: %v", bad, err)
+		}
+	}
+}
+
+// A server may be followed only if its WAL can be the branch's.
+func TestBelongs(t *testing.T) {
+	tl := repotest.Create(t, repotest.Open(t, repotest.Redo), "main")
+	good := identity{version: tl.Version(), sysID: repotest.SysID, tli: tl.Info().TLI, end: tl.LastLSN()}
+	for _, c := range []struct {
+		change func(id *identity)
+		want   error
+	}{
+		{func(*identity) {}, nil},
+		{func(id *identity) { id.version = &pg.Version{Release: pg.Release{Major: 99}} }, ErrVersion},
+		{func(id *identity) { id.sysID++ }, ErrForeign},
+		{func(id *identity) { id.tli++ }, ErrTimeline},
+		{func(id *identity) { id.end-- }, ErrDiverged},
+	} {
+		id := good
+		c.change(&id)
+		if err := belongs(id, tl); !errors.Is(err, c.want) {
+			t.Errorf("%+v: got %v, want %v", id, err, c.want)
 		}
 	}
 }
