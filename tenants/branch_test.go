@@ -27,7 +27,7 @@ func TestBranches(t *testing.T) {
 		{"z", MainBranch, h.ends[60]},
 		{"a", "main@" + h.ends[10].String(), h.ends[10]},
 		{"between", "main@" + (h.ends[11] - 1).String(), h.ends[10]}, // the last whole record before it
-		{"by id", main.tl.ID().String() + "@" + h.ends[20].String(), h.ends[20]},
+		{"feature/by-id", main.tl.ID().String() + "@" + h.ends[20].String(), h.ends[20]},
 		{"grandchild", "a", h.ends[10]},
 	} {
 		b, err := f.BranchCreate(t.Context(), tenantA, c.name, c.point)
@@ -44,7 +44,7 @@ func TestBranches(t *testing.T) {
 	for _, b := range list {
 		names = append(names, b.Name)
 	}
-	if got, want := strings.Join(names, ","), "main,z,a,between,by id,grandchild"; got != want || err != nil {
+	if got, want := strings.Join(names, ","), "main,z,a,between,feature/by-id,grandchild"; got != want || err != nil {
 		t.Errorf("got branches %s, %v; want %s", got, err, want)
 	}
 	id, err := f.IdentifySystem(t.Context(), "", "")
@@ -64,7 +64,8 @@ func TestBranchCreateRefuses(t *testing.T) {
 	}{
 		{"", MainBranch, api.ErrBadArgument},
 		{"..", MainBranch, api.ErrBadArgument},
-		{"a/b", MainBranch, api.ErrBadArgument},
+		{"a//b", MainBranch, api.ErrBadArgument},
+		{"a b", MainBranch, api.ErrBadArgument},
 		{"a@b", MainBranch, api.ErrBadArgument},
 		{"-a", MainBranch, api.ErrBadArgument},
 		{strings.Repeat("x", 201), MainBranch, api.ErrBadArgument},
@@ -102,9 +103,6 @@ func TestPointsInTime(t *testing.T) {
 	}
 	if got, err := f.LSN(t.Context(), tenantA, "main@"+h.times[0].Add(-time.Microsecond).Format(time.RFC3339Nano)); err == nil && got >= h.commits[0] {
 		t.Errorf("before the first commit: %v", got)
-	}
-	if got, err := f.LSN(t.Context(), tenantA, "main@2100-01-01T00:00:00Z"); err != nil || got != h.end() {
-		t.Errorf("in the future: %v, %v; want the head, %v", got, err, h.end())
 	}
 	if got, err := f.LSN(t.Context(), tenantA, "main@-0s"); err != nil || got != h.end() {
 		t.Errorf("now: %v, %v; want the head, %v", got, err, h.end())

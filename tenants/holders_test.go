@@ -62,6 +62,10 @@ var verbs = []verb{
 		_, err := f.TenantCreate(ctx, tenantA, noProgress)
 		return err
 	}},
+	{name: "Repair", noTenant: api.ErrNotFound, run: func(ctx context.Context, f *fixture, tenant, _ string) error {
+		_, err := f.Repair(ctx, tenant)
+		return err
+	}},
 	{name: "BranchList", noTenant: api.ErrNotFound, run: func(ctx context.Context, f *fixture, tenant, _ string) error {
 		_, err := f.BranchList(ctx, tenant)
 		return err

@@ -99,7 +99,7 @@ func (m *Manager) countOpen() int {
 
 // closeIdle closes a tenant, and lets those go on who wait to open it again.
 func (m *Manager) closeIdle(t *tenant) {
-	if err := t.repo.Close(); err != nil {
+	if err := t.close(); err != nil {
 		t.log.Error("close idle tenant", "err", err)
 	}
 	m.mu.Lock()

@@ -154,7 +154,7 @@ func (m *Manager) Close(ctx context.Context) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for _, t := range m.tenants {
-		err = errors.Join(err, t.repo.Close())
+		err = errors.Join(err, t.close())
 	}
 	clear(m.tenants)
 	return err
@@ -190,8 +190,8 @@ func (m *Manager) open(id repo.TenantID) error {
 	if open, err := m.waitClosed(id); open || err != nil {
 		return err
 	}
-	if _, err := os.Stat(m.tenantDir(id)); errors.Is(err, fs.ErrNotExist) {
-		return api.Errorf(api.ErrNotFound, "tenant %v: no such tenant", id)
+	if err := m.checkExists(id); err != nil {
+		return err
 	}
 	t, err := m.openTenant(m.ctx, id)
 	if err != nil {
@@ -200,12 +200,21 @@ func (m *Manager) open(id repo.TenantID) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.closed {
-		return errors.Join(errShutDown(), t.repo.Close())
+		return errors.Join(errShutDown(), t.close())
 	}
 	t.used = time.Now()
 	m.tenants[id] = t
 	m.limitMemoryLocked()
 	return nil
+}
+
+// checkExists makes sure that there is a tenant of that id: ErrNotFound.
+func (m *Manager) checkExists(id repo.TenantID) error {
+	_, err := os.Stat(m.tenantDir(id))
+	if errors.Is(err, fs.ErrNotExist) {
+		return api.Errorf(api.ErrNotFound, "tenant %v: no such tenant", id)
+	}
+	return err
 }
 
 func errShutDown() error {

@@ -121,7 +121,8 @@ func (t *tenant) keepReceiver(id repo.TimelineID, conninfo string) error {
 	return writeSide(receiverKind, t.receiverPath(id), receiverFile{ConnInfo: conninfo}, t.log)
 }
 
-// startReceiver runs a receiver into a branch that is taken for it.
+// startReceiver runs a receiver into a branch that is taken for it. While the page server shuts
+// down it does not: the next one does.
 func (t *tenant) startReceiver(b *branch, server *receiver.Server) {
 	ctx, cancel := context.WithCancel(t.m.ctx)
 	r := receiver.New(server, b.tl, receiver.Options{
@@ -131,11 +132,22 @@ func (t *tenant) startReceiver(b *branch, server *receiver.Server) {
 	b.followedBy(r)
 	rc.wg.Go(func() { b.follow(ctx) })
 	rc.wg.Go(func() { r.Run(ctx) })
-	t.m.wg.Go(rc.wg.Wait)
+	if !t.m.background(rc.wg.Wait) {
+		rc.stop()
+		return
+	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.receivers[b.tl.ID()] = rc
 	delete(t.unstarted, b.tl.ID())
+}
+
+// stop ends the receiver, waits until it has ended, and gives its branch back.
+func (rc *receiving) stop() {
+	rc.cancel()
+	rc.wg.Wait()
+	rc.b.followedBy(nil)
+	rc.b.release()
 }
 
 // loadReceivers starts the receivers that are kept. One that cannot be started is logged, and
@@ -276,7 +288,7 @@ func lag(server, applied pg.LSN) int64 {
 // Resume opens the tenants that have receivers, so that these go on. The page server
 // calls it when it starts; it returns at once.
 func (m *Manager) Resume() {
-	m.wg.Go(func() {
+	m.background(func() {
 		ids, err := m.TenantList(m.ctx)
 		if err != nil {
 			m.log.Error("resume receivers", "err", err)

@@ -20,6 +20,9 @@ func (m *Manager) Repair(_ context.Context, tenant string) (done string, err err
 		if open, err := m.waitClosed(id); open || err != nil {
 			return nil, err
 		}
+		if err := m.checkExists(id); err != nil {
+			return nil, err
+		}
 		done, err = store.Repair(filepath.Join(m.tenantDir(id), repo.StoreDir), m.log.With("tenant", id.String()))
 		return nil, err
 	})

@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -59,6 +61,18 @@ func (m *Manager) openTenant(ctx context.Context, id repo.TenantID) (*tenant, er
 	t.loadComputes()
 	t.loadReceivers()
 	return t, nil
+}
+
+// close ends what runs in the background for the tenant, and closes its repository.
+func (t *tenant) close() error {
+	t.mu.Lock()
+	running := slices.Collect(maps.Values(t.receivers))
+	clear(t.receivers)
+	t.mu.Unlock()
+	for _, rc := range running {
+		rc.stop()
+	}
+	return t.repo.Close()
 }
 
 // newTenant opens the repository in dir.
