@@ -1,11 +1,9 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"io"
-	"os"
 
 	"github.com/urfave/cli/v2"
 
@@ -18,7 +16,8 @@ import (
 type client interface {
 	api.Service
 	io.Closer
-	Addr() string // HOST:PORT
+	Addr() string     // HOST:PORT
+	Identity() string // of the work directory, as dirIdentity gives it; "" if it is not known
 }
 
 // session is a command's connection to the page server.
@@ -67,6 +66,11 @@ func (e *environ) dial(ctx context.Context, cfg *cliConfig) (client, error) {
 			return nil, &kindError{e.workdir + ": the page server is not running (run zenith start)", api.ErrUnavailable}
 		}
 	}
+	if err == nil && e.local() {
+		if err := e.checkServer(addr, s.Identity()); err != nil {
+			return nil, errors.Join(err, s.Close())
+		}
+	}
 	return s, err
 }
 
@@ -77,9 +81,8 @@ func (e *environ) address(c *cliConfig) (string, error) {
 	if err != nil || !e.local() {
 		return addr, err
 	}
-	var running hostPort
-	if text, err := os.ReadFile(e.path(addrFile)); err == nil && running.UnmarshalText(bytes.TrimSpace(text)) == nil {
-		return string(running), nil
+	if running, ok := e.readRunning(); ok {
+		return string(running.addr), nil
 	}
 	return addr, nil
 }

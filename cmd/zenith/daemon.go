@@ -16,7 +16,6 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"zenith/internal/api"
-	"zenith/internal/durable"
 	"zenith/internal/pageserver"
 	"zenith/internal/pg"
 	"zenith/internal/postgres"
@@ -152,6 +151,18 @@ func (e *environ) daemon(ctx context.Context, o startOptions) (err error) {
 	}
 	defer lock.Close()
 	defer func() { err = errors.Join(err, os.Remove(e.path(pidFileName))) }()
+	unlock, err := lockWorkdir(e.workdir)
+	if err != nil {
+		return fmt.Errorf("%s: page server: %w", e.workdir, err)
+	}
+	defer func() { err = errors.Join(err, unlock()) }()
+	identity, err := dirIdentity(e.workdir)
+	if err == nil {
+		err = e.checkCopied(identity)
+	}
+	if err != nil {
+		return err
+	}
 	if err := writePid(lock); err != nil {
 		return err
 	}
@@ -175,7 +186,7 @@ func (e *environ) daemon(ctx context.Context, o startOptions) (err error) {
 	reloads.Go(func() { r.run(reloading, svc) })
 	defer reloads.Wait()
 	defer stopReloading()
-	server := pageserver.New(svc, pageserver.Options{Log: log, Replication: svc})
+	server := pageserver.New(svc, pageserver.Options{Log: log, Replication: svc, Identity: identity})
 	err = e.serve(ctx, o, server, l, log)
 	server.Close()
 	closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
@@ -203,7 +214,7 @@ func listen(addr string) (net.Listener, error) {
 // process that started the daemon that it is ready.
 func (e *environ) serve(ctx context.Context, o startOptions, server *pageserver.Server, l net.Listener, log *slog.Logger) error {
 	addr := l.Addr().String()
-	if err := durable.WriteFile(e.path(addrFile), []byte(addr+"\n"), 0o600); err != nil {
+	if err := e.writeRunning(addr); err != nil {
 		return errors.Join(err, l.Close())
 	}
 	served := make(chan error, 1)

@@ -25,6 +25,7 @@ type Client struct {
 	pid    uint32
 	secret uint32
 
+	identity string       // of the server's work directory; "" if it did not say
 	mu       sync.Mutex   // held while a command runs; guards what follows
 	notices  bool         // progress notices are on
 	broken   error        // the connection is of no use any more
@@ -91,7 +92,11 @@ func (c *Client) startup() error {
 			return errorOf(msg)
 		case *pgproto3.ReadyForQuery:
 			return nil
-		case *pgproto3.AuthenticationOk, *pgproto3.ParameterStatus, *pgproto3.NoticeResponse:
+		case *pgproto3.ParameterStatus:
+			if msg.Name == identityParameter {
+				c.identity = msg.Value
+			}
+		case *pgproto3.AuthenticationOk, *pgproto3.NoticeResponse:
 		default:
 			return api.Errorf(api.ErrProtocol, "unexpected message %T at startup", msg)
 		}
@@ -100,6 +105,9 @@ func (c *Client) startup() error {
 
 // Addr gives the HOST:PORT of the page server.
 func (c *Client) Addr() string { return c.addr }
+
+// Identity tells which work directory the page server serves; "" if it does not say.
+func (c *Client) Identity() string { return c.identity }
 
 // Close ends the connection, and what lives as long as it.
 func (c *Client) Close() error {

@@ -23,6 +23,8 @@ type Options struct {
 	MaxMessage     int           // longest message body taken, in bytes; default 1 MiB
 	SenderTimeout  time.Duration // for a replication client to say something: wal_sender_timeout; default 1 min
 
+	Identity string // of the work directory that is served: sent as parameter zenith_workdir, if not ""
+
 	Replication api.ReplicationService // nil: replication connections are for ordinary commands only
 }
 

@@ -26,6 +26,10 @@ var parameters = [][2]string{
 	{"application_name", "zenith"},
 }
 
+// identityParameter tells which work directory is served. The commands that run in one compare it with
+// theirs, which may be a copy.
+const identityParameter = "zenith_workdir"
+
 // versionParameter is server_version, which psql and drivers take as the level of the protocol
 // and its dialect. It is that of the first release of the major.
 func versionParameter(v *pg.Version) [2]string {
@@ -79,6 +83,11 @@ func (c *conn) welcome(params map[string]string) error {
 	}
 	for _, p := range append([][2]string{versionParameter(c.version)}, parameters...) {
 		if err := c.send(&pgproto3.ParameterStatus{Name: p[0], Value: p[1]}); err != nil {
+			return err
+		}
+	}
+	if id := c.srv.opt.Identity; id != "" {
+		if err := c.send(&pgproto3.ParameterStatus{Name: identityParameter, Value: id}); err != nil {
 			return err
 		}
 	}
