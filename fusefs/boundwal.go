@@ -8,6 +8,7 @@ import (
 	iofs "io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 
@@ -102,15 +103,16 @@ func (b *boundWAL) make(t *worktree, dir string) error {
 	return nil
 }
 
-// others lists the files below pg_wal that are no segments, by their paths in it.
-func (b *boundWAL) others() (paths []string, err error) {
+// othersIn lists the files of the pg_wal at wal that are neither segments nor unfinished, by their
+// paths in it.
+func othersIn(wal string) (paths []string, err error) {
 	for _, dir := range []string{"", archiveStatus} {
-		entries, err := os.ReadDir(filepath.Join(b.dir, dir))
-		if err != nil {
+		entries, err := os.ReadDir(filepath.Join(wal, dir))
+		if err != nil && !errors.Is(err, iofs.ErrNotExist) {
 			return nil, err
 		}
 		for _, e := range entries {
-			if e.Type().IsRegular() && !pg.IsWALSegmentName(e.Name()) {
+			if e.Type().IsRegular() && !pg.IsWALSegmentName(e.Name()) && !strings.HasPrefix(e.Name(), "xlogtemp.") {
 				paths = append(paths, filepath.Join(dir, e.Name()))
 			}
 		}
@@ -278,7 +280,7 @@ func (b *boundWAL) close() error {
 	return errors.Join(err, b.adopt())
 }
 
-// AdoptWAL takes over the segments that a server wrote to a bound pg_wal after the process that
+// AdoptWAL takes over the segments, and the state of archiving, that a server wrote to a bound pg_wal after the process that
 // served the mount was killed: see WorkOptions.BindWAL. workDir is the mount's WorkOptions.Dir,
 // walDir the directory of the branch's segments. No server may be running on the mount any more.
 func AdoptWAL(workDir, walDir string) error {
@@ -288,6 +290,9 @@ func AdoptWAL(workDir, walDir string) error {
 	}
 	if err := adopt(dir, walDir); err != nil {
 		return fmt.Errorf("take wal from %s: %w", dir, err)
+	}
+	if err := savedIn(workDir).takeWAL(dir); err != nil {
+		return fmt.Errorf("take the state of archiving from %s: %w", dir, err)
 	}
 	return os.RemoveAll(dir)
 }

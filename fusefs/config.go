@@ -4,8 +4,8 @@ package fusefs
 // file comes near.
 const maxStored = 16 << 20
 
-// store stores the file in the branch, if it has changed since the last time. A file that was
-// unlinked is not stored: its path is gone, or another file's.
+// store stores the file in the branch, or among the saved files, if it has changed since the last
+// time. A file that was unlinked is not stored: its path is gone, or another file's.
 func (f *file) store() error {
 	f.storing.Lock()
 	defer f.storing.Unlock()
@@ -15,7 +15,7 @@ func (f *file) store() error {
 	if changed := f.dirty.Swap(false); !linked || !changed {
 		return nil
 	}
-	if err := f.put(path); err != nil {
+	if err := f.put(path, f.kind()); err != nil {
 		f.dirty.Store(true)
 		return err
 	}
@@ -23,8 +23,11 @@ func (f *file) store() error {
 	return nil
 }
 
-// put stores the file in the branch under path; the caller holds f.storing.
-func (f *file) put(path string) error {
+// put stores the file under path, where it is to be of kind k; the caller holds f.storing.
+func (f *file) put(path string, k *kind) error {
+	if k.keep == keepSaved {
+		return f.save(path)
+	}
 	content, err := f.contents()
 	if err != nil {
 		return err
@@ -32,26 +35,32 @@ func (f *file) put(path string) error {
 	return f.t.branch.PutFile(f.t.ctx, path, content)
 }
 
-// forget removes the file from the branch, if it is stored there; the caller holds f.storing.
+// forget removes the file from where it is stored, if it is; the caller holds f.storing.
 func (f *file) forget(path string) error {
 	if !f.stored {
 		return nil
 	}
-	if err := f.t.branch.PutFile(f.t.ctx, path, nil); err != nil {
+	var err error
+	if f.kind().keep == keepSaved {
+		err = f.t.saved.remove(path)
+	} else {
+		err = f.t.branch.PutFile(f.t.ctx, path, nil)
+	}
+	if err != nil {
 		return err
 	}
 	f.stored = false
 	return nil
 }
 
-// storeMoved does in the branch what a rename is about to do in the working tree. The file is
+// storeMoved does where the file is stored what a rename is about to do in the working tree. The file is
 // stored under its new path first: a crash in between leaves both paths, never neither.
 func (f *file) storeMoved(oldPath, newPath string, becomes *kind) error {
 	f.storing.Lock()
 	defer f.storing.Unlock()
 	put := becomes.sync == syncStore
 	if put {
-		if err := f.put(newPath); err != nil {
+		if err := f.put(newPath, becomes); err != nil {
 			return err
 		}
 		f.dirty.Store(false)
@@ -66,7 +75,7 @@ func (f *file) storeMoved(oldPath, newPath string, becomes *kind) error {
 
 // removed does what has to be done before the file at path is unlinked. A temporary file of WAL
 // is removed from the branch's directory; a segment stays there and is only hidden; a
-// configuration file is removed from the branch.
+// configuration file is removed from the branch, and a saved one from those.
 func (f *file) removed(path string) error {
 	switch k := f.kind(); {
 	case k == kindWALTemp:
@@ -81,7 +90,7 @@ func (f *file) removed(path string) error {
 	}
 }
 
-// storeAll stores the configuration files that were written and neither synced nor closed.
+// storeAll stores the configuration files and the saved ones that were written and neither synced nor closed.
 func (t *worktree) storeAll() error {
 	return t.root.eachFile(func(_ string, f *file) error {
 		if f.kind().sync != syncStore {

@@ -98,7 +98,8 @@ func (t *worktree) fromBase(path string, e tree.Entry) child {
 	return f
 }
 
-// fromKept adds to found what the last mount kept in a directory. A kept file hides the base's.
+// fromKept adds to found what the last mount kept in a directory, and the saved files. They hide the
+// base's.
 func (t *worktree) fromKept(dir string, found map[string]child) {
 	dirs, files := t.kept.in(dir)
 	for _, name := range dirs {
@@ -110,6 +111,7 @@ func (t *worktree) fromKept(dir string, found map[string]child) {
 		a := t.newAttr(syscall.S_IFREG | 0o600)
 		f := t.newFile(t.kindOf(tree.Join(dir, name)), newOverlay(t.privatePath(a.ino), k), a)
 		f.kept = k
+		f.stored = f.k.keep == keepSaved
 		found[name] = f
 	}
 }
@@ -219,7 +221,7 @@ func (t *worktree) eachFile(path string, d *dir, fn func(path string, f *file) e
 }
 
 // syncDir is fsync of a directory. Only pg_wal's names are made durable: after a crash the next
-// mount has all others from its base.
+// mount has all others from its base, but for those of saved files, which are durable already.
 func (t *worktree) syncDir(path string) error {
 	if path != walDir || t.scratch() {
 		return nil

@@ -21,7 +21,9 @@
 //	                    and tells the branch. Or pg_wal is not served at all, but bound: see
 //	                    boundwal.go
 //	configuration       stored in the branch when it is synced or closed
-//	not in WAL          unlogged relations, sequences, free space maps, statistics, slots: kept
+//	slots, archiving    replication slots, archive_status, what logical decoding keeps: saved when
+//	                    synced, renamed or closed, for the next mount after any crash
+//	not in WAL          unlogged relations, sequences, free space maps, statistics: kept
 //	                    for the next mount if postgres was stopped cleanly
 //	the rest            files of a running server; thrown away when the mount ends
 //
@@ -48,6 +50,7 @@
 //	private   of a file or a block: it was written on this mount and hides the base's
 //	whole     of a file: nothing of the base shows in it any more
 //	kept      of a file: one mount of a branch leaves it for the next (keep.go)
+//	saved     of a file: it is durable as last synced, for all mounts to come (saved.go)
 //	bound     of pg_wal: an ordinary directory, bound into the mount (boundwal.go)
 //	spare     a segment of zeros, ready for when postgres makes its next (spare.go)
 //	visible   of a segment: pg_wal shows it when the mount begins

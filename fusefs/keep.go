@@ -89,7 +89,7 @@ func openKept(workDir string, control *pg.ControlFile, v *pg.Version, log *slog.
 	case errors.Is(err, os.ErrNotExist):
 		// The last mount may have ended while it replaced the directory.
 		if m, err = markerKind.Read(filepath.Join(workDir, keepNew, markerName)); err != nil {
-			return nil, nil // it was not whole
+			return &kept{files: map[string]*keptFile{}}, nil // it was not whole
 		}
 		if err := replaceDir(dir, filepath.Join(workDir, keepNew)); err != nil {
 			return nil, err

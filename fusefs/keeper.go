@@ -23,7 +23,9 @@ type keeper struct {
 // dir keeps the files in a directory, which is called path now, that are to be kept.
 func (k *keeper) dir(path string, d *dir) error {
 	if b := k.t.wal.bound(); b != nil && d.from == walDir {
-		return k.fromBound(b)
+		var err error
+		k.marker.WAL, err = segmentsIn(b.dir)
+		return err
 	}
 	if !d.loaded.Load() {
 		return k.unseen(path, d.from)
@@ -65,27 +67,6 @@ func (k *keeper) unseen(path, from string) error {
 			if err := k.link(now, f); err != nil {
 				return err
 			}
-		}
-	}
-	return nil
-}
-
-// fromBound keeps the files of a pg_wal that was bound.
-func (k *keeper) fromBound(b *boundWAL) (err error) {
-	if k.marker.WAL, err = segmentsIn(b.dir); err != nil {
-		return err
-	}
-	others, err := b.others()
-	if err != nil {
-		return err
-	}
-	for _, name := range others {
-		path := filepath.Join(walDir, name)
-		if !k.wants(path, k.t.kindOf(path), nil) {
-			continue
-		}
-		if err := k.link(path, &keptFile{path: filepath.Join(b.dir, name)}); err != nil {
-			return err
 		}
 	}
 	return nil
@@ -135,7 +116,7 @@ func (k *keeper) wants(path string, kd *kind, siblings map[string]child) bool {
 	switch {
 	case kd.keep == keepAlways:
 		return true
-	case !k.clean:
+	case !k.clean || kd.keep == keepSaved:
 		return false
 	case kd.keep == keepClean || siblings == nil:
 		return true

@@ -20,7 +20,7 @@ type syncRule uint8
 const (
 	syncNothing syncRule = iota // WAL or nobody needs it: a crash throws the file away
 	syncWAL                     // make it durable and tell the branch
-	syncStore                   // store the whole file in the branch, if it changed
+	syncStore                   // store the whole file, if it changed: in the branch or, if it is kept so, among the saved files
 )
 
 // keepRule says what a file is when the branch is mounted again.
@@ -30,6 +30,7 @@ const (
 	keepNever  keepRule = iota // what the base shows
 	keepClean                  // the private file, if postgres was stopped cleanly; else as above
 	keepAlways                 // the private file, unless the daemon was killed
+	keepSaved                  // the file as it was saved last, after any crash: see saved.go
 )
 
 // kind says how files of one kind are treated.
@@ -52,6 +53,7 @@ type kind struct {
 //	segment    branch's  branch's       durable, told   hidden only  branch's WAL
 //	walTemp    branch's  branch's       durable         removed      gone    gone
 //	config     stored    private        stored          forgotten    as last stored
+//	saved      saved     private        saved           forgotten    as last saved
 //	kept       private   private        nothing         private      base's  kept
 //	log        private   private        nothing         private      gone    kept; also after a crash of postgres
 //	runtime    private   private        nothing         private      gone    gone
@@ -63,6 +65,7 @@ var (
 	kindSegment  = &kind{name: "segment", guarded: true, place: inWAL, sync: syncWAL}
 	kindWALTemp  = &kind{name: "walTemp", guarded: true, place: inWAL, sync: syncWAL}
 	kindConfig   = &kind{name: "config", direct: true, sync: syncStore}
+	kindSaved    = &kind{name: "saved", sync: syncStore, keep: keepSaved}
 	kindKept     = &kind{name: "kept", keep: keepClean}
 	kindLog      = &kind{name: "log", keep: keepAlways}
 	kindRuntime  = &kind{name: "runtime"}
@@ -93,7 +96,9 @@ var namedKinds = []struct {
 	{regexp.MustCompile(`^(standby\.signal|recovery\.signal|backup_label|tablespace_map)`), kindRuntime},
 	{regexp.MustCompile(`(^|/)(\.[^/]*|[^/]*(\.tmp|\.swp|~))$`), kindRuntime},
 	{regexp.MustCompile(`^(log|pg_log)/`), kindLog},
-	{regexp.MustCompile(`^(base|global|pg_tblspc|pg_stat|pg_replslot|pg_logical|pg_wal)/`), kindKept},
+	{regexp.MustCompile(`^pg_replslot/[^/]+/xid-[^/]*\.spill$`), kindRuntime},
+	{regexp.MustCompile(`^(pg_replslot|pg_wal|pg_logical/(snapshots|mappings))/`), kindSaved},
+	{regexp.MustCompile(`^(base|global|pg_tblspc|pg_stat|pg_logical)/`), kindKept},
 }
 
 // kindOf gives the kind of the file at a path of the working tree. In a scratch mount

@@ -22,7 +22,7 @@ import (
 type WorkOptions struct {
 	// Dir is the mount's directory for state of its own, on a file system with room for all that
 	// will be written. Dir/private is emptied when the mount begins and removed when it ends;
-	// Dir/keep is what the branch's next mount finds again.
+	// Dir/keep and Dir/saved are what the branch's next mount finds again.
 	Dir string
 	// BindWAL makes pg_wal a directory of the file system that has the branch's segments, bound
 	// into the mount: commits do not pass through this process then, and are as fast as anywhere.
@@ -78,7 +78,8 @@ type worktree struct {
 	branch Branch // nil: a scratch mount
 	work   WorkOptions
 	opts   Options
-	kept   *kept           // what the last mount left
+	kept   *kept           // what the last mount left, and the saved files
+	saved  *saved          // nil: a scratch mount
 	ctx    context.Context // ends with the mount. That of a request ends with a signal, but no program expects EINTR here
 	cancel context.CancelFunc
 
@@ -130,6 +131,12 @@ func (t *worktree) openBranch() (err error) {
 	if t.kept, err = openKept(t.work.Dir, t.control, t.branch.Version(), t.opts.Log); err != nil {
 		return err
 	}
+	if t.saved, err = openSaved(t.work.Dir, t.branch.Version(), t.kept); err != nil {
+		return err
+	}
+	if err := t.saved.show(t.kept, t.privateDir()); err != nil {
+		return err
+	}
 	if err := t.wal.open(t.ctx, t.branch, t.base, t.kept); err != nil {
 		return err
 	}
@@ -173,7 +180,7 @@ func (t *worktree) finish() error {
 	if !t.scratch() {
 		errs = append(errs, t.storeAll())
 		if b := t.wal.bound(); b != nil {
-			errs = append(errs, b.close())
+			errs = append(errs, b.close(), t.saved.takeWAL(b.dir))
 		}
 		errs = append(errs, t.wal.spare.close())
 		if t.touched.Load() {
