@@ -47,7 +47,7 @@ func diskAfterRetention(ctx context.Context, o options) (ours, plain float64, er
 		return 0, 0, err
 	}
 	exported := filepath.Join(p.dir, "plain")
-	for _, args := range [][]string{{"pg", "stop", "main"}, {"export", "main", "--dir", exported}, {"gc", "main", "--retain", "0"}, {"stop"}} {
+	for _, args := range [][]string{{"pg", "stop", "main"}, {"export", "main", "--dir", exported}, {"gc", "main", "--retain", "0B", "--force"}, {"stop"}} {
 		if _, err := p.zenith(args...); err != nil {
 			return 0, 0, err
 		}

@@ -59,7 +59,7 @@ func (s *site) state(point string) string {
 // behind gives the bytes of WAL from an LSN to the head of main.
 func (s *site) behind(lsn string) string {
 	s.t.Helper()
-	return fmt.Sprint(int64(s.mustLSN(s.lsn("main")) - s.mustLSN(lsn)))
+	return fmt.Sprintf("%dB", s.mustLSN(s.lsn("main"))-s.mustLSN(lsn))
 }
 
 func (s *site) mustLSN(text string) pg.LSN {
@@ -129,7 +129,7 @@ func TestGC(t *testing.T) {
 	}
 	walBefore := s.diskUse(wals)
 
-	s.ok("gc", "main", "--retain", s.behind(horizon)) // while postgres runs on the head: its WAL must stay
+	s.ok("gc", "main", "--retain", s.behind(horizon), "--force") // while postgres runs on the head: its WAL must stay
 	same()
 	if fingerprint(t, dir) != want[dir] {
 		t.Error("the mount is not what it was")
@@ -151,7 +151,7 @@ func TestGC(t *testing.T) {
 	s.ok("umount", dir)
 	s.fails(14, "lsn", "main@"+mounted)
 	s.ok("restart") // a lease survives a restart
-	s.ok("gc", "--retain", s.behind(horizon))
+	s.ok("gc", "--retain", s.behind(horizon), "--force")
 	store := s.diskUse(stores)
 	s.ok("branch", "delete", "dev")
 	s.ok("gc")
@@ -191,7 +191,7 @@ func TestGCKilled(t *testing.T) {
 	want := []string{s.state(at), s.state(head), s.state("dev")}
 	rnd := rand.New(rand.NewPCG(uint64(time.Now().UnixNano()), 0))
 	for i := range 3 {
-		gc := exec.Command(binary, "-D", s.work, "-q", "gc", "--retain", s.behind(strings.TrimPrefix(at, "main@")))
+		gc := exec.Command(binary, "-D", s.work, "-q", "gc", "--retain", s.behind(strings.TrimPrefix(at, "main@")), "--force")
 		if err := gc.Start(); err != nil {
 			t.Fatal(err)
 		}
@@ -208,7 +208,7 @@ func TestGCKilled(t *testing.T) {
 		}
 	}
 	s.ok("branch", "delete", "dev")
-	s.ok("gc", "--retain", "0")
+	s.ok("gc", "--retain", "0B", "--force")
 	s.clean()
 	if s.state(head) != want[1] {
 		t.Error("the head is not what it was")

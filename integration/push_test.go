@@ -312,7 +312,7 @@ func TestPushForgotten(t *testing.T) {
 	for _, url := range []string{main, dev} {
 		a.sql(url, "UPDATE t SET v = v || '!'", "ALTER SYSTEM SET work_mem = '8MB'", "VACUUM t", "SELECT pg_switch_wal()", "UPDATE t SET v = v || '?' WHERE i < 100")
 	}
-	a.ok("gc", "--retain", "1")
+	a.ok("gc", "--retain", "1B", "--force")
 	horizon := a.lsn("main") // or somewhat before that, because postgres writes WAL by itself
 	a.sql(main, "INSERT INTO t SELECT g, 'new' FROM generate_series(4001, 5000) g")
 	a.fails(14, "lsn", "main@"+a.sql(main, "SELECT '"+horizon+"'::pg_lsn - 100000"))
@@ -336,7 +336,7 @@ func TestPushForgotten(t *testing.T) {
 	a.ok("branch", "late", "main")
 	a.sql(main, "DELETE FROM t WHERE i % 7 = 1")
 	a.push("main", "there")
-	b.ok("gc", "--tenantid", tenant, "--retain", "1")
+	b.ok("gc", "--tenantid", tenant, "--retain", "1B", "--force")
 	if n := a.push("main", "there"); n > 64<<10 { // more than the little WAL that postgres writes by itself
 		t.Errorf("nothing much is new, and %d bytes were sent", n)
 	}
@@ -352,7 +352,7 @@ func TestPushForgotten(t *testing.T) {
 	// If a branch is pushed again only after the WAL that is missing there was collected here, the push is refused.
 	a.sql(main, "DELETE FROM t WHERE i % 7 = 2", "SELECT pg_switch_wal()")
 	a.sql(main, "DELETE FROM t WHERE i % 7 = 3")
-	a.ok("gc", "main", "--retain", "1")
+	a.ok("gc", "main", "--retain", "1B", "--force")
 	if line := a.fails(14, "push", "main", "there"); !strings.Contains(line, "not kept here any more") {
 		t.Errorf("refused: %s", line)
 	}

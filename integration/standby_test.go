@@ -426,7 +426,7 @@ func TestSlotKeepsWAL(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.ok("gc", "main", "--retain", "0B")
+	s.ok("gc", "main", "--retain", "0B", "--force")
 	receive := func(slot string) result {
 		dir := pgtest.TempDir(t)
 		args := []string{"-n", "-d", s.replication("main"), "-D", dir, "-S", slot, "--endpos", (end - 1).String()}
@@ -438,7 +438,7 @@ func TestSlotKeepsWAL(t *testing.T) {
 	}
 	s.asOwner("pg_basebackup", "-d", s.replication("main"), "-D", filepath.Join(pgtest.TempDir(t), "data"))
 	s.sql(repl, "DROP_REPLICATION_SLOT held")
-	s.ok("gc", "main", "--retain", "0B")
+	s.ok("gc", "main", "--retain", "0B", "--force")
 	from, err := pg.ParseLSN(strings.Split(restart, "|")[1])
 	if err != nil {
 		t.Fatal(err)

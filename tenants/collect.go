@@ -65,14 +65,29 @@ func (m *Manager) Lease(ctx context.Context, tenant, name string, lsn pg.LSN) (t
 
 // GC forgets the history of one branch, or of all of the tenant's if name is "", that is not
 // to be retained, and what deleted branches have left.
-func (m *Manager) GC(ctx context.Context, tenant, name string, r api.Retain, p api.Progress) (api.GCResult, error) {
+func (m *Manager) GC(ctx context.Context, tenant, name string, o api.GCOptions) (api.GCResult, error) {
 	began := time.Now()
 	t, release, err := m.tenant(ctx, tenant)
 	if err != nil {
 		return api.GCResult{}, err
 	}
 	defer release()
-	keep := m.retention(t.id)
+	horizons, err := t.horizonsOf(ctx, name, o.Retain)
+	if err == nil && o.Retain.Set && !o.Force {
+		err = t.checkYoung(ctx, horizons, began.Add(-young))
+	}
+	if err != nil {
+		return api.GCResult{}, err
+	}
+	res, err := t.repo.Collect(ctx, repo.CollectOptions{Horizons: horizons, Thorough: true, Tell: o.Progress})
+	return api.GCResult{
+		Relations: res.Relations, Truncated: res.Truncated, Deleted: res.Deleted, Dropped: res.Dropped, Elapsed: time.Since(began),
+	}, classify(err)
+}
+
+// horizonsOf finds out up to where a branch may be forgotten, or each of the tenant's if name is "".
+func (t *tenant) horizonsOf(ctx context.Context, name string, r api.Retain) (map[repo.TimelineID]pg.LSN, error) {
+	keep := t.m.retention(t.id)
 	if r.Set {
 		keep = Retention{Time: r.Time, Bytes: r.Bytes}
 	}
@@ -80,18 +95,11 @@ func (m *Manager) GC(ctx context.Context, tenant, name string, r api.Retain, p a
 	if name != "" {
 		b, err := t.lookup(name)
 		if err != nil {
-			return api.GCResult{}, err
+			return nil, err
 		}
 		timelines = []*repo.Timeline{b.tl}
 	}
-	o := repo.CollectOptions{Thorough: true, Tell: p}
-	if o.Horizons, err = t.horizons(ctx, timelines, keep); err != nil {
-		return api.GCResult{}, err
-	}
-	res, err := t.repo.Collect(ctx, o)
-	return api.GCResult{
-		Relations: res.Relations, Truncated: res.Truncated, Deleted: res.Deleted, Dropped: res.Dropped, Elapsed: time.Since(began),
-	}, classify(err)
+	return t.horizons(ctx, timelines, keep)
 }
 
 // horizons finds out up to where each timeline may be forgotten.

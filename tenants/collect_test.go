@@ -6,12 +6,14 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
 
 	"zenith/internal/api"
 	"zenith/internal/pg"
+	"zenith/repo"
 )
 
 // gone reports whether a state of main is forgotten, and checks that the error says so.
@@ -39,13 +41,25 @@ func TestGC(t *testing.T) {
 	if left := time.Until(until); err != nil || left <= 0 || left > leaseTime {
 		t.Errorf("the lease lasts %v more, %v", left, err)
 	}
-	if res, err := f.GC(t.Context(), tenantA, "", api.Retain{}, noProgress); err != nil || f.gone(t, h.ends[5]) {
+	if res, err := f.GC(t.Context(), tenantA, "", api.GCOptions{Progress: noProgress}); err != nil || f.gone(t, h.ends[5]) {
 		t.Errorf("what is to be retained by default is gone: %+v, %v", res, err)
 	}
 	keep := int64(h.ends[n-1] - h.ends[n/2])
-	res, err := f.GC(t.Context(), tenantA, MainBranch, api.Retain{Set: true, Bytes: keep}, noProgress)
-	if err != nil || res.Relations == 0 || res.Deleted+res.Truncated == 0 {
-		t.Errorf("got %+v, %v", res, err)
+	retain := api.Retain{Set: true, Bytes: keep}
+	plan, err := f.GCPlan(t.Context(), tenantA, "", retain)
+	if err != nil || len(plan) != 1 || plan[0].Branch != MainBranch || plan[0].To > h.ends[n/2] || plan[0].WALBytes != int64(plan[0].To-plan[0].From) ||
+		plan[0].Versions == 0 || plan[0].ToTime == nil {
+		t.Fatalf("plan %+v, %v", plan, err)
+	}
+	if again, err := f.GCPlan(t.Context(), tenantA, "", retain); err != nil || !reflect.DeepEqual(plan, again) || f.gone(t, h.ends[5]) {
+		t.Errorf("a plan changed something: %+v, then %+v, %v", plan, again, err)
+	}
+	res, err := f.GC(t.Context(), tenantA, MainBranch, api.GCOptions{Retain: retain, Force: true, Progress: noProgress})
+	if err != nil || res.Relations == 0 || res.Deleted+res.Truncated == 0 || res.Deleted > 2*plan[0].Versions {
+		t.Errorf("got %+v, %v; the plan was %+v", res, err, plan)
+	}
+	if plan, err := f.GCPlan(t.Context(), tenantA, "", retain); err != nil || len(plan) != 0 {
+		t.Errorf("afterwards the plan is %+v, %v", plan, err)
 	}
 	for i, want := range map[int]bool{5: true, n/2 - 1: true, n/2 + 1: false, n - 1: false} {
 		if f.gone(t, h.ends[i]) != want {
@@ -58,6 +72,19 @@ func TestGC(t *testing.T) {
 	_, err = f.Lease(t.Context(), tenantA, MainBranch, h.ends[5])
 	wantKind(t, "lease what is gone", err, api.ErrOutOfRange, "horizon")
 	wantNoProblem(t, f)
+}
+
+// TestGCSparesTheYoung: what is younger than a day is forgotten by force only, and the error says what it is.
+func TestGCSparesTheYoung(t *testing.T) {
+	t.Parallel()
+	f := newManager(t, Config{})
+	main := f.branchOf(t, MainBranch)
+	h := f.advance(t, main, -1)
+	half := map[repo.TimelineID]pg.LSN{main.tl.ID(): h.ends[len(h.ends)/2]}
+	wantKind(t, "all is young", main.t.checkYoung(t.Context(), half, h.times[0].Add(-time.Hour)), api.ErrNotAllowed,
+		"younger than a day", "main up to 0/", "bytes of WAL", "--force")
+	wantKind(t, "half is old", main.t.checkYoung(t.Context(), half, h.times[len(h.times)-1]), nil)
+	wantKind(t, "nothing is forgotten", main.t.checkYoung(t.Context(), nil, h.times[0]), nil)
 }
 
 // wantNoProblem checks the whole tenant.

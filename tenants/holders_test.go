@@ -144,7 +144,11 @@ var verbs = []verb{
 		return err
 	}},
 	{name: "GC", noBranch: api.ErrNotFound, noTenant: api.ErrNotFound, run: func(ctx context.Context, f *fixture, tenant, branch string) error {
-		_, err := f.GC(ctx, tenant, branch, api.Retain{}, noProgress)
+		_, err := f.GC(ctx, tenant, branch, api.GCOptions{Progress: noProgress})
+		return err
+	}},
+	{name: "GCPlan", noBranch: api.ErrNotFound, noTenant: api.ErrNotFound, run: func(ctx context.Context, f *fixture, tenant, branch string) error {
+		_, err := f.GCPlan(ctx, tenant, branch, api.Retain{})
 		return err
 	}},
 	{name: "Lease", is: api.ErrOutOfRange, noBranch: api.ErrNotFound, noTenant: api.ErrNotFound, run: func(ctx context.Context, f *fixture, tenant, branch string) error {

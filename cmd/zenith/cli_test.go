@@ -122,8 +122,12 @@ func (f *fakeServer) Check(_ context.Context, _, _ string, found func(string) er
 	return api.CheckResult{Branches: 2, Pages: 3, WALBytes: 4, Problems: f.problems}, f.err
 }
 
-func (f *fakeServer) GC(_ context.Context, _, _ string, r api.Retain, _ api.Progress) (api.GCResult, error) {
-	return api.GCResult{Relations: r.Bytes, Elapsed: r.Time}, f.err
+func (f *fakeServer) GC(_ context.Context, _, _ string, o api.GCOptions) (api.GCResult, error) {
+	return api.GCResult{Relations: o.Retain.Bytes, Elapsed: o.Retain.Time}, f.err
+}
+
+func (f *fakeServer) GCPlan(context.Context, string, string, api.Retain) ([]api.Forgettable, error) {
+	return []api.Forgettable{{Branch: "main", From: 0x1000000, To: 0x1000028, WALBytes: 40, Versions: 3}}, f.err
 }
 
 // Export writes a small tar archive. If f.err is set, it breaks off in the middle with that error.
@@ -214,7 +218,11 @@ func TestFirstLines(t *testing.T) {
 	s.expect("pg stop main -m immediate --destroy", 0, "stopped postgres main\n", "")
 	s.expect("pg list", 0, "BRANCH  ADDRESS          LSN        STATUS\nmain    127.0.0.1:55432  0/16B3748  running\n", "")
 	s.expect("wal dump main 0/1000000 0/2000000", 0, "rmgr: Heap 0/1000000 0/2000000\n", "")
-	s.expect("gc --retain 4096", 0, "relations 4096, truncated 0, deleted 0, dropped 0, in 0s\n", "")
+	s.expect("gc --retain 4kB", 0, "relations 4096, truncated 0, deleted 0, dropped 0, in 0s\n", "")
+	s.expect("gc --retain 7d --dry-run", 0, "BRANCH  FROM       FROM_TIME  TO         TO_TIME  WAL_BYTES  VERSIONS\nmain    0/1000000             0/1000028           40         3\n", "")
+	if code, out, _ := s.run(t.Context(), "gc", "-n", "-o", "json"); code != 0 || !strings.Contains(out, `"wal_bytes": 40,`) || !strings.Contains(out, `"from_time": null,`) {
+		t.Errorf("gc -n -o json: %d\n%s", code, out)
+	}
 	s.expect("check", 0, "checked 2 branches, 3 pages, 4 bytes of WAL: 0 problems\n", "")
 	s.fake.problems = 2
 	s.expect("check", 1, "page 7: checksum\npage 7: checksum\nchecked 2 branches, 3 pages, 4 bytes of WAL: 2 problems\n", "zenith: check: 2 problems\n")
@@ -253,7 +261,7 @@ func TestUsageErrors(t *testing.T) {
 	for _, line := range []string{
 		"frobnicate", "branch dev", "branch a b c", "branch reset x", "branch restore main -1h", "branch list x", "branch rename a b", "mount main", "mount dev@-15m", "mount -15m", "lsn", "mount", "mount a b c", "mount --scratch /x", "umount", "pg", "pg start", "pg start a b",
 		"pg start a --port 0", "pg start a --port x", "pg start a --set x", "pg start a --unset x=1", "pg exec a --set port=1 -- true", "pg stop a -m kill", "pg exec main", "export main", "export main --dir a --tar b",
-		"gc --retain soon", "page dump main x y", "wal dump main zzz", "tenant", "tenant create short", "lsn main --tenantid x", "branch -o xml",
+		"gc --retain soon", "gc --retain 5", "gc --retain 5 --dry-run", "page dump main x y", "wal dump main zzz", "tenant", "tenant create short", "lsn main --tenantid x", "branch -o xml",
 		"lsn main --frobnicate", "init --from-pgdata a --from-server b", "init --listen 6400", "--log-level loud status", "--log-format xml status", "status extra",
 	} {
 		code, out, err := s.run(t.Context(), strings.Fields(line)...)

@@ -99,11 +99,8 @@ func (b *byteSize) UnmarshalText(text []byte) error {
 
 // bytes gives the size in bytes, 0 if it is not set.
 func (b byteSize) bytes() int64 {
-	r, err := api.ParseRetain(string(b))
-	if err != nil || r.Time != 0 {
-		return 0
-	}
-	return r.Bytes
+	n, _ := api.ParseSize(string(b))
+	return n
 }
 
 // UnmarshalText implements encoding.TextUnmarshaler.

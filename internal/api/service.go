@@ -103,7 +103,11 @@ type HistoryService interface {
 	// what it did; "" if there is nothing to mend.
 	Repair(ctx context.Context, tenant string) (done string, err error)
 	// GC forgets history that is older than what is retained; branch "" means all of the tenant's.
-	GC(ctx context.Context, tenant, branch string, r Retain, p Progress) (GCResult, error)
+	// ErrNotAllowed: it is told to forget what is younger than a day, and not forced to.
+	GC(ctx context.Context, tenant, branch string, o GCOptions) (GCResult, error)
+	// GCPlan says what GC would forget, and forgets nothing. Branches of which nothing would be
+	// forgotten are not in the list.
+	GCPlan(ctx context.Context, tenant, branch string, r Retain) ([]Forgettable, error)
 	// Lease keeps an LSN of a branch from being collected, and says until when.
 	Lease(ctx context.Context, tenant, branch string, lsn pg.LSN) (time.Time, error)
 }

@@ -140,6 +140,25 @@ type Retain struct {
 	Set   bool
 }
 
+// GCOptions say what GC is to forget.
+type GCOptions struct {
+	Retain Retain
+	// Force has GC forget what is younger than a day, too, if Retain says so: else it refuses.
+	Force    bool
+	Progress Progress
+}
+
+// Forgettable is what GC would forget of a branch.
+type Forgettable struct {
+	Branch   string     `json:"branch"`
+	From     pg.LSN     `json:"from_lsn"`  // where the history that is kept begins now
+	FromTime *time.Time `json:"from_time"` // of the last commit before; nil: not known
+	To       pg.LSN     `json:"to_lsn"`    // where it would begin
+	ToTime   *time.Time `json:"to_time"`
+	WALBytes int64      `json:"wal_bytes"` // from From to To
+	Versions int64      `json:"versions"`  // of pages and all else: about so many would be deleted
+}
+
 // GCResult says what GC did.
 type GCResult struct {
 	Relations int64         `json:"n_relations"`

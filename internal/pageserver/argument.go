@@ -226,7 +226,7 @@ var placeholders = map[string]placeholder{
 	"BRANCH":         {help: "name of a branch, or the id of its timeline"},
 	"CONNINFO":       {help: "connection string of libpq; `HOST:PORT` does for a page server"},
 	"DIR":            {help: "absolute path on the page server's machine", check: absolute},
-	"DURATION|BYTES": {help: "age of history (`90s`, `36h`, `7d`) or bytes of WAL (`1000000`, `512MB`, `10GB`)"},
+	"DURATION|BYTES": {help: "age of history (`90s`, `36h`, `7d`) or bytes of WAL (`512MB`, `10GB`); the unit is required"},
 	"FROM":           {help: "LSN"},
 	"HORIZON_BYTES":  {help: "bytes of WAL, a number"},
 	"LSN":            {help: "`0/16B3748`, `0_16B3748` or 16 hex digits"},

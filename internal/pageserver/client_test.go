@@ -82,9 +82,14 @@ func TestClientIsTheService(t *testing.T) {
 	page := must(c.ReadPage(ctx, tenantA, "main", "base/5/1259", 7))(t)
 	equal(t, []any{len(page), page[0], page[pg.BlockSize-1]}, []any{pg.BlockSize, byte(0xAB), byte(0xCD)})
 	arrived("page " + tenantA + ` "main" base/5/1259 7`)
-	gc := must(c.GC(ctx, tenantA, "main", api.Retain{Time: time.Hour, Set: true}, nil))(t)
+	gc := must(c.GC(ctx, tenantA, "main", api.GCOptions{Retain: api.Retain{Time: time.Hour, Set: true}, Force: true}))(t)
 	equal(t, gc, api.GCResult{Relations: 1, Truncated: 2, Deleted: 3, Dropped: 4, Elapsed: 5 * time.Millisecond})
-	arrived("gc " + tenantA + ` "main" {Bytes:0 Time:1h0m0s Set:true}`)
+	arrived("gc " + tenantA + ` "main" {Bytes:0 Time:1h0m0s Set:true} true`)
+	plan := must(c.GCPlan(ctx, tenantA, "", api.Retain{Bytes: 5, Set: true}))(t)
+	if len(plan) != 1 || plan[0].Branch != "main" || plan[0].FromTime != nil || !plan[0].ToTime.Equal(leaseUntil) || plan[0].Versions != 4 {
+		t.Errorf("plan %+v", plan)
+	}
+	arrived("gc_plan " + tenantA + ` "" {Bytes:5 Time:0s Set:true}`)
 	equal(t, must(c.Lease(ctx, tenantA, "main", 0x16B3748))(t).Equal(leaseUntil), true)
 
 	must(0, c.ReceiveStart(ctx, tenantA, "main", "host='a b'"))(t)

@@ -232,9 +232,13 @@ func (f *fake) Repair(_ context.Context, tenant string) (string, error) {
 	return "mended", f.note("repair %s", tenant)
 }
 
-func (f *fake) GC(_ context.Context, tenant, branch string, r api.Retain, _ api.Progress) (api.GCResult, error) {
+func (f *fake) GCPlan(_ context.Context, tenant, branch string, r api.Retain) ([]api.Forgettable, error) {
+	return []api.Forgettable{{Branch: "main", From: 1, To: 3, ToTime: &leaseUntil, WALBytes: 2, Versions: 4}}, f.note("gc_plan %s %q %+v", tenant, branch, r)
+}
+
+func (f *fake) GC(_ context.Context, tenant, branch string, o api.GCOptions) (api.GCResult, error) {
 	return api.GCResult{Relations: 1, Truncated: 2, Deleted: 3, Dropped: 4, Elapsed: 5 * time.Millisecond},
-		f.note("gc %s %q %+v", tenant, branch, r)
+		f.note("gc %s %q %+v %v", tenant, branch, o.Retain, o.Force)
 }
 
 var leaseUntil = time.Date(2026, 11, 22, 10, 0, 0, 123456000, time.UTC)

@@ -11,7 +11,7 @@ import (
 )
 
 // historyVerbs are about the versions that branches hold.
-var historyVerbs = group{"History", []aVerb{&walDumpVerb, &pageDumpVerb, &checkVerb, &repairVerb, &gcVerb, &doGCVerb, &leaseVerb}}
+var historyVerbs = group{"History", []aVerb{&walDumpVerb, &pageDumpVerb, &checkVerb, &repairVerb, &gcVerb, &gcPlanVerb, &doGCVerb, &leaseVerb}}
 
 type walDumpArgs struct {
 	Tenant string  `arg:"TENANT"`
@@ -156,18 +156,37 @@ type gcArgs struct {
 	Tenant string     `arg:"TENANT"`
 	Branch string     `arg:"BRANCH"`
 	Retain api.Retain `arg:"DURATION|BYTES,optional"`
+	Force  bool       `arg:"force"`
 }
 
 var gcVerb = one[gcArgs, api.GCResult]{
-	verb: verb{name: "gc", help: "forgets history that is older than what is retained: by the argument, or else the settings; elapsed is in ms"},
+	verb: verb{name: "gc", help: "forgets history that is older than what is retained: by the argument, or else the settings. What is younger than a day only with force; elapsed is in ms"},
 	do: func(ctx context.Context, c *call, a gcArgs) (api.GCResult, error) {
-		return c.svc.GC(ctx, a.Tenant, a.Branch, a.Retain, c.notices())
+		return c.svc.GC(ctx, a.Tenant, a.Branch, api.GCOptions{Retain: a.Retain, Force: a.Force, Progress: c.notices()})
 	},
 }
 
 // GC is api.Service's.
-func (c *Client) GC(ctx context.Context, tenant, branch string, r api.Retain, p api.Progress) (api.GCResult, error) {
-	return gcVerb.call(ctx, c, p, gcArgs{tenant, branch, r})
+func (c *Client) GC(ctx context.Context, tenant, branch string, o api.GCOptions) (api.GCResult, error) {
+	return gcVerb.call(ctx, c, o.Progress, gcArgs{tenant, branch, o.Retain, o.Force})
+}
+
+type gcPlanArgs struct {
+	Tenant string     `arg:"TENANT"`
+	Branch string     `arg:"BRANCH,optional"`
+	Retain api.Retain `arg:"DURATION|BYTES,optional"`
+}
+
+var gcPlanVerb = list[gcPlanArgs, api.Forgettable]{
+	verb: verb{name: "gc_plan", help: "what gc would forget: a row for each branch of which it is something. It forgets nothing; no branch, or an empty one, means all"},
+	do: func(ctx context.Context, c *call, a gcPlanArgs) ([]api.Forgettable, error) {
+		return c.svc.GCPlan(ctx, a.Tenant, a.Branch, a.Retain)
+	},
+}
+
+// GCPlan is api.Service's.
+func (c *Client) GCPlan(ctx context.Context, tenant, branch string, r api.Retain) ([]api.Forgettable, error) {
+	return gcPlanVerb.call(ctx, c, gcPlanArgs{tenant, branch, r})
 }
 
 type doGCArgs struct {
@@ -179,11 +198,11 @@ type doGCArgs struct {
 var doGCVerb = one[doGCArgs, api.GCResult]{
 	verb: verb{name: "do_gc", help: "gc, told how many bytes of WAL to retain"},
 	do: func(ctx context.Context, c *call, a doGCArgs) (api.GCResult, error) {
-		var r api.Retain
+		o := api.GCOptions{Force: true, Progress: c.notices()} // a program's command: it means what it says
 		if a.Horizon != nil {
-			r = api.Retain{Bytes: int64(*a.Horizon), Set: true}
+			o.Retain = api.Retain{Bytes: int64(*a.Horizon), Set: true}
 		}
-		return c.svc.GC(ctx, a.Tenant, a.Branch, r, c.notices())
+		return c.svc.GC(ctx, a.Tenant, a.Branch, o)
 	},
 }
 

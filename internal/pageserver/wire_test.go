@@ -130,7 +130,7 @@ func TestExtendedProtocol(t *testing.T) {
 	equal(t, find[*pgproto3.DataRow](t, msgs).Values[4], binary.BigEndian.AppendUint64(nil, 5))
 	equal(t, find[*pgproto3.RowDescription](t, msgs).Fields[0].Format, int16(1))
 	equal(t, count[*pgproto3.RowDescription](msgs), 1)
-	equal(t, f.last(), "gc "+tenantA+` "my branch" {Bytes:4096 Time:0s Set:true}`)
+	equal(t, f.last(), "gc "+tenantA+` "my branch" {Bytes:4096 Time:0s Set:true} true`)
 
 	// What is no query has no rows; an empty one is answered as such.
 	w.send(&pgproto3.Parse{Query: "umount /x"}, &pgproto3.Describe{ObjectType: 'S'}, &pgproto3.Bind{}, &pgproto3.Execute{}, &pgproto3.Sync{})
