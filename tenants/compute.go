@@ -57,16 +57,14 @@ func (s *savedCompute) check() error {
 	return nil
 }
 
-// ownSettings are what follows from running on a mount: pages are never torn there, and
-// segments are the branch's to keep, so none is recycled. And what follows from being a
-// copy of another server, whose configuration it has: it must not write into that one's
-// archive, nor wait for that one's standbys.
-func ownSettings() []api.Setting {
-	return append([]api.Setting{
+// mountSettings are what follows from running on a mount: pages are never torn there, and
+// segments are the branch's to keep, so none is recycled.
+func mountSettings() []api.Setting {
+	return []api.Setting{
 		{Name: "full_page_writes", Value: "off"},
 		{Name: "wal_recycle", Value: "off"},
 		{Name: "wal_init_zero", Value: "off"},
-	}, postgres.CopySettings()...)
+	}
 }
 
 func (c *compute) dataDir() string  { return filepath.Join(c.dir, "data") }
@@ -192,14 +190,14 @@ func (c *compute) start(ctx context.Context, o api.ComputeOptions) error {
 		return err
 	}
 	c.mount = mnt
-	if err := c.launch(ctx, next); err != nil {
+	if err := c.launch(ctx, next, o); err != nil {
 		return errors.Join(fmt.Errorf("pg %s: %w", c.name, err), c.unmount(context.WithoutCancel(ctx)))
 	}
 	return nil
 }
 
 // launch runs postgres on the mount with what next says, and notes on disk that it does.
-func (c *compute) launch(ctx context.Context, next savedCompute) error {
+func (c *compute) launch(ctx context.Context, next savedCompute, o api.ComputeOptions) error {
 	distrib, err := c.t.m.pg.For(c.mount.branch.tl.VersionAt(c.mount.lsn))
 	if err != nil {
 		return err
@@ -209,8 +207,13 @@ func (c *compute) launch(ctx context.Context, next savedCompute) error {
 		return err
 	}
 	mnt := c.mount
+	contain := postgres.Contain{DataDir: c.dataDir(), Main: c.name == MainBranch && !c.throwaway, Options: o}
+	contained, held, err := contain.Settings(viewFiles{ctx, mnt.view})
+	if err != nil {
+		return err
+	}
 	proc, err := postgres.Start(ctx, distrib, c.t.m.as, postgres.Launch{
-		DataDir: c.dataDir(), LogPath: c.logPath(), Port: next.Port, Settings: c.settings(next, needed),
+		DataDir: c.dataDir(), LogPath: c.logPath(), Port: next.Port, Settings: c.settings(next, append(contained, needed...)),
 		DieWithParent: true, // without this process it has no data files, but may have its WAL and go on to commit
 		ReadPIDFile:   func() ([]byte, error) { return mnt.fs.Written(postgres.PostmasterPID) },
 	})
@@ -224,21 +227,19 @@ func (c *compute) launch(ctx context.Context, next savedCompute) error {
 		c.saved = before
 		return err
 	}
-	if c.notes = nil; note != "" {
-		c.notes = []string{note}
-	}
+	c.notes = postgres.Notes(note, held)
 	c.proc = proc
 	return nil
 }
 
 // settings are what goes on postgres's command line: what follows from the mount, what
-// says who it is, what its state needs, and what the user set, which wins.
-func (c *compute) settings(saved savedCompute, needed []api.Setting) []api.Setting {
-	list := append(ownSettings(), postgres.PlaceSettings(c.dir, c.t.id.String(), c.mount.branch.tl.ID().String())...)
+// says who it is, what follows from its state, and what the user set, which wins.
+func (c *compute) settings(saved savedCompute, ofState []api.Setting) []api.Setting {
+	list := append(mountSettings(), postgres.PlaceSettings(c.dir, c.t.id.String(), c.mount.branch.tl.ID().String())...)
+	list = append(list, ofState...)
 	if c.throwaway {
 		list = append(list, api.Setting{Name: "hba_file", Value: c.hbaPath()})
 	}
-	list = append(list, needed...)
 	return append(list, postgres.UserSettings(saved.Settings)...)
 }
 

@@ -40,7 +40,7 @@ to the database is thrown away. Examples:
 
    zenith pg exec main@-10m -- pg_dump -t orders | psql "$MAIN"
    zenith pg exec main@0/16B3748 -- psql -c 'select count(*) from orders'`,
-		Flags: []cli.Flag{tenantFlag(), setFlag(), copyFlag()},
+		Flags: []cli.Flag{tenantFlag(), setFlag(), allowFlag(), copyFlag()},
 		Action: func(c *cli.Context) error {
 			if c.NArg() < 2 {
 				return usagef("too few arguments; usage: %s", usageLine(c))

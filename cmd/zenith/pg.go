@@ -12,6 +12,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"zenith/internal/api"
+	"zenith/internal/postgres"
 )
 
 func cmdPg(e *environ) *cli.Command {
@@ -40,8 +41,13 @@ func computeFlags() []cli.Flag {
 		&cli.IntFlag{Name: "port", Usage: "`PORT` (default: the one it had, or a free one)"},
 		setFlag(),
 		&cli.StringSliceFlag{Name: "unset", Usage: "forget a `SETTING` of an earlier --set; may be given more than once"},
+		allowFlag(),
 		copyFlag(),
 	}
+}
+
+func allowFlag() cli.Flag {
+	return &cli.StringSliceFlag{Name: "allow", Usage: "open a `CHANNEL` that is closed on copies: " + strings.Join(postgres.OpenChannels(), ", ") + "; may be given more than once"}
 }
 
 func setFlag() cli.Flag {
@@ -71,6 +77,12 @@ func computeOptions(c *cli.Context) (o api.ComputeOptions, err error) {
 		}
 		o.Unset = append(o.Unset, name)
 	}
+	o.Allow, o.AsOriginal = c.StringSlice("allow"), c.Bool("as-original")
+	for _, name := range o.Allow {
+		if !slices.Contains(postgres.OpenChannels(), name) {
+			return o, usagef("--allow %q: want one of %s", name, strings.Join(postgres.OpenChannels(), ", "))
+		}
+	}
 	return o, nil
 }
 
@@ -87,7 +99,9 @@ func cmdPgCreate(e *environ) *cli.Command {
 
 func cmdPgStart(e *environ) *cli.Command {
 	return &cli.Command{
-		Name: "start", ArgsUsage: "POINT", Usage: "start postgres; prints the connection string alone on the last line", Flags: computeFlags(),
+		Name: "start", ArgsUsage: "POINT", Usage: "start postgres; prints the connection string alone on the last line",
+		Flags: append(computeFlags(),
+			&cli.BoolFlag{Name: "as-original", Usage: "open every channel: this postgres takes the place of the server whose data it has (see docs/copies.md)"}),
 		Action: func(c *cli.Context) error {
 			return e.runCompute(c, api.ComputeService.PgStart, true, func(cp api.Compute) {
 				fmt.Fprintf(e.out, "postgres %s accepts connections\n%s\n", cp.Name, connString(cp))

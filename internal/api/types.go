@@ -77,6 +77,11 @@ type ComputeOptions struct {
 	Port     int // 0: the one that it had, or a free one
 	Settings []Setting
 	Unset    []string // names of settings that it is not to have any more; what Settings has counts
+
+	// How far the server may reach beyond its mount, its socket and its log; see docs/copies.md.
+	// These two are of one start, and are not kept.
+	Allow      []string // channels to open
+	AsOriginal bool     // open all: the server takes the place of the one that it is a copy of
 }
 
 // SettingName gives the one form of a setting's name, which PostgreSQL takes in any case.

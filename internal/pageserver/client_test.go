@@ -71,9 +71,9 @@ func TestClientIsTheService(t *testing.T) {
 	arrived(`umount "/mnt/a b" true`)
 	equal(t, must(c.MountList(ctx))(t), mounts)
 
-	o := api.ComputeOptions{Port: 5555, Settings: []api.Setting{{Name: "a", Value: "b=c d"}, {Name: "e", Value: "f,g"}}, Unset: []string{"h"}}
+	o := api.ComputeOptions{Port: 5555, Settings: []api.Setting{{Name: "a", Value: "b=c d"}, {Name: "e", Value: "f,g"}}, Unset: []string{"h"}, Allow: []string{"jobs"}, AsOriginal: true}
 	equal(t, must(c.PgCreate(ctx, tenantA, "main", o))(t), computeA)
-	arrived("pg create " + tenantA + ` "main" {Port:5555 Settings:[{Name:a Value:b=c d} {Name:e Value:f,g}] Unset:[h]}`)
+	arrived("pg create " + tenantA + ` "main" {Port:5555 Settings:[{Name:a Value:b=c d} {Name:e Value:f,g}] Unset:[h] Allow:[jobs] AsOriginal:true}`)
 	equal(t, must(c.PgStart(ctx, tenantA, "main", api.ComputeOptions{}))(t), computeA)
 	must(0, c.PgStop(ctx, tenantA, "main", api.StopOptions{Mode: "immediate", Destroy: true}))(t)
 	arrived("pg stop " + tenantA + ` "main" {Mode:immediate Destroy:true}`)

@@ -15,7 +15,7 @@ var computeVerbs = group{"PostgreSQL servers", []aVerb{&pgCreateVerb, &pgStartVe
 type pgStartArgs struct {
 	Tenant  string      `arg:"TENANT"`
 	Point   string      `arg:"POINT"`
-	Options computeArgs `arg:"[port=N] [SETTING=VALUE | -SETTING]...,optional"`
+	Options computeArgs `arg:"[port=N] [SETTING=VALUE | -SETTING | +CHANNEL | +original]...,optional"`
 }
 
 var pgCreateVerb = one[pgStartArgs, api.Compute]{
@@ -42,8 +42,12 @@ func (c *Client) PgStart(ctx context.Context, tenant, point string, o api.Comput
 	return pgStartVerb.call(ctx, c, nil, pgStartArgs{tenant, point, computeArgs(o)})
 }
 
-// computeArgs are ComputeOptions as words: NAME=VALUE sets, -NAME unsets. The setting "port" is the port.
+// computeArgs are ComputeOptions as words: NAME=VALUE sets, -NAME unsets, +NAME opens a channel, and
+// +original all of them. The setting "port" is the port.
 type computeArgs api.ComputeOptions
+
+// asOriginal is the word, behind the plus, that opens all channels.
+const asOriginal = "original"
 
 func (o *computeArgs) setWords(words []string) error {
 	for _, w := range words {
@@ -51,9 +55,16 @@ func (o *computeArgs) setWords(words []string) error {
 			o.Unset = append(o.Unset, name)
 			continue
 		}
+		if name, found := strings.CutPrefix(w, "+"); found && name == asOriginal {
+			o.AsOriginal = true
+			continue
+		} else if found {
+			o.Allow = append(o.Allow, name)
+			continue
+		}
 		name, value, found := strings.Cut(w, "=")
 		if !found || name == "" {
-			return api.Errorf(api.ErrBadArgument, "setting %q: want NAME=VALUE, or -NAME", api.Clip(w))
+			return api.Errorf(api.ErrBadArgument, "setting %q: want NAME=VALUE, -NAME or +CHANNEL", api.Clip(w))
 		}
 		if !strings.EqualFold(name, "port") {
 			o.Settings = append(o.Settings, api.Setting{Name: name, Value: value})
@@ -77,6 +88,12 @@ func (o *computeArgs) words() (words []string) {
 	}
 	for _, s := range o.Settings {
 		words = append(words, s.Name+"="+s.Value)
+	}
+	for _, name := range o.Allow {
+		words = append(words, "+"+name)
+	}
+	if o.AsOriginal {
+		words = append(words, "+"+asOriginal)
 	}
 	return words
 }

@@ -150,12 +150,12 @@ func (c *Copy) start(ctx context.Context, o api.ComputeOptions, more []api.Setti
 	if err != nil {
 		return err
 	}
-	needed, err := c.needed(next)
+	ofState, err := c.ofState(next, o)
 	if err != nil {
 		return fmt.Errorf("pg %s: %w", c.saved.Point, err)
 	}
 	proc, err := Start(ctx, distrib, c.cs.as, Launch{
-		DataDir: c.dataDir(), LogPath: c.logPath(), Port: next.Port, Settings: c.settings(next, append(needed, more...)), Timeouts: c.cs.timeouts,
+		DataDir: c.dataDir(), LogPath: c.logPath(), Port: next.Port, Settings: c.settings(next, append(ofState, more...)), Timeouts: c.cs.timeouts,
 	})
 	if err != nil {
 		return fmt.Errorf("pg %s: %w (log: %s)", c.saved.Point, err, c.logPath())
@@ -164,8 +164,9 @@ func (c *Copy) start(ctx context.Context, o api.ComputeOptions, more []api.Setti
 	return c.save()
 }
 
-// needed finds what the copy's state needs, and notes it for Describe.
-func (c *Copy) needed(next savedCopy) ([]api.Setting, error) {
+// ofState finds the settings that the copy's state needs, and those that keep the server from reaching what
+// the original reaches, and notes them for Describe.
+func (c *Copy) ofState(next savedCopy, o api.ComputeOptions) ([]api.Setting, error) {
 	files := DirFiles(c.dataDir())
 	text, err := files.ReadFile(pg.ControlPath)
 	if err != nil {
@@ -175,17 +176,18 @@ func (c *Copy) needed(next savedCopy) ([]api.Setting, error) {
 	if err != nil {
 		return nil, err
 	}
-	settings, note, err := Needed(files, control.Settings, next.Settings)
-	if c.notes = nil; note != "" {
-		c.notes = []string{note}
+	needed, note, err := Needed(files, control.Settings, next.Settings)
+	if err != nil {
+		return nil, err
 	}
-	return settings, err
+	contained, held, err := Contain{DataDir: c.dataDir(), Options: o}.Settings(files)
+	c.notes = Notes(note, held)
+	return append(contained, needed...), err
 }
 
 // settings are what goes on the command line; what the user set comes last, and so wins.
 func (c *Copy) settings(saved savedCopy, more []api.Setting) []api.Setting {
-	list := append(CopySettings(), PlaceSettings(c.dir, saved.Tenant, saved.Timeline)...)
-	list = append(list, more...)
+	list := append(PlaceSettings(c.dir, saved.Tenant, saved.Timeline), more...)
 	return append(list, UserSettings(saved.Settings)...)
 }
 

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 	"strconv"
 
 	"zenith/internal/api"
@@ -52,6 +53,11 @@ func Needed(files DataFiles, had pg.ControlSettings, user map[string]string) (se
 		note += " " + s.Name + "=" + s.Value
 	}
 	return settings, note, nil
+}
+
+// Notes lists the notes that say something.
+func Notes(notes ...string) []string {
+	return slices.DeleteFunc(notes, func(note string) bool { return note == "" })
 }
 
 // isBelow reports whether the value of a setting, "" if it has the standard one, is below need. One that

@@ -11,25 +11,12 @@ import (
 	"zenith/internal/api"
 )
 
-// CopySettings are the settings of a server whose data directory, and so whose configuration,
-// is a copy of another server's: it must neither write into that one's archive nor wait for
-// that one's standbys.
-func CopySettings() []api.Setting {
-	return []api.Setting{
-		{Name: "archive_mode", Value: "off"},
-		{Name: "synchronous_standby_names", Value: ""},
-	}
-}
-
-// PlaceSettings say where a server listens, 127.0.0.1 and a unix socket in dir, that its log is what it
-// writes to stderr, so that why it did not start can be said, and, for its users, which tenant and
-// timeline it has.
+// PlaceSettings say where a server listens, 127.0.0.1 and a unix socket in dir, and, for its users,
+// which tenant and timeline it has.
 func PlaceSettings(dir, tenant, timeline string) []api.Setting {
 	return []api.Setting{
 		{Name: "listen_addresses", Value: "127.0.0.1"},
 		{Name: "unix_socket_directories", Value: socketDir(dir)},
-		{Name: "logging_collector", Value: "off"},
-		{Name: "log_destination", Value: "stderr"},
 		{Name: "zenith.tenant_id", Value: tenant},
 		{Name: "zenith.timeline_id", Value: timeline},
 	}
