@@ -46,21 +46,36 @@ type boundWAL struct {
 // archiveStatus is the one directory that pg_wal has.
 const archiveStatus = "archive_status"
 
+// unfinished ends the name of the directory while it is made or removed: then it does not have all
+// files that a server has left, or is to find.
+const unfinished = ".unfinished"
+
+// removeBound removes a directory that was bound, and what is in it.
+func removeBound(dir string) error {
+	if err := os.RemoveAll(dir + unfinished); err != nil {
+		return err
+	}
+	if err := durable.Rename(dir, dir+unfinished); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	return os.RemoveAll(dir + unfinished)
+}
+
 // newBoundWAL makes the directory, with the files that the working tree would show in pg_wal.
 func newBoundWAL(t *worktree) (*boundWAL, error) {
 	s := &t.wal
+	dir := filepath.Join(t.work.Dir, boundName)
 	b := &boundWAL{
-		dir: filepath.Join(t.work.Dir, boundName), to: s.dir, opts: t.opts, size: int(t.control.SegSize),
+		dir: dir + unfinished, to: s.dir, opts: t.opts, size: int(t.control.SegSize),
 		branch: s.branch, spare: &s.spare,
+	}
+	if err := os.RemoveAll(b.dir); err != nil {
+		return nil, err
 	}
 	for _, dir := range []string{"", archiveStatus} {
 		if err := b.make(t, dir); err != nil {
 			return nil, err
 		}
-	}
-	// The server syncs pg_wal, but not the directory above it: it relies on that being durable.
-	if err := durable.SyncDir(t.work.Dir); err != nil {
-		return nil, err
 	}
 	for _, name := range s.visible {
 		path := filepath.Join(b.to, name)
@@ -68,6 +83,11 @@ func newBoundWAL(t *worktree) (*boundWAL, error) {
 			return nil, err
 		}
 	}
+	// The server syncs pg_wal, but not the directory above it: it relies on that being durable.
+	if err := durable.Rename(b.dir, dir); err != nil {
+		return nil, err
+	}
+	b.dir = dir
 	return b, nil
 }
 
@@ -294,7 +314,7 @@ func AdoptWAL(workDir, walDir string) error {
 	if err := savedIn(workDir).takeWAL(dir); err != nil {
 		return fmt.Errorf("take the state of archiving from %s: %w", dir, err)
 	}
-	return os.RemoveAll(dir)
+	return removeBound(dir)
 }
 
 // adopt gives each segment in dir a second name in the directory to, and makes the names durable.
@@ -379,7 +399,7 @@ func (t *worktree) prepareBound() {
 // serveWAL removes a directory that could not be bound, and has pg_wal served: the mount works,
 // but commits are slower.
 func (t *worktree) serveWAL(dir string, why error) {
-	t.opts.Log.Info("wal goes through the mount", "dir", dir, "err", errors.Join(why, os.RemoveAll(dir)))
+	t.opts.Log.Info("wal goes through the mount", "dir", dir, "err", errors.Join(why, removeBound(dir)))
 	t.wal.direct.Store(nil)
 }
 

@@ -57,13 +57,13 @@ func openSaved(workDir string, v *pg.Version, k *kept) (*saved, error) {
 			}
 		}
 	}
-	return s, makeDirs(workDir, filepath.Join(savedName, keepFiles))
+	return s, s.makeDir("")
 }
 
-// makeDirs makes the directories that path leads through, below a directory that is there, durably.
-func makeDirs(below, path string) error {
-	at := below
-	for part := range strings.SplitSeq(path, "/") {
+// makeDir makes the directory at path below that of the files, and those above it, durably.
+func (s *saved) makeDir(path string) error {
+	at := filepath.Dir(filepath.Dir(s.dir)) // the mount's own directory
+	for part := range strings.SplitSeq(filepath.Join(savedName, keepFiles, path), "/") {
 		parent := at
 		at = filepath.Join(at, part)
 		if err := os.Mkdir(at, 0o700); errors.Is(err, iofs.ErrExist) {
@@ -82,8 +82,7 @@ func makeDirs(below, path string) error {
 func (s *saved) put(path string, fill func(*os.File) error) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	workDir := filepath.Dir(filepath.Dir(s.dir))
-	if err := makeDirs(workDir, filepath.Join(savedName, keepFiles, filepath.Dir(path))); err != nil {
+	if err := s.makeDir(filepath.Dir(path)); err != nil {
 		return fmt.Errorf("save %s: %w", path, err)
 	}
 	if err := durable.Replace(filepath.Join(s.dir, path), 0o600, fill); err != nil {
@@ -113,10 +112,18 @@ func (s *saved) remove(path string) error {
 	return durable.SyncDir(dir)
 }
 
-// takeWAL saves the files of a pg_wal that was bound, which are in dir, segments apart.
+// takeWAL saves the files of a pg_wal that was bound, which are in dir, and notes which segments are
+// there.
 func (s *saved) takeWAL(dir string) error {
 	names, err := othersIn(dir)
 	if err != nil {
+		return err
+	}
+	segments, err := segmentsIn(dir)
+	if err != nil {
+		return err
+	}
+	if err := s.makeDir(""); err != nil {
 		return err
 	}
 	there := map[string]bool{}
@@ -132,12 +139,16 @@ func (s *saved) takeWAL(dir string) error {
 			return err
 		}
 	}
-	return s.each(func(path, _ string) error {
+	err = s.each(func(path, _ string) error {
 		if !strings.HasPrefix(path, walDir+"/") || there[path] {
 			return nil
 		}
 		return s.remove(path)
 	})
+	if err != nil {
+		return err
+	}
+	return s.noteHad(segments)
 }
 
 // each calls fn with the path of each saved file, and the name that it has on disk.

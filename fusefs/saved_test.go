@@ -1,13 +1,17 @@
 package fusefs_test
 
 import (
+	"encoding/binary"
 	"errors"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"golang.org/x/sys/unix"
+	"zenith/fusefs"
+	"zenith/internal/pg"
 )
 
 // writeSynced writes a file as PostgreSQL writes those that it must not lose: under another name,
@@ -122,4 +126,91 @@ func savedOver(t *testing.T, s spec, end func(*mounted)) {
 	wantFile(t, m.dir+"/"+status+segment(3)+".done", nil)
 	wantFile(t, m.dir+"/"+status+segment(4)+".ready", nil)
 	wantGone(t, m.dir, "pg_replslot/half", "pg_replslot/dropped", "pg_replslot/dropped.tmp", logical+"1.snap", status+segment(3)+".ready")
+}
+
+// slotState gives the beginning of the state file of a slot that needs WAL from restart on.
+func slotState(restart uint64) string {
+	state := binary.LittleEndian.AppendUint32(nil, 0x1051CA1)
+	return string(binary.LittleEndian.AppendUint64(append(state, make([]byte, 92)...), restart))
+}
+
+// TestNeededWAL: the segments that a slot or the archiver needs are in pg_wal again after a crash, and
+// the branch may not remove them meanwhile. Those that the server had removed are not.
+func TestNeededWAL(t *testing.T) {
+	for _, c := range []struct {
+		name          string
+		bind          bool
+		slot          int // the segment that a slot needs; 0: there is none
+		ready, done   []int
+		shown, needed []int
+	}{
+		{"slot served", false, 5, nil, nil, []int{5, 6}, []int{5, 6}},
+		{"slot bound", true, 5, nil, nil, []int{4, 5, 6}, []int{4, 5, 6}},
+		{"archive served", false, 0, []int{5}, []int{4}, []int{4, 5, 6}, []int{4, 5, 6}},
+		{"full and not reported served", false, 0, nil, []int{4}, []int{4, 5, 6}, []int{4, 5, 6}},
+		{"archive bound", true, 0, []int{5}, []int{4}, []int{4, 5, 6}, []int{4, 5, 6}},
+		{"neither served", false, 0, nil, nil, []int{6}, nil},
+		{"neither bound", true, 0, nil, nil, []int{4, 5, 6}, nil},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := boundSpec(t)
+			s.Bind = c.bind
+			m := startMount(t, s)
+			pretendServer(t, m)
+			for _, n := range []int{4, 5, 6} {
+				install(t, m, segment(n), make([]byte, segmentSize))
+			}
+			if c.slot > 0 {
+				makeSlot(t, m, "slot", slotState(uint64(c.slot*segmentSize+100)))
+			}
+			status := m.dir + "/pg_wal/archive_status/"
+			if err := os.MkdirAll(status, 0o700); err != nil {
+				t.Fatal(err)
+			}
+			for suffix, segments := range map[string][]int{".ready": c.ready, ".done": c.done} {
+				for _, n := range segments {
+					if err := os.WriteFile(status+segment(n)+suffix, nil, 0o600); err != nil {
+						t.Fatal(err)
+					}
+				}
+			}
+			if err := os.Remove(m.dir + "/pg_wal/" + segment(3)); err != nil {
+				t.Fatal(err)
+			}
+			m.kill(t)
+			m.end(t)
+
+			if err := fusefs.AdoptWAL(s.State, s.WALDir); err != nil {
+				t.Fatal(err)
+			}
+			held, err := fusefs.NeededWAL(s.State, segmentSize)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for n := 3; n <= 6; n++ {
+				if got, want := held != nil && held(segment(n)), slices.Contains(c.needed, n); got != want {
+					t.Errorf("segment %d is needed: %v, want %v", n, got, want)
+				}
+			}
+			s.Disk = laterBase(t, 6)
+			m = startMount(t, s)
+			want := ""
+			for _, n := range c.shown {
+				want += segment(n) + " "
+			}
+			if got := listing(t, m.dir+"/pg_wal"); got != want+"archive_status" && got+" " != want {
+				t.Errorf("pg_wal has %s, want %s", got, want)
+			}
+		})
+	}
+}
+
+// laterBase is controlBase, in the n-th segment.
+func laterBase(t *testing.T, n int) string {
+	t.Helper()
+	dir := controlBase(t, pg.LSN(n*segmentSize+0x28))
+	if err := os.Rename(filepath.Join(dir, "pg_wal", segment(3)), filepath.Join(dir, "pg_wal", segment(n))); err != nil {
+		t.Fatal(err)
+	}
+	return dir
 }

@@ -41,7 +41,7 @@ func position(segment string) string { return segment[8:] }
 
 // open finds out which segments pg_wal is to show, and copies those to the branch's directory
 // that only the base has.
-func (s *segments) open(ctx context.Context, branch Branch, base tree.Tree, kept *kept) error {
+func (s *segments) open(ctx context.Context, branch Branch, base tree.Tree, kept *kept, need *needed) error {
 	s.dir, s.branch, s.hidden = branch.WALDir(), branch, map[string]bool{}
 	if err := s.removeTemps(); err != nil {
 		return err
@@ -59,6 +59,9 @@ func (s *segments) open(ctx context.Context, branch Branch, base tree.Tree, kept
 		}
 		s.show(e.Name)
 	}
+	if err := s.showNeeded(need); err != nil {
+		return err
+	}
 	for _, name := range kept.segments() {
 		if _, err := os.Stat(filepath.Join(s.dir, name)); err == nil && pg.IsWALSegmentName(name) {
 			s.show(name)
@@ -71,6 +74,22 @@ func (s *segments) open(ctx context.Context, branch Branch, base tree.Tree, kept
 		}
 	}
 	return nil
+}
+
+// showNeeded adds the segments that the server is to find, up to those of the base: what is behind them
+// is no part of the branch.
+func (s *segments) showNeeded(need *needed) error {
+	head := ""
+	for _, name := range s.visible {
+		head = max(head, position(name))
+	}
+	names, err := segmentsIn(s.dir)
+	for _, name := range names {
+		if position(name) < head && need.has(name) {
+			s.show(name)
+		}
+	}
+	return err
 }
 
 // removeTemps removes the unfinished files of a killed process of ours, and of its postgres.

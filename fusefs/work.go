@@ -137,7 +137,7 @@ func (t *worktree) openBranch() (err error) {
 	if err := t.saved.show(t.kept, t.privateDir()); err != nil {
 		return err
 	}
-	if err := t.wal.open(t.ctx, t.branch, t.base, t.kept); err != nil {
+	if err := t.findWAL(); err != nil {
 		return err
 	}
 	if t.control == nil {
@@ -149,7 +149,19 @@ func (t *worktree) openBranch() (err error) {
 	if t.work.BindWAL && os.Geteuid() == 0 && !t.work.NoWriteback {
 		t.prepareBound()
 	}
-	return nil
+	return t.saved.forgetHad()
+}
+
+// findWAL finds out which segments pg_wal shows.
+func (t *worktree) findWAL() error {
+	need := &needed{} // without pg_control no server can start
+	if t.control != nil {
+		var err error
+		if need, err = t.saved.needed(int(t.control.SegSize)); err != nil {
+			return err
+		}
+	}
+	return t.wal.open(t.ctx, t.branch, t.base, t.kept, need)
 }
 
 // scratch reports whether all that is written is thrown away when the mount ends.
@@ -193,7 +205,7 @@ func (t *worktree) finish() error {
 		return fmt.Errorf("put away working tree %s: %w", t.work.Dir, err)
 	}
 	if b := t.wal.bound(); b != nil {
-		if err := os.RemoveAll(b.dir); err != nil {
+		if err := removeBound(b.dir); err != nil {
 			return err
 		}
 	}

@@ -41,12 +41,26 @@ func newBranch(t *tenant, tl *repo.Timeline) (*branch, error) {
 	if err := fusefs.AdoptWAL(tl.WorkDir(), tl.WALDir()); err != nil {
 		return nil, fmt.Errorf("branch %s: %w", tl.Name(), err)
 	}
+	if err := holdNeeded(tl); err != nil {
+		return nil, fmt.Errorf("branch %s: %w", tl.Name(), err)
+	}
 	ing, err := ingest.New(tl, ingest.Options{Log: t.log.With("branch", tl.Name())})
 	if err != nil {
 		return nil, err
 	}
 	slots := openSlots(t.dir, tl.ID(), t.log.With("branch", tl.Name()))
 	return &branch{t: t, tl: tl, ing: ing, slots: slots, synced: make(chan struct{}, 1), plenty: make(chan struct{}, 1)}, nil
+}
+
+// holdNeeded keeps the WAL of a timeline on which no server runs for the slots and the archiving of
+// the next one.
+func holdNeeded(tl *repo.Timeline) error {
+	needed, err := fusefs.NeededWAL(tl.WorkDir(), tl.Info().SegSize)
+	if err != nil {
+		return err
+	}
+	tl.HoldWAL(needed)
+	return nil
 }
 
 // catchup ingests all WAL that was written, and gives the head then: it holds every

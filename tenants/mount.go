@@ -225,7 +225,7 @@ func (m *Manager) mountWork(ctx context.Context, mnt *mount, bindWAL bool) (put 
 	}
 	defer func() {
 		if err != nil {
-			b.tl.HoldWAL(nil)
+			err = errors.Join(err, holdNeeded(b.tl))
 			release()
 		}
 	}()
@@ -250,7 +250,7 @@ func (m *Manager) mountWork(ctx context.Context, mnt *mount, bindWAL bool) (put 
 		stop()
 		following.Wait()
 		_, err := b.catchup(context.WithoutCancel(m.ctx))
-		b.tl.HoldWAL(nil)
+		err = errors.Join(err, holdNeeded(b.tl))
 		release()
 		b.release()
 		return err
