@@ -8,43 +8,43 @@ import (
 	"zenith/internal/api"
 )
 
-// Channel is a way in which a server on a copy of a data directory would reach past its own mount,
+// A channel is a way in which a server on a copy of a data directory would reach past its own mount,
 // socket and log, because the configuration and the catalogs that it has are another server's: that
 // server's files and programs, its archive, its publishers. A channel is closed by settings on the
 // command line, which win over every configuration file, unless the user opens it by name.
 //
 // What no setting closes (foreign servers, COPY TO PROGRAM, functions that a login or a query calls)
 // is listed in docs/copies.md.
-type Channel struct {
-	Name    string // what --allow takes; "" for a channel that is never opened
-	Reaches string // what it leads to, for docs/copies.md
-	// OfMain says that the channel is closed on main, too: a copy of production that runs beside
+type channel struct {
+	name    string // what --allow takes; "" for a channel that is never opened
+	reaches string // what it leads to
+	// ofMain says that the channel is closed on main, too: a copy of production that runs beside
 	// production, until the user says that it takes production's place.
-	OfMain bool
+	ofMain bool
 	closed []api.Setting
 }
 
 // channels is every channel that settings close. The values of the first are made by ownFiles.
-var channels = []Channel{
-	{Reaches: "the original's data directory, pg_hba.conf, pg_ident.conf and pid file, by their paths in its configuration", OfMain: true},
+var channels = []channel{
+	{reaches: "the original's data directory, pg_hba.conf, pg_ident.conf and pid file, by their paths in its configuration", ofMain: true},
 	{
-		Reaches: "the original's log files, or the system's log: postgres writes to a log file of its own", OfMain: true,
+		reaches: "the original's log files, or the system's log: postgres writes to a log file of its own", ofMain: true,
 		closed: []api.Setting{{Name: "logging_collector", Value: "off"}, {Name: "log_destination", Value: "stderr"}},
 	},
 	{
-		Name: "archive", Reaches: "the original's WAL archive, by archive_command or archive_library", OfMain: true,
+		name: "archive", reaches: "the original's WAL archive, by archive_command or archive_library", ofMain: true,
 		closed: []api.Setting{{Name: "archive_mode", Value: "off"}},
 	},
 	{
-		Name: "standbys", Reaches: "the original's standbys: a commit would wait for them", OfMain: true,
+		name: "standbys", reaches: "the original's standbys: a commit would wait for them", ofMain: true,
 		closed: []api.Setting{{Name: "synchronous_standby_names", Value: ""}},
 	},
 	{
-		Name: "subscriptions", Reaches: "the publishers of the original's subscriptions: changes taken from a slot there never reach the original",
+		name: "subscriptions", reaches: "the publishers of the original's subscriptions: changes taken from a slot there never reach the original",
 		closed: []api.Setting{{Name: "max_logical_replication_workers", Value: "0"}},
 	},
 	{
-		Name: "primary", Reaches: "the server that the original is a standby of, and commands of its recovery",
+		name: "primary", reaches: "the server that the original is a standby of, and commands of its recovery",
 		closed: []api.Setting{
 			{Name: "primary_conninfo", Value: ""}, {Name: "primary_slot_name", Value: ""}, {Name: "restore_command", Value: ""},
 			{Name: "archive_cleanup_command", Value: ""}, {Name: "recovery_end_command", Value: ""},
@@ -53,20 +53,17 @@ var channels = []Channel{
 	{
 		// A setting of a library that is not loaded is a placeholder, which nobody reads. pg_cron before 1.5 has
 		// no switch: there, its jobs run.
-		Name: "jobs", Reaches: "whatever jobs of pg_cron, TimescaleDB, pg_partman and PoWA reach: their workers run none",
+		name: "jobs", reaches: "whatever jobs of pg_cron, TimescaleDB, pg_partman and PoWA reach: their workers run none",
 		closed: []api.Setting{
 			{Name: "cron.launch_active_jobs", Value: "off"}, {Name: "timescaledb.max_background_workers", Value: "0"},
 			{Name: "pg_partman_bgw.dbname", Value: ""}, {Name: "powa.frequency", Value: "-1"},
 		},
 	},
 	{
-		Name: "bonjour", Reaches: "the local network, where the server would announce itself",
+		name: "bonjour", reaches: "the local network, where the server would announce itself",
 		closed: []api.Setting{{Name: "bonjour", Value: "off"}},
 	},
 }
-
-// Channels lists the channels, for documentation.
-func Channels() []Channel { return slices.Clone(channels) }
 
 // Contain says how far a server on a copied data directory may reach.
 type Contain struct {
@@ -88,8 +85,8 @@ func (c Contain) check() error {
 // OpenChannels lists the names of the channels that can be opened.
 func OpenChannels() (names []string) {
 	for _, c := range channels {
-		if c.Name != "" {
-			names = append(names, c.Name)
+		if c.name != "" {
+			names = append(names, c.name)
 		}
 	}
 	return names
@@ -107,11 +104,11 @@ func (c Contain) Settings(files DataFiles) (settings []api.Setting, note string,
 	var held []string
 	for _, ch := range channels {
 		switch {
-		case ch.Name == "":
-		case c.Options.AsOriginal, slices.Contains(c.Options.Allow, ch.Name), c.Main && !ch.OfMain:
+		case ch.name == "":
+		case c.Options.AsOriginal, slices.Contains(c.Options.Allow, ch.name), c.Main && !ch.ofMain:
 			continue
 		default:
-			held = append(held, ch.Name)
+			held = append(held, ch.name)
 		}
 		settings = append(settings, ch.closed...)
 	}

@@ -118,10 +118,10 @@ func TestChannelsAreDocumented(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, c := range Channels() {
-		for _, word := range append([]string{c.Name}, names(c.closed)...) {
+	for _, c := range channels {
+		for _, word := range append([]string{c.name}, names(c.closed)...) {
 			if !strings.Contains(string(text), "`"+word+"`") && word != "" {
-				t.Errorf("docs/copies.md does not have %q of the channel that reaches %s", word, c.Reaches)
+				t.Errorf("docs/copies.md does not have %q of the channel that reaches %s", word, c.reaches)
 			}
 		}
 	}
