@@ -54,6 +54,9 @@ type Mount struct {
 	cancel context.CancelFunc
 	done   chan struct{}
 	err    error // set before done is closed
+
+	connection string // the kernel's number for it; "" if it is not known
+	log        *slog.Logger
 }
 
 // mounting is what the kinds of mounts differ in.
@@ -95,10 +98,13 @@ func (m mounting) start(opts Options) (*Mount, error) {
 		m.cancel()
 		return nil, fmt.Errorf("mount %s: %w", dir, err)
 	}
-	mnt := &Mount{dir: dir, direct: fopts.DirectMountStrict, work: m.work, cancel: m.cancel, done: make(chan struct{})}
+	mnt := &Mount{dir: dir, direct: fopts.DirectMountStrict, work: m.work, cancel: m.cancel, done: make(chan struct{}), log: opts.Log}
 	go mnt.serve(server, m.finish)
 	if err := server.WaitMount(); err != nil {
 		return nil, errors.Join(fmt.Errorf("mount %s: %w", dir, err), mnt.Unmount())
+	}
+	if mnt.connection, err = connectionOf(dir); err != nil {
+		opts.Log.Warn("the mount's connection is not known", "dir", dir, "err", err)
 	}
 	if mnt.direct {
 		if err := setCacheLimits(dir); err != nil {

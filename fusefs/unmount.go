@@ -18,7 +18,8 @@ import (
 const busyPatience = time.Second
 
 // Unmount unmounts the file system and waits until everything is put away. If processes use
-// it, it stays mounted, and the error, an ErrBusy, names them.
+// it, it stays mounted, and the error, an ErrBusy, names them. Processes in another mount namespace
+// that has the mount too do not keep it: it ends for them as well.
 func (m *Mount) Unmount() error {
 	deadline := time.Now().Add(busyPatience)
 	for {
@@ -29,7 +30,7 @@ func (m *Mount) Unmount() error {
 		}
 		err := m.takeAway()
 		if err == nil {
-			return m.Wait()
+			return m.waitEnd()
 		}
 		if !errors.Is(err, ErrBusy) || time.Now().After(deadline) {
 			return err

@@ -352,3 +352,31 @@ func TestBoundWAL(t *testing.T) {
 	}
 	s.ok("check")
 }
+
+// TestOtherNamespace stops a postgres whose mount another mount namespace has too, as a container does that
+// was made meanwhile: the stop ends, what is kept without WAL is kept, and the branch can be started again.
+func TestOtherNamespace(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	main := s.start("main")
+	s.sql(main, "CREATE TABLE t AS SELECT generate_series(1, 1000) AS i", "CREATE UNLOGGED TABLE u AS SELECT * FROM t")
+	other := exec.Command("unshare", "-m", "--propagation", "private", "sh", "-c", "echo ready; exec sleep 600")
+	out, err := other.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := other.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		other.Process.Kill()
+		other.Wait()
+	}()
+	if _, err := out.Read(make([]byte, 6)); err != nil { // "ready"
+		t.Fatal(err)
+	}
+	s.ok("pg", "stop", "main")
+	s.ok("status")
+	main = s.start("main")
+	s.want(main, "SELECT (SELECT count(*) FROM t), (SELECT count(*) FROM u)", "1000|1000")
+}

@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
+	"time"
 
 	"zenith/internal/api"
 	"zenith/internal/durable"
@@ -25,6 +27,9 @@ type compute struct {
 	name      string // the point that it was created for
 	dir       string
 	throwaway bool // pg exec's: not listed, gone when stopped
+
+	doing atomic.Pointer[string]      // what the command does that has mu for long: a Compute constant; nil: nothing
+	last  atomic.Pointer[api.Compute] // what describe said before
 
 	mu      sync.Mutex // held while it starts and stops
 	gone    bool       // it was destroyed: its directory may be another compute's by now
@@ -159,6 +164,7 @@ var errGone = errors.New("postgres was destroyed")
 func (c *compute) start(ctx context.Context, o api.ComputeOptions) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	defer c.does(api.ComputeStarting)()
 	if c.gone {
 		return errGone
 	}
@@ -253,6 +259,7 @@ func (s savedCompute) recyclesWAL() bool {
 func (c *compute) stop(ctx context.Context, o api.StopOptions) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	defer c.does(api.ComputeStopping)()
 	if c.gone {
 		return api.Errorf(api.ErrNotFound, "pg %s: no such postgres", c.name)
 	}
@@ -307,10 +314,32 @@ func (c *compute) unmount(ctx context.Context) error {
 	return nil
 }
 
-// describe says what the compute is and does.
+// does notes what a command does that has c.mu for long, so that describe need not wait for it. The command
+// calls what it returns at its end.
+func (c *compute) does(what string) (end func()) {
+	d := c.describeLocked()
+	c.last.Store(&d)
+	c.doing.Store(&what)
+	return func() { c.doing.Store(nil) }
+}
+
+// describe says what the compute is and does. It does not wait for a command that starts or stops it: a list
+// of all computes must not hang behind one.
 func (c *compute) describe() api.Compute {
-	c.mu.Lock()
+	for !c.mu.TryLock() {
+		doing, last := c.doing.Load(), c.last.Load()
+		if doing != nil && last != nil {
+			d := *last
+			d.Status = *doing
+			return d
+		}
+		time.Sleep(time.Millisecond) // mu is held for a moment only
+	}
 	defer c.mu.Unlock()
+	return c.describeLocked()
+}
+
+func (c *compute) describeLocked() api.Compute {
 	d := api.Compute{
 		Tenant: c.t.id.String(), Name: c.name, Status: api.ComputeStopped,
 		Host: "127.0.0.1", Port: c.saved.Port, User: "postgres", Database: "postgres",
@@ -345,6 +374,9 @@ func (t *tenant) forget(c *compute) {
 // computeOn finds a running compute on a branch, nil if there is none.
 func (t *tenant) computeOn(b *branch) *compute {
 	for _, c := range t.listComputes() {
+		if id, known := t.timelineOf(c.name); known && id != b.tl.ID() {
+			continue // it may be starting or stopping, for which nobody else waits
+		}
 		c.mu.Lock()
 		on := c.mount != nil && c.mount.branch == b
 		c.mu.Unlock()

@@ -142,6 +142,9 @@ func (m *fakeMount) Unmount() error {
 	return errors.Join(err, m.Wait())
 }
 
+// End implements mounted.
+func (m *fakeMount) End() error { return m.UnmountLazy() }
+
 // UnmountLazy implements mounted.
 func (m *fakeMount) UnmountLazy() error {
 	m.all.mu.Lock()

@@ -288,8 +288,8 @@ func (m *Manager) unmount(ctx context.Context, mnt *mount, lazy bool) error {
 	return errors.Join(mnt.gone(), ctx.Err())
 }
 
-// umountAll takes all mounts away, also those that are just being made; what is in use goes
-// when its last user is gone, which the process does not wait for.
+// umountAll takes all mounts away, also those that are just being made, and those that are in use:
+// nobody would serve them any more.
 func (m *Manager) umountAll(ctx context.Context) error {
 	m.mu.Lock()
 	list := slices.Collect(maps.Values(m.mounts))
@@ -301,7 +301,7 @@ func (m *Manager) umountAll(ctx context.Context) error {
 			continue
 		}
 		if uerr := m.unmount(ctx, mnt, false); uerr != nil {
-			err = errors.Join(err, fmt.Errorf("%w; unmounted nevertheless", uerr), m.unmount(ctx, mnt, true))
+			err = errors.Join(err, fmt.Errorf("%w; unmounted nevertheless", uerr), mountError(mnt.dir, mnt.fs.End()))
 		}
 	}
 	return err

@@ -24,6 +24,7 @@ type mounted interface {
 	Wait() error
 	Unmount() error
 	UnmountLazy() error
+	End() error
 	SendWAL() error
 	Written(name string) ([]byte, error)
 }

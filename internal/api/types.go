@@ -104,6 +104,10 @@ const (
 	ComputeStopped = "stopped"
 	ComputeCrashed = "crashed"
 	ComputeDamaged = "damaged" // its settings cannot be read: it can be started, with other ones
+
+	// While a command is at work on it. What else is said of it is as it was before.
+	ComputeStarting = "starting"
+	ComputeStopping = "stopping"
 )
 
 // Compute is a postgres server that the page server runs, or could start again.
