@@ -386,6 +386,9 @@ func written(path string, start pg.LSN, size int) (int64, error) {
 // bound gives the directory that is bound to pg_wal; nil: pg_wal is served like the rest.
 func (s *segments) bound() *boundWAL { return s.direct.Load() }
 
+// WALBound reports whether pg_wal is bound past the mount: see WorkOptions.BindWAL.
+func (m *Mount) WALBound() bool { return m.work != nil && m.work.wal.bound() != nil }
+
 // prepareBound makes the directory that bindWAL binds. If that fails, pg_wal is served.
 func (t *worktree) prepareBound() {
 	b, err := newBoundWAL(t)

@@ -2,17 +2,13 @@ package tenants
 
 import (
 	"cmp"
-	"context"
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
-	"time"
 
 	"zenith/internal/api"
 	"zenith/internal/durable"
@@ -28,16 +24,28 @@ type compute struct {
 	dir       string
 	throwaway bool // pg exec's: not listed, gone when stopped
 
-	doing atomic.Pointer[string]      // what the command does that has mu for long: a Compute constant; nil: nothing
-	last  atomic.Pointer[api.Compute] // what describe said before
+	turn chan struct{} // capacity 1, full while somebody has the turn: see take
 
-	mu      sync.Mutex // held while it starts and stops
-	gone    bool       // it was destroyed: its directory may be another compute's by now
-	saved   savedCompute
-	damaged bool             // compute.toml is: saved is what a compute has that was just created
-	mount   *mount           // nil: not mounted
-	notes   []string         // of the last start: api.Compute's
-	proc    *postgres.Server // nil: this process did not start it
+	// What follows is changed by whoever has the turn, with mu locked, and read with the one or the other.
+	// mu is never held while postgres starts or stops, so nobody who lists waits for that.
+	mu       sync.Mutex
+	state    computeState
+	saved    savedCompute
+	damaged  bool               // compute.toml is: saved is what a compute has that was just created
+	mount    *mount             // nil: not mounted
+	proc     *postgres.Server   // the last that this process has started or found; nil: none
+	asked    api.ComputeOptions // of the last start
+	notes    []string           // of the last start: api.Compute's
+	restarts int                // after crashes, since somebody has started it
+	fell     int                // crashes in a row: see revive
+}
+
+// makeCompute makes a compute, which is not yet in the tenant's list.
+func (t *tenant) makeCompute(name, dir string) *compute {
+	return &compute{
+		t: t, name: name, dir: dir, turn: make(chan struct{}, 1), state: stateStopped,
+		saved: savedCompute{Point: name, Settings: map[string]string{}},
+	}
 }
 
 // savedCompute is what <compute>/compute.toml holds.
@@ -62,16 +70,6 @@ func (s *savedCompute) check() error {
 	return nil
 }
 
-// mountSettings are what follows from running on a mount: pages are never torn there, and
-// segments are the branch's to keep, so none is recycled.
-func mountSettings() []api.Setting {
-	return []api.Setting{
-		{Name: "full_page_writes", Value: "off"},
-		{Name: "wal_recycle", Value: "off"},
-		{Name: "wal_init_zero", Value: "off"},
-	}
-}
-
 func (c *compute) dataDir() string  { return filepath.Join(c.dir, "data") }
 func (c *compute) logPath() string  { return filepath.Join(c.dir, "postgres.log") }
 func (c *compute) hbaPath() string  { return filepath.Join(c.dir, "pg_hba.conf") }
@@ -89,23 +87,30 @@ func (t *tenant) loadComputes() {
 		if strings.HasPrefix(e.Name(), postgres.ThrowawayPrefix) {
 			continue
 		}
-		c := &compute{t: t, dir: filepath.Join(t.dir, "pg", e.Name())}
+		c := t.makeCompute(postgres.ServerName(e.Name()), filepath.Join(t.dir, "pg", e.Name()))
 		var err error
 		if c.saved, err = computeKind.Read(c.tomlPath()); errors.Is(err, fs.ErrNotExist) {
 			continue // a killed process left the directory
 		}
 		if err != nil {
 			warnDamage(t.log, err)
-			c.damaged, c.saved = true, savedCompute{Point: postgres.ServerName(e.Name()), Settings: map[string]string{}}
+			c.damaged, c.saved = true, savedCompute{Point: c.name, Settings: map[string]string{}}
 		}
 		c.name = c.saved.Point
+		if postgres.WasLost(c.dir) {
+			c.state = stateCrashed
+		}
 		t.computes[c.name] = c
 	}
 }
 
-// create makes the compute's directory and settings.
+// create makes the compute's directory and settings. The caller has the turn.
 func (c *compute) create() error {
-	return errors.Join(c.makeDirs(), c.save())
+	if err := errors.Join(c.makeDirs(), c.save(c.saved)); err != nil {
+		return err
+	}
+	c.change(func() { c.damaged = false })
+	return nil
 }
 
 // makeDirs makes the compute's directory, with the mount point in it.
@@ -134,13 +139,7 @@ func (c *compute) makeDirs() error {
 }
 
 // save writes the settings, whole or not at all.
-func (c *compute) save() error {
-	if err := computeKind.Write(c.tomlPath(), c.saved, c.t.log); err != nil {
-		return err
-	}
-	c.damaged = false
-	return nil
-}
+func (c *compute) save(s savedCompute) error { return computeKind.Write(c.tomlPath(), s, c.t.log) }
 
 // with gives what is to be kept of a compute once it has started with o.
 func (s savedCompute) with(o api.ComputeOptions) (savedCompute, error) {
@@ -150,214 +149,26 @@ func (s savedCompute) with(o api.ComputeOptions) (savedCompute, error) {
 	return s, err
 }
 
-// set takes over what the user asked for.
-func (c *compute) set(o api.ComputeOptions) (err error) {
-	c.saved, err = c.saved.with(o)
-	return err
-}
-
-// errGone is returned by what is asked of a compute that was destroyed meanwhile.
-var errGone = errors.New("postgres was destroyed")
-
-// start mounts the compute's point and runs postgres there. If it fails, neither is left, and what o
-// says is not kept: the next start may do without.
-func (c *compute) start(ctx context.Context, o api.ComputeOptions) error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	defer c.does(api.ComputeStarting)()
-	if c.gone {
-		return errGone
-	}
-	next, err := c.saved.with(o)
-	if err != nil {
-		return err
-	}
-	if c.proc != nil && c.proc.Running() {
-		if !postgres.RunsWith(c.saved.Port, c.saved.Settings, next.Port, next.Settings) {
-			return postgres.OtherSettings(c.name, c.saved.Port)
-		}
-		return nil
-	}
-	if next.Port, err = postgres.ChoosePort(next.Port); err != nil {
-		return err
-	}
-	if err := c.makeDirs(); err != nil {
-		return fmt.Errorf("pg %s: %w", c.name, err)
-	}
-	if err := postgres.RemoveSockets(c.dir); err != nil {
-		return err
-	}
-	if err := c.unmount(ctx); err != nil { // after a crash: a fresh mount needs no recovery
-		return err
-	}
-	how := mountOptions{scratch: c.throwaway || c.onState(), bindWAL: !next.recyclesWAL()}
-	mnt, err := c.t.m.mountPoint(ctx, c.t, c.name, c.dataDir(), how)
-	if err != nil {
-		return err
-	}
-	c.mount = mnt
-	if err := c.launch(ctx, next, o); err != nil {
-		return errors.Join(fmt.Errorf("pg %s: %w", c.name, err), c.unmount(context.WithoutCancel(ctx)))
-	}
-	return nil
-}
-
-// launch runs postgres on the mount with what next says, and notes on disk that it does.
-func (c *compute) launch(ctx context.Context, next savedCompute, o api.ComputeOptions) error {
-	distrib, err := c.t.m.pg.For(c.mount.branch.tl.VersionAt(c.mount.lsn))
-	if err != nil {
-		return err
-	}
-	needed, note, err := c.mount.needed(ctx, next.Settings)
-	if err != nil {
-		return err
-	}
-	mnt := c.mount
-	contain := postgres.Contain{DataDir: c.dataDir(), Main: c.name == MainBranch && !c.throwaway, Options: o}
-	contained, held, err := contain.Settings(viewFiles{ctx, mnt.view})
-	if err != nil {
-		return err
-	}
-	proc, err := postgres.Start(ctx, distrib, c.t.m.as, postgres.Launch{
-		DataDir: c.dataDir(), LogPath: c.logPath(), Port: next.Port, Settings: c.settings(next, append(contained, needed...)),
-		DieWithParent: true, // without this process it has no data files, but may have its WAL and go on to commit
-		ReadPIDFile:   func() ([]byte, error) { return mnt.fs.Written(postgres.PostmasterPID) },
-	})
-	if err != nil {
-		return err
-	}
-	before := c.saved
-	c.saved = next
-	if err := errors.Join(c.save(), postgres.WritePIDFile(c.dir, proc.PID())); err != nil {
-		proc.Kill()
-		c.saved = before
-		return err
-	}
-	c.notes = postgres.Notes(note, held)
-	c.proc = proc
-	return nil
-}
-
-// settings are what goes on postgres's command line: what follows from the mount, what
-// says who it is, what follows from its state, and what the user set, which wins.
-func (c *compute) settings(saved savedCompute, ofState []api.Setting) []api.Setting {
-	list := append(mountSettings(), postgres.PlaceSettings(c.dir, c.t.id.String(), c.mount.branch.tl.ID().String())...)
-	list = append(list, ofState...)
-	if c.throwaway {
-		list = append(list, api.Setting{Name: "hba_file", Value: c.hbaPath()})
-	}
-	return append(list, postgres.UserSettings(saved.Settings)...)
-}
-
-// recyclesWAL reports whether the user may have the server recycle segments.
-func (s savedCompute) recyclesWAL() bool {
-	_, set := s.Settings["wal_recycle"]
-	return set
-}
-
-// stop shuts postgres down, if it runs, and unmounts.
-func (c *compute) stop(ctx context.Context, o api.StopOptions) error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	defer c.does(api.ComputeStopping)()
-	if c.gone {
-		return api.Errorf(api.ErrNotFound, "pg %s: no such postgres", c.name)
-	}
-	if c.proc != nil && c.proc.Running() {
-		if err := c.proc.Stop(ctx, o.Mode); err != nil {
-			return err
-		}
-	} else if c.mount == nil && !o.Destroy && !postgres.WasLost(c.dir) {
-		return api.Errorf(api.ErrNotFound, "pg %s: is not running", c.name)
-	}
-	if err := c.unmount(ctx); err != nil {
-		return err
-	}
-	c.proc = nil
-	if err := postgres.RemovePIDFile(c.dir); err != nil {
-		return err
-	}
-	if !o.Destroy && !c.throwaway {
-		return nil
-	}
-	return c.dropLocked()
-}
-
-// dropLocked removes the compute's directory, and takes it out of the tenant's list. It must
-// have no mount: to remove what is on a mount of this process would be to use it.
-func (c *compute) dropLocked() error {
-	c.gone = true
-	err := os.RemoveAll(c.dir)
-	c.t.forget(c) // now another compute may have the directory
-	return err
-}
-
-// dropIdle is dropLocked, unless the compute runs or is mounted.
-func (c *compute) dropIdle() error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.gone || c.mount != nil || c.proc != nil {
-		return nil
-	}
-	return c.dropLocked()
-}
-
-// unmount takes the compute's mount away, if it has one.
-func (c *compute) unmount(ctx context.Context) error {
-	if c.mount == nil {
-		return nil
-	}
-	if err := c.t.m.unmount(ctx, c.mount, false); err != nil {
-		return err
-	}
-	c.mount = nil
-	return nil
-}
-
-// does notes what a command does that has c.mu for long, so that describe need not wait for it. The command
-// calls what it returns at its end.
-func (c *compute) does(what string) (end func()) {
-	d := c.describeLocked()
-	c.last.Store(&d)
-	c.doing.Store(&what)
-	return func() { c.doing.Store(nil) }
-}
-
-// describe says what the compute is and does. It does not wait for a command that starts or stops it: a list
-// of all computes must not hang behind one.
+// describe says what the compute is and does.
 func (c *compute) describe() api.Compute {
-	for !c.mu.TryLock() {
-		doing, last := c.doing.Load(), c.last.Load()
-		if doing != nil && last != nil {
-			d := *last
-			d.Status = *doing
-			return d
-		}
-		time.Sleep(time.Millisecond) // mu is held for a moment only
-	}
+	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.describeLocked()
-}
-
-func (c *compute) describeLocked() api.Compute {
 	d := api.Compute{
-		Tenant: c.t.id.String(), Name: c.name, Status: api.ComputeStopped,
+		Tenant: c.t.id.String(), Name: c.name, Status: string(c.state), Restarts: c.restarts,
 		Host: "127.0.0.1", Port: c.saved.Port, User: "postgres", Database: "postgres",
 		Dir: c.dataDir(), Log: c.logPath(), Notes: c.notes,
 	}
-	switch {
-	case c.damaged:
+	if c.damaged && c.mount == nil {
 		d.Status = api.ComputeDamaged
-	case c.proc == nil && postgres.WasLost(c.dir):
-		d.Status = api.ComputeCrashed
-	case c.proc == nil:
-	case c.proc.Running():
-		d.Status = api.ComputeRunning
-	case c.proc.Crashed():
-		d.Status = api.ComputeCrashed
 	}
 	if c.mount != nil {
 		d.Timeline, d.LSN = c.mount.branch.tl.ID().String(), c.mount.lsn
+	}
+	if c.mount != nil && c.state == stateRunning && c.mount.mode == api.ModeWritable {
+		d.WAL = api.WALThroughMount
+		if c.mount.fs.WALBound() {
+			d.WAL = api.WALDirect
+		}
 	}
 	return d
 }
@@ -374,9 +185,6 @@ func (t *tenant) forget(c *compute) {
 // computeOn finds a running compute on a branch, nil if there is none.
 func (t *tenant) computeOn(b *branch) *compute {
 	for _, c := range t.listComputes() {
-		if id, known := t.timelineOf(c.name); known && id != b.tl.ID() {
-			continue // it may be starting or stopping, for which nobody else waits
-		}
 		c.mu.Lock()
 		on := c.mount != nil && c.mount.branch == b
 		c.mu.Unlock()

@@ -3,15 +3,14 @@ package tenants
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"zenith/internal/api"
 	"zenith/internal/postgres"
@@ -95,7 +94,7 @@ func TestComputeLife(t *testing.T) {
 	}
 	log := readFile(t, c.Log)
 	for _, want := range []string{
-		`"full_page_writes=off"`, `"wal_recycle=off"`, `"archive_mode=off"`, `"synchronous_standby_names="`,
+		`"restart_after_crash=off"`, `"max_wal_size=8GB"`, `"checkpoint_timeout=1d"`, `"full_page_writes=off"`, `"wal_recycle=off"`, `"archive_mode=off"`, `"synchronous_standby_names="`,
 		`"listen_addresses=127.0.0.1"`, `"zenith.tenant_id=` + tenantA, `"zenith.timeline_id=` + c.Timeline,
 		`"log_statement=all" "-c" "work_mem=5MB"`,
 	} {
@@ -177,6 +176,9 @@ func TestComputeOnState(t *testing.T) {
 	c, err := f.PgStart(t.Context(), tenantA, point, set())
 	if err != nil {
 		t.Fatal(err)
+	}
+	if log := readFile(t, c.Log); strings.Contains(log, "restart_after_crash") || strings.Contains(log, "checkpoint_timeout") {
+		t.Errorf("it is started like one on a head, which is started anew after a crash:\n%s", log)
 	}
 	if m := f.mounts.find(t, c.Dir); m.branch != nil || c.LSN != h.ends[20] {
 		t.Errorf("it is at %v on %+v", c.LSN, m)
@@ -292,7 +294,7 @@ func TestComputeIsNotKeptOnDisk(t *testing.T) {
 // TestComputeCrash is noticed, and the next start is on a fresh mount.
 func TestComputeCrash(t *testing.T) {
 	t.Parallel()
-	f := newManager(t, Config{})
+	f := newManager(t, Config{ReviveAfter: []time.Duration{}})
 	c, err := f.PgStart(t.Context(), tenantA, MainBranch, set())
 	if err != nil {
 		t.Fatal(err)
@@ -478,81 +480,4 @@ func TestCloseStopsEverything(t *testing.T) {
 	wantKind(t, "stop what Close has stopped", stop(t.Context()), api.ErrNotFound)
 	_, err = f.PgStart(t.Context(), tenantA, MainBranch, set())
 	wantKind(t, "start after Close", err, api.ErrUnavailable, "shutting down")
-}
-
-// TestComputesSideBySide: of many who start, stop and destroy one compute at a time each gets an
-// answer that is true, and in the end nothing is there that the list does not show.
-func TestComputesSideBySide(t *testing.T) {
-	t.Parallel()
-	f := newManager(t, Config{})
-	allowed := func(err error, kinds ...error) bool {
-		for _, k := range kinds {
-			if errors.Is(err, k) {
-				return true
-			}
-		}
-		return err == nil
-	}
-	verbs := []func() error{
-		func() error {
-			_, err := f.PgStart(t.Context(), tenantA, MainBranch, set())
-			if allowed(err, api.ErrBusy) || strings.Contains(err.Error(), "did not start: no") { // it found what the next one has made
-				return nil
-			}
-			return fmt.Errorf("start: %w", err)
-		},
-		func() error {
-			_, err := f.PgCreate(t.Context(), tenantA, MainBranch, set())
-			if allowed(err, api.ErrExists) {
-				return nil
-			}
-			return fmt.Errorf("create: %w", err)
-		},
-		func() error {
-			_, err := f.PgStart(t.Context(), tenantA, MainBranch, set("fake.start=fatal:no"))
-			if err == nil || !allowed(err, api.ErrBusy) && !strings.Contains(err.Error(), "did not start: no") {
-				return fmt.Errorf("start that fails: %w", err)
-			}
-			return nil
-		},
-		func() error {
-			err := f.PgStop(t.Context(), tenantA, MainBranch, api.StopOptions{Mode: "immediate", Destroy: true})
-			if allowed(err, api.ErrNotFound) {
-				return nil
-			}
-			return fmt.Errorf("destroy: %w", err)
-		},
-		func() error {
-			_, err := f.PgList(t.Context(), tenantA)
-			return err
-		},
-	}
-	var all sync.WaitGroup
-	for n := range 4 {
-		all.Go(func() {
-			for i := range 10 {
-				if err := verbs[(n*3+i*7)%len(verbs)](); err != nil {
-					t.Error(err)
-				}
-			}
-		})
-	}
-	all.Wait()
-	dir := filepath.Join(f.cfg.Dir, "tenants", tenantA, "pg", MainBranch)
-	switch s := f.statusOf(t, MainBranch); s {
-	case "":
-		if exists(dir) || f.mounts.count() != 0 {
-			t.Errorf("no postgres is listed: its directory is there %v, %d mounts", exists(dir), f.mounts.count())
-		}
-	case api.ComputeRunning:
-		if !exists(filepath.Join(dir, "compute.toml")) || f.mounts.count() != 1 {
-			t.Errorf("postgres runs: its settings are there %v, %d mounts", exists(dir), f.mounts.count())
-		}
-	case api.ComputeStopped:
-		if !exists(filepath.Join(dir, "compute.toml")) || f.mounts.count() != 0 {
-			t.Errorf("postgres is stopped: its settings are there %v, %d mounts", exists(dir), f.mounts.count())
-		}
-	default:
-		t.Errorf("state %q", s)
-	}
 }

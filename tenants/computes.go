@@ -28,14 +28,16 @@ func (m *Manager) PgCreate(ctx context.Context, tenant, point string, o api.Comp
 // enter puts a new compute into the tenant's list and onto disk. If the list has one of its name
 // whose settings are damaged, that one gets new settings instead. ErrExists: it has one that is whole.
 func (c *compute) enter(o api.ComputeOptions) (*compute, error) {
-	c.mu.Lock() // nobody starts it before it is whole
-	defer c.mu.Unlock()
+	if err := c.take(context.Background()); err != nil { // nobody starts it before it is whole
+		return nil, err
+	}
+	defer c.give()
 	for {
 		old := c.t.add(c)
 		if old == nil {
 			err := errors.Join(c.set(o), c.create())
 			if err != nil {
-				return nil, errors.Join(err, c.dropLocked())
+				return nil, errors.Join(err, c.drop())
 			}
 			return c, nil
 		}
@@ -58,10 +60,12 @@ func (t *tenant) add(c *compute) (old *compute) {
 
 // mend makes a compute whose settings are damaged anew.
 func (c *compute) mend(o api.ComputeOptions) error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	if err := c.take(context.Background()); err != nil {
+		return err
+	}
+	defer c.give()
 	switch {
-	case c.gone:
+	case c.state == stateGone:
 		return errGone
 	case !c.damaged:
 		return api.Errorf(api.ErrExists, "pg %s: already exists", c.name)
@@ -85,10 +89,7 @@ func (m *Manager) newCompute(ctx context.Context, tenant, point string) (c *comp
 		release()
 		return nil, nil, err
 	}
-	return &compute{
-		t: t, name: point, dir: t.computeDir(point),
-		saved: savedCompute{Point: point, Settings: map[string]string{}},
-	}, release, nil
+	return t.makeCompute(point, t.computeDir(point)), release, nil
 }
 
 // PgStart starts a compute, creating it if need be.

@@ -193,6 +193,9 @@ func (m *fakeMount) Written(name string) ([]byte, error) {
 	return os.ReadFile(filepath.Join(m.dir, name))
 }
 
+// WALBound implements mounted.
+func (m *fakeMount) WALBound() bool { return m.work.BindWAL }
+
 // synced tells the branch of a writable mount that WAL up to an LSN was synced on it.
 func (m *fakeMount) synced(upTo pg.LSN, segSize int) {
 	last := upTo - 1

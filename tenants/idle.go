@@ -149,12 +149,3 @@ func (m *Manager) busyLocked(t *tenant) bool {
 	}
 	return len(t.receivers) > 0
 }
-
-// busy reports whether the compute has a mount or a process, or is about to. It does not wait.
-func (c *compute) busy() bool {
-	if !c.mu.TryLock() {
-		return true
-	}
-	defer c.mu.Unlock()
-	return c.mount != nil || c.proc != nil
-}

@@ -39,6 +39,13 @@ type Config struct {
 	// Dial connects to the page server at a conninfo, for Push; nil: this one cannot push.
 	Dial func(ctx context.Context, conninfo string) (Peer, error)
 
+	// ReviveAfter says how long to wait before each new start of a postgres that has crashed; when it is used
+	// up, the postgres stays crashed. Default: DefaultReviveAfter.
+	ReviveAfter []time.Duration
+	// RestartTime is how long a postgres that somebody else has stopped may take to come back, as with pg_ctl
+	// restart; so long its mount stays. Default 10 s.
+	RestartTime time.Duration
+
 	Retention       Retention            // of history; default DefaultRetention
 	TenantRetention map[string]Retention // of single tenants
 	CollectEvery    time.Duration        // how often the background looks what can be forgotten; default an hour
@@ -82,6 +89,10 @@ func open(cfg Config, mounts mounter) (*Manager, error) {
 	}
 	cfg.MaxLag = cmp.Or(cfg.MaxLag, defaultMaxLag)
 	cfg.IdleTime = cmp.Or(cfg.IdleTime, defaultIdleTime)
+	if cfg.ReviveAfter == nil {
+		cfg.ReviveAfter = DefaultReviveAfter
+	}
+	cfg.RestartTime = cmp.Or(cfg.RestartTime, defaultRestartTime)
 	cfg.CollectEvery = cmp.Or(cfg.CollectEvery, defaultCollectEvery)
 	as, err := postgres.LookupAccount(cfg.PgUser)
 	if err != nil {

@@ -27,6 +27,7 @@ type mounted interface {
 	End() error
 	SendWAL() error
 	Written(name string) ([]byte, error)
+	WALBound() bool
 }
 
 // fuse is package fusefs.

@@ -28,7 +28,7 @@ func (m *Manager) Status(ctx context.Context) ([]api.StatusRow, error) {
 			return nil, err
 		}
 	}
-	open, branches, running, receivers, behind := m.openTenants(), 0, 0, 0, int64(0)
+	open, branches, running, slow, receivers, behind := m.openTenants(), 0, 0, 0, 0, int64(0)
 	for _, t := range open {
 		branches += len(t.repo.Timelines())
 		for _, r := range t.listReceivers() {
@@ -36,8 +36,12 @@ func (m *Manager) Status(ctx context.Context) ([]api.StatusRow, error) {
 			behind = max(behind, r.LagBytes)
 		}
 		for _, c := range t.listComputes() {
-			if c.describe().Status == api.ComputeRunning {
+			d := c.describe()
+			if d.Status == api.ComputeRunning {
 				running++
+			}
+			if d.WAL == api.WALThroughMount {
+				slow++
 			}
 		}
 	}
@@ -54,6 +58,7 @@ func (m *Manager) Status(ctx context.Context) ([]api.StatusRow, error) {
 		row("branches", branches),
 		row("mounts", len(mounts)),
 		row("postgres_running", running),
+		row("postgres_wal_through_mount", slow), // whose commits are slower for that
 		row("receivers", receivers),
 		{Name: "receivers_lag_bytes", Value: strconv.FormatInt(behind, 10)},
 	}, nil

@@ -227,6 +227,9 @@ var computeColumns = []column[api.Compute]{
 	{name: "dir", text: func(cp api.Compute) string { return cp.Dir }, hidden: true},
 	{name: "log", text: func(cp api.Compute) string { return cp.Log }, hidden: true},
 	{name: "uri", text: connString, hidden: true},
+	{name: "wal", text: func(cp api.Compute) string { return cp.WAL }, hidden: true},
+	{name: "restarts", text: func(cp api.Compute) string { return strconv.Itoa(cp.Restarts) }, hidden: true},
+	{name: "notes", text: func(cp api.Compute) string { return strings.Join(cp.Notes, "; ") }, hidden: true},
 }
 
 // allComputes gives the postgres servers that the page server runs, and those on copies on this machine. Where

@@ -100,14 +100,18 @@ type StopOptions struct {
 
 // The states of a compute.
 const (
-	ComputeRunning = "running"
-	ComputeStopped = "stopped"
-	ComputeCrashed = "crashed"
-	ComputeDamaged = "damaged" // its settings cannot be read: it can be started, with other ones
-
-	// While a command is at work on it. What else is said of it is as it was before.
+	ComputeStopped  = "stopped"
 	ComputeStarting = "starting"
+	ComputeRunning  = "running"
 	ComputeStopping = "stopping"
+	ComputeCrashed  = "crashed"
+	ComputeDamaged  = "damaged" // its settings cannot be read: it can be started, with other ones
+)
+
+// The ways of a compute's WAL.
+const (
+	WALDirect       = "direct"        // commits are written and synced past the mount
+	WALThroughMount = "through mount" // slower: the page server is no root, or the server may recycle segments
 )
 
 // Compute is a postgres server that the page server runs, or could start again.
@@ -125,6 +129,11 @@ type Compute struct {
 	Log      string `json:"log"` // its log file
 	// Notes are what whoever starts it should know: one line each.
 	Notes []string `json:"notes"`
+	// Restarts is how often it has crashed, and was started anew, since somebody started it.
+	Restarts int `json:"restarts"`
+	// WAL is the way that its WAL takes to the branch: one of the WAL constants; "" if it does not run,
+	// or has no branch.
+	WAL string `json:"wal"`
 }
 
 // ExportOptions says what goes into an export.

@@ -28,12 +28,20 @@ func processStart(pid int) string {
 // EndOrphans kills the processes of a server on dataDir whose postmaster is gone, or that
 // were started just before their starter died, so that no pid file names them.
 func EndOrphans(dataDir string) {
+	for _, pid := range postgresIn(dataDir) {
+		endProcess(pid, processStart(pid), syscall.SIGKILL)
+	}
+}
+
+// postgresIn gives the processes of a server on dataDir.
+func postgresIn(dataDir string) (pids []int) {
 	for _, pid := range livingIn(dataDir) {
 		name, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid))
 		if err == nil && string(name) == "postgres\n" {
-			endProcess(pid, processStart(pid), syscall.SIGKILL)
+			pids = append(pids, pid)
 		}
 	}
+	return pids
 }
 
 // livingIn gives the processes whose current directory is dir: all of a server's are in its

@@ -13,12 +13,16 @@ import (
 	"syscall"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"zenith/internal/api"
 )
 
-// Server is one running postmaster, a child of this process.
+// Server is one running postmaster: a child of this process, or one that Adopt found.
 type Server struct {
-	cmd      *exec.Cmd
+	cmd      *exec.Cmd // nil: it was adopted
+	pid      int
+	pidfd    *os.File // of one that was adopted: names the process for ever
 	port     int
 	logPath  string
 	logFrom  int64 // where this server's output begins in the log
@@ -28,8 +32,7 @@ type Server struct {
 
 	done chan struct{} // closed when the process is gone
 	mu   sync.Mutex
-	err  error // how it ended, once done is closed
-	quit bool  // Stop or Kill asked it to end
+	err  error // how it ended, once done is closed; nil: well
 }
 
 // Launch says how a server is run.
@@ -108,6 +111,7 @@ func (p *Server) start() error {
 	if err := p.cmd.Start(); err != nil {
 		return fmt.Errorf("start postgres: %w", err)
 	}
+	p.pid = p.cmd.Process.Pid
 	go p.wait()
 	return nil
 }
@@ -123,7 +127,10 @@ func (p *Server) wait() {
 }
 
 // PID is the postmaster's process id.
-func (p *Server) PID() int { return p.cmd.Process.Pid }
+func (p *Server) PID() int { return p.pid }
+
+// Done is closed when the process has ended.
+func (p *Server) Done() <-chan struct{} { return p.done }
 
 // Running reports whether the process is still there.
 func (p *Server) Running() bool {
@@ -135,11 +142,19 @@ func (p *Server) Running() bool {
 	}
 }
 
-// Crashed reports whether the process ended without Stop or Kill, or with a bad exit status.
+// Crashed reports whether the process ended, and not well. A server that somebody else has stopped,
+// with pg_ctl, has ended well.
 func (p *Server) Crashed() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return !p.Running() && (p.err != nil || !p.quit)
+	return !p.Running() && p.err != nil
+}
+
+// Reason says how a server ended that has Crashed, for a log.
+func (p *Server) Reason() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return fmt.Sprintf("%v: %s", p.err, p.lastWords())
 }
 
 // stopSignals are pg_ctl's modes; "" is the default one.
@@ -153,6 +168,14 @@ var stopSignals = map[string]syscall.Signal{
 // Stop asks the server to shut down in one of pg_ctl's modes and waits for its end. A second
 // Stop, in another mode, may follow one that gave ErrTimeout or ended with ctx.
 func (p *Server) Stop(ctx context.Context, mode string) error {
+	if err := p.Signal(mode); err != nil {
+		return err
+	}
+	return p.awaitStop(ctx)
+}
+
+// Signal asks the server to shut down in one of pg_ctl's modes, and does not wait.
+func (p *Server) Signal(mode string) error {
 	sig, ok := stopSignals[mode]
 	if !ok {
 		return api.Errorf(api.ErrBadArgument, "stop mode %q: want smart, fast or immediate", mode)
@@ -160,6 +183,11 @@ func (p *Server) Stop(ctx context.Context, mode string) error {
 	if err := p.signal(sig); err != nil {
 		return fmt.Errorf("signal postgres %d: %w", p.PID(), err)
 	}
+	return nil
+}
+
+// awaitStop waits for the end of a server that was asked to end.
+func (p *Server) awaitStop(ctx context.Context) error {
 	select {
 	case <-p.done:
 		return nil
@@ -177,18 +205,21 @@ func (p *Server) Kill() {
 	select {
 	case <-p.done:
 	case <-time.After(p.timeouts.Kill):
-		_ = p.cmd.Process.Kill()
+		_ = p.signal(syscall.SIGKILL)
 		<-p.done
 	}
 }
 
 // signal asks the process to end. One that has ended already is no error.
-func (p *Server) signal(sig os.Signal) error {
-	p.mu.Lock()
-	p.quit = true
-	p.mu.Unlock()
-	if err := p.cmd.Process.Signal(sig); err != nil && !errors.Is(err, os.ErrProcessDone) {
-		return err
+func (p *Server) signal(sig syscall.Signal) error {
+	var err error
+	if p.cmd == nil {
+		err = unix.PidfdSendSignal(int(p.pidfd.Fd()), sig, nil, 0)
+	} else {
+		err = p.cmd.Process.Signal(sig)
 	}
-	return nil
+	if errors.Is(err, os.ErrProcessDone) || errors.Is(err, unix.ESRCH) {
+		return nil
+	}
+	return err
 }

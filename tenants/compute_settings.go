@@ -1,0 +1,61 @@
+package tenants
+
+import (
+	"strings"
+
+	"zenith/internal/api"
+	"zenith/internal/pg"
+	"zenith/internal/postgres"
+)
+
+// mountSettings are what follows from running on a mount: pages are never torn there, and segments are the
+// branch's to keep, so none is recycled.
+func mountSettings() []api.Setting {
+	return []api.Setting{
+		{Name: "full_page_writes", Value: "off"},
+		{Name: "wal_recycle", Value: "off"},
+		{Name: "wal_init_zero", Value: "off"},
+	}
+}
+
+// headSettings are those of a postgres on the head of a branch. It never recovers from its checkpoints: after
+// a crash it is started on a fresh mount (revive), not anew by its postmaster, and the mount is the state at
+// the end of the WAL. So checkpoints are rare. They are not absent: they bound where a standby or a base
+// backup begins to replay, and how many segments are in pg_wal, which are not packed as long.
+//
+// What a consumer has confirmed of a logical slot is saved at checkpoints only, and sent again after a crash
+// if it was not: where there may be logical slots, checkpoints are as often as they are configured to be.
+func headSettings(logical bool) []api.Setting {
+	list := []api.Setting{
+		{Name: "restart_after_crash", Value: "off"},
+		{Name: "max_wal_size", Value: "8GB"}, // a checkpoint every 4 GB or so
+	}
+	if !logical {
+		list = append(list, api.Setting{Name: "checkpoint_timeout", Value: "1d"})
+	}
+	return list
+}
+
+// settings are what goes on postgres's command line: what follows from the mount, what says who it is, what
+// follows from its state, and what the user set, which wins.
+func (c *compute) settings(saved savedCompute, ofState []api.Setting) []api.Setting {
+	list := mountSettings()
+	if c.mount.mode == api.ModeWritable {
+		list = append(list, headSettings(saved.logical() || c.mount.view.Snapshot().State().Settings.WALLevel == pg.WALLevelLogical)...)
+	}
+	list = append(list, postgres.PlaceSettings(c.dir, c.t.id.String(), c.mount.branch.tl.ID().String())...)
+	list = append(list, ofState...)
+	if c.throwaway {
+		list = append(list, api.Setting{Name: "hba_file", Value: c.hbaPath()})
+	}
+	return append(list, postgres.UserSettings(saved.Settings)...)
+}
+
+// logical reports whether the user has the server write WAL for logical slots.
+func (s savedCompute) logical() bool { return strings.EqualFold(s.Settings["wal_level"], "logical") }
+
+// recyclesWAL reports whether the user may have the server recycle segments.
+func (s savedCompute) recyclesWAL() bool {
+	_, set := s.Settings["wal_recycle"]
+	return set
+}
