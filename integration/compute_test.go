@@ -40,10 +40,10 @@ func TestRevived(t *testing.T) {
 		times := strconv.Itoa(n + 1)
 		eventually(t, "postgres to be started anew", func() bool {
 			list := s.ok("pg", "list", "-o", "json")
-			return strings.Contains(list, `"restarts":`+times) && strings.Contains(list, `"running"`)
+			return strings.Contains(list, `"restarts": "`+times+`"`) && strings.Contains(list, `"running"`)
 		})
 		s.want(url, "SELECT count(*) FROM t", times+"000")
-		if list := s.ok("pg", "list", "-o", "json"); os.Geteuid() == 0 && !strings.Contains(list, `"wal":"direct"`) {
+		if list := s.ok("pg", "list", "-o", "json"); os.Geteuid() == 0 && !strings.Contains(list, `"wal": "direct"`) {
 			t.Errorf("wal does not take the direct way:\n%s", list)
 		}
 	}
@@ -72,7 +72,7 @@ func TestPgCtl(t *testing.T) {
 	}
 	s.want(url, "SELECT i FROM t", "1")
 	kill9(t, second)
-	eventually(t, "postgres to be started anew", func() bool { return strings.Contains(s.ok("pg", "list", "-o", "json"), `"restarts":1`) })
+	eventually(t, "postgres to be started anew", func() bool { return strings.Contains(s.ok("pg", "list", "-o", "json"), `"restarts": "1"`) })
 	s.want(url, "SELECT i FROM t", "1")
 	s.asOwner("pg_ctl", "-D", data, "-w", "-m", "immediate", "stop")
 	eventually(t, "the stop to be noticed", func() bool { return strings.Contains(s.ok("pg", "list"), "stopped") })

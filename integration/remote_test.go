@@ -203,7 +203,7 @@ func TestComputeLife(t *testing.T) {
 	settings()
 
 	kill9(t, pidIn(t, filepath.Join(data[0], "postmaster.pid")))
-	eventually(t, "the page server to start it anew", func() bool { return strings.Contains(s.ok("pg", "list", "-o", "json"), `"restarts":1`) })
+	eventually(t, "the page server to start it anew", func() bool { return strings.Contains(s.ok("pg", "list", "-o", "json"), `"restarts": "1"`) })
 	s.start("main")
 	listed("running")
 	settings()
