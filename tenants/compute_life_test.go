@@ -283,9 +283,7 @@ func (m verbsModel) settled(t *testing.T) {
 			}
 		}
 	}
-	if m.f.mounts.count() != running {
-		t.Errorf("%d run on %d mounts", running, m.f.mounts.count())
-	}
+	waitFor(t, fmt.Sprintf("%d mounts, for as many run", running), func() bool { return m.f.mounts.count() == running })
 }
 
 // TestComputesSideBySide: of many who do things with a few computes at a time each gets an answer that is

@@ -138,7 +138,7 @@ func mountError(dir string, err error) error {
 	switch {
 	case err == nil:
 		return nil
-	case errors.As(err, new(*api.Error)):
+	case errors.As(err, new(*api.Error)), errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return err
 	case errors.Is(err, fusefs.ErrBusy):
 		return api.Errorf(api.ErrBusy, "%s: already has a mount", dir)
