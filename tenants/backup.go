@@ -54,7 +54,7 @@ func (m *Manager) loadServer(ctx context.Context, t *tenant, o InitOptions) (tl 
 		return nil, fmt.Errorf("recover the base backup: %w", err)
 	}
 	tl, err = ingest.Import(ctx, t.repo, data, ingest.ImportOptions{
-		Name: MainBranch, Progress: o.Progress, Recovered: recovered, Locations: got.Tablespaces,
+		Name: MainBranch, Progress: o.Progress, Recovered: recovered, Locations: got.Tablespaces, LeftOut: o.LeftOut,
 	})
 	if err != nil {
 		return nil, err

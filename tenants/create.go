@@ -24,6 +24,7 @@ type InitOptions struct {
 	FromPGData string // a cleanly stopped data directory
 	FromServer string // the connection string of a running server; if both are "": a fresh initdb
 	Progress   api.Progress
+	LeftOut    func(path, why string) // is told each file that is not imported; may be nil
 }
 
 // TenantCreate makes a tenant with a fresh initdb as its main branch.
@@ -82,15 +83,16 @@ func (m *Manager) load(ctx context.Context, id repo.TenantID, dir string, o Init
 
 // loadDir makes the main branch from a data directory: a stopped server's, or a fresh one.
 func (m *Manager) loadDir(ctx context.Context, t *tenant, o InitOptions) (*repo.Timeline, error) {
-	from := o.FromPGData
+	from, leftOut := o.FromPGData, o.LeftOut
 	if from == "" {
+		leftOut = nil // nothing of a fresh cluster is missed
 		from = filepath.Join(t.dir, "initdb")
 		if err := m.initdb(ctx, from, !m.cfg.NoChecksums); err != nil {
 			return nil, err
 		}
 		defer os.RemoveAll(from)
 	}
-	return ingest.Import(ctx, t.repo, from, ingest.ImportOptions{Name: MainBranch, Progress: o.Progress})
+	return ingest.Import(ctx, t.repo, from, ingest.ImportOptions{Name: MainBranch, Progress: o.Progress, LeftOut: leftOut})
 }
 
 // initdb makes a fresh cluster in dir, a directory that must not be there yet.

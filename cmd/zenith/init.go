@@ -222,7 +222,7 @@ func (e *environ) initLocal(ctx context.Context, o initOptions, s *settings) err
 		}
 	}
 	fmt.Fprintf(e.out, "initializing tenantid %s\n", s.tenant)
-	info, err := e.firstTenant(ctx, s, tenants.InitOptions{Tenant: s.tenant, FromPGData: from, FromServer: o.fromServer})
+	info, err := e.firstTenant(ctx, s, tenants.InitOptions{Tenant: s.tenant, FromPGData: from, FromServer: o.fromServer, LeftOut: e.tellLeftOut})
 	if err != nil {
 		return err
 	}
@@ -236,6 +236,11 @@ func (e *environ) initLocal(ctx context.Context, o initOptions, s *settings) err
 	fmt.Fprintf(e.out, "created initial timeline %s timeline.lsn %s\n", info.TimelineID, info.LSN)
 	fmt.Fprintf(e.out, "created %s branch\n", tenants.MainBranch)
 	return nil
+}
+
+// tellLeftOut says that a file of the imported data directory is not in the branch.
+func (e *environ) tellLeftOut(path, why string) {
+	fmt.Fprintf(e.err, "zenith: not imported: %s: %s\n", path, why)
 }
 
 // firstTenant makes the first tenant and loads its branch main, in this process: no page server runs yet.

@@ -28,6 +28,10 @@ type ImportOptions struct {
 	// Recovered says that dir is a base backup which was recovered and stopped: history
 	// begins at the backup's end.
 	Recovered *Recovered
+	// LeftOut is told each file that is not imported, by its path below the data directory, and why; may be
+	// nil. What belongs to a running server only, and logs, are not told.
+	LeftOut func(path, why string)
+
 	Locations map[pg.OID]string // of tablespaces that are elsewhere than where dir's links point to
 }
 
@@ -59,7 +63,7 @@ func importDir(ctx context.Context, r *repo.Repository, dir string, o ImportOpti
 	if err != nil {
 		return nil, err
 	}
-	list, err := scan(dir, cf.Version)
+	list, err := scan(dir, cf, o.LeftOut)
 	if err != nil {
 		return nil, err
 	}
@@ -171,8 +175,11 @@ func readOrigins(dir string) ([]pg.ReplOrigin, error) {
 
 // scan lists the files of a data directory that history keeps, in the order of their
 // places in it.
-func scan(dir string, v *pg.Version) ([]source, error) {
-	s := scanner{dir: dir, v: v}
+func scan(dir string, cf *pg.ControlFile, leftOut func(path, why string)) ([]source, error) {
+	if leftOut == nil {
+		leftOut = func(string, string) {}
+	}
+	s := scanner{dir: dir, v: cf.Version, tli: cf.CheckPointCopy.ThisTLI, leftOut: leftOut}
 	if err := s.scan(); err != nil {
 		return nil, err
 	}

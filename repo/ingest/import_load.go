@@ -1,6 +1,7 @@
 package ingest
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -104,7 +105,7 @@ func (l *loader) loadOne(ctx context.Context, f source) error {
 	case f.data != nil:
 		return l.bulk.File(f.path, l.lsn, f.data)
 	}
-	content, err := os.ReadFile(filepath.Join(l.dir, f.path))
+	content, err := os.ReadFile(cmp.Or(f.from, filepath.Join(l.dir, f.path)))
 	if err != nil {
 		return err
 	}

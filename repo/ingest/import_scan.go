@@ -6,12 +6,10 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path"
 	"path/filepath"
-	"slices"
-	"strings"
 
 	"zenith/internal/pg"
+	"zenith/internal/xlog"
 )
 
 // source is a file of a data directory, or all segments of a relation's fork.
@@ -21,7 +19,8 @@ type source struct {
 	page bool       // fork counts
 	size int64      // in bytes, over all segments
 	db   bool       // not a file but a database's directory: fork's
-	data []byte     // the contents, if they are not those of a file at path
+	data []byte     // the contents, if they are not those of a file
+	from string     // where the file lies, if that is not path below the data directory
 }
 
 // compareSources orders by the place in history: pages by key, the rest before them.
@@ -51,30 +50,26 @@ var leftBehind = []string{
 	"log", "pg_log", "lost+found",
 }
 
-// maxConfigFile bounds the files that are kept because nobody knows what they are.
-const maxConfigFile = 512 << 10
-
-// defaultConfig are the files without which no server starts, for directories whose
-// configuration lies elsewhere, as Debian's do.
-var defaultConfig = []struct{ name, content string }{
-	{"postgresql.conf", "# The data directory was imported without a postgresql.conf.\n"},
-	{"pg_hba.conf", "# The data directory was imported without a pg_hba.conf: nobody connects from elsewhere.\n" +
-		"local all all trust\nhost all all 127.0.0.1/32 trust\nhost all all ::1/128 trust\n"},
-	{"pg_ident.conf", ""},
-}
+// maxConfigFile bounds, in bytes, a file that PostgreSQL does not know. A file is read as a whole
+// when it is imported and when it is used: what is bigger is no configuration, but a core dump or a
+// backup that somebody put there.
+const maxConfigFile = 64 << 20
 
 // scanner walks a data directory.
 type scanner struct {
-	dir  string
-	v    *pg.Version // whose data directory it is
-	list []source
+	dir     string
+	v       *pg.Version // whose data directory it is
+	tli     pg.TLI      // the one that the server was on
+	leftOut func(path, why string)
+	list    []source
 }
 
 func (s *scanner) scan() error {
-	if err := s.config(""); err != nil {
-		return err
+	for _, part := range []func() error{func() error { return s.config("") }, s.configElsewhere, s.histories, s.slots} {
+		if err := part(); err != nil {
+			return err
+		}
 	}
-	s.defaults()
 	for _, slru := range pg.SLRUs {
 		if err := s.slru(slru); err != nil {
 			return err
@@ -104,41 +99,31 @@ func (s *scanner) readDir(dir string) ([]fs.DirEntry, error) {
 	return entries, err
 }
 
-// config adds files that are nobody else's, as configuration is.
-func (s *scanner) config(dir string) error {
-	entries, err := s.readDir(dir)
+// histories adds the history files of the server's timeline and of those that it came from. After a
+// promotion, a server finds by them that WAL of the old timeline is its own too.
+func (s *scanner) histories() error {
+	entries, err := s.readDir("pg_wal")
 	if err != nil {
 		return err
 	}
+	names := []string{}
 	for _, e := range entries {
-		name := path.Join(dir, e.Name())
-		if dir == "" && slices.Contains(leftBehind, name) || strings.HasPrefix(e.Name(), "pgsql_tmp") {
-			continue
-		}
-		info, err := os.Stat(filepath.Join(s.dir, name)) // through links
-		if err != nil {
-			return fmt.Errorf("%s: %w", name, err)
-		}
-		switch {
-		case info.IsDir() && e.Type()&fs.ModeSymlink == 0:
-			err = s.config(name)
-		case info.Mode().IsRegular() && info.Size() <= maxConfigFile:
-			s.list = append(s.list, source{path: name, size: info.Size()})
-		}
-		if err != nil {
-			return err
+		if tli, ok := xlog.ParseHistoryName(e.Name()); ok && tli <= s.tli {
+			names = append(names, e.Name())
 		}
 	}
-	return nil
+	return s.files("pg_wal", names)
 }
 
-// defaults adds what is missing of the configuration.
-func (s *scanner) defaults() {
-	for _, d := range defaultConfig {
-		if !slices.ContainsFunc(s.list, func(f source) bool { return f.path == d.name }) {
-			s.list = append(s.list, source{path: d.name, data: []byte(d.content), size: int64(len(d.content))})
+// slots tells which replication slots stay behind.
+func (s *scanner) slots() error {
+	entries, err := s.readDir("pg_replslot")
+	for _, e := range entries {
+		if e.IsDir() {
+			s.leftOut("pg_replslot/"+e.Name(), "a replication slot, which holds WAL of the original for its consumer")
 		}
 	}
+	return err
 }
 
 func (s *scanner) slru(slru pg.SLRU) error {
@@ -285,10 +270,14 @@ func (s *scanner) addFork(rf pg.RelFork) error {
 		if err != nil {
 			return err
 		}
-		if info.Size()%pg.BlockSize != 0 || info.Size() > segmentSize {
+		rest := info.Size() % pg.BlockSize
+		if rest != 0 && rf.IsSLRU() || info.Size() > segmentSize {
 			return fmt.Errorf("%s has %d bytes, not a number of %d-byte blocks: %w", p, info.Size(), pg.BlockSize, ErrDamaged)
 		}
-		f.size += info.Size()
+		if rest != 0 { // an extension that a full disk or a crash cut off: for PostgreSQL it is not there (_mdnblocks)
+			s.leftOut(p, fmt.Sprintf("its last %d bytes are less than a block", rest))
+		}
+		f.size += info.Size() - rest
 		if info.Size() < segmentSize || rf.IsSLRU() {
 			break
 		}

@@ -85,7 +85,7 @@ func TestRefusals(t *testing.T) {
 		{"standby", "standby.signal", put(""), ingest.ErrNotClean, "standby.signal"},
 		{"to be recovered", "recovery.signal", put(""), ingest.ErrNotClean, "recovery.signal"},
 		{"page damaged", "base/1/1259", flip(8192 + 1000), ingest.ErrDamaged, "base/1/1259: block 1 "},
-		{"half a page", "base/1/1259", func(b []byte) []byte { return b[:12000] }, ingest.ErrDamaged, "12000 bytes"},
+		{"half a block of an SLRU", "pg_xact/0000", func(b []byte) []byte { return b[:12] }, ingest.ErrDamaged, "12 bytes"},
 		{"no wal", wal, func([]byte) []byte { return nil }, ingest.ErrDamaged, "last checkpoint"},
 		{"other wal", wal, flip(30), ingest.ErrDamaged, "last checkpoint"},
 	} {

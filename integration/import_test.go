@@ -1,0 +1,46 @@
+package integration
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"zenith/internal/pgtest"
+)
+
+// TestImportPromoted imports a cluster that was promoted a moment ago: its last checkpoint lies on a page of WAL
+// that the old timeline began, which a server finds to be its own by the history file only.
+func TestImportPromoted(t *testing.T) {
+	t.Parallel()
+	production := pgtest.Init(t, pgtest.Options{})
+	production.Start(t)
+	production.Psql(t, "CREATE TABLE t AS SELECT 1 a")
+	production.Stop(t, pgtest.Fast)
+	signal := filepath.Join(production.Dir, "standby.signal")
+	uid, gid := pgtest.Owner(t)
+	if err := os.WriteFile(signal, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chown(signal, uid, gid); err != nil {
+		t.Fatal(err)
+	}
+	production.Start(t)
+	production.Psql(t, "SELECT pg_promote()")
+	production.Stop(t, pgtest.Fast)
+	s := emptySite(t)
+	s.ok("init", "--pg-distrib", pgDistrib, "--listen", "127.0.0.1:0", "--from-pgdata", production.Dir)
+	s.ok("start")
+	s.ok("branch", "dev", "main")
+	for _, args := range [][]string{{"main"}, {"dev"}, {"--copy", "main"}} {
+		got := s.ok(append(append([]string{"pg", "exec"}, args...), "--", "psql", "-XAtc", "table t")...)
+		if strings.TrimSpace(got) != "1" {
+			t.Errorf("pg exec %v: %q", args, got)
+		}
+	}
+	url := s.start("main")
+	s.sql(url, "insert into t values (2)", "checkpoint", "insert into t values (3)")
+	s.ok("pg", "stop", "main")
+	s.want(s.start("main"), "select count(*) from t", "3")
+	s.ok("pg", "stop", "main")
+}
