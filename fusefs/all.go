@@ -35,7 +35,7 @@ type Source interface {
 }
 
 // How long the kernel may use an answer about All's upper directories without asking again.
-// Zero would mean the mount's default.
+// For a name that does not exist, zero would mean the mount's default.
 const (
 	briefly = time.Second
 	never   = time.Nanosecond

@@ -48,6 +48,14 @@ func (t *worktree) newDir(from string, a attr) *dir {
 	return &dir{node: node{t: t, attr: a}, from: from}
 }
 
+// makeDir makes a directory that the base does not have.
+func (t *worktree) makeDir(ctx context.Context, mode uint32) *dir {
+	made := t.newDir("", t.madeAttr(ctx, syscall.S_IFDIR|mode&0o7777))
+	made.children = map[string]child{}
+	made.loaded.Store(true)
+	return made
+}
+
 // load fills children, once: from the base, the kept files and the branch's segments.
 func (d *dir) load() error {
 	if d.loaded.Load() {

@@ -68,9 +68,7 @@ func (d *dir) Mkdir(ctx context.Context, name string, mode uint32, out *fuse.Ent
 	if err := d.vacant(name); err != nil {
 		return nil, d.t.errno("mkdir", tree.Join(d.path(), name), err)
 	}
-	made := d.t.newDir("", d.t.madeAttr(ctx, syscall.S_IFDIR|mode&0o7777))
-	made.children = map[string]child{}
-	made.loaded.Store(true)
+	made := d.t.makeDir(ctx, mode)
 	d.attach(name, made)
 	return d.entry(ctx, made, out), 0
 }
@@ -92,12 +90,15 @@ func (d *dir) Mknod(ctx context.Context, name string, mode, rdev uint32, out *fu
 	return d.entry(ctx, made, out), 0
 }
 
-// Symlink makes a symbolic link.
+// Symlink makes a symbolic link, or for a tablespace what stands in its place: see tablespace.go.
 func (d *dir) Symlink(ctx context.Context, target, name string, out *fuse.EntryOut) (*fs.Inode, syscall.Errno) {
 	if err := d.vacant(name); err != nil {
 		return nil, d.t.errno("symlink", tree.Join(d.path(), name), err)
 	}
 	made := &link{node: node{t: d.t, attr: d.t.madeAttr(ctx, syscall.S_IFLNK|0o777)}, target: target}
+	if d.t.isTablespace(tree.Join(d.path(), name), target) {
+		return d.makeTablespace(ctx, made, name, out), 0
+	}
 	d.attach(name, made)
 	return d.entry(ctx, made, out), 0
 }

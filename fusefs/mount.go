@@ -162,8 +162,7 @@ func (m mounting) fuseOptions(opts Options) *fs.Options {
 	}
 	return &fs.Options{
 		MountOptions:      o,
-		EntryTimeout:      &long,
-		AttrTimeout:       &long,
+		AttrTimeout:       &long, // names have theirs from each answer: a default would leave no way to say zero
 		NegativeTimeout:   &long,
 		NullPermissions:   true,
 		FirstAutomaticIno: m.firstIno,

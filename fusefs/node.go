@@ -111,9 +111,10 @@ func (n *node) stat(out *fuse.Attr, size int64) {
 // entry answers the lookup or the creation of c in d.
 func (d *dir) entry(ctx context.Context, c child, out *fuse.EntryOut) *fs.Inode {
 	c.common().stat(&out.Attr, c.size())
+	out.SetEntryTimeout(longTime)
 	if _, ok := c.(*file); ok && d.from == walDir {
 		// renameWAL may give the name to another file without the kernel's knowledge.
-		out.SetEntryTimeout(never)
+		out.SetEntryTimeout(0)
 	}
 	return d.inode(ctx, c)
 }
@@ -171,9 +172,7 @@ var (
 	_ fs.NodeSetattrer  = (*special)(nil)
 )
 
-// link is a symbolic link: pg_tblspc/OID of a tablespace that was made on this
-// mount, outside of it. The tablespace's contents are in WAL, and the next mount shows them in a
-// plain directory of that name.
+// link is a symbolic link.
 type link struct {
 	node
 	target string

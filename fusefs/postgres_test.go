@@ -104,6 +104,14 @@ func TestPostgres(t *testing.T) {
 			srv.Psql(t, exercise)
 			srv.Psql(t, "CREATE TABLESPACE away LOCATION '"+location+"'")
 			srv.Psql(t, "CREATE TABLE far TABLESPACE away AS SELECT generate_series(1,1000) AS i")
+			// Nothing of it lies outside of the mount, so that the same can be done once more, and undone.
+			srv.Psql(t, "CREATE TABLESPACE away2 LOCATION '"+location+"'")
+			srv.Psql(t, "CREATE TABLE passing TABLESPACE away2 AS SELECT 1 AS i")
+			srv.Psql(t, "DROP TABLE passing")
+			srv.Psql(t, "DROP TABLESPACE away2")
+			if left, err := os.ReadDir(location); err != nil || len(left) > 0 {
+				t.Errorf("%s has %v, %v after tablespaces were made there; want nothing", location, left, err)
+			}
 			srv.Run(t, "pgbench", "-n", "-c", "4", "-j", "2", "-T", "2")
 			srv.Run(t, "pgbench", "-n", "-C", "-c", "4", "-j", "2", "-t", "20")
 			checkBank(t, srv)

@@ -82,7 +82,7 @@ func (d *snapDir) Lookup(ctx context.Context, name string, out *fuse.EntryOut) (
 // child makes the node of an entry.
 func (d *snapDir) child(ctx context.Context, e tree.Entry, out *fuse.EntryOut) *fs.Inode {
 	path := tree.Join(d.path, e.Name)
-	out.SetEntryTimeout(longTime) // also where the mount's default is short
+	out.SetEntryTimeout(longTime)
 	out.SetAttrTimeout(longTime)
 	if e.Dir {
 		d.snap.fill(&out.Attr, syscall.S_IFDIR|0o700, 0)

@@ -95,9 +95,12 @@ type worktree struct {
 }
 
 // newWorktree prepares the state below work.Dir.
-func newWorktree(base tree.Tree, branch Branch, work WorkOptions, opts Options) (*worktree, error) {
+func newWorktree(base tree.Tree, branch Branch, work WorkOptions, opts Options) (_ *worktree, err error) {
 	t := &worktree{base: base, branch: branch, work: work, opts: opts}
 	t.ctx, t.cancel = context.WithCancel(context.Background())
+	if t.control, err = baseControl(t.ctx, t.base); err != nil {
+		return nil, err
+	}
 	if err := os.RemoveAll(t.privateDir()); err != nil {
 		return nil, err
 	}
@@ -123,9 +126,6 @@ func newWorktree(base tree.Tree, branch Branch, work WorkOptions, opts Options) 
 func (t *worktree) openBranch() (err error) {
 	dir := t.branch.WALDir()
 	if err := AdoptWAL(t.work.Dir, dir); err != nil {
-		return err
-	}
-	if t.control, err = baseControl(t.ctx, t.base); err != nil {
 		return err
 	}
 	if t.kept, err = openKept(t.work.Dir, t.control, t.branch.Version(), t.opts.Log); err != nil {

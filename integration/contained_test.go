@@ -15,8 +15,8 @@ import (
 func TestCopiesAreContained(t *testing.T) {
 	t.Parallel()
 	production := pgtest.Init(t, pgtest.Options{})
-	run, log, archive := pgtest.TempDir(t), pgtest.TempDir(t), pgtest.TempDir(t)
-	world := []string{production.Dir, run, log, archive} // what a copy must leave alone
+	run, log, archive, disk := pgtest.TempDir(t), pgtest.TempDir(t), pgtest.TempDir(t), pgtest.TempDir(t)
+	world := []string{production.Dir, run, log, archive, disk} // what a copy must leave alone
 	production.Start(t)
 	production.Psql(t, "CREATE TABLE t (a int)")
 	production.Psql(t, "CREATE SUBSCRIPTION s CONNECTION 'host=nowhere.invalid' PUBLICATION p WITH (connect=false)")
@@ -41,6 +41,7 @@ func TestCopiesAreContained(t *testing.T) {
 		s.ok("pg", "exec", point, "--", "psql", "-Xqc", "insert into t values (1)")
 		s.ok("pg", "exec", "--copy", point, "--", "psql", "-Xqc", "insert into t values (1)")
 		url := s.start(point)
+		s.sql(url, "create tablespace big location '"+disk+"'", "create table far tablespace big as select 1 as i") // once for each copy
 		s.sql(url, "insert into t values (1)", "select pg_switch_wal()", "checkpoint")
 		s.want(url, "show archive_mode", "off")
 		s.ok("pg", "stop", "--destroy", point)
