@@ -2,6 +2,7 @@ package integration
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -90,7 +91,7 @@ func (d *disk) comeBack() {
 }
 
 // TestPowerCut cuts the power of the disk that has the work directory, under load. After that, the disk has only
-// what was synced. Every acknowledged commit must be there.
+// what was synced. Every acknowledged commit must be there, a slot that was made, and none that was dropped.
 func TestPowerCut(t *testing.T) {
 	t.Parallel()
 	for name, setting := range writeModes {
@@ -108,7 +109,9 @@ func TestPowerCut(t *testing.T) {
 			main := s.start("main")
 			s.sql(main, "CREATE TABLE ledger (i int PRIMARY KEY)")
 			d.command("sync", "-f", d.dir) // the kernel writes everything within half a minute; the test does not wait so long
-			for range 2 {
+			s.sql(main, "SELECT pg_create_physical_replication_slot('slot0', true)")
+			for n := range 2 {
+				slot := fmt.Sprintf("slot%d", n+1)
 				l.during(s, main, 300, func() {
 					s.sql(main, "SELECT pg_switch_wal()", "CHECKPOINT")
 					have := l.count()
@@ -117,6 +120,7 @@ func TestPowerCut(t *testing.T) {
 					// If the power were really gone, no client could receive an answer any more. Here it can, and the
 					// answer may be wrong: if the cut comes during an fdatasync of a file with holes, ext4 reports success.
 					l.close()
+					s.sql(main, fmt.Sprintf("SELECT pg_create_physical_replication_slot('%s', true)", slot), fmt.Sprintf("SELECT pg_drop_replication_slot('slot%d')", n))
 					d.cutPower()
 					kill9(t, pid)
 				})
@@ -125,6 +129,7 @@ func TestPowerCut(t *testing.T) {
 				s.ok("start")
 				main = s.start("main")
 				l.check(s, main)
+				s.want(main, "SELECT slot_name FROM pg_replication_slots", slot)
 			}
 			s.checkIndexes(main)
 			s.ok("check")
