@@ -115,12 +115,25 @@ func (b *boundWAL) make(t *worktree, dir string) error {
 	}
 	for name, f := range files {
 		to := filepath.Join(path, name)
-		err := durable.Create(to, 0o600, func(disk *os.File) error { return copyToDisk(t.ctx, f, disk) })
+		err := makeFile(to, f.Size() > 0, func(disk *os.File) error { return copyToDisk(t.ctx, f, disk) })
 		if err = errors.Join(err, b.own(to)); err != nil {
 			return err
 		}
 	}
-	return nil
+	return durable.SyncDir(path)
+}
+
+// makeFile makes the file at path, with what fill writes. An empty one has no contents to be made
+// durable; there may be thousands of those.
+func makeFile(path string, filled bool, fill func(*os.File) error) error {
+	if filled {
+		return durable.Create(path, 0o600, fill)
+	}
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	return f.Close()
 }
 
 // othersIn lists the files of the pg_wal at wal that are neither segments nor unfinished, by their

@@ -130,12 +130,16 @@ func (s *saved) takeWAL(dir string) error {
 	for _, name := range names {
 		path := filepath.Join(walDir, name)
 		there[path] = true
-		from, err := os.Open(filepath.Join(dir, name))
-		if err != nil {
+		if err := s.takeFile(path, filepath.Join(dir, name)); err != nil {
 			return err
 		}
-		err = s.put(path, func(disk *os.File) error { _, err := io.Copy(disk, from); return err })
-		if err = errors.Join(err, from.Close()); err != nil {
+	}
+	// The names of empty files are not durable yet: there may be thousands.
+	if err := s.makeDir(walDir + "/" + archiveStatus); err != nil {
+		return err
+	}
+	for _, d := range []string{walDir, walDir + "/" + archiveStatus} {
+		if err := durable.SyncDir(filepath.Join(s.dir, d)); err != nil {
 			return err
 		}
 	}
@@ -149,6 +153,33 @@ func (s *saved) takeWAL(dir string) error {
 		return err
 	}
 	return s.noteHad(segments)
+}
+
+// takeFile saves the file that is called name on disk as the one at path. The name of an empty file is
+// not durable yet.
+func (s *saved) takeFile(path, name string) (err error) {
+	from, err := os.Open(name)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, from.Close()) }()
+	fi, err := from.Stat()
+	if err != nil {
+		return err
+	}
+	if fi.Size() == 0 {
+		if err := s.makeDir(filepath.Dir(path)); err != nil {
+			return err
+		}
+		made, err := os.OpenFile(filepath.Join(s.dir, path), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+		if err == nil {
+			return made.Close()
+		}
+		if had, serr := os.Stat(filepath.Join(s.dir, path)); serr == nil && had.Size() == 0 {
+			return nil
+		}
+	}
+	return s.put(path, func(disk *os.File) error { _, err := io.Copy(disk, from); return err })
 }
 
 // each calls fn with the path of each saved file, and the name that it has on disk.
