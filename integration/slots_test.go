@@ -58,6 +58,8 @@ func TestSlotsOutliveKills(t *testing.T) {
 	}
 	// Without a server nobody may take away the WAL that the slots need.
 	s.ok("pg", "stop", "main")
+	s.ok("stop")
+	s.ok("start")
 	s.ok("gc", "--retain", "1B", "--force")
 	s.want(s.start("main"), "SELECT count(*) FROM pg_logical_slot_get_changes('l', NULL, NULL) WHERE data LIKE '%INSERT%'", "2")
 }

@@ -38,10 +38,7 @@ type branch struct {
 }
 
 func newBranch(t *tenant, tl *repo.Timeline) (*branch, error) {
-	if err := fusefs.AdoptWAL(tl.WorkDir(), tl.WALDir()); err != nil {
-		return nil, fmt.Errorf("branch %s: %w", tl.Name(), err)
-	}
-	if err := holdNeeded(tl); err != nil {
+	if err := takeWAL(tl); err != nil {
 		return nil, fmt.Errorf("branch %s: %w", tl.Name(), err)
 	}
 	ing, err := ingest.New(tl, ingest.Options{Log: t.log.With("branch", tl.Name())})
@@ -50,6 +47,14 @@ func newBranch(t *tenant, tl *repo.Timeline) (*branch, error) {
 	}
 	slots := openSlots(t.dir, tl.ID(), t.log.With("branch", tl.Name()))
 	return &branch{t: t, tl: tl, ing: ing, slots: slots, synced: make(chan struct{}, 1), plenty: make(chan struct{}, 1)}, nil
+}
+
+// takeWAL takes over what a killed server has left behind, and keeps what the next one needs.
+func takeWAL(tl *repo.Timeline) error {
+	if err := fusefs.AdoptWAL(tl.WorkDir(), tl.WALDir()); err != nil {
+		return err
+	}
+	return holdNeeded(tl)
 }
 
 // holdNeeded keeps the WAL of a timeline on which no server runs for the slots and the archiving of

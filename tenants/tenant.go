@@ -88,7 +88,20 @@ func (m *Manager) newTenant(id repo.TenantID, dir string) (*tenant, error) {
 	}
 	t.repo = r
 	t.hints.Store(t.logsHints())
+	t.holdNeeded()
 	return t, nil
+}
+
+// holdNeeded takes over the WAL that killed servers left behind on all branches, and keeps what
+// their slots and archiving need: a collection does not ask whether a branch was used since. Where
+// that cannot be found out all WAL is kept, and the branch says why when it is used.
+func (t *tenant) holdNeeded() {
+	for _, tl := range t.repo.Timelines() {
+		if err := takeWAL(tl); err != nil {
+			t.log.Warn("wal of a branch is kept whole", "branch", tl.Name(), "err", err)
+			tl.HoldWAL(func(string) bool { return true })
+		}
+	}
 }
 
 // redoFunc is walredo.Redo for a cluster that logs hint bits, or not.
