@@ -50,9 +50,10 @@ func (t *tenant) makeCompute(name, dir string) *compute {
 
 // savedCompute is what <compute>/compute.toml holds.
 type savedCompute struct {
-	Point    string
-	Port     int
-	Settings map[string]string // never nil
+	Point          string
+	Port           int
+	User, Database string            // of the last start: see postgres.Login; "": the usual ones
+	Settings       map[string]string // never nil
 }
 
 // computeKind is compute.toml.
@@ -155,7 +156,8 @@ func (c *compute) describe() api.Compute {
 	defer c.mu.Unlock()
 	d := api.Compute{
 		Tenant: c.t.id.String(), Name: c.name, Status: string(c.state), Restarts: c.restarts,
-		Host: "127.0.0.1", Port: c.saved.Port, User: "postgres", Database: "postgres",
+		Host: "127.0.0.1", Port: c.saved.Port,
+		User: cmp.Or(c.saved.User, postgres.UsualLogin.User), Database: cmp.Or(c.saved.Database, postgres.UsualLogin.Database),
 		Dir: c.dataDir(), Log: c.logPath(), Notes: c.notes,
 	}
 	if c.damaged && c.mount == nil {

@@ -162,6 +162,11 @@ func (c *compute) launch(ctx context.Context, next savedCompute, o api.ComputeOp
 	if err != nil {
 		return err
 	}
+	login, err := postgres.FindLogin(viewFiles{ctx, c.mount.view})
+	if err != nil {
+		return err
+	}
+	next.User, next.Database = login.User, login.Database
 	l := c.launchOf(next.Port)
 	l.Settings = c.settings(next, append(contained, needed...))
 	proc, err := postgres.Start(ctx, distrib, c.t.m.as, l)

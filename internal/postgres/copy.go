@@ -32,6 +32,7 @@ type Copy struct {
 type savedCopy struct {
 	Tenant, Point, Timeline, LSN string
 	Port                         int
+	User, Database               string            // of the last start: see Login; "": the usual ones
 	Settings                     map[string]string // never nil
 }
 
@@ -154,6 +155,11 @@ func (c *Copy) start(ctx context.Context, o api.ComputeOptions, more []api.Setti
 	if err != nil {
 		return fmt.Errorf("pg %s: %w", c.saved.Point, err)
 	}
+	login, err := FindLogin(DirFiles(c.dataDir()))
+	if err != nil {
+		return fmt.Errorf("pg %s: %w", c.saved.Point, err)
+	}
+	next.User, next.Database = login.User, login.Database
 	proc, err := Start(ctx, distrib, c.cs.as, Launch{
 		DataDir: c.dataDir(), LogPath: c.logPath(), Port: next.Port, Settings: c.settings(next, append(ofState, more...)), Timeouts: c.cs.timeouts,
 	})
@@ -262,6 +268,7 @@ func (c *Copy) Describe() (api.Compute, error) {
 	}
 	return api.Compute{
 		Tenant: c.saved.Tenant, Name: c.saved.Point, Timeline: c.saved.Timeline, LSN: lsn, Status: status,
-		Host: "127.0.0.1", Port: c.saved.Port, User: "postgres", Database: "postgres", Dir: c.dataDir(), Log: c.logPath(), Notes: c.notes,
+		Host: "127.0.0.1", Port: c.saved.Port, Dir: c.dataDir(), Log: c.logPath(), Notes: c.notes,
+		User: cmp.Or(c.saved.User, UsualLogin.User), Database: cmp.Or(c.saved.Database, UsualLogin.Database),
 	}, err
 }

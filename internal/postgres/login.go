@@ -1,0 +1,104 @@
+package postgres
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io/fs"
+	"slices"
+
+	"zenith/internal/pg"
+)
+
+// Login is whom a client connects as, and to which database, who only knows that a server is there.
+type Login struct{ User, Database string }
+
+// UsualLogin is what initdb makes for an account postgres.
+var UsualLogin = Login{User: "postgres", Database: "postgres"}
+
+// FindLogin finds a superuser who may log in, the bootstrap superuser if that one may, and a database that
+// can be connected to: postgres, or else the oldest that is no template, or else a template. It reads the
+// shared catalogs of a data directory on which no server has written since it was started. Of a directory
+// without them the login is the usual one.
+func FindLogin(files DataFiles) (Login, error) {
+	l := UsualLogin
+	c := sharedCatalogs{files: files, clog: map[pg.TransactionID][]byte{}}
+	roles, err := c.rows(authIDRelation, sizeofAuthID)
+	if errors.Is(err, fs.ErrNotExist) {
+		return l, nil
+	}
+	if err != nil {
+		return l, fmt.Errorf("find the superuser: %w", err)
+	}
+	databases, err := c.rows(databaseRelation, sizeofDatabase)
+	if err != nil {
+		return l, fmt.Errorf("find a database to connect to: %w", err)
+	}
+	if role, ok := best(roles, roleRank); ok {
+		l.User = role.name()
+	}
+	if db, ok := best(databases, databaseRank); ok {
+		l.Database = db.name()
+	}
+	return l, nil
+}
+
+// best gives the row of the lowest rank, the one with the lowest OID among several. Rows of rank 0 do not
+// count.
+func best(rows []catalogRow, rank func(catalogRow) int) (catalogRow, bool) {
+	rows = slices.DeleteFunc(slices.Clone(rows), func(r catalogRow) bool { return rank(r) == 0 })
+	if len(rows) == 0 {
+		return nil, false
+	}
+	return slices.MinFunc(rows, func(a, b catalogRow) int {
+		return cmp.Or(cmp.Compare(rank(a), rank(b)), cmp.Compare(a.oid(), b.oid()))
+	}), true
+}
+
+// bootstrapSuperuser is BOOTSTRAP_SUPERUSERID of pg_authid.h.
+const bootstrapSuperuser = 10
+
+// Where columns lie in the rows of pg_authid and pg_database of PostgreSQL 15 (catalog/pg_authid.h,
+// pg_database.h). An OID and a name come first in both.
+const (
+	nameOffset = 4
+	sizeofName = 64 // NAMEDATALEN
+
+	rolSuper    = 68
+	rolCanLogin = 72
+
+	datIsTemplate = 77
+	datAllowConn  = 78
+	datConnLimit  = 80
+
+	sizeofAuthID   = 73 // as far as it is looked at
+	sizeofDatabase = 84
+)
+
+// invalidDatabase is DATCONNLIMIT_INVALID_DB: a DROP DATABASE was interrupted.
+const invalidDatabase = -2
+
+func roleRank(r catalogRow) int {
+	super := r[rolSuper] != 0 && r[rolCanLogin] != 0
+	switch {
+	case super && r.oid() == bootstrapSuperuser:
+		return 1
+	case super:
+		return 2
+	case r.oid() == bootstrapSuperuser: // nobody can log in: the server will say so of this one
+		return 3
+	}
+	return 0
+}
+
+func databaseRank(r catalogRow) int {
+	switch {
+	case r[datAllowConn] == 0 || r.i32(datConnLimit) == invalidDatabase:
+		return 0
+	case r.name() == UsualLogin.Database:
+		return 1
+	case r[datIsTemplate] == 0:
+		return 2
+	}
+	return 3
+}
