@@ -184,7 +184,9 @@ func killPostgres(t *testing.T, s *site) {
 	dir := s.mountDir("data")
 	s.ok("mount", "main", dir)
 	v := s.serve(dir)
-	s.sql(v.url, "CREATE TABLE ledger (i int PRIMARY KEY)", "CREATE UNLOGGED TABLE u AS SELECT 1 AS i")
+	s.sql(v.url, "CREATE TABLE ledger (i int PRIMARY KEY)", "CREATE UNLOGGED TABLE u AS SELECT 1 AS i",
+		"SELECT pg_create_physical_replication_slot('kept', true)")
+	first := s.sql(v.url, "SELECT pg_walfile_name(restart_lsn) FROM pg_replication_slots")
 	for range 2 {
 		l.during(s, v.url, 300, func() {
 			s.sql(v.url, "CHECKPOINT")
@@ -197,6 +199,9 @@ func killPostgres(t *testing.T, s *site) {
 		v.noRecovery()
 		l.check(s, v.url)
 		s.want(v.url, "SELECT count(*) FROM u", "0")
+		s.want(v.url, "SELECT slot_name FROM pg_replication_slots", "kept")
+		s.want(v.url, fmt.Sprintf("SELECT min(name) <= '%s' FROM pg_ls_waldir() WHERE name < '1'", first), "t")
+		s.sql(v.url, "SELECT pg_switch_wal()")
 	}
 	s.checkIndexes(v.url)
 	v.stop("fast")
