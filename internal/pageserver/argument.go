@@ -224,6 +224,7 @@ var placeholders = map[string]placeholder{
 	"ALL":            {help: "any word"},
 	"BLOCK":          {help: "number of a block, from the start of the relation"},
 	"BRANCH":         {help: "name of a branch, or the id of its timeline"},
+	"COMMAND":        {help: "name of a command, in any case"},
 	"CONNINFO":       {help: "connection string of libpq; `HOST:PORT` does for a page server"},
 	"DIR":            {help: "absolute path on the page server's machine", check: absolute},
 	"DURATION|BYTES": {help: "age of history (`90s`, `36h`, `7d`) or bytes of WAL (`512MB`, `10GB`); the unit is required"},

@@ -198,7 +198,7 @@ func (c *conn) call(ctx context.Context, cmd *verb, args []string, r *reply) (er
 			err = fmt.Errorf("%s: internal error: %v", cmd.name, p)
 		}
 	}()
-	return cmd.run(ctx, &call{conn: c, svc: c.srv.svc, args: args, reply: r})
+	return cmd.run(ctx, &call{conn: c, svc: c.srv.svc, verbs: verbs, args: args, reply: r})
 }
 
 // watch calls gone when the client closes the connection. It reads ahead into the buffer

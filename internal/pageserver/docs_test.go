@@ -76,7 +76,8 @@ psql -h 127.0.0.1 -p 6400 -c 'branch_create 0123456789abcdef0123456789abcdef dev
 
 A command is a word, in any case, and its arguments, with blanks between them. An argument in single or double quotes
 may have blanks and semicolons in it; a quote in it is written twice. What is in brackets may be left out. In the extended
-protocol an argument may be a parameter, ` + "`$1`" + `.
+protocol an argument may be a parameter, ` + "`$1`" + `. The command ` + "`help branch_create`" + ` says what is said here about one
+command, and ` + "`help`" + ` lists all (with psql use ` + "`-c help`" + `: at its prompt, a bare help is about psql).
 
 Commands that take long tell how far they are in notices, if ` + "`SET zenith.progress = on`" + ` came before: SQLSTATE
 ` + "`" + progressState + "`, message `DONE TOTAL WHAT`" + `, TOTAL 0 where it is not known.
@@ -93,7 +94,7 @@ Commands that take long tell how far they are in notices, if ` + "`SET zenith.pr
 		fmt.Fprintf(&b, "\n## %s\n\n| command | what it does | reply |\n|---|---|---|\n", g.title)
 		for _, one := range g.verbs {
 			v := verbs[one.ready().name]
-			fmt.Fprintf(&b, "| `%s` | %s | %s |\n", cell(strings.TrimSpace(v.name+" "+v.args.usage())), cell(v.help), replyText(v))
+			fmt.Fprintf(&b, "| `%s` | %s | %s |\n", cell(v.usage()), cell(v.help), replyMarkdown(v))
 		}
 	}
 	fmt.Fprintf(&b, "\n## A branch object\n\nJSON with LSNs as text; what is absent is null: `%s`.\n", strings.Join(columnTexts(rowOf[api.Branch](), false), "`, `"))
@@ -127,25 +128,12 @@ understood as well, as in its documentation: `)
 	return b.String()
 }
 
-// replyText says what a verb answers with.
-func replyText(v *verb) string {
+// replyMarkdown says what a verb answers with, its columns in the type of code.
+func replyMarkdown(v *verb) string {
 	if v.row == nil {
 		return v.reply
 	}
 	return v.reply + ": `" + strings.Join(columnTexts(v.row, true), "`, `") + "`"
-}
-
-// columnTexts gives the columns' names, with their types where they are not text.
-func columnTexts(s *rowShape, types bool) (texts []string) {
-	names := map[typeOID]string{typeBytea: "bytea", typeInt4: "int4", typeInt8: "int8", typeTimestampTZ: "timestamptz"}
-	for _, c := range s.cols {
-		text := c.name
-		if name := names[c.typ]; types && name != "" {
-			text += " " + name
-		}
-		texts = append(texts, text)
-	}
-	return texts
 }
 
 // cell makes text fit into a table.

@@ -39,5 +39,5 @@ func TestPsql(t *testing.T) {
 	equal(t, psql(t, addr, "-c", "fullbackup "+tenantA+" main"), "the tar file")
 	equal(t, psql(t, addr, "-c", "do_gc "+tenantA+" main"), "1|2|3|4|5")
 	equal(t, psql(t, addr, "-v", "VERBOSITY=verbose", "-c", "lsn x"), "ERROR:  42601: lsn: 1 arguments; usage: lsn TENANT POINT\nexit status 1")
-	equal(t, psql(t, addr, "-c", "nonsense", "-c", "status"), "ERROR:  unknown command \"nonsense\"\naddress|127.0.0.1:6400\ntenants|1")
+	equal(t, psql(t, addr, "-c", "nonsense", "-c", "status"), "ERROR:  unknown command \"nonsense\": the command help lists all\naddress|127.0.0.1:6400\ntenants|1")
 }

@@ -36,10 +36,10 @@ func findVerb(st statement) (*verb, error) {
 	name := st[0].text
 	v, found := verbs[strings.ToLower(name)]
 	if !found {
-		return nil, api.Errorf(api.ErrSyntax, "unknown command %q", api.Clip(name))
+		return nil, api.Errorf(api.ErrSyntax, "unknown command %q: the command help lists all", api.Clip(name))
 	}
 	if n := len(st) - 1; !v.args.fits(n) {
-		return nil, api.Errorf(api.ErrSyntax, "%s: %d arguments; usage: %s", v.name, n, strings.TrimSpace(v.name+" "+v.args.usage()))
+		return nil, api.Errorf(api.ErrSyntax, "%s: %d arguments; usage: %s", v.name, n, v.usage())
 	}
 	return v, nil
 }
@@ -48,6 +48,7 @@ func findVerb(st statement) (*verb, error) {
 type call struct {
 	*conn
 	svc   api.Service
-	args  []string // as the client wrote them
+	verbs map[string]*verb // all verbs there are, by name
+	args  []string         // as the client wrote them
 	reply *reply
 }

@@ -55,6 +55,9 @@ func (v *verb) completion() string {
 	return strings.ToUpper(v.name)
 }
 
+// usage gives the command with its arguments, as a user reads it.
+func (v *verb) usage() string { return strings.TrimSpace(v.name + " " + v.args.usage()) }
+
 // query gives the command as a client sends it; args is of the verb's A.
 func (v *verb) query(args any) (string, error) {
 	words, err := v.args.words(args)

@@ -10,7 +10,7 @@ import (
 )
 
 // sessionVerbs are about the connection itself. Most are there because drivers send them.
-var sessionVerbs = group{"The connection", []aVerb{&setVerb, &showVerb, &resetVerb, &discardVerb, &beginVerb, &startVerb, &commitVerb, &endVerb, &rollbackVerb}}
+var sessionVerbs = group{"The connection", []aVerb{&helpVerb, &setVerb, &showVerb, &resetVerb, &discardVerb, &beginVerb, &startVerb, &commitVerb, &endVerb, &rollbackVerb}}
 
 type anyWords struct {
 	Words []string `arg:"...,optional"`
