@@ -304,11 +304,11 @@ func TestHoldBack(t *testing.T) {
 	if main.behind() != 0 {
 		t.Errorf("it is still %d bytes behind", main.behind())
 	}
-	began := time.Now()
-	main.holdBack(t.Context())
-	if took := time.Since(began); took >= throttle {
-		t.Errorf("it waits %v though ingest is not behind", took)
-	}
+	waitFor(t, "a writer does not wait when ingest is not behind", func() bool {
+		began := time.Now()
+		main.holdBack(t.Context())
+		return time.Since(began) < throttle // a busy machine may be as slow as that once, not always
+	})
 }
 
 // TestMountsSideBySide: many who mount and unmount at the same directories get true answers, and
