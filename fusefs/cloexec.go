@@ -10,6 +10,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// withoutForks runs fn, during which this process starts no other: no child inherits a descriptor that fn
+// opens and closes again. go-fuse opens a file of each new mount, without the flag that closes it on exec
+// (pollHack); a postgres of another branch that inherited it kept the mount busy for as long as it ran.
+func withoutForks(fn func() error) error {
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
+	return fn()
+}
+
 // withoutHeirs runs mount, which opens /dev/fuse and forks nothing, so that no child of this
 // process inherits the descriptor: go-fuse's direct mount leaves it open on exec. If a postgres
 // inherited it, the kernel would take the mount for served after this process was killed, and

@@ -1,10 +1,14 @@
 package fusefs
 
 import (
+	"context"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -33,6 +37,40 @@ func TestNoHeirs(t *testing.T) {
 	if childHas(t, "/dev/fuse") {
 		t.Error("a child inherits /dev/fuse")
 	}
+}
+
+// TestWithoutForks: a child that is started meanwhile does not get a descriptor that is open for a moment.
+func TestWithoutForks(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "poll")
+	if err := os.WriteFile(path, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	ended, end := context.WithCancel(t.Context())
+	var opener sync.WaitGroup
+	opener.Go(func() {
+		for ended.Err() == nil {
+			err := withoutForks(func() error {
+				fd, err := unix.Open(path, unix.O_RDONLY, 0)
+				if err != nil {
+					return err
+				}
+				time.Sleep(time.Millisecond) // so that a fork that does not wait is likely to come in between
+				return unix.Close(fd)
+			})
+			if err != nil {
+				t.Error(err)
+				return
+			}
+		}
+	})
+	for range 20 {
+		if childHas(t, path) {
+			t.Error("a child inherits a descriptor that was open for a moment")
+			break
+		}
+	}
+	end()
+	opener.Wait()
 }
 
 // childHas reports whether a child has a descriptor of that file.

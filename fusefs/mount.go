@@ -100,7 +100,7 @@ func (m mounting) start(opts Options) (*Mount, error) {
 	}
 	mnt := &Mount{dir: dir, direct: fopts.DirectMountStrict, work: m.work, cancel: m.cancel, done: make(chan struct{}), log: opts.Log}
 	go mnt.serve(server, m.finish)
-	if err := server.WaitMount(); err != nil {
+	if err := withoutForks(server.WaitMount); err != nil {
 		return nil, errors.Join(fmt.Errorf("mount %s: %w", dir, err), mnt.Unmount())
 	}
 	if mnt.connection, err = connectionOf(dir); err != nil {
