@@ -24,7 +24,7 @@ const hadName = "segments"
 type needed struct {
 	had     map[string]bool // the segments that the last server had; nil: nobody knows
 	status  map[string]bool // those that wait for the archiver, or have been archived
-	newest  string          // position of the last of status; "": nothing is archived
+	newest  string          // position of the last that was in status; "": nothing is archived
 	oldest  string          // position of the first segment that a slot needs; "": there is no slot
 	segSize int
 }

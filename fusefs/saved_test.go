@@ -149,6 +149,8 @@ func TestNeededWAL(t *testing.T) {
 		{"archive served", false, 0, []int{5}, []int{4}, []int{4, 5, 6}, []int{4, 5, 6}},
 		{"full and not reported served", false, 0, nil, []int{4}, []int{4, 5, 6}, []int{4, 5, 6}},
 		{"archive bound", true, 0, []int{5}, []int{4}, []int{4, 5, 6}, []int{4, 5, 6}},
+		{"archived, and goes on, served", false, 0, []int{6}, []int{5}, []int{5, 6}, []int{5, 6}},
+		{"archived, and goes on, bound", true, 0, []int{6}, []int{5}, []int{4, 5, 6}, []int{4, 5, 6}},
 		{"neither served", false, 0, nil, nil, []int{6}, nil},
 		{"neither bound", true, 0, nil, nil, []int{4, 5, 6}, nil},
 	} {
@@ -200,6 +202,13 @@ func TestNeededWAL(t *testing.T) {
 			}
 			if got := listing(t, m.dir+"/pg_wal"); got != want+"archive_status" && got+" " != want {
 				t.Errorf("pg_wal has %s, want %s", got, want)
+			}
+			for _, n := range append(c.ready, c.done...) {
+				_, ready := os.Stat(m.dir + "/pg_wal/archive_status/" + segment(n) + ".ready")
+				_, done := os.Stat(m.dir + "/pg_wal/archive_status/" + segment(n) + ".done")
+				if reported := ready == nil || done == nil; reported != (n < 6) {
+					t.Errorf("segment %d has been reported to the archiver: %v", n, reported)
+				}
 			}
 		})
 	}

@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 	"zenith/internal/pg"
 	"zenith/internal/tree"
+	"zenith/internal/xlog"
 )
 
 // WorkOptions are Work's and Scratch's.
@@ -160,8 +161,34 @@ func (t *worktree) findWAL() error {
 		if need, err = t.saved.needed(int(t.control.SegSize)); err != nil {
 			return err
 		}
+		if err := t.forgetReported(need); err != nil {
+			return err
+		}
 	}
 	return t.wal.open(t.ctx, t.branch, t.base, t.kept, need)
+}
+
+// forgetReported removes what archive_status says about the segment in which the branch goes on, and
+// about later ones. A server may have died with a record that began at the end of a full segment, and was
+// archiving that already: the branch goes on in place of the record, so the segment is not yet what is
+// to be archived. When it is full, the next server reports it again.
+func (t *worktree) forgetReported(need *needed) error {
+	head := position(xlog.SegmentName(1, t.control.CheckPoint, need.segSize))
+	for segment := range need.status {
+		if position(segment) < head {
+			continue
+		}
+		t.opts.Log.Warn("a segment goes on that was reported to the archiver; it will be archived again when it is full", "segment", segment)
+		for _, suffix := range []string{".ready", ".done"} {
+			path := walDir + "/" + archiveStatus + "/" + segment + suffix
+			if err := t.saved.remove(path); err != nil {
+				return err
+			}
+			delete(t.kept.files, path)
+		}
+		delete(need.status, segment)
+	}
+	return nil
 }
 
 // scratch reports whether all that is written is thrown away when the mount ends.
