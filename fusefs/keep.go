@@ -79,6 +79,13 @@ func (k *keptFile) ReadAt(_ context.Context, p []byte, off int64) (int, error) {
 	return n, errors.Join(err, f.Close())
 }
 
+// CheckKept reads the marker of what the last mount of a branch left in a work directory, without using it:
+// fs.ErrNotExist if there is none, a *sidefile.Damage if it is damaged.
+func CheckKept(workDir string) error {
+	_, err := markerKind.Read(filepath.Join(workDir, keepName, markerName))
+	return err
+}
+
 // openKept finds what the last mount of a branch of PostgreSQL v left in a work directory. Kept files
 // whose marker is damaged are moved aside: only those are used then that fit any state.
 func openKept(workDir string, control *pg.ControlFile, v *pg.Version, log *slog.Logger) (*kept, error) {

@@ -134,18 +134,25 @@ func (w *walCheck) read(ctx context.Context, at pg.LSN) (pg.LSN, error) {
 	return r.EndLSN(), nil
 }
 
-// note keeps what the index must have of a record.
+// note keeps what the index must have of a record, and which pages are not the same before and after it.
 func (w *walCheck) note(rec *xlog.Record) {
+	if rec.RmgrID == xlog.RmDbase {
+		w.h.all = true // it may have copied a database, all of whose pages are new
+	}
 	for i := range rec.Blocks {
 		tag := rec.Blocks[i].Tag
 		if !rec.Changes(&rec.Blocks[i]) {
 			continue
 		}
-		if _, known := w.h.newest[tag]; !known {
-			if w.c.newest.Add(1) > maxNewest {
-				continue
-			}
+		w.h.changes(tag, rec.EndLSN, w.room)
+		if _, known := w.h.newest[tag]; !known && !w.room() {
+			w.h.all = true // as far as the index is compared with WAL, this page is not checked
+			w.c.uncompared.Add(1)
+			continue
 		}
 		w.h.newest[tag] = rec.EndLSN
 	}
 }
+
+// room reports whether one more page may be remembered.
+func (w *walCheck) room() bool { return w.c.newest.Add(1) <= maxNewest }

@@ -37,6 +37,9 @@ func (e *environ) runCheck(c *cli.Context) error {
 		if err != nil {
 			return err
 		}
+		if res.Unchecked != "" {
+			fmt.Fprintln(e.out, "not checked: "+res.Unchecked)
+		}
 		fmt.Fprintf(e.out, "checked %d branches, %d pages, %d bytes of WAL: %d problems\n", res.Branches, res.Pages, res.WALBytes, res.Problems)
 		if res.Problems > 0 {
 			return fmt.Errorf("check: %d problems", res.Problems)

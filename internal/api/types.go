@@ -148,6 +148,8 @@ type CheckResult struct {
 	Pages    int64 `json:"pages"`
 	WALBytes int64 `json:"wal_bytes"`
 	Problems int64 `json:"problems"`
+
+	Unchecked string `json:"unchecked"` // what was not looked at
 }
 
 // Retain says what GC must leave, beyond what branches, mounts and leases need: what the

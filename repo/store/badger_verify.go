@@ -88,7 +88,7 @@ func verifyTable(name string, data []byte) (err error) {
 func openTable(name string, data []byte) (t *table.Table, err error) {
 	defer faults()()
 	defer recovered("store's file "+name, &err)
-	if err := checkFooter(data); err != nil {
+	if _, err := indexStart(data[max(0, len(data)-footerMost):], int64(len(data))); err != nil {
 		return nil, fmt.Errorf("store's file %s: %w", name, err)
 	}
 	id, _ := table.ParseFileID(filepath.Base(name))
@@ -98,28 +98,37 @@ func openTable(name string, data []byte) (t *table.Table, err error) {
 	return t, nil
 }
 
-// checkFooter checks the lengths behind a table's index, which badger believes without a look:
+// footerMost is the most that can be behind a table's index.
+const footerMost = 4 + sumMost + 4
+
+// sumMost is the length of a protobuf of one varint, at most.
+const sumMost = 11
+
+// indexStart finds where the index of a table of size bytes begins, which ends with tail. It checks the lengths
+// behind the index, which badger believes without a look:
 //
 //	index | its length 4 | its checksum, a protobuf of one varint | that one's length 4
-func checkFooter(data []byte) error {
-	const sumTag, sumMost = 0x10, 11
-	n := len(data) - 4
+func indexStart(tail []byte, size int64) (int64, error) {
+	const sumTag = 0x10
+	n := len(tail) - 4
 	if n < 0 {
-		return fmt.Errorf("it has %d bytes: %w", len(data), ErrCorrupt)
+		return 0, fmt.Errorf("it has %d bytes: %w", size, ErrCorrupt)
 	}
-	sumLen := int(binary.BigEndian.Uint32(data[n:]))
+	sumLen := int(binary.BigEndian.Uint32(tail[n:]))
 	if sumLen < 2 || sumLen > sumMost || sumLen+4 > n {
-		return fmt.Errorf("its index has a checksum of %d bytes: %w", sumLen, ErrCorrupt)
+		return 0, fmt.Errorf("its index has a checksum of %d bytes: %w", sumLen, ErrCorrupt)
 	}
 	n -= sumLen
-	if _, used := binary.Uvarint(data[n+1 : n+sumLen]); data[n] != sumTag || used != sumLen-1 {
-		return fmt.Errorf("its index's checksum is no number: %w", ErrCorrupt)
+	if _, used := binary.Uvarint(tail[n+1 : n+sumLen]); tail[n] != sumTag || used != sumLen-1 {
+		return 0, fmt.Errorf("its index's checksum is no number: %w", ErrCorrupt)
 	}
 	n -= 4
-	if indexLen := int(binary.BigEndian.Uint32(data[n:])); indexLen > n {
-		return fmt.Errorf("its index has %d bytes of %d: %w", indexLen, len(data), ErrCorrupt)
+	end := size - int64(len(tail)-n)
+	length := int64(binary.BigEndian.Uint32(tail[n:]))
+	if length > end {
+		return 0, fmt.Errorf("its index has %d bytes of %d: %w", length, size, ErrCorrupt)
 	}
-	return nil
+	return end - length, nil
 }
 
 // checkTable opens a table in the way in which badger will open it.

@@ -34,7 +34,7 @@ type inventory struct {
 type inventoryTable struct {
 	Level uint32
 	Size  int64
-	Sum   uint32 // CRC-32C of its last bytes, where its index is
+	Index uint32 // CRC-32C of its index and of what follows; not of its blocks, of which one may be damaged
 }
 
 // mark says what was durable in the logs of a store when it was last synced. It is written after the
@@ -126,12 +126,10 @@ func takeInventory(dir string, m *manifest, known *inventory) (*inventory, error
 	return inv, nil
 }
 
-// tableTail is how many bytes at a table's end its checksum in the inventory is of.
-const tableTail = 4096
-
 // describeTable reads what the inventory says of a table.
 func describeTable(dir string, id uint64) (inventoryTable, error) {
-	f, err := os.Open(filepath.Join(dir, table.IDToFilename(id)))
+	name := filepath.Join(dir, table.IDToFilename(id))
+	f, err := os.Open(name)
 	if err != nil {
 		return inventoryTable{}, err
 	}
@@ -140,11 +138,19 @@ func describeTable(dir string, id uint64) (inventoryTable, error) {
 	if err != nil {
 		return inventoryTable{}, err
 	}
-	tail := make([]byte, min(tableTail, st.Size()))
-	if _, err := f.ReadAt(tail, st.Size()-int64(len(tail))); err != nil && !errors.Is(err, io.EOF) {
+	tail := make([]byte, min(footerMost, st.Size()))
+	if _, err := f.ReadAt(tail, st.Size()-int64(len(tail))); err != nil {
 		return inventoryTable{}, err
 	}
-	return inventoryTable{Size: st.Size(), Sum: crc32.Checksum(tail, castagnoli)}, nil
+	at, err := indexStart(tail, st.Size())
+	if err != nil {
+		return inventoryTable{}, fmt.Errorf("store's file %s: %w", name, err)
+	}
+	sum := crc32.New(castagnoli)
+	if _, err := io.Copy(sum, io.NewSectionReader(f, at, st.Size()-at)); err != nil {
+		return inventoryTable{}, err
+	}
+	return inventoryTable{Size: st.Size(), Index: sum.Sum32()}, nil
 }
 
 // write replaces the inventory of the store in dir, durably.

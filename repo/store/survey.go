@@ -150,7 +150,7 @@ func (v *survey) checkTable(id uint64) error {
 	if err != nil {
 		return err
 	}
-	if got.Size != want.Size || got.Sum != want.Sum {
+	if got.Size != want.Size || got.Index != want.Index {
 		return fmt.Errorf("store's file %s is not the one that was written: %w", name, ErrCorrupt)
 	}
 	return nil
