@@ -153,7 +153,7 @@ func TestGC(t *testing.T) {
 	s.ok("restart") // a lease survives a restart
 	s.ok("gc", "--retain", s.behind(horizon), "--force")
 	store := s.diskUse(stores)
-	s.ok("branch", "delete", "dev")
+	s.ok("branch", "delete", "dev", "-f")
 	s.ok("gc")
 	if after := s.diskUse(stores); after > store-1<<20 {
 		t.Errorf("the store takes %d bytes, and %d without the branch", store, after)
@@ -207,7 +207,7 @@ func TestGCKilled(t *testing.T) {
 			t.Errorf("state %d is not what it was", i)
 		}
 	}
-	s.ok("branch", "delete", "dev")
+	s.ok("branch", "delete", "dev", "-f")
 	s.ok("gc", "--retain", "0B", "--force")
 	s.clean()
 	if s.state(head) != want[1] {

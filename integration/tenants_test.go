@@ -87,7 +87,7 @@ func TestTenantsSideBySide(t *testing.T) {
 		}
 		s.ok("pg", "stop", "dev", "--destroy", "--tenantid", id)
 	}
-	s.ok("branch", "delete", "dev", "--tenantid", tenantA)
+	s.ok("branch", "delete", "dev", "-f", "--tenantid", tenantA)
 	s.fails(13, "lsn", "dev")
 	s.ok("lsn", "dev", "--tenantid", tenantB)
 

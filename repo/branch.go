@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"zenith/internal/durable"
 	"zenith/internal/pg"
@@ -83,6 +84,9 @@ func (r *Repository) reserve(id *TimelineID, name string) (timelineNo, error) {
 	defer r.mu.Unlock()
 	if err := r.checkFree(name); err != nil {
 		return 0, err
+	}
+	if _, kept := r.kept[*id]; kept {
+		return 0, fmt.Errorf("timeline %v was deleted and is kept: %w", *id, ErrExists)
 	}
 	if r.byID[*id] != nil || r.names[id.String()] {
 		return 0, fmt.Errorf("timeline %v: %w", *id, ErrExists)
@@ -301,9 +305,9 @@ func errDeleted(t *Timeline) error {
 	return fmt.Errorf("branch %q was deleted: %w", t.info.Name, ErrNotFound)
 }
 
-// Delete removes a branch: its name and its WAL at once, its versions at the next collection.
-// ErrBusy if it has children. It waits until no Writer is at work.
-func (r *Repository) Delete(ctx context.Context, name string) error {
+// Delete removes a branch. Its name is free at once; Undelete brings it back until the first
+// collection after a time. ErrBusy if it has children. It waits until no Writer is at work.
+func (r *Repository) Delete(ctx context.Context, name string, until time.Time) error {
 	t, err := r.ByName(name)
 	if err != nil {
 		return err
@@ -312,16 +316,17 @@ func (r *Repository) Delete(ctx context.Context, name string) error {
 		return err
 	}
 	defer t.giveTurn()
-	if err := r.remove(t); err != nil {
+	if err := r.remove(t, until); err != nil {
 		return fmt.Errorf("delete branch %q: %w", name, err)
 	}
-	t.dropOpen()
+	t.dropOpen() // its WAL has what was in there
 	t.wal.Close()
-	return os.RemoveAll(t.dir())
+	return nil
 }
 
-// remove makes t gone, durably. The caller has the turn, so nobody is making a branch of t.
-func (r *Repository) remove(t *Timeline) error {
+// remove makes t a deleted branch that is kept until a time, durably. The caller has the turn, so
+// nobody is making a branch of t.
+func (r *Repository) remove(t *Timeline, until time.Time) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, c := range r.byID {
@@ -329,12 +334,14 @@ func (r *Repository) remove(t *Timeline) error {
 			return fmt.Errorf("it has the child %q: %w", c.info.Name, ErrBusy)
 		}
 	}
-	if err := r.update(t.statusOp(statusDeleted)); err != nil {
+	row := t.timelineRow(statusDeleted)
+	row.Deleted, row.Until = new(time.Now()), &until
+	if err := r.update(rowOp(timelineKey(kindTimeline, t.no), row)); err != nil {
 		return err
 	}
 	delete(r.byID, t.info.ID)
 	delete(r.byName, t.Name())
-	r.gone[t.no] = gone{}
+	r.kept[t.info.ID] = keptRow{no: t.no, row: row, parent: t.info.Parent, t: t}
 	t.flushMu.Lock()
 	defer t.flushMu.Unlock()
 	t.deleted = true

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"testing"
+	"time"
 
 	"zenith/internal/pg"
 	"zenith/repo"
@@ -42,10 +43,10 @@ func TestBranchRefuses(t *testing.T) {
 	if n := len(r.Timelines()); n != 2 {
 		t.Errorf("%d timelines, want 2", n)
 	}
-	if err := r.Delete(ctx, "main"); !errors.Is(err, repo.ErrBusy) {
+	if err := r.Delete(ctx, "main", time.Now()); !errors.Is(err, repo.ErrBusy) {
 		t.Errorf("delete of a parent: %v", err)
 	}
-	if err := r.Delete(ctx, "nobody"); !errors.Is(err, repo.ErrNotFound) {
+	if err := r.Delete(ctx, "nobody", time.Now()); !errors.Is(err, repo.ErrNotFound) {
 		t.Errorf("delete of nobody: %v", err)
 	}
 }
@@ -67,8 +68,11 @@ func TestBranchOfOldLSN(t *testing.T) {
 	if a, at := old.Ancestor(); a != main || at != ends[0] || old.FirstLSN() != repotest.Start {
 		t.Errorf("ancestor %v at %v", a.Name(), at)
 	}
-	if err := r.Delete(t.Context(), "dev"); err != nil {
+	if err := r.Delete(t.Context(), "dev", time.Now()); err != nil {
 		t.Error(err)
+	}
+	if res, err := r.Collect(t.Context(), repo.CollectOptions{}); err != nil || len(res.Branches) != 1 || res.Branches[0] != dev.ID() {
+		t.Errorf("collect: %+v, %v", res, err)
 	}
 	if _, err := os.Stat(dev.WALDir()); !os.IsNotExist(err) {
 		t.Errorf("wal of a deleted branch: %v", err)

@@ -17,6 +17,9 @@ type CollectOptions struct {
 	// never moves back, and never beyond the head. What is still in memory of the history below is
 	// flushed first.
 	Horizons map[TimelineID]pg.LSN
+	// DeletedBefore has branches forgotten that were deleted before that time, also those that
+	// are to be kept longer.
+	DeletedBefore time.Time
 	// Thorough has the store rewritten, so that all space comes back at once. Else it is rewritten
 	// when so much was deleted that it pays.
 	Thorough bool
@@ -34,7 +37,9 @@ type Collected struct {
 	Truncated int64 // pages whose records became an image
 	Deleted   int64 // versions of anything that were deleted
 	Dropped   int64 // dropped forks of which nothing is left
-	Segments  int64 // WAL segments that were removed
+
+	Branches []TimelineID // that were deleted before, and cannot be brought back any more
+	Segments int64        // WAL segments that were removed
 }
 
 // Collect forgets what is below the horizons, and whatever deleted timelines have left. One
@@ -59,17 +64,28 @@ func (r *Repository) Collect(ctx context.Context, o CollectOptions) (Collected, 
 	}
 	defer func() { r.collecting <- struct{}{} }()
 	c := &collection{r: r, o: o, plans: make(map[timelineNo]*plan), page: make(pg.Page, pg.BlockSize)}
+	var err error
+	if c.done.Branches, err = r.expire(o.DeletedBefore); err != nil {
+		return c.done, err
+	}
 	c.dead = r.listGone()
-	err := c.run(ctx)
+	err = c.run(ctx)
 	return c.done, err
 }
 
-// Garbage reports whether a timeline is gone, and no collection has deleted its versions yet.
+// Garbage reports whether a timeline is gone, or has been deleted for long enough to be, and no
+// collection has deleted its versions yet.
 func (r *Repository) Garbage() bool {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
 	for _, g := range r.gone {
 		if !g.collected {
+			return true
+		}
+	}
+	now := time.Now()
+	for _, k := range r.kept {
+		if !now.Before(*k.row.Until) {
 			return true
 		}
 	}

@@ -31,7 +31,7 @@ func (m *model) kept(t *timeline, lsn pg.LSN) bool {
 	if lsn >= o.horizon || len(o.pins[lsn]) > 0 {
 		return true
 	}
-	for _, c := range m.timelines {
+	for _, c := range slices.Concat(m.timelines, m.deleted) {
 		if c.parent == o && c.start == lsn {
 			return true
 		}

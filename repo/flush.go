@@ -105,10 +105,12 @@ func (r *Repository) flushNext(j flushJob) error {
 	}
 	defer r.mem.giveSlot()
 	began := time.Now()
+	j.t.flushing.Lock()
 	var err error
 	if !j.t.isDeleted() {
 		err = j.t.flush(j.w)
 	}
+	j.t.flushing.Unlock()
 	if err != nil {
 		j.t.tails.clear() // some may describe versions that were not stored
 	}

@@ -76,13 +76,18 @@ func (t *Timeline) pinnedPoint(lsn pg.LSN) (pg.LSN, bool) {
 	return lsn, slices.Contains(t.r.branchPoints(t), lsn)
 }
 
-// branchPoints lists the LSNs at which t's children begin.
+// branchPoints lists the LSNs at which t's children begin, those included that were deleted and are kept.
 func (r *Repository) branchPoints(t *Timeline) (all []pg.LSN) {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
 	for _, c := range r.byID {
 		if c.parent == t {
 			all = append(all, c.info.StartLSN)
+		}
+	}
+	for _, k := range r.kept {
+		if k.row.Parent != nil && *k.row.Parent == t.no {
+			all = append(all, pg.LSN(k.row.Start))
 		}
 	}
 	return all

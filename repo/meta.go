@@ -3,6 +3,7 @@ package repo
 import (
 	"encoding/json"
 	"fmt"
+	"time"
 
 	"zenith/internal/pg"
 	"zenith/repo/store"
@@ -38,6 +39,9 @@ type timelineRow struct {
 	TLI     pg.TLI
 	SegSize int
 	SysID   uint64
+
+	Deleted *time.Time `json:",omitempty"` // of a deleted one: when
+	Until   *time.Time `json:",omitempty"` // and until when it is kept; nil: it is gone
 }
 
 // flushedRow stores up to where the store has all of a timeline's history: its flushed LSN.

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"testing"
+	"time"
 
 	"zenith/internal/pg"
 	"zenith/repo"
@@ -193,7 +194,7 @@ func (m *model) delete() {
 	if t.parent == nil {
 		return
 	}
-	err := m.r.Delete(m.t.Context(), t.name)
+	err := m.r.Delete(m.t.Context(), t.name, time.Now().Add(time.Hour))
 	if slices.ContainsFunc(m.timelines, func(c *timeline) bool { return c.parent == t }) {
 		if !errors.Is(err, repo.ErrBusy) {
 			m.t.Fatalf("delete of a parent: %v", err)
@@ -204,6 +205,33 @@ func (m *model) delete() {
 		m.t.Fatal(err)
 	}
 	m.timelines = slices.DeleteFunc(m.timelines, func(x *timeline) bool { return x == t })
+	m.deleted = append(m.deleted, t)
+}
+
+// undelete brings back a branch that was deleted and is kept: all of its history is there.
+func (m *model) undelete() {
+	if len(m.deleted) == 0 {
+		return
+	}
+	t := m.deleted[m.rnd.IntN(len(m.deleted))]
+	tl, err := m.r.Undelete(m.t.Context(), t.tl.ID(), "")
+	if !slices.Contains(m.timelines, t.parent) {
+		if !errors.Is(err, repo.ErrBusy) && !errors.Is(err, repo.ErrNotFound) {
+			m.t.Fatalf("undelete a child of a deleted branch: %v", err)
+		}
+		return
+	}
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	m.deleted = slices.DeleteFunc(m.deleted, func(x *timeline) bool { return x == t })
+	m.timelines = append(m.timelines, t)
+	t.tl, t.pins, t.heads = tl, nil, nil
+	if got := tl.OwnHorizon(); got != max(t.horizon, t.start) {
+		m.t.Fatalf("%s: horizon %v after it was brought back, was %v", t.name, got, t.horizon)
+	}
+	m.ingest(t)
+	m.relog(t)
 }
 
 func (m *model) putFile() { m.putFileOn(m.any()) }
@@ -290,7 +318,11 @@ func (m *model) run(steps int) {
 		case n < 94:
 			m.putFile()
 		case n < 96:
-			m.delete()
+			if len(m.deleted) > 2 {
+				m.undelete()
+			} else {
+				m.delete()
+			}
 		case n < 98:
 			m.restart(true)
 		case n < 99:

@@ -151,6 +151,7 @@ type model struct {
 
 	r         *repo.Repository
 	timelines []*timeline
+	deleted   []*timeline // and kept
 	xid       pg.TransactionID
 	names     int
 }

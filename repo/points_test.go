@@ -271,7 +271,7 @@ func TestNestedNames(t *testing.T) {
 			t.Errorf("rename to %s: %v", name, err)
 		}
 	}
-	if err := r.Delete(t.Context(), "a/b"); err != nil {
+	if err := r.Delete(t.Context(), "a/b", time.Now()); err != nil {
 		t.Fatal(err)
 	}
 	if err := branch("a"); err != nil {

@@ -54,7 +54,8 @@ type Repository struct {
 	byName map[string]*Timeline
 	names  map[string]bool // the names and ids of timelines that are being made
 	nextNo timelineNo
-	gone   map[timelineNo]gone // the gone timelines of which the store may have versions
+	kept   map[TimelineID]keptRow // deleted branches that can be brought back
+	gone   map[timelineNo]gone    // the gone timelines of which the store may have versions
 
 	pinMu      sync.Mutex    // guards horizons and pins; taken before mu
 	leasing    sync.Mutex    // held while a lease is stored
@@ -99,7 +100,7 @@ func Open(o Options) (r *Repository, err error) {
 		dir: o.Dir, redo: o.Redo, log: o.Log, store: o.Store, mem: o.Memory,
 		cache: newPageCache(cmp.Or(o.Cache, defaultCache), &o.Memory.pages),
 		byID:  make(map[TimelineID]*Timeline), byName: make(map[string]*Timeline), names: make(map[string]bool),
-		gone: make(map[timelineNo]gone), collecting: make(chan struct{}, 1), closing: make(chan struct{}),
+		kept: make(map[TimelineID]keptRow), gone: make(map[timelineNo]gone), collecting: make(chan struct{}, 1), closing: make(chan struct{}),
 		done: make(chan struct{}), flusherDone: make(chan struct{}), kick: make(chan struct{}, 1),
 		cold: make(chan struct{}, 1), packerDone: make(chan struct{}),
 	}
@@ -138,6 +139,9 @@ func (r *Repository) load() error {
 			row.Status = statusDeleted
 			unfinished = append(unfinished, rowOp(timelineKey(kindTimeline, no), row))
 		}
+		if row.isKept() {
+			return r.loadKept(no, row)
+		}
 		if row.Status != statusLive {
 			if id, err := ParseTimelineID(row.ID); err == nil {
 				removed[id] = true
@@ -167,6 +171,34 @@ func (r *Repository) load() error {
 
 // loadTimeline makes the timeline of a row. byNo has those that were loaded before, its parent among
 // them.
+// loadKept reads the row of a deleted branch that is kept. Its ancestor's was read before.
+func (r *Repository) loadKept(no timelineNo, row timelineRow) error {
+	id, err := ParseTimelineID(row.ID)
+	if err != nil || row.Deleted == nil {
+		return fmt.Errorf("timeline %d: %w", no, ErrCorrupt)
+	}
+	r.kept[id] = keptRow{no: no, row: row, parent: r.idOf(row.Parent)}
+	return nil
+}
+
+// idOf gives the id of the timeline with a number, live or kept; zero if there is none.
+func (r *Repository) idOf(no *timelineNo) TimelineID {
+	if no == nil {
+		return TimelineID{}
+	}
+	for id, t := range r.byID {
+		if t.no == *no {
+			return id
+		}
+	}
+	for id, k := range r.kept {
+		if k.no == *no {
+			return id
+		}
+	}
+	return TimelineID{}
+}
+
 func (r *Repository) loadTimeline(no timelineNo, row timelineRow, byNo map[timelineNo]*Timeline) (*Timeline, error) {
 	id, err := ParseTimelineID(row.ID)
 	if err != nil {
@@ -209,7 +241,7 @@ func (r *Repository) checkDirs(removed map[TimelineID]bool) error {
 	}
 	for _, e := range entries {
 		id, err := ParseTimelineID(e.Name())
-		if err != nil || r.byID[id] != nil {
+		if _, kept := r.kept[id]; err != nil || kept || r.byID[id] != nil {
 			continue
 		}
 		dir := filepath.Join(r.timelinesDir(), e.Name())

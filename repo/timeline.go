@@ -30,6 +30,7 @@ type Timeline struct {
 	heads *headSizes // at the end of the last merged batch, which is perhaps not published yet
 
 	tails    tails
+	flushing sync.Mutex // held while a window is flushed
 	flushMu  sync.Mutex // guards row, flushErr and deleted
 	row      flushedRow // as it was stored last
 	flushErr error      // of the last flush; nil if it worked

@@ -132,7 +132,7 @@ func TestBranchDeleteRefuses(t *testing.T) {
 			if _, err := f.BranchCreate(t.Context(), tenantA, "child", "b"); err != nil {
 				t.Fatal(err)
 			}
-			return func() error { return f.BranchDelete(context.Background(), tenantA, "child") }
+			return func() error { return f.BranchDelete(context.Background(), tenantA, "child", false) }
 		}, "branches of its own"},
 		{"a writable mount", mount(api.MountOptions{Point: "b"}), "already mounted for writing at " + dir},
 		{"a scratch mount", mount(api.MountOptions{Point: "b", Scratch: true}), "is mounted"},
@@ -178,12 +178,12 @@ func TestBranchDeleteRefuses(t *testing.T) {
 				t.Fatal(err)
 			}
 			end := c.use(t)
-			wantKind(t, "while it is in use", f.BranchDelete(t.Context(), tenantA, "b"), api.ErrBusy, "branch b", c.says)
+			wantKind(t, "while it is in use", f.BranchDelete(t.Context(), tenantA, "b", false), api.ErrBusy, "branch b", c.says)
 			if err := end(); err != nil {
 				t.Fatal(err)
 			}
-			wantKind(t, "afterwards", f.BranchDelete(t.Context(), tenantA, "b"), nil)
-			wantKind(t, "again", f.BranchDelete(t.Context(), tenantA, "b"), api.ErrNotFound, "no such branch")
+			wantKind(t, "afterwards", f.BranchDelete(t.Context(), tenantA, "b", false), nil)
+			wantKind(t, "again", f.BranchDelete(t.Context(), tenantA, "b", false), api.ErrNotFound, "no such branch")
 		})
 	}
 }
@@ -208,11 +208,15 @@ func TestBranchDeleteTakesAll(t *testing.T) {
 	if _, err := f.PgCreate(t.Context(), tenantA, MainBranch, set()); err != nil {
 		t.Fatal(err)
 	}
-	if err := f.BranchDelete(t.Context(), tenantA, "b"); err != nil {
+	if err := f.BranchDelete(t.Context(), tenantA, "b", false); err != nil {
 		t.Fatal(err)
 	}
 	if f.statusOf(t, "b") != "" || f.statusOf(t, at) != "" || f.statusOf(t, MainBranch) == "" {
 		t.Error("its postgres servers are left, or another's have gone")
+	}
+	all := api.GCOptions{Retain: api.Retain{Set: true}, Force: true, Progress: noProgress}
+	if _, err := f.GC(t.Context(), tenantA, "", all); err != nil {
+		t.Fatal(err)
 	}
 	for _, path := range []string{b.slots.path, b.tl.WALDir()} {
 		if _, err := os.Stat(path); !errors.Is(err, os.ErrNotExist) {
@@ -222,6 +226,64 @@ func TestBranchDeleteTakesAll(t *testing.T) {
 	f.restart(t)
 	_, err := f.LSN(t.Context(), tenantA, "b")
 	wantKind(t, "after a restart", err, api.ErrNotFound)
+}
+
+// TestBranchDeleteNeedsForce where a slip would destroy something; and what was deleted comes back whole.
+func TestBranchDeleteNeedsForce(t *testing.T) {
+	t.Parallel()
+	f := newManager(t, Config{Retention: Retention{Time: time.Hour, Deleted: time.Minute}})
+	ctx := t.Context()
+	if _, err := f.BranchCreate(ctx, tenantA, "a/b", MainBranch); err != nil {
+		t.Fatal(err)
+	}
+	b := f.branchOf(t, "a/b")
+	wantKind(t, "main with a child", f.BranchDelete(ctx, tenantA, MainBranch, true), api.ErrBusy, "branches of its own")
+	if err := b.tl.MakeDirs(); err != nil {
+		t.Fatal(err)
+	}
+	h := f.advance(t, b, -1)
+	if err := b.tl.PutFile(ctx, "postgresql.auto.conf", []byte("x")); err != nil {
+		t.Fatal(err)
+	}
+	if err := (branchSlots{b}).Create("standby", false, false); err != nil {
+		t.Fatal(err)
+	}
+	wantKind(t, "one with history", f.BranchDelete(ctx, tenantA, "a/b", false), api.ErrNotAllowed, "bytes of WAL of its own", "delete -f")
+	wantKind(t, "by force", f.BranchDelete(ctx, tenantA, "a/b", true), nil)
+	wantKind(t, "main", f.BranchDelete(ctx, tenantA, MainBranch, false), api.ErrNotAllowed, "where none is named")
+	if _, err := f.BranchCreate(ctx, tenantA, "a", MainBranch); err != nil {
+		t.Error(err)
+	}
+	list, err := f.BranchDeleted(ctx, tenantA)
+	if err != nil || len(list) != 1 || list[0].Name != "a/b" || list[0].KeptUntil.Sub(list[0].DeletedAt).Round(time.Second) != time.Minute {
+		t.Fatalf("deleted: %+v, %v", list, err)
+	}
+	f.restart(t)
+	if _, err := f.GC(ctx, tenantA, "", api.GCOptions{Progress: noProgress}); err != nil {
+		t.Fatal(err)
+	}
+	_, err = f.BranchUndelete(ctx, tenantA, "none", "")
+	wantKind(t, "undelete what was not deleted", err, api.ErrNotFound)
+	_, err = f.BranchUndelete(ctx, tenantA, "a/b", "")
+	wantKind(t, "its name is taken", err, api.ErrExists, "there is a branch a", "undelete a/b NEW_NAME")
+	_, err = f.BranchUndelete(ctx, tenantA, "a/b", "a b")
+	wantKind(t, "a bad name", err, api.ErrBadArgument)
+	got, err := f.BranchUndelete(ctx, tenantA, "a/b", "back")
+	if err != nil || got.Name != "back" || got.LatestValidLSN != h.end() || got.TimelineID != b.tl.ID().String() {
+		t.Fatalf("undelete: %+v, %v; want the head %v", got, err, h.end())
+	}
+	back := f.branchOf(t, "back")
+	s, err := back.tl.AtHead(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if content, err := s.ReadFile(ctx, "postgresql.auto.conf"); err != nil || string(content) != "x" {
+		t.Errorf("its file is %q, %v", content, err)
+	}
+	if _, err := (branchSlots{back}).Get("standby"); err != nil {
+		t.Errorf("its slot: %v", err)
+	}
+	wantNoProblem(t, f)
 }
 
 // TestDamagedWALStopsItsBranch: the other branches can be used, and who asks for a state before

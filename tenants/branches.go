@@ -1,8 +1,12 @@
 package tenants
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"fmt"
+	"slices"
+	"time"
 
 	"zenith/internal/api"
 	"zenith/internal/pg"
@@ -67,8 +71,9 @@ func (t *tenant) errNameTaken(name string) error {
 	return api.Errorf(api.ErrExists, "branch %s: already exists", name)
 }
 
-// BranchDelete removes a branch that nobody uses.
-func (m *Manager) BranchDelete(ctx context.Context, tenant, name string) error {
+// BranchDelete removes a branch that nobody uses. It can be brought back for a while. One of which a
+// slip would destroy something is removed by force only.
+func (m *Manager) BranchDelete(ctx context.Context, tenant, name string, force bool) error {
 	t, release, err := m.tenant(ctx, tenant)
 	if err != nil {
 		return err
@@ -89,10 +94,18 @@ func (m *Manager) BranchDelete(ctx context.Context, tenant, name string) error {
 	if b.mounted() {
 		return api.Errorf(api.ErrBusy, "branch %s: is mounted (zenith mount list), or streamed from", name)
 	}
+	if t.hasChildren(b.tl) {
+		return api.Errorf(api.ErrBusy, "branch %s: has branches of its own", name)
+	}
+	if !force {
+		if err := b.checkExpendable(ctx); err != nil {
+			return err
+		}
+	}
 	if err := t.destroyStopped(ctx, b.tl.Name()); err != nil {
 		return err
 	}
-	err = t.repo.Delete(ctx, b.tl.Name())
+	err = t.repo.Delete(ctx, b.tl.Name(), time.Now().Add(m.retention(t.id).deleted()))
 	if errors.Is(err, repo.ErrBusy) {
 		return api.Errorf(api.ErrBusy, "branch %s: has branches of its own", name)
 	}
@@ -104,11 +117,94 @@ func (m *Manager) BranchDelete(ctx context.Context, tenant, name string) error {
 	failed := t.unstarted[b.tl.ID()]
 	delete(t.unstarted, b.tl.ID())
 	t.mu.Unlock()
-	err = b.slots.remove()
 	if failed != nil {
-		err = errors.Join(err, t.forgetReceiver(b.tl.ID()))
+		return t.forgetReceiver(b.tl.ID())
 	}
-	return err
+	return nil
+}
+
+// hasChildren reports whether a branch begins on a timeline.
+func (t *tenant) hasChildren(tl *repo.Timeline) bool {
+	return slices.ContainsFunc(t.repo.Timelines(), func(c *repo.Timeline) bool {
+		parent, _ := c.Ancestor()
+		return parent == tl
+	})
+}
+
+// checkExpendable refuses a branch that is main or the last one, or that has history which no
+// other branch has.
+func (b *branch) checkExpendable(ctx context.Context) error {
+	why := ""
+	head, err := b.catchup(ctx)
+	switch start := b.tl.StartLSN(); {
+	case b.tl.Name() == MainBranch:
+		why = "is the one that is meant where none is named"
+	case len(b.t.repo.Timelines()) == 1:
+		why = "is the last one"
+	case err != nil: // it may have been written to: deleted by force it can still be brought back
+		why = fmt.Sprintf("cannot be read to its end (%s)", oneLine(err))
+	case head > start:
+		why = fmt.Sprintf("has %d bytes of WAL of its own, from %v to %v", head-start, start, head)
+	default:
+		return nil
+	}
+	return api.Errorf(api.ErrNotAllowed, "branch %s: %s: it is deleted by force only (branch delete -f)", b.tl.Name(), why)
+}
+
+// BranchUndelete brings a deleted branch back.
+func (m *Manager) BranchUndelete(ctx context.Context, tenant, name, as string) (api.Branch, error) {
+	if as != "" {
+		if err := api.CheckName(as); err != nil {
+			return api.Branch{}, err
+		}
+	}
+	t, release, err := m.tenant(ctx, tenant)
+	if err != nil {
+		return api.Branch{}, err
+	}
+	defer release()
+	all := t.repo.Deleted()
+	i := slices.IndexFunc(all, func(d repo.Deleted) bool { return d.Name == name })
+	if i < 0 {
+		i = slices.IndexFunc(all, func(d repo.Deleted) bool { return d.ID.String() == name })
+	}
+	if i < 0 {
+		return api.Branch{}, api.Errorf(api.ErrNotFound, "branch %s: no such branch was deleted, or it is not kept any more", name)
+	}
+	tl, err := t.repo.Undelete(ctx, all[i].ID, as)
+	switch {
+	case errors.Is(err, repo.ErrExists):
+		return api.Branch{}, api.Errorf(api.ErrExists, "%v: branch undelete %s NEW_NAME", t.errNameTaken(cmp.Or(as, all[i].Name)), name)
+	case errors.Is(err, repo.ErrBusy):
+		parent := all[i].Parent.String()
+		for _, d := range all {
+			if d.ID == all[i].Parent {
+				parent = d.Name
+			}
+		}
+		return api.Branch{}, api.Errorf(api.ErrBusy, "branch %s: it began on %s, which was deleted too (branch undelete %s)", name, parent, parent)
+	case err != nil:
+		return api.Branch{}, classify(err)
+	}
+	b, err := t.branch(tl)
+	if err == nil {
+		_, err = b.catchup(ctx)
+	}
+	return describe(tl), err
+}
+
+// BranchDeleted lists the deleted branches that can be brought back.
+func (m *Manager) BranchDeleted(ctx context.Context, tenant string) ([]api.DeletedBranch, error) {
+	t, release, err := m.tenant(ctx, tenant)
+	if err != nil {
+		return nil, err
+	}
+	defer release()
+	list := []api.DeletedBranch{}
+	for _, d := range t.repo.Deleted() {
+		list = append(list, api.DeletedBranch{Name: d.Name, TimelineID: d.ID.String(), DeletedAt: d.At, KeptUntil: d.Until})
+	}
+	return list, nil
 }
 
 // destroyStopped removes the computes of a branch that is going away. None of them runs.

@@ -17,7 +17,15 @@ import (
 type Retention struct {
 	Time  time.Duration
 	Bytes int64
+
+	// Deleted is how long a deleted branch can be brought back, at least; 0: defaultDeleted.
+	Deleted time.Duration
 }
+
+// defaultDeleted is how long deleted branches are kept where nothing is set.
+const defaultDeleted = 24 * time.Hour
+
+func (r Retention) deleted() time.Duration { return cmp.Or(r.Deleted, defaultDeleted) }
 
 // DefaultRetention is what is kept where nothing is set.
 var DefaultRetention = Retention{Time: 7 * 24 * time.Hour}
@@ -79,10 +87,23 @@ func (m *Manager) GC(ctx context.Context, tenant, name string, o api.GCOptions) 
 	if err != nil {
 		return api.GCResult{}, err
 	}
-	res, err := t.repo.Collect(ctx, repo.CollectOptions{Horizons: horizons, Thorough: true, Tell: o.Progress})
+	c := repo.CollectOptions{Horizons: horizons, Thorough: true, Tell: o.Progress}
+	if o.Force && o.Retain.Set && o.Retain.Bytes == 0 && name == "" {
+		c.DeletedBefore = began.Add(-o.Retain.Time)
+	}
+	res, err := t.collectAll(ctx, c)
 	return api.GCResult{
 		Relations: res.Relations, Truncated: res.Truncated, Deleted: res.Deleted, Dropped: res.Dropped, Elapsed: time.Since(began),
 	}, classify(err)
+}
+
+// collectAll collects, and removes what there is of branches besides the repository.
+func (t *tenant) collectAll(ctx context.Context, o repo.CollectOptions) (repo.Collected, error) {
+	res, err := t.repo.Collect(ctx, o)
+	for _, id := range res.Branches {
+		err = errors.Join(err, removeSlots(t.dir, id))
+	}
+	return res, err
 }
 
 // horizonsOf finds out up to where a branch may be forgotten, or each of the tenant's if name is "".
@@ -220,7 +241,7 @@ func (m *Manager) collect(ctx context.Context, id string) error {
 		return nil
 	}
 	began := time.Now()
-	res, err := t.repo.Collect(ctx, o)
+	res, err := t.collectAll(ctx, o)
 	t.log.Info("forgot history", "truncated", res.Truncated, "deleted", res.Deleted, "segments", res.Segments, "took", time.Since(began), "err", err)
 	return err
 }

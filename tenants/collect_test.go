@@ -179,7 +179,7 @@ func TestSlotsKeepWAL(t *testing.T) {
 // settings when it does.
 func TestBackgroundCollects(t *testing.T) {
 	t.Parallel()
-	f := newManager(t, Config{CollectEvery: time.Hour, TenantRetention: map[string]Retention{tenantA: {Bytes: 1 << 10}}})
+	f := newManager(t, Config{CollectEvery: time.Hour, TenantRetention: map[string]Retention{tenantA: {Bytes: 1 << 10, Deleted: time.Nanosecond}}})
 	main := f.branchOf(t, MainBranch)
 	h := f.advance(t, main, -1)
 	if err := f.collect(t.Context(), tenantA); err != nil || f.gone(t, h.ends[5]) {
@@ -192,7 +192,7 @@ func TestBackgroundCollects(t *testing.T) {
 	if err := deleted.tl.PutFile(t.Context(), "postgresql.auto.conf", []byte("x")); err != nil {
 		t.Fatal(err)
 	}
-	if err := f.BranchDelete(t.Context(), tenantA, "deleted"); err != nil {
+	if err := f.BranchDelete(t.Context(), tenantA, "deleted", false); err != nil {
 		t.Fatal(err)
 	}
 	f.cfg.CollectEvery = time.Millisecond

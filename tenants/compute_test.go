@@ -112,7 +112,7 @@ func TestComputeLife(t *testing.T) {
 		_, err = f.PgStart(t.Context(), tenantA, MainBranch, o)
 		wantKind(t, "start it again otherwise", err, api.ErrBusy, "already running on port "+strconv.Itoa(c.Port), "pg stop main")
 	}
-	wantKind(t, "delete its branch", f.BranchDelete(t.Context(), tenantA, MainBranch), api.ErrBusy, "pg stop main")
+	wantKind(t, "delete its branch", f.BranchDelete(t.Context(), tenantA, MainBranch, false), api.ErrBusy, "pg stop main")
 	wantKind(t, "unmount it", f.Umount(t.Context(), c.Dir, false), api.ErrBusy, "pg stop main")
 	wantKind(t, "stop it oddly", f.PgStop(t.Context(), tenantA, MainBranch, api.StopOptions{Mode: "odd"}), api.ErrBadArgument, "odd")
 	wantKind(t, "stop it", f.PgStop(t.Context(), tenantA, MainBranch, api.StopOptions{Mode: "smart"}), nil)
@@ -194,7 +194,7 @@ func TestComputeOnState(t *testing.T) {
 	if list[1].LSN != h.ends[20] || list[0].LSN < h.ends[50] {
 		t.Errorf("main is at %v, %s at %v", list[0].LSN, point, list[1].LSN)
 	}
-	wantKind(t, "delete its branch", f.BranchDelete(t.Context(), tenantA, MainBranch), api.ErrBusy, "postgres runs on it")
+	wantKind(t, "delete its branch", f.BranchDelete(t.Context(), tenantA, MainBranch, false), api.ErrBusy, "postgres runs on it")
 	if serverPID(t, main) == serverPID(t, c) {
 		t.Error("both are the same server")
 	}
@@ -419,7 +419,7 @@ func TestExec(t *testing.T) {
 	if err != nil || other.Dir == c.Dir {
 		t.Fatalf("a second one: %+v, %v", other, err)
 	}
-	wantKind(t, "delete the branch", f.BranchDelete(t.Context(), tenantA, MainBranch), api.ErrBusy)
+	wantKind(t, "delete the branch", f.BranchDelete(t.Context(), tenantA, MainBranch, false), api.ErrBusy)
 	if err := errors.Join(stop(t.Context()), stopOther(t.Context())); err != nil {
 		t.Error(err)
 	}

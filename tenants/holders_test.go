@@ -74,8 +74,16 @@ var verbs = []verb{
 		_, err := f.BranchCreate(ctx, tenant, MainBranch, branch)
 		return err
 	}},
+	{name: "BranchUndelete", is: api.ErrNotFound, noBranch: api.ErrNotFound, noTenant: api.ErrNotFound, run: func(ctx context.Context, f *fixture, tenant, branch string) error {
+		_, err := f.BranchUndelete(ctx, tenant, branch, "")
+		return err
+	}},
+	{name: "BranchDeleted", noTenant: api.ErrNotFound, run: func(ctx context.Context, f *fixture, tenant, _ string) error {
+		_, err := f.BranchDeleted(ctx, tenant)
+		return err
+	}},
 	{name: "BranchDelete", is: api.ErrBusy, noBranch: api.ErrNotFound, noTenant: api.ErrNotFound, run: func(ctx context.Context, f *fixture, tenant, branch string) error {
-		return f.BranchDelete(ctx, tenant, branch)
+		return f.BranchDelete(ctx, tenant, branch, false)
 	}},
 	{name: "LSN", noBranch: api.ErrNotFound, noTenant: api.ErrNotFound, run: func(ctx context.Context, f *fixture, tenant, branch string) error {
 		_, err := f.LSN(ctx, tenant, branch)

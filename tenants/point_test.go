@@ -97,7 +97,7 @@ func TestOldNames(t *testing.T) {
 			t.Errorf("%q: %v, %v", name, lsn, err)
 		}
 		if name[0] == '*' || name[0] == 'w' {
-			if err := f.BranchDelete(t.Context(), tenantA, name); err != nil {
+			if err := f.BranchDelete(t.Context(), tenantA, name, false); err != nil {
 				t.Errorf("delete %q: %v", name, err)
 			}
 		}

@@ -83,15 +83,13 @@ func (s *slots) horizon() (first pg.LSN) {
 	return first
 }
 
-// remove forgets all slots: their branch goes.
-func (s *slots) remove() error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	clear(s.list)
-	if err := os.Remove(s.path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
+// removeSlots removes the slots of a branch that is gone.
+func removeSlots(tenantDir string, id repo.TimelineID) error {
+	err := os.Remove(filepath.Join(slotsDir(tenantDir), id.String()))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
 	}
-	return nil
+	return err
 }
 
 // change calls fn with a slot, and puts the slots on disk if it asks for that and the slot is

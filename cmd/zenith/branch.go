@@ -5,8 +5,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/urfave/cli/v2"
+
+	"zenith/internal/api"
 )
 
 func cmdBranch(e *environ) *cli.Command {
@@ -20,7 +23,8 @@ func cmdBranch(e *environ) *cli.Command {
    zenith branch before main@0/16B3748           at an LSN
    zenith branch evening 'main@yesterday 18:00'
    zenith branch rescue main@-15m
-   zenith branch delete dev`,
+   zenith branch delete dev
+   zenith branch undelete dev`,
 		Flags: []cli.Flag{tenantFlag(), outputFlag()},
 		Action: func(c *cli.Context) error {
 			if reservedVerbs[c.Args().First()] {
@@ -38,8 +42,22 @@ func cmdBranch(e *environ) *cli.Command {
 		},
 		Subcommands: []*cli.Command{{
 			Name: "list", Usage: "the tree of branches",
-			Flags:  []cli.Flag{tenantFlag(), outputFlag()},
-			Action: withArgs(0, 0, e.runBranchList),
+			Flags: []cli.Flag{tenantFlag(), outputFlag(), &cli.BoolFlag{Name: "deleted", Usage: "those that were deleted and can be brought back"}},
+			Action: withArgs(0, 0, func(c *cli.Context) error {
+				if c.Bool("deleted") {
+					return list(e, c, e.withTenant, func(ctx context.Context, s *session) ([]api.DeletedBranch, error) {
+						return s.BranchDeleted(ctx, s.tenant)
+					}, deletedColumns)
+				}
+				return e.runBranchList(c)
+			}),
+		}, {
+			Name: "undelete", ArgsUsage: "NAME [NEW_NAME]",
+			Usage: "bring back the branch that was deleted last under a name",
+			Flags: []cli.Flag{tenantFlag()},
+			Action: withArgs(1, 2, func(c *cli.Context) error {
+				return e.runBranchUndelete(c, c.Args().Get(0), c.Args().Get(1))
+			}),
 		}, {
 			Name: "create", ArgsUsage: "NAME POINT",
 			Usage: "a new branch",
@@ -49,8 +67,8 @@ func cmdBranch(e *environ) *cli.Command {
 			}),
 		}, {
 			Name: "delete", Aliases: []string{"rm"}, ArgsUsage: "NAME",
-			Usage: "remove a branch without children, mount or running postgres",
-			Flags: []cli.Flag{tenantFlag()},
+			Usage: "remove a branch without children, mount or running postgres; branch undelete brings it back for a day",
+			Flags: []cli.Flag{tenantFlag(), &cli.BoolFlag{Name: "force", Aliases: []string{"f"}, Usage: "also main, the last branch, and one with history of its own"}},
 			Action: withArgs(1, 1, func(c *cli.Context) error {
 				return e.runBranchDelete(c, c.Args().First())
 			}),
@@ -101,10 +119,29 @@ func (e *environ) runBranchCreate(c *cli.Context, name, point string) error {
 
 func (e *environ) runBranchDelete(c *cli.Context, name string) error {
 	return e.withTenant(c, func(ctx context.Context, s *session) error {
-		if err := s.BranchDelete(ctx, s.tenant, name); err != nil {
+		if err := s.BranchDelete(ctx, s.tenant, name, c.Bool("force")); err != nil {
 			return err
 		}
 		fmt.Fprintf(e.out, "Deleted branch '%s'\n", name)
+		return nil
+	})
+}
+
+// deletedColumns are those of branch list --deleted.
+var deletedColumns = []column[api.DeletedBranch]{
+	{name: "name", text: func(d api.DeletedBranch) string { return d.Name }},
+	{name: "deleted_at", text: func(d api.DeletedBranch) string { return d.DeletedAt.Local().Format(time.RFC3339) }},
+	{name: "kept_until", text: func(d api.DeletedBranch) string { return d.KeptUntil.Local().Format(time.RFC3339) }},
+	{name: "timeline_id", text: func(d api.DeletedBranch) string { return d.TimelineID }},
+}
+
+func (e *environ) runBranchUndelete(c *cli.Context, name, as string) error {
+	return e.withTenant(c, func(ctx context.Context, s *session) error {
+		b, err := s.BranchUndelete(ctx, s.tenant, name, as)
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(e.out, "Restored branch '%s' at %s for tenant: %s\n", b.Name, b.LatestValidLSN, s.tenant)
 		return nil
 	})
 }

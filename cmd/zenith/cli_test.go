@@ -3,8 +3,10 @@ package main
 import (
 	"archive/tar"
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"os"
@@ -58,7 +60,21 @@ func (f *fakeServer) BranchCreate(_ context.Context, _, name, point string) (api
 	return api.Branch{Name: name, TimelineID: lineB, LatestValidLSN: 0x1609610, AncestorID: new(lineA), AncestorLSN: new(pg.LSN(0x1609610))}, f.err
 }
 
-func (f *fakeServer) BranchDelete(context.Context, string, string) error { return f.err }
+func (f *fakeServer) BranchDelete(_ context.Context, _, name string, force bool) error {
+	if name == api.MainBranch && !force {
+		return api.Errorf(api.ErrNotAllowed, "branch main: by force only")
+	}
+	return f.err
+}
+
+func (f *fakeServer) BranchUndelete(_ context.Context, _, name, as string) (api.Branch, error) {
+	return api.Branch{Name: cmp.Or(as, name), LatestValidLSN: 0x1609610}, f.err
+}
+
+func (f *fakeServer) BranchDeleted(context.Context, string) ([]api.DeletedBranch, error) {
+	at := time.Date(2026, 11, 30, 16, 18, 26, 0, time.Local)
+	return []api.DeletedBranch{{Name: "dev", TimelineID: lineA, DeletedAt: at, KeptUntil: at.AddDate(0, 0, 1)}}, f.err
+}
 
 func (f *fakeServer) LSN(context.Context, string, string) (pg.LSN, error) { return 0x16B3748, f.err }
 
@@ -204,6 +220,13 @@ func TestFirstLines(t *testing.T) {
 	s.expect("branch list", 0, " main\n ┗━ @0/1609610: dev\n", "")
 	s.expect("branch create dev main", 0, "Created branch 'dev' at 0/1609610 for tenant: "+tenantA+"\n", "")
 	s.expect("branch rm dev", 0, "Deleted branch 'dev'\n", "")
+	s.expect("branch delete main", 12, "", "zenith: branch main: by force only\n")
+	s.expect("branch delete main -f", 0, "Deleted branch 'main'\n", "")
+	s.expect("branch undelete dev", 0, "Restored branch 'dev' at 0/1609610 for tenant: "+tenantA+"\n", "")
+	s.expect("branch undelete dev dev2", 0, "Restored branch 'dev2' at 0/1609610 for tenant: "+tenantA+"\n", "")
+	at := time.Date(2026, 11, 30, 16, 18, 26, 0, time.Local)
+	s.expect("branch list --deleted", 0, fmt.Sprintf("NAME  DELETED_AT%sKEPT_UNTIL%sTIMELINE_ID\ndev   %s  %s  %s\n", strings.Repeat(" ", len(at.Format(time.RFC3339))-8),
+		strings.Repeat(" ", len(at.Format(time.RFC3339))-8), at.Format(time.RFC3339), at.AddDate(0, 0, 1).Format(time.RFC3339), lineA), "")
 	s.expect("lsn -15m", 0, "0/16B3748\n", "")
 	s.expect("branch dev -1h30m", 0, "Created branch 'dev' at 0/1609610 for tenant: "+tenantA+"\n", "")
 	s.expect("branch dev main@-15m", 0, "Created branch 'dev' at 0/1609610 for tenant: "+tenantA+"\n", "")

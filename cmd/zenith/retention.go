@@ -13,6 +13,8 @@ import (
 type retainConfig struct {
 	Time  age      `toml:"time,omitempty"`
 	Bytes byteSize `toml:"bytes,omitempty"`
+
+	Deleted age `toml:"deleted,omitempty"` // a deleted branch can be brought back for so long
 }
 
 // retentionConfig is [retention] of pageserver.toml.
@@ -54,6 +56,9 @@ func (c retainConfig) over(r tenants.Retention) tenants.Retention {
 	}
 	if c.Bytes != "" {
 		r.Bytes = c.Bytes.bytes()
+	}
+	if c.Deleted != "" {
+		r.Deleted = c.Deleted.duration()
 	}
 	return r
 }

@@ -48,8 +48,15 @@ type BranchService interface {
 	BranchList(ctx context.Context, tenant string) ([]Branch, error)
 	// BranchCreate makes a branch at a point; the result's AncestorLSN says which LSN that was.
 	BranchCreate(ctx context.Context, tenant, name, point string) (Branch, error)
-	// BranchDelete refuses while the branch has children, a mount or a running postgres.
-	BranchDelete(ctx context.Context, tenant, name string) error
+	// BranchDelete refuses while the branch has children, a mount or a running postgres: ErrBusy;
+	// and unless it is forced, if it is main, the last one, or has history of its own: ErrNotAllowed.
+	// The branch is kept for a while.
+	BranchDelete(ctx context.Context, tenant, name string, force bool) error
+	// BranchUndelete brings back the branch that was deleted last under that name, or the one with
+	// that timeline id; as another one if as is not "".
+	BranchUndelete(ctx context.Context, tenant, name, as string) (Branch, error)
+	// BranchDeleted lists the branches that can be brought back, the last one that was deleted first.
+	BranchDeleted(ctx context.Context, tenant string) ([]DeletedBranch, error)
 	// LSN gives the LSN that a point means. For a head it holds every commit that was
 	// acknowledged before the call.
 	LSN(ctx context.Context, tenant, point string) (pg.LSN, error)

@@ -40,6 +40,14 @@ type Branch struct {
 	AncestorLSN    *pg.LSN `json:"ancestor_lsn"`     // where on that timeline; nil: it has no ancestor
 }
 
+// DeletedBranch is a branch that was deleted and can be brought back.
+type DeletedBranch struct {
+	Name       string    `json:"name"`
+	TimelineID string    `json:"timeline_id"`
+	DeletedAt  time.Time `json:"deleted_at"`
+	KeptUntil  time.Time `json:"kept_until"` // at least
+}
+
 // MountOptions says what to mount where.
 type MountOptions struct {
 	Tenant  string

@@ -232,6 +232,7 @@ var placeholders = map[string]placeholder{
 	"HORIZON_BYTES":  {help: "bytes of WAL, a number"},
 	"LSN":            {help: "`0/16B3748`, `0_16B3748` or 16 hex digits"},
 	"NAME":           {help: "name of a branch, or of a postgres as `pg_list` shows it"},
+	"NEW_NAME":       {help: "name for a branch, instead of the one that it had"},
 	"OFFER":          {help: "JSON that describes a timeline; page servers send it to each other"},
 	"PATH":           {help: "file of a relation in the data directory: `base/5/16384_vm`"},
 	"POINT":          {help: "state of a branch: `NAME` is its head, `NAME@LSN` and `NAME@TIME` do not move; TIME is `2026-11-30 16:18:26.4+01`, a day or a time of day in the page server's zone, or an age (`-15m`); `NAME@` may be left out before a moment of main"},

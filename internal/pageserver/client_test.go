@@ -58,8 +58,14 @@ func TestClientIsTheService(t *testing.T) {
 	equal(t, must(c.BranchList(ctx, tenantA))(t), branches)
 	equal(t, must(c.BranchCreate(ctx, tenantA, `my "new" branch;`, "main@0/16B3748"))(t), branches[1])
 	arrived(`branch ` + tenantA + ` "my \"new\" branch;" "main@0/16B3748"`)
-	must(0, c.BranchDelete(ctx, tenantA, "it's"))(t)
-	arrived(`delete ` + tenantA + ` "it's"`)
+	must(0, c.BranchDelete(ctx, tenantA, "it's", true))(t)
+	arrived(`delete ` + tenantA + ` "it's" true`)
+	equal(t, must(c.BranchUndelete(ctx, tenantA, "dev", "dev2"))(t).Name, "dev2")
+	arrived("branch_undelete " + tenantA + ` "dev" "dev2"`)
+	if d := must(c.BranchDeleted(ctx, tenantA))(t); len(d) != 1 || d[0].TimelineID != lineA || !d[0].KeptUntil.Equal(leaseUntil) {
+		t.Errorf("deleted %+v", d)
+	}
+	arrived("branch_deleted " + tenantA)
 	equal(t, must(c.LSN(ctx, tenantA, "main@-15m"))(t), pg.LSN(0x16B3748))
 	arrived(`lsn ` + tenantA + ` "main@-15m"`)
 

@@ -91,8 +91,16 @@ func (f *fake) BranchCreate(_ context.Context, tenant, name, point string) (api.
 	return branches[1], f.note("branch %s %q %q", tenant, name, point)
 }
 
-func (f *fake) BranchDelete(_ context.Context, tenant, name string) error {
-	return f.note("delete %s %q", tenant, name)
+func (f *fake) BranchDelete(_ context.Context, tenant, name string, force bool) error {
+	return f.note("delete %s %q %v", tenant, name, force)
+}
+
+func (f *fake) BranchUndelete(_ context.Context, tenant, name, as string) (api.Branch, error) {
+	return api.Branch{Name: as}, f.note("branch_undelete %s %q %q", tenant, name, as)
+}
+
+func (f *fake) BranchDeleted(_ context.Context, tenant string) ([]api.DeletedBranch, error) {
+	return []api.DeletedBranch{{Name: "dev", TimelineID: lineA, DeletedAt: leaseUntil, KeptUntil: leaseUntil}}, f.note("branch_deleted %s", tenant)
 }
 
 func (f *fake) LSN(ctx context.Context, tenant, point string) (pg.LSN, error) {

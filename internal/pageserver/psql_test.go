@@ -35,7 +35,7 @@ func TestPsql(t *testing.T) {
 	equal(t, psql(t, addr, "-c", "status"), "address|127.0.0.1:6400\ntenants|1")
 	equal(t, psql(t, addr, "-c", "SET x = 1; tenant_list"), "SET\n"+`["`+tenantA+`"]`)
 	equal(t, psql(t, addr, "-c", `branch_delete `+tenantA+` "a b"`), "BRANCH_DELETE")
-	equal(t, f.last(), `delete `+tenantA+` "a b"`)
+	equal(t, f.last(), `delete `+tenantA+` "a b" false`)
 	equal(t, psql(t, addr, "-c", "fullbackup "+tenantA+" main"), "the tar file")
 	equal(t, psql(t, addr, "-c", "do_gc "+tenantA+" main"), "1|2|3|4|5")
 	equal(t, psql(t, addr, "-v", "VERBOSITY=verbose", "-c", "lsn x"), "ERROR:  42601: lsn: 1 arguments; usage: lsn TENANT POINT\nexit status 1")

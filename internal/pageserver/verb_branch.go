@@ -8,7 +8,7 @@ import (
 )
 
 // branchVerbs are about branches and what their points mean.
-var branchVerbs = group{"Branches", []aVerb{&branchListVerb, &branchCreateVerb, &branchDeleteVerb, &lsnVerb}}
+var branchVerbs = group{"Branches", []aVerb{&branchListVerb, &branchCreateVerb, &branchDeleteVerb, &branchUndeleteVerb, &branchDeletedVerb, &lsnVerb}}
 
 type branchListRow struct {
 	Branches []api.Branch `json:"branch_list"`
@@ -55,18 +55,55 @@ func (c *Client) BranchCreate(ctx context.Context, tenant, name, point string) (
 type branchDeleteArgs struct {
 	Tenant string `arg:"TENANT"`
 	Name   string `arg:"NAME"`
+	Force  bool   `arg:"force"`
 }
 
 var branchDeleteVerb = plain[branchDeleteArgs]{
-	verb: verb{name: "branch_delete", help: "deletes a branch that has no children, no mount and no running postgres"},
+	verb: verb{name: "branch_delete", help: "deletes a branch that has no children, no mount and no running postgres; main, the last one, and one with history of its own only with force"},
 	do: func(ctx context.Context, c *call, a branchDeleteArgs) error {
-		return c.svc.BranchDelete(ctx, a.Tenant, a.Name)
+		return c.svc.BranchDelete(ctx, a.Tenant, a.Name, a.Force)
 	},
 }
 
 // BranchDelete is api.Service's.
-func (c *Client) BranchDelete(ctx context.Context, tenant, name string) error {
-	return branchDeleteVerb.call(ctx, c, nil, branchDeleteArgs{tenant, name})
+func (c *Client) BranchDelete(ctx context.Context, tenant, name string, force bool) error {
+	return branchDeleteVerb.call(ctx, c, nil, branchDeleteArgs{tenant, name, force})
+}
+
+type branchUndeleteArgs struct {
+	Tenant string `arg:"TENANT"`
+	Name   string `arg:"NAME"`
+	As     string `arg:"NEW_NAME,optional"`
+}
+
+type branchUndeleteRow struct {
+	Branch api.Branch `json:"branch_undelete"`
+}
+
+var branchUndeleteVerb = one[branchUndeleteArgs, branchUndeleteRow]{
+	verb: verb{name: "branch_undelete", help: "brings back the branch that was deleted last under a name, or by its timeline's id, perhaps as another one: a branch object"},
+	do: func(ctx context.Context, c *call, a branchUndeleteArgs) (branchUndeleteRow, error) {
+		b, err := c.svc.BranchUndelete(ctx, a.Tenant, a.Name, a.As)
+		return branchUndeleteRow{b}, err
+	},
+}
+
+// BranchUndelete is api.Service's.
+func (c *Client) BranchUndelete(ctx context.Context, tenant, name, as string) (api.Branch, error) {
+	r, err := branchUndeleteVerb.call(ctx, c, nil, branchUndeleteArgs{tenant, name, as})
+	return r.Branch, err
+}
+
+var branchDeletedVerb = list[tenantArgs, api.DeletedBranch]{
+	verb: verb{name: "branch_deleted", help: "the branches that were deleted and can be brought back, the last one first"},
+	do: func(ctx context.Context, c *call, a tenantArgs) ([]api.DeletedBranch, error) {
+		return c.svc.BranchDeleted(ctx, a.Tenant)
+	},
+}
+
+// BranchDeleted is api.Service's.
+func (c *Client) BranchDeleted(ctx context.Context, tenant string) ([]api.DeletedBranch, error) {
+	return branchDeletedVerb.call(ctx, c, tenantArgs{tenant})
 }
 
 type pointArgs struct {

@@ -112,6 +112,7 @@ func TestArgumentsComeBack(t *testing.T) {
 		walDumpArgs{Tenant: "t", Branch: "b"}, walDumpArgs{Tenant: "t", Branch: "b", To: 7}, walDumpArgs{"t", "b", 1, 2, zoneArg{time.UTC}},
 		pageDumpArgs{"t", "p", "base/1", math.MaxUint32}, checkArgs{Tenant: "t"},
 		gcArgs{Tenant: "t"}, gcArgs{"t", "b", api.Retain{Set: true}, true}, gcArgs{"t", "b", api.Retain{Set: true, Bytes: 1}, false}, gcArgs{"t", "b", api.Retain{Set: true, Time: time.Hour}, true},
+		branchDeleteArgs{"t", "n", true}, branchUndeleteArgs{Tenant: "t", Name: "n"}, branchUndeleteArgs{"t", "n", "m"},
 		gcArgs{Tenant: "t", Force: true}, gcPlanArgs{Tenant: "t"}, gcPlanArgs{"t", "", api.Retain{Set: true, Bytes: 1}},
 		backupArgs{Tenant: "t", Branch: "b"}, backupArgs{"t", "b", new(pg.LSN(0))}, leaseArgs{"t", "b", 9},
 		pushArgs{Tenant: "t", Branch: "b", ConnInfo: "host='a b'"}, offerArgs{"t", offerArg{api.Offer{TimelineID: "x", Start: 3}}},
