@@ -154,7 +154,7 @@ func TestGC(t *testing.T) {
 	s.ok("gc", "--retain", s.behind(horizon), "--force")
 	store := s.diskUse(stores)
 	s.ok("branch", "delete", "dev", "-f")
-	s.ok("gc")
+	s.ok("gc", "--force")
 	if after := s.diskUse(stores); after > store-1<<20 {
 		t.Errorf("the store takes %d bytes, and %d without the branch", store, after)
 	}

@@ -88,7 +88,7 @@ func (m *Manager) GC(ctx context.Context, tenant, name string, o api.GCOptions) 
 		return api.GCResult{}, err
 	}
 	c := repo.CollectOptions{Horizons: horizons, Thorough: true, Tell: o.Progress}
-	if o.Force && o.Retain.Set && o.Retain.Bytes == 0 && name == "" {
+	if o.Force && name == "" {
 		c.DeletedBefore = began.Add(-o.Retain.Time)
 	}
 	res, err := t.collectAll(ctx, c)

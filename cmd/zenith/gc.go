@@ -25,7 +25,7 @@ func cmdGC(e *environ) *cli.Command {
 			tenantFlag(), outputFlag(),
 			&cli.StringFlag{Name: "retain", Usage: "`DURATION|BYTES` of history, with a unit: 7d, 36h, 10GB (default: the settings)"},
 			&cli.BoolFlag{Name: "dry-run", Aliases: []string{"n"}, Usage: "show what would be forgotten, forget nothing"},
-			&cli.BoolFlag{Name: "force", Aliases: []string{"f"}, Usage: "forget what is younger than a day, too"},
+			&cli.BoolFlag{Name: "force", Aliases: []string{"f"}, Usage: "forget what is younger than a day, too, and deleted branches that could still be brought back"},
 		},
 		Action: withArgs(0, 1, func(c *cli.Context) error {
 			var r api.Retain

@@ -171,7 +171,9 @@ type Retain struct {
 // GCOptions say what GC is to forget.
 type GCOptions struct {
 	Retain Retain
-	// Force has GC forget what is younger than a day, too, if Retain says so: else it refuses.
+	// Force has GC forget what is younger than a day, too, if Retain says so: else it refuses. And
+	// where all branches are meant, it forgets those that were deleted, though they are to be
+	// kept for longer, but not within Retain.Time.
 	Force    bool
 	Progress Progress
 }
