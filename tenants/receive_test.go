@@ -75,7 +75,7 @@ func TestReceive(t *testing.T) {
 	}
 	err := far.ReceiveStart(t.Context(), tenantA, MainBranch, conninfo)
 	wantKind(t, "a second receiver", err, api.ErrBusy, "is taken by a WAL receiver")
-	wantKind(t, "delete the branch", far.BranchDelete(t.Context(), tenantA, MainBranch), api.ErrBusy, "is taken by a WAL receiver")
+	wantKind(t, "delete the branch", far.BranchDelete(t.Context(), tenantA, MainBranch, true), api.ErrBusy, "is taken by a WAL receiver")
 	_, err = far.PgStart(t.Context(), tenantA, MainBranch, set())
 	wantKind(t, "postgres on it", err, api.ErrBusy, "is taken by a WAL receiver")
 	if n := far.closeIdleNow(); n != 0 {
