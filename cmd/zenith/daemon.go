@@ -186,7 +186,7 @@ func (e *environ) daemon(ctx context.Context, o startOptions) (err error) {
 	reloads.Go(func() { r.run(reloading, svc) })
 	defer reloads.Wait()
 	defer stopReloading()
-	server := pageserver.New(svc, pageserver.Options{Log: log, Replication: svc, Identity: identity})
+	server := pageserver.New(svc, pageserver.Options{Log: log, Replication: svc, Identity: identity, MaxConns: maxConns()})
 	err = e.serve(ctx, o, server, l, log)
 	server.Close()
 	closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
@@ -243,4 +243,14 @@ func tellStarter(fd int, line string) error {
 		err = nil
 	}
 	return errors.Join(err, f.Close())
+}
+
+// maxConns bounds connections to a third of the file descriptors that the process may have: mounts, stores and
+// postgres servers need the others. 0, the default, where that is more.
+func maxConns() int {
+	var limit syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil || limit.Cur/3 >= 500 {
+		return 0
+	}
+	return max(int(limit.Cur/3), 1)
 }

@@ -17,7 +17,7 @@ import (
 // Options adjusts a Server. The zero value works.
 type Options struct {
 	Log            *slog.Logger  // default: discards
-	StartupTimeout time.Duration // from accept to the end of startup; default 10 s
+	StartupTimeout time.Duration // from accept to the end of startup; default 5 s
 	WriteTimeout   time.Duration // for a client to take 64 KiB; default 2 min
 	MaxConns       int           // default 500
 	MaxMessage     int           // longest message body taken, in bytes; default 1 MiB
@@ -33,7 +33,7 @@ func (o Options) withDefaults() Options {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	if o.StartupTimeout == 0 {
-		o.StartupTimeout = 10 * time.Second
+		o.StartupTimeout = 5 * time.Second
 	}
 	if o.WriteTimeout == 0 {
 		o.WriteTimeout = 2 * time.Minute
@@ -116,11 +116,19 @@ func (s *Server) addListener(l net.Listener) bool {
 	return true
 }
 
+// turnedAway is how many connections beyond MaxConns are heard, for what they ask to cancel, and told that
+// there are too many. More are closed unheard: each takes a file descriptor, also one that says nothing.
+const turnedAway = 16
+
 // start serves a connection in a goroutine of its own.
 func (s *Server) start(nc net.Conn) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.ctx.Err() != nil {
+		nc.Close()
+		return
+	}
+	if len(s.conns) >= s.opt.MaxConns+turnedAway {
 		nc.Close()
 		return
 	}

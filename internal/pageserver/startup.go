@@ -46,20 +46,24 @@ func (c *conn) startup() error {
 		return err
 	}
 	for range maxEncryptionRequests + 1 {
-		msg, err := guardDecode(c.be.ReceiveStartupMessage)
+		p, err := readStartupPacket(c.br)
 		if err != nil {
-			return protocolError(err)
+			return err
 		}
-		switch msg := msg.(type) {
-		case *pgproto3.StartupMessage:
-			return c.welcome(msg.Parameters)
-		case *pgproto3.CancelRequest:
-			c.srv.cancelCommand(msg.ProcessID, msg.SecretKey)
+		answer := []byte("N") // SSL or GSS encryption: no
+		switch p.code {
+		case codeCancel:
+			c.srv.cancelCommand(p.cancelID, p.cancelSecret)
 			return errCancelled
-		default: // SSL or GSS encryption: no
-			if _, err := (deadlineWriter{c.nc, c.srv.opt.WriteTimeout}).Write([]byte("N")); err != nil {
-				return err
-			}
+		case codeSSL, codeGSS:
+		default:
+			answer = p.negotiation()
+		}
+		if _, err := (deadlineWriter{c.nc, c.srv.opt.WriteTimeout}).Write(answer); err != nil {
+			return err
+		}
+		if p.params != nil {
+			return c.welcome(p.params)
 		}
 	}
 	return api.Errorf(api.ErrProtocol, "asked for encryption too often")
