@@ -14,7 +14,7 @@ type image struct {
 }
 
 // copying is a file system that can copy a directory by sharing its blocks, and the commands for that: mkfs
-// makes the file system, makeDir the directory that is to be copied, copy a copy of it.
+// makes the file system, makeDir the directory that copy then copies.
 type copying struct {
 	name    string
 	mkfs    []string

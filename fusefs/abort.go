@@ -53,8 +53,8 @@ func (m *Mount) waitEnd() error {
 	return m.waitAborted()
 }
 
-// End takes the mount away whoever uses it, and waits until everything is put away. What processes have open
-// on it fails from then on.
+// End takes the mount away though processes use it, and waits until all that belongs to it is released.
+// Reads and writes of files that are still open fail from then on.
 func (m *Mount) End() error {
 	if err := m.UnmountLazy(); err != nil {
 		return err

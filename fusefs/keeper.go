@@ -20,7 +20,7 @@ type keeper struct {
 	marker *marker
 }
 
-// dir keeps the files in a directory, which is called path now, that are to be kept.
+// dir keeps those of a directory's files that the next mount needs. path is the directory's present one.
 func (k *keeper) dir(path string, d *dir) error {
 	if b := k.t.wal.bound(); b != nil && d.from == walDir {
 		var err error

@@ -18,7 +18,7 @@ const (
 type syncRule uint8
 
 const (
-	syncNothing syncRule = iota // WAL or nobody needs it: a crash throws the file away
+	syncNothing syncRule = iota // WAL has the content, or nobody needs it: a crash throws the file away
 	syncWAL                     // make it durable and tell the branch
 	syncStore                   // store the whole file, if it changed: in the branch or, if it is kept so, among the saved files
 )

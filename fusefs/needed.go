@@ -129,7 +129,7 @@ func NeededWAL(workDir string, segSize int) (held func(segment string) bool, err
 		return nil, err
 	}
 	if n.oldest == "" && n.newest == "" {
-		return nil, nil // neither: what the last server had is of no use to anybody
+		return nil, nil // no slots, no archiving: the segments that the last server had are free
 	}
 	return n.has, nil
 }

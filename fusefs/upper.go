@@ -86,7 +86,7 @@ type upperLink struct {
 	read func() (string, error)
 }
 
-// Readlink gives the link's target as of now.
+// Readlink asks for the link's target each time: it changes.
 func (l *upperLink) Readlink(context.Context) ([]byte, syscall.Errno) {
 	target, err := l.read()
 	if err != nil {

@@ -44,7 +44,7 @@ func (p *probe) find(s store.Store, c *cursor, sights []sight) (found bool, err 
 		if p.beyond {
 			limit = m.cap
 		}
-		if c == nil { // so late since what is hot is in windows, and needs no cursor
+		if c == nil { // made only now: hot pages are found in windows, without a cursor
 			c = newCursor(s, p.object)
 		}
 		if !slices.Equal(c.object, p.object) {

@@ -38,7 +38,7 @@ func (s *Snapshot) refusing(tag pg.BufferTag) (l link, err error) {
 	}
 	links, page := ch.links, make(pg.Page, pg.BlockSize)
 	ch.links = nil
-	if err := ch.build(s.t.r.redo, s.t.wal, page); err != nil { // without links it gives the base
+	if err := ch.build(s.t.r.redo, s.t.wal, page); err != nil { // ch has no links now, so this makes the base
 		return l, err
 	}
 	for i := range slices.Backward(links) {

@@ -25,15 +25,15 @@ type branch struct {
 
 	slots *slots // of replication
 
-	catching sync.Mutex    // held by who runs the ingester
+	catching sync.Mutex    // held by the goroutine that runs the ingester
 	synced   chan struct{} // capacity 1: WAL was written since the last look
-	plenty   chan struct{} // capacity 1: much was
-	written  atomic.Uint64 // where what was written ends, at least
+	plenty   chan struct{} // capacity 1: a gulp of WAL waits for ingest
+	written  atomic.Uint64 // end of the WAL that was written; there may be more
 
 	mu      sync.Mutex
-	writer  string       // who writes it: the directory of a mount, or a receiver; "" for nobody
-	follows followed     // nil: no server
-	send    func() error // has the kernel send the WAL that it has of the writer's; nil: none
+	writer  string       // name of the writer: the directory of a mount, or a receiver; "" if there is none
+	follows followed     // nil: no server is followed
+	send    func() error // has the kernel send what it caches of the writer's WAL; nil: it caches none
 	users   int          // mounts of any kind that show a point of it, and replication clients
 }
 
@@ -93,14 +93,14 @@ func (b *branch) ingest(ctx context.Context) (pg.LSN, error) {
 	return head, nil
 }
 
-// sendBy says how to have the kernel send the WAL of the branch's writer; nil: there is no need.
+// sendBy sets the function that has the kernel send what it caches of the writer's WAL; nil: it caches none.
 func (b *branch) sendBy(send func() error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.send = send
 }
 
-// acquire takes the branch for its one writer, who is called who.
+// acquire makes who the branch's one writer. ErrBusy: it has one; the error names it.
 func (b *branch) acquire(who string) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -243,7 +243,7 @@ func (b *branch) pin(lsn pg.LSN) (release func(), err error) {
 	}, nil
 }
 
-// outOfRange says what is kept, to someone who asked for something else.
+// outOfRange makes the error for a point outside the history that is kept: it says what is kept.
 func (b *branch) outOfRange(p api.Point) error {
 	what := p.LSN.String()
 	if p.LSN == 0 {

@@ -159,7 +159,7 @@ func (t *tenant) keepForSlots(horizons map[repo.TimelineID]pg.LSN) error {
 	return nil
 }
 
-// horizon is up to where the branch may be forgotten: 0 if all of it is to be kept.
+// horizon gives the LSN below which the branch may be forgotten, 0 if all of it must be kept.
 func (b *branch) horizon(ctx context.Context, keep Retention) (pg.LSN, error) {
 	h := b.tl.LastLSN()
 	if h < pg.LSN(keep.Bytes) {
@@ -180,7 +180,7 @@ func (b *branch) horizon(ctx context.Context, keep Retention) (pg.LSN, error) {
 // be worth it.
 const (
 	defaultCollectEvery = time.Hour
-	visitClosedEvery    = 24 * time.Hour // a tenant that nobody uses
+	visitClosedEvery    = 24 * time.Hour // how often a tenant that nobody uses is opened and collected
 	collectWorth        = 64 << 20       // bytes of WAL
 )
 

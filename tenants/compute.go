@@ -26,12 +26,12 @@ type compute struct {
 
 	turn chan struct{} // capacity 1, full while somebody has the turn: see take
 
-	// What follows is changed by whoever has the turn, with mu locked, and read with the one or the other.
-	// mu is never held while postgres starts or stops, so nobody who lists waits for that.
+	// To change what follows, a goroutine needs the turn and mu; to read it, one of them is enough. mu is
+	// never held while postgres starts or stops, so that lists do not wait for that.
 	mu       sync.Mutex
 	state    computeState
 	saved    savedCompute
-	damaged  bool               // compute.toml is: saved is what a compute has that was just created
+	damaged  bool               // compute.toml is damaged, and saved is that of a new compute
 	mount    *mount             // nil: not mounted
 	proc     *postgres.Server   // the last that this process has started or found; nil: none
 	asked    api.ComputeOptions // of the last start
@@ -142,7 +142,7 @@ func (c *compute) makeDirs() error {
 // save writes the settings, whole or not at all.
 func (c *compute) save(s savedCompute) error { return computeKind.Write(c.tomlPath(), s, c.t.log) }
 
-// with gives what is to be kept of a compute once it has started with o.
+// with gives the settings to save once the compute has started with o.
 func (s savedCompute) with(o api.ComputeOptions) (savedCompute, error) {
 	var err error
 	s.Settings, err = postgres.MergeSettings(s.Settings, o)

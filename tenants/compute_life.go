@@ -32,7 +32,7 @@ const (
 	stateGone     computeState = "gone" // it was destroyed: its directory may be another compute's by now
 )
 
-// take waits for the turn of changing the compute. Who has it calls give.
+// take waits for the turn to change the compute. The caller ends it with give.
 func (c *compute) take(ctx context.Context) error {
 	select {
 	case c.turn <- struct{}{}:
@@ -282,7 +282,7 @@ func (c *compute) unmount(ctx context.Context) error {
 		return nil
 	}
 	if c.state == stateCrashed || c.proc != nil && c.proc.Crashed() {
-		postgres.EndOrphans(c.dataDir()) // they are of no more use
+		postgres.EndOrphans(c.dataDir()) // backends without a postmaster keep the mount busy
 	}
 	err := c.t.m.unmount(ctx, c.mount, false)
 	if errors.Is(err, api.ErrBusy) {

@@ -36,8 +36,8 @@ func headSettings(logical bool) []api.Setting {
 	return list
 }
 
-// settings are what goes on postgres's command line: what follows from the mount, what says who it is, what
-// follows from its state, and what the user set, which wins.
+// settings gives the settings for postgres's command line, later ones winning: those that the mount needs,
+// the names of tenant and branch, ofState, which the state that it starts on needs, and the user's.
 func (c *compute) settings(saved savedCompute, ofState []api.Setting) []api.Setting {
 	list := mountSettings()
 	if c.mount.mode == api.ModeWritable {

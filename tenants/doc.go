@@ -1,7 +1,7 @@
 // Package tenants says who exists and owns what runs: tenants and their repositories,
 // the followers that ingest WAL, the mounts, and the postgres servers (computes) that
 // run on mounts of their own. Manager is all of it for one work directory, and the
-// pageserver.Service that the network face puts on the wire.
+// api.Service that package pageserver puts on the wire.
 //
 // A tenant is a directory <workdir>/tenants/<id>, opened on first use:
 //
@@ -14,7 +14,7 @@
 // Push sends timelines to another page server's Manager, whose intake takes them (frame.go has
 // the stream). What runs stock postgres on this machine, and needs no Manager, is in internal/postgres.
 //
-// One writer at a time: a writable mount takes its branch, and who comes second is
-// told who was first. Every goroutine here belongs to the Manager, or to something
+// A branch has one writer at a time: a writable mount or a receiver takes it, and the next one
+// gets an error that names the first. Every goroutine here belongs to the Manager, or to something
 // that the Manager closes; Close returns when they are gone.
 package tenants

@@ -8,8 +8,8 @@ import (
 )
 
 // A run of a follower has costs of its own: an fsync, which competes with those of commits, a
-// batch, a mark, and cold caches on both sides. So it takes in much at a time. Who asks for the
-// head of the branch does not wait for it, but runs the ingester himself.
+// batch, a mark, and cold caches on both sides. So it takes in much at a time. A caller that
+// needs the head of the branch does not wait for the follower, but runs the ingester itself.
 const (
 	pace = 20 * time.Millisecond  // the least time between two runs
 	idle = 250 * time.Millisecond // the most, if WAL was written
@@ -72,7 +72,7 @@ func (b *branch) walSynced(upTo pg.LSN) {
 	}
 }
 
-// wake leaves a word for who waits on c, unless there is one.
+// wake wakes the goroutine that waits on c. One that does not wait yet finds the word when it does.
 func wake(c chan<- struct{}) {
 	select {
 	case c <- struct{}{}:

@@ -88,7 +88,7 @@ func (t *tenant) mayTake(id repo.TimelineID, version *pg.Version, o api.Offer) e
 	return nil
 }
 
-// pushing is who holds a branch while it is sent to us.
+// pushing stands for the writer of a branch while another page server pushes to it.
 const pushing = "a push"
 
 // syncEvery is how much WAL may come before it is made durable and ingested.

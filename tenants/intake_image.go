@@ -14,7 +14,7 @@ import (
 // maxFirstFiles bounds the files, in bytes, that a branch may begin with.
 const maxFirstFiles = 64 << 20
 
-// name is what the timeline is called here.
+// name is the name that the timeline gets here: its id if it comes without one.
 func (in *intake) name() string {
 	if in.o.Name == "" {
 		return in.id.String()

@@ -43,7 +43,7 @@ type Config struct {
 	// up, the postgres stays crashed. Default: DefaultReviveAfter.
 	ReviveAfter []time.Duration
 	// RestartTime is how long a postgres that somebody else has stopped may take to come back, as with pg_ctl
-	// restart; so long its mount stays. Default 10 s.
+	// restart. Its mount stays until then. Default 10 s.
 	RestartTime time.Duration
 
 	Retention       Retention            // of history; default DefaultRetention

@@ -25,7 +25,7 @@ type Peer interface {
 type pusher struct {
 	t      *tenant
 	far    Peer
-	tenant string // there
+	tenant string // its id on the other page server
 	tell   api.Progress
 	sent   int64 // by the streams that are done
 }
@@ -75,8 +75,9 @@ func (m *Manager) Push(ctx context.Context, tenant, name string, o api.PushOptio
 	return res, nil
 }
 
-// timeline makes a timeline be there up to an LSN, its ancestors first, and gives what was
-// there before. Without a name it is there for its descendants' sake.
+// timeline sends what the other page server lacks of a timeline up to an LSN, the ancestors first, and
+// gives what it had of it before. name is the branch's; it is empty for an ancestor that is sent for
+// its descendants only.
 func (p *pusher) timeline(ctx context.Context, tl *repo.Timeline, upTo pg.LSN, name string) (api.Held, error) {
 	o := p.offer(tl, name, upTo)
 	held, err := p.far.PushOffer(ctx, p.tenant, o)
@@ -259,5 +260,5 @@ func eachWAL(ctx context.Context, tl *repo.Timeline, from, to pg.LSN, fn func(at
 	return nil
 }
 
-// errPushEnded is returned to who still writes a stream that nobody reads any more.
+// errPushEnded is what the writer of a stream gets when nobody reads it any more.
 var errPushEnded = errors.New("the push has ended")

@@ -16,7 +16,7 @@ type pushStream struct {
 	files []repo.OwnFile
 	w     frameWriter
 	tell  func(done, total int64)
-	total int64 // about
+	total int64 // bytes to send, an estimate
 }
 
 // run writes the stream.

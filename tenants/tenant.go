@@ -54,7 +54,7 @@ func (m *Manager) openTenant(ctx context.Context, id repo.TenantID) (*tenant, er
 			_, err = b.catchup(ctx)
 		}
 		if err != nil {
-			// The others can be used; who uses this one is told.
+			// The tenant's other branches can be used. Each use of this one fails with the error.
 			t.log.Error("ingest WAL", "branch", tl.Name(), "err", err)
 		}
 	}

@@ -38,7 +38,7 @@ func (s everything) Timelines(ctx context.Context, tenant string) ([]string, err
 	return list, notExist(err)
 }
 
-// Resolve gives what a point means.
+// Resolve gives the timeline and the LSN that a point means.
 func (s everything) Resolve(ctx context.Context, tenant, at string) (string, pg.LSN, error) {
 	t, release, err := s.m.tenant(ctx, tenant)
 	if err != nil {

@@ -156,7 +156,7 @@ func hashSplitAllocatePage(page pg.Page, rec *xlog.Record, blk *xlog.BlockRef) e
 			return err
 		}
 		o.setFlags(xl.OldFlag)
-		o.setPrev(pg.BlockNumber(xl.NewBucket)) // the largest bucket of now
+		o.setPrev(pg.BlockNumber(xl.NewBucket)) // hasho_prevblkno of a bucket's first page: the largest bucket at this time
 		return nil
 	case 1:
 		hashInitPage(page, pg.BlockNumber(xl.NewBucket), xl.NewBucket, xl.NewFlag)

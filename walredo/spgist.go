@@ -138,7 +138,7 @@ func spgAddLeaf(page pg.Page, rec *xlog.Record, blk *xlog.BlockRef) error {
 // spgMoves is what an xlog.SpgMoveLeafs moves.
 type spgMoves struct {
 	toDelete, toInsert xlog.Offsets
-	link               spgLink // its to: the last tuple inserted
+	link               spgLink // points to the last tuple inserted
 	dead               spgDeadTuple
 }
 

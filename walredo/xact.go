@@ -104,7 +104,7 @@ type xactMark struct {
 }
 
 // setStatus is TransactionIdSetStatusBit. Subtransactions get their parent's state at
-// once; the passing state in between is not for those who see whole records.
+// once; the state SUB_COMMITTED in between would be over before the record ends.
 func (m xactMark) setStatus(page pg.Page, xid pg.TransactionID) {
 	in := uint32(xid) % pg.XactsPerPage
 	at, shift := in/4, in%4*2

@@ -10,12 +10,12 @@ import (
 // BackupOptions are those of BASE_BACKUP that decide what is in the archives.
 type BackupOptions struct {
 	Label         string
-	Sizes         bool   // of the archives are to be known beforehand
+	Sizes         bool   // the sizes of the archives must be known before the first byte
 	WAL           bool   // the WAL that the backup needs goes into the last archive
 	TablespaceMap bool   // a file tablespace_map, in place of links
-	Manifest      bool   // is wanted
-	ForceEncode   bool   // all paths in it in hexadecimal
-	Checksums     string // of its files: NONE, CRC32C, SHA224, SHA256, SHA384, SHA512
+	Manifest      bool   // a manifest is sent, too
+	ForceEncode   bool   // all paths in the manifest are in hexadecimal
+	Checksums     string // kind of checksum in the manifest: NONE, CRC32C, SHA224, SHA256, SHA384, SHA512
 }
 
 // Backup is a base backup that has begun. Its archives are written one after the other.

@@ -60,8 +60,8 @@ func remove(path string) error {
 	return nil
 }
 
-// lock waits for the lock of f, and reports whether f still has its name then. Only who has
-// the lock of a file removes or renames it.
+// lock waits for the lock of f, and reports whether f still has its name then. Only the process that
+// has the lock of a file removes or renames it.
 func lock(f *os.File) (named bool, err error) {
 	for {
 		err := unix.Flock(int(f.Fd()), unix.LOCK_EX)

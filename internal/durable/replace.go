@@ -67,7 +67,7 @@ type system struct {
 	rename func(from, to string) error
 }
 
-// linux is the real one.
+// linux has the real calls.
 var linux = system{sync: (*os.File).Sync, rename: os.Rename}
 
 // replace is Replace.

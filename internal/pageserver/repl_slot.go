@@ -84,7 +84,7 @@ func createSlot(_ context.Context, c *call, src api.ReplicationSource, r *replRe
 	return c.reply.row(r.slot, "0/0", nil, nil)
 }
 
-// parseDropSlot reads SLOT [WAIT]. Nothing is waited for: who streams has it.
+// parseDropSlot reads SLOT [WAIT]. WAIT does nothing: a slot that a client streams from is refused at once.
 func parseDropSlot(p *replParser, r *replRequest) (err error) {
 	if r.slot, err = p.ident(); err != nil {
 		return err

@@ -76,7 +76,7 @@ func (c *Copy) save() error {
 	return err
 }
 
-// with gives what is to be kept of the copy once it has started with o.
+// with gives the settings to save once the copy has started with o.
 func (s savedCopy) with(o api.ComputeOptions) (savedCopy, error) {
 	var err error
 	s.Settings, err = MergeSettings(s.Settings, o)

@@ -16,11 +16,11 @@ import (
 
 // Distrib is a PostgreSQL installation.
 type Distrib struct {
-	Version *pg.Version // whose it is to be: Check looks
+	Version *pg.Version // what it should be; Check compares it with the binary
 	Dir     string      // has bin/postgres; "": none is set
 }
 
-// Distribs are the PostgreSQL installations that are set, by major version.
+// Distribs are the PostgreSQL installations that the settings name, by major version.
 type Distribs map[int]Distrib
 
 // NewDistribs gives the installations where dir is that of pg.Default, and there is no other.

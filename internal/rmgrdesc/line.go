@@ -55,7 +55,7 @@ func (w *writer) header(rec *xlog.Record) {
 func paddedLSN(l pg.LSN) string { return fmt.Sprintf("%X/%08X", uint32(l>>32), uint32(l)) }
 
 // describe writes what the resource manager knows. What is wrong with a damaged
-// record becomes part of the line: who looks at WAL wants to see it all.
+// record becomes part of the line, so that a dump goes on behind it.
 func (w *writer) describe(rec *xlog.Record) {
 	desc := describer(rec)
 	if desc == nil {

@@ -25,14 +25,15 @@ func (corruptWAL) Unwrap() error { return pg.ErrCorrupt }
 // behind it, so that the place cannot be its end. It is an ErrCorrupt.
 //
 // After a crash of the machine WAL that was never flushed may look so too: its pages
-// reach the disk in any order. Who knows how far the WAL was flushed can tell by At.
+// reach the disk in any order. A caller that knows how far the WAL was
+// flushed can tell the two apart: damage is at an LSN below that.
 type Damage struct {
 	At    pg.LSN // the record that cannot be read
 	Proof pg.LSN // the page or record behind it that is sound
 	Err   error  // what is wrong at At
 }
 
-// Error says both places.
+// Error names the record that cannot be read, and the sound place behind it.
 func (d *Damage) Error() string {
 	return fmt.Sprintf("wal is damaged at %v, yet goes on at %v: %v", d.At, d.Proof, d.Err)
 }
@@ -40,8 +41,8 @@ func (d *Damage) Error() string {
 // Unwrap makes a Damage an ErrCorrupt.
 func (d *Damage) Unwrap() []error { return []error{ErrCorrupt, d.Err} }
 
-// errNoVersion is the answer to a caller who does not say whose WAL it is. To take one for
-// granted would read another major's records wrongly without a word.
+// errNoVersion is returned if the caller gives no version. To assume one would be to read another
+// major's records wrongly, without an error.
 var errNoVersion = errors.New("no PostgreSQL version is given for the wal")
 
 // errForeign marks a page that is sound but not of this cluster.

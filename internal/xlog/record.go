@@ -90,9 +90,9 @@ func (r *Record) Block(id uint8) *BlockRef {
 }
 
 // Changes reports whether a block that the record registered has to be kept as a version of it.
-// Free space maps are not kept. And with full_page_writes off, who sets hint bits first after a
-// checkpoint logs the page without an image, which does nothing to it (xlog_redo): a sequential
-// scan of a fresh branch names every page of the table so.
+// Free space maps are not kept. And with full_page_writes off, the first backend that sets hint
+// bits after a checkpoint logs the page without an image, which does nothing to it (xlog_redo): a sequential
+// scan of a fresh branch logs every page of the table that way.
 func (r *Record) Changes(b *BlockRef) bool {
 	return b.Tag.Fork != pg.FSMFork && (b.HasImage || r.RmgrID != RmXLOG || r.Op() != XLOGFPIForHint)
 }

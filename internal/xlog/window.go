@@ -2,8 +2,8 @@ package xlog
 
 import "zenith/internal/pg"
 
-// How much is read at a time: little at the tail, where much would be read in vain
-// again and again, and twice as much with each step from there.
+// How much is read at a time. A reader begins with little, since at the end of WAL it reads the same place
+// again and again; each read from there on is twice as long.
 const (
 	minChunk = 2 * PageSize
 	maxChunk = 16 * PageSize

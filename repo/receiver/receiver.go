@@ -52,7 +52,7 @@ type Receiver struct {
 
 	mu     sync.Mutex
 	status Status
-	news   chan struct{} // closed, and another one made, when Known was told anew
+	news   chan struct{} // closed, and replaced by a new one, when the server has said anew how far it is
 }
 
 // How long a receiver waits after an error: twice as long after each in a row.

@@ -27,8 +27,8 @@
 //
 // A timeline whose WAL a server writes, which may die in the middle, has a mark: the LSN up to
 // which its WAL is known to be durable. What cannot be read below the mark is damage. At and behind
-// the mark it is the end, whatever follows: a server that died leaves records that were never
-// completed in front of such that were, and a machine that died may keep a later page and lose an
+// the mark it is the end, whatever follows: a server that died leaves incomplete
+// records in front of complete ones, and a machine that died may keep a later page and lose an
 // earlier one. No commit behind such a place was ever acknowledged.
 //
 // The mark is a file beside the directory, "durable": an LSN in 16 hexadecimal digits, and a

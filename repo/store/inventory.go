@@ -181,7 +181,7 @@ func readMark(dir string) (mark, error) {
 func (m *mark) write(dir string) error {
 	b := seal(m)
 	if len(b) > markSlot {
-		return nil // of so many logs nothing is known
+		return nil // too many logs for a slot: the old mark stays, or there is none
 	}
 	f, err := os.OpenFile(markPath(dir), os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {

@@ -18,7 +18,7 @@ import (
 // ledger keeps the inventory and the mark of an open store.
 type ledger struct {
 	dir   string
-	ranks map[string]int // of the memtables' logs that were there when the store was opened
+	ranks map[string]int // markedLog.Rank by name, of the memtables' logs that were there when the store was opened
 	first int            // the number of the first log that was made since
 
 	mu       sync.Mutex

@@ -42,7 +42,7 @@ var manifestHead = []byte{'B', 'd', 'g', 'r', 0, 0, 0, 8}
 var errNoManifest = errors.New("is missing")
 
 // readManifest reads the MANIFEST of the store in dir. A change at the end that is not whole is left
-// out; whoever cares compares data with size.
+// out; a caller to whom that matters compares data with size.
 func readManifest(dir string) (*manifest, error) {
 	name := filepath.Join(dir, badger.ManifestFilename)
 	data, err := os.ReadFile(name)

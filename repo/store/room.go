@@ -17,8 +17,8 @@ import (
 // written unless there is room for it and for what badger may make of it meanwhile.
 const (
 	reserveBulk  = 128 << 20 // bytes that must be free for a bulk write to go on
-	reserveSmall = 32 << 20  // for an update
-	reserveOpen  = 8 << 20   // for an open, besides what the logs take that become tables
+	reserveSmall = 32 << 20  // bytes for an update
+	reserveOpen  = 8 << 20   // bytes for opening the store, besides those of the tables that its logs become
 	// tight is the free space from which on blocks are reserved for the memtables' logs, so that what
 	// another process writes cannot take them.
 	tight = 1 << 30
