@@ -21,7 +21,8 @@ const (
 	serverFile  = "pageserver.toml" // settings of the page server; not there if the page server is elsewhere
 	logFile     = "pageserver.log"  // log of the page server
 	pidFileName = "pageserver.pid"  // process id of the page server, which holds a lock on it while it runs
-	addrFile    = "pageserver.addr" // address at which the page server listens, while it runs
+	addrFile    = "pageserver.addr" // address at which the page server listens, while it runs; scripts read it
+	homeFile    = "pageserver.home" // identity of the work directory that it runs in, while it runs
 	initFile    = "init.unfinished" // there while init works: an init that was killed leaves it behind
 	tenantsDir  = "tenants"         // one directory for each tenant, which package tenants owns
 	configNote  = "zenith's command line: where the page server is, and which tenant is meant.\n"

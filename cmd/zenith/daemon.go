@@ -232,7 +232,7 @@ func (e *environ) serve(ctx context.Context, o startOptions, server *pageserver.
 		case err = <-served:
 		}
 	}
-	return errors.Join(err, os.Remove(e.path(addrFile)))
+	return errors.Join(err, e.removeRunning())
 }
 
 // tellStarter writes a line to the pipe of the process that started this one, and closes it.

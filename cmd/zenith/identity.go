@@ -32,31 +32,37 @@ func dirIdentity(dir string) (string, error) {
 	return id, nil
 }
 
-// runningAt is what a page server writes into the address file while it runs: where it listens, and the
-// identity of its work directory, a line each.
+// runningAt is what a page server writes down while it runs, in a file each: where it listens, and the
+// identity of its work directory.
 type runningAt struct {
 	addr     hostPort
 	identity string // "" if an earlier version wrote it
 }
 
-// readRunning reads the address file: false if there is none that makes sense.
+// readRunning reads what a page server wrote: false if there is no address that makes sense.
 func (e *environ) readRunning() (r runningAt, ok bool) {
 	text, err := os.ReadFile(e.path(addrFile))
 	if err != nil {
 		return r, false
 	}
-	addr, id, _ := bytes.Cut(bytes.TrimSpace(text), []byte("\n"))
-	r.identity = strings.TrimSpace(string(id))
-	return r, r.addr.UnmarshalText(addr) == nil
+	if id, err := os.ReadFile(e.path(homeFile)); err == nil {
+		r.identity = strings.TrimSpace(string(id))
+	}
+	return r, r.addr.UnmarshalText(bytes.TrimSpace(text)) == nil
 }
 
-// writeRunning writes the address file.
+// writeRunning writes what readRunning reads.
 func (e *environ) writeRunning(addr string) error {
 	id, err := dirIdentity(e.workdir)
 	if err != nil {
 		return err
 	}
-	return durable.WriteFile(e.path(addrFile), []byte(addr+"\n"+id+"\n"), 0o600)
+	return errors.Join(durable.WriteFile(e.path(homeFile), []byte(id+"\n"), 0o600), durable.WriteFile(e.path(addrFile), []byte(addr+"\n"), 0o600))
+}
+
+// removeRunning removes what writeRunning wrote.
+func (e *environ) removeRunning() error {
+	return errors.Join(os.Remove(e.path(addrFile)), os.Remove(e.path(homeFile)))
 }
 
 // checkCopied refuses a work directory that was copied while a page server ran in it: its files were copied
