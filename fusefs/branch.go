@@ -36,4 +36,14 @@ type Branch interface {
 	// is relative to the data directory. An error fails the close, fsync, rename or unlink that
 	// PutFile is called for.
 	PutFile(ctx context.Context, path string, content []byte) error
+	// Stopped is called when the mount has gone, if postgres was stopped cleanly on it, by the
+	// shutdown checkpoint at checkpoint, before what was written to relations is thrown away. If
+	// the branch cannot rebuild some pages, it gets them from written, adds them to its WAL, and
+	// behind them another shutdown checkpoint, which it returns; nil: nothing was added. An error
+	// means that pages may be lost. Nothing on the mount may be used any more but written.
+	Stopped(ctx context.Context, checkpoint pg.LSN, written WrittenPages) (*pg.CheckPoint, error)
 }
+
+// WrittenPages reads a page of a relation as postgres has left it on a mount. ok is false if
+// postgres did not write the page: then it is the base's, or is not there.
+type WrittenPages func(tag pg.BufferTag, page pg.Page) (ok bool, err error)

@@ -143,6 +143,10 @@ func (b *sayingBranch) HoldWAL(held func(segment string) bool) { b.held = held }
 func (b *sayingBranch) Throttle(context.Context)               {}
 func (b *sayingBranch) SegmentSynced(segment string, _ int64)  { sayOnce("synced", segment) }
 
+func (b *sayingBranch) Stopped(context.Context, pg.LSN, fusefs.WrittenPages) (*pg.CheckPoint, error) {
+	return nil, nil
+}
+
 func (b *sayingBranch) PlainWAL(segment string) error {
 	fmt.Println("plain", segment, b.held(segment))
 	return nil

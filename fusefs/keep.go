@@ -166,6 +166,12 @@ func (t *worktree) keepAll() error {
 	if err != nil {
 		return err
 	}
+	var added []string
+	if control != nil {
+		if added, err = t.lastWords(control); err != nil {
+			return fmt.Errorf("save pages that only the mount has: %w", err)
+		}
+	}
 	dir := filepath.Join(t.work.Dir, keepNew)
 	if err := os.RemoveAll(dir); err != nil {
 		return err
@@ -180,6 +186,11 @@ func (t *worktree) keepAll() error {
 	k := &keeper{t: t, root: filepath.Join(dir, keepFiles), clean: control != nil, marker: &m}
 	if err := k.dir("", t.root); err != nil {
 		return err
+	}
+	for _, name := range added {
+		if !slices.Contains(m.WAL, name) {
+			m.WAL = append(m.WAL, name)
+		}
 	}
 	if err := k.finish(dir); err != nil {
 		return err

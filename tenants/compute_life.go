@@ -157,6 +157,10 @@ func (c *compute) launch(ctx context.Context, next savedCompute, o api.ComputeOp
 	if err != nil {
 		return err
 	}
+	unreadable, err := c.mount.unreadable(ctx)
+	if err != nil {
+		return err
+	}
 	contain := postgres.Contain{DataDir: c.dataDir(), Main: c.name == MainBranch && !c.throwaway, Options: o}
 	contained, held, err := contain.Settings(viewFiles{ctx, c.mount.view})
 	if err != nil {
@@ -178,7 +182,7 @@ func (c *compute) launch(ctx context.Context, next savedCompute, o api.ComputeOp
 		return err
 	}
 	c.change(func() {
-		c.saved, c.damaged, c.proc, c.state, c.asked, c.notes = next, false, proc, stateRunning, o, postgres.Notes(note, held)
+		c.saved, c.damaged, c.proc, c.state, c.asked, c.notes = next, false, proc, stateRunning, o, postgres.Notes(note, held, unreadable)
 	})
 	c.watchProc(proc)
 	return nil

@@ -37,6 +37,28 @@ func ShutdownCheckpoint(at, prev pg.LSN, cp *pg.CheckPoint, cfg Config) (patches
 	return layRecord(at, raw, &cfg)
 }
 
+// PageImage makes a record that follows the one ending at at, which started at prev, and replaces
+// the page tag by page: XLOG_FPI, as log_newpage logs it. start is where the record begins. The
+// patches are as ShutdownCheckpoint's. cfg has a Version and a TLI.
+func PageImage(at, prev pg.LSN, tag pg.BufferTag, page pg.Page, cfg Config) (patches []Patch, start, end pg.LSN) {
+	const hasImage = 0x10 // BKPBLOCK_HAS_IMAGE
+	cfg = cfg.withDefaults()
+	raw := make([]byte, RecordHeaderSize, RecordHeaderSize+25+len(page))
+	binary.LittleEndian.PutUint64(raw[8:], uint64(prev))
+	raw[16], raw[17] = XLOGFPI, byte(RmXLOG)
+	raw = append(raw, 0, byte(tag.Fork)|hasImage, 0, 0) // XLogRecordBlockHeader: block 0, without data
+	raw = binary.LittleEndian.AppendUint16(raw, uint16(len(page)))
+	raw = append(raw, 0, 0, cfg.Version.ImageBits.Apply) // XLogRecordBlockImageHeader: no hole
+	for _, n := range []uint32{uint32(tag.SpcOID), uint32(tag.DBOID), uint32(tag.RelNumber), uint32(tag.Block)} {
+		raw = binary.LittleEndian.AppendUint32(raw, n)
+	}
+	raw = append(raw, page...)
+	binary.LittleEndian.PutUint32(raw, uint32(len(raw)))
+	binary.LittleEndian.PutUint32(raw[20:], RecordCRC(raw))
+	patches, end = layRecord(at, raw, &cfg)
+	return patches, RecordStart(at, cfg.SegSize), end
+}
+
 // layRecord lays a record into WAL pages behind at: page headers before it, if at is on
 // a page boundary, and wherever it runs on, and zeros up to its aligned end.
 func layRecord(at pg.LSN, raw []byte, cfg *Config) (patches []Patch, end pg.LSN) {

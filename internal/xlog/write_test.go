@@ -239,3 +239,44 @@ func TestParseHistoryName(t *testing.T) {
 		}
 	}
 }
+
+// TestPageImage reads images of pages back that follow one another over pages and segments.
+func TestPageImage(t *testing.T) {
+	for _, at := range []pg.LSN{5 << 20, 6<<20 - xlog.PageSize} { // the second crosses a segment's end
+		b := newBuilder(xlog.Config{Version: pg.V15, SegSize: 1 << 20, SysID: 42, TLI: 1}, at)
+		b.fill(112)
+		tag := pg.RelFork{RelFileLocator: pg.RelFileLocator{SpcOID: 1663, DBOID: 5, RelNumber: 16384}, Fork: pg.VisibilityMapFork}.Tag(77)
+		page := make(pg.Page, pg.BlockSize)
+		page.Init(0)
+		copy(page[pg.BlockSize-8:], "the page")
+		type place struct{ start, end, prev pg.LSN }
+		var places []place
+		end, prev := b.at, b.prev
+		var all []xlog.Patch
+		for range 3 {
+			p := place{prev: prev}
+			var patches []xlog.Patch
+			patches, p.start, p.end = xlog.PageImage(end, prev, tag, page, b.cfg)
+			all = append(all, patches...)
+			end, prev = p.end, p.start
+			places = append(places, p)
+		}
+		b.patch(all)
+		r := b.reader(b)
+		expect(t, r, b.records)
+		var rec xlog.Record
+		for i, p := range places {
+			if err := r.Next(&rec); err != nil {
+				t.Fatalf("image %d: %v (%v)", i, err, r.EndReason())
+			}
+			got := make(pg.Page, pg.BlockSize)
+			if len(rec.Blocks) != 1 || rec.Blocks[0].Tag != tag || !rec.Blocks[0].Restores() || rec.Blocks[0].Image.Restore(got) != nil || !bytes.Equal(got, page) {
+				t.Fatalf("image %d: %+v", i, rec.Blocks)
+			}
+			if rec.RmgrID != xlog.RmXLOG || rec.Op() != xlog.XLOGFPI || (place{rec.StartLSN, rec.EndLSN, rec.Prev}) != p {
+				t.Fatalf("image %d lies at %v to %v, after %v; want %v", i, rec.StartLSN, rec.EndLSN, rec.Prev, p)
+			}
+		}
+		expectEnd(t, r)
+	}
+}

@@ -32,24 +32,41 @@ func PrepareHead(ctx context.Context, tl *repo.Timeline) (pg.LSN, error) {
 		return 0, err
 	}
 	stop := shutdownAt(snap)
-	if err := tl.MakeDirs(); err != nil {
-		return 0, err
+	return stop.end, stop.store(ctx, tl)
+}
+
+// AddImages adds images of pages to a timeline's WAL, behind its head, and a shutdown checkpoint
+// behind them, which it returns. A server must have been shut down at the head. For the rest it is
+// as PrepareHead. The images are in memory several times: the caller bounds their number.
+func AddImages(ctx context.Context, tl *repo.Timeline, images []Image) (pg.CheckPoint, error) {
+	snap, err := tl.AtHead(ctx)
+	if err != nil {
+		return pg.CheckPoint{}, err
 	}
-	if err := removeBeyond(tl, stop.end); err != nil {
-		return 0, fmt.Errorf("clear wal behind %v: %w", stop.end, err)
+	stop := shutdownBehind(snap, images)
+	return stop.checkPoint, stop.store(ctx, tl)
+}
+
+// store writes the WAL from the head to the end of the shutdown into the timeline's own segments.
+func (s *shutdown) store(ctx context.Context, tl *repo.Timeline) error {
+	if err := tl.MakeDirs(); err != nil {
+		return err
+	}
+	if err := removeBeyond(tl, s.end); err != nil {
+		return fmt.Errorf("clear wal behind %v: %w", s.end, err)
 	}
 	// The last segment is written first. So after a crash in between, a record that reaches from
 	// one segment into the next is there whole, or its beginning is not.
-	segs := stop.segments()
+	segs := s.segments()
 	for i := len(segs) - 1; i >= 0; i-- {
 		if err := segs[i].write(ctx, tl.SegmentPath(segs[i].start)); err != nil {
-			return 0, fmt.Errorf("prepare wal at %v: %w", stop.at, err)
+			return fmt.Errorf("prepare wal at %v: %w", s.at, err)
 		}
 	}
-	if err := tl.MarkDurable(stop.end); err != nil {
-		return 0, err
+	if err := tl.MarkDurable(s.end); err != nil {
+		return err
 	}
-	return stop.end, errors.Join(durable.SyncDir(tl.WALDir()), durable.SyncDir(filepath.Dir(tl.WALDir())))
+	return errors.Join(durable.SyncDir(tl.WALDir()), durable.SyncDir(filepath.Dir(tl.WALDir())))
 }
 
 // removeBeyond removes the segments that begin at or behind end, and those that a killed

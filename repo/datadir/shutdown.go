@@ -17,7 +17,7 @@ type shutdown struct {
 	wal        xlog.Source
 	at         pg.LSN        // WAL below is read from wal
 	checkPoint pg.CheckPoint // the shutdown's; its record starts at its Redo
-	patches    []xlog.Patch  // the bytes of that record; none if wal has it
+	patches    []xlog.Patch  // the bytes of that record, and of images before it; none if wal has it
 	end        pg.LSN        // the end of that record
 	cfg        xlog.Config
 }
@@ -25,6 +25,42 @@ type shutdown struct {
 // shutdownAt gives the shutdown at snap's LSN. If a server was really shut down there, it is that
 // one, and nothing has to be made up.
 func shutdownAt(snap *repo.Snapshot) shutdown {
+	s, state := shutdownOf(snap), snap.State()
+	if state.Shutdown {
+		s.checkPoint.Redo = state.Prev
+		return s
+	}
+	s.add(state.Prev)
+	return s
+}
+
+// Image is a page to be added to WAL as an image.
+type Image struct {
+	Tag  pg.BufferTag
+	Page pg.Page
+}
+
+// shutdownBehind gives a shutdown that follows images, which follow snap's LSN.
+func shutdownBehind(snap *repo.Snapshot, images []Image) shutdown {
+	s, prev := shutdownOf(snap), snap.State().Prev
+	for _, i := range images {
+		var patches []xlog.Patch
+		patches, prev, s.end = xlog.PageImage(s.end, prev, i.Tag, i.Page, s.cfg)
+		s.patches = append(s.patches, patches...)
+	}
+	s.add(prev)
+	return s
+}
+
+// add adds the record of the checkpoint at the end. The record before it started at prev.
+func (s *shutdown) add(prev pg.LSN) {
+	var patches []xlog.Patch
+	patches, s.end = xlog.ShutdownCheckpoint(s.end, prev, &s.checkPoint, s.cfg)
+	s.patches = append(s.patches, patches...)
+}
+
+// shutdownOf gives a shutdown at snap's LSN without its record.
+func shutdownOf(snap *repo.Snapshot) shutdown {
 	info, state := snap.Timeline().Info(), snap.State()
 	s := shutdown{
 		wal: snap.Timeline().WAL(), at: snap.LSN(), end: snap.LSN(),
@@ -33,14 +69,12 @@ func shutdownAt(snap *repo.Snapshot) shutdown {
 	}
 	s.checkPoint.OldestActiveXID = 0
 	if state.Shutdown {
-		s.checkPoint.Redo = state.Prev
 		return s
 	}
 	if state.LastCommitLSN != 0 {
 		s.checkPoint.Time = max(s.checkPoint.Time, state.MaxCommit.Time().Unix())
 	}
 	s.checkPoint.WALLevel = state.Settings.WALLevel // for the versions whose checkpoints say it
-	s.patches, s.end = xlog.ShutdownCheckpoint(s.at, state.Prev, &s.checkPoint, s.cfg)
 	return s
 }
 
@@ -74,11 +108,12 @@ func originsFile(state *control.State) []byte {
 	return pg.EncodeReplOrigins(state.SortedOrigins())
 }
 
-// segments gives the files of pg_wal: the segments in which the checkpoint's record lies.
+// segments gives the files of pg_wal: the segments in which the checkpoint's record lies, and
+// those of images before it.
 func (s *shutdown) segments() []*walFile {
 	var list []*walFile
 	size := pg.LSN(s.cfg.SegSize)
-	for at := s.checkPoint.Redo &^ (size - 1); at < s.end; at += size {
+	for at := min(s.at, s.checkPoint.Redo) &^ (size - 1); at < s.end; at += size {
 		list = append(list, &walFile{stop: s, start: at})
 	}
 	return list

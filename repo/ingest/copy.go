@@ -34,7 +34,7 @@ func copyDatabase(ctx context.Context, in *Ingester) error {
 		return err
 	}
 	defer b.Abort()
-	cp := copier{snap: snap, bulk: b, lsn: in.rec.EndLSN, version: in.rec.V, from: database{c.SrcSpcOID, c.SrcDBOID}, to: database{c.SpcOID, c.DBOID}}
+	cp := copier{snap: snap, bulk: b, lsn: in.rec.EndLSN, version: in.rec.V, from: database{c.SrcSpcOID, c.SrcDBOID}, to: database{c.SpcOID, c.DBOID}, refused: in.refused}
 	if err := cp.run(ctx); err != nil {
 		return fmt.Errorf("copy %s to %s: %w", in.rec.V.DatabasePath(cp.from.spc, cp.from.db), in.rec.V.DatabasePath(cp.to.spc, cp.to.db), err)
 	}
@@ -56,6 +56,7 @@ type copier struct {
 	lsn      pg.LSN
 	version  *pg.Version
 	from, to database
+	refused  map[pg.BufferTag]bool // gets the pages of the copy that cannot be rebuilt
 }
 
 func (c *copier) run(ctx context.Context) error {
@@ -138,6 +139,7 @@ func (c *copier) eachPage(ctx context.Context, from pg.BufferTag, n int, to pg.R
 		switch {
 		case errors.Is(err, repo.ErrUnsupported):
 			err = c.bulk.Refused(to.Tag(from.Block), c.lsn, c.snap, from)
+			c.refused[to.Tag(from.Block)] = true
 		case err == nil && !isZero(page):
 			err = c.bulk.Image(to.Tag(from.Block), c.lsn, page)
 		}

@@ -36,7 +36,8 @@ type Ingester struct {
 	dbs     map[database]bool  // what is known of databases at the reader's EndLSN
 	stop    pg.LSN             // do not apply the record that starts there: stopErr
 	stopErr error
-	badMark error // why the mark of durable WAL could not be read: see mendMark
+	refused map[pg.BufferTag]bool // see Refused
+	badMark error                 // why the mark of durable WAL could not be read: see mendMark
 }
 
 // database is a database's directory in a tablespace.
@@ -64,7 +65,7 @@ func New(tl *repo.Timeline, o Options) (*Ingester, error) {
 	if o.BatchBytes <= 0 {
 		in.limit = 4 << 20
 	}
-	in.touch = in.touched
+	in.touch, in.refused = in.touched, make(map[pg.BufferTag]bool)
 	return in, nil
 }
 
