@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"zenith/internal/pgtest"
 )
 
 // disk is a file system in a file, whose power the test can cut.
@@ -106,7 +108,8 @@ func TestPowerCut(t *testing.T) {
 			s.ok("init", "--pg-distrib", pgDistrib, "--listen", "127.0.0.1:0")
 			s.set(setting)
 			s.ok("start")
-			main := s.start("main")
+			archive := pgtest.TempDir(t) // on another disk
+			main := s.start("main", "--set", "archive_mode=on", "--set", fmt.Sprintf("archive_command=cp %%p %[1]s/%%f.part && mv %[1]s/%%f.part %[1]s/%%f", archive))
 			s.sql(main, "CREATE TABLE ledger (i int PRIMARY KEY)")
 			d.command("sync", "-f", d.dir) // the kernel writes everything within half a minute; the test does not wait so long
 			s.sql(main, "SELECT pg_create_physical_replication_slot('slot0', true)")
@@ -131,6 +134,8 @@ func TestPowerCut(t *testing.T) {
 				l.check(s, main)
 				s.want(main, "SELECT slot_name FROM pg_replication_slots", slot)
 			}
+			s.archived(main, archive)
+			wholeArchive(s, archive, 3)
 			s.checkIndexes(main)
 			s.ok("check")
 		})

@@ -52,10 +52,17 @@ func TestSlotsOutliveKills(t *testing.T) {
 		}
 	}
 	s.ok("branch", "create", "dev", "main")
+	s.ok("branch", "create", "dev2", "main")
 	s.want(s.start("dev"), slotCounts, "")
 	if out := s.exec("main@"+s.lsn("main"), slotCounts); out != "" {
 		t.Errorf("pg exec has slots: %s", out)
 	}
+	exported := filepath.Join(s.dir, "exported")
+	s.ok("export", "main", "--dir", exported)
+	if slots, err := os.ReadDir(filepath.Join(exported, "pg_replslot")); err != nil || len(slots) > 0 {
+		t.Errorf("an export has the slots %v, %v", slots, err)
+	}
+	s.want(s.start("dev2", "--copy"), slotCounts, "")
 	// Without a server nobody may take away the WAL that the slots need.
 	s.ok("pg", "stop", "main")
 	s.ok("stop")
@@ -74,6 +81,7 @@ func TestConsumersOverKills(t *testing.T) {
 	other.Psql(t, "CREATE TABLE ledger (i int PRIMARY KEY); CREATE TABLE inward (i int); CREATE PUBLICATION inward FOR TABLE inward")
 	archive := pgtest.TempDir(t)
 	s, l := newSite(t), &ledger{}
+	// A segment that was archived just before a kill is archived again, and must be the same then.
 	command := fmt.Sprintf("if test -f %[1]s/%%f; then cmp %%p %[1]s/%%f; else cp %%p %[1]s/%%f.part && mv %[1]s/%%f.part %[1]s/%%f; fi", archive)
 	main := s.start("main", "--set", "wal_level=logical", "--set", "archive_mode=on", "--set", "archive_command="+command)
 	s.sql(main, "CREATE TABLE ledger (i int PRIMARY KEY)", "CREATE TABLE inward (i int)", "CREATE PUBLICATION outward FOR TABLE ledger",
@@ -100,19 +108,26 @@ func TestConsumersOverKills(t *testing.T) {
 	want := fmt.Sprintf("%d|%d|%d", sent, sent, sent*(sent+1)/2)
 	eventually(t, "what was published there to be here", func() bool { return s.sql(main, sums+"inward") == want })
 
-	last := s.sql(main, "SELECT pg_walfile_name(pg_switch_wal())")
-	eventually(t, "the last segment in the archive", func() bool {
-		_, err := os.Stat(filepath.Join(archive, last))
-		return err == nil
-	})
-	wholeArchive(t, s, archive)
+	s.archived(main, archive)
+	wholeArchive(s, archive, 10)
 	s.sql(main, "DROP SUBSCRIPTION inward")
 	other.Psql(t, "DROP SUBSCRIPTION outward")
 }
 
-// wholeArchive checks that an archive has all segments from its first to its last, and that they
-// are the branch's WAL: its records follow each other.
-func wholeArchive(t *testing.T, s *site, archive string) {
+// archived has a server begin another segment, and waits until all before it are in the archive.
+func (s *site) archived(url, archive string) {
+	s.t.Helper()
+	last := s.sql(url, "SELECT pg_walfile_name(pg_switch_wal())")
+	eventually(s.t, last+" in the archive", func() bool {
+		_, err := os.Stat(filepath.Join(archive, last))
+		return err == nil
+	})
+}
+
+// wholeArchive checks that an archive has all segments from its first to its last, at least that many,
+// and that their records follow each other.
+func wholeArchive(s *site, archive string, least int) {
+	t := s.t
 	t.Helper()
 	entries, err := os.ReadDir(archive)
 	if err != nil {
@@ -124,7 +139,7 @@ func wholeArchive(t *testing.T, s *site, archive string) {
 			segments = append(segments, e.Name())
 		}
 	}
-	if len(segments) < 10 {
+	if len(segments) < least {
 		t.Fatalf("the archive has only %v", segments)
 	}
 	// pg_waldump reads one segment after the other, and ends with an error where one is missing or a
