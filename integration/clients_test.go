@@ -55,7 +55,7 @@ func surface() []exchange {
 		{"lsn T", "", "", "42601"},
 		{"callmemaybe T TL 'host=/nowhere user=x'", "", "", "XX000"},
 		{"callmemaybe T TL nonsense", "", "", "22023"},
-		{"receive_list T", "branch:25 conninfo:25 status:25 received:25 flushed:25 applied:25 lag_bytes:20 last_error:25", "", ""},
+		{"receive_list T", "branch:25 conninfo:25 status:25 received:25 flushed:25 applied:25 lag_bytes:20 lag_seconds:20 since:1184 last_error:25", "", ""},
 		{"lease T TL LSN", "valid_until:1184", `20[-0-9]{8}.*`, ""},
 		{"lease T TL FF/0", "", "", "22003"},
 		{"do_gc T TL 0", "n_relations:20 truncated:20 deleted:20 dropped:20 elapsed:20", `(\d+\|){4}\d+`, ""},

@@ -293,3 +293,51 @@ func TestReceiveRefuses(t *testing.T) {
 	srv.Psql(t, "SELECT pg_promote()")
 	failed("timeline 2")
 }
+
+// TestReceiveMoved stops the followed server, sees that its lag is told nonetheless, and starts it again; then it is
+// reached at another address, without a gap.
+func TestReceiveMoved(t *testing.T) {
+	t.Parallel()
+	srv, conninfo := native(t, nil)
+	srv.Start(t)
+	srv.Psql(t, "CREATE TABLE t (a int)")
+	s := emptySite(t)
+	s.ok("init", "--pg-distrib", pgDistrib, "--listen", "127.0.0.1:0", "--from-server", conninfo)
+	s.ok("start")
+	s.caughtUp(srv)
+	type row struct {
+		Status     string
+		LagBytes   *int64 `json:"lag_bytes"`
+		LagSeconds *int64 `json:"lag_seconds"`
+	}
+	lag := func() row {
+		t.Helper()
+		var list []row
+		if err := json.Unmarshal([]byte(s.ok("receive", "list", "-o", "json")), &list); err != nil || len(list) != 1 {
+			t.Fatalf("%v: %v", list, err)
+		}
+		return list[0]
+	}
+	srv.Stop(t, pgtest.Immediate)
+	eventually(t, "the lag of a server that is away, in seconds", func() bool {
+		r := lag()
+		return r.Status != "streaming" && r.LagBytes != nil && r.LagSeconds != nil && *r.LagSeconds > 0
+	})
+	srv.Start(t)
+	srv.Psql(t, "INSERT INTO t VALUES (1)")
+	s.caughtUp(srv)
+
+	moved := filepath.Join(pgtest.TempDir(t), "moved")
+	if err := os.Symlink(srv.Socket, moved); err != nil {
+		t.Fatal(err)
+	}
+	s.ok("receive", "set", "main", "host="+moved+" port=5432 user=postgres")
+	srv.Psql(t, "INSERT INTO t VALUES (2)")
+	s.caughtUp(srv)
+	if got := s.receiver(); !strings.Contains(got.ConnInfo, moved) || got.Status != "streaming" {
+		t.Errorf("after receive set: %+v", got)
+	}
+	if got := strings.TrimSpace(s.exec("main", "select count(*) from t")); got != "2" {
+		t.Errorf("rows: %s", got)
+	}
+}

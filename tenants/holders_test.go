@@ -166,6 +166,9 @@ var verbs = []verb{
 	{name: "ReceiveStart", is: api.ErrBadArgument, noBranch: api.ErrNotFound, noTenant: api.ErrNotFound, run: func(ctx context.Context, f *fixture, tenant, branch string) error {
 		return f.ReceiveStart(ctx, tenant, branch, "port=x")
 	}},
+	{name: "ReceiveSet", is: api.ErrBadArgument, noBranch: api.ErrNotFound, noTenant: api.ErrNotFound, run: func(ctx context.Context, f *fixture, tenant, branch string) error {
+		return f.ReceiveSet(ctx, tenant, branch, "port=x")
+	}},
 	{name: "ReceiveStop", is: api.ErrNotFound, noBranch: api.ErrNotFound, noTenant: api.ErrNotFound, run: func(ctx context.Context, f *fixture, tenant, branch string) error {
 		return f.ReceiveStop(ctx, tenant, branch)
 	}},

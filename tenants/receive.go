@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"zenith/internal/api"
 	"zenith/internal/durable"
@@ -77,6 +78,69 @@ func (m *Manager) ReceiveStart(ctx context.Context, tenant, name, conninfo strin
 	}
 	t.startReceiver(b, server)
 	return nil
+}
+
+// ReceiveSet has a branch's receiver follow its server at another address. The old one goes on if that
+// cannot be followed.
+func (m *Manager) ReceiveSet(ctx context.Context, tenant, name, conninfo string) error {
+	t, release, err := m.tenant(ctx, tenant)
+	if err != nil {
+		return err
+	}
+	defer release()
+	b, err := t.lookup(name)
+	if err != nil {
+		return err
+	}
+	server, err := parseServer(conninfo)
+	if err != nil {
+		return err
+	}
+	if !t.hasReceiver(b.tl.ID()) {
+		return noReceiver(name)
+	}
+	if err := receiverError(b, receiver.Check(ctx, server, b.tl)); err != nil {
+		return err
+	}
+	rc, had := t.takeReceiver(b.tl.ID())
+	if !had {
+		return noReceiver(name) // somebody ended it meanwhile
+	}
+	if rc != nil {
+		rc.stop()
+	}
+	if err = t.keepReceiver(b.tl.ID(), conninfo); err == nil {
+		err = b.acquire(receiverOf(server))
+	}
+	if err != nil {
+		t.mu.Lock()
+		t.unstarted[b.tl.ID()] = err
+		t.mu.Unlock()
+		return err
+	}
+	t.startReceiver(b, server)
+	return nil
+}
+
+func noReceiver(branch string) error {
+	return api.Errorf(api.ErrNotFound, "branch %s: has no receiver", branch)
+}
+
+// hasReceiver reports whether a branch has a receiver, be it one that could not be started.
+func (t *tenant) hasReceiver(id repo.TimelineID) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.receivers[id] != nil || t.unstarted[id] != nil
+}
+
+// takeReceiver takes a branch's receiver out of the tenant's lists; rc is nil for one that could not be started.
+func (t *tenant) takeReceiver(id repo.TimelineID) (rc *receiving, had bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	rc, failed := t.receivers[id], t.unstarted[id]
+	delete(t.receivers, id)
+	delete(t.unstarted, id)
+	return rc, rc != nil || failed != nil
 }
 
 func parseServer(conninfo string) (*receiver.Server, error) {
@@ -203,13 +267,9 @@ func (m *Manager) ReceiveStop(ctx context.Context, tenant, name string) error {
 	if err != nil {
 		return err
 	}
-	t.mu.Lock()
-	rc, failed := t.receivers[b.tl.ID()], t.unstarted[b.tl.ID()]
-	delete(t.receivers, b.tl.ID())
-	delete(t.unstarted, b.tl.ID())
-	t.mu.Unlock()
-	if rc == nil && failed == nil {
-		return api.Errorf(api.ErrNotFound, "branch %s: has no receiver", name)
+	rc, had := t.takeReceiver(b.tl.ID())
+	if !had {
+		return noReceiver(name)
 	}
 	err = t.forgetReceiver(b.tl.ID())
 	b.followedBy(nil)
@@ -268,7 +328,10 @@ func (rc *receiving) describe() api.Receiver {
 	s := rc.r.Status()
 	d := api.Receiver{
 		Branch: rc.b.tl.Name(), ConnInfo: rc.r.Server().String(), Status: s.State,
-		Received: s.Received, Flushed: s.Flushed, Applied: s.Applied, LagBytes: lag(s.Server, s.Applied),
+		Received: s.Received, Flushed: s.Flushed, Applied: s.Applied, Since: &s.Since,
+	}
+	if s.Server != 0 {
+		d.LagBytes, d.LagSeconds = new(lag(s.Server, s.Applied)), new(s.Age(time.Now()))
 	}
 	if s.Err != nil {
 		d.LastError = oneLine(s.Err)

@@ -68,7 +68,7 @@ func TestReceive(t *testing.T) {
 	waitFor(t, "WAL is received", func() bool { return b.tl.LastLSN() == main.tl.LastLSN() })
 	waitFor(t, "the receiver says so", func() bool {
 		r := far.receiverOn(t)
-		return r.Status == receiver.Streaming && r.Applied == main.tl.LastLSN() && r.LagBytes == 0 && r.LastError == ""
+		return r.Status == receiver.Streaming && r.Applied == main.tl.LastLSN() && r.LagBytes != nil && *r.LagBytes == 0 && *r.LagSeconds == 0 && r.LastError == ""
 	})
 	if r := far.receiverOn(t); r.Branch != MainBranch || strings.Contains(r.ConnInfo, "secret") || !strings.Contains(r.ConnInfo, "127.0.0.1") {
 		t.Errorf("got %+v", r)
@@ -135,4 +135,46 @@ func TestReceiveRefuses(t *testing.T) {
 	if left, err := os.ReadDir(filepath.Join(far.cfg.Dir, "tenants", tenantA, "receivers")); len(left) > 0 {
 		t.Errorf("files %v are left, %v", left, err)
 	}
+}
+
+// TestReceiveSet has a receiver go on at another address of its server, now and after a restart. An address
+// where it cannot go on is refused, and the old one stays.
+func TestReceiveSet(t *testing.T) {
+	t.Parallel()
+	near, far, _ := pair(t)
+	main := near.branchOf(t, MainBranch)
+	near.advance(t, main, 10)
+	if _, err := near.push(t, MainBranch); err != nil {
+		t.Fatal(err)
+	}
+	before, after := near.serve(t), near.serve(t)
+	wantKind(t, "before there is one", far.ReceiveSet(t.Context(), tenantA, MainBranch, after), api.ErrNotFound, "has no receiver")
+	if err := far.ReceiveStart(t.Context(), tenantA, MainBranch, before); err != nil {
+		t.Fatal(err)
+	}
+	if err := far.ReceiveSet(t.Context(), tenantA, MainBranch, nowhere); err == nil {
+		t.Error("a server that is not there was taken")
+	}
+	follows := func(conninfo string) {
+		t.Helper()
+		near.advance(t, main, 10)
+		port := strings.Fields(conninfo)[1]
+		waitFor(t, "WAL is received from "+port, func() bool {
+			r := far.receiverOn(t)
+			return r.Status == receiver.Streaming && strings.Contains(r.ConnInfo, port) && r.Applied == main.tl.LastLSN() && r.Since != nil
+		})
+	}
+	follows(before)
+	if err := far.ReceiveSet(t.Context(), tenantA, MainBranch, after); err != nil {
+		t.Fatal(err)
+	}
+	follows(after)
+	far.restart(t)
+	far.Resume()
+	waitFor(t, "the receiver is started again", func() bool { return len(far.openTenants()) == 1 })
+	follows(after)
+	if err := far.ReceiveStop(t.Context(), tenantA, MainBranch); err != nil {
+		t.Fatal(err)
+	}
+	sameHistory(t, near, far, MainBranch)
 }

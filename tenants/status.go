@@ -28,12 +28,15 @@ func (m *Manager) Status(ctx context.Context) ([]api.StatusRow, error) {
 			return nil, err
 		}
 	}
-	open, branches, running, slow, receivers, behind := m.openTenants(), 0, 0, 0, 0, int64(0)
+	open, branches, running, slow, receivers := m.openTenants(), 0, 0, 0, 0
+	behind, age := int64(0), int64(0) // of the receiver that lags most
 	for _, t := range open {
 		branches += len(t.repo.Timelines())
 		for _, r := range t.listReceivers() {
 			receivers++
-			behind = max(behind, r.LagBytes)
+			if r.LagBytes != nil {
+				behind, age = max(behind, *r.LagBytes), max(age, *r.LagSeconds)
+			}
 		}
 		for _, c := range t.listComputes() {
 			d := c.describe()
@@ -61,5 +64,6 @@ func (m *Manager) Status(ctx context.Context) ([]api.StatusRow, error) {
 		row("postgres_wal_through_mount", slow), // whose commits are slower for that
 		row("receivers", receivers),
 		{Name: "receivers_lag_bytes", Value: strconv.FormatInt(behind, 10)},
+		{Name: "receivers_lag_seconds", Value: strconv.FormatInt(age, 10)},
 	}, nil
 }

@@ -41,6 +41,7 @@ type column[T any] struct {
 	name   string
 	text   func(T) string // "" is null in JSON
 	hidden bool           // not in the table
+	number func(T) *int64 // in place of text: a number in JSON, nil is null; it is hidden
 }
 
 // list runs a command that lists things. within connects to the page server, and get gets them.
@@ -68,7 +69,7 @@ func writeList[T any](w io.Writer, asJSON bool, things []T, cols []column[T]) er
 	line := func(text func(column[T]) string) error {
 		var shown []string
 		for _, col := range cols {
-			if !col.hidden {
+			if !col.hidden && col.number == nil {
 				shown = append(shown, text(col))
 			}
 		}
@@ -88,13 +89,21 @@ func objects[T any](things []T, cols []column[T]) []map[string]any {
 	for i, thing := range things {
 		all[i] = map[string]any{}
 		for _, col := range cols {
-			all[i][col.name] = nil
-			if text := col.text(thing); text != "" {
-				all[i][col.name] = text
-			}
+			all[i][col.name] = col.value(thing)
 		}
 	}
 	return all
+}
+
+// value is what the column says of a thing, as encoding/json takes it.
+func (col column[T]) value(thing T) any {
+	if col.number != nil {
+		return col.number(thing)
+	}
+	if text := col.text(thing); text != "" {
+		return text
+	}
+	return nil
 }
 
 // writeJSON prints v as indented JSON.

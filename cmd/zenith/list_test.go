@@ -9,7 +9,7 @@ import (
 )
 
 func (f *fakeServer) ReceiveList(context.Context, string) ([]api.Receiver, error) {
-	return []api.Receiver{{Branch: "main", ConnInfo: "host=db7", Status: "streaming", Received: 0x16B3748, Flushed: 0x16B3740, Applied: 0x16B3000, LagBytes: 8}}, f.err
+	return []api.Receiver{{Branch: "main", ConnInfo: "host=db7", Status: "streaming", Received: 0x16B3748, Flushed: 0x16B3740, Applied: 0x16B3000, LagBytes: new(int64(8)), LagSeconds: new(int64(3))}}, f.err
 }
 
 // TestListsAsJSON: what scripts read.
@@ -61,10 +61,13 @@ func TestListsAsJSON(t *testing.T) {
     "dir": "/d",
     "log": "/l",
     "lsn": "0/16B3748",
+    "notes": null,
+    "restarts": "0",
     "status": "running",
     "timeline": "` + lineA + `",
     "uri": "postgresql://postgres@127.0.0.1:55432/postgres",
-    "user": "postgres"
+    "user": "postgres",
+    "wal": null
   }
 ]
 `,
@@ -75,8 +78,11 @@ func TestListsAsJSON(t *testing.T) {
     "conninfo": "host=db7",
     "error": null,
     "flushed": "0/16B3740",
-    "lag": "8 bytes",
+    "lag": "8 bytes, 3 s",
+    "lag_bytes": 8,
+    "lag_seconds": 3,
     "received": "0/16B3748",
+    "since": null,
     "status": "streaming"
   }
 ]
@@ -95,6 +101,6 @@ func TestListsAsJSON(t *testing.T) {
 	if code != 0 || !strings.HasPrefix(out, "[\n  {\n    \"name\": \"page server\",\n    \"value\": \"running\"\n  },\n") {
 		t.Errorf("status: %d\n%s", code, out)
 	}
-	s.expect("receive list", 0, "BRANCH  STATUS     RECEIVED   FLUSHED    APPLIED    LAG      ERROR\nmain    streaming  0/16B3748  0/16B3740  0/16B3000  8 bytes  \n", "")
+	s.expect("receive list", 0, "BRANCH  STATUS     RECEIVED   FLUSHED    APPLIED    LAG           SINCE  ERROR\nmain    streaming  0/16B3748  0/16B3740  0/16B3000  8 bytes, 3 s         \n", "")
 	s.expect("remote list", 0, "NAME  CONNINFO\nfar   db7:6400\n", "")
 }

@@ -2,7 +2,8 @@ package main
 
 import (
 	"context"
-	"strconv"
+	"fmt"
+	"time"
 
 	"github.com/urfave/cli/v2"
 
@@ -20,7 +21,7 @@ then keeps the WAL that we lack. receive stop leaves the slot to you.
 
    zenith receive start main "host=db7 user=repl primary_slot_name=zenith"`,
 		Action: func(c *cli.Context) error {
-			return usagef("want zenith receive start, stop or list")
+			return usagef("want zenith receive start, set, stop or list")
 		},
 		Subcommands: []*cli.Command{
 			{
@@ -29,6 +30,15 @@ then keeps the WAL that we lack. receive stop leaves the slot to you.
 				Action: withArgs(2, 2, func(c *cli.Context) error {
 					return e.withTenant(c, func(ctx context.Context, s *session) error {
 						return s.ReceiveStart(ctx, s.tenant, c.Args().Get(0), c.Args().Get(1))
+					})
+				}),
+			},
+			{
+				Name: "set", ArgsUsage: "NAME CONNINFO", Usage: "go on at another address: the server has moved, or another took its place",
+				Flags: []cli.Flag{tenantFlag()},
+				Action: withArgs(2, 2, func(c *cli.Context) error {
+					return e.withTenant(c, func(ctx context.Context, s *session) error {
+						return s.ReceiveSet(ctx, s.tenant, c.Args().Get(0), c.Args().Get(1))
 					})
 				}),
 			},
@@ -56,9 +66,25 @@ var receiverColumns = []column[api.Receiver]{
 	{name: "received", text: func(r api.Receiver) string { return r.Received.String() }},
 	{name: "flushed", text: func(r api.Receiver) string { return r.Flushed.String() }},
 	{name: "applied", text: func(r api.Receiver) string { return r.Applied.String() }},
-	{name: "lag", text: func(r api.Receiver) string { return strconv.FormatInt(r.LagBytes, 10) + " bytes" }},
+	{name: "lag", text: lagText},
+	{name: "lag_bytes", number: func(r api.Receiver) *int64 { return r.LagBytes }},
+	{name: "lag_seconds", number: func(r api.Receiver) *int64 { return r.LagSeconds }},
+	{name: "since", text: func(r api.Receiver) string {
+		if r.Since == nil {
+			return ""
+		}
+		return r.Since.Local().Format(time.DateTime)
+	}},
 	{name: "error", text: func(r api.Receiver) string { return r.LastError }},
 	{name: "conninfo", text: func(r api.Receiver) string { return r.ConnInfo }, hidden: true},
+}
+
+// lagText says how far a receiver is behind its server, as far as that is known.
+func lagText(r api.Receiver) string {
+	if r.LagBytes == nil || r.LagSeconds == nil {
+		return "unknown"
+	}
+	return fmt.Sprintf("%d bytes, %d s", *r.LagBytes, *r.LagSeconds)
 }
 
 func (e *environ) runReceiveList(c *cli.Context) error {

@@ -123,6 +123,9 @@ type HistoryService interface {
 type ReceiverService interface {
 	// ReceiveStart streams WAL from the server that conninfo names into the branch.
 	ReceiveStart(ctx context.Context, tenant, branch, conninfo string) error
+	// ReceiveSet has the branch's receiver go on at another address of its server, or at the server that took
+	// its place, from where the branch is. A server that cannot be followed is refused, and the old one kept.
+	ReceiveSet(ctx context.Context, tenant, branch, conninfo string) error
 	// ReceiveStop ends it.
 	ReceiveStop(ctx context.Context, tenant, branch string) error
 	// ReceiveList gives a tenant's receivers.

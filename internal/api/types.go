@@ -200,12 +200,18 @@ type GCResult struct {
 
 // Receiver is a WAL receiver and how far it is.
 type Receiver struct {
-	Branch    string `json:"branch"`
-	ConnInfo  string `json:"conninfo"` // without its password
-	Status    string `json:"status"`   // streaming, connecting, waiting, failed
-	Received  pg.LSN `json:"received"`
-	Flushed   pg.LSN `json:"flushed"`
-	Applied   pg.LSN `json:"applied"`
-	LagBytes  int64  `json:"lag_bytes"`
-	LastError string `json:"last_error"` // one line, "" if all is well
+	Branch   string `json:"branch"`
+	ConnInfo string `json:"conninfo"` // without its password
+	Status   string `json:"status"`   // streaming, connecting, waiting, failed
+	Received pg.LSN `json:"received"`
+	Flushed  pg.LSN `json:"flushed"`
+	Applied  pg.LSN `json:"applied"`
+	// LagBytes is the WAL that the server had when it was last heard of and the branch has not; nil: the page
+	// server has not heard of it since it started.
+	LagBytes *int64 `json:"lag_bytes"`
+	// LagSeconds is how old the newest state of the server is that is known to be here whole: it grows while
+	// the server cannot be reached. 0 if nothing is outstanding on a connection; nil: as for LagBytes.
+	LagSeconds *int64     `json:"lag_seconds"`
+	Since      *time.Time `json:"since"`      // when it began to stream, or ceased to
+	LastError  string     `json:"last_error"` // one line, "" if all is well
 }

@@ -259,12 +259,16 @@ func (f *fake) ReceiveStart(_ context.Context, tenant, branch, conninfo string) 
 	return f.note("receive %s %q %q", tenant, branch, conninfo)
 }
 
+func (f *fake) ReceiveSet(_ context.Context, tenant, branch, conninfo string) error {
+	return f.note("receive set %s %q %q", tenant, branch, conninfo)
+}
+
 func (f *fake) ReceiveStop(_ context.Context, tenant, branch string) error {
 	return f.note("receive stop %s %q", tenant, branch)
 }
 
 func (f *fake) ReceiveList(_ context.Context, tenant string) ([]api.Receiver, error) {
-	return []api.Receiver{{Branch: "main", ConnInfo: "host=x", Status: "streaming", Received: 3, Flushed: 2, Applied: 1, LagBytes: 2}},
+	return []api.Receiver{{Branch: "main", ConnInfo: "host=x", Status: "streaming", Received: 3, Flushed: 2, Applied: 1, LagBytes: new(int64)}},
 		f.note("receivers %s", tenant)
 }
 

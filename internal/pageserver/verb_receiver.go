@@ -7,7 +7,7 @@ import (
 )
 
 // receiverVerbs are about WAL receivers.
-var receiverVerbs = group{"WAL receivers", []aVerb{&callMeMaybeVerb, &receiveStopVerb, &receiveListVerb}}
+var receiverVerbs = group{"WAL receivers", []aVerb{&callMeMaybeVerb, &receiveSetVerb, &receiveStopVerb, &receiveListVerb}}
 
 type branchArgs struct {
 	Tenant string `arg:"TENANT"`
@@ -30,6 +30,18 @@ var callMeMaybeVerb = plain[receiveStartArgs]{
 // ReceiveStart is api.Service's.
 func (c *Client) ReceiveStart(ctx context.Context, tenant, branch, conninfo string) error {
 	return callMeMaybeVerb.call(ctx, c, nil, receiveStartArgs{tenant, branch, conninfo})
+}
+
+var receiveSetVerb = plain[receiveStartArgs]{
+	verb: verb{name: "receive_set", help: "has a branch's WAL receiver go on at CONNINFO: the server has moved, or another one took its place"},
+	do: func(ctx context.Context, c *call, a receiveStartArgs) error {
+		return c.svc.ReceiveSet(ctx, a.Tenant, a.Branch, a.ConnInfo)
+	},
+}
+
+// ReceiveSet is api.Service's.
+func (c *Client) ReceiveSet(ctx context.Context, tenant, branch, conninfo string) error {
+	return receiveSetVerb.call(ctx, c, nil, receiveStartArgs{tenant, branch, conninfo})
 }
 
 var receiveStopVerb = plain[branchArgs]{

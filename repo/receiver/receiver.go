@@ -39,7 +39,20 @@ type Status struct {
 	Applied  pg.LSN    // the end of the WAL that is ingested
 	Server   pg.LSN    // the end of the server's WAL, when it was last heard of
 	Known    time.Time // by the server's clock: what it had committed by then has been received; zero: not known
+	Since    time.Time // when it began to stream, or ceased to, or was made
 	Err      error     // of the last connection; nil while streaming
+}
+
+// Age is how many seconds ago, at now, the server had what is known to be here whole: 0 while nothing of the
+// server's is outstanding on a connection.
+func (s Status) Age(now time.Time) int64 {
+	switch {
+	case s.State == Streaming && s.Applied >= s.Server:
+		return 0
+	case s.Known.IsZero(): // it was never caught up with in this process's time
+		return max(0, int64(now.Sub(s.Since)/time.Second))
+	}
+	return max(0, int64(now.Sub(s.Known)/time.Second))
 }
 
 // Receiver follows a server into a timeline.
@@ -69,7 +82,7 @@ func New(server *Server, tl *repo.Timeline, o Options) *Receiver {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Receiver{server: server, tl: tl, o: o, status: Status{State: Connecting},
+	return &Receiver{server: server, tl: tl, o: o, status: Status{State: Connecting, Since: time.Now()},
 		ask: make(chan struct{}, 1), news: make(chan struct{})}
 }
 
@@ -111,7 +124,11 @@ func (r *Receiver) Status() Status {
 func (r *Receiver) note(change func(*Status)) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	streamed := r.status.State == Streaming
 	change(&r.status)
+	if streamed != (r.status.State == Streaming) {
+		r.status.Since = time.Now()
+	}
 }
 
 // Run follows the server until ctx ends. After an error it tries again. Status shows the error,
@@ -162,6 +179,9 @@ func (r *Receiver) connected(ctx context.Context) error {
 		return err
 	}
 	defer c.close()
+	if id.sysID == r.tl.Info().SysID {
+		r.note(func(s *Status) { s.Server = id.end }) // what cannot be followed lags, too
+	}
 	if err := belongs(id, r.tl); err != nil {
 		return err
 	}
@@ -192,7 +212,8 @@ func belongs(id identity, tl *repo.Timeline) error {
 	case id.sysID != info.SysID:
 		return fmt.Errorf("the server's system identifier is %d, the branch's is %d: %w", id.sysID, info.SysID, ErrForeign)
 	case id.tli != info.TLI:
-		return fmt.Errorf("the server is on timeline %d, the branch's WAL is of timeline %d: %w", id.tli, info.TLI, ErrTimeline)
+		return fmt.Errorf("the server is on timeline %d, as after a promotion, the branch's WAL of timeline %d ends at %v: to follow it on, "+
+			"init a work directory from it (zenith init --from-server): %w", id.tli, info.TLI, tl.LastLSN(), ErrTimeline)
 	case id.end < tl.LastLSN():
 		return fmt.Errorf("the server's WAL ends at %v, before the branch's at %v: %w", id.end, tl.LastLSN(), ErrDiverged)
 	}

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"zenith/internal/pg"
 	"zenith/repo/repotest"
@@ -172,6 +173,27 @@ func TestUnpackRefuses(t *testing.T) {
 		}
 		if _, err := os.Lstat(filepath.Join(filepath.Dir(f.o.Dir), "evil")); err == nil {
 			t.Errorf("%s: a file lies outside", name)
+		}
+	}
+}
+
+// TestAge tells how old the newest state is that is here whole.
+func TestAge(t *testing.T) {
+	now := time.Now()
+	ago := func(s int) time.Time { return now.Add(-time.Duration(s) * time.Second) }
+	for _, c := range []struct {
+		name string
+		s    Status
+		want int64
+	}{
+		{"nothing outstanding, last heard of half a minute ago", Status{State: Streaming, Applied: 8, Server: 8, Known: ago(30), Since: ago(90)}, 0},
+		{"behind", Status{State: Streaming, Applied: 8, Server: 16, Known: ago(4), Since: ago(90)}, 4},
+		{"away, all there was is here", Status{State: Waiting, Applied: 8, Server: 8, Known: ago(7), Since: ago(5)}, 7},
+		{"never caught up", Status{State: Streaming, Applied: 8, Server: 16, Since: ago(90)}, 90},
+		{"the server's clock is ahead", Status{State: Waiting, Known: ago(-7)}, 0},
+	} {
+		if got := c.s.Age(now); got != c.want {
+			t.Errorf("%s: %d s, want %d", c.name, got, c.want)
 		}
 	}
 }
