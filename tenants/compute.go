@@ -22,7 +22,8 @@ type compute struct {
 	t         *tenant
 	name      string // the point that it was created for
 	dir       string
-	throwaway bool // pg exec's: not listed, gone when stopped
+	throwaway bool   // pg exec's: not listed, gone when stopped
+	release   func() // of a throw-away one: gives its tenant back, when it is gone
 
 	turn chan struct{} // capacity 1, full while somebody has the turn: see take
 

@@ -258,6 +258,9 @@ func (c *compute) putAway(ctx context.Context, destroy bool) error {
 // remove what is on a mount of this process would be to use it. The caller has the turn.
 func (c *compute) drop() error {
 	c.become(stateGone)
+	if c.release != nil {
+		defer c.release()
+	}
 	err := os.RemoveAll(c.dir)
 	c.t.forget(c) // now another compute may have the directory
 	return err

@@ -198,24 +198,24 @@ func (c *compute) withPlace(ctx context.Context) api.Compute {
 	return d
 }
 
-// PgExec starts a throw-away postgres at a point. The tenant stays open until stop is called.
+// PgExec starts a throw-away postgres at a point. The tenant stays open until stop is called, or Close has
+// stopped it.
 func (m *Manager) PgExec(ctx context.Context, tenant, point string, o api.ComputeOptions) (api.Compute, func(context.Context) error, error) {
 	c, release, err := m.newCompute(ctx, tenant, point)
 	if err != nil {
 		return api.Compute{}, nil, err
 	}
-	release = sync.OnceFunc(release)
-	c.throwaway = true
+	c.throwaway, c.release = true, sync.OnceFunc(release)
 	c.dir = c.t.computeDir(postgres.ThrowawayPrefix + time.Now().UTC().Format("150405.000000000"))
 	m.execs.Store(c, true)
 	if err := c.start(ctx, o); err != nil {
 		m.execs.Delete(c)
 		m.logLastWords(c)
-		defer release()
+		defer c.release()
 		return api.Compute{}, nil, errors.Join(classify(err), c.dropIdle())
 	}
 	stop := func(ctx context.Context) error {
-		defer release()
+		defer c.release() // also if it does not stop: its mount keeps the tenant open then
 		m.execs.Delete(c)
 		return c.stop(ctx, api.StopOptions{Mode: "immediate"}) // nothing in it is kept
 	}

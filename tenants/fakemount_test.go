@@ -142,8 +142,12 @@ func (m *fakeMount) Unmount() error {
 	return errors.Join(err, m.Wait())
 }
 
-// End implements mounted.
-func (m *fakeMount) End() error { return m.UnmountLazy() }
+// End implements mounted: it takes the mount away from the processes that use it.
+func (m *fakeMount) End() error {
+	m.all.mu.Lock()
+	defer m.all.mu.Unlock()
+	return m.goneLocked()
+}
 
 // UnmountLazy implements mounted.
 func (m *fakeMount) UnmountLazy() error {

@@ -1,6 +1,7 @@
 package tenants
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -113,7 +114,7 @@ func emptyManager(t testing.TB, cfg Config) *fixture {
 	if cfg.Dir == "" {
 		cfg.Dir = testDir(t)
 	}
-	cfg.PgUser = testUser
+	cfg.PgUser, cfg.IdleTime = testUser, cmp.Or(cfg.IdleTime, time.Hour)
 	if cfg.PgDistrib == "" {
 		cfg.PgDistrib = fakepg.Installation(t)
 	}
@@ -175,14 +176,15 @@ func (f *fixture) restart(t testing.TB) {
 	f.open(t)
 }
 
-// branchOf gives a branch of tenantA, which stays open until the test ends.
+// branchOf gives a branch of tenantA. Nobody holds the tenant for it: it is good until the tenant
+// is closed, as idle or with the Manager.
 func (f *fixture) branchOf(t testing.TB, name string) *branch {
 	t.Helper()
 	b, release, err := f.lookup(context.Background(), tenantA, name)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(release)
+	release()
 	return b
 }
 

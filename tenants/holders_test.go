@@ -16,16 +16,6 @@ import (
 
 const tenantB = "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
 
-// holders counts those who hold a tenant.
-func (f *fixture) holders() (n int) {
-	f.Manager.mu.Lock()
-	defer f.Manager.mu.Unlock()
-	for _, t := range f.tenants {
-		n += t.users
-	}
-	return n
-}
-
 // verb is a method of the page server, called in one way.
 type verb struct {
 	name string

@@ -33,6 +33,7 @@ func (m *Manager) release(t *tenant) {
 	defer m.mu.Unlock()
 	t.users--
 	t.used = time.Now()
+	wake(m.freed)
 }
 
 // waitClosed waits until a tenant that is being closed is, and reports whether it is open.

@@ -71,6 +71,7 @@ type Manager struct {
 
 	mu      sync.Mutex
 	closed  bool
+	freed   chan struct{} // capacity 1: a tenant was released since the last look
 	tenants map[repo.TenantID]*tenant
 	closing map[repo.TenantID]chan struct{} // closed when the idle tenant is
 	mounts  map[string]*mount               // by directory
@@ -101,6 +102,7 @@ func open(cfg Config, mounts mounter) (*Manager, error) {
 	m := &Manager{
 		cfg: cfg, log: cfg.Log, as: as, pg: postgres.NewDistribs(cfg.PgDistrib), memory: repo.NewMemory(0), began: time.Now(), mounter: mounts,
 		tenants: map[repo.TenantID]*tenant{}, closing: map[repo.TenantID]chan struct{}{}, mounts: map[string]*mount{},
+		freed: make(chan struct{}, 1),
 	}
 	m.SetRetention(cfg.Retention, cfg.TenantRetention)
 	if err := os.MkdirAll(m.tenantsDir(), 0o711); err != nil {
@@ -153,8 +155,10 @@ func (m *Manager) clean() error {
 	return err
 }
 
-// Close stops every postgres, unmounts what is mounted, flushes and closes every
-// tenant, and waits for all of it.
+// Close stops every postgres, unmounts what is mounted, flushes and closes every tenant, and
+// waits for all of it. It waits for calls that run, and for streams that their callers have not
+// closed, until ctx ends. A tenant that is in use even then is left as a crash would leave it: to
+// close a store that is read would end the process.
 func (m *Manager) Close(ctx context.Context) error {
 	m.mu.Lock()
 	m.closed = true
@@ -162,13 +166,40 @@ func (m *Manager) Close(ctx context.Context) error {
 	err := errors.Join(m.stopComputes(ctx), m.umountAll(ctx))
 	m.cancel()
 	m.wg.Wait()
+	err = errors.Join(err, m.waitReleased(ctx))
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for id, t := range m.tenants {
+		if t.users > 0 {
+			m.log.Error("a tenant is left open: it is in use", "tenant", id)
+			continue
+		}
+		err = errors.Join(err, t.close())
+		delete(m.tenants, id)
+	}
+	return err
+}
+
+// waitReleased waits until nobody holds a tenant any more.
+func (m *Manager) waitReleased(ctx context.Context) error {
+	for m.holders() > 0 {
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("wait for calls to end: %w", ctx.Err())
+		case <-m.freed:
+		}
+	}
+	return nil
+}
+
+// holders counts the callers of tenant that have not called release.
+func (m *Manager) holders() (n int) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for _, t := range m.tenants {
-		err = errors.Join(err, t.close())
+		n += t.users
 	}
-	clear(m.tenants)
-	return err
+	return n
 }
 
 // tenant finds a tenant by the id that the user wrote, opening it on first use. It stays open

@@ -73,7 +73,7 @@ var steps = map[string]func(ctx context.Context, w *worker) error{
 		if name == "" {
 			return nil
 		}
-		err := w.f.BranchDelete(ctx, tenantA, name)
+		err := w.f.BranchDelete(ctx, tenantA, name, false)
 		if w.children(name) > 0 {
 			if !errors.Is(err, api.ErrBusy) {
 				return fmt.Errorf("delete %s, which has branches: %w", name, err)
@@ -125,7 +125,7 @@ var steps = map[string]func(ctx context.Context, w *worker) error{
 		if *m.LSN != w.heads[name] {
 			err = fmt.Errorf("%s is mounted at %v, want %v", name, *m.LSN, w.heads[name])
 		}
-		if busy := w.f.BranchDelete(ctx, tenantA, name); !errors.Is(busy, api.ErrBusy) {
+		if busy := w.f.BranchDelete(ctx, tenantA, name, false); !errors.Is(busy, api.ErrBusy) {
 			err = errors.Join(err, fmt.Errorf("delete %s, which is mounted: %w", name, busy))
 		}
 		return errors.Join(err, w.f.Umount(ctx, dir, false))
@@ -208,7 +208,7 @@ func TestVerbsSideBySide(t *testing.T) {
 	var all sync.WaitGroup
 	for _, w := range workers {
 		all.Go(func() {
-			for range 30 {
+			for range 20 {
 				name := names[w.rand.IntN(len(names))]
 				if err := steps[name](t.Context(), w); err != nil {
 					t.Errorf("worker %d: %s: %v", w.n, name, err)
