@@ -33,7 +33,7 @@ func (c *checker) share(ctx context.Context) error {
 	}
 	for _, h := range c.heads {
 		if h.snap == nil {
-			continue // all was said
+			continue // its head cannot be read, which was reported before
 		}
 		tl, at := h.b.tl.Ancestor()
 		parent := owner(byID, tl, at)

@@ -60,7 +60,7 @@ func (w *walCheck) run(ctx context.Context) error {
 		// What is behind the damage is checked from the next segment on.
 		at = w.next(end)
 		if seg := w.segment(end); w.missing[seg] || w.missing[seg+w.size()] {
-			continue // it was told
+			continue // that the segment is missing was reported before
 		}
 		err = fmt.Errorf("wal behind %v, segment %s: %w", end, filepath.Base(tl.SegmentPath(end)), err)
 		if err := w.c.of(ctx, w.h.b, err); err != nil {

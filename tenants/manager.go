@@ -67,7 +67,7 @@ type Manager struct {
 
 	ctx    context.Context // ends at Close: for what outlives the request that began it
 	cancel context.CancelFunc
-	wg     sync.WaitGroup // what background started
+	wg     sync.WaitGroup // goroutines that background started
 
 	mu      sync.Mutex
 	closed  bool

@@ -169,7 +169,7 @@ func (p *pusher) compare(ctx context.Context, tl *repo.Timeline, o api.Offer, he
 func newOwnFiles(ctx context.Context, o api.Offer, tl *repo.Timeline, held api.Held) (files []repo.OwnFile, err error) {
 	upTo := o.To
 	if o.To == tl.LastLSN() || o.Name != "" {
-		upTo++ // stored since
+		upTo++ // also what was stored at o.To itself, where no WAL follows yet
 	}
 	err = tl.OwnFiles(ctx, o.From, upTo, func(f repo.OwnFile) error {
 		if held.Files[ownFileKey(f)] != fileSum(f) && (f.LSN != o.Start || o.Parent != "") {

@@ -92,7 +92,7 @@ func (r *replicated) WaitLSN(ctx context.Context, lsn pg.LSN) error {
 func (r *replicated) ReadWAL(p []byte, at pg.LSN) (int, error) {
 	n, err := r.b.tl.WAL().ReadWAL(p, at)
 	if errors.Is(err, repo.ErrOutOfRange) {
-		err = io.EOF // it was forgotten
+		err = io.EOF // the WAL was forgotten: the stream ends
 	}
 	return n, err
 }

@@ -29,7 +29,7 @@ type tenant struct {
 	repo *repo.Repository
 	log  *slog.Logger
 
-	hints atomic.Bool // what logsHints says
+	hints atomic.Bool // the value that logsHints gives
 
 	users int       // how many hold it: callers of Manager.tenant that have not called release; guarded by m.mu
 	used  time.Time // when the last of them released it; guarded by m.mu

@@ -38,10 +38,10 @@ type PushOptions struct {
 
 // PushResult says what a push did.
 type PushResult struct {
-	Tenant string  `json:"tenant"`   // there
+	Tenant string  `json:"tenant"`   // the tenant's id on the other page server
 	From   *pg.LSN `json:"from_lsn"` // the branch's head there before; nil: it was not there
-	LSN    pg.LSN  `json:"lsn"`      // and now
-	Bytes  int64   `json:"bytes"`    // sent
+	LSN    pg.LSN  `json:"lsn"`      // up to where it has it now
+	Bytes  int64   `json:"bytes"`    // that were sent
 }
 
 // Offer describes a timeline to the page server that is to receive it.

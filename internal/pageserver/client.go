@@ -114,7 +114,7 @@ func (c *Client) Close() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.broken == nil {
-		c.fe.Send(&pgproto3.Terminate{}) // a courtesy
+		c.fe.Send(&pgproto3.Terminate{}) // not required: the server notices the end anyway
 		c.broken = net.ErrClosed
 	}
 	return c.nc.Close()
