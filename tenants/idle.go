@@ -62,6 +62,7 @@ func (m *Manager) runIdle() {
 		case <-m.ctx.Done():
 			return
 		case now := <-tick.C:
+			endIdleThreads()
 			idle := m.takeIdle(now)
 			for _, t := range idle {
 				m.closeIdle(t)

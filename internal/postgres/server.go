@@ -108,7 +108,7 @@ func (p *Server) start() error {
 	}
 	p.cmd.Stdout, p.cmd.Stderr = log, log
 	p.cmd.Env = []string{"PATH=/usr/bin:/bin", "LANG=C.UTF-8", "TZ=" + os.Getenv("TZ")}
-	if err := p.cmd.Start(); err != nil {
+	if err := startLasting(p.cmd); err != nil {
 		return fmt.Errorf("start postgres: %w", err)
 	}
 	p.pid = p.cmd.Process.Pid
