@@ -66,9 +66,9 @@ func (r *Repository) Undelete(ctx context.Context, id TimelineID, name string) (
 	r.mu.RLock()
 	old := r.kept[id].t
 	r.mu.RUnlock()
-	if old != nil { // a flush that had begun when it was deleted has to end
+	if old != nil { // a flush that had begun when it was deleted has to end; later ones do nothing
 		old.flushing.Lock()
-		old.flushing.Unlock() //nolint:staticcheck // later ones do nothing
+		defer old.flushing.Unlock()
 	}
 	r.pinMu.Lock()
 	defer r.pinMu.Unlock()
@@ -154,17 +154,4 @@ func (r *Repository) expireOne(now, before time.Time) (*TimelineID, error) {
 		return &id, nil
 	}
 	return nil, nil
-}
-
-// isDue reports whether expire(time.Time{}) may have something to do.
-func (r *Repository) isDue() bool {
-	r.mu.RLock()
-	defer r.mu.RUnlock()
-	now := time.Now()
-	for _, k := range r.kept {
-		if !now.Before(*k.row.Until) {
-			return true
-		}
-	}
-	return false
 }
