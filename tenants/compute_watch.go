@@ -61,10 +61,22 @@ func (c *compute) ended(proc *postgres.Server, steady bool) {
 }
 
 // revive starts a postgres that has crashed, on a fresh mount of the branch's head: that needs no recovery. It
-// tries again, after longer and longer times, and then gives up.
+// tries again, after longer and longer times, and then gives up. While the disk is full it waits, however long:
+// such a crash does not count.
 func (c *compute) revive(ctx context.Context, proc *postgres.Server) {
 	for again := true; again; {
 		after := c.t.m.cfg.ReviveAfter
+		full, err := waitRoom(ctx, c.t.dir, roomToRun)
+		if ctx.Err() != nil {
+			return
+		}
+		if err != nil {
+			c.t.log.Error("wait for room to start a crashed postgres anew", "name", c.name, "err", err)
+			return
+		}
+		if full {
+			c.change(func() { c.fell = 0 })
+		}
 		c.mu.Lock()
 		n := c.fell
 		c.mu.Unlock()
