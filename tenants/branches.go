@@ -27,7 +27,7 @@ func (m *Manager) BranchList(ctx context.Context, tenant string) ([]api.Branch, 
 	return list, nil
 }
 
-// describe is the contract's branch object for a timeline.
+// describe makes the branch object that clients get of a timeline.
 func describe(tl *repo.Timeline) api.Branch {
 	b := api.Branch{Name: tl.Name(), TimelineID: tl.ID().String(), LatestValidLSN: tl.LastLSN()}
 	if parent, at := tl.Ancestor(); parent != nil {
@@ -86,7 +86,7 @@ func (m *Manager) BranchDelete(ctx context.Context, tenant, name string, force b
 	if c := t.computeOn(b); c != nil {
 		return api.Errorf(api.ErrBusy, "branch %s: postgres runs on it (pg stop %s)", name, c.name)
 	}
-	// Taken like a writer, so that nobody mounts it meanwhile.
+	// The deletion takes the branch as a writer does, so that nobody mounts it for writing meanwhile.
 	if err := b.acquire("its deletion"); err != nil {
 		return err
 	}
@@ -220,7 +220,7 @@ func (t *tenant) destroyStopped(ctx context.Context, branch string) error {
 	return err
 }
 
-// LSN gives the LSN that a point means.
+// LSN gives the LSN that a point means, always the end of a record.
 func (m *Manager) LSN(ctx context.Context, tenant, point string) (pg.LSN, error) {
 	t, release, err := m.tenant(ctx, tenant)
 	if err != nil {

@@ -27,8 +27,8 @@ type checker struct {
 	wal        atomic.Int64
 	found      atomic.Int64
 
-	mu   sync.Mutex // held while tell runs
-	tell func(problem string) error
+	mu   sync.Mutex                 // held while tell runs
+	tell func(problem string) error // the caller's
 }
 
 // headCheck is a branch that is checked at its head.
@@ -101,7 +101,7 @@ func (m *Manager) Check(ctx context.Context, tenant, name string, found func(str
 	}, nil
 }
 
-// problem tells one. What it returns ends the check.
+// problem passes a problem to the caller of Check. An error that it returns ends the check.
 func (c *checker) problem(err error) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -109,7 +109,8 @@ func (c *checker) problem(err error) error {
 	return c.tell(err.Error())
 }
 
-// of is problem for one that a branch has, unless the check has ended.
+// of is problem for a problem of a branch, which it names. It is ctx's error once that has ended: then reads
+// fail without anything being damaged.
 func (c *checker) of(ctx context.Context, b *branch, err error) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
@@ -217,7 +218,7 @@ func (c *checker) checkRun(ctx context.Context, r pageRun, total int64) error {
 	return ended
 }
 
-// page says what is wrong with a page.
+// page gives what is wrong with a page, nil if nothing is.
 func (h *headCheck) page(p *repo.PageCheck) error {
 	if p.Err != nil {
 		return p.Err

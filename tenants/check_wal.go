@@ -57,7 +57,7 @@ func (w *walCheck) run(ctx context.Context) error {
 		if err == nil || ctx.Err() != nil {
 			return ctx.Err()
 		}
-		// What is behind the damage is checked from the next segment on.
+		// Records behind the damage can only be found at the start of a segment, so it goes on at the next.
 		at = w.next(end)
 		if seg := w.segment(end); w.missing[seg] || w.missing[seg+w.size()] {
 			continue // that the segment is missing was reported before
@@ -83,7 +83,7 @@ func (w *walCheck) next(lsn pg.LSN) pg.LSN {
 	return at
 }
 
-// findMissing tells each segment that is not there.
+// findMissing reports each segment that is not there as a problem.
 func (w *walCheck) findMissing(ctx context.Context) error {
 	tl := w.h.b.tl
 	w.missing = make(map[pg.LSN]bool)

@@ -123,7 +123,7 @@ func (t *tenant) horizonsOf(ctx context.Context, name string, r api.Retain) (map
 	return t.horizons(ctx, timelines, keep)
 }
 
-// horizons finds out up to where each timeline may be forgotten.
+// horizons gives the LSN below which each timeline may be forgotten.
 func (t *tenant) horizons(ctx context.Context, timelines []*repo.Timeline, keep Retention) (map[repo.TimelineID]pg.LSN, error) {
 	all := make(map[repo.TimelineID]pg.LSN)
 	for _, tl := range timelines {
@@ -141,8 +141,8 @@ func (t *tenant) horizons(ctx context.Context, timelines []*repo.Timeline, keep 
 	return all, t.keepForSlots(all)
 }
 
-// keepForSlots lowers horizons to the WAL that replication slots need, a branch's own and
-// its ancestors'.
+// keepForSlots lowers horizons to the WAL that replication slots need: a slot needs that of its branch and, in
+// front of the branch point, that of the ancestors.
 func (t *tenant) keepForSlots(horizons map[repo.TimelineID]pg.LSN) error {
 	for _, tl := range t.repo.Timelines() {
 		b, err := t.branch(tl)
@@ -171,7 +171,7 @@ func (b *branch) horizon(ctx context.Context, keep Retention) (pg.LSN, error) {
 	}
 	at, err := b.tl.FindTime(ctx, time.Now().Add(-keep.Time))
 	if errors.Is(err, repo.ErrOutOfRange) {
-		return 0, nil // it begins later
+		return 0, nil // all of the branch is younger than that
 	}
 	return min(h, at.LSN), err
 }
@@ -201,7 +201,7 @@ func (m *Manager) runCollector() {
 		}
 		for _, id := range ids {
 			if last, ok := visited[id]; !ok && !m.isOpen(id) {
-				visited[id] = time.Now() // not all at once, when the page server starts
+				visited[id] = time.Now() // closed tenants wait a day: to open all of them at the start would be slow
 			} else if m.isOpen(id) || time.Since(last) >= visitClosedEvery {
 				visited[id] = time.Now()
 				if err := m.collect(m.ctx, id); err != nil && m.ctx.Err() == nil {
@@ -220,7 +220,8 @@ func (m *Manager) isOpen(id string) bool {
 	return err == nil && m.tenants[tid] != nil
 }
 
-// collect collects a tenant, if that is worth it.
+// collect forgets a tenant's history by its settings, if enough of it can be forgotten to be worth a pass
+// over the index, or deleted branches have left something.
 func (m *Manager) collect(ctx context.Context, id string) error {
 	t, release, err := m.tenant(ctx, id)
 	if err != nil {
@@ -246,7 +247,8 @@ func (m *Manager) collect(ctx context.Context, id string) error {
 	return err
 }
 
-// rest lets others work for as long as the collection has.
+// rest waits as long as the collection has just worked, up to a second, so that it takes no more than half of
+// the machine.
 func rest(ctx context.Context, worked time.Duration) error {
 	select {
 	case <-ctx.Done():

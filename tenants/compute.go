@@ -77,7 +77,7 @@ func (c *compute) logPath() string  { return filepath.Join(c.dir, "postgres.log"
 func (c *compute) hbaPath() string  { return filepath.Join(c.dir, "pg_hba.conf") }
 func (c *compute) tomlPath() string { return filepath.Join(c.dir, "compute.toml") }
 
-// computeDir is the directory of a compute: its name, made fit for a path.
+// computeDir gives the directory of the compute that is called name.
 func (t *tenant) computeDir(name string) string {
 	return filepath.Join(t.dir, "pg", postgres.ServerDir(name))
 }
@@ -92,7 +92,7 @@ func (t *tenant) loadComputes() {
 		c := t.makeCompute(postgres.ServerName(e.Name()), filepath.Join(t.dir, "pg", e.Name()))
 		var err error
 		if c.saved, err = computeKind.Read(c.tomlPath()); errors.Is(err, fs.ErrNotExist) {
-			continue // a killed process left the directory
+			continue // the process that was making the compute was killed
 		}
 		if err != nil {
 			warnDamage(t.log, err)

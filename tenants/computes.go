@@ -184,7 +184,8 @@ func (m *Manager) PgList(ctx context.Context, tenant string) ([]api.Compute, err
 	return list, nil
 }
 
-// withPlace describes the compute; a writable one is at its branch's head.
+// withPlace describes the compute with its timeline and LSN, also where it is not mounted. The LSN of one on
+// a branch is the branch's head, which moves.
 func (c *compute) withPlace(ctx context.Context) api.Compute {
 	d := c.describe()
 	if id, ok := c.t.timelineOf(c.name); ok && d.Timeline == "" {

@@ -32,8 +32,8 @@ func (m *Manager) TenantCreate(ctx context.Context, id string, p api.Progress) (
 	return m.CreateTenant(ctx, InitOptions{Tenant: id, Progress: p})
 }
 
-// CreateTenant makes a tenant and loads its main branch. It is there whole, or not at
-// all: its directory gets its name at the end.
+// CreateTenant makes a tenant and loads its main branch. If that fails or is killed, there is no tenant: its
+// directory gets its final name only when everything is in it.
 func (m *Manager) CreateTenant(ctx context.Context, o InitOptions) (api.TenantInfo, error) {
 	id := repo.RandomTenantID()
 	if o.Tenant != "" {

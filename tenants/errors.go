@@ -21,8 +21,8 @@ var repoKinds = []struct{ is, kind error }{
 	{syscall.ENOSPC, api.ErrNoSpace},
 }
 
-// classify gives a repository's error the kind that it has for clients; the text
-// stays as it is.
+// classify gives a repository's error the kind that clients can tell apart, and keeps its text. Other errors
+// stay as they are.
 func classify(err error) error {
 	if err == nil {
 		return nil

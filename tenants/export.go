@@ -9,8 +9,8 @@ import (
 	"zenith/repo/datadir"
 )
 
-// Export writes the data directory of a point as an uncompressed tar stream. If it fails,
-// the stream has no end mark: no tar takes it for complete.
+// Export writes the data directory of a point as an uncompressed tar stream. If it fails, the stream lacks
+// the end mark, so that tar reports a stream that is not whole.
 func (m *Manager) Export(ctx context.Context, tenant, at string, o api.ExportOptions, w io.Writer) error {
 	t, release, err := m.tenant(ctx, tenant)
 	if err != nil {

@@ -12,8 +12,8 @@ import (
 // needs the head of the branch does not wait for the follower, but runs the ingester itself.
 const (
 	pace = 20 * time.Millisecond  // the least time between two runs
-	idle = 250 * time.Millisecond // the most, if WAL was written
-	gulp = pg.LSN(8 << 20)        // of WAL, for which a run need not wait that long
+	idle = 250 * time.Millisecond // the most time between two runs while WAL is written
+	gulp = pg.LSN(8 << 20)        // bytes of new WAL that start a run before idle is over
 )
 
 // throttle is how long one fsync of WAL waits at most when ingest is too far behind:
@@ -36,8 +36,8 @@ func (b *branch) follow(ctx context.Context) {
 	}
 }
 
-// rest is what lies between two runs of a follower: pace if somebody waits for the head to
-// move, else as long as there is little to do, but no longer than idle.
+// rest waits between two runs of a follower: for pace if somebody waits for the head to move, else until a
+// gulp of WAL is there, but no longer than idle.
 func (b *branch) rest(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, idle)
 	defer cancel()
@@ -55,7 +55,7 @@ func (b *branch) rest(ctx context.Context) {
 	}
 }
 
-// behind is how much WAL is written and not ingested.
+// behind gives how many bytes of WAL are known to be written and are not yet ingested.
 func (b *branch) behind() pg.LSN {
 	written, last := pg.LSN(b.written.Load()), b.tl.LastLSN()
 	return max(written, last) - last
@@ -89,6 +89,6 @@ func (b *branch) holdBack(ctx context.Context) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, throttle)
 	defer cancel()
-	// Whatever it says: the writer goes on.
+	// An error or the end of the time changes nothing: the writer goes on.
 	_ = b.tl.WaitLSN(ctx, pg.LSN(b.written.Load())-lag)
 }

@@ -105,7 +105,7 @@ func (f *frameWriter) relation(rf pg.RelFork, n pg.BlockNumber) error {
 	return f.write(frameRelation, binary.BigEndian.AppendUint32(b, uint32(n)))
 }
 
-// frame is one that was read. Its body is good until the next is read.
+// frame is a frame that was read. The next read overwrites its body.
 type frame struct {
 	kind frameKind
 	body []byte
@@ -136,7 +136,7 @@ func (f *frameReader) next() (frame, error) {
 	return frame{frameKind(head[0]), body}, nil
 }
 
-// brokenOff is the error for a stream without frameEnd.
+// brokenOff turns the end of a stream before frameEnd into an error of the protocol.
 func brokenOff(err error) error {
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		return api.Errorf(api.ErrProtocol, "push: the stream ends in the middle")

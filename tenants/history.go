@@ -74,7 +74,8 @@ func (m *Manager) lookup(ctx context.Context, tenant, name string) (b *branch, r
 	return b, release, nil
 }
 
-// ReadPage gives a block of the file at path in the data directory of a point.
+// ReadPage gives a block of the relation whose file is at path in the data directory of a point. The block
+// counts from the relation's first segment.
 func (m *Manager) ReadPage(ctx context.Context, tenant, at, path string, block pg.BlockNumber) (pg.Page, error) {
 	t, release, err := m.tenant(ctx, tenant)
 	if err != nil {
@@ -115,8 +116,8 @@ func (m *Manager) Pages(ctx context.Context, tenant, name string) (api.PageSourc
 	return &pageSource{b: b, close: sync.OnceFunc(release)}, nil
 }
 
-// pageSource answers page requests from a branch. It keeps the last snapshot: requests
-// for one LSN come in rows.
+// pageSource answers page requests from a branch. It keeps the last snapshot, since a client asks for many
+// pages at one LSN.
 type pageSource struct {
 	b     *branch
 	snap  *repo.Snapshot
@@ -126,7 +127,8 @@ type pageSource struct {
 // pageWait is how long a page request waits for an LSN that has not arrived.
 const pageWait = throttle
 
-// at gives the snapshot for a request: the head for LSN 0, waited for if it is yet to come.
+// at gives the snapshot for a request: at the head for LSN 0. An LSN that has not come yet it waits for,
+// but no longer than pageWait.
 func (s *pageSource) at(ctx context.Context, lsn pg.LSN) (*repo.Snapshot, error) {
 	if lsn == 0 {
 		head, err := s.b.catchup(ctx)
@@ -161,7 +163,7 @@ func (s *pageSource) Size(ctx context.Context, rel pg.RelFork, lsn pg.LSN) (pg.B
 	return n, exists, classify(err)
 }
 
-// ReadPage fills dst.
+// ReadPage fills dst with a page as of an LSN; 0 is the head.
 func (s *pageSource) ReadPage(ctx context.Context, tag pg.BufferTag, lsn pg.LSN, dst pg.Page) error {
 	snap, err := s.at(ctx, lsn)
 	if err != nil {
@@ -170,7 +172,7 @@ func (s *pageSource) ReadPage(ctx context.Context, tag pg.BufferTag, lsn pg.LSN,
 	return classify(snap.ReadPage(ctx, tag, dst))
 }
 
-// Close ends the source.
+// Close gives the branch's tenant back.
 func (s *pageSource) Close() error {
 	s.close()
 	return nil

@@ -8,8 +8,8 @@ import (
 	"zenith/repo/store"
 )
 
-// defaultIdleTime is short: opening a tenant costs milliseconds, an open one that idles
-// costs timers and memory all day.
+// defaultIdleTime is short: opening a tenant costs milliseconds, while an open tenant without users costs
+// timers and memory all day.
 const defaultIdleTime = 15 * time.Second
 
 // hold counts the caller as a user of a tenant, so that it is not closed before release is
@@ -36,7 +36,7 @@ func (m *Manager) release(t *tenant) {
 	wake(m.freed)
 }
 
-// waitClosed waits until a tenant that is being closed is, and reports whether it is open.
+// waitClosed waits while a tenant is being closed, and reports whether it is open then.
 func (m *Manager) waitClosed(id repo.TenantID) (open bool, err error) {
 	for {
 		m.mu.Lock()
@@ -99,7 +99,7 @@ func (m *Manager) countOpen() int {
 	return len(m.tenants) + len(m.closing)
 }
 
-// closeIdle closes a tenant, and lets those go on who wait to open it again.
+// closeIdle closes a tenant that takeIdle gave, and wakes the callers that wait to open it again.
 func (m *Manager) closeIdle(t *tenant) {
 	if err := t.close(); err != nil {
 		t.log.Error("close idle tenant", "err", err)
@@ -110,16 +110,16 @@ func (m *Manager) closeIdle(t *tenant) {
 	delete(m.closing, t.id)
 }
 
-// limitMemoryLocked tells the garbage collector from where on it has to work harder. It counts
-// what stores have reserved like what is in use.
+// limitMemoryLocked tells Go's garbage collector above how many bytes it has to work harder. The collector
+// counts what stores have reserved as if it were in use, so each open store raises the limit.
 func (m *Manager) limitMemoryLocked() {
 	if m.cfg.MemoryTarget > 0 {
 		debug.SetMemoryLimit(m.cfg.MemoryTarget + int64(len(m.tenants))*store.Reserve)
 	}
 }
 
-// freeMemory gives back what closed tenants had reserved. Reserved again by another store, it
-// would be zeroed, and so be in use for real.
+// freeMemory gives memory that closed tenants had reserved back to the operating system. If another store
+// reserved it again, Go would fill it with zeros, and so make the machine provide it.
 func (m *Manager) freeMemory() {
 	if m.cfg.MemoryTarget > 0 {
 		debug.FreeOSMemory()
@@ -129,8 +129,8 @@ func (m *Manager) freeMemory() {
 	m.limitMemoryLocked()
 }
 
-// busyLocked reports whether something of a tenant is in use beyond the request that began it:
-// a mount, a postgres, a receiver, or a directory that somebody looks at in the whole tree.
+// busyLocked reports whether something of a tenant is in use that outlives the request which began it: a
+// mount, a postgres, a receiver, or a state that is shown in a mount of the whole tree.
 func (m *Manager) busyLocked(t *tenant) bool {
 	for _, mnt := range m.mounts {
 		if mnt.tenant == t {

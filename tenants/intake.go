@@ -16,7 +16,8 @@ import (
 	"zenith/repo/receiver"
 )
 
-// PushOffer says what is there of a timeline that another page server wants to send.
+// PushOffer says what this page server has of a timeline that another one wants to send. ErrNotAllowed: it
+// does not take the timeline.
 func (m *Manager) PushOffer(ctx context.Context, tenant string, o api.Offer) (held api.Held, err error) {
 	id, err := repo.ParseTimelineID(o.TimelineID)
 	if err != nil {
@@ -68,7 +69,7 @@ func offered(o api.Offer) (*pg.Version, error) {
 	return version, nil
 }
 
-// mayTake refuses what cannot be the history of this tenant's cluster.
+// mayTake refuses a timeline that cannot be history of this tenant's cluster, or whose name another one has.
 func (t *tenant) mayTake(id repo.TimelineID, version *pg.Version, o api.Offer) error {
 	for _, tl := range t.repo.Timelines() {
 		info := tl.Info()
@@ -94,7 +95,7 @@ const pushing = "a push"
 // syncEvery is how much WAL may come before it is made durable and ingested.
 const syncEvery = 4 << 20
 
-// intake takes the stream of one timeline.
+// intake receives the stream of one timeline, and writes it into the repository.
 type intake struct {
 	t       *tenant
 	id      repo.TimelineID
@@ -102,10 +103,10 @@ type intake struct {
 	o       api.Offer
 	in      frameReader
 	segs    *receiver.Segments
-	next    pg.LSN // where WAL goes on
+	next    pg.LSN // the LSN at which the next WAL must begin
 }
 
-// PushReceive takes a timeline's stream.
+// PushReceive receives a timeline's stream, and returns when all of it is durable and can be read.
 func (m *Manager) PushReceive(ctx context.Context, tenant string, o api.Offer, r io.Reader) error {
 	id, err := repo.ParseTimelineID(o.TimelineID)
 	if err != nil {
@@ -180,7 +181,7 @@ func (m *Manager) createEmpty(id repo.TenantID) error {
 	return durable.Rename(building, m.tenantDir(id))
 }
 
-// follow takes what comes for a timeline that is there.
+// follow receives files and WAL for a timeline that is there, and ingests the WAL while more comes.
 func (in *intake) follow(ctx context.Context, b *branch) error {
 	head, err := b.catchup(ctx)
 	if err != nil {
@@ -214,7 +215,7 @@ func (in *intake) follow(ctx context.Context, b *branch) error {
 	return in.rename(ctx, b.tl)
 }
 
-// rename gives a timeline that was there for others its name.
+// rename gives a timeline its name that was sent before only because others descend from it.
 func (in *intake) rename(ctx context.Context, tl *repo.Timeline) error {
 	if in.o.Name == "" || tl.Name() != in.id.String() {
 		return nil
@@ -275,7 +276,7 @@ func (in *intake) wal(f frame) error {
 	return in.segs.Write(at, data)
 }
 
-// sync makes durable what came, and has it ingested.
+// sync makes the WAL durable that came, and wakes the follower that ingests it.
 func (in *intake) sync(b *branch) error {
 	upTo, err := in.segs.Sync()
 	if err != nil {

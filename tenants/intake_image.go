@@ -30,7 +30,7 @@ func (in *intake) begin(ctx context.Context) (*repo.Timeline, error) {
 	return in.graft(ctx)
 }
 
-// graft makes it as a branch of one that is there.
+// graft makes the timeline as a branch of one that is there.
 func (in *intake) graft(ctx context.Context) (*repo.Timeline, error) {
 	id, err := repo.ParseTimelineID(in.o.Parent)
 	if err != nil {
@@ -63,7 +63,8 @@ func (in *intake) graft(ctx context.Context) (*repo.Timeline, error) {
 	}
 }
 
-// image makes it from pages and files. It is there whole, or not at all.
+// image makes a timeline without an ancestor from the pages and files of its first state. If the stream
+// breaks off before the end of the image, there is no timeline.
 func (in *intake) image(ctx context.Context) (*repo.Timeline, error) {
 	bulk, err := in.t.repo.Create(ctx, repo.CreateOptions{
 		ID: in.id, Name: in.name(), Major: in.version.Major, TLI: in.o.TLI, SegSize: in.o.SegSize, SysID: in.o.SysID,
@@ -87,7 +88,7 @@ func (in *intake) image(ctx context.Context) (*repo.Timeline, error) {
 	return bulk.Timeline(), nil
 }
 
-// imageLoader takes the frames of an image.
+// imageLoader writes the frames of an image into the repository.
 type imageLoader struct {
 	in    *intake
 	bulk  *repo.Bulk

@@ -10,9 +10,9 @@ import (
 // machineRow is the row of status that has the page server's Machine.
 const machineRow = "machine"
 
-// Machine tells whether two processes mean the same by a path and a port: it is the same for
-// both if they run on the same machine, in the same container if there are any. "" if that
-// cannot be told.
+// Machine gives a name for the boot of this machine and the mount and network namespaces of this process.
+// Two processes with the same name mean the same file by a path, and the same server by a port of
+// loopback. "": it cannot be found out.
 func Machine() string {
 	boot, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
 	if err != nil {

@@ -26,14 +26,14 @@ import (
 // Config says how a Manager works. It is read once and never changed.
 type Config struct {
 	Dir           string        // the work directory, absolute
-	DefaultTenant string        // what an empty tenant id means; "" if there is none
+	DefaultTenant string        // the tenant that an empty id means; "": an empty id is an error
 	PgDistrib     string        // the PostgreSQL installation: has bin/postgres
-	PgUser        string        // whom postgres runs as where we are root; default postgres
+	PgUser        string        // the account that postgres runs as where root runs the page server; default postgres
 	NoChecksums   bool          // the clusters of new tenants have no data checksums
-	MaxLag        int64         // bytes of WAL that ingest may be behind before fsync of WAL waits; default 256 MiB
-	IdleTime      time.Duration // after which a tenant that nobody uses is closed; default 15 s
-	MemoryTarget  int64         // bytes in use from which the garbage collector works harder; 0: as it is
-	NoWriteback   bool          // mounts get each write at once, not when the kernel's cache likes
+	MaxLag        int64         // bytes of WAL by which ingest may lag before an fsync of WAL waits for it; default 256 MiB
+	IdleTime      time.Duration // how long a tenant that nobody uses stays open; default 15 s
+	MemoryTarget  int64         // bytes in use above which Go's garbage collector works harder; 0: it is left as it is
+	NoWriteback   bool          // the kernel passes each write to the mount at once, and keeps none in its cache for a while
 	Log           *slog.Logger
 
 	// Dial connects to the page server at a conninfo, for Push; nil: this one cannot push.
@@ -48,12 +48,13 @@ type Config struct {
 
 	Retention       Retention            // of history; default DefaultRetention
 	TenantRetention map[string]Retention // of single tenants
-	CollectEvery    time.Duration        // how often the background looks what can be forgotten; default an hour
+	CollectEvery    time.Duration        // how often the background looks for history to forget; default an hour
 }
 
 const defaultMaxLag = 256 << 20
 
-// Manager owns the tenants of a work directory, and everything that runs for them.
+// Manager owns the tenants of a work directory, and everything that runs for them. Its methods are the
+// commands of api.Service, and are safe for concurrent use.
 type Manager struct {
 	cfg    Config
 	log    *slog.Logger
@@ -65,7 +66,7 @@ type Manager struct {
 	mounter mounter
 	retain  atomic.Pointer[retentions]
 
-	ctx    context.Context // ends at Close: for what outlives the request that began it
+	ctx    context.Context // ends at Close; of work that outlives the request that began it
 	cancel context.CancelFunc
 	wg     sync.WaitGroup // goroutines that background started
 
@@ -73,11 +74,11 @@ type Manager struct {
 	closed  bool
 	freed   chan struct{} // capacity 1: a tenant was released since the last look
 	tenants map[repo.TenantID]*tenant
-	closing map[repo.TenantID]chan struct{} // closed when the idle tenant is
+	closing map[repo.TenantID]chan struct{} // of idle tenants that are being closed; the channel is closed at the end of that
 	mounts  map[string]*mount               // by directory
 
 	opening singleflight.Group
-	execs   sync.Map // *compute -> true: the throw-away ones that run
+	execs   sync.Map // *compute -> true: the throw-away computes, which are in no tenant's list
 }
 
 // Open makes a Manager for a work directory that init has made. Tenants are opened
@@ -134,11 +135,12 @@ func (m *Manager) tenantDir(id repo.TenantID) string {
 	return filepath.Join(m.tenantsDir(), id.String())
 }
 
-// unfinished is the ending of a tenant's directory until it is whole.
+// unfinished ends the name of a tenant's directory while the tenant is being made: only a whole one has
+// the tenant's id for a name.
 const unfinished = ".creating"
 
-// clean removes what a killed process left half made: tenants that init did not
-// finish, and mounts that nobody serves any more.
+// clean removes what a killed page server or init left behind: tenants that are not whole, servers that
+// still run, mounts that nobody serves any more, and the private files of mounts.
 func (m *Manager) clean() error {
 	entries, err := os.ReadDir(m.tenantsDir())
 	if err != nil {
@@ -227,7 +229,8 @@ func (m *Manager) tenant(ctx context.Context, id string) (t *tenant, release fun
 	}
 }
 
-// open opens a tenant for all who wait for it.
+// open opens a tenant on behalf of all callers of tenant that wait for it. If it is being closed as idle,
+// open waits for the end of that first.
 func (m *Manager) open(id repo.TenantID) error {
 	if open, err := m.waitClosed(id); open || err != nil {
 		return err

@@ -31,11 +31,12 @@ type mount struct {
 	lsn   pg.LSN        // what it shows; where a writable one began; 0 for the whole tree
 
 	once sync.Once
-	put  func() error // what is to be done once, when it is gone
+	put  func() error // gives back what the mount uses; called once, when the mount is gone
 	err  error
 }
 
-// gone does what is to be done when the mount is gone, whoever took it away.
+// gone gives back what the mount uses. It may be called more than once: by Umount, and by the goroutine that
+// waits for the mount's end, since others can unmount it, too.
 func (m *mount) gone() error {
 	m.once.Do(func() { m.err = m.put() })
 	return m.err
@@ -51,7 +52,7 @@ func (m *mount) isReady() bool {
 	}
 }
 
-// options are what all our mounts have in common.
+// options are the options of every mount.
 func (m *Manager) options() fusefs.Options {
 	return fusefs.Options{UID: uint32(m.as.UID), GID: uint32(m.as.GID), Log: m.log}
 }

@@ -12,7 +12,7 @@ import (
 	"zenith/internal/api"
 )
 
-// Mount mounts a point, or everything, at a directory of the user's.
+// Mount mounts a point, or the whole tree of all tenants, at a directory that the user names.
 func (m *Manager) Mount(ctx context.Context, o api.MountOptions) (api.Mount, error) {
 	dir, err := m.mountDir(o.Dir)
 	if err != nil {
@@ -44,7 +44,7 @@ func makeDir(dir string) (made bool, err error) {
 	return err == nil, err
 }
 
-// mountAny mounts what o asks for at dir.
+// mountAny mounts at dir what o names: a point, or for an empty point the whole tree.
 func (m *Manager) mountAny(ctx context.Context, dir string, o api.MountOptions) (*mount, error) {
 	if o.Point == "" {
 		mnt := &mount{dir: dir, mode: api.ModeTree}
@@ -61,7 +61,8 @@ func (m *Manager) mountAny(ctx context.Context, dir string, o api.MountOptions) 
 	return m.mountPoint(ctx, t, o.Point, dir, mountOptions{scratch: o.Scratch})
 }
 
-// mountDir checks a mount point that a user named, and gives the path by which we know it.
+// mountDir checks a mount point that a user named, and gives the path that the list of mounts has for it. A
+// mount in the work directory, or over it, would show the page server its own files.
 func (m *Manager) mountDir(dir string) (string, error) {
 	if !filepath.IsAbs(dir) {
 		return "", api.Errorf(api.ErrBadArgument, "mount point %s: want an absolute path", dir)
@@ -80,7 +81,8 @@ func (m *Manager) mountDir(dir string) (string, error) {
 	return dir, nil
 }
 
-// Umount takes a mount away.
+// Umount takes a mount away, or what a killed page server left mounted at dir. ErrBusy: it is in use, or a
+// postgres of the page server runs on it. lazy takes it away nevertheless, and ends it with its last user.
 func (m *Manager) Umount(ctx context.Context, dir string, lazy bool) error {
 	if mnt := m.mountAt(m.realDir(dir)); mnt != nil && mnt.isReady() {
 		if c := m.computeAt(mnt); c != nil {
@@ -105,8 +107,8 @@ func (m *Manager) mountAt(dir string) *mount {
 	return m.mounts[dir]
 }
 
-// realDir gives the path by which we know a mount point. The last name is resolved only
-// where no mount of ours is: that would ask ourselves.
+// realDir gives the path that the list of mounts has for a directory: one without symbolic links. The last
+// name is resolved only if the list has no mount there: to look at it would be to use our own mount.
 func (m *Manager) realDir(dir string) string {
 	if parent, err := filepath.EvalSymlinks(filepath.Dir(dir)); err == nil {
 		dir = filepath.Join(parent, filepath.Base(dir))
@@ -120,7 +122,7 @@ func (m *Manager) realDir(dir string) string {
 	return dir
 }
 
-// computeAt finds the running compute whose mount it is.
+// computeAt finds the compute whose mount it is, nil if it is a user's.
 func (m *Manager) computeAt(mnt *mount) *compute {
 	if mnt.tenant == nil {
 		return nil

@@ -27,7 +27,7 @@ type pusher struct {
 	far    Peer
 	tenant string // its id on the other page server
 	tell   api.Progress
-	sent   int64 // by the streams that are done
+	sent   int64 // bytes of the streams that are done
 }
 
 // Push sends what another page server does not have of a branch.
@@ -100,7 +100,7 @@ func (p *pusher) timeline(ctx context.Context, tl *repo.Timeline, upTo pg.LSN, n
 		if err != nil {
 			return held, fmt.Errorf("its ancestor %s: %w", parent.Name(), err)
 		}
-		if theirs.There && theirs.Start > at { // it was forgotten there: the branch goes alone
+		if theirs.There && theirs.Start > at { // the other page server has forgotten the branch point: the branch goes without its ancestor
 			s.o.Parent = ""
 		}
 	}
@@ -122,7 +122,7 @@ func (p *pusher) offer(tl *repo.Timeline, name string, upTo pg.LSN) api.Offer {
 		TimelineID: info.ID.String(), Name: name, Major: info.Version.Major, SysID: info.SysID, TLI: info.TLI, SegSize: info.SegSize,
 		Start: max(tl.StartLSN(), tl.FirstLSN()), To: upTo,
 	}
-	if name == info.ID.String() { // it has none here either
+	if name == info.ID.String() { // the timeline has no name here either
 		o.Name = ""
 	}
 	if parent, at := tl.Ancestor(); parent != nil && tl.FirstLSN() <= at && parent.FirstLSN() <= at {
@@ -135,7 +135,8 @@ func (p *pusher) offer(tl *repo.Timeline, name string, upTo pg.LSN) api.Offer {
 // compared is how much of the WAL before the last common LSN must be the same.
 const compared = 1 << 20
 
-// compare makes sure that the timeline there is a part of ours, as far as we send it.
+// compare makes sure that the timeline on the other page server is a part of this one's, up to where it is sent:
+// what was written there on its own must not be overwritten.
 func (p *pusher) compare(ctx context.Context, tl *repo.Timeline, o api.Offer, held api.Held) error {
 	if held.Head > o.To && o.Name != "" {
 		return api.Errorf(api.ErrNotAllowed,
@@ -165,7 +166,8 @@ func (p *pusher) compare(ctx context.Context, tl *repo.Timeline, o api.Offer, he
 	return err
 }
 
-// newOwnFiles gives the files to be sent along with WAL: those that do not follow from it.
+// newOwnFiles gives the files that do not follow from WAL, such as configuration, and that the other page
+// server does not have yet.
 func newOwnFiles(ctx context.Context, o api.Offer, tl *repo.Timeline, held api.Held) (files []repo.OwnFile, err error) {
 	upTo := o.To
 	if o.To == tl.LastLSN() || o.Name != "" {
@@ -191,7 +193,7 @@ func fileSum(f repo.OwnFile) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// send sends a stream and waits until it is safe there.
+// send sends a stream, and waits until the other page server has made all of it durable.
 func (p *pusher) send(ctx context.Context, s *pushStream, there bool) error {
 	read, write := io.Pipe()
 	s.w = frameWriter{w: bufio.NewWriterSize(write, 256<<10)}
@@ -210,7 +212,7 @@ func (p *pusher) send(ctx context.Context, s *pushStream, there bool) error {
 	ownErr := <-made
 	p.sent += s.w.sent
 	if ownErr != nil && !errors.Is(ownErr, errPushEnded) && !errors.Is(ownErr, context.Canceled) {
-		return ownErr // it is why the other gave up
+		return ownErr // the other page server's error only follows from it
 	}
 	return err
 }

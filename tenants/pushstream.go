@@ -19,7 +19,7 @@ type pushStream struct {
 	total int64 // bytes to send, an estimate
 }
 
-// run writes the stream.
+// run writes the stream. there: the other page server has the timeline already.
 func (s *pushStream) run(ctx context.Context, there bool) error {
 	s.total = int64(s.o.To - s.o.From)
 	if !there {
@@ -29,7 +29,7 @@ func (s *pushStream) run(ctx context.Context, there bool) error {
 	}
 	for _, f := range s.files {
 		if f.LSN == s.o.Start {
-			continue // went with the beginning
+			continue // begin has sent it
 		}
 		if err := s.w.file(f); err != nil {
 			return err

@@ -39,7 +39,7 @@ var receiverKind = sidefile.Kind[receiverFile]{
 }
 
 func (f *receiverFile) check() error {
-	if f.ConnInfo == "" { // to libpq it is a server: the one on this machine
+	if f.ConnInfo == "" { // libpq would connect to the server of this machine
 		return errors.New("it names no server")
 	}
 	return nil
@@ -151,7 +151,7 @@ func parseServer(conninfo string) (*receiver.Server, error) {
 	return server, nil
 }
 
-// receiverOf is what a branch's writer is called that is a receiver.
+// receiverOf names the receiver of a server as the writer of a branch, for error messages.
 func receiverOf(s *receiver.Server) string { return "a WAL receiver (" + s.String() + ")" }
 
 // receiverKinds pairs the receiver's errors with the kinds that a client can tell apart.

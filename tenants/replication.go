@@ -83,7 +83,7 @@ func (r *replicated) System(ctx context.Context) (api.ReplicationSystem, error) 
 // Head is the end of durable, complete WAL.
 func (r *replicated) Head() pg.LSN { return r.b.tl.LastLSN() }
 
-// WaitLSN waits until Head is at or beyond lsn.
+// WaitLSN waits until Head is at or beyond lsn, or ctx ends.
 func (r *replicated) WaitLSN(ctx context.Context, lsn pg.LSN) error {
 	return classify(r.b.tl.WaitLSN(ctx, lsn))
 }
@@ -105,7 +105,7 @@ func (r *replicated) BaseBackup(ctx context.Context, o api.BackupOptions) (api.B
 	if _, err := r.b.catchup(ctx); err != nil {
 		return nil, err
 	}
-	s := &baseBackup{release: r.b.tl.Hold()} // all that it reads stays
+	s := &baseBackup{release: r.b.tl.Hold()} // no collection removes what the backup still has to read
 	if err := s.begin(ctx, r.b.tl, o); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
@@ -157,7 +157,7 @@ func (s *baseBackup) list(ctx context.Context, sizes bool) (err error) {
 	return nil
 }
 
-// tablespace is the tablespace of archive i, nil for the data directory.
+// tablespace gives the tablespace of archive i; nil: that archive is the data directory.
 func (s *baseBackup) tablespace(i int) *datadir.Tablespace {
 	if i < len(s.b.Tablespaces) {
 		return &s.b.Tablespaces[i]
@@ -176,7 +176,7 @@ func (s *baseBackup) WriteArchive(ctx context.Context, i int, w io.Writer) error
 // WriteManifest writes the manifest.
 func (s *baseBackup) WriteManifest(w io.Writer) error { return classify(s.b.WriteManifest(w)) }
 
-// Close ends the backup.
+// Close lets collections remove again what the backup has read.
 func (s *baseBackup) Close() error {
 	s.release()
 	return nil

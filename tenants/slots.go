@@ -16,10 +16,10 @@ import (
 
 // slot is a physical replication slot: a name for how far a client has got WAL.
 type slot struct {
-	restart   pg.LSN // WAL is needed from here; 0: not yet
-	temporary bool   // not kept on disk
-	active    bool   // a client streams
-	saved     pg.LSN // restart as it is on disk
+	restart   pg.LSN // the client needs WAL from here on; 0: it needs none yet
+	temporary bool   // it is not written to disk, and so is gone after a restart
+	active    bool   // a client streams with it
+	saved     pg.LSN // the value of restart that is on disk
 }
 
 // savedSlot is a slot on disk.
@@ -32,8 +32,7 @@ var slotsKind = sidefile.Kind[map[string]savedSlot]{
 	Lost: "the replication slots of a branch: WAL is not kept for them", Perm: 0o600, Format: sidefile.JSON,
 }
 
-// slots are those of one branch. The file that keeps them lies in the tenant's directory:
-// <tenant>/slots/<timeline>.
+// slots are the replication slots of one branch. Their file is <tenant>/slots/<timeline>.
 type slots struct {
 	log  *slog.Logger
 	mu   sync.Mutex
@@ -92,8 +91,8 @@ func removeSlots(tenantDir string, id repo.TimelineID) error {
 	return err
 }
 
-// change calls fn with a slot, and puts the slots on disk if it asks for that and the slot is
-// one that is kept there.
+// change calls fn with a slot, and writes the slots to disk if fn says so and the slot is not temporary.
+// ErrNotFound: there is no such slot.
 func (s *slots) change(name string, fn func(*slot) (save bool, err error)) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -112,10 +111,10 @@ func (s *slots) change(name string, fn func(*slot) (save bool, err error)) error
 	return nil
 }
 
-// branchSlots are a branch's slots for the page server.
+// branchSlots are a branch's slots as replication clients use them: an api.SlotService.
 type branchSlots struct{ b *branch }
 
-// Create makes a slot.
+// Create makes a slot; one that reserves keeps WAL from the last checkpoint on.
 func (s branchSlots) Create(name string, temporary, reserve bool) error {
 	own := &slot{temporary: temporary}
 	if reserve {
@@ -157,7 +156,7 @@ func slotActive(name string) error {
 	return api.Errorf(api.ErrBusy, "replication slot \"%s\" is active: somebody streams with it", name)
 }
 
-// Get gives where a slot keeps WAL from.
+// Get gives the LSN from which on a slot keeps WAL, 0 if it keeps none yet.
 func (s branchSlots) Get(name string) (restart pg.LSN, err error) {
 	err = s.b.slots.change(name, func(one *slot) (bool, error) {
 		restart = one.restart
@@ -177,7 +176,8 @@ func (s branchSlots) Acquire(name string) error {
 	})
 }
 
-// Advance moves a slot forward. What is on disk may be a segment behind: it keeps too much.
+// Advance moves a slot forward, never back or beyond the head. The LSN on disk may be up to a segment
+// behind: after a crash the slot keeps more WAL than it needs.
 func (s branchSlots) Advance(name string, flushed pg.LSN) error {
 	return s.b.slots.change(name, func(one *slot) (bool, error) {
 		if flushed = min(flushed, s.b.tl.LastLSN()); flushed <= one.restart {

@@ -29,7 +29,7 @@ func (m *Manager) Status(ctx context.Context) ([]api.StatusRow, error) {
 		}
 	}
 	open, branches, running, slow, receivers := m.openTenants(), 0, 0, 0, 0
-	behind, age := int64(0), int64(0) // of the receiver that lags most
+	behind, age := int64(0), int64(0) // bytes and seconds by which the receiver lags that lags most
 	for _, t := range open {
 		branches += len(t.repo.Timelines())
 		for _, r := range t.listReceivers() {
@@ -61,7 +61,7 @@ func (m *Manager) Status(ctx context.Context) ([]api.StatusRow, error) {
 		row("branches", branches),
 		row("mounts", len(mounts)),
 		row("postgres_running", running),
-		row("postgres_wal_through_mount", slow), // whose commits are slower for that
+		row("postgres_wal_through_mount", slow), // those servers commit more slowly
 		row("receivers", receivers),
 		{Name: "receivers_lag_bytes", Value: strconv.FormatInt(behind, 10)},
 		{Name: "receivers_lag_seconds", Value: strconv.FormatInt(age, 10)},

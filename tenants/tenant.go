@@ -104,7 +104,8 @@ func (t *tenant) holdNeeded() {
 	}
 }
 
-// redoFunc is walredo.Redo for a cluster that logs hint bits, or not.
+// redoFunc is walredo.Redo for a cluster that logs hint bits or does not. The value is read at each call: it
+// is known only after the repository is open, which needs the function.
 func redoFunc(logHints *atomic.Bool) repo.RedoFunc {
 	return func(page pg.Page, tag pg.BufferTag, rec *xlog.Record) error {
 		err := walredo.Cluster{LogHints: logHints.Load()}.Redo(page, tag, rec)
@@ -130,7 +131,7 @@ func (t *tenant) logsHints() bool {
 	return true
 }
 
-// lookup finds a branch by its name or by its timeline's id.
+// lookup finds a branch by its name, or else by its timeline's id: ErrNotFound.
 func (t *tenant) lookup(name string) (*branch, error) {
 	tl, err := t.repo.ByName(name)
 	if errors.Is(err, repo.ErrNotFound) {
@@ -162,7 +163,8 @@ func (t *tenant) branch(tl *repo.Timeline) (*branch, error) {
 	return b, nil
 }
 
-// privateDir makes an empty directory for the private files of one mount.
+// privateDir makes an empty directory for the private files of one mount. What is left in it after a
+// crash the next page server removes.
 func (t *tenant) privateDir() (string, error) {
 	parent := filepath.Join(t.dir, "mounts")
 	if err := os.MkdirAll(parent, 0o700); err != nil {

@@ -12,7 +12,8 @@ import (
 	"zenith/repo/datadir"
 )
 
-// everything is what the mount of the whole tree shows.
+// everything is what the mount of the whole tree shows, a fusefs.Source. Its methods are called by the
+// goroutines that serve the mount.
 type everything struct{ m *Manager }
 
 // Tenants lists the tenants' ids.
@@ -93,7 +94,8 @@ func compose(ctx context.Context, snap *repo.Snapshot) (*datadir.View, error) {
 	return view, classify(err)
 }
 
-// notExist makes what cannot be shown absent: a path has no better way to say it.
+// notExist turns errors about names that mean nothing into fs.ErrNotExist: to a process that opens a path,
+// such a name is a file that is not there.
 func notExist(err error) error {
 	for _, kind := range []error{api.ErrNotFound, api.ErrOutOfRange, api.ErrBadArgument} {
 		if errors.Is(err, kind) {
