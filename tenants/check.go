@@ -15,8 +15,8 @@ import (
 	"zenith/repo"
 )
 
-// checker verifies a tenant: the WAL of branches, the store, and every page of the
-// branches' heads. Each is done on all processors.
+// checker verifies a tenant: the WAL of branches, the store, and every page of the branches' heads. Each of
+// these steps uses all processors.
 type checker struct {
 	p     api.Progress
 	heads []*headCheck
@@ -44,8 +44,8 @@ type headCheck struct {
 	newest map[pg.BufferTag]pg.LSN
 }
 
-// maxNewest bounds the entries of all newest maps, which are about 64 bytes each. Of what
-// pages are beyond, only the chains are checked.
+// maxNewest bounds the entries of all newest maps together; an entry takes about 64 bytes. Of pages for which
+// there is no room only the chains of versions are checked, not whether the newest version is there.
 const maxNewest = 1 << 20
 
 // unchecked says what a check does not look at.
@@ -79,7 +79,7 @@ func (m *Manager) Check(ctx context.Context, tenant, name string, found func(str
 	}
 	c := &checker{p: p, tell: found}
 	for _, tl := range timelines {
-		defer tl.Hold()() // what is checked stays as it is
+		defer tl.Hold()() // no collection changes what is being checked
 		if err := c.head(ctx, t, tl); err != nil {
 			return api.CheckResult{}, err
 		}
@@ -118,7 +118,7 @@ func (c *checker) of(ctx context.Context, b *branch, err error) error {
 	return c.problem(fmt.Errorf("branch %s: %w", b.tl.Name(), err))
 }
 
-// head takes the head of a branch to be checked, if it can be had.
+// head adds the head of a branch to what is checked. A head that cannot be read is reported as a problem.
 func (c *checker) head(ctx context.Context, t *tenant, tl *repo.Timeline) error {
 	b, err := t.branch(tl)
 	if err != nil {
@@ -141,7 +141,7 @@ func (c *checker) head(ctx context.Context, t *tenant, tl *repo.Timeline) error 
 	return nil
 }
 
-// pageRun is a stretch of a fork.
+// pageRun is a run of consecutive blocks of a fork, which one goroutine verifies.
 type pageRun struct {
 	h     *headCheck
 	snap  *repo.Snapshot // the head, or a point below it
@@ -229,7 +229,7 @@ func (h *headCheck) page(p *repo.PageCheck) error {
 	return pageIsSound(p)
 }
 
-// pageIsSound says what is wrong with a page in itself.
+// pageIsSound gives what is wrong with a page by itself, without looking at WAL; nil if nothing is.
 func pageIsSound(p *repo.PageCheck) error {
 	if p.Err != nil || p.Tag.IsSLRU() || p.Page.IsNew() {
 		return p.Err

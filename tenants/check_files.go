@@ -101,7 +101,7 @@ func (c *checker) checkMark(ctx context.Context, h *headCheck) error {
 		return c.of(ctx, h.b, fmt.Errorf("the mark of durable wal: %w", err))
 	}
 	if _, err := os.Stat(tl.WALDir()); !there || err != nil {
-		return nil // no server writes it
+		return nil // there is no mark: no server writes the branch
 	}
 	head := tl.LastLSN()
 	if mark > head { // the follower of WAL may be about to publish it

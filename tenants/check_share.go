@@ -59,8 +59,8 @@ func (c *checker) share(ctx context.Context) error {
 	return nil
 }
 
-// owner gives the timeline that has the WAL in front of a branch point: an ancestor that itself begins there has
-// none. nil: it is not checked.
+// owner gives the head check of the timeline that has the WAL in front of a branch point. That may be an ancestor
+// further up: a parent which itself begins at that point has no WAL in front of it. nil: it is not checked.
 func owner(byID map[repo.TimelineID]*headCheck, tl *repo.Timeline, at pg.LSN) *headCheck {
 	for tl != nil {
 		parent, start := tl.Ancestor()
@@ -75,7 +75,7 @@ func owner(byID map[repo.TimelineID]*headCheck, tl *repo.Timeline, at pg.LSN) *h
 	return byID[tl.ID()]
 }
 
-// add has the branch checked at a point too.
+// add adds a point below the head to what is checked of the branch.
 func (h *headCheck) add(ctx context.Context, at pg.LSN) error {
 	if at == h.snap.LSN() || slices.ContainsFunc(h.points, func(p *pointCheck) bool { return p.lsn == at }) {
 		return nil

@@ -74,7 +74,7 @@ func (w *walCheck) size() pg.LSN { return pg.LSN(w.h.b.tl.Info().SegSize) }
 
 func (w *walCheck) segment(lsn pg.LSN) pg.LSN { return lsn - lsn%w.size() }
 
-// next gives the start of the next segment that is there.
+// next gives the start of the next segment behind lsn that is not missing.
 func (w *walCheck) next(lsn pg.LSN) pg.LSN {
 	at := w.segment(lsn) + w.size()
 	for w.missing[at] {
@@ -103,8 +103,8 @@ func (w *walCheck) findMissing(ctx context.Context) error {
 	return nil
 }
 
-// read reads records from at, a segment's start or where what is kept begins, to the head, and gives
-// the end of the last one.
+// read reads the records from at to the head, and gives the end of the last one that is sound. at is the
+// start of a segment, or the horizon, where the kept WAL begins.
 func (w *walCheck) read(ctx context.Context, at pg.LSN) (pg.LSN, error) {
 	tl := w.h.b.tl
 	r := xlog.NewReader(tl.WAL(), tl.WALConfig(), at)

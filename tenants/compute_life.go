@@ -44,7 +44,7 @@ func (c *compute) take(ctx context.Context) error {
 	}
 }
 
-// give ends a turn.
+// give ends the turn that take began, and lets the next verb have it.
 func (c *compute) give() { <-c.turn }
 
 // change changes fields of the compute. The caller has the turn.
@@ -54,7 +54,7 @@ func (c *compute) change(fn func()) {
 	fn()
 }
 
-// become changes the state. The caller has the turn.
+// become changes the compute's state. The caller has the turn.
 func (c *compute) become(s computeState) { c.change(func() { c.state = s }) }
 
 // set takes over what the user asked for. The caller has the turn.
@@ -110,8 +110,8 @@ func (c *compute) opened(o api.ComputeOptions) bool {
 	return !o.AsOriginal
 }
 
-// run starts postgres on a fresh mount, which needs no recovery. next is what is kept of it; of o, which is
-// what was asked for, counts what is of one start. The caller has the turn.
+// run starts postgres on a fresh mount, which needs no recovery. next has the settings that are kept for later
+// starts; of o only what is meant for this one start is used. The caller has the turn.
 func (c *compute) run(ctx context.Context, next savedCompute, o api.ComputeOptions) (err error) {
 	before := c.state
 	c.become(stateStarting)
@@ -120,7 +120,7 @@ func (c *compute) run(ctx context.Context, next savedCompute, o api.ComputeOptio
 			c.become(before)
 		}
 	}()
-	if before == stateRunning { // it has ended just now, and watch did not have the turn yet
+	if before == stateRunning { // postgres has ended just now, and watch waits for the turn to note that
 		before = stateCrashed
 	}
 	if next.Port, err = postgres.ChoosePort(next.Port); err != nil {
@@ -229,7 +229,7 @@ func (c *compute) stop(ctx context.Context, o api.StopOptions) error {
 	return c.putAway(ctx, o.Destroy || c.throwaway)
 }
 
-// hurry has a postgres that is stopping do so in another mode. did is false for one that is not.
+// hurry passes another mode to a postgres that is stopping already. did is false for one that is not.
 func (c *compute) hurry(mode string) (did bool, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -18,7 +18,7 @@ const steadyTime = 10 * time.Minute
 // defaultRestartTime is Config.RestartTime's.
 const defaultRestartTime = 10 * time.Second
 
-// watchProc has the end of a postgres noticed. The caller has the turn.
+// watchProc starts a goroutine that waits for the end of a postgres and then calls ended. The caller has the turn.
 func (c *compute) watchProc(proc *postgres.Server) {
 	began := time.Now()
 	c.t.m.background(func() { // when the Manager is being closed, nobody needs to notice
@@ -30,8 +30,9 @@ func (c *compute) watchProc(proc *postgres.Server) {
 	})
 }
 
-// ended acts on the end of a postgres: unless it was stopped by us, it is started anew if it has crashed, and
-// waited for a while if somebody else has stopped it. steady says that it had run for long.
+// ended acts on the end of a postgres that no verb of the page server has stopped. If it has crashed, it is
+// started anew. If somebody else has stopped it, with pg_ctl say, it gets a while to come back. steady says
+// that it had run for long, so that this crash does not count with those before.
 func (c *compute) ended(proc *postgres.Server, steady bool) {
 	ctx := c.t.m.ctx
 	if c.take(ctx) != nil {

@@ -21,8 +21,8 @@ func FindPostmaster(pidFile []byte, dataDir string) (pid int, ok bool) {
 
 // Adopt gives the server whose postmaster is the process pid, which somebody else has started: with
 // pg_ctl restart, say. It is no child of this process, so it goes on when this process ends, and how
-// it ended is known from its pid file only, which one that ends well removes. Of l, Port, LogPath,
-// ReadPIDFile and Timeouts count.
+// it ended is known from its pid file only, which one that ends well removes. Of l only Port, LogPath,
+// ReadPIDFile and Timeouts are used.
 func Adopt(pid int, l Launch) (*Server, error) {
 	fd, err := unix.PidfdOpen(pid, 0)
 	if err != nil {

@@ -42,8 +42,8 @@ const maxIncludes = 10
 
 // configValues gives what the configuration files of a data directory set, by the settings' names
 // (api.SettingName), as PostgreSQL reads them: postgresql.conf, what it includes, postgresql.auto.conf.
-// The last one counts. Files outside of the data directory are not read, and files that are not there
-// have no settings: the server says what it thinks of that.
+// The last value of a setting counts. Files outside of the data directory are not read, and a file that is
+// missing counts as empty: if the server needs it, it reports that itself when it starts.
 func configValues(files DataFiles) (map[string]string, error) {
 	c := config{files: files, values: map[string]string{}}
 	for _, name := range []string{"postgresql.conf", "postgresql.auto.conf"} {

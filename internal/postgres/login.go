@@ -10,10 +10,10 @@ import (
 	"zenith/internal/pg"
 )
 
-// Login is whom a client connects as, and to which database, who only knows that a server is there.
+// Login is the role and the database with which a client can connect that knows nothing else of a server.
 type Login struct{ User, Database string }
 
-// UsualLogin is what initdb makes for an account postgres.
+// UsualLogin is the login of a cluster that initdb has made for an account named postgres.
 var UsualLogin = Login{User: "postgres", Database: "postgres"}
 
 // FindLogin finds a superuser who may log in, the bootstrap superuser if that one may, and a database that

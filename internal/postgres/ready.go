@@ -13,8 +13,8 @@ import (
 	"zenith/internal/api"
 )
 
-// waitReady returns when the server accepts connections. It asks nobody: the postmaster writes
-// its state into its pid file. A connection would cost a backend, and its refusal would stand in
+// waitReady returns when the server accepts connections. It learns that from the pid file, into which the
+// postmaster writes its state. To try a connection instead would cost a backend, and each refusal a line in
 // the server's log.
 func (p *Server) waitReady(ctx context.Context) error {
 	late := time.NewTimer(p.timeouts.Start)

@@ -150,7 +150,7 @@ func (p *Server) Crashed() bool {
 	return !p.Running() && p.err != nil
 }
 
-// Reason says how a server ended that has Crashed, for a log.
+// Reason says, for a log, how a server ended of which Crashed is true.
 func (p *Server) Reason() string {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -41,7 +41,7 @@ func MergeSettings(settings map[string]string, o api.ComputeOptions) (map[string
 	return merged, nil
 }
 
-// RunsWith reports whether a server that was started with a port and settings has what is asked for.
+// RunsWith reports whether a server that was started with a port and settings already has the wanted ones.
 func RunsWith(port int, settings map[string]string, wantPort int, want map[string]string) bool {
 	have, _ := MergeSettings(settings, api.ComputeOptions{}) // fails for the options only
 	return port == wantPort && maps.Equal(have, want)
