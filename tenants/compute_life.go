@@ -161,7 +161,7 @@ func (c *compute) launch(ctx context.Context, next savedCompute, o api.ComputeOp
 	if err != nil {
 		return err
 	}
-	contain := postgres.Contain{DataDir: c.dataDir(), Main: c.name == MainBranch && !c.throwaway, Options: o}
+	contain := postgres.Contain{DataDir: c.dataDir(), Main: c.name == MainBranch && !c.throwaway, Exec: c.throwaway, Options: o}
 	contained, held, err := contain.Settings(viewFiles{ctx, c.mount.view})
 	if err != nil {
 		return err

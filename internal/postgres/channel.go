@@ -69,6 +69,7 @@ var channels = []channel{
 type Contain struct {
 	DataDir string // where the server runs
 	Main    bool   // it runs on the head of main, and so is what the original's users may move to
+	Exec    bool   // it serves one command and is thrown away: what it holds back goes without saying
 	Options api.ComputeOptions
 }
 
@@ -112,7 +113,7 @@ func (c Contain) Settings(files DataFiles) (settings []api.Setting, note string,
 		}
 		settings = append(settings, ch.closed...)
 	}
-	if len(held) > 0 {
+	if len(held) > 0 && !c.Exec {
 		note = "held back, as it is a copy: " + strings.Join(held, ", ") + " (--allow opens one)"
 	}
 	return settings, note, nil

@@ -186,7 +186,7 @@ func (c *Copy) ofState(next savedCopy, o api.ComputeOptions) ([]api.Setting, err
 	if err != nil {
 		return nil, err
 	}
-	contained, held, err := Contain{DataDir: c.dataDir(), Options: o}.Settings(files)
+	contained, held, err := Contain{DataDir: c.dataDir(), Exec: strings.HasPrefix(filepath.Base(c.dir), ThrowawayPrefix), Options: o}.Settings(files)
 	c.notes = Notes(note, held)
 	return append(contained, needed...), err
 }
