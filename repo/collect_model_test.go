@@ -131,7 +131,7 @@ func (m *model) forgotten(horizons map[repo.TimelineID]pg.LSN) {
 func TestModelWithDeathInCollection(t *testing.T) {
 	for seed := range seeds(4) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
-			m := &model{t: t, rnd: rand.New(rand.NewPCG(seed, 5)), dir: t.TempDir(), xid: 700, hot: seed%2 == 0, gc: true}
+			m := &model{t: t, rnd: rand.New(rand.NewPCG(seed, stream(5))), dir: t.TempDir(), xid: 700, hot: seed%2 == 0, gc: true}
 			disk := &dyingStore{Mem: storetest.NewMem(), left: -1}
 			m.open = func() store.Store {
 				disk = &dyingStore{Mem: disk.Mem.Reopen(), left: -1}

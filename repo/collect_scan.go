@@ -71,6 +71,7 @@ func (c *collection) versions(ctx context.Context) error {
 			return err
 		}
 	}
+	c.clearTails()
 	for _, key := range c.last {
 		c.batch.delete(key)
 	}
@@ -78,6 +79,20 @@ func (c *collection) versions(ctx context.Context) error {
 		return err
 	}
 	return c.r.store.Sync()
+}
+
+// clearTails has the timelines' flushes forget their tails if sizes of dropped forks are about to be
+// deleted. Such a size says that the fork's pages are dead up to the drop. When it is gone, a tail from
+// before the drop would be taken for the page's history by the first flush that finds the fork again: its
+// chunk would count records that were deleted, and the page could not be read. A tail that a flush
+// remembers from now on is above the horizon, and thereby above these drops.
+func (c *collection) clearTails() {
+	if c.done.Dropped == 0 {
+		return
+	}
+	for _, p := range c.plans {
+		p.t.tails.clear()
+	}
 }
 
 // A batch ends when it has one of these.

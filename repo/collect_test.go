@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"zenith/internal/pg"
+	"zenith/internal/xlog"
 	"zenith/repo"
 	"zenith/repo/repotest"
 	"zenith/repo/store"
@@ -169,6 +170,81 @@ func TestForgetWAL(t *testing.T) {
 	m.collect(horizons)
 	if got := segments(); len(got) != 1 {
 		t.Errorf("left are %v", got)
+	}
+	repotest.Close(t, m.r)
+}
+
+// drop appends a record that drops a fork.
+func (m *model) drop(t *timeline, rf pg.RelFork) {
+	w := t.headWorld()
+	m.xid++
+	rec := t.log.Add(m.t, repotest.Rec{Rmgr: xlog.RmLogicalMsg, XID: m.xid, Main: []byte("x")})
+	w.next = pg.FullTransactionID(m.xid) + 1
+	w.drop(rf)
+	m.apply(t, rec)
+	lsn := rec.EndLSN
+	t.steps = append(t.steps, step{lsn, rec.StartLSN, func(wr *repo.Writer) { wr.RelDrop(rf, lsn) }})
+	t.lsns, t.worlds = append(t.lsns, lsn), append(t.worlds, w)
+}
+
+// TestCollectDroppedForkMadeAgain checks that a fork which was dropped, of which a collection has left
+// nothing, and which is then made again can be read: its pages have no history from before the drop. One
+// page is changed as soon as the fork is there again, one only after the next flush.
+func TestCollectDroppedForkMadeAgain(t *testing.T) {
+	m, _, main := newForgetting(t)
+	rf := pg.RelFork{RelFileLocator: pg.RelFileLocator{SpcOID: 1664, RelNumber: 900}}
+	flush := func() {
+		t.Helper()
+		m.ingest(main)
+		m.flush(main)
+	}
+	for _, block := range []pg.BlockNumber{0, 1, 0, 1, 1} {
+		m.pageRecord(main, rf.Tag(block))
+	}
+	flush()
+	m.drop(main, rf)
+	flush()
+	if res := m.collect(map[repo.TimelineID]pg.LSN{main.tl.ID(): main.tl.LastLSN()}); res.Dropped == 0 {
+		t.Fatalf("the dropped fork is still there: %+v", res)
+	}
+	m.pageRecord(main, rf.Tag(1))
+	flush()
+	m.pageRecord(main, rf.Tag(0))
+	m.pageRecord(main, rf.Tag(1))
+	flush()
+	s, err := main.tl.AtHead(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.checkPages(s, main.headWorld(), rf, "head")
+	repotest.Close(t, m.r)
+}
+
+// TestCollectOwnWALOfBranch checks that a branch's points below its branch point, which are its
+// ancestor's, can be read when the branch's first own WAL was removed.
+func TestCollectOwnWALOfBranch(t *testing.T) {
+	m, _, main := newForgetting(t)
+	start := len(main.lsns) - 1
+	tl, err := m.r.Branch(t.Context(), repo.TimelineID{}, "b", main.tl, main.lsns[start])
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := &timeline{tl: tl, name: "b", parent: main, start: main.lsns[start], lsns: []pg.LSN{main.lsns[start]}, worlds: []*world{main.headWorld()}, put: map[string]string{}}
+	m.timelines = append(m.timelines, b)
+	m.start(b)
+	for range 1500 {
+		m.record(b)
+	}
+	m.ingest(b)
+	if res := m.collect(map[repo.TimelineID]pg.LSN{tl.ID(): tl.LastLSN()}); res.Segments == 0 {
+		t.Fatalf("no wal was removed: %+v", res)
+	}
+	for i := start - 20; i < start; i++ {
+		s, err := tl.At(t.Context(), main.lsns[i])
+		if err != nil || s.LSN() != main.lsns[i] {
+			t.Fatalf("%v, %d records before the branch point: %v, %v", main.lsns[i], start-i, s, err)
+		}
+		m.check(s, main.worlds[i])
 	}
 	repotest.Close(t, m.r)
 }

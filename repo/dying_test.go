@@ -70,7 +70,7 @@ func (b dyingBulk) Cancel()                 {}
 func TestModelWithDeathInFlush(t *testing.T) {
 	for seed := range seeds(4) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
-			m := &model{t: t, rnd: rand.New(rand.NewPCG(seed, 3)), dir: t.TempDir(), xid: 700, hot: true}
+			m := &model{t: t, rnd: rand.New(rand.NewPCG(seed, stream(3))), dir: t.TempDir(), xid: 700, hot: true}
 			disk := &dyingStore{Mem: storetest.NewMem(), left: -1}
 			m.open = func() store.Store {
 				disk = &dyingStore{Mem: disk.Mem.Reopen(), left: -1}

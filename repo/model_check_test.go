@@ -335,7 +335,7 @@ func (m *model) run(steps int) {
 func TestModelOverMemory(t *testing.T) {
 	for seed := range seeds(6) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
-			m := &model{t: t, rnd: rand.New(rand.NewPCG(seed, 1)), dir: t.TempDir(), xid: 700, gc: seed%2 == 1}
+			m := &model{t: t, rnd: rand.New(rand.NewPCG(seed, stream(1))), dir: t.TempDir(), xid: 700, gc: seed%2 == 1}
 			disk := storetest.NewMem()
 			m.open = func() store.Store {
 				disk = disk.Reopen()
@@ -351,7 +351,7 @@ func TestModelOverMemory(t *testing.T) {
 func TestModelOverBadger(t *testing.T) {
 	for seed := range seeds(2) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
-			m := &model{t: t, rnd: rand.New(rand.NewPCG(seed, 2)), dir: t.TempDir(), xid: 700, gc: seed%2 == 0}
+			m := &model{t: t, rnd: rand.New(rand.NewPCG(seed, stream(2))), dir: t.TempDir(), xid: 700, gc: seed%2 == 0}
 			maker := &storetest.BadgerMaker{Dir: filepath.Join(t.TempDir(), "store")}
 			var disk store.Store
 			m.open = func() store.Store {
@@ -391,6 +391,15 @@ func (m *model) setCrashed(v bool) {
 func seeds(n uint64) uint64 {
 	if times, err := strconv.ParseUint(os.Getenv("ZENITH_SEEDS"), 10, 32); err == nil {
 		n *= times
+	}
+	return n
+}
+
+// stream gives the stream of random numbers that a model test uses: n, or another one for each value of
+// ZENITH_STREAM, so that the same seeds do other things.
+func stream(n uint64) uint64 {
+	if other, err := strconv.ParseUint(os.Getenv("ZENITH_STREAM"), 10, 32); err == nil {
+		n += other << 8
 	}
 	return n
 }

@@ -8,7 +8,8 @@ import (
 
 // tails remembers the tails of the pages that were flushed last, so that the next flush need not look
 // for them in the store: that would be a seek for every page of a window. Only flushes use it. A
-// collection does not make it wrong: a trimmed chunk has the key and the counts of the chunk.
+// collection that trims a chunk does not make it wrong: a trimmed chunk has the key and the counts of the
+// chunk. One that deletes the size of a dropped fork clears it: see collection.clearTails.
 type tails struct {
 	mu sync.Mutex
 	of pageTable[tail]

@@ -56,6 +56,38 @@ func TestReaderShapes(t *testing.T) {
 	}
 }
 
+// brokenWAL gives err at LSNs from from on.
+type brokenWAL struct {
+	*memWAL
+	from pg.LSN
+	err  error
+}
+
+func (b brokenWAL) ReadWAL(p []byte, at pg.LSN) (int, error) {
+	if at >= b.from {
+		return 0, b.err
+	}
+	return b.memWAL.ReadWAL(p[:min(uint64(len(p)), uint64(b.from-at))], at)
+}
+
+// The source's error is no error of the records before it, though they are read together with what is
+// behind them; the next record, which needs what cannot be read, has it.
+func TestReaderBeforeBrokenWAL(t *testing.T) {
+	b := newBuilder(xlog.Config{Version: pg.V15, SegSize: 1 << 20, SysID: 42, TLI: 1}, 1<<20)
+	for i := range 30 {
+		b.add(900 + 100*i)
+	}
+	broken := brokenWAL{memWAL: b.memWAL, err: errors.New("removed")}
+	for i, r := range b.records[:len(b.records)-1] {
+		broken.from = r.end
+		rd := xlog.NewReader(broken, b.cfg, 1<<20)
+		expect(t, rd, b.records[:i+1])
+		if err := rd.Next(new(xlog.Record)); !errors.Is(err, broken.err) {
+			t.Fatalf("record %d, at %v: error %v, want the source's", i+1, r.end, err)
+		}
+	}
+}
+
 // A record that crosses a segment's end has the next segment's long header inside it.
 func TestReaderAcrossSegments(t *testing.T) {
 	const seg = 1 << 20

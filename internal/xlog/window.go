@@ -29,10 +29,12 @@ func (w *window) has(at pg.LSN, need int) bool {
 }
 
 // page gives the bytes of the page at, need of them at least and as many as are there.
-// Fewer are errShortWAL. They are valid until the next call.
+// Fewer are errShortWAL. They are valid until the next call. The source's error behind these bytes is
+// none of the page: what is read ahead may lie in WAL that was removed, which no record asked for needs.
 func (w *window) page(at pg.LSN, need int) ([]byte, error) {
 	if !w.has(at, need) {
-		if err := w.fill(at); err != nil {
+		err := w.fill(at)
+		if err != nil && w.n < need {
 			return nil, err
 		}
 		if w.n < need {
@@ -43,7 +45,7 @@ func (w *window) page(at pg.LSN, need int) ([]byte, error) {
 	return w.buf[off:min(off+PageSize, w.n)], nil
 }
 
-// fill reads a chunk from at on.
+// fill reads a chunk from at on. With an error, the n bytes before it are there.
 func (w *window) fill(at pg.LSN) error {
 	if w.chunk == 0 {
 		w.chunk = minChunk
