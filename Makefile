@@ -42,7 +42,7 @@ test: deps lint build
 
 # The tests that need neither postgres nor a mount.
 unit:
-	$(GO) test -short ./internal/... ./repo/... ./walredo/...
+	$(GO) test -short ./internal/... ./repo/... ./tenants/... ./walredo/...
 
 lint:
 	@out=$$(gofmt -l bench cmd fusefs integration internal repo tenants walredo); [ -z "$$out" ] || { echo "gofmt: $$out"; exit 1; }
