@@ -226,7 +226,7 @@ func (p *postmaster) waitStop(signals <-chan os.Signal) error {
 			case stop == "bad":
 				return exitStatus(1)
 			case sig == syscall.SIGQUIT:
-				return os.Remove("postmaster.pid")
+				return p.leave()
 			case sig == syscall.SIGINT:
 				return p.shutDown()
 			default:
@@ -242,5 +242,14 @@ func (p *postmaster) waitStop(signals <-chan os.Signal) error {
 // shutDown ends a server that ends well.
 func (p *postmaster) shutDown() error {
 	logLine("LOG", "database system is shut down")
+	return p.leave()
+}
+
+// leave gives up the port, and then the pid file. As with the real one, whoever sees that the pid
+// file is gone can have the port.
+func (p *postmaster) leave() error {
+	if p.listener != nil {
+		p.listener.Close()
+	}
 	return os.Remove("postmaster.pid")
 }
