@@ -256,34 +256,63 @@ const verbSteps = 10
 
 // kill sends a signal to the postmaster of a compute, if it has one.
 func (m verbsModel) kill(name string, sig syscall.Signal) {
-	text, err := os.ReadFile(filepath.Join(m.f.cfg.Dir, "tenants", tenantA, "pg", name, "data", "postmaster.pid"))
-	first, _, _ := strings.Cut(string(text), "\n")
-	if pid, perr := strconv.Atoi(first); err == nil && perr == nil {
+	if pid := m.postmaster(name); pid != 0 {
 		_ = syscall.Kill(pid, sig) // it may have ended
 	}
 }
 
-// settled waits until nothing moves any more, and checks that each compute is what the list says.
+// postmaster gives the process that a compute's pid file names, 0 if there is none.
+func (m verbsModel) postmaster(name string) int {
+	text, err := os.ReadFile(filepath.Join(m.f.cfg.Dir, "tenants", tenantA, "pg", name, "data", "postmaster.pid"))
+	first, _, _ := strings.Cut(string(text), "\n")
+	pid, perr := strconv.Atoi(first)
+	if err != nil || perr != nil {
+		return 0
+	}
+	return pid
+}
+
+// settled waits until each compute is what the list says. A signal that was sent last may still be on its
+// way, so a server that is listed as running may end at any moment: all is looked at anew until it fits.
 func (m verbsModel) settled(t *testing.T) {
+	t.Helper()
+	why := ""
+	defer func() {
+		if why != "" {
+			t.Log(why)
+		}
+	}()
+	waitFor(t, "computes, directories, processes and mounts fit the list", func() bool {
+		why = m.unsettled(t)
+		return why == ""
+	})
+}
+
+// unsettled says what does not fit the list, "" if all does.
+func (m verbsModel) unsettled(t *testing.T) string {
 	t.Helper()
 	running := 0
 	for _, name := range m.names {
 		dir := filepath.Join(m.f.cfg.Dir, "tenants", tenantA, "pg", name)
-		waitFor(t, name+" is stopped, runs, or is gone", func() bool {
-			return slices.Contains([]string{"", api.ComputeStopped, api.ComputeRunning}, m.f.statusOf(t, name))
-		})
 		c := m.f.computeA(t, name)
-		if c.Name == "" != !exists(dir) || c.Name != "" && !exists(filepath.Join(dir, "compute.toml")) {
-			t.Errorf("%s: listed as %q, its directory is there: %v", name, c.Status, exists(dir))
+		if (c.Name == "") == exists(dir) || c.Name != "" && !exists(filepath.Join(dir, "compute.toml")) {
+			return fmt.Sprintf("%s: listed as %q, its directory is there: %v", name, c.Status, exists(dir))
 		}
-		if c.Status == api.ComputeRunning {
+		switch c.Status {
+		case "", api.ComputeStopped:
+		case api.ComputeRunning:
 			running++
-			if syscall.Kill(serverPID(t, c), 0) != nil {
-				t.Errorf("%s: is listed as running, and its process is gone", name)
+			if pid := m.postmaster(name); pid == 0 || syscall.Kill(pid, 0) != nil {
+				return name + ": is listed as running, and its process is gone"
 			}
+		default:
+			return fmt.Sprintf("%s: is %s", name, c.Status)
 		}
 	}
-	waitFor(t, fmt.Sprintf("%d mounts, for as many run", running), func() bool { return m.f.mounts.count() == running })
+	if n := m.f.mounts.count(); n != running {
+		return fmt.Sprintf("%d mounts, and %d run", n, running)
+	}
+	return ""
 }
 
 // TestComputesSideBySide: of many who do things with a few computes at a time each gets an answer that is

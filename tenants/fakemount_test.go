@@ -65,6 +65,10 @@ func (f *fakeMounts) mount(m *fakeMount, o fusefs.Options) (mounted, error) {
 	if err := os.Chown(m.dir, int(o.UID), int(o.GID)); err != nil {
 		return nil, err
 	}
+	// As of a mount point, the directory cannot be removed while it is mounted.
+	if err := os.WriteFile(filepath.Join(m.dir, "mounted"), nil, 0o644); err != nil {
+		return nil, err
+	}
 	if m.branch != nil {
 		m.branch.HoldWAL(func(string) bool { return false })
 	}
