@@ -215,7 +215,8 @@ func TestBranchAtBoundaries(t *testing.T) {
 	s.fails(14, "branch", "early", "main@0/1000")
 	s.fails(14, "branch", "late", "main@FF/0")
 	s.fails(14, "branch", "old", "main@2001-01-01T00:00:00Z")
-	for _, bad := range []string{"main@", "main@x/y", "main@yesterday", "@0/1", ""} {
+	s.fails(14, "branch", "older", "@0/1000")
+	for _, bad := range []string{"main@", "main@x/y", "main@lately", "@0/1/2", ""} {
 		if r := s.run("branch", "bad", bad); r.code != 1 && r.code != 2 {
 			t.Errorf("branch at %q: exit %d: %s", bad, r.code, r.err)
 		}

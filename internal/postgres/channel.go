@@ -22,6 +22,11 @@ type channel struct {
 	// production, until the user says that it takes production's place.
 	ofMain bool
 	closed []api.Setting
+
+	// Whether a server would use the channel is told by its configuration, for the note: by other values of
+	// the settings that close it, or by these libraries. inCatalogs: it may, whatever the configuration says.
+	libraries  []string
+	inCatalogs bool
 }
 
 // channels is every channel that settings close. The values of the first are made by ownFiles.
@@ -41,7 +46,7 @@ var channels = []channel{
 	},
 	{
 		name: "subscriptions", reaches: "the publishers of the original's subscriptions: changes taken from a slot there never reach the original",
-		closed: []api.Setting{{Name: "max_logical_replication_workers", Value: "0"}},
+		closed: []api.Setting{{Name: "max_logical_replication_workers", Value: "0"}}, inCatalogs: true,
 	},
 	{
 		name: "primary", reaches: "the server that the original is a standby of, and commands of its recovery",
@@ -58,6 +63,7 @@ var channels = []channel{
 			{Name: "cron.launch_active_jobs", Value: "off"}, {Name: "timescaledb.max_background_workers", Value: "0"},
 			{Name: "pg_partman_bgw.dbname", Value: ""}, {Name: "powa.frequency", Value: "-1"},
 		},
+		libraries: []string{"pg_cron", "timescaledb", "pg_partman_bgw", "powa"},
 	},
 	{
 		name: "bonjour", reaches: "the local network, where the server would announce itself",
@@ -94,21 +100,23 @@ func OpenChannels() (names []string) {
 }
 
 // Settings gives the settings that close the channels, of a server on a data directory with these
-// files. note names in one line what is held back and could be opened, "" if that is nothing.
+// files. note names in one line what is held back, of what the server would use, "" if that is nothing.
 func (c Contain) Settings(files DataFiles) (settings []api.Setting, note string, err error) {
 	if err := c.check(); err != nil {
 		return nil, "", err
 	}
-	if settings, err = c.ownFiles(files); err != nil {
+	configured, err := configValues(files)
+	if err != nil {
 		return nil, "", err
 	}
+	settings = c.ownFiles(files, configured)
 	var held []string
 	for _, ch := range channels {
 		switch {
 		case ch.name == "":
 		case c.Options.AsOriginal, slices.Contains(c.Options.Allow, ch.name), c.Main && !ch.ofMain:
 			continue
-		default:
+		case ch.used(configured):
 			held = append(held, ch.name)
 		}
 		settings = append(settings, ch.closed...)
@@ -121,11 +129,7 @@ func (c Contain) Settings(files DataFiles) (settings []api.Setting, note string,
 
 // ownFiles makes the server use the files of its own data directory. postgresql.conf may name
 // others, by absolute paths, which a server that is given -D alone would open, and write.
-func (c Contain) ownFiles(files DataFiles) ([]api.Setting, error) {
-	configured, err := configValues(files)
-	if err != nil {
-		return nil, err
-	}
+func (c Contain) ownFiles(files DataFiles, configured map[string]string) []api.Setting {
 	settings := []api.Setting{{Name: "data_directory", Value: c.DataDir}, {Name: "external_pid_file", Value: ""}}
 	for _, f := range []struct{ setting, standard string }{{"hba_file", "pg_hba.conf"}, {"ident_file", "pg_ident.conf"}} {
 		name := configured[f.setting]
@@ -137,5 +141,16 @@ func (c Contain) ownFiles(files DataFiles) ([]api.Setting, error) {
 		}
 		settings = append(settings, api.Setting{Name: f.setting, Value: filepath.Join(c.DataDir, name)})
 	}
-	return settings, nil
+	return settings
+}
+
+// used reports whether a server with these settings would use the channel, if it were open.
+func (ch channel) used(configured map[string]string) bool {
+	for _, s := range ch.closed {
+		if v, found := configured[s.Name]; found && !strings.EqualFold(v, s.Value) {
+			return true
+		}
+	}
+	loads := configured["shared_preload_libraries"]
+	return ch.inCatalogs || slices.ContainsFunc(ch.libraries, func(l string) bool { return strings.Contains(loads, l) })
 }

@@ -21,7 +21,17 @@ func value(settings []api.Setting, name string) (v string, found bool) {
 }
 
 func TestContain(t *testing.T) {
-	dir := t.TempDir()
+	dir, plain := t.TempDir(), t.TempDir()
+	config := "archive_mode = on\nsynchronous_standby_names = 'a'\nrestore_command = 'cp'\nshared_preload_libraries = 'x, pg_cron'\n"
+	if err := os.WriteFile(filepath.Join(dir, "postgresql.conf"), []byte(config), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for main, want := range map[bool]string{true: "", false: "held back, as it is a copy: subscriptions (--allow opens one)"} {
+		_, note, err := Contain{DataDir: plain, Main: main}.Settings(DirFiles(plain))
+		if err != nil || note != want {
+			t.Errorf("a server that is configured to reach nothing, main %v: note %q, %v, want %q", main, note, err, want)
+		}
+	}
 	for _, tt := range []struct {
 		name   string
 		c      Contain
