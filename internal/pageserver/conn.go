@@ -173,10 +173,16 @@ func (c *conn) setCancel(cancel context.CancelFunc) {
 	c.cancel = cancel
 }
 
+// caller is who sits at the other end of the connection. As long as connections are not authenticated
+// everybody counts as the owner.
+func (c *conn) caller() api.Caller {
+	return api.Caller{Owner: true, UID: api.NoUID, Address: c.nc.RemoteAddr().String()}
+}
+
 // run executes a command. Its context ends with the server, by a cancel request, and
 // when the client goes away.
 func (c *conn) run(cmd *verb, args []string, r *reply) error {
-	ctx, cancel := context.WithCancel(c.srv.ctx)
+	ctx, cancel := context.WithCancel(api.WithCaller(c.srv.ctx, c.caller()))
 	c.setCancel(cancel)
 	defer cancel()
 	defer c.setCancel(nil)
