@@ -4,7 +4,6 @@ import (
 	"os"
 	"os/exec"
 	"os/user"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
@@ -50,11 +49,17 @@ func TempDir(tb testing.TB) string {
 	return dir
 }
 
-// Command makes a command of one of PostgreSQL's programs, which will run as Owner. Its environment has no
-// PG* variable and no locale.
+// Command makes a command of one of the default installation's programs, see Installation.Command.
 func Command(tb testing.TB, name string, args ...string) *exec.Cmd {
 	tb.Helper()
-	cmd := exec.Command(filepath.Join(BinDir(tb), name), args...)
+	return Default(tb).Command(tb, name, args...)
+}
+
+// Command makes a command of one of PostgreSQL's programs, see Program, which will run as Owner. Its
+// environment has no PG* variable and no locale.
+func (in Installation) Command(tb testing.TB, name string, args ...string) *exec.Cmd {
+	tb.Helper()
+	cmd := exec.Command(in.orDefault(tb).Program(tb, name), args...)
 	cmd.Dir = os.TempDir()
 	for _, v := range os.Environ() {
 		if !strings.HasPrefix(v, "PG") && !strings.HasPrefix(v, "LC_") && !strings.HasPrefix(v, "LANG") {

@@ -1,4 +1,4 @@
-// Package pgtest gives tests a throw-away PostgreSQL 15: initdb, start, psql, stop in
+// Package pgtest gives tests a throw-away PostgreSQL: initdb, start, psql, stop in
 // any mode, cold copies, and stock recovery of a copy up to an LSN. That recovery is the
 // oracle: what zenith makes of WAL must equal it.
 //
@@ -12,7 +12,8 @@
 // test. PostgreSQL refuses to run as root: if root runs the tests, its programs run as
 // user postgres, to whom the directories belong.
 //
-// The installation is the one that the flag -pgdistrib names, else the first PostgreSQL 15
-// that is found in well-known directories, by pg_config or in PATH. If there is none, the
-// test fails, or is skipped under -short.
+// The installation is that of pg.Default: the one that the flag -pgdistrib names, else the first
+// that is found in well-known directories, by pg_config or in PATH. If there is none, the test
+// fails, or is skipped under -short. Tests of other major versions ask for theirs by Installed or
+// Majors; .ci/install-postgres brings them.
 package pgtest

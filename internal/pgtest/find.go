@@ -5,59 +5,165 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
+
+	"zenith/internal/pg"
 )
 
-var distrib = flag.String("pgdistrib", "", "the PostgreSQL 15 installation to test with (a directory with bin/postgres)")
+var distrib = flag.String("pgdistrib", "", "the installation of PostgreSQL "+strconv.Itoa(pg.Default.Major)+" to test with (a directory with bin/postgres)")
 
-// wellKnown are the installation directories that are tried first: those of Debian, the Red Hat family,
-// Homebrew, and a build from source.
-var wellKnown = []string{
-	"/usr/lib/postgresql/15",
-	"/usr/pgsql-15",
-	"/opt/homebrew/opt/postgresql@15",
-	"/usr/local/opt/postgresql@15",
-	"/usr/local/pgsql",
+// Installation is a PostgreSQL that is installed on this machine. The zero Installation is that of
+// pg.Default.
+type Installation struct {
+	Name string // its major version, "17"; or "17.10" if a test wants that minor release and no other
+	Dir  string // has bin/postgres
 }
 
-// BinDir gives the directory of PostgreSQL 15's programs.
-func BinDir(tb testing.TB) string {
+// Default gives the installation of pg.Default. The test fails if there is none; it is skipped under -short.
+func Default(tb testing.TB) Installation {
 	tb.Helper()
-	for _, dir := range binDirs() {
-		if isVersion15(filepath.Join(dir, "postgres")) {
-			return dir
-		}
+	name := strconv.Itoa(pg.Default.Major)
+	if in, ok := find(name); ok {
+		return in
 	}
 	if testing.Short() {
-		tb.Skip("no PostgreSQL 15 here")
+		tb.Skipf("no PostgreSQL %s here", name)
 	}
-	tb.Fatal("no PostgreSQL 15 here: install it, or name it with -pgdistrib; -short skips this test")
-	return ""
+	tb.Fatalf("no PostgreSQL %s here: install it, or name it with -pgdistrib; -short skips this test", name)
+	return Installation{}
 }
 
-// binDirs lists the directories that may have the programs, in the order in which they are tried.
-func binDirs() []string {
-	if *distrib != "" {
-		return []string{filepath.Join(*distrib, "bin")}
+// Installed gives an installation by its name: that of a major version, or of a minor release. If there is
+// none, the test is skipped on a person's machine, and fails in CI (where the environment has CI).
+func Installed(tb testing.TB, name string) Installation {
+	tb.Helper()
+	in, ok := find(name)
+	if ok {
+		return in
+	}
+	if os.Getenv("CI") == "" || testing.Short() || name == candidate {
+		tb.Skipf("no PostgreSQL %s here: .ci/install-postgres %s brings it", name, name)
+	}
+	tb.Fatalf("no PostgreSQL %s here: .ci/install-postgres %s brings it", name, name)
+	return Installation{}
+}
+
+// candidate is a major version of which there are release candidates only. They come and go in the
+// archives, so CI does not insist on it.
+const candidate = "19"
+
+// Majors runs test once for each supported major version, as a subtest named after it, with its installation.
+// See Installed for what happens if there is none.
+func Majors(t *testing.T, test func(t *testing.T, v *pg.Version, in Installation)) {
+	t.Helper()
+	for _, v := range pg.Versions {
+		name := strconv.Itoa(v.Major)
+		t.Run(name, func(t *testing.T) { test(t, v, Installed(t, name)) })
+	}
+}
+
+// BinDir gives the directory of the default installation's programs.
+func BinDir(tb testing.TB) string {
+	tb.Helper()
+	return Default(tb).BinDir()
+}
+
+// BinDir gives the directory of the installation's programs.
+func (in Installation) BinDir() string { return filepath.Join(in.Dir, "bin") }
+
+// orDefault gives the default installation in place of the zero Installation.
+func (in Installation) orDefault(tb testing.TB) Installation {
+	tb.Helper()
+	if in.Dir == "" {
+		return Default(tb)
+	}
+	return in
+}
+
+// Program gives the path of one of the installation's programs. Some installations have the server and no
+// clients: then it is the program of the next newer major version that has it, since clients talk to older
+// servers, else of the default one. If nobody has it, it is a path at which there is nothing.
+func (in Installation) Program(tb testing.TB, name string) string {
+	tb.Helper()
+	own := filepath.Join(in.BinDir(), name)
+	if isThere(own) {
+		return own
+	}
+	major, _, _ := strings.Cut(in.Name, ".")
+	n, err := strconv.Atoi(major)
+	if err != nil {
+		return own
+	}
+	for n++; n <= pg.Versions[len(pg.Versions)-1].Major; n++ {
+		if newer, ok := find(strconv.Itoa(n)); ok && isThere(filepath.Join(newer.BinDir(), name)) {
+			return filepath.Join(newer.BinDir(), name)
+		}
+	}
+	if path := filepath.Join(Default(tb).BinDir(), name); isThere(path) {
+		return path
+	}
+	return own
+}
+
+func isThere(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}
+
+// find looks for an installation by name: first where the flag says, where Debian and the Red Hat family put it,
+// .ci/install-postgres, Homebrew, and a build from source; then where PATH leads to.
+func find(name string) (Installation, bool) {
+	if *distrib != "" && name == strconv.Itoa(pg.Default.Major) {
+		return findIn(name, *distrib)
+	}
+	root := os.Getenv("ZENITH_PG_ROOT")
+	if root == "" {
+		root = "/opt/zenith-pg"
+	}
+	in, ok := findIn(name,
+		"/usr/lib/postgresql/"+name,
+		"/usr/pgsql-"+name,
+		filepath.Join(root, name),
+		"/opt/homebrew/opt/postgresql@"+name,
+		"/usr/local/opt/postgresql@"+name,
+		"/usr/local/pgsql",
+	)
+	if ok {
+		return in, true
 	}
 	var dirs []string
-	for _, dir := range wellKnown {
-		dirs = append(dirs, filepath.Join(dir, "bin"))
-	}
 	if out, err := exec.Command("pg_config", "--bindir").Output(); err == nil {
-		dirs = append(dirs, strings.TrimSpace(string(out)))
+		dirs = append(dirs, filepath.Dir(strings.TrimSpace(string(out))))
 	}
 	if path, err := exec.LookPath("postgres"); err == nil {
-		dirs = append(dirs, filepath.Dir(path))
+		dirs = append(dirs, filepath.Dir(filepath.Dir(path)))
 	}
-	return dirs
+	return findIn(name, dirs...)
 }
 
-func isVersion15(postgres string) bool {
-	if _, err := os.Stat(postgres); err != nil {
+// findIn looks for an installation in some directories.
+func findIn(name string, dirs ...string) (Installation, bool) {
+	for _, dir := range dirs {
+		if isVersion(filepath.Join(dir, "bin", "postgres"), name) {
+			return Installation{Name: name, Dir: dir}, true
+		}
+	}
+	return Installation{}, false
+}
+
+// isVersion says whether a postgres is there and of that major version or minor release: "17.12" is both "17"
+// and "17.12", "19rc1" is "19".
+func isVersion(postgres, name string) bool {
+	if !isThere(postgres) {
 		return false
 	}
 	out, err := exec.Command(postgres, "--version").Output()
-	return err == nil && strings.Contains(string(out), " 15.")
+	fields := strings.Fields(string(out)) // postgres (PostgreSQL) 17.12 (Debian ...)
+	if err != nil || len(fields) < 3 {
+		return false
+	}
+	rest, ok := strings.CutPrefix(fields[2], name)
+	return ok && (rest == "" || rest[0] < '0' || rest[0] > '9')
 }

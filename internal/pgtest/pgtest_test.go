@@ -64,3 +64,18 @@ func TestTryStart(t *testing.T) {
 		t.Errorf("the log does not say why: %q", log)
 	}
 }
+
+// TestInstallations starts a server of every major version that tests may ask for, and talks to it: some
+// installations have no psql of their own.
+func TestInstallations(t *testing.T) {
+	for _, name := range []string{"14", "15", "16", "17", "17.10", "18", "18.4", "19"} {
+		t.Run(name, func(t *testing.T) {
+			srv := pgtest.Init(t, pgtest.Options{Installation: pgtest.Installed(t, name)})
+			srv.Start(t)
+			if got := srv.Psql(t, "SHOW server_version"); !strings.HasPrefix(got, name) {
+				t.Errorf("server_version is %q", got)
+			}
+			srv.Stop(t, pgtest.Fast)
+		})
+	}
+}

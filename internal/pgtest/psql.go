@@ -12,7 +12,7 @@ import (
 // superuser, and to database postgres unless args say otherwise.
 func (s *Server) Client(tb testing.TB, name string, args ...string) *exec.Cmd {
 	tb.Helper()
-	cmd := Command(tb, name, args...)
+	cmd := s.in.Command(tb, name, args...)
 	cmd.Env = append(cmd.Env, "PGHOST="+s.Socket, "PGPORT=5432", "PGUSER=postgres", "PGDATABASE=postgres")
 	return cmd
 }

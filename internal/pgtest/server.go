@@ -13,6 +13,8 @@ import (
 
 // Options are Init's.
 type Options struct {
+	Installation Installation // whose initdb and postgres; zero: that of pg.Default
+
 	InitArgs []string // for initdb, after what Init gives it: superuser postgres, trust, no locale
 	Config   []string // lines for postgresql.conf, "name=value", after Init's own
 }
@@ -22,6 +24,7 @@ type Server struct {
 	Dir    string // the data directory
 	Socket string // the directory of the unix socket; the port is always 5432
 
+	in   Installation
 	cmd  *exec.Cmd
 	done chan struct{} // closed when the postmaster has ended
 }
@@ -42,9 +45,9 @@ const startTimeout = 2 * time.Minute
 // no autovacuum, no port.
 func Init(tb testing.TB, o Options) *Server {
 	tb.Helper()
-	s := newServer(tb)
+	s := newServer(tb, o.Installation.orDefault(tb))
 	args := append([]string{"-D", s.Dir, "-U", "postgres", "-A", "trust", "-N", "-E", "UTF8", "--no-locale"}, o.InitArgs...)
-	run(tb, Command(tb, "initdb", args...))
+	run(tb, s.in.Command(tb, "initdb", args...))
 	s.Configure(tb, append([]string{
 		"listen_addresses=''",
 		"fsync=off",
@@ -57,10 +60,10 @@ func Init(tb testing.TB, o Options) *Server {
 }
 
 // newServer makes the directory in which the data directory will be, but not the data directory.
-func newServer(tb testing.TB) *Server {
+func newServer(tb testing.TB, in Installation) *Server {
 	tb.Helper()
 	dir := TempDir(tb)
-	s := &Server{Dir: filepath.Join(dir, "data"), Socket: dir}
+	s := &Server{Dir: filepath.Join(dir, "data"), Socket: dir, in: in}
 	tb.Cleanup(s.kill)
 	return s
 }
@@ -100,7 +103,7 @@ func (s *Server) TryStart(tb testing.TB) error {
 		return err
 	}
 	defer log.Close()
-	cmd := Command(tb, "postgres", "-D", s.Dir, "-k", s.Socket)
+	cmd := s.in.Command(tb, "postgres", "-D", s.Dir, "-k", s.Socket)
 	cmd.Stdout, cmd.Stderr = log, log
 	dieWithUs(cmd)
 	if err := cmd.Start(); err != nil {
@@ -181,7 +184,7 @@ func (s *Server) Copy(tb testing.TB) *Server {
 	if s.cmd != nil {
 		tb.Fatalf("copy of %s, where a server runs", s.Dir)
 	}
-	c := newServer(tb)
+	c := newServer(tb, s.in)
 	if out, err := exec.Command("cp", "-a", "--", s.Dir, c.Dir).CombinedOutput(); err != nil {
 		tb.Fatalf("copy %s: %v\n%s", s.Dir, err, out)
 	}
