@@ -17,6 +17,7 @@ var environment = map[string]string{
 	"internal/postgres/server.go":        "TZ, handed to postgres",
 	"internal/pgtest/fakepg/postgres.go": "the fake server logs what it was given",
 	"internal/pgtest/command.go":         "a test's postgres gets ours, without PG*",
+	"internal/pgtest/find.go":            "CI and ZENITH_PG_ROOT: which installations there are, and must be",
 }
 
 // changesDir says which files may change the current directory, and why.
