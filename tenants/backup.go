@@ -23,13 +23,10 @@ func (m *Manager) loadServer(ctx context.Context, t *tenant, o InitOptions) (tl 
 	}
 	dir := filepath.Join(t.dir, "backup") // for everything: data, tablespaces, settings and log
 	data := filepath.Join(dir, "data")
-	if err := os.Mkdir(dir, 0o700); err != nil {
+	if err := os.Mkdir(dir, 0o700); err != nil { // nobody changes what is unpacked, or imported
 		return nil, err
 	}
 	defer os.RemoveAll(dir)
-	if err := m.as.Own(dir); err != nil {
-		return nil, err
-	}
 	got, err := receiver.BaseBackup(ctx, server, receiver.BackupOptions{
 		Dir: data, TblspcTo: filepath.Join(dir, "tablespaces"), Own: m.as.Own, Progress: o.Progress,
 	})
@@ -50,7 +47,8 @@ func (m *Manager) loadServer(ctx context.Context, t *tenant, o InitOptions) (tl 
 		return nil, err
 	}
 	recovery := postgres.Recovery{Dir: dir, DataDir: data, Settings: recovered.Settings()}
-	if err := postgres.Recover(ctx, distrib, m.as, recovery); err != nil {
+	err = withPassage(dir, func() error { return postgres.Recover(ctx, distrib, m.as, recovery) })
+	if err != nil {
 		return nil, fmt.Errorf("recover the base backup: %w", err)
 	}
 	tl, err = ingest.Import(ctx, t.repo, data, ingest.ImportOptions{
@@ -60,4 +58,13 @@ func (m *Manager) loadServer(ctx context.Context, t *tenant, o InitOptions) (tl 
 		return nil, err
 	}
 	return tl, t.keepReceiver(tl.ID(), o.FromServer)
+}
+
+// withPassage lets the account of postgres go through a directory, to what it owns there, while fn runs. Before
+// and after that nobody but this process can change what is in there: it is read as this process's own.
+func withPassage(dir string, fn func() error) error {
+	if err := os.Chmod(dir, 0o711); err != nil {
+		return err
+	}
+	return errors.Join(fn(), os.Chmod(dir, 0o700))
 }

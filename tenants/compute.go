@@ -11,6 +11,7 @@ import (
 	"sync"
 
 	"zenith/internal/api"
+	"zenith/internal/dirfd"
 	"zenith/internal/durable"
 	"zenith/internal/postgres"
 	"zenith/internal/sidefile"
@@ -126,7 +127,7 @@ func (c *compute) makeDirs() error {
 			return err
 		}
 	}
-	if err := c.t.m.as.Own(c.dir); err != nil { // its unix socket goes here
+	if err := c.takeDir(); err != nil {
 		return err
 	}
 	if err := os.Mkdir(c.dataDir(), 0o700); err != nil && !errors.Is(err, os.ErrExist) {
@@ -138,6 +139,31 @@ func (c *compute) makeDirs() error {
 		}
 	}
 	return nil
+}
+
+// takeDir makes the compute's directory this process's, in which the account of postgres has a data directory and
+// one for its socket, and can write nothing else. Earlier versions gave it to the account, which may have left
+// symbolic links there under the names that this process opens.
+func (c *compute) takeDir() (err error) {
+	dir, err := dirfd.Open(c.dir)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, dir.Close()) }()
+	fi, err := dir.Stat()
+	if err != nil || dirfd.Owned(fi) {
+		return err
+	}
+	if err := errors.Join(dir.Chown(os.Geteuid(), os.Getegid()), dir.Chmod(0o711)); err != nil {
+		return err
+	}
+	left, err := dir.List()
+	for _, e := range left {
+		if !e.IsDir() && !e.Type().IsRegular() {
+			err = errors.Join(err, dir.Remove(e.Name()))
+		}
+	}
+	return err
 }
 
 // save writes the settings, whole or not at all.

@@ -129,8 +129,8 @@ func (c *compute) run(ctx context.Context, next savedCompute, o api.ComputeOptio
 	if err := c.makeDirs(); err != nil {
 		return fmt.Errorf("pg %s: %w", c.name, err)
 	}
-	if err := postgres.RemoveSockets(c.dir); err != nil {
-		return err
+	if err := c.t.m.as.MakeSocketDir(c.dir); err != nil {
+		return fmt.Errorf("pg %s: %w", c.name, err)
 	}
 	if err := c.unmount(ctx); err != nil {
 		return err

@@ -299,7 +299,7 @@ func TestComputeCrash(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	socket := filepath.Join(filepath.Dir(c.Dir), ".s.PGSQL.5432")
+	socket := filepath.Join(postgres.SocketDir(filepath.Dir(c.Dir)), ".s.PGSQL.5432")
 	if err := os.WriteFile(socket, nil, 0o644); err != nil {
 		t.Fatal(err)
 	}

@@ -86,11 +86,16 @@ func (m *Manager) loadDir(ctx context.Context, t *tenant, o InitOptions) (*repo.
 	from, leftOut := o.FromPGData, o.LeftOut
 	if from == "" {
 		leftOut = nil // nothing of a fresh cluster is missed
-		from = filepath.Join(t.dir, "initdb")
-		if err := m.initdb(ctx, from, !m.cfg.NoChecksums); err != nil {
+		home := filepath.Join(t.dir, "initdb")
+		from = filepath.Join(home, "data")
+		if err := os.Mkdir(home, 0o700); err != nil {
 			return nil, err
 		}
-		defer os.RemoveAll(from)
+		defer os.RemoveAll(home)
+		err := withPassage(home, func() error { return m.initdb(ctx, from, !m.cfg.NoChecksums) })
+		if err != nil {
+			return nil, err
+		}
 	}
 	return ingest.Import(ctx, t.repo, from, ingest.ImportOptions{Name: MainBranch, Progress: o.Progress, LeftOut: leftOut})
 }

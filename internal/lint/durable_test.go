@@ -32,7 +32,6 @@ var undurable = map[string]string{
 	"internal/postgres/copy_exec.go:os.CreateTemp":   "a lock, of a server that is thrown away",
 	"internal/postgres/copy_exec.go:os.WriteFile":    "of a server that is thrown away",
 	"internal/postgres/pidfile.go:durable.WriteFile": "two words, which nobody minds if they make no sense",
-	"internal/postgres/recover.go:os.Rename":         "in a directory that is imported, and then removed",
 	"internal/postgres/recover.go:os.WriteFile":      "in a directory that is imported, and then removed",
 	"tenants/compute.go:os.WriteFile":                "of a server that is thrown away",
 }

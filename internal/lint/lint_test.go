@@ -17,6 +17,7 @@ import (
 // allowed says which of zenith's packages a package may import (tests are free).
 var allowed = map[string][]string{
 	"internal/durable":     {},
+	"internal/dirfd":       {},
 	"internal/sidefile":    {"internal/durable"},
 	"internal/pg":          {},
 	"internal/xlog":        {"internal/pg"},
@@ -35,11 +36,11 @@ var allowed = map[string][]string{
 	"repo/datadir":         {"repo", "repo/control", "internal/durable", "internal/pg", "internal/tree", "internal/xlog"},
 	"internal/api":         {"internal/pg"},
 	"internal/pageserver":  {"internal/api", "internal/pg"},
-	"internal/postgres":    {"internal/api", "internal/durable", "internal/pg", "internal/sidefile"},
+	"internal/postgres":    {"internal/api", "internal/dirfd", "internal/durable", "internal/pg", "internal/sidefile"},
 	"repo/receiver":        {"repo", "internal/durable", "internal/pg", "internal/xlog"},
-	"fusefs":               {"internal/durable", "internal/pg", "internal/sidefile", "internal/tree", "internal/xlog"},
+	"fusefs":               {"internal/dirfd", "internal/durable", "internal/pg", "internal/sidefile", "internal/tree", "internal/xlog"},
 	"tenants": {"fusefs", "repo", "repo/control", "repo/store", "repo/datadir", "repo/ingest", "repo/receiver", "walredo",
-		"internal/api", "internal/durable", "internal/pg", "internal/postgres", "internal/sidefile", "internal/tree", "internal/xlog", "internal/rmgrdesc"},
+		"internal/api", "internal/dirfd", "internal/durable", "internal/pg", "internal/postgres", "internal/sidefile", "internal/tree", "internal/xlog", "internal/rmgrdesc"},
 	"cmd/zenith":     {"tenants", "fusefs", "internal/api", "internal/durable", "internal/pageserver", "internal/postgres", "internal/sidefile", "repo", "internal/pg"},
 	"bench":          {"repo", "repo/store", "internal/pageserver", "repo/datadir", "repo/ingest", "walredo", "internal/pg", "internal/xlog", "internal/pgtest"},
 	"bench/loopback": {},

@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -77,16 +78,22 @@ func (a Account) Own(path string) error {
 	return os.Chown(path, a.UID, a.GID)
 }
 
-// ownAll gives dir and everything below it to the account.
-func (a Account) ownAll(dir string) error {
+// ownAll gives dir and everything below it to the account. It stays below dir, whatever the account does there
+// meanwhile.
+func (a Account) ownAll(dir string) (err error) {
 	if !a.other {
 		return nil
 	}
-	return filepath.WalkDir(dir, func(path string, _ fs.DirEntry, err error) error {
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, root.Close()) }()
+	return fs.WalkDir(root.FS(), ".", func(path string, _ fs.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}
-		return os.Lchown(path, a.UID, a.GID)
+		return root.Lchown(path, a.UID, a.GID)
 	})
 }
 

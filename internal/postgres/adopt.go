@@ -32,7 +32,7 @@ func Adopt(pid int, l Launch) (*Server, error) {
 		pid: pid, pidfd: os.NewFile(uintptr(fd), "pidfd"), port: l.Port, logPath: l.LogPath, timeouts: l.Timeouts.withDefaults(),
 		readPIDFile: l.ReadPIDFile, done: make(chan struct{}),
 	}
-	if fi, err := os.Stat(l.LogPath); err == nil {
+	if fi, err := os.Lstat(l.LogPath); err == nil {
 		p.logFrom = fi.Size()
 	}
 	go p.waitAdopted()

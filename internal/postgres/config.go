@@ -3,7 +3,6 @@ package postgres
 import (
 	"errors"
 	"io/fs"
-	"os"
 	"path"
 	"path/filepath"
 	"slices"
@@ -11,31 +10,6 @@ import (
 
 	"zenith/internal/api"
 )
-
-// DataFiles are the files of a data directory, by their slash-separated paths in it. What is not there is
-// fs.ErrNotExist.
-type DataFiles interface {
-	ReadFile(name string) ([]byte, error)
-	// List gives the names in a directory, sorted.
-	List(dir string) ([]string, error)
-}
-
-// DirFiles are the files of a data directory on disk.
-type DirFiles string
-
-// ReadFile implements DataFiles.
-func (d DirFiles) ReadFile(name string) ([]byte, error) {
-	return os.ReadFile(filepath.Join(string(d), name))
-}
-
-// List implements DataFiles.
-func (d DirFiles) List(dir string) (names []string, err error) {
-	entries, err := os.ReadDir(filepath.Join(string(d), dir))
-	for _, e := range entries {
-		names = append(names, e.Name())
-	}
-	return names, err
-}
 
 // maxIncludes is how deep configuration files may include each other (CONF_FILE_MAX_DEPTH of guc-file.l).
 const maxIncludes = 10

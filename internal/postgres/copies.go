@@ -22,9 +22,12 @@ import (
 //
 //	<dir>/<tenant>/<point>/copy.toml      what is kept of it: savedCopy
 //	                      /data           the data directory
+//	                      /run            the directory of the unix socket
 //	                      /postgres.log
 //	<dir>/<tenant>/.exec-<n>              a throw-away copy, Exec's
 //	<dir>/<tenant>/.exec-<n>.lock         is locked as long as the process lives that uses it
+//
+// Of these only data and run belong to the account of the servers.
 type Copies struct {
 	dir      string
 	distribs Distribs
@@ -182,7 +185,7 @@ func (cs *Copies) make(ctx context.Context, s Source, dir string, fetch func(dir
 	if _, err := c.distrib(); err != nil {
 		return nil, err
 	}
-	if err := cs.as.ownAll(dir); err != nil {
+	if err := cs.as.ownAll(c.dataDir()); err != nil {
 		return nil, err
 	}
 	return c, c.save()

@@ -64,7 +64,6 @@ func (c *Copy) Damage() error { return c.damage }
 func (c *Copy) dataDir() string  { return filepath.Join(c.dir, "data") }
 func (c *Copy) logPath() string  { return filepath.Join(c.dir, "postgres.log") }
 func (c *Copy) hbaPath() string  { return filepath.Join(c.dir, "pg_hba.conf") }
-func (c *Copy) pidPath() string  { return filepath.Join(c.dataDir(), PostmasterPID) }
 func (c *Copy) tomlPath() string { return filepath.Join(c.dir, "copy.toml") }
 
 // save writes the settings, whole or not at all.
@@ -129,7 +128,7 @@ func (c *Copy) bury(ctx context.Context) error {
 		case <-time.After(50 * time.Millisecond):
 		}
 	}
-	return os.Remove(c.pidPath())
+	return DirFiles(c.dataDir()).remove(PostmasterPID)
 }
 
 // orphanTime is how long the children of a killed postmaster may take to notice that it is gone.
@@ -144,7 +143,7 @@ func (c *Copy) start(ctx context.Context, o api.ComputeOptions, more []api.Setti
 	if next.Port, err = ChoosePort(next.Port); err != nil {
 		return err
 	}
-	if err := RemoveSockets(c.dir); err != nil {
+	if err := c.cs.as.MakeSocketDir(c.dir); err != nil {
 		return err
 	}
 	distrib, err := c.distrib()
@@ -218,7 +217,7 @@ func (c *Copy) Stop(ctx context.Context, o api.StopOptions) error {
 
 // distrib gives the installation of the version whose data directory the copy is.
 func (c *Copy) distrib() (Distrib, error) {
-	text, err := os.ReadFile(filepath.Join(c.dataDir(), "PG_VERSION"))
+	text, err := DirFiles(c.dataDir()).ReadFile("PG_VERSION")
 	if err != nil {
 		return Distrib{}, err
 	}
@@ -247,7 +246,7 @@ func (c *Copy) ctl(ctx context.Context, args ...string) ([]byte, error) {
 
 // status tells how postgres is, by its pid file, which one that ended well has removed.
 func (c *Copy) status() string {
-	text, err := os.ReadFile(c.pidPath())
+	text, err := DirFiles(c.dataDir()).ReadFile(PostmasterPID)
 	if err != nil {
 		return api.ComputeStopped
 	}

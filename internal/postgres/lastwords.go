@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"bytes"
+	"io"
 	"os"
 	"slices"
 	"strings"
@@ -9,12 +10,20 @@ import (
 
 // lastWords gives the server's own reason for its end, from the part of its log that it wrote.
 func (p *Server) lastWords() string {
-	out, err := os.ReadFile(p.logPath)
-	if err != nil || int64(len(out)) <= p.logFrom {
+	log, err := os.Open(p.logPath)
+	if err != nil {
 		return "it said nothing"
 	}
-	return reason(out[p.logFrom:])
+	defer log.Close()
+	out, err := io.ReadAll(io.NewSectionReader(log, p.logFrom, maxLastWords))
+	if err != nil || len(out) == 0 {
+		return "it said nothing"
+	}
+	return reason(out)
 }
+
+// maxLastWords bounds how many bytes of a server's log are looked at.
+const maxLastWords = 64 << 20
 
 // toClients are beginnings of messages by which a server refuses a client that came too early or
 // too late: they are no reason for the server's end.

@@ -180,7 +180,7 @@ func TestSettings(t *testing.T) {
 		"/" + strings.Repeat("x", 86):     "/" + strings.Repeat("x", 86),
 		"/" + strings.Repeat("x", 108-21): "",
 	} {
-		if got := socketDir(dir); got != want {
+		if got := socketSetting(dir); got != want {
 			t.Errorf("socket directory for %s: %q, want %q", dir, got, want)
 		}
 	}
@@ -188,16 +188,20 @@ func TestSettings(t *testing.T) {
 	if want := []api.Setting{{Name: "a", Value: "1"}, {Name: "b", Value: "2"}, {Name: "c"}}; !reflect.DeepEqual(got, want) {
 		t.Errorf("got %v, want %v", got, want)
 	}
-	dir := t.TempDir()
+	dir, as := t.TempDir(), Account{UID: os.Geteuid(), GID: os.Getegid()}
+	sockets := SocketDir(dir)
+	if err := as.MakeSocketDir(dir); err != nil {
+		t.Fatal(err)
+	}
 	for _, name := range []string{".s.PGSQL.5432", ".s.PGSQL.5432.lock", "postgres.log"} {
-		if err := os.WriteFile(filepath.Join(dir, name), nil, 0o644); err != nil {
+		if err := os.WriteFile(filepath.Join(sockets, name), nil, 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := RemoveSockets(dir); err != nil {
+	if err := as.MakeSocketDir(dir); err != nil {
 		t.Fatal(err)
 	}
-	if left, err := os.ReadDir(dir); err != nil || len(left) != 1 || left[0].Name() != "postgres.log" {
+	if left, err := os.ReadDir(sockets); err != nil || len(left) != 1 || left[0].Name() != "postgres.log" {
 		t.Errorf("%v are left, %v", left, err)
 	}
 }

@@ -4,8 +4,6 @@ import (
 	"context"
 	"fmt"
 	"net"
-	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
@@ -39,7 +37,7 @@ func (p *Server) waitReady(ctx context.Context) error {
 
 // pidFileIn reads the pid file of a server on an ordinary data directory.
 func pidFileIn(dataDir string) func() ([]byte, error) {
-	return func() ([]byte, error) { return os.ReadFile(filepath.Join(dataDir, PostmasterPID)) }
+	return func() ([]byte, error) { return DirFiles(dataDir).ReadFile(PostmasterPID) }
 }
 
 // PostmasterPID is the name of a postmaster's pid file in its data directory.

@@ -2,9 +2,7 @@ package postgres
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -18,7 +16,7 @@ import (
 
 // Recovery is a base backup whose WAL is to be replayed.
 type Recovery struct {
-	Dir      string             // of the account: gets the configuration and the log
+	Dir      string             // gets the configuration and the log; the account enters it and cannot write it
 	DataDir  string             // the base backup
 	Settings pg.ControlSettings // of the server that the backup is from: replay needs them at least as high
 }
@@ -28,30 +26,27 @@ type Recovery struct {
 // and nobody can connect, so that no page changes but by replay. It takes as long as the WAL
 // takes: only ctx bounds it.
 func Recover(ctx context.Context, d Distrib, as Account, r Recovery) error {
-	auto, aside := filepath.Join(r.DataDir, "postgresql.auto.conf"), r.file("auto.conf")
-	if err := os.Rename(auto, aside); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	const auto, aside = "postgresql.auto.conf", "auto.conf"
+	if err := moveFile(r.DataDir, auto, r.Dir, aside); err != nil {
 		return err
 	}
-	if err := r.configure(d, as); err != nil {
+	if err := r.configure(d); err != nil {
 		return err
 	}
 	if err := r.replay(ctx, d, as); err != nil {
 		return err
 	}
-	if err := os.Remove(filepath.Join(r.DataDir, "backup_label.old")); err != nil {
+	if err := DirFiles(r.DataDir).remove("backup_label.old"); err != nil {
 		return err
 	}
-	if err := os.Rename(aside, auto); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	return nil
+	return moveFile(r.Dir, aside, r.DataDir, auto)
 }
 
 // file is the path of one of the recovery's own files.
 func (r Recovery) file(name string) string { return filepath.Join(r.Dir, name) }
 
 // configure writes the settings with which postgres recovers.
-func (r Recovery) configure(d Distrib, as Account) error {
+func (r Recovery) configure(d Distrib) error {
 	quote := func(v string) string { return "'" + strings.ReplaceAll(v, "'", "''") + "'" }
 	onOff := map[bool]string{true: "on", false: "off"}
 	lines := []string{
@@ -74,10 +69,7 @@ func (r Recovery) configure(d Distrib, as Account) error {
 		{"hba.conf", "local all all reject\n"},
 		{"ident.conf", ""},
 	} {
-		if err := os.WriteFile(r.file(f.name), []byte(f.content), 0o600); err != nil {
-			return err
-		}
-		if err := as.Own(r.file(f.name)); err != nil {
+		if err := os.WriteFile(r.file(f.name), []byte(f.content), 0o644); err != nil { // the account reads it
 			return err
 		}
 	}

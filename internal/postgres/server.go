@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"zenith/internal/api"
+	"zenith/internal/dirfd"
 )
 
 // Server is one running postmaster: a child of this process, or one that Adopt found.
@@ -38,7 +39,7 @@ type Server struct {
 // Launch says how a server is run.
 type Launch struct {
 	DataDir  string
-	LogPath  string // its output is appended
+	LogPath  string // its output is appended; in a directory that the account cannot write
 	Port     int    // of 127.0.0.1
 	Settings []api.Setting
 	// DieWithParent has the kernel end the server when this process ends, even by SIGKILL: a
@@ -98,7 +99,7 @@ func Start(ctx context.Context, d Distrib, as Account, l Launch) (*Server, error
 // start starts the process with its output appended to the log. Of this process's
 // environment it gets TZ alone: nothing else may configure it behind our back.
 func (p *Server) start() error {
-	log, err := os.OpenFile(p.logPath, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o644)
+	log, err := dirfd.OpenFile(p.logPath, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o644)
 	if err != nil {
 		return err
 	}

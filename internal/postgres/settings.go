@@ -2,21 +2,22 @@ package postgres
 
 import (
 	"errors"
+	"io/fs"
 	"maps"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 
 	"zenith/internal/api"
+	"zenith/internal/dirfd"
 )
 
-// PlaceSettings say where a server listens, 127.0.0.1 and a unix socket in dir, and, for its users,
-// which tenant and timeline it has.
+// PlaceSettings say where a server listens, 127.0.0.1 and a unix socket in SocketDir(dir), and, for its
+// users, which tenant and timeline it has.
 func PlaceSettings(dir, tenant, timeline string) []api.Setting {
 	return []api.Setting{
 		{Name: "listen_addresses", Value: "127.0.0.1"},
-		{Name: "unix_socket_directories", Value: socketDir(dir)},
+		{Name: "unix_socket_directories", Value: socketSetting(SocketDir(dir))},
 		{Name: "zenith.tenant_id", Value: tenant},
 		{Name: "zenith.timeline_id", Value: timeline},
 	}
@@ -68,21 +69,44 @@ const ThrowawayHBA = "local all all trust\nhost all all 127.0.0.1/32 trust\n"
 // maxSocketDir is what sun_path (108 bytes) leaves for the directory of a unix socket.
 const maxSocketDir = 108 - len("/.s.PGSQL.65535.lock") - 1
 
-// socketDir is dir as a value of unix_socket_directories; "", no socket, where the socket's
+// SocketDir is the directory of the unix socket of the server whose directory is dir. It alone, of all that is
+// in dir but the data directory, belongs to the server's account.
+func SocketDir(dir string) string { return filepath.Join(dir, "run") }
+
+// socketSetting is dir as a value of unix_socket_directories; "", no socket, where the socket's
 // path would be too long, or dir cannot be written in that list.
-func socketDir(dir string) string {
+func socketSetting(dir string) string {
 	if len(dir) > maxSocketDir || strings.ContainsAny(dir, ",\"'") {
 		return ""
 	}
 	return dir
 }
 
-// RemoveSockets removes the unix sockets that a server which was killed left in dir: their
-// lock files would keep the next server from starting.
-func RemoveSockets(dir string) error {
-	left, err := filepath.Glob(filepath.Join(dir, ".s.PGSQL.*"))
-	for _, path := range left {
-		err = errors.Join(err, os.Remove(path))
+// MakeSocketDir makes the SocketDir of the server whose directory is dir, for the account, and removes the unix
+// sockets that a server which was killed has left there: their lock files would keep the next one from starting.
+func (a Account) MakeSocketDir(dir string) (err error) {
+	home, err := dirfd.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, home.Close()) }()
+	name := filepath.Base(SocketDir(dir))
+	if err := home.Mkdir(name, 0o755, a.UID, a.GID); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	sockets, err := home.Sub(name)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, sockets.Close()) }()
+	if err := sockets.Chown(a.UID, a.GID); err != nil {
+		return err
+	}
+	left, err := sockets.List()
+	for _, e := range left {
+		if strings.HasPrefix(e.Name(), ".s.PGSQL.") {
+			err = errors.Join(err, sockets.Remove(e.Name()))
+		}
 	}
 	return err
 }
