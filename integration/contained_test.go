@@ -32,7 +32,7 @@ func TestCopiesAreContained(t *testing.T) {
 		"synchronous_standby_names='nobody'", "synchronous_commit=on",
 	)
 	s := emptySite(t)
-	s.ok("init", "--pg-distrib", pgDistrib, "--listen", "127.0.0.1:0", "--from-pgdata", production.Dir)
+	s.ok("init", "--pg-distrib", pgDistrib, "--from-pgdata", production.Dir)
 	s.ok("start")
 	s.ok("branch", "dev", "main")
 	before := filesOf(t, world)
