@@ -20,7 +20,11 @@ const (
 // address gives a connection string of the page server.
 func (s *site) address() string {
 	s.t.Helper()
-	return "postgresql:///zenith?host=" + s.work + "&port=6400"
+	text, err := os.ReadFile(filepath.Join(s.work, "pageserver.addr"))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return "postgresql://" + strings.TrimSpace(string(text)) + "/"
 }
 
 // wire runs commands of the page server through psql.

@@ -28,44 +28,20 @@ const (
 // rowLSN is an LSN in a row: a number in JSON, where pg.LSN would be text.
 type rowLSN pg.LSN
 
-// timelineRow stores a timeline. Only its name, its status and its switches ever change.
+// timelineRow stores a timeline. Only its name and its status ever change.
 type timelineRow struct {
 	ID      string
 	Name    string
 	Status  timelineStatus
 	Parent  *timelineNo `json:",omitempty"`
 	Start   rowLSN
-	Major   int    `json:",omitempty"` // of PostgreSQL; 0 in rows from when 15 was the only one
-	TLI     pg.TLI // PostgreSQL's timeline where its WAL begins
+	Major   int `json:",omitempty"` // of PostgreSQL; 0 in rows from when 15 was the only one
+	TLI     pg.TLI
 	SegSize int
 	SysID   uint64
-	// Switches are the further entries of its pg.History.
-	Switches []tliSwitch `json:",omitempty"`
 
 	Deleted *time.Time `json:",omitempty"` // of a deleted one: when
 	Until   *time.Time `json:",omitempty"` // and until when it is kept; nil: it is gone
-}
-
-// tliSwitch stores where a timeline went on to another one of PostgreSQL's timelines.
-type tliSwitch struct {
-	TLI pg.TLI
-	At  rowLSN
-}
-
-// history gives the row's pg.History. ErrCorrupt if it is none.
-func (r *timelineRow) history() (pg.History, error) {
-	h := pg.OnTLI(r.TLI)
-	for _, s := range r.Switches {
-		h = h.Switched(s.TLI, pg.LSN(s.At))
-	}
-	return h, h.Check()
-}
-
-func (r *timelineRow) setHistory(h pg.History) {
-	r.TLI, r.Switches = h[0].TLI, nil
-	for _, e := range h[1:] {
-		r.Switches = append(r.Switches, tliSwitch{e.TLI, rowLSN(e.Begin)})
-	}
 }
 
 // flushedRow stores up to where the store has all of a timeline's history: its flushed LSN.

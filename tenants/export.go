@@ -6,6 +6,7 @@ import (
 	"io"
 
 	"zenith/internal/api"
+	"zenith/internal/postgres"
 	"zenith/repo/datadir"
 )
 
@@ -30,8 +31,15 @@ func (m *Manager) Export(ctx context.Context, tenant, at string, o api.ExportOpt
 	if err != nil {
 		return err
 	}
+	h, err := postgres.HandOut(viewFiles{ctx, view}, o.Contained)
+	if err != nil {
+		return err
+	}
+	if note := h.Note(); note != "" && o.Note != nil {
+		o.Note(note)
+	}
 	stream := tar.NewWriter(w)
-	err = datadir.ExportTar(ctx, view, stream, datadir.ExportOptions{SkipRelations: o.SkipRelations, Progress: o.Progress})
+	err = datadir.ExportTar(ctx, view, stream, datadir.ExportOptions{SkipRelations: o.SkipRelations, Files: h.Files, Progress: o.Progress})
 	if err != nil {
 		return classify(err)
 	}

@@ -9,6 +9,7 @@ import (
 
 	"zenith/internal/api"
 	"zenith/internal/pg"
+	"zenith/internal/postgres"
 	"zenith/repo"
 	"zenith/repo/datadir"
 )
@@ -118,9 +119,13 @@ func (s *baseBackup) begin(ctx context.Context, tl *repo.Timeline, o api.BackupO
 	if err != nil {
 		return classify(err)
 	}
+	h, err := s.configuration(ctx, snap)
+	if err != nil {
+		return err
+	}
 	s.b, err = datadir.NewBaseBackup(ctx, snap, datadir.BaseBackupOptions{
 		Label: o.Label, WAL: o.WAL, TablespaceMap: o.TablespaceMap,
-		Manifest: o.Manifest, ForceEncode: o.ForceEncode, Checksums: o.Checksums,
+		Manifest: o.Manifest, ForceEncode: o.ForceEncode, Checksums: o.Checksums, Files: h.Files,
 	})
 	if errors.Is(err, repo.ErrNotFound) {
 		return &api.Error{Kind: api.ErrOutOfRange, Msg: "base backup of branch " + tl.Name() + ": " + err.Error()}
@@ -128,8 +133,18 @@ func (s *baseBackup) begin(ctx context.Context, tl *repo.Timeline, o api.BackupO
 	if err != nil {
 		return classify(err)
 	}
-	s.info = api.BackupInfo{Start: s.b.Start, Stop: s.b.Stop, StartTLI: s.b.StartTLI, TLI: s.b.TLI}
+	s.info = api.BackupInfo{Start: s.b.Start, Stop: s.b.Stop, TLI: s.b.TLI, Note: h.Note()}
 	return classify(s.list(ctx, o.Sizes))
+}
+
+// configuration makes the configuration of a state ready for the backup. It is not contained: a standby is as
+// its primary, as far as it is not led to the primary's files.
+func (s *baseBackup) configuration(ctx context.Context, snap *repo.Snapshot) (postgres.Handout, error) {
+	view, err := compose(ctx, snap)
+	if err != nil {
+		return postgres.Handout{}, err
+	}
+	return postgres.HandOut(viewFiles{ctx, view}, false)
 }
 
 // baseBackup is a base backup that is being sent.

@@ -15,7 +15,6 @@ import (
 	"testing"
 	"time"
 
-	"zenith/internal/access"
 	"zenith/internal/api"
 	"zenith/internal/pageserver"
 	"zenith/internal/pg"
@@ -183,7 +182,7 @@ func newSession(t *testing.T) *cliSession {
 		t.Fatal(err)
 	}
 	s := &cliSession{t: t, fake: &fakeServer{execs: make(chan string, 10), machine: tenants.Machine()}, workdir: filepath.Join(t.TempDir(), "work")}
-	server := pageserver.New(s.fake, pageserver.Options{Access: &access.Policy{Method: access.Trust}})
+	server := pageserver.New(s.fake, pageserver.Options{})
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(l) }()
 	t.Cleanup(func() {
@@ -380,7 +379,7 @@ func TestUnpackStaysInside(t *testing.T) {
 			t.Fatal(err)
 		}
 		dir := filepath.Join(t.TempDir(), "in")
-		err := exportDir(dir, func(w io.Writer) error { _, err := w.Write(b.Bytes()); return err })
+		err := new(environ).exportDir(new(cliConfig), dir, func(w io.Writer) error { _, err := w.Write(b.Bytes()); return err })
 		if err == nil {
 			t.Errorf("%s was unpacked", name)
 		}
@@ -398,7 +397,7 @@ func TestStatusWhenDown(t *testing.T) {
 		}
 	}
 	s := &cliSession{t: t, workdir: dir}
-	s.expect("status", 0, "page server:  not running\naddress:      127.0.0.1:1\nsocket:       "+filepath.Join(dir, ownSocket)+"\n", "")
+	s.expect("status", 0, "page server:  not running\naddress:      127.0.0.1:1\n", "")
 	s.expect("branch --tenantid "+tenantA, 1, "", "zenith: "+dir+": the page server is not running (run zenith start)\n")
 	s.expect("stop", 1, "", "zenith: "+dir+": the page server is not running\n")
 }

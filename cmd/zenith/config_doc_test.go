@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"io"
 	"os"
 	"reflect"
@@ -89,7 +88,7 @@ func tomlKeys(settings reflect.Type, prefix, placeholder string) (keys []string)
 		case f.Type.Kind() == reflect.Map && f.Type.Elem().Kind() == reflect.Struct:
 			keys = append(keys, tomlKeys(f.Type.Elem(), prefix+name+"."+placeholder+".", placeholder)...)
 		case f.Type.Kind() == reflect.Map:
-			keys = append(keys, prefix+name+"."+cmp.Or(f.Tag.Get("key"), placeholder))
+			keys = append(keys, prefix+name+"."+placeholder)
 		default:
 			keys = append(keys, prefix+name)
 		}

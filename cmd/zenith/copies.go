@@ -71,19 +71,27 @@ func (e *environ) copies(cfg *cliConfig) (*postgres.Copies, error) {
 	if real, err := filepath.EvalSymlinks(workdir); err == nil { // the path that /proc shows as a server's directory
 		workdir = real
 	}
-	user := cfg.PgUser
-	if e.local() {
-		server, err := e.server()
-		if err != nil {
-			return nil, err
-		}
-		user = server.PgUser
+	user, err := e.pgUser(cfg)
+	if err != nil {
+		return nil, err
 	}
 	distrib := cfg.PgDistrib
 	if distrib == "" {
 		distrib = postgres.FindDistrib(pg.Default).Dir
 	}
 	return postgres.OpenCopies(postgres.CopiesOptions{Dir: filepath.Join(workdir, copiesDir), Distribs: postgres.NewDistribs(distrib), User: user})
+}
+
+// pgUser gives the name of the account that runs postgres on this machine, if root runs zenith.
+func (e *environ) pgUser(cfg *cliConfig) (string, error) {
+	if !e.local() {
+		return cfg.PgUser, nil
+	}
+	server, err := e.server()
+	if err != nil {
+		return "", err
+	}
+	return server.PgUser, nil
 }
 
 // source resolves the point called name to a timeline and an LSN, for a copy that will have that name.

@@ -16,6 +16,7 @@ import (
 
 	"zenith/internal/api"
 	"zenith/internal/durable"
+	"zenith/internal/postgres"
 )
 
 func cmdExport(e *environ) *cli.Command {
@@ -25,11 +26,13 @@ func cmdExport(e *environ) *cli.Command {
 		Description: `Examples:
 
    zenith export main --dir /srv/copy
-   zenith export main@-1d --tar main.tar.zst      or .tar, .tar.gz; "-" is standard output`,
+   zenith export main@-1d --tar main.tar.zst      or .tar, .tar.gz; "-" is standard output
+   zenith export main --dir /srv/lab --contained  a postgres on it archives nothing, runs no subscriptions, ...`,
 		Flags: []cli.Flag{
 			tenantFlag(),
 			&cli.StringFlag{Name: "dir", Usage: "into the directory `DIR`, new or empty"},
 			&cli.StringFlag{Name: "tar", Usage: "into a tar `FILE`"},
+			&cli.BoolFlag{Name: "contained", Usage: "hold back, in its postgresql.auto.conf, what its configuration would reach: archive, standbys, publishers, ... (see docs/copies.md)"},
 		},
 		Action: withArgs(1, 1, func(c *cli.Context) error {
 			if (c.String("dir") == "") == (c.String("tar") == "") {
@@ -42,11 +45,11 @@ func cmdExport(e *environ) *cli.Command {
 				}
 				tell, end := e.newProgress()
 				defer end()
-				send := func(w io.Writer) error {
-					return s.Export(ctx, s.tenant, point, api.ExportOptions{Progress: tell}, w)
-				}
+				o := api.ExportOptions{Contained: c.Bool("contained"), Progress: tell}
+				o.Note = func(line string) { fmt.Fprintf(e.err, "zenith: export %s: %s\n", point, line) }
+				send := func(w io.Writer) error { return s.Export(ctx, s.tenant, point, o, w) }
 				if dir := c.String("dir"); dir != "" {
-					return exportDir(dir, send)
+					return e.exportDir(s.cfg, dir, send)
 				}
 				return e.exportTar(c.String("tar"), send)
 			})
@@ -86,9 +89,21 @@ func compressed(name string, w io.Writer, send func(io.Writer) error) error {
 }
 
 // exportDir unpacks the archive that send sends into a directory, which must be empty or not exist, and
-// syncs it. After a failure the directory is as it was before.
-func exportDir(dir string, send func(io.Writer) error) error {
+// syncs it. If root runs zenith, the directory belongs to the account that runs postgres, where there is one. After a failure the
+// directory is as it was before.
+func (e *environ) exportDir(cfg *cliConfig, dir string, send func(io.Writer) error) error {
+	user, err := e.pgUser(cfg)
+	if err != nil {
+		return err
+	}
+	as, err := postgres.LookupAccount(user)
+	if err != nil { // no postgres will run on this machine: the files stay root's
+		as = postgres.Account{}
+	}
 	if err := fillDir(dir, send); err != nil {
+		return err
+	}
+	if err := as.OwnAll(dir); err != nil {
 		return err
 	}
 	return durable.SyncFS(dir) // one call instead of one for each of a database's thousands of files

@@ -50,6 +50,22 @@ func allowFlag() cli.Flag {
 	return &cli.StringSliceFlag{Name: "allow", Usage: "open a `CHANNEL` that is closed on copies: " + strings.Join(postgres.OpenChannels(), ", ") + "; may be given more than once"}
 }
 
+// channelHelp lists what is closed on copies.
+func channelHelp() string {
+	var b strings.Builder
+	b.WriteString("A postgres on a copy does not reach, unless --allow opens the channel:\n")
+	for _, ch := range postgres.Channels() {
+		where := ""
+		if ch.Never {
+			where = " (never)"
+		} else if ch.OfMain {
+			where = " (nor does main)"
+		}
+		fmt.Fprintf(&b, "\n   %-14s %s%s", ch.Name, ch.Reaches, where)
+	}
+	return b.String()
+}
+
 func setFlag() cli.Flag {
 	return &cli.StringSliceFlag{Name: "set", Usage: "`SETTING=VALUE` of postgresql.conf; may be given more than once"}
 }
@@ -100,6 +116,7 @@ func cmdPgCreate(e *environ) *cli.Command {
 func cmdPgStart(e *environ) *cli.Command {
 	return &cli.Command{
 		Name: "start", ArgsUsage: "POINT", Usage: "start postgres; prints the connection string alone on the last line",
+		Description: channelHelp(),
 		Flags: append(computeFlags(),
 			&cli.BoolFlag{Name: "as-original", Usage: "open every channel: this postgres takes the place of the server whose data it has (see docs/copies.md)"}),
 		Action: func(c *cli.Context) error {

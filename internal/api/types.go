@@ -147,7 +147,13 @@ type Compute struct {
 // ExportOptions says what goes into an export.
 type ExportOptions struct {
 	SkipRelations bool // basebackup: everything but the data of user relations
-	Progress      Progress
+	// Contained has the export's own configuration hold back what would lead a postgres on it out of its data
+	// directory: see docs/copies.md.
+	Contained bool
+	Progress  Progress
+	// Note is told in one line, before the first byte, what the configuration in the export would reach; it is not
+	// called if that is nothing. It may be nil.
+	Note func(line string)
 }
 
 // CheckResult says how much was verified.

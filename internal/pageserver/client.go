@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"net"
 	"sync"
 	"time"
@@ -42,12 +41,11 @@ const (
 	maxServerMessage = 64 << 20
 )
 
-// Dial connects to the page server at addr: HOST:PORT, or the path of its unix socket. ErrUnavailable means that
-// there is none.
+// Dial connects to the page server at addr, HOST:PORT. ErrUnavailable means that there is none.
 func Dial(ctx context.Context, addr string) (*Client, error) {
 	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
-	nc, err := dialAddress(ctx, addr)
+	nc, err := new(net.Dialer).DialContext(ctx, "tcp", addr)
 	if err != nil {
 		return nil, &api.Error{Kind: api.ErrUnavailable, Msg: fmt.Sprintf("page server at %s: %s", addr, dialReason(err))}
 	}
@@ -65,23 +63,11 @@ func Dial(ctx context.Context, addr string) (*Client, error) {
 	return c, nil
 }
 
-// dialAddress opens a connection to HOST:PORT, or to the unix socket at a path.
-func dialAddress(ctx context.Context, addr string) (net.Conn, error) {
-	if isSocket(addr) {
-		return dialSocket(ctx, addr)
-	}
-	return new(net.Dialer).DialContext(ctx, "tcp", addr)
-}
-
 // dialReason leaves out what the message around it says already.
 func dialReason(err error) error {
 	var op *net.OpError
 	if errors.As(err, &op) {
 		return op.Err
-	}
-	var path *fs.PathError
-	if errors.As(err, &path) {
-		return path.Err
 	}
 	return err
 }
@@ -117,7 +103,7 @@ func (c *Client) startup() error {
 	}
 }
 
-// Addr gives the address of the page server: HOST:PORT, or the path of its unix socket.
+// Addr gives the HOST:PORT of the page server.
 func (c *Client) Addr() string { return c.addr }
 
 // Identity tells which work directory the page server serves; "" if it does not say.
@@ -157,6 +143,7 @@ type answer struct {
 	rows rowReader
 	copy io.Writer
 	in   *pump
+	note func(line string) // may be nil
 }
 
 // command runs a command and waits until the server is ready for the next. When ctx ends
@@ -278,7 +265,7 @@ func (c *Client) take(a answer, msg pgproto3.BackendMessage) error {
 	case *pgproto3.CopyBothResponse:
 		return api.Errorf(api.ErrProtocol, "unexpected start of a copy")
 	case *pgproto3.NoticeResponse:
-		c.notice(msg)
+		c.notice(a, msg)
 	}
 	return nil
 }
@@ -291,7 +278,10 @@ func columnNames(msg *pgproto3.RowDescription) []string {
 	return names
 }
 
-func (c *Client) notice(msg *pgproto3.NoticeResponse) {
+func (c *Client) notice(a answer, msg *pgproto3.NoticeResponse) {
+	if a.note != nil && msg.Code == noteState {
+		a.note(msg.Message)
+	}
 	if c.progress == nil || msg.Code != progressState {
 		return
 	}
@@ -304,9 +294,7 @@ func (c *Client) notice(msg *pgproto3.NoticeResponse) {
 // and gives it some time for that.
 func (c *Client) requestCancel() {
 	c.nc.SetReadDeadline(time.Now().Add(cancelGrace))
-	ctx, cancel := context.WithTimeout(context.Background(), dialTimeout)
-	defer cancel()
-	nc, err := dialAddress(ctx, c.addr)
+	nc, err := net.DialTimeout("tcp", c.addr, dialTimeout)
 	if err != nil {
 		c.nc.SetReadDeadline(time.Unix(1, 0))
 		return

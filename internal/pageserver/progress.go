@@ -19,6 +19,14 @@ const (
 	progressPeriod = 200 * time.Millisecond
 )
 
+// noteState is the SQLSTATE of notices that are for the user to read: successful_completion.
+const noteState = "00000"
+
+// note sends the client a notice for its user.
+func (c *conn) note(line string) error {
+	return c.send(&pgproto3.NoticeResponse{Severity: "NOTICE", SeverityUnlocalized: "NOTICE", Code: noteState, Message: line})
+}
+
 // notices gives a Progress that tells the client, a few times a second.
 func (c *call) notices() api.Progress {
 	if !c.progress {

@@ -213,9 +213,9 @@ func (v *file[A]) ready() *verb {
 	return &v.verb
 }
 
-// call has the server do it and writes the bytes to w.
-func (v *file[A]) call(ctx context.Context, c *Client, p api.Progress, a A, w io.Writer) error {
-	return c.command(ctx, p, answer{copy: w}, &v.verb, a)
+// call has the server do it and writes the bytes to w. note, which may be nil, gets what is for the user to read.
+func (v *file[A]) call(ctx context.Context, c *Client, p api.Progress, a A, note func(string), w io.Writer) error {
+	return c.command(ctx, p, answer{copy: w, note: note}, &v.verb, a)
 }
 
 // copyTag is the command tag of what answers with a stream of bytes.

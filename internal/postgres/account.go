@@ -78,9 +78,9 @@ func (a Account) Own(path string) error {
 	return os.Chown(path, a.UID, a.GID)
 }
 
-// ownAll gives dir and everything below it to the account. It stays below dir, whatever the account does there
+// OwnAll gives dir and everything below it to the account. It stays below dir, whatever the account does there
 // meanwhile.
-func (a Account) ownAll(dir string) (err error) {
+func (a Account) OwnAll(dir string) (err error) {
 	if !a.other {
 		return nil
 	}

@@ -12,8 +12,9 @@ import (
 
 // The shared catalogs that are read here, by their OIDs.
 const (
-	databaseRelation pg.OID = 1262 // pg_database
-	authIDRelation   pg.OID = 1260 // pg_authid
+	databaseRelation     pg.OID = 1262 // pg_database
+	authIDRelation       pg.OID = 1260 // pg_authid
+	subscriptionRelation pg.OID = 6100 // pg_subscription
 )
 
 // catalogRow is the data of a row of a catalog that begins with an OID and a name.

@@ -16,29 +16,45 @@ import (
 // What no setting closes (foreign servers, COPY TO PROGRAM, functions that a login or a query calls)
 // is listed in docs/copies.md.
 type channel struct {
-	name    string // what --allow takes; "" for a channel that is never opened
+	name    string // what --allow takes
 	reaches string // what it leads to
+	never   bool   // it cannot be opened: where it leads is of no use to a copy
 	// ofMain says that the channel is closed on main, too: a copy of production that runs beside
 	// production, until the user says that it takes production's place.
 	ofMain bool
 	closed []api.Setting
 
-	// Whether a server would use the channel is told by its configuration, for the note: by other values of
-	// the settings that close it, or by these libraries. inCatalogs: it may, whatever the configuration says.
-	libraries  []string
-	inCatalogs bool
+	// What tells that a server would use the channel, for the notes: other values of the settings that close
+	// it; these libraries, when they are preloaded; subscriptions that are enabled.
+	libraries     []string
+	subscriptions bool
+	// leads are the settings that say where a channel that is used leads to; none: those that close it do.
+	leads []lead
 }
 
-// channels is every channel that settings close. The values of the first are made by ownFiles.
+// lead is a setting whose value leads out of the data directory if out is true of it.
+type lead struct {
+	setting string
+	out     func(value string) bool
+}
+
+// always is the out of settings that lead out whenever they are set.
+func always(string) bool { return true }
+
+// channels is every channel that settings close. The first is closed by ownFiles.
 var channels = []channel{
-	{reaches: "the original's data directory, pg_hba.conf, pg_ident.conf and pid file, by their paths in its configuration", ofMain: true},
+	{name: "files", never: true, reaches: "the original's data directory, pg_hba.conf, pg_ident.conf and pid file, by their paths in its configuration", ofMain: true},
 	{
-		reaches: "the original's log files, or the system's log: postgres writes to a log file of its own", ofMain: true,
+		name: "log", never: true, reaches: "the original's log files, or the system's log: postgres writes to a log file of its own", ofMain: true,
 		closed: []api.Setting{{Name: "logging_collector", Value: "off"}, {Name: "log_destination", Value: "stderr"}},
+		leads: []lead{
+			{"log_directory", func(dir string) bool { return !filepath.IsLocal(dir) }},
+			{"log_destination", func(list string) bool { return strings.Contains(list, "syslog") || strings.Contains(list, "eventlog") }},
+		},
 	},
 	{
 		name: "archive", reaches: "the original's WAL archive, by archive_command or archive_library", ofMain: true,
-		closed: []api.Setting{{Name: "archive_mode", Value: "off"}},
+		closed: []api.Setting{{Name: "archive_mode", Value: "off"}}, leads: []lead{{"archive_command", always}, {"archive_library", always}},
 	},
 	{
 		name: "standbys", reaches: "the original's standbys: a commit would wait for them", ofMain: true,
@@ -46,7 +62,7 @@ var channels = []channel{
 	},
 	{
 		name: "subscriptions", reaches: "the publishers of the original's subscriptions: changes taken from a slot there never reach the original",
-		closed: []api.Setting{{Name: "max_logical_replication_workers", Value: "0"}}, inCatalogs: true,
+		closed: []api.Setting{{Name: "max_logical_replication_workers", Value: "0"}}, subscriptions: true,
 	},
 	{
 		name: "primary", reaches: "the server that the original is a standby of, and commands of its recovery",
@@ -89,10 +105,27 @@ func (c Contain) check() error {
 	return nil
 }
 
+// Channel describes a way in which a server on a copy would reach past its own files, for users and tests.
+type Channel struct {
+	Name    string
+	Reaches string        // what it leads to
+	Never   bool          // --allow cannot open it
+	OfMain  bool          // it is closed on main, too
+	Closed  []api.Setting // what closes it, less paths that depend on the data directory
+}
+
+// Channels lists every channel that settings close.
+func Channels() (list []Channel) {
+	for _, c := range channels {
+		list = append(list, Channel{Name: c.name, Reaches: c.reaches, Never: c.never, OfMain: c.ofMain, Closed: slices.Clone(c.closed)})
+	}
+	return list
+}
+
 // OpenChannels lists the names of the channels that can be opened.
 func OpenChannels() (names []string) {
 	for _, c := range channels {
-		if c.name != "" {
+		if !c.never {
 			names = append(names, c.name)
 		}
 	}
@@ -105,15 +138,15 @@ func (c Contain) Settings(files DataFiles) (settings []api.Setting, note string,
 	if err := c.check(); err != nil {
 		return nil, "", err
 	}
-	configured, err := configValues(files)
+	configured, err := readConfigured(files)
 	if err != nil {
 		return nil, "", err
 	}
-	settings = c.ownFiles(files, configured)
+	settings = c.ownFiles(files, configured.settings)
 	var held []string
 	for _, ch := range channels {
 		switch {
-		case ch.name == "":
+		case ch.never:
 		case c.Options.AsOriginal, slices.Contains(c.Options.Allow, ch.name), c.Main && !ch.ofMain:
 			continue
 		case ch.used(configured):
@@ -127,30 +160,59 @@ func (c Contain) Settings(files DataFiles) (settings []api.Setting, note string,
 	return settings, note, nil
 }
 
+// accessFiles are the settings that name the files which say who may log in, and the standard names of those
+// files in a data directory.
+var accessFiles = map[string]string{"hba_file": "pg_hba.conf", "ident_file": "pg_ident.conf"}
+
 // ownFiles makes the server use the files of its own data directory. postgresql.conf may name
 // others, by absolute paths, which a server that is given -D alone would open, and write.
 func (c Contain) ownFiles(files DataFiles, configured map[string]string) []api.Setting {
 	settings := []api.Setting{{Name: "data_directory", Value: c.DataDir}, {Name: "external_pid_file", Value: ""}}
-	for _, f := range []struct{ setting, standard string }{{"hba_file", "pg_hba.conf"}, {"ident_file", "pg_ident.conf"}} {
-		name := configured[f.setting]
+	for setting, standard := range accessFiles {
+		name := configured[setting]
 		if !filepath.IsLocal(name) { // often an absolute path of a file in the original's own data directory
 			name = filepath.Base(name)
 		}
 		if _, err := files.ReadFile(name); err != nil {
-			name = f.standard
+			name = standard
 		}
-		settings = append(settings, api.Setting{Name: f.setting, Value: filepath.Join(c.DataDir, name)})
+		settings = append(settings, api.Setting{Name: setting, Value: filepath.Join(c.DataDir, name)})
+	}
+	if configured["stats_temp_directory"] != "" { // a server that knows it is older than PostgreSQL 15
+		settings = append(settings, api.Setting{Name: "stats_temp_directory", Value: "pg_stat_tmp"})
 	}
 	return settings
 }
 
-// used reports whether a server with these settings would use the channel, if it were open.
-func (ch channel) used(configured map[string]string) bool {
+// configured is what the configuration and the catalogs of a data directory say of what a server on it uses.
+type configured struct {
+	settings      map[string]string // see configValues
+	texts         map[string][]byte // of the configuration files
+	subscriptions []string          // the names of those that are enabled
+}
+
+func readConfigured(files DataFiles) (c configured, err error) {
+	read, err := readConfig(files)
+	if err != nil {
+		return c, err
+	}
+	c.settings, c.texts = read.values, read.texts
+	c.subscriptions, err = enabledSubscriptions(files)
+	return c, err
+}
+
+// used reports whether a server with this configuration would use the channel, if it were open.
+func (ch channel) used(c configured) bool {
 	for _, s := range ch.closed {
-		if v, found := configured[s.Name]; found && !strings.EqualFold(v, s.Value) {
+		if v, found := c.settings[s.Name]; found && !strings.EqualFold(v, s.Value) {
 			return true
 		}
 	}
-	loads := configured["shared_preload_libraries"]
-	return ch.inCatalogs || slices.ContainsFunc(ch.libraries, func(l string) bool { return strings.Contains(loads, l) })
+	return len(ch.preloaded(c)) > 0 || ch.subscriptions && len(c.subscriptions) > 0
+}
+
+// preloaded gives those of the channel's libraries that the configuration preloads.
+func (ch channel) preloaded(c configured) []string {
+	loads := c.settings["shared_preload_libraries"]
+	return slices.DeleteFunc(slices.Clone(ch.libraries), func(l string) bool { return !strings.Contains(loads, l) })
 }

@@ -19,18 +19,29 @@ const maxIncludes = 10
 // The last value of a setting counts. Files outside of the data directory are not read, and a file that is
 // missing counts as empty: if the server needs it, it reports that itself when it starts.
 func configValues(files DataFiles) (map[string]string, error) {
-	c := config{files: files, values: map[string]string{}}
-	for _, name := range []string{"postgresql.conf", "postgresql.auto.conf"} {
-		if err := c.read(name, maxIncludes); err != nil {
-			return nil, err
-		}
-	}
-	return c.values, nil
+	c, err := readConfig(files)
+	return c.values, err
 }
 
+// autoConf is the configuration file that ALTER SYSTEM writes, whose settings win over all other files'.
+const autoConf = "postgresql.auto.conf"
+
+func readConfig(files DataFiles) (config, error) {
+	c := config{files: files, values: map[string]string{}, texts: map[string][]byte{}}
+	for _, name := range []string{"postgresql.conf", autoConf} {
+		if err := c.read(name, maxIncludes); err != nil {
+			return c, err
+		}
+	}
+	return c, nil
+}
+
+// config is the configuration of a data directory: its settings, and the texts of the files that it was read
+// from, by their paths.
 type config struct {
 	files  DataFiles
 	values map[string]string
+	texts  map[string][]byte
 }
 
 // read takes over what a file sets. depth is how many more files it may include in a row.
@@ -45,6 +56,7 @@ func (c *config) read(name string, depth int) error {
 	if err != nil {
 		return err
 	}
+	c.texts[name] = text
 	for line := range strings.Lines(string(text)) {
 		key, value, ok := parseConfigLine(line)
 		if !ok {

@@ -185,7 +185,7 @@ func (cs *Copies) make(ctx context.Context, s Source, dir string, fetch func(dir
 	if _, err := c.distrib(); err != nil {
 		return nil, err
 	}
-	if err := cs.as.ownAll(c.dataDir()); err != nil {
+	if err := cs.as.OwnAll(c.dataDir()); err != nil {
 		return nil, err
 	}
 	return c, c.save()

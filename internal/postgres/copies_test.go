@@ -272,7 +272,7 @@ func TestRecover(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if err := testAccount(t).ownAll(r.DataDir); err != nil {
+		if err := testAccount(t).OwnAll(r.DataDir); err != nil {
 			t.Fatal(err)
 		}
 	}

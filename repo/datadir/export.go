@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"time"
 
 	"zenith/internal/pg"
@@ -15,6 +17,7 @@ import (
 // ExportOptions are ExportTar's.
 type ExportOptions struct {
 	SkipRelations bool                                 // leave out the data of users' relations
+	Files         map[string][]byte                    // the contents of files, by path, that are not to be as the state has them
 	Progress      func(what string, done, total int64) // in bytes; may be nil
 }
 
@@ -85,12 +88,29 @@ func (e *exporter) entries(ctx context.Context, dir string) error {
 
 // walk calls fn with everything below dir that is to be exported.
 func (e *exporter) walk(ctx context.Context, dir string, fn func(path string, entry tree.Entry) error) error {
-	return tree.Walk(ctx, e.from, dir, func(path string, entry tree.Entry) error {
+	met := map[string]bool{}
+	err := tree.Walk(ctx, e.from, dir, func(path string, entry tree.Entry) error {
 		if e.skip(path, entry) {
 			return tree.Skip
 		}
+		if content, ok := e.o.Files[path]; ok {
+			met[path], entry.File = true, bytesFile(content)
+		}
 		return fn(path, entry)
 	})
+	if err != nil || dir != "" {
+		return err
+	}
+	for _, path := range slices.Sorted(maps.Keys(e.o.Files)) {
+		if met[path] {
+			continue
+		}
+		_, name := tree.Split(path)
+		if err := fn(path, tree.Entry{Name: name, File: bytesFile(e.o.Files[path])}); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // isUserRelation tells relations that initdb did not make.

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 
 	"zenith/internal/pg"
+	"zenith/internal/xlog"
 )
 
 // source is a file of a data directory, or all segments of a relation's fork.
@@ -107,7 +108,7 @@ func (s *scanner) histories() error {
 	}
 	names := []string{}
 	for _, e := range entries {
-		if tli, ok := pg.ParseHistoryName(e.Name()); ok && tli <= s.tli {
+		if tli, ok := xlog.ParseHistoryName(e.Name()); ok && tli <= s.tli {
 			names = append(names, e.Name())
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"path/filepath"
 
 	"zenith/internal/pg"
 	"zenith/internal/xlog"
@@ -21,9 +22,14 @@ type Segment struct {
 	Start pg.LSN // the first LSN in it
 }
 
-// listFiles lists the files that have names of segments, in the order of their names. A directory that is
-// not there has none: nothing was ever written on the timeline, or it is deleted.
-func (d Dir) listFiles() (list []Segment, err error) {
+// SegmentPath is the path of the segment that has lsn, present or not.
+func (d Dir) SegmentPath(lsn pg.LSN) string {
+	return filepath.Join(d.Path, xlog.SegmentName(d.TLI, lsn, d.SegSize))
+}
+
+// Segments lists the segments that are there, in the order of their names. A directory that is not
+// there has none: nothing was ever written on the timeline, or it is deleted.
+func (d Dir) Segments() (list []Segment, err error) {
 	entries, err := os.ReadDir(d.Path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil

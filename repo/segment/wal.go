@@ -9,7 +9,6 @@ import (
 	"slices"
 	"sort"
 	"sync"
-	"sync/atomic"
 
 	"zenith/internal/durable"
 	"zenith/internal/pg"
@@ -38,8 +37,7 @@ type WAL struct {
 	Dir
 	timeline Timeline
 	start    pg.LSN
-	history  atomic.Pointer[pg.History] // of the timeline's own segments; changed under mu
-	oldest   []*WAL                     // of the root timeline, ..., of the parent, and this one: by start
+	oldest   []*WAL // of the root timeline, ..., of the parent, and this one: by start
 
 	mu    sync.Mutex
 	files map[pg.LSN]*file // by the segment's first LSN
@@ -52,11 +50,9 @@ type WAL struct {
 	packed pg.LSN     // guarded by packMu: Pack has looked at the segments below
 }
 
-// New makes the WAL of a timeline that begins at start, on history's timelines of PostgreSQL; parent, if not
-// nil, is its ancestor's.
-func New(d Dir, history pg.History, t Timeline, start pg.LSN, parent *WAL) *WAL {
+// New makes the WAL of a timeline that begins at start; parent, if not nil, is its ancestor's.
+func New(d Dir, t Timeline, start pg.LSN, parent *WAL) *WAL {
 	w := &WAL{Dir: d, timeline: t, start: start, files: make(map[pg.LSN]*file)}
-	w.history.Store(&history)
 	if parent != nil {
 		w.oldest = parent.oldest
 	}
