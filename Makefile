@@ -86,11 +86,14 @@ bench: deps build
 	@command -v mkfs.xfs >/dev/null && command -v mkfs.btrfs >/dev/null || { echo "bench needs xfsprogs and btrfs-progs (apt-get install xfsprogs btrfs-progs)"; exit 1; }
 	$(GO) run ./bench -pg-distrib $(PG_DISTRIB) -only '$(ONLY)'
 
-# Records the WAL of the fixtures anew, which needs postgres.
+# Records the WAL of the fixtures anew, which needs postgres: with MAJOR=17 those of that major version alone,
+# with MAJOR=17.10 those of the minor release.
 testdata: deps
-	$(GO) test ./walredo -count=1 -run TestUpdateFixtures -update
+	$(GO) test ./walredo -count=1 -run TestUpdateFixtures -update $(if $(MAJOR),-case '^$(MAJOR)/')
+ifeq ($(MAJOR),)
 	$(GO) test ./internal/xlog -count=1 -run UpdateFixtures -update
 	$(GO) test ./internal/pgtest -count=1 -run UpdateFixtures -update
+endif
 
 clean:
 	rm -rf bin

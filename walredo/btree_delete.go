@@ -1,7 +1,7 @@
 package walredo
 
 import (
-	"encoding/binary"
+	"fmt"
 
 	"zenith/internal/pg"
 	"zenith/internal/xlog"
@@ -54,13 +54,9 @@ func btDeleteItems(page pg.Page, data []byte, xl xlog.BtreeVacuum) error {
 // items. data has, per item, the number of TIDs (xl_btree_update), then which.
 func btUpdateItems(page pg.Page, updated xlog.Offsets, data []byte) error {
 	for i := range updated.Len() {
-		if len(data) < 2 {
-			return corrupt("%d updates of posting lists, want %d", i, updated.Len())
-		}
-		n := int(binary.LittleEndian.Uint16(data))
-		deleted, rest, err := xlog.CutOffsets(data[2:], n)
+		deleted, rest, err := xlog.CutBtreeUpdate(data)
 		if err != nil {
-			return err
+			return fmt.Errorf("update %d of %d posting lists: %w", i, updated.Len(), err)
 		}
 		data = rest
 		if err := btUpdatePosting(page, updated.At(i), deleted); err != nil {

@@ -23,7 +23,7 @@ func TestCorpus(t *testing.T) {
 	}
 	base := &pgtest.Server{Dir: filepath.Join(*corpus, "base")}
 	c := base.Control(t)
-	w := newWorld(base.Dir, Cluster{LogHints: c.ChecksumVersion != 0 || c.Settings.WALLogHints})
+	w := newWorld(c.Version, base.Dir, Cluster{LogHints: c.ChecksumVersion != 0 || c.Settings.WALLogHints})
 	w.commitTs = c.Settings.TrackCommitTimestamp
 	wal := pgtest.WALDir{Version: c.Version, Dir: filepath.Join(*corpus, "wal"), TLI: c.CheckPointCopy.ThisTLI, SegSize: int(c.SegSize)}
 	rd := wal.Reader(c.CheckPoint)

@@ -96,10 +96,10 @@ func heap2FreezePage(page pg.Page, rec *xlog.Record, blk *xlog.BlockRef) error {
 	if err != nil {
 		return err
 	}
-	if len(blk.Data) < x.NTuples*sizeofXLHeapFreezeTuple {
-		return corrupt("freeze of %d tuples with %d bytes of plans", x.NTuples, len(blk.Data))
+	if len(blk.Data) < x.N*sizeofXLHeapFreezeTuple {
+		return corrupt("freeze of %d tuples with %d bytes of plans", x.N, len(blk.Data))
 	}
-	for i := range x.NTuples {
+	for i := range x.N {
 		plan := blk.Data[i*sizeofXLHeapFreezeTuple:]
 		tup, err := storedTuple(page, pg.OffsetNumber(binary.LittleEndian.Uint16(plan[4:])))
 		if err != nil {
@@ -118,8 +118,15 @@ func heap2FreezePage(page pg.Page, rec *xlog.Record, blk *xlog.BlockRef) error {
 	return nil
 }
 
-// heap2Visible is heap_xlog_visible: the heap page gets its flag, the map its bits.
+// heap2Visible is heap_xlog_visible up to 15.
 func heap2Visible(page pg.Page, rec *xlog.Record, blk *xlog.BlockRef) error {
+	// The one place where stock's result depends on pd_lsn even from a consistent base.
+	return heapVisible(page, rec, blk, 0, rec.EndLSN > page.LSN())
+}
+
+// heapVisible gives the heap page its flag, and the map its bits if set says so. Beside bits of the map, the
+// record may have the flags more.
+func heapVisible(page pg.Page, rec *xlog.Record, blk *xlog.BlockRef, more uint8, set bool) error {
 	if blk.ID == 1 {
 		page.SetFlag(pg.PDAllVisible)
 		return nil
@@ -129,15 +136,14 @@ func heap2Visible(page pg.Page, rec *xlog.Record, blk *xlog.BlockRef) error {
 		return err
 	}
 	heap := rec.Block(1)
-	if heap == nil || x.Flags&^vmValidBits != 0 || vmTag(heap.Tag.RelFileLocator, heap.Tag.Block) != blk.Tag {
+	if heap == nil || x.Flags&^(vmValidBits|more) != 0 || vmTag(heap.Tag.RelFileLocator, heap.Tag.Block) != blk.Tag {
 		return corrupt("visible with flags %#x does not fit its blocks", x.Flags)
 	}
 	if err := vmInit(page); err != nil {
 		return err
 	}
-	// The one place where stock's result depends on pd_lsn even from a consistent base.
-	if rec.EndLSN > page.LSN() {
-		vmSet(page, heap.Tag.Block, x.Flags, rec.EndLSN)
+	if set {
+		vmSet(page, heap.Tag.Block, x.Flags&vmValidBits, rec.EndLSN)
 	}
 	return nil
 }

@@ -1,12 +1,15 @@
 package walredo
 
 import (
+	"encoding/binary"
 	"fmt"
 	"io/fs"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -22,21 +25,32 @@ import (
 //
 // full_page_writes is off, so that pages really are made by redo functions alone.
 
-// TestOracle runs each fixture's script through the oracle.
+// TestOracle runs each fixture's script through the oracle: all of them for the default major version, for the others
+// those about which major versions differ, unless -case says which.
 func TestOracle(t *testing.T) {
 	if testing.Short() {
 		t.Skip("starts servers")
 	}
 	for _, f := range fixtures(t) {
-		t.Run(f.name, func(t *testing.T) {
+		t.Run(f.String(), func(t *testing.T) {
 			t.Parallel()
 			if f.noOracle != "" {
 				t.Skip(f.noOracle)
 			}
-			consult(t, f.prepare(t, "full_page_writes=off"), func(srv *pgtest.Server) { psql(t, srv, f.load) })
+			if *only == "" && f.server != strconv.Itoa(pg.Default.Major) && !slices.Contains(differing, f.name) {
+				t.Skip("only with -case: it is like the default major version's")
+			}
+			consult(t, f.prepare(t, "full_page_writes=off"), func(srv *pgtest.Server) { psql(t, srv, checks.ReplaceAllString(f.load, "")) })
 		})
 	}
 }
+
+// differing are the cases with records that major versions have otherwise than each other.
+var differing = []string{"heap", "multixact", "btree", "hash", "gist", "spgist", "xact"}
+
+// checks finds what a fixture's script says about images for consistency checks. The oracle needs none, and a server that
+// marks GiST pages only in replay (see gistMarks) would not pass its own.
+var checks = regexp.MustCompile(`(?m)^SET wal_consistency_checking = .*;$`)
 
 // consult runs the load on a copy of base and compares what stock replay and ours make
 // of it, at the end.
@@ -66,7 +80,7 @@ func consultAt(t *testing.T, base *pgtest.Server, load func(srv *pgtest.Server),
 		stops[ends[rand.IntN(len(ends))]] = true
 	}
 
-	w := newWorld(base.Dir, Cluster{LogHints: control.ChecksumVersion != 0 || control.Settings.WALLogHints})
+	w := newWorld(control.Version, base.Dir, Cluster{LogHints: control.ChecksumVersion != 0 || control.Settings.WALLogHints})
 	w.commitTs = control.Settings.TrackCommitTimestamp
 	eachRecord(t, srv.WAL(t).Reader(control.CheckPoint), func(rec *xlog.Record) bool {
 		if err := w.replay(rec); err != nil {
@@ -201,10 +215,10 @@ func (w *world) replayDbase(rec *xlog.Record) error {
 
 // database lists a database's forks, those that only the base has included.
 func (w *world) database(spc, db pg.OID) []pg.RelFork {
-	entries, err := os.ReadDir(filepath.Join(w.base, pg.V15.DatabasePath(spc, db)))
+	entries, err := os.ReadDir(filepath.Join(w.base, w.v.DatabasePath(spc, db)))
 	if err == nil {
 		for _, e := range entries {
-			if p := pg.V15.ParsePath(pg.V15.DatabasePath(spc, db) + "/" + e.Name()); p.Kind == pg.PathRelation {
+			if p := w.v.ParsePath(w.v.DatabasePath(spc, db) + "/" + e.Name()); p.Kind == pg.PathRelation {
 				w.fork(p.Fork)
 			}
 		}
@@ -221,7 +235,7 @@ func (w *world) database(spc, db pg.OID) []pg.RelFork {
 // compareWorld compares all forks with the files of a data directory.
 func compareWorld(t *testing.T, w *world, dir string, checksums bool) (pages int) {
 	t.Helper()
-	files := forkFiles(t, dir)
+	files := forkFiles(t, w.v, dir)
 	compared := func(rf pg.RelFork) bool {
 		init := rf
 		init.Fork = pg.InitFork
@@ -256,7 +270,11 @@ func compareWorld(t *testing.T, w *world, dir string, checksums bool) (pages int
 			if checksums && !rf.IsSLRU() {
 				p.page.SetChecksumInplace(pg.BlockNumber(i))
 			}
-			if d := diffPages(p.page, want[i*pg.BlockSize:][:pg.BlockSize], place); d != "" {
+			stock := pg.Page(want[i*pg.BlockSize:][:pg.BlockSize])
+			if !rf.IsSLRU() {
+				gistMarks(stock, p.page)
+			}
+			if d := diffPages(p.page, stock, place); d != "" {
 				report("%v, last changed by %v: %s", rf.Tag(pg.BlockNumber(i)), p.last, d)
 			}
 			pages++
@@ -273,9 +291,23 @@ func compareWorld(t *testing.T, w *world, dir string, checksums bool) (pages int
 	return pages
 }
 
+// gistMarks takes a mark off stock's page, if it is a GiST index's: minor releases before November 2026 set F_TUPLES_DELETED
+// in replay, though no server set it when it wrote the record. Redo does as later ones do.
+func gistMarks(stock, ours pg.Page) {
+	const special = pg.BlockSize - gistOpaqueSize
+	if stock.Special() != special || binary.LittleEndian.Uint16(stock[special+14:]) != gistPageID {
+		return
+	}
+	o, mine := gistPageOpaque(stock[special:]), gistPageOpaque(ours[special:])
+	if o.flags()&gistTuplesGone != 0 && mine.flags()&gistTuplesGone == 0 {
+		o.dropFlags(gistTuplesGone)
+		stock.SetChecksum(ours.Checksum()) // is right if all else is
+	}
+}
+
 // forkFiles reads all relation forks and SLRU segments of a data directory. The files
 // must fit into memory, and relations into one segment.
-func forkFiles(t *testing.T, dir string) map[pg.RelFork][]byte {
+func forkFiles(t *testing.T, v *pg.Version, dir string) map[pg.RelFork][]byte {
 	t.Helper()
 	files := map[pg.RelFork][]byte{}
 	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
@@ -286,7 +318,7 @@ func forkFiles(t *testing.T, dir string) map[pg.RelFork][]byte {
 		if err != nil {
 			return err
 		}
-		p := pg.V15.ParsePath(filepath.ToSlash(rel))
+		p := v.ParsePath(filepath.ToSlash(rel))
 		if p.Kind != pg.PathRelation && p.Kind != pg.PathSLRU {
 			return nil
 		}

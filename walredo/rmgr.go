@@ -28,6 +28,7 @@ func (s blockSet) has(id uint8) bool { return s>>id&1 != 0 }
 // op is one kind of record of a resource manager.
 type op struct {
 	name     string // as rm_identify gives it
+	gone     bool   // in an overlay: the version has no such op any more
 	initName string // the same with the INIT_PAGE bit, if there is such a form
 
 	// redo handles the registered blocks; nil if the op never has any.
@@ -76,12 +77,15 @@ type rmgr struct {
 	allInfo bool
 }
 
-// with gives a resource manager that has more's ops beside m's, or in their place. m stays
-// as it is.
+// with gives a resource manager that has more's ops beside m's, or in their place, and not those that more
+// says are gone. m stays as it is.
 func (m *rmgr) with(more ops) *rmgr {
 	merged := *m
 	for i := range more {
-		if more[i].known() {
+		switch {
+		case more[i].gone:
+			merged.ops[i] = op{}
+		case more[i].known():
 			merged.ops[i] = more[i]
 		}
 	}
@@ -107,16 +111,15 @@ func (s *rmgrs) with(more rmgrs) *rmgrs {
 	return &merged
 }
 
-// versions are the resource managers by the number of the major version. There is a set
-// for each of pg.Versions.
-var versions = [...]*rmgrs{15: &rmgrs15}
+// versions are the resource managers of each major version.
+var versions = pg.PerVersion[*rmgrs]{15: &rmgrs15, 16: rmgrs16}
 
 // rmgrOf finds a version's resource manager; nil if that is an extension's.
 func rmgrOf(v *pg.Version, rm xlog.RmgrID) *rmgr {
 	if rm > xlog.RmMax {
 		return nil
 	}
-	return versions[v.Major][rm]
+	return versions.Of(v)[rm]
 }
 
 // lookup finds a record's op; the op is nil if it is unknown, both are if the

@@ -65,7 +65,7 @@ func TestTreesEveryBlock(t *testing.T) {
 // the record an image of it, as if a checkpoint had begun between split and downlink: the
 // result must be the same as without.
 func TestGistAfterImage(t *testing.T) {
-	w := newWorld("", Cluster{LogHints: true})
+	w := newWorld(nil, "", Cluster{LogHints: true})
 	tried := map[opID]int{}
 	eachRecord(t, fixtureOf(t, "gist").wal(t).Reader(), func(rec *xlog.Record) bool {
 		unknown := adopt(t, w, rec)
@@ -110,7 +110,7 @@ func gistNSN(page pg.Page) pg.LSN {
 
 // TestGistNSN compares what the mask hides: the NSN that the parts of a split page get.
 func TestGistNSN(t *testing.T) {
-	w := newWorld("", Cluster{LogHints: true})
+	w := newWorld(nil, "", Cluster{LogHints: true})
 	img := make(pg.Page, pg.BlockSize)
 	nsns := map[pg.LSN]bool{}
 	eachRecord(t, fixtureOf(t, "gist").wal(t).Reader(), func(rec *xlog.Record) bool {

@@ -10,7 +10,7 @@ import (
 
 // TestVersions sees that each version has all of PostgreSQL's own resource managers.
 func TestVersions(t *testing.T) {
-	pgtest.EachVersion(t, func(major int) bool { return major < len(versions) && versions[major] != nil })
+	pgtest.EachVersion(t, func(v *pg.Version) bool { return versions.Of(v) != nil })
 	for _, v := range pg.Versions {
 		for rm := range xlog.RmMax + 1 {
 			if rmgrOf(v, rm) == nil {

@@ -15,7 +15,8 @@ import (
 // and Touches, as a store would. Forks that no record has touched are still as in the
 // base directory, if there is one.
 type world struct {
-	base     string // a data directory as of the first record, or ""
+	base     string      // a data directory as of the first record, or ""
+	v        *pg.Version // whose data directory base is
 	cluster  Cluster
 	commitTs bool // the server keeps pg_commit_ts
 	forks    map[pg.RelFork]*fork
@@ -66,8 +67,8 @@ func (l lastRecord) String() string {
 	return s
 }
 
-func newWorld(base string, cluster Cluster) *world {
-	return &world{base: base, cluster: cluster, forks: map[pg.RelFork]*fork{}, covered: coverage{}, seen: map[opID]bool{}, holed: map[pg.BufferTag]bool{}}
+func newWorld(v *pg.Version, base string, cluster Cluster) *world {
+	return &world{v: v, base: base, cluster: cluster, forks: map[pg.RelFork]*fork{}, covered: coverage{}, seen: map[opID]bool{}, holed: map[pg.BufferTag]bool{}}
 }
 
 // fork finds a fork's blocks, reading them from the base the first time.
@@ -76,16 +77,16 @@ func (w *world) fork(rf pg.RelFork) *fork {
 	if f == nil {
 		f = &fork{gone: true}
 		if w.base != "" {
-			f.load(w.base, rf)
+			f.load(w.v, w.base, rf)
 		}
 		w.forks[rf] = f
 	}
 	return f
 }
 
-func (f *fork) load(base string, rf pg.RelFork) {
+func (f *fork) load(v *pg.Version, base string, rf pg.RelFork) {
 	for seg := uint32(0); ; seg++ {
-		b, err := os.ReadFile(filepath.Join(base, pg.V15.RelPath(rf, seg)))
+		b, err := os.ReadFile(filepath.Join(base, v.RelPath(rf, seg)))
 		if errors.Is(err, fs.ErrNotExist) {
 			return
 		}

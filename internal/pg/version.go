@@ -39,6 +39,11 @@ type Version struct {
 	SLRUPageNoSize int // bytes of the number of an SLRU's page: 4 or 8
 	StatsItemSize  int // sizeof(xl_xact_stats_item): 12 or 16; 0: transactions drop no statistics
 
+	// ConflictCatalogRel: a record that removes rows, index entries or pages which a query on a
+	// standby may still need says whether the relation is a catalog (isCatalogRel), because logical
+	// decoding on the standby reads catalogs.
+	ConflictCatalogRel bool
+
 	RelMapSize int // sizeof(RelMapFile): of each pg_filenode.map
 
 	LongTwoPhaseNames bool // the names of two-phase state files have the transaction id's epoch
@@ -57,45 +62,6 @@ type Version struct {
 // ImageBits are the bits of bimg_info, which describes a page image in a WAL record. 0: the
 // version has no such bit.
 type ImageBits struct{ HasHole, Apply, PGLZ, LZ4, ZSTD uint8 }
-
-// V15 is PostgreSQL 15.
-var V15 = &Version{
-	Release: Release{Major: 15, WALMagic: 0xD110, ControlVersion: 1300, Catalog: 202209061},
-
-	OverwriteContRecord: 0x0008,
-	PageFlags:           0x000F,
-	ImageBits:           ImageBits{HasHole: 0x01, Apply: 0x02, PGLZ: 0x04, LZ4: 0x08, ZSTD: 0x10},
-
-	SLRUPageNoSize: 4,
-	StatsItemSize:  12,
-
-	OriginsSetting: "max_replication_slots",
-
-	RelMapSize:      512,
-	MultiOffsetSize: 4,
-
-	control:    &control1300,
-	checkPoint: &checkPoint1300,
-}
-
-// Default is the version of a new cluster, unless another one is asked for, and of a server
-// about which nothing else is known.
-var Default = V15
-
-// Versions lists the supported majors, oldest first.
-var Versions = []*Version{V15}
-
-// unsupported are releases that are known by name only, so that an error can say whose
-// files it met.
-var unsupported = []Release{
-	{Major: 12, WALMagic: 0xD101, ControlVersion: 1201, Catalog: 201909212},
-	{Major: 13, WALMagic: 0xD106, ControlVersion: 1300, Catalog: 202007201},
-	{Major: 14, WALMagic: 0xD10D, ControlVersion: 1300, Catalog: 202107181},
-	{Major: 16, WALMagic: 0xD113, ControlVersion: 1300, Catalog: 202307071},
-	{Major: 17, WALMagic: 0xD116, ControlVersion: 1700, Catalog: 202406281},
-	{Major: 18, WALMagic: 0xD118, ControlVersion: 1800, Catalog: 202506291},
-	{Major: 19, WALMagic: 0xD122, ControlVersion: 1905, Catalog: 202610061}, // as of its first release candidate
-}
 
 // ByMajor gives the version with that major number; an ErrVersion if it is not supported.
 func ByMajor(major int) (*Version, error) {
@@ -124,6 +90,16 @@ func ParseMajor(text string) (*Version, error) {
 	}
 	return ByMajor(major)
 }
+
+// PerVersion has a value for each supported major, at the major's number. A package that has a table
+// of its own for each version keeps them in one, and finds them there without a map.
+type PerVersion[T any] [lastMajor + 1]T
+
+// lastMajor is the newest supported major.
+const lastMajor = 16
+
+// Of gives v's value.
+func (p *PerVersion[T]) Of(v *Version) T { return p[v.Major] }
 
 // ReleaseByMagic gives the release, supported or not, whose WAL pages begin with magic.
 func ReleaseByMagic(magic uint16) (Release, bool) {

@@ -25,7 +25,7 @@ func heapVacuum(w *writer, rec *xlog.Record) error {
 
 func heapFreezePage(w *writer, rec *xlog.Record) error {
 	x, err := xlog.ParseHeapFreezePage(rec)
-	return w.text(err, "cutoff xid %d ntuples %d", x.CutoffXID, x.NTuples)
+	return w.text(err, "cutoff xid %d ntuples %d", x.CutoffXID, x.N)
 }
 
 func heapVisible(w *writer, rec *xlog.Record) error {

@@ -14,7 +14,7 @@ import (
 // times in it are given in zone.
 func Line(rec *xlog.Record, zone *time.Location) string {
 	var b bytes.Buffer
-	w := &writer{Buffer: &b, version: rec.V, zone: zone}
+	w := &writer{Buffer: &b, version: rec.V, style: styles.Of(rec.V), zone: zone}
 	w.header(rec)
 	w.describe(rec)
 	w.blockRefs(rec)
@@ -25,8 +25,18 @@ func Line(rec *xlog.Record, zone *time.Location) string {
 type writer struct {
 	*bytes.Buffer
 	version *pg.Version
+	style   style
 	zone    *time.Location
 }
+
+// style is what a version's pg_waldump prints otherwise all over.
+type style struct {
+	catalogRel bool // the members isCatalogRel are printed
+	wideLSN    bool // the lower half of each LSN is padded with zeros
+}
+
+// styles are those of each major version.
+var styles pg.PerVersion[style]
 
 func (w *writer) printf(format string, args ...any) { fmt.Fprintf(w, format, args...) }
 

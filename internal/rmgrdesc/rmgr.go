@@ -1,6 +1,9 @@
 package rmgrdesc
 
-import "zenith/internal/xlog"
+import (
+	"zenith/internal/pg"
+	"zenith/internal/xlog"
+)
 
 // descFunc writes what a record's body says. An error is about a damaged record; it
 // becomes part of the line.
@@ -13,8 +16,30 @@ type descs [16]descFunc
 // rmgrs are the resource managers in the order of access/rmgrlist.h.
 type rmgrs [xlog.RmMax + 1]*descs
 
-// versions are the resource managers by the number of the major version.
-var versions = [...]*rmgrs{15: &rmgrs15}
+// versions are the resource managers of each major version.
+var versions = pg.PerVersion[*rmgrs]{15: &rmgrs15, 16: rmgrs16}
+
+// with gives the resource managers of a version that differs from m's by more. m stays as it is.
+func (m *rmgrs) with(more rmgrs) *rmgrs {
+	merged := *m
+	for i, d := range more {
+		if d != nil {
+			merged[i] = d
+		}
+	}
+	return &merged
+}
+
+// with gives a resource manager's descriptions with more's in place of d's. d stays as it is.
+func (d *descs) with(more descs) *descs {
+	merged := *d
+	for i, f := range more {
+		if f != nil {
+			merged[i] = f
+		}
+	}
+	return &merged
+}
 
 var rmgrs15 = rmgrs{
 	xlog.RmXLOG:       &xlogDescs,
@@ -47,7 +72,7 @@ func describer(rec *xlog.Record) descFunc {
 	if rec.RmgrID > xlog.RmMax {
 		return describeRmgrID
 	}
-	return versions[rec.V.Major][rec.RmgrID][rec.Op()>>4]
+	return versions.Of(rec.V)[rec.RmgrID][rec.Op()>>4]
 }
 
 // describeRmgrID is pg_waldump's default_desc.

@@ -41,15 +41,19 @@ func ParseBtreeDedup(rec *Record) (nintervals int, err error) {
 type BtreeDelete struct {
 	LatestRemovedXID pg.TransactionID
 	BtreeVacuum
+	CatalogRel bool // isCatalogRel: in the versions that log it
 }
 
 // ParseBtreeDelete reads the body of a DELETE record.
 func ParseBtreeDelete(rec *Record) (BtreeDelete, error) {
-	s, err := wholeStruct(rec.MainData, "xl_btree_delete", 8)
+	s, catalogRel, err := conflictStruct(rec.V, rec.MainData, "xl_btree_delete", 8)
 	if err != nil {
 		return BtreeDelete{}, err
 	}
-	return BtreeDelete{LatestRemovedXID: s.xid(0), BtreeVacuum: BtreeVacuum{NDeleted: int(s.u16(4)), NUpdated: int(s.u16(6))}}, nil
+	return BtreeDelete{
+		LatestRemovedXID: s.xid(0), BtreeVacuum: BtreeVacuum{NDeleted: int(s.u16(4)), NUpdated: int(s.u16(6))},
+		CatalogRel: catalogRel,
+	}, nil
 }
 
 // BtreeVacuum is xl_btree_vacuum: how many items go, and how many lose some TIDs.
@@ -64,6 +68,16 @@ func ParseBtreeVacuum(rec *Record) (BtreeVacuum, error) {
 		return BtreeVacuum{}, err
 	}
 	return BtreeVacuum{NDeleted: int(s.u16(0)), NUpdated: int(s.u16(2))}, nil
+}
+
+// CutBtreeUpdate takes an xl_btree_update off the front of b: the TIDs that a posting list loses, as indexes
+// into it.
+func CutBtreeUpdate(b []byte) (tids Offsets, rest []byte, err error) {
+	s, err := structOf(b, "xl_btree_update", 2)
+	if err != nil {
+		return nil, nil, err
+	}
+	return CutOffsets(b[2:], int(s.u16(0)))
 }
 
 // BtreeUnlinkPage is xl_btree_unlink_page: a page and its siblings, and, if the page is not
@@ -126,6 +140,7 @@ type ReusePage struct {
 	Rel              pg.RelFileLocator
 	Block            pg.BlockNumber
 	LatestRemovedXID pg.FullTransactionID
+	CatalogRel       bool // isCatalogRel: in the versions that log it
 }
 
 // ParseBtreeReusePage reads the body of a REUSE_PAGE record.
@@ -134,11 +149,11 @@ func ParseBtreeReusePage(rec *Record) (ReusePage, error) {
 }
 
 func parseReusePage(rec *Record, name string) (ReusePage, error) {
-	s, err := wholeStruct(rec.MainData, name, 24)
+	s, catalogRel, err := conflictStruct(rec.V, rec.MainData, name, 24)
 	if err != nil {
 		return ReusePage{}, err
 	}
-	return ReusePage{Rel: s.rel(0), Block: s.block(12), LatestRemovedXID: s.fullXID(16)}, nil
+	return ReusePage{Rel: s.rel(0), Block: s.block(12), LatestRemovedXID: s.fullXID(16), CatalogRel: catalogRel}, nil
 }
 
 // BtreeMetadata is xl_btree_metadata: the contents of an index's metapage.

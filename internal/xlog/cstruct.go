@@ -31,6 +31,19 @@ func wholeStruct(b []byte, name string, size int) (cstruct, error) {
 	return cstruct(b), nil
 }
 
+// conflictStruct is wholeStruct for a struct of a record that may conflict with queries on a standby: in the
+// versions that say so, isCatalogRel is one byte more, behind the struct's size bytes.
+func conflictStruct(v *pg.Version, b []byte, name string, size int) (s cstruct, catalogRel bool, err error) {
+	if !v.ConflictCatalogRel {
+		s, err = wholeStruct(b, name, size)
+		return s, false, err
+	}
+	if s, err = wholeStruct(b, name, size+1); err != nil {
+		return nil, false, err
+	}
+	return s, s.flag(size), nil
+}
+
 func errStruct(name string, n, size int) error {
 	return fmt.Errorf("%s is %d bytes, want %d: %w", name, n, size, ErrCorrupt)
 }

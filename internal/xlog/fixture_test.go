@@ -13,7 +13,7 @@ import (
 	"zenith/internal/xlog"
 )
 
-// Fixtures are WAL of a real server, testdata/<case>.wal.gz, and what its pg_waldump -b
+// Fixtures are WAL of a real server, testdata/<case>.wal.zst, and what its pg_waldump -b
 // says of it, testdata/<case>.dump.gz. `make testdata` records them anew, by running the
 // tests with -update.
 var update = flag.Bool("update", false, "record the fixtures anew")
@@ -47,7 +47,7 @@ func loadFixture(t testing.TB, name string) fixture {
 
 // fixtureFiles are the paths of a case's WAL and of pg_waldump's words.
 func fixtureFiles(name string) (wal, dump string) {
-	return filepath.Join("testdata", name+".wal.gz"), filepath.Join("testdata", name+".dump.gz")
+	return filepath.Join("testdata", name+".wal.zst"), filepath.Join("testdata", name+".dump.gz")
 }
 
 // recording is a stopped server's WAL, and what its pg_waldump says of it.

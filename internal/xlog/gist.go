@@ -21,17 +21,21 @@ func ParseGistPageUpdate(rec *Record) (GistPageUpdate, error) {
 // GistDelete is gistxlogDelete.
 type GistDelete struct {
 	LatestRemovedXID pg.TransactionID
+	CatalogRel       bool // isCatalogRel: in the versions that log it
 	ToDelete         Offsets
 }
 
 // ParseGistDelete reads the body of a DELETE record.
 func ParseGistDelete(rec *Record) (GistDelete, error) {
-	const header = 6
+	header := 6
+	if rec.V.ConflictCatalogRel {
+		header = 8 // with the byte isCatalogRel and one of padding
+	}
 	s, err := structOf(rec.MainData, "gistxlogDelete", header)
 	if err != nil {
 		return GistDelete{}, err
 	}
-	x := GistDelete{LatestRemovedXID: s.xid(0)}
+	x := GistDelete{LatestRemovedXID: s.xid(0), CatalogRel: rec.V.ConflictCatalogRel && s.flag(6)}
 	x.ToDelete, err = wholeOffsets(s[header:], int(s.u16(4)))
 	return x, err
 }

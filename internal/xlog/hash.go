@@ -148,6 +148,7 @@ func ParseHashUpdateMetaPage(rec *Record) (ntuples float64, err error) {
 type HashVacuumOnePage struct {
 	LatestRemovedXID pg.TransactionID
 	NTuples          int
+	CatalogRel       bool    // isCatalogRel: in the versions that log it
 	Items            Offsets // of the tuples that go; none if the page comes as an image
 }
 
@@ -159,6 +160,9 @@ func ParseHashVacuumOnePage(rec *Record) (HashVacuumOnePage, error) {
 		return HashVacuumOnePage{}, err
 	}
 	x := HashVacuumOnePage{LatestRemovedXID: s.xid(0), NTuples: int(s.i32(4))}
+	if rec.V.ConflictCatalogRel {
+		x.NTuples, x.CatalogRel = int(s.u16(4)), s.flag(6)
+	}
 	if len(s) == size {
 		return x, nil
 	}

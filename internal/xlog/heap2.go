@@ -8,15 +8,16 @@ import "zenith/internal/pg"
 type HeapPrune struct {
 	LatestRemovedXID   pg.TransactionID
 	NRedirected, NDead int
+	CatalogRel         bool // isCatalogRel: in the versions that log it
 }
 
 // ParseHeapPrune reads the body of a PRUNE record.
 func ParseHeapPrune(rec *Record) (HeapPrune, error) {
-	s, err := wholeStruct(rec.MainData, "xl_heap_prune", 8)
+	s, catalogRel, err := conflictStruct(rec.V, rec.MainData, "xl_heap_prune", 8)
 	if err != nil {
 		return HeapPrune{}, err
 	}
-	return HeapPrune{LatestRemovedXID: s.xid(0), NRedirected: int(s.u16(4)), NDead: int(s.u16(6))}, nil
+	return HeapPrune{LatestRemovedXID: s.xid(0), NRedirected: int(s.u16(4)), NDead: int(s.u16(6)), CatalogRel: catalogRel}, nil
 }
 
 // ParseHeapVacuum reads xl_heap_vacuum: how many line pointers become unused.
@@ -30,24 +31,29 @@ func ParseHeapVacuum(rec *Record) (nunused int, err error) {
 
 // HeapFreezePage is xl_heap_freeze_page.
 type HeapFreezePage struct {
-	CutoffXID pg.TransactionID
-	NTuples   int
+	CutoffXID  pg.TransactionID
+	N          int  // of xl_heap_freeze_tuples up to 15, of FreezePlans in 16
+	CatalogRel bool // isCatalogRel: in the versions that log it
 }
 
 // ParseHeapFreezePage reads the body of a FREEZE_PAGE record.
 func ParseHeapFreezePage(rec *Record) (HeapFreezePage, error) {
-	s, err := wholeStruct(rec.MainData, "xl_heap_freeze_page", 6)
+	s, catalogRel, err := conflictStruct(rec.V, rec.MainData, "xl_heap_freeze_page", 6)
 	if err != nil {
 		return HeapFreezePage{}, err
 	}
-	return HeapFreezePage{CutoffXID: s.xid(0), NTuples: int(s.u16(4))}, nil
+	return HeapFreezePage{CutoffXID: s.xid(0), N: int(s.u16(4)), CatalogRel: catalogRel}, nil
 }
 
 // HeapVisible is xl_heap_visible.
 type HeapVisible struct {
 	CutoffXID pg.TransactionID
-	Flags     uint8 // bits for the visibility map
+	Flags     uint8 // bits for the visibility map, and in 16 to 18 VisibleCatalogRel
 }
+
+// VisibleCatalogRel is VISIBILITYMAP_XLOG_CATALOG_REL in the flags of a VISIBLE record: the relation is
+// a catalog. It is no bit of the map.
+const VisibleCatalogRel = 0x04
 
 // ParseHeapVisible reads the body of a VISIBLE record.
 func ParseHeapVisible(rec *Record) (HeapVisible, error) {

@@ -171,17 +171,24 @@ func ParseSpgVacuumRoot(rec *Record) (toDelete Offsets, err error) {
 type SpgVacuumRedirect struct {
 	FirstPlaceholder  pg.OffsetNumber // items from there on go; 0: none do
 	NewestRedirectXID pg.TransactionID
+	CatalogRel        bool // isCatalogRel: in the versions that log it
 	ToPlaceholder     Offsets
 }
 
 // ParseSpgVacuumRedirect reads the body of a VACUUM_REDIRECT record.
 func ParseSpgVacuumRedirect(rec *Record) (SpgVacuumRedirect, error) {
-	const size = 8
+	size := 8
+	if rec.V.ConflictCatalogRel {
+		size = 10 // with the byte isCatalogRel and one of padding
+	}
 	s, err := structOf(rec.MainData, "spgxlogVacuumRedirect", size)
 	if err != nil {
 		return SpgVacuumRedirect{}, err
 	}
-	x := SpgVacuumRedirect{FirstPlaceholder: s.item(2), NewestRedirectXID: s.xid(4)}
+	x := SpgVacuumRedirect{
+		FirstPlaceholder: s.item(2), NewestRedirectXID: s.xid(4),
+		CatalogRel: rec.V.ConflictCatalogRel && s.flag(8),
+	}
 	x.ToPlaceholder, err = wholeOffsets(s[size:], int(s.u16(0)))
 	return x, err
 }

@@ -14,8 +14,8 @@ type effect func(*State, *xlog.Record) error
 // resource manager and operation (xlog.Record.Op() >> 4).
 type effects [xlog.RmMax + 1][16]effect
 
-// versions are the effects by the number of the major version.
-var versions = [...]*effects{15: &effects15}
+// versions are the effects of each major version.
+var versions = pg.PerVersion[*effects]{15: &effects15, 16: &effects15}
 
 var effects15 = effects{
 	xlog.RmXLOG: {
@@ -57,7 +57,7 @@ func (s *State) Apply(rec *xlog.Record) error {
 	if rec.RmgrID > xlog.RmMax {
 		return nil
 	}
-	apply := versions[rec.V.Major][rec.RmgrID][rec.Op()>>4]
+	apply := versions.Of(rec.V)[rec.RmgrID][rec.Op()>>4]
 	if apply == nil {
 		return nil
 	}

@@ -3,6 +3,7 @@ package ingest
 import (
 	"context"
 
+	"zenith/internal/pg"
 	"zenith/internal/xlog"
 )
 
@@ -22,8 +23,8 @@ type handler struct {
 // in walredo.Touches, control data in control.State.
 type handlers [xlog.RmMax + 1]*[16]handler
 
-// versions are the handlers by the number of the major version.
-var versions = [...]*handlers{15: &handlers15}
+// versions are the handlers of each major version.
+var versions = pg.PerVersion[*handlers]{15: &handlers15, 16: &handlers15}
 
 var handlers15 = handlers{
 	xlog.RmXLOG: {
@@ -68,7 +69,7 @@ func handlerOf(rec *xlog.Record) handler {
 	if rec.RmgrID > xlog.RmMax {
 		return handler{}
 	}
-	rm := versions[rec.V.Major][rec.RmgrID]
+	rm := versions.Of(rec.V)[rec.RmgrID]
 	if rm == nil {
 		return handler{}
 	}

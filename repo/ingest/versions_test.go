@@ -3,9 +3,10 @@ package ingest
 import (
 	"testing"
 
+	"zenith/internal/pg"
 	"zenith/internal/pgtest"
 )
 
 func TestVersions(t *testing.T) {
-	pgtest.EachVersion(t, func(major int) bool { return major < len(versions) && versions[major] != nil })
+	pgtest.EachVersion(t, func(v *pg.Version) bool { return versions.Of(v) != nil })
 }

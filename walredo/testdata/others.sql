@@ -3,7 +3,7 @@
 -- config: track_commit_timestamp=on
 -- config: allow_in_place_tablespaces=on
 -- config: max_replication_slots=5
--- resetwal: -x 1048250 -m 65500,1 -O 52300
+-- counters: xid=1048250 multi=65500 oldestmulti=1 offset=52300
 -- change: max_connections=77
 -- oracle: no, it truncates SLRUs; repo/ingest's oracle does that
 UPDATE pg_database SET datallowconn = true;
