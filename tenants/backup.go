@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"zenith/internal/pg"
 	"zenith/internal/postgres"
 	"zenith/repo"
 	"zenith/repo/ingest"
@@ -29,6 +30,10 @@ func (m *Manager) loadServer(ctx context.Context, t *tenant, o InitOptions) (tl 
 	defer os.RemoveAll(dir)
 	got, err := receiver.BaseBackup(ctx, server, receiver.BackupOptions{
 		Dir: data, TblspcTo: filepath.Join(dir, "tablespaces"), Own: m.as.Own, Progress: o.Progress,
+		Check: func(v *pg.Version, _ uint64, _ pg.TLI) error {
+			_, err := m.pg.For(ctx, v)
+			return err
+		},
 	})
 	if err != nil {
 		return nil, err
@@ -42,7 +47,7 @@ func (m *Manager) loadServer(ctx context.Context, t *tenant, o InitOptions) (tl 
 	if err != nil {
 		return nil, err
 	}
-	distrib, err := m.pg.For(recovered.Version())
+	distrib, err := m.pg.For(ctx, recovered.Version())
 	if err != nil {
 		return nil, err
 	}

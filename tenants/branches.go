@@ -29,7 +29,7 @@ func (m *Manager) BranchList(ctx context.Context, tenant string) ([]api.Branch, 
 
 // describe makes the branch object that clients get of a timeline.
 func describe(tl *repo.Timeline) api.Branch {
-	b := api.Branch{Name: tl.Name(), TimelineID: tl.ID().String(), LatestValidLSN: tl.LastLSN()}
+	b := api.Branch{Name: tl.Name(), TimelineID: tl.ID().String(), LatestValidLSN: tl.LastLSN(), Major: tl.Version().Major}
 	if parent, at := tl.Ancestor(); parent != nil {
 		b.AncestorID, b.AncestorLSN = new(parent.ID().String()), &at
 	}

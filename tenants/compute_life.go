@@ -149,7 +149,7 @@ func (c *compute) run(ctx context.Context, next savedCompute, o api.ComputeOptio
 
 // launch runs postgres on the mount with what next says, and notes on disk that it does.
 func (c *compute) launch(ctx context.Context, next savedCompute, o api.ComputeOptions) error {
-	distrib, err := c.t.m.pg.For(c.mount.branch.tl.VersionAt(c.mount.lsn))
+	distrib, err := c.t.m.pg.For(ctx, c.mount.branch.tl.VersionAt(c.mount.lsn))
 	if err != nil {
 		return err
 	}

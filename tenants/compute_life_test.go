@@ -127,7 +127,7 @@ func TestComputeRestartedByOthers(t *testing.T) {
 	} {
 		kill(t, serverPID(t, c), syscall.SIGINT)
 		waitFor(t, "its end is noticed", func() bool { return f.statusOf(t, MainBranch) == api.ComputeStopped })
-		other := exec.Command(filepath.Join(f.cfg.PgDistrib, "bin", "postgres"), "-D", c.Dir, "-p", strconv.Itoa(c.Port))
+		other := exec.Command(filepath.Join(f.cfg.PgDistribs.Default, "bin", "postgres"), "-D", c.Dir, "-p", strconv.Itoa(c.Port))
 		other.Dir = "/"
 		if err := other.Start(); err != nil {
 			t.Fatal(err)

@@ -83,7 +83,9 @@ func (m *Manager) newCompute(ctx context.Context, tenant, point string) (c *comp
 	point = t.fullPoint(point)
 	b, p, _, err := t.point(ctx, point)
 	if err == nil {
-		_, err = m.pg.Checked(ctx, b.tl.VersionAt(p.LSN))
+		if _, err = m.pg.For(ctx, b.tl.VersionAt(p.LSN)); err != nil {
+			err = fmt.Errorf("branch %s: %w", b.tl.Name(), err)
+		}
 	}
 	if err != nil {
 		release()
@@ -241,3 +243,6 @@ func (m *Manager) stopComputes(ctx context.Context) error {
 	}
 	return err
 }
+
+// PgDistribs lists the installations that computes run on.
+func (m *Manager) PgDistribs(ctx context.Context) ([]api.Distrib, error) { return m.pg.List(ctx), nil }

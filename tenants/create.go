@@ -7,10 +7,12 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"zenith/internal/api"
 	"zenith/internal/durable"
 	"zenith/internal/pg"
+	"zenith/internal/postgres"
 	"zenith/repo"
 	"zenith/repo/ingest"
 )
@@ -23,13 +25,14 @@ type InitOptions struct {
 	Tenant     string // id; "" for a random one
 	FromPGData string // a cleanly stopped data directory
 	FromServer string // the connection string of a running server; if both are "": a fresh initdb
+	Major      int    // major version of PostgreSQL of a fresh cluster; 0: that of the default installation
 	Progress   api.Progress
 	LeftOut    func(path, why string) // is told each file that is not imported; may be nil
 }
 
 // TenantCreate makes a tenant with a fresh initdb as its main branch.
-func (m *Manager) TenantCreate(ctx context.Context, id string, p api.Progress) (api.TenantInfo, error) {
-	return m.CreateTenant(ctx, InitOptions{Tenant: id, Progress: p})
+func (m *Manager) TenantCreate(ctx context.Context, id string, o api.TenantOptions, p api.Progress) (api.TenantInfo, error) {
+	return m.CreateTenant(ctx, InitOptions{Tenant: id, Major: o.Major, Progress: p})
 }
 
 // CreateTenant makes a tenant and loads its main branch. If that fails or is killed, there is no tenant: its
@@ -45,7 +48,7 @@ func (m *Manager) CreateTenant(ctx context.Context, o InitOptions) (api.TenantIn
 	if _, err := os.Stat(m.tenantDir(id)); !errors.Is(err, fs.ErrNotExist) {
 		return api.TenantInfo{}, api.Errorf(api.ErrExists, "tenant %v: already exists", id)
 	}
-	if _, err := m.pg.Checked(ctx, pg.Default); err != nil {
+	if err := m.checkInstalled(ctx, o); err != nil {
 		return api.TenantInfo{}, err
 	}
 	if err := m.as.CheckReach(m.tenantDir(id)); err != nil {
@@ -78,7 +81,7 @@ func (m *Manager) load(ctx context.Context, id repo.TenantID, dir string, o Init
 	if err != nil {
 		return info, err
 	}
-	return api.TenantInfo{ID: id.String(), TimelineID: tl.ID().String(), LSN: tl.LastLSN()}, nil
+	return api.TenantInfo{ID: id.String(), TimelineID: tl.ID().String(), LSN: tl.LastLSN(), Major: tl.Version().Major}, nil
 }
 
 // loadDir makes the main branch from a data directory: a stopped server's, or a fresh one.
@@ -92,7 +95,7 @@ func (m *Manager) loadDir(ctx context.Context, t *tenant, o InitOptions) (*repo.
 			return nil, err
 		}
 		defer os.RemoveAll(home)
-		err := withPassage(home, func() error { return m.initdb(ctx, from, !m.cfg.NoChecksums) })
+		err := withPassage(home, func() error { return m.initdb(ctx, o, from) })
 		if err != nil {
 			return nil, err
 		}
@@ -100,17 +103,51 @@ func (m *Manager) loadDir(ctx context.Context, t *tenant, o InitOptions) (*repo.
 	return ingest.Import(ctx, t.repo, from, ingest.ImportOptions{Name: MainBranch, Progress: o.Progress, LeftOut: leftOut})
 }
 
+// checkInstalled makes sure that there is an installation for what the new main branch will be, as far as that
+// is known: of which version a running server is, only that server says.
+func (m *Manager) checkInstalled(ctx context.Context, o InitOptions) error {
+	if o.FromServer != "" {
+		return nil
+	}
+	if o.FromPGData == "" {
+		_, err := m.fresh(ctx, o)
+		return err
+	}
+	text, err := os.ReadFile(filepath.Join(o.FromPGData, "PG_VERSION"))
+	if err != nil {
+		return nil //nolint:nilerr // the import says what is wrong with the directory
+	}
+	v, err := pg.ParseMajor(strings.TrimSpace(string(text)))
+	if err != nil {
+		return fmt.Errorf("%s: %w", o.FromPGData, err)
+	}
+	_, err = m.pg.For(ctx, v)
+	return err
+}
+
+// fresh gives the installation that makes the cluster of a new tenant.
+func (m *Manager) fresh(ctx context.Context, o InitOptions) (postgres.Distrib, error) {
+	if o.Major == 0 {
+		return m.pg.Default(ctx)
+	}
+	v, err := pg.ByMajor(o.Major)
+	if err != nil {
+		return postgres.Distrib{}, api.Errorf(api.ErrBadArgument, "%v", err)
+	}
+	return m.pg.For(ctx, v)
+}
+
 // initdb makes a fresh cluster in dir, a directory that must not be there yet.
-func (m *Manager) initdb(ctx context.Context, dir string, checksums bool) error {
+func (m *Manager) initdb(ctx context.Context, o InitOptions, dir string) error {
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		return err
 	}
 	if err := m.as.Own(dir); err != nil {
 		return err
 	}
-	distrib, err := m.pg.For(pg.Default)
+	distrib, err := m.fresh(ctx, o)
 	if err != nil {
 		return err
 	}
-	return distrib.Initdb(ctx, m.as, dir, checksums)
+	return distrib.Initdb(ctx, m.as, dir, !m.cfg.NoChecksums)
 }

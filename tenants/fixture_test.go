@@ -20,6 +20,7 @@ import (
 	"zenith/internal/pg"
 	"zenith/internal/pgtest"
 	"zenith/internal/pgtest/fakepg"
+	"zenith/internal/postgres"
 	"zenith/internal/xlog"
 	"zenith/repo"
 )
@@ -63,7 +64,7 @@ func makeTemplate(distrib string) (err error) {
 	if err := pgtest.UnpackCluster(cluster); err != nil {
 		return err
 	}
-	m, err := open(Config{Dir: work, PgDistrib: distrib, PgUser: testUser}, newFakeMounts())
+	m, err := open(Config{Dir: work, PgDistribs: postgres.DistribSettings{Default: distrib}, PgUser: testUser}, newFakeMounts())
 	if err != nil {
 		return err
 	}
@@ -115,8 +116,8 @@ func emptyManager(t testing.TB, cfg Config) *fixture {
 		cfg.Dir = testDir(t)
 	}
 	cfg.PgUser, cfg.IdleTime = testUser, cmp.Or(cfg.IdleTime, time.Hour)
-	if cfg.PgDistrib == "" {
-		cfg.PgDistrib = fakepg.Installation(t)
+	if cfg.PgDistribs.Default == "" {
+		cfg.PgDistribs.Default = fakepg.Installation(t)
 	}
 	f := &fixture{cfg: cfg, mounts: newFakeMounts(), log: &logBuffer{}, room: testDir(t)}
 	f.cfg.Log = slog.New(slog.NewTextHandler(io.MultiWriter(f.log, testWriter{t}), nil))
@@ -146,8 +147,8 @@ func newManager(t testing.TB, cfg Config) *fixture {
 // copyTemplate makes a work directory with tenantA.
 func copyTemplate(t testing.TB, cfg Config) Config {
 	t.Helper()
-	cfg.Dir, cfg.PgUser, cfg.PgDistrib = testDir(t), testUser, fakepg.Installation(t)
-	template.once.Do(func() { template.err = makeTemplate(cfg.PgDistrib) })
+	cfg.Dir, cfg.PgUser, cfg.PgDistribs.Default = testDir(t), testUser, fakepg.Installation(t)
+	template.once.Do(func() { template.err = makeTemplate(cfg.PgDistribs.Default) })
 	if template.err != nil {
 		t.Fatal(template.err)
 	}

@@ -47,9 +47,10 @@ var verbs = []verb{
 		_, err := f.IdentifySystem(ctx, tenant, branch)
 		return err
 	}},
+	{name: "PgDistribs", run: func(ctx context.Context, f *fixture, _, _ string) error { _, err := f.PgDistribs(ctx); return err }},
 	{name: "TenantList", run: func(ctx context.Context, f *fixture, _, _ string) error { _, err := f.TenantList(ctx); return err }},
 	{name: "TenantCreate", is: api.ErrExists, run: func(ctx context.Context, f *fixture, _, _ string) error {
-		_, err := f.TenantCreate(ctx, tenantA, noProgress)
+		_, err := f.TenantCreate(ctx, tenantA, api.TenantOptions{}, noProgress)
 		return err
 	}},
 	{name: "Repair", noTenant: api.ErrNotFound, run: func(ctx context.Context, f *fixture, tenant, _ string) error {

@@ -5,6 +5,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"zenith/internal/api"
 )
 
 // closeIdleNow closes what has no user, as the background does after the idle time, and
@@ -102,7 +104,7 @@ func TestIdleTenantIsOpenedAgain(t *testing.T) {
 func TestConfigurationsSideBySide(t *testing.T) {
 	t.Parallel()
 	without := emptyManager(t, Config{NoChecksums: true, DefaultTenant: tenantA})
-	if _, err := without.TenantCreate(t.Context(), tenantA, noProgress); err != nil {
+	if _, err := without.TenantCreate(t.Context(), tenantA, api.TenantOptions{}, noProgress); err != nil {
 		t.Fatal(err)
 	}
 	for none, f := range map[bool]*fixture{false: newManager(t, Config{DefaultTenant: tenantA}), true: without} {

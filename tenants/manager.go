@@ -25,9 +25,9 @@ import (
 
 // Config says how a Manager works. It is read once and never changed.
 type Config struct {
-	Dir           string        // the work directory, absolute
-	DefaultTenant string        // the tenant that an empty id means; "": an empty id is an error
-	PgDistrib     string        // the PostgreSQL installation: has bin/postgres
+	Dir           string // the work directory, absolute
+	DefaultTenant string // the tenant that an empty id means; "": an empty id is an error
+	PgDistribs    postgres.DistribSettings
 	PgUser        string        // the account that postgres runs as where root runs the page server; default postgres
 	NoChecksums   bool          // the clusters of new tenants have no data checksums
 	MaxLag        int64         // bytes of WAL by which ingest may lag before an fsync of WAL waits for it; default 256 MiB
@@ -59,7 +59,7 @@ type Manager struct {
 	cfg    Config
 	log    *slog.Logger
 	as     postgres.Account
-	pg     postgres.Distribs
+	pg     *postgres.Distribs
 	memory *repo.Memory
 	began  time.Time
 
@@ -101,7 +101,7 @@ func open(cfg Config, mounts mounter) (*Manager, error) {
 		return nil, err
 	}
 	m := &Manager{
-		cfg: cfg, log: cfg.Log, as: as, pg: postgres.NewDistribs(cfg.PgDistrib), memory: repo.NewMemory(0), began: time.Now(), mounter: mounts,
+		cfg: cfg, log: cfg.Log, as: as, pg: postgres.NewDistribs(cfg.PgDistribs), memory: repo.NewMemory(0), began: time.Now(), mounter: mounts,
 		tenants: map[repo.TenantID]*tenant{}, closing: map[repo.TenantID]chan struct{}{}, mounts: map[string]*mount{},
 		freed: make(chan struct{}, 1),
 	}

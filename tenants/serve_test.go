@@ -403,19 +403,19 @@ func TestTenantCreate(t *testing.T) {
 			t.Errorf("%s: got %v, want %v and %q", c.what, err, c.kind, c.says)
 		}
 	}
-	if err := os.WriteFile(filepath.Join(f.cfg.PgDistrib, "fail-initdb"), []byte("no space left on device"), 0o644); err != nil {
+	if err := os.WriteFile(filepath.Join(f.cfg.PgDistribs.Default, "fail-initdb"), []byte("no space left on device"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := f.TenantCreate(t.Context(), tenantB, noProgress); err == nil || !strings.Contains(err.Error(), "no space left") {
+	if _, err := f.TenantCreate(t.Context(), tenantB, api.TenantOptions{}, noProgress); err == nil || !strings.Contains(err.Error(), "no space left") {
 		t.Errorf("an initdb that fails: %v", err)
 	}
-	if err := os.Remove(filepath.Join(f.cfg.PgDistrib, "fail-initdb")); err != nil {
+	if err := os.Remove(filepath.Join(f.cfg.PgDistribs.Default, "fail-initdb")); err != nil {
 		t.Fatal(err)
 	}
 	if left, err := os.ReadDir(filepath.Join(f.cfg.Dir, "tenants")); err != nil || len(left) != 1 {
 		t.Errorf("directories %v are left, %v", left, err)
 	}
-	info, err := f.TenantCreate(t.Context(), "", noProgress)
+	info, err := f.TenantCreate(t.Context(), "", api.TenantOptions{}, noProgress)
 	if err != nil || info.ID == tenantA || info.TimelineID == "" || info.LSN == 0 {
 		t.Fatalf("a new tenant: %+v, %v", info, err)
 	}
@@ -425,10 +425,12 @@ func TestTenantCreate(t *testing.T) {
 	if ids, err := f.TenantList(t.Context()); err != nil || len(ids) != 2 || !slices.IsSorted(ids) {
 		t.Errorf("tenants %v, %v", ids, err)
 	}
-	if err := os.WriteFile(filepath.Join(f.cfg.PgDistrib, "version"), []byte("postgres (PostgreSQL) 12.1\n"), 0o644); err != nil {
+	// A package manager replaces the programs of an installation.
+	binary := filepath.Join(f.cfg.PgDistribs.Default, "bin", "postgres")
+	if err := errors.Join(os.Remove(binary), os.WriteFile(binary, []byte("#!/bin/sh\necho 'postgres (PostgreSQL) 12.1'\n"), 0o755)); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := f.TenantCreate(t.Context(), "", noProgress); err == nil || !strings.Contains(err.Error(), "12.1") {
+	if _, err := f.TenantCreate(t.Context(), "", api.TenantOptions{}, noProgress); err == nil || !strings.Contains(err.Error(), "12.1") {
 		t.Errorf("with PostgreSQL 12: %v", err)
 	}
 }

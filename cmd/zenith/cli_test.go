@@ -45,8 +45,12 @@ func (f *fakeServer) TenantList(context.Context) ([]string, error) {
 	return []string{tenantA}, f.err
 }
 
-func (f *fakeServer) TenantCreate(_ context.Context, id string, _ api.Progress) (api.TenantInfo, error) {
+func (f *fakeServer) TenantCreate(_ context.Context, id string, _ api.TenantOptions, _ api.Progress) (api.TenantInfo, error) {
 	return api.TenantInfo{ID: id}, f.err
+}
+
+func (f *fakeServer) PgDistribs(context.Context) ([]api.Distrib, error) {
+	return []api.Distrib{{Major: 15, Release: "15.20", Dir: "/usr/lib/postgresql/15", Rule: "PATH", Default: true}}, f.err
 }
 
 func (f *fakeServer) BranchList(context.Context, string) ([]api.Branch, error) {

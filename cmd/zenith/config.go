@@ -32,11 +32,12 @@ const (
 
 // cliConfig is <workdir>/config, the settings of the command line. docs/config.md describes the keys.
 type cliConfig struct {
-	PageServer string            `toml:"pageserver"`           // address: HOST:PORT, or a conninfo
-	PgDistrib  string            `toml:"pg_distrib,omitempty"` // installation for pg exec and for copies
-	PgUser     string            `toml:"pg_user,omitempty"`    // account that runs postgres on a copy, if root runs zenith
-	TenantID   tenantID          `toml:"tenantid,omitempty"`   // the tenant if --tenantid is not given
-	Remotes    map[string]string `toml:"remotes,omitempty"`    // conninfo of other page servers, by name
+	PageServer string            `toml:"pageserver"`            // address: HOST:PORT, or a conninfo
+	PgDistrib  string            `toml:"pg_distrib,omitempty"`  // installation for pg exec and for copies
+	PgDistribs map[string]string `toml:"pg_distribs,omitempty"` // the same by major version
+	PgUser     string            `toml:"pg_user,omitempty"`     // account that runs postgres on a copy, if root runs zenith
+	TenantID   tenantID          `toml:"tenantid,omitempty"`    // the tenant if --tenantid is not given
+	Remotes    map[string]string `toml:"remotes,omitempty"`     // conninfo of other page servers, by name
 
 	damage error // why the file could not be read: the rest is from pageserver.toml then; nil: it could
 }
@@ -44,7 +45,7 @@ type cliConfig struct {
 // serverConfig is <workdir>/pageserver.toml, the settings of the page server. docs/config.md describes the keys.
 type serverConfig struct {
 	Listen      hostPort  `toml:"listen"`
-	PgDistrib   string    `toml:"pg_distrib"`
+	PgDistrib   string    `toml:"pg_distrib,omitempty"` // PostgreSQL installation of new tenants
 	PgUser      string    `toml:"pg_user,omitempty"`
 	NoChecksums bool      `toml:"no_data_checksums,omitempty"` // clusters of new tenants have no data checksums
 	MaxLag      byteSize  `toml:"max_lag,omitempty"`           // WAL that may wait for ingest before fsync waits
@@ -53,8 +54,9 @@ type serverConfig struct {
 	LogFormat   logFormat `toml:"log_format,omitempty"`
 	LogLevel    logLevel  `toml:"log_level,omitempty"`
 
-	Retention retentionConfig         `toml:"retention,omitempty"`
-	Tenants   map[string]tenantConfig `toml:"tenants,omitempty"` // by tenant id
+	PgDistribs map[string]string       `toml:"pg_distribs,omitempty"` // PostgreSQL installations by major version
+	Retention  retentionConfig         `toml:"retention,omitempty"`
+	Tenants    map[string]tenantConfig `toml:"tenants,omitempty"` // by tenant id
 }
 
 // Types of settings that check their own value while the file is decoded: only there does an error know
@@ -176,7 +178,7 @@ func (e *environ) configOfServer(damage error) (*cliConfig, error) {
 	if err := readTOML(e.path(serverFile), &s); err != nil {
 		return nil, errors.Join(damage, err)
 	}
-	return &cliConfig{PageServer: string(cmp.Or(s.Listen, listenUsual)), PgDistrib: s.PgDistrib, PgUser: s.PgUser, damage: damage}, nil
+	return &cliConfig{PageServer: string(cmp.Or(s.Listen, listenUsual)), PgDistrib: s.PgDistrib, PgDistribs: s.PgDistribs, PgUser: s.PgUser, damage: damage}, nil
 }
 
 // lostWithConfig tells what is lost if the settings of the command line are damaged.

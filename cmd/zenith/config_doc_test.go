@@ -21,11 +21,11 @@ func TestConfigDoc(t *testing.T) {
 	}
 	app := newApp(&environ{out: io.Discard, err: io.Discard})
 	for _, file := range []struct {
-		name, placeholder string // the document's word for a map's key
-		settings          any
+		name     string
+		settings any
 	}{
-		{configFile, "NAME", cliConfig{}},
-		{serverFile, "HEX", serverConfig{}},
+		{configFile, cliConfig{}},
+		{serverFile, serverConfig{}},
 	} {
 		rows := settingRows(t, string(text), file.name)
 		var documented []string
@@ -35,7 +35,7 @@ func TestConfigDoc(t *testing.T) {
 				t.Errorf("%s, %s: the command line has no %s", file.name, row.key, row.flag)
 			}
 		}
-		want := tomlKeys(reflect.TypeOf(file.settings), "", file.placeholder)
+		want := tomlKeys(reflect.TypeOf(file.settings), "")
 		slices.Sort(want)
 		slices.Sort(documented)
 		if !slices.Equal(documented, want) {
@@ -73,22 +73,24 @@ func settingRows(t *testing.T, text, file string) (rows []settingRow) {
 	return rows
 }
 
-// tomlKeys lists the keys that a struct of settings is read from; what a map has for a key is called
-// placeholder.
-func tomlKeys(settings reflect.Type, prefix, placeholder string) (keys []string) {
+// placeholders are the document's words for the keys of maps.
+var placeholders = map[string]string{"remotes": "NAME", "tenants": "HEX", "pg_distribs": "MAJOR"}
+
+// tomlKeys lists the keys that a struct of settings is read from.
+func tomlKeys(settings reflect.Type, prefix string) (keys []string) {
 	for i := range settings.NumField() {
 		f := settings.Field(i)
 		name, _, _ := strings.Cut(f.Tag.Get("toml"), ",")
 		switch {
 		case !f.IsExported() && !f.Anonymous: // not read from the file
 		case f.Anonymous:
-			keys = append(keys, tomlKeys(f.Type, prefix, placeholder)...)
+			keys = append(keys, tomlKeys(f.Type, prefix)...)
 		case f.Type.Kind() == reflect.Struct:
-			keys = append(keys, tomlKeys(f.Type, prefix+name+".", placeholder)...)
+			keys = append(keys, tomlKeys(f.Type, prefix+name+".")...)
 		case f.Type.Kind() == reflect.Map && f.Type.Elem().Kind() == reflect.Struct:
-			keys = append(keys, tomlKeys(f.Type.Elem(), prefix+name+"."+placeholder+".", placeholder)...)
+			keys = append(keys, tomlKeys(f.Type.Elem(), prefix+name+"."+placeholders[name]+".")...)
 		case f.Type.Kind() == reflect.Map:
-			keys = append(keys, prefix+name+"."+placeholder)
+			keys = append(keys, prefix+name+"."+placeholders[name])
 		default:
 			keys = append(keys, prefix+name)
 		}

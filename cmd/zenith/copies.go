@@ -75,11 +75,11 @@ func (e *environ) copies(cfg *cliConfig) (*postgres.Copies, error) {
 	if err != nil {
 		return nil, err
 	}
-	distrib := cfg.PgDistrib
-	if distrib == "" {
-		distrib = postgres.FindDistrib(pg.Default).Dir
+	distribs, err := e.distribs(cfg)
+	if err != nil {
+		return nil, err
 	}
-	return postgres.OpenCopies(postgres.CopiesOptions{Dir: filepath.Join(workdir, copiesDir), Distribs: postgres.NewDistribs(distrib), User: user})
+	return postgres.OpenCopies(postgres.CopiesOptions{Dir: filepath.Join(workdir, copiesDir), Distribs: distribs, User: user})
 }
 
 // pgUser gives the name of the account that runs postgres on this machine, if root runs zenith.
@@ -106,6 +106,7 @@ func (s *session) source(ctx context.Context, name string) (src postgres.Source,
 	for _, b := range list {
 		if b.Name == branch || b.TimelineID == branch {
 			src.Timeline = b.TimelineID
+			src.Version, err = pg.ByStoredMajor(b.Major)
 		}
 	}
 	return src, api.Point{Name: branch, LSN: src.LSN}.String(), err

@@ -17,7 +17,6 @@ import (
 
 	"zenith/internal/api"
 	"zenith/internal/pageserver"
-	"zenith/internal/pg"
 	"zenith/internal/postgres"
 )
 
@@ -87,7 +86,8 @@ func (e *environ) checkSettings(ctx context.Context, s *settings, o startOptions
 		key, flag string
 		err       error
 	}{
-		{"pg_distrib", o.distrib, postgres.Distrib{Version: pg.Default, Dir: s.PgDistrib}.Check(ctx)},
+		{"pg_distrib", o.distrib, postgres.NewDistribs(postgres.DistribSettings{Default: s.PgDistrib}).Check(ctx)},
+		{"pg_distribs", "", postgres.NewDistribs(postgres.DistribSettings{ByMajor: s.PgDistribs}).Check(ctx)},
 		{"pg_user", o.pgUser, noUser},
 	} {
 		if c.err != nil && c.flag == "" {

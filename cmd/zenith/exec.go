@@ -56,11 +56,11 @@ func (e *environ) runExec(c *cli.Context, point string, argv []string) error {
 		return err
 	}
 	return e.withTenant(c, func(ctx context.Context, s *session) error {
-		path, err := e.findCommand(s.cfg, argv[0])
+		point, err := e.point(ctx, s, point)
 		if err != nil {
 			return err
 		}
-		point, err := e.point(ctx, s, point)
+		path, err := e.findCommand(ctx, s, point, argv[0])
 		if err != nil {
 			return err
 		}
@@ -90,15 +90,18 @@ func (e *environ) runExec(c *cli.Context, point string, argv []string) error {
 }
 
 // findCommand finds the program of a command as a shell does, and else among PostgreSQL's own programs,
-// which Debian does not put into PATH.
-func (e *environ) findCommand(cfg *cliConfig, name string) (string, error) {
+// which Debian does not put into PATH: those of the major version of the point's branch, or of the default
+// installation if that has no such program, as it may have the server only.
+func (e *environ) findCommand(ctx context.Context, s *session, point, name string) (string, error) {
 	path, err := exec.LookPath(name)
 	if err == nil || errors.Is(err, exec.ErrDot) {
 		return path, nil
 	}
-	if !strings.Contains(name, "/") && cfg.PgDistrib != "" {
-		if path, err := exec.LookPath(filepath.Join(cfg.PgDistrib, "bin", name)); err == nil {
-			return path, nil
+	if !strings.Contains(name, "/") {
+		for _, dir := range e.programs(ctx, s, point) {
+			if path, err := exec.LookPath(filepath.Join(dir, name)); err == nil {
+				return path, nil
+			}
 		}
 	}
 	if errors.Is(err, os.ErrPermission) {
@@ -107,6 +110,24 @@ func (e *environ) findCommand(cfg *cliConfig, name string) (string, error) {
 	}
 	fmt.Fprintf(e.err, "zenith: %s: no such command\n", name)
 	return "", statusError(exitNoSuchCmd)
+}
+
+// programs lists the directories of PostgreSQL's programs on this machine, those for the point's branch first.
+// What cannot be found is left out: then the command is not found either.
+func (e *environ) programs(ctx context.Context, s *session, point string) (dirs []string) {
+	distribs, err := e.distribs(s.cfg)
+	if err != nil {
+		return nil
+	}
+	if v, err := s.version(ctx, point); err == nil {
+		if d, err := distribs.For(ctx, v); err == nil {
+			dirs = append(dirs, filepath.Join(d.Dir, "bin"))
+		}
+	}
+	if d, err := distribs.Default(ctx); err == nil {
+		dirs = append(dirs, filepath.Join(d.Dir, "bin"))
+	}
+	return dirs
 }
 
 // runAgainst runs the command with the environment to reach the postgres cp, and gives its exit status as

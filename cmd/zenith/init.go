@@ -25,6 +25,7 @@ type initOptions struct {
 	tenant      string
 	listen      string
 	distrib     string
+	major       int // of PostgreSQL; 0: any
 	pgUser      string
 	noChecksums bool
 	fromPGData  string
@@ -46,7 +47,8 @@ func cmdInit(e *environ) *cli.Command {
 		Flags: []cli.Flag{
 			tenantFlag(),
 			&cli.StringFlag{Name: "listen", Value: listenUsual, Usage: "`HOST:PORT` of the page server; port 0: any free one"},
-			&cli.StringFlag{Name: "pg-distrib", Usage: "PostgreSQL 15: `DIR` has bin/postgres (default: the installed one)"},
+			&cli.StringFlag{Name: "pg-distrib", Usage: "PostgreSQL of new tenants: `DIR` has bin/postgres (default: the newest that is installed)"},
+			versionFlag(),
 			&cli.StringFlag{Name: "pg-user", Usage: "`USER` that postgres runs as, where we are root (default: postgres)"},
 			&cli.BoolFlag{Name: "no-data-checksums", Usage: "the fresh cluster has none, nor have those of later tenants"},
 			&cli.StringFlag{Name: "from-pgdata", Usage: "load the data directory `DIR`, cleanly stopped"},
@@ -54,8 +56,12 @@ func cmdInit(e *environ) *cli.Command {
 			&cli.StringFlag{Name: "remote-pageserver", Usage: "use the page server at `CONNINFO`; make none here"},
 		},
 		Action: withArgs(0, 0, func(c *cli.Context) error {
+			major, err := versionWanted(c)
+			if err != nil {
+				return err
+			}
 			return e.runInit(c.Context, initOptions{
-				tenant: c.String("tenantid"), listen: c.String("listen"), distrib: c.String("pg-distrib"), pgUser: c.String("pg-user"),
+				major: major, tenant: c.String("tenantid"), listen: c.String("listen"), distrib: c.String("pg-distrib"), pgUser: c.String("pg-user"),
 				noChecksums: c.Bool("no-data-checksums"), fromPGData: c.String("from-pgdata"), fromServer: c.String("from-server"),
 				remote: c.String("remote-pageserver"),
 			})
@@ -75,6 +81,8 @@ func (o initOptions) check() error {
 	switch {
 	case sources > 1:
 		return usagef("--from-pgdata, --from-server and --remote-pageserver exclude each other")
+	case sources > 0 && o.major != 0:
+		return usagef("--pg-version is for a fresh cluster; an existing one has its version")
 	case sources > 0 && o.noChecksums:
 		return usagef("--no-data-checksums is for a fresh cluster; an existing one has them or not")
 	case o.tenant != "" && !hex32.MatchString(o.tenant):
@@ -106,14 +114,10 @@ func (e *environ) initSettings(o initOptions) (*settings, error) {
 		return nil, err
 	}
 	distrib := o.distrib
-	if distrib == "" {
-		distrib = postgres.FindDistrib(pg.Default).Dir
-	}
-	if distrib == "" {
-		return nil, api.Errorf(api.ErrNotFound, "no %v is installed: install it, or say where it is with --pg-distrib DIR", pg.Default)
-	}
-	if distrib, err = filepath.Abs(distrib); err != nil {
-		return nil, err
+	if distrib != "" {
+		if distrib, err = filepath.Abs(distrib); err != nil {
+			return nil, err
+		}
 	}
 	s := &settings{workdir: workdir, tenant: o.tenant}
 	s.Listen, s.PgDistrib, s.PgUser, s.NoChecksums = hostPort(o.listen), distrib, o.pgUser, o.noChecksums
@@ -222,8 +226,11 @@ func (e *environ) initLocal(ctx context.Context, o initOptions, s *settings) err
 		}
 	}
 	fmt.Fprintf(e.out, "initializing tenantid %s\n", s.tenant)
-	info, err := e.firstTenant(ctx, s, tenants.InitOptions{Tenant: s.tenant, FromPGData: from, FromServer: o.fromServer, LeftOut: e.tellLeftOut})
+	info, err := e.firstTenant(ctx, s, tenants.InitOptions{Tenant: s.tenant, Major: o.major, FromPGData: from, FromServer: o.fromServer, LeftOut: e.tellLeftOut})
 	if err != nil {
+		return err
+	}
+	if err := s.chooseDistrib(ctx, info.Major); err != nil {
 		return err
 	}
 	if err := writeTOML(e.path(serverFile), serverNote, &s.serverConfig); err != nil {
@@ -236,6 +243,21 @@ func (e *environ) initLocal(ctx context.Context, o initOptions, s *settings) err
 	fmt.Fprintf(e.out, "created initial timeline %s timeline.lsn %s\n", info.TimelineID, info.LSN)
 	fmt.Fprintf(e.out, "created %s branch\n", tenants.MainBranch)
 	return nil
+}
+
+// chooseDistrib notes where the PostgreSQL of the first tenant is, unless the user has named one: so that the
+// page server goes on with that one when newer ones are installed.
+func (s *settings) chooseDistrib(ctx context.Context, major int) error {
+	if s.PgDistrib != "" {
+		return nil
+	}
+	v, err := pg.ByMajor(major)
+	if err != nil {
+		return err
+	}
+	d, err := postgres.NewDistribs(s.distribs()).For(ctx, v)
+	s.PgDistrib = d.Dir
+	return err
 }
 
 // tellLeftOut says that a file of the imported data directory is not in the branch.
@@ -260,9 +282,6 @@ func (e *environ) firstTenant(ctx context.Context, s *settings, o tenants.InitOp
 // answer.
 func (e *environ) initRemote(ctx context.Context, o initOptions) error {
 	cfg := &cliConfig{PageServer: o.remote, PgDistrib: o.distrib, PgUser: o.pgUser, TenantID: tenantID(o.tenant)}
-	if cfg.PgDistrib == "" {
-		cfg.PgDistrib = postgres.FindDistrib(pg.Default).Dir
-	}
 	if err := checkConninfo(o.remote); err != nil {
 		return err
 	}

@@ -29,9 +29,9 @@ func cmdPg(e *environ) *cli.Command {
    zenith pg stop dev
    zenith pg exec main@-10m -- pg_dump -t orders`,
 		Action: func(c *cli.Context) error {
-			return usagef("want zenith pg create, start, stop, list or exec")
+			return usagef("want zenith pg create, start, stop, list, exec or distribs")
 		},
-		Subcommands: []*cli.Command{cmdPgCreate(e), cmdPgStart(e), cmdPgStop(e), cmdPgList(e), cmdPgExec(e)},
+		Subcommands: []*cli.Command{cmdPgCreate(e), cmdPgStart(e), cmdPgStop(e), cmdPgList(e), cmdPgExec(e), cmdPgDistribs(e)},
 	}
 }
 

@@ -44,7 +44,7 @@ func newManager(s *settings, log *slog.Logger) (*tenants.Manager, error) {
 	return tenants.Open(tenants.Config{
 		Dir:           s.workdir,
 		DefaultTenant: s.tenant,
-		PgDistrib:     s.PgDistrib,
+		PgDistribs:    s.distribs(),
 		PgUser:        s.PgUser,
 		NoChecksums:   s.NoChecksums,
 		IdleTime:      s.IdleTime.duration(),

@@ -6,6 +6,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"zenith/internal/api"
 	"zenith/repo"
 )
 
@@ -24,6 +25,7 @@ func cmdTenant(e *environ) *cli.Command {
 			},
 			{
 				Name: "create", ArgsUsage: "[HEX]", Usage: "a new tenant, its main branch fresh from initdb",
+				Flags:  []cli.Flag{versionFlag()},
 				Action: withArgs(0, 1, e.runTenantCreate),
 			},
 		},
@@ -58,10 +60,14 @@ func (e *environ) runTenantCreate(c *cli.Context) error {
 	if !hex32.MatchString(id) {
 		return usagef("tenant %q: want 32 lower-case hex digits", id)
 	}
+	major, err := versionWanted(c)
+	if err != nil {
+		return err
+	}
 	return e.withSession(c, func(ctx context.Context, s *session) error {
 		fmt.Fprintf(e.out, "using tenant id %s\n", id)
 		tell, end := e.newProgress()
-		_, err := s.TenantCreate(ctx, id, tell)
+		_, err := s.TenantCreate(ctx, id, api.TenantOptions{Major: major}, tell)
 		end()
 		if err != nil {
 			return err

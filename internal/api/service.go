@@ -39,7 +39,7 @@ type TenantService interface {
 	// TenantList gives the ids, sorted.
 	TenantList(ctx context.Context) ([]string, error)
 	// TenantCreate makes a tenant with a fresh initdb as its main branch.
-	TenantCreate(ctx context.Context, id string, p Progress) (TenantInfo, error)
+	TenantCreate(ctx context.Context, id string, o TenantOptions, p Progress) (TenantInfo, error)
 }
 
 // BranchService is about branches and what their points mean.
@@ -89,6 +89,8 @@ type ComputeService interface {
 	// PgExec starts a throw-away postgres at a point. stop takes it down and removes
 	// everything that it had; the page server calls it when the client says so or is gone.
 	PgExec(ctx context.Context, tenant, point string, o ComputeOptions) (c Compute, stop func(context.Context) error, err error)
+	// PgDistribs lists the installations that computes run on, at most one for each major version, oldest first.
+	PgDistribs(ctx context.Context) ([]Distrib, error)
 }
 
 // HistoryService is about the versions that branches hold.

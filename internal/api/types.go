@@ -29,15 +29,33 @@ type TenantInfo struct {
 	ID         string
 	TimelineID string // of its main branch
 	LSN        pg.LSN // where that begins
+	Major      int    // major version of PostgreSQL that it is of; 0: a page server that does not say
+}
+
+// TenantOptions say how the cluster of a new tenant is made.
+type TenantOptions struct {
+	Major int // of which major version of PostgreSQL it is; 0: the page server's default
+}
+
+// Distrib is a PostgreSQL installation on the page server's machine, on which data directories of its major
+// version run.
+type Distrib struct {
+	Major   int    `json:"major"`
+	Release string `json:"release"` // "17.12"
+	Dir     string `json:"dir"`     // has bin/postgres
+	Rule    string `json:"rule"`    // how it was found: a setting, "well-known place" or "PATH"
+	Default bool   `json:"default"` // new tenants get this one unless they ask for another
+	Problem string `json:"problem"` // why the setting for this major does not work; "" if it does
 }
 
 // Branch is the contract's branch object. Its JSON is what clients other than ours read, too.
 type Branch struct {
 	Name           string  `json:"name"`
 	TimelineID     string  `json:"timeline_id"`
-	LatestValidLSN pg.LSN  `json:"latest_valid_lsn"` // its head
-	AncestorID     *string `json:"ancestor_id"`      // timeline of the branch that it began at; nil: none
-	AncestorLSN    *pg.LSN `json:"ancestor_lsn"`     // where on that timeline; nil: it has no ancestor
+	LatestValidLSN pg.LSN  `json:"latest_valid_lsn"`     // its head
+	AncestorID     *string `json:"ancestor_id"`          // timeline of the branch that it began at; nil: none
+	AncestorLSN    *pg.LSN `json:"ancestor_lsn"`         // where on that timeline; nil: it has no ancestor
+	Major          int     `json:"pg_version,omitempty"` // major version of PostgreSQL at its head; 0: a page server that does not say
 }
 
 // DeletedBranch is a branch that was deleted and can be brought back.

@@ -231,6 +231,7 @@ var placeholders = map[string]placeholder{
 	"FROM":           {help: "LSN"},
 	"HORIZON_BYTES":  {help: "bytes of WAL, a number"},
 	"LSN":            {help: "`0/16B3748`, `0_16B3748` or 16 hex digits"},
+	"MAJOR":          {help: "major version of PostgreSQL: `17`; `pg_distribs` lists those that are installed"},
 	"NAME":           {help: "name of a branch, or of a postgres as `pg_list` shows it"},
 	"NEW_NAME":       {help: "name for a branch, instead of the one that it had"},
 	"OFFER":          {help: "JSON that describes a timeline; page servers send it to each other"},

@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -126,11 +127,22 @@ func TestCheckReportsProblemsAndProgress(t *testing.T) {
 	equal(t, progress, []string{"check1 1"})
 
 	progress = nil
-	info := must(c.TenantCreate(t.Context(), tenantA, tell))(t)
+	info := must(c.TenantCreate(t.Context(), tenantA, api.TenantOptions{}, tell))(t)
 	equal(t, info, api.TenantInfo{ID: tenantA, TimelineID: lineA, LSN: 0x2000000})
 	if len(progress) < 2 || progress[len(progress)-1] != "load base/13 3" {
 		t.Errorf("got progress %q: want the first and the last", progress)
 	}
+}
+
+// TestVersions: the client asks for a tenant of a major version, and learns which installations there are.
+func TestVersions(t *testing.T) {
+	f := newFake()
+	c := dial(t, serve(t, f, pageserver.Options{}))
+	must(c.TenantCreate(t.Context(), tenantA, api.TenantOptions{Major: 17}, noProgress))(t)
+	if want := "create " + tenantA + " 17"; !slices.Contains(f.calls, want) {
+		t.Errorf("the server was asked %q, want %q among that", f.calls, want)
+	}
+	equal(t, must(c.PgDistribs(t.Context()))(t), distribs)
 }
 
 func TestExportIsWholeOrAnError(t *testing.T) {

@@ -15,6 +15,7 @@ type typeOID uint32
 
 // The types that replies use (catalog/pg_type.dat).
 const (
+	typeBool        typeOID = 16
 	typeBytea       typeOID = 17
 	typeName        typeOID = 19
 	typeInt8        typeOID = 20
@@ -26,7 +27,7 @@ const (
 	typeTimestampTZ typeOID = 1184
 )
 
-var typeSizes = map[typeOID]int16{typeBytea: -1, typeInt8: 8, typeInt4: 4, typeText: -1, typeOIDOID: 4, typeTimestampTZ: 8}
+var typeSizes = map[typeOID]int16{typeBool: 1, typeBytea: -1, typeInt8: 8, typeInt4: 4, typeText: -1, typeOIDOID: 4, typeTimestampTZ: 8}
 
 // column is one column of a reply.
 type column struct {
@@ -76,13 +77,15 @@ func rowDescription(cols []column, formats []int16) *pgproto3.RowDescription {
 }
 
 // encodeValue writes v, whose Go type goes with the column's, for the wire: string for
-// text, int64 for int4 and int8, []byte for bytea, time.Time for timestamptz; nil is NULL.
+// text, bool for bool, int64 for int4 and int8, []byte for bytea, time.Time for timestamptz; nil is NULL.
 func encodeValue(v any, typ typeOID, format int16) ([]byte, error) {
 	switch v := v.(type) {
 	case nil:
 		return nil, nil
 	case string:
 		return append([]byte{}, v...), nil
+	case bool:
+		return encodeBool(v, format), nil
 	case int64:
 		return encodeInt(v, typ, format), nil
 	case []byte:
@@ -91,6 +94,18 @@ func encodeValue(v any, typ typeOID, format int16) ([]byte, error) {
 		return encodeTime(v, format), nil
 	}
 	return nil, fmt.Errorf("encode a %T for the wire", v)
+}
+
+func encodeBool(v bool, format int16) []byte {
+	switch {
+	case format == formatText && v:
+		return []byte("t")
+	case format == formatText:
+		return []byte("f")
+	case v:
+		return []byte{1}
+	}
+	return []byte{0}
 }
 
 func encodeInt(v int64, typ typeOID, format int16) []byte {

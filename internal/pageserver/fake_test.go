@@ -71,16 +71,25 @@ func (f *fake) TenantList(context.Context) ([]string, error) {
 	return []string{tenantA}, f.note("tenants")
 }
 
-func (f *fake) TenantCreate(_ context.Context, id string, p api.Progress) (api.TenantInfo, error) {
+func (f *fake) TenantCreate(_ context.Context, id string, o api.TenantOptions, p api.Progress) (api.TenantInfo, error) {
 	for i := range int64(3) {
 		p("load base/1", i+1, 3)
 	}
-	return api.TenantInfo{ID: id, TimelineID: lineA, LSN: 0x2000000}, f.note("create %s", id)
+	return api.TenantInfo{ID: id, TimelineID: lineA, LSN: 0x2000000}, f.note("create %s %d", id, o.Major)
 }
 
 var branches = []api.Branch{
 	{Name: "main", TimelineID: lineA, LatestValidLSN: 0x2000000},
 	{Name: `a "b" c`, TimelineID: lineB, LatestValidLSN: 0x16B3800, AncestorID: new(lineA), AncestorLSN: new(pg.LSN(0x16B3748))},
+}
+
+func (f *fake) PgDistribs(context.Context) ([]api.Distrib, error) {
+	return distribs, f.note("distribs")
+}
+
+var distribs = []api.Distrib{
+	{Major: 15, Release: "15.20", Dir: "/usr/lib/postgresql/15", Rule: "well-known place", Default: true},
+	{Major: 17, Problem: "pg_distribs.17: /x: no bin/postgres there"},
 }
 
 func (f *fake) BranchList(_ context.Context, tenant string) ([]api.Branch, error) {

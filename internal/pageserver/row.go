@@ -154,6 +154,9 @@ var kindsByKind = map[reflect.Kind]valueKind{
 	reflect.String: {typeText,
 		func(v reflect.Value) (any, error) { return v.String(), nil },
 		func(into reflect.Value, text []byte) error { into.SetString(string(text)); return nil }},
+	reflect.Bool: {typeBool,
+		func(v reflect.Value) (any, error) { return v.Bool(), nil },
+		func(into reflect.Value, text []byte) error { into.SetBool(string(text) == "t"); return nil }},
 	reflect.Int:   {typeInt4, getInt, setInt}, // ports and other small numbers
 	reflect.Int64: {typeInt8, getInt, setInt},
 	reflect.Uint32: {typeInt4,

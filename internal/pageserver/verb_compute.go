@@ -10,7 +10,7 @@ import (
 )
 
 // computeVerbs are about postgres servers that the page server runs.
-var computeVerbs = group{"PostgreSQL servers", []aVerb{&pgCreateVerb, &pgStartVerb, &pgStopVerb, &pgListVerb, &pgExecVerb, &pgExecEndVerb}}
+var computeVerbs = group{"PostgreSQL servers", []aVerb{&pgCreateVerb, &pgStartVerb, &pgStopVerb, &pgListVerb, &pgExecVerb, &pgExecEndVerb, &pgDistribsVerb}}
 
 type pgStartArgs struct {
 	Tenant  string      `arg:"TENANT"`
@@ -189,4 +189,16 @@ func (c *Client) PgExec(ctx context.Context, tenant, point string, o api.Compute
 	}
 	stop := func(ctx context.Context) error { return pgExecEndVerb.call(ctx, c, nil, noArgs{}) }
 	return cp, stop, nil
+}
+
+var pgDistribsVerb = list[noArgs, api.Distrib]{
+	verb: verb{name: "pg_distribs", help: "the PostgreSQL installations that computes run on, one for each major version"},
+	do: func(ctx context.Context, c *call, _ noArgs) ([]api.Distrib, error) {
+		return c.svc.PgDistribs(ctx)
+	},
+}
+
+// PgDistribs is api.Service's.
+func (c *Client) PgDistribs(ctx context.Context) ([]api.Distrib, error) {
+	return pgDistribsVerb.call(ctx, c, noArgs{})
 }

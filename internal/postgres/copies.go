@@ -30,16 +30,16 @@ import (
 // Of these only data and run belong to the account of the servers.
 type Copies struct {
 	dir      string
-	distribs Distribs
+	distribs *Distribs
 	as       Account
 	timeouts Timeouts // of tests; zero: the defaults
 }
 
 // CopiesOptions say where copies are and how they run.
 type CopiesOptions struct {
-	Dir      string   // absolute; made when it is needed
-	Distribs Distribs // the PostgreSQL installations
-	User     string   // whom postgres runs as where this process is root's; default postgres
+	Dir      string    // absolute; made when it is needed
+	Distribs *Distribs // the PostgreSQL installations
+	User     string    // whom postgres runs as where this process is root's; default postgres
 }
 
 // OpenCopies gives the copies in a directory.
@@ -57,6 +57,7 @@ type Source struct {
 	Point    string // as the user wrote it: the copy's name
 	Timeline string // its id
 	LSN      pg.LSN
+	Version  *pg.Version // of the branch's head; the data directory itself says which one the copy is
 }
 
 // ServerDir gives the name of the directory of the server that is called name. Different names have
@@ -151,12 +152,9 @@ func (cs *Copies) Make(ctx context.Context, s Source, fetch func(dir string) err
 }
 
 func (cs *Copies) make(ctx context.Context, s Source, dir string, fetch func(dir string) error) (c *Copy, err error) {
-	// Of which version the copy is, only its data directory says. What is set is checked before
-	// that comes, which takes long.
-	for _, d := range cs.distribs {
-		if err := d.Check(ctx); err != nil {
-			return nil, err
-		}
+	// Before the data comes, which takes long.
+	if _, err := cs.distribs.For(ctx, s.Version); err != nil {
+		return nil, err
 	}
 	if err := os.MkdirAll(filepath.Dir(dir), 0o711); err != nil {
 		return nil, err
@@ -182,7 +180,7 @@ func (cs *Copies) make(ctx context.Context, s Source, dir string, fetch func(dir
 	if err := fetch(c.dataDir()); err != nil {
 		return nil, err
 	}
-	if _, err := c.distrib(); err != nil {
+	if _, err := c.distrib(ctx); err != nil {
 		return nil, err
 	}
 	if err := cs.as.OwnAll(c.dataDir()); err != nil {

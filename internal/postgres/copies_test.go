@@ -20,12 +20,12 @@ import (
 const testTenant = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
 
 // testSource is the point that tests make copies of.
-var testSource = Source{Tenant: testTenant, Point: "feature/x@0/DCB7A0", Timeline: "t", LSN: 0xDCB7A0}
+var testSource = Source{Version: pg.V15, Tenant: testTenant, Point: "feature/x@0/DCB7A0", Timeline: "t", LSN: 0xDCB7A0}
 
 // newCopies opens a directory for copies, whose servers end with the test.
 func newCopies(t *testing.T) *Copies {
 	t.Helper()
-	cs, err := OpenCopies(CopiesOptions{Dir: filepath.Join(testDir(t), "pg"), Distribs: NewDistribs(fakepg.Installation(t)), User: "nobody"})
+	cs, err := OpenCopies(CopiesOptions{Dir: filepath.Join(testDir(t), "pg"), Distribs: NewDistribs(DistribSettings{Default: fakepg.Installation(t)}), User: "nobody"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -158,7 +158,7 @@ func TestCopyIsNotMade(t *testing.T) {
 			t.Errorf("%s: %v is left, %v", what, left, err)
 		}
 	}
-	cs.distribs = NewDistribs("/nonexistent")
+	cs.distribs = NewDistribs(DistribSettings{Default: "/nonexistent"})
 	fetched := false
 	if _, err := cs.Make(t.Context(), testSource, func(string) error { fetched = true; return nil }); err == nil || fetched {
 		t.Errorf("without PostgreSQL: %v, fetched %v", err, fetched)

@@ -146,7 +146,7 @@ func (c *Copy) start(ctx context.Context, o api.ComputeOptions, more []api.Setti
 	if err := c.cs.as.MakeSocketDir(c.dir); err != nil {
 		return err
 	}
-	distrib, err := c.distrib()
+	distrib, err := c.distrib(ctx)
 	if err != nil {
 		return err
 	}
@@ -216,7 +216,7 @@ func (c *Copy) Stop(ctx context.Context, o api.StopOptions) error {
 }
 
 // distrib gives the installation of the version whose data directory the copy is.
-func (c *Copy) distrib() (Distrib, error) {
+func (c *Copy) distrib(ctx context.Context) (Distrib, error) {
 	text, err := DirFiles(c.dataDir()).ReadFile("PG_VERSION")
 	if err != nil {
 		return Distrib{}, err
@@ -225,7 +225,7 @@ func (c *Copy) distrib() (Distrib, error) {
 	if err != nil {
 		return Distrib{}, fmt.Errorf("pg %s: %w", c.saved.Point, err)
 	}
-	d, err := c.cs.distribs.For(v)
+	d, err := c.cs.distribs.For(ctx, v)
 	if err != nil {
 		return Distrib{}, fmt.Errorf("pg %s: %w", c.saved.Point, err)
 	}
@@ -235,7 +235,7 @@ func (c *Copy) distrib() (Distrib, error) {
 // ctl runs pg_ctl: this process need not be the parent of the postmaster. An error is told by
 // the last line of the output.
 func (c *Copy) ctl(ctx context.Context, args ...string) ([]byte, error) {
-	distrib, err := c.distrib()
+	distrib, err := c.distrib(ctx)
 	if err != nil {
 		return []byte(err.Error()), err
 	}

@@ -12,44 +12,6 @@ import (
 	"zenith/internal/pgtest/fakepg"
 )
 
-func TestCheckDistrib(t *testing.T) {
-	for _, c := range []struct {
-		version string // "": as the fake has it
-		want    string // "": no error
-	}{
-		{"", ""},
-		{"postgres (PostgreSQL) 15.4 (Debian 15.4-1)\n", ""},
-		{"postgres (PostgreSQL) 14.1\n", "is PostgreSQL 14.1, zenith needs 15"},
-		{"postgres (PostgreSQL) 150.1\n", "is PostgreSQL 150.1"},
-		{"hello\n", `says "hello"`},
-	} {
-		dir := fakepg.Installation(t)
-		if c.version != "" {
-			if err := os.WriteFile(filepath.Join(dir, "version"), []byte(c.version), 0o644); err != nil {
-				t.Fatal(err)
-			}
-		}
-		err := Distrib{Version: pg.V15, Dir: dir}.Check(t.Context())
-		if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
-			t.Errorf("version %q: got %v, want %q", c.version, err, c.want)
-		}
-	}
-	if err := (Distrib{Version: pg.V15}).Check(t.Context()); err == nil || !strings.Contains(err.Error(), "--pg-distrib") {
-		t.Errorf("no installation is set: %v", err)
-	}
-	empty := t.TempDir()
-	if err := (Distrib{Version: pg.V15, Dir: empty}).Check(t.Context()); err == nil || !strings.Contains(err.Error(), "no bin/postgres") {
-		t.Errorf("an empty directory: %v", err)
-	}
-	broken := filepath.Join(empty, "bin", "postgres")
-	if err := errors.Join(os.Mkdir(filepath.Dir(broken), 0o755), os.WriteFile(broken, nil, 0o644)); err != nil {
-		t.Fatal(err)
-	}
-	if err := (Distrib{Version: pg.V15, Dir: empty}).Check(t.Context()); err == nil || !strings.Contains(err.Error(), "--version") {
-		t.Errorf("a postgres that cannot be run: %v", err)
-	}
-}
-
 func TestInitdb(t *testing.T) {
 	for _, checksums := range []bool{true, false} {
 		dir := testDir(t)
@@ -94,20 +56,6 @@ func TestInitdbArgs(t *testing.T) {
 		if got != c.want {
 			t.Errorf("on by default %v, wanted %v: got %q, want %q", c.v.ChecksumsByDefault, c.checksums, got, c.want)
 		}
-	}
-}
-
-func TestDistribs(t *testing.T) {
-	ds := NewDistribs(fakepg.Installation(t))
-	if d, err := ds.Checked(t.Context(), pg.V15); err != nil || d.Version != pg.V15 || d.Dir == "" {
-		t.Errorf("got %+v, %v", d, err)
-	}
-	if _, err := NewDistribs("").Checked(t.Context(), pg.V15); err == nil {
-		t.Error("an installation that is not set passed the check")
-	}
-	other := &pg.Version{Release: pg.Release{Major: 99}}
-	if d, err := ds.For(other); !errors.Is(err, api.ErrNotFound) || !strings.Contains(err.Error(), "PostgreSQL 99") {
-		t.Errorf("got %+v, %v, want ErrNotFound with the version", d, err)
 	}
 }
 

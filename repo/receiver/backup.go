@@ -15,11 +15,13 @@ import (
 
 // BackupOptions are BaseBackup's.
 type BackupOptions struct {
-	Dir      string                                     // the data directory to make; it must not exist
-	TblspcTo string                                     // a directory for the tablespaces' contents, made if there are any
-	Own      func(path string) error                    // gives a new file or directory its owner; may be nil
-	Progress func(what string, done, total int64)       // in bytes; may be nil
-	Check    func(sysID uint64, tli pg.TLI) (err error) // refuses a server before anything is fetched; may be nil
+	Dir      string                               // the data directory to make; it must not exist
+	TblspcTo string                               // a directory for the tablespaces' contents, made if there are any
+	Own      func(path string) error              // gives a new file or directory its owner; may be nil
+	Progress func(what string, done, total int64) // in bytes; may be nil
+
+	// Check refuses a server before anything is fetched; may be nil.
+	Check func(v *pg.Version, sysID uint64, tli pg.TLI) error
 }
 
 // Backup is a base backup on disk: a data directory with the WAL from Start to Stop, which
@@ -51,7 +53,7 @@ func BaseBackup(ctx context.Context, server *Server, o BackupOptions) (b *Backup
 	}
 	defer c.close()
 	if o.Check != nil {
-		if err := o.Check(id.sysID, id.tli); err != nil {
+		if err := o.Check(id.version, id.sysID, id.tli); err != nil {
 			return nil, err
 		}
 	}
