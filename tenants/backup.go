@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"zenith/internal/api"
 	"zenith/internal/pg"
 	"zenith/internal/postgres"
 	"zenith/repo"
@@ -18,7 +19,8 @@ import (
 // copied while the server writes, is recovered by stock postgres up to the backup's end and
 // imported as of there. The receiver that follows the server starts with the page server.
 func (m *Manager) loadServer(ctx context.Context, t *tenant, o InitOptions) (tl *repo.Timeline, err error) {
-	server, err := parseServer(o.FromServer)
+	kept := receiverFile{ConnInfo: o.FromServer, Stranger: !api.CallerOf(ctx).Owner}
+	server, err := m.parseServer(kept)
 	if err != nil {
 		return nil, err
 	}
@@ -62,7 +64,7 @@ func (m *Manager) loadServer(ctx context.Context, t *tenant, o InitOptions) (tl 
 	if err != nil {
 		return nil, err
 	}
-	return tl, t.keepReceiver(tl.ID(), o.FromServer)
+	return tl, t.keepReceiver(tl.ID(), kept)
 }
 
 // withPassage lets the account of postgres go through a directory, to what it owns there, while fn runs. Before

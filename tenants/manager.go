@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"maps"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
@@ -36,8 +37,11 @@ type Config struct {
 	NoWriteback   bool          // the kernel passes each write to the mount at once, and keeps none in its cache for a while
 	Log           *slog.Logger
 
-	// Dial connects to the page server at a conninfo, for Push; nil: this one cannot push.
-	Dial func(ctx context.Context, conninfo string) (Peer, error)
+	Egress Egress // where to connect on behalf of others than the owner
+
+	// Dial connects to the page server at a conninfo, for Push; nil: this one cannot push. allow decides on
+	// each address to which the host is resolved; nil: all are allowed.
+	Dial func(ctx context.Context, conninfo string, allow func(host string, addr netip.Addr) bool) (Peer, error)
 
 	// ReviveAfter says how long to wait before each new start of a postgres that has crashed; when it is used
 	// up, the postgres stays crashed. Default: DefaultReviveAfter.

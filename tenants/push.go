@@ -55,7 +55,7 @@ func (m *Manager) Push(ctx context.Context, tenant, name string, o api.PushOptio
 	if m.cfg.Dial == nil {
 		return res, api.Errorf(api.ErrUnsupported, "push %s: this page server cannot connect to others", name)
 	}
-	far, err := m.cfg.Dial(ctx, o.To)
+	far, err := m.dialPeer(ctx, o.To)
 	if err != nil {
 		return res, err
 	}

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net/netip"
 	"strings"
 	"testing"
 
@@ -39,7 +40,7 @@ func pair(t *testing.T) (near, far *fixture, peer *directPeer) {
 	t.Helper()
 	far = emptyManager(t, Config{})
 	peer = &directPeer{Manager: far.Manager}
-	near = newManager(t, Config{Dial: func(context.Context, string) (Peer, error) { return peer, nil }})
+	near = newManager(t, Config{Dial: func(context.Context, string, func(string, netip.Addr) bool) (Peer, error) { return peer, nil }})
 	return near, far, peer
 }
 
@@ -185,7 +186,7 @@ func TestPushRefuses(t *testing.T) {
 	peer.Manager = &Manager{closed: true, cfg: far.cfg}
 	_, err = near.push(t, MainBranch)
 	wantKind(t, "a peer that shuts down", err, api.ErrUnavailable)
-	near.Manager.cfg.Dial = func(context.Context, string) (Peer, error) {
+	near.Manager.cfg.Dial = func(context.Context, string, func(string, netip.Addr) bool) (Peer, error) {
 		return nil, api.Errorf(api.ErrUnavailable, "no such host")
 	}
 	_, err = near.push(t, MainBranch)

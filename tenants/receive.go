@@ -31,6 +31,8 @@ type receiving struct {
 // again: <tenant>/receivers/<timeline>, which only its owner may read.
 type receiverFile struct {
 	ConnInfo string `json:"conninfo"`
+	// Stranger says that somebody else than the page server's owner named the server: see serverRules.
+	Stranger bool `json:"stranger,omitempty"`
 }
 
 // receiverKind is a receiver's file.
@@ -59,7 +61,8 @@ func (m *Manager) ReceiveStart(ctx context.Context, tenant, name, conninfo strin
 	if err != nil {
 		return err
 	}
-	server, err := parseServer(conninfo)
+	kept := receiverFile{ConnInfo: conninfo, Stranger: !api.CallerOf(ctx).Owner}
+	server, err := m.parseServer(kept)
 	if err != nil {
 		return err
 	}
@@ -67,10 +70,10 @@ func (m *Manager) ReceiveStart(ctx context.Context, tenant, name, conninfo strin
 		return err
 	}
 	if _, err = b.catchup(ctx); err == nil {
-		err = receiverError(b, receiver.Check(ctx, server, b.tl))
+		err = b.checkServer(ctx, server)
 	}
 	if err == nil {
-		err = t.keepReceiver(b.tl.ID(), conninfo)
+		err = t.keepReceiver(b.tl.ID(), kept)
 	}
 	if err != nil {
 		b.release()
@@ -92,14 +95,15 @@ func (m *Manager) ReceiveSet(ctx context.Context, tenant, name, conninfo string)
 	if err != nil {
 		return err
 	}
-	server, err := parseServer(conninfo)
+	kept := receiverFile{ConnInfo: conninfo, Stranger: !api.CallerOf(ctx).Owner}
+	server, err := m.parseServer(kept)
 	if err != nil {
 		return err
 	}
 	if !t.hasReceiver(b.tl.ID()) {
 		return noReceiver(name)
 	}
-	if err := receiverError(b, receiver.Check(ctx, server, b.tl)); err != nil {
+	if err := b.checkServer(ctx, server); err != nil {
 		return err
 	}
 	rc, had := t.takeReceiver(b.tl.ID())
@@ -109,7 +113,7 @@ func (m *Manager) ReceiveSet(ctx context.Context, tenant, name, conninfo string)
 	if rc != nil {
 		rc.stop()
 	}
-	if err = t.keepReceiver(b.tl.ID(), conninfo); err == nil {
+	if err = t.keepReceiver(b.tl.ID(), kept); err == nil {
 		err = b.acquire(receiverOf(server))
 	}
 	if err != nil {
@@ -143,14 +147,6 @@ func (t *tenant) takeReceiver(id repo.TimelineID) (rc *receiving, had bool) {
 	return rc, rc != nil || failed != nil
 }
 
-func parseServer(conninfo string) (*receiver.Server, error) {
-	server, err := receiver.ParseServer(conninfo)
-	if err != nil {
-		return nil, api.Errorf(api.ErrBadArgument, "%v", err)
-	}
-	return server, nil
-}
-
 // receiverOf names the receiver of a server as the writer of a branch, for error messages.
 func receiverOf(s *receiver.Server) string { return "a WAL receiver (" + s.String() + ")" }
 
@@ -181,8 +177,8 @@ func (t *tenant) receiverPath(id repo.TimelineID) string {
 }
 
 // keepReceiver has the next page server start a receiver.
-func (t *tenant) keepReceiver(id repo.TimelineID, conninfo string) error {
-	return writeSide(receiverKind, t.receiverPath(id), receiverFile{ConnInfo: conninfo}, t.log)
+func (t *tenant) keepReceiver(id repo.TimelineID, kept receiverFile) error {
+	return writeSide(receiverKind, t.receiverPath(id), kept, t.log)
 }
 
 // startReceiver runs a receiver into a branch that is taken for it. While the page server shuts
@@ -240,7 +236,7 @@ func (t *tenant) loadReceiver(id repo.TimelineID) error {
 	if err != nil {
 		return err
 	}
-	server, err := parseServer(kept.ConnInfo)
+	server, err := t.m.parseServer(kept)
 	if err != nil {
 		return err
 	}

@@ -53,7 +53,7 @@ var sideFileTable = []sideFile{
 		kind: "receiverKind",
 		make: func(t *testing.T, tn *tenant) string {
 			b := branchOf(t, tn, "followed")
-			if err := tn.keepReceiver(b.tl.ID(), nowhere); err != nil {
+			if err := tn.keepReceiver(b.tl.ID(), receiverFile{ConnInfo: nowhere}); err != nil {
 				t.Error(err)
 			}
 			return tn.receiverPath(b.tl.ID())

@@ -55,6 +55,7 @@ type serverConfig struct {
 	LogLevel    logLevel  `toml:"log_level,omitempty"`
 
 	PgDistribs map[string]string       `toml:"pg_distribs,omitempty"` // PostgreSQL installations by major version
+	Egress     egressConfig            `toml:"egress,omitempty"`
 	Retention  retentionConfig         `toml:"retention,omitempty"`
 	Tenants    map[string]tenantConfig `toml:"tenants,omitempty"` // by tenant id
 }

@@ -3,11 +3,15 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
+	"net"
+	"net/netip"
 
 	"github.com/urfave/cli/v2"
 
 	"zenith/internal/api"
+	"zenith/internal/egress"
 	"zenith/internal/pageserver"
 	"zenith/tenants"
 )
@@ -100,8 +104,26 @@ func dial(ctx context.Context, conninfo string) (client, error) {
 	return c, nil
 }
 
-// dialPeer connects this page server to another one, to push a branch to it.
-func dialPeer(ctx context.Context, conninfo string) (tenants.Peer, error) { return dial(ctx, conninfo) }
+// dialPeer connects this page server to another one, to push a branch to it: to the first of its addresses that
+// allow allows, if that is not nil.
+func dialPeer(ctx context.Context, conninfo string, allow func(string, netip.Addr) bool) (tenants.Peer, error) {
+	if allow == nil {
+		return dial(ctx, conninfo)
+	}
+	addr, err := pageserver.Address(conninfo)
+	if err != nil {
+		return nil, err
+	}
+	host, port, err := net.SplitHostPort(addr)
+	if err != nil { // the path of a unix socket, which is for the owner to name
+		return nil, fmt.Errorf("%w", egress.ErrRefused)
+	}
+	at, err := egress.Resolve(ctx, host, allow)
+	if err != nil {
+		return nil, err
+	}
+	return dial(ctx, net.JoinHostPort(at.String(), port))
+}
 
 // checkConninfo checks that s has the form of a page server's address. It does not connect.
 func checkConninfo(s string) error {

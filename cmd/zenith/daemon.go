@@ -141,6 +141,9 @@ func (e *environ) runDaemon(ctx context.Context, o startOptions) error {
 
 func (e *environ) daemon(ctx context.Context, o startOptions) (err error) {
 	asked := catchSignals()
+	if err := forgetLibpq(); err != nil {
+		return err
+	}
 	s, err := e.settings(ctx, o)
 	if err != nil {
 		return err

@@ -31,6 +31,7 @@ type initOptions struct {
 	fromPGData  string
 	fromServer  string
 	remote      string
+	password    string // file with the password for fromServer
 }
 
 func cmdInit(e *environ) *cli.Command {
@@ -53,6 +54,7 @@ func cmdInit(e *environ) *cli.Command {
 			&cli.BoolFlag{Name: "no-data-checksums", Usage: "the fresh cluster has none, nor have those of later tenants"},
 			&cli.StringFlag{Name: "from-pgdata", Usage: "load the data directory `DIR`, cleanly stopped"},
 			&cli.StringFlag{Name: "from-server", Usage: "load a running server, `CONNINFO`, by base backup, and follow it from zenith start on"},
+			passwordFileFlag(),
 			&cli.StringFlag{Name: "remote-pageserver", Usage: "use the page server at `CONNINFO`; make none here"},
 		},
 		Action: withArgs(0, 0, func(c *cli.Context) error {
@@ -63,7 +65,7 @@ func cmdInit(e *environ) *cli.Command {
 			return e.runInit(c.Context, initOptions{
 				major: major, tenant: c.String("tenantid"), listen: c.String("listen"), distrib: c.String("pg-distrib"), pgUser: c.String("pg-user"),
 				noChecksums: c.Bool("no-data-checksums"), fromPGData: c.String("from-pgdata"), fromServer: c.String("from-server"),
-				remote: c.String("remote-pageserver"),
+				remote: c.String("remote-pageserver"), password: c.String("password-file"),
 			})
 		}),
 	}
@@ -83,6 +85,8 @@ func (o initOptions) check() error {
 		return usagef("--from-pgdata, --from-server and --remote-pageserver exclude each other")
 	case sources > 0 && o.major != 0:
 		return usagef("--pg-version is for a fresh cluster; an existing one has its version")
+	case o.password != "" && o.fromServer == "":
+		return usagef("--password-file is for --from-server")
 	case sources > 0 && o.noChecksums:
 		return usagef("--no-data-checksums is for a fresh cluster; an existing one has them or not")
 	case o.tenant != "" && !hex32.MatchString(o.tenant):
@@ -101,6 +105,9 @@ func (e *environ) runInit(ctx context.Context, o initOptions) error {
 		return e.initRemote(ctx, o)
 	}
 	s, err := e.initSettings(o)
+	if err == nil && o.fromServer != "" {
+		o.fromServer, err = e.fullConninfo(o.fromServer, o.password, true)
+	}
 	if err != nil {
 		return err
 	}

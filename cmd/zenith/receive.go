@@ -18,6 +18,7 @@ func cmdReceive(e *environ) *cli.Command {
 application_name (zenith) is what synchronous_standby_names knows the receiver by.
 primary_slot_name=NAME uses a physical replication slot, made if it is not there: the server
 then keeps the WAL that we lack. receive stop leaves the slot to you.
+What CONNINFO leaves out comes from this command's PG... environment, service file and ~/.pgpass.
 
    zenith receive start main "host=db7 user=repl primary_slot_name=zenith"`,
 		Action: func(c *cli.Context) error {
@@ -26,20 +27,16 @@ then keeps the WAL that we lack. receive stop leaves the slot to you.
 		Subcommands: []*cli.Command{
 			{
 				Name: "start", ArgsUsage: "NAME CONNINFO", Usage: "stream from the server into the branch",
-				Flags: []cli.Flag{tenantFlag()},
+				Flags: []cli.Flag{tenantFlag(), passwordFileFlag()},
 				Action: withArgs(2, 2, func(c *cli.Context) error {
-					return e.withTenant(c, func(ctx context.Context, s *session) error {
-						return s.ReceiveStart(ctx, s.tenant, c.Args().Get(0), c.Args().Get(1))
-					})
+					return e.runFollow(c, api.ReceiverService.ReceiveStart)
 				}),
 			},
 			{
 				Name: "set", ArgsUsage: "NAME CONNINFO", Usage: "go on at another address: the server has moved, or another took its place",
-				Flags: []cli.Flag{tenantFlag()},
+				Flags: []cli.Flag{tenantFlag(), passwordFileFlag()},
 				Action: withArgs(2, 2, func(c *cli.Context) error {
-					return e.withTenant(c, func(ctx context.Context, s *session) error {
-						return s.ReceiveSet(ctx, s.tenant, c.Args().Get(0), c.Args().Get(1))
-					})
+					return e.runFollow(c, api.ReceiverService.ReceiveSet)
 				}),
 			},
 			{
@@ -58,6 +55,19 @@ then keeps the WAL that we lack. receive stop leaves the slot to you.
 			},
 		},
 	}
+}
+
+type followCall func(s api.ReceiverService, ctx context.Context, tenant, branch, conninfo string) error
+
+// runFollow has a branch's receiver follow the server at CONNINFO.
+func (e *environ) runFollow(c *cli.Context, do followCall) error {
+	conninfo, err := e.fullConninfo(c.Args().Get(1), c.String("password-file"), e.local())
+	if err != nil {
+		return err
+	}
+	return e.withTenant(c, func(ctx context.Context, s *session) error {
+		return do(s.client, ctx, s.tenant, c.Args().Get(0), conninfo)
+	})
 }
 
 var receiverColumns = []column[api.Receiver]{

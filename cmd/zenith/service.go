@@ -55,6 +55,7 @@ func newManager(s *settings, log *slog.Logger) (*tenants.Manager, error) {
 		NoWriteback:   s.Through,
 		Log:           log,
 		Dial:          dialPeer,
+		Egress:        s.Egress.lists(),
 
 		TenantRetention: s.tenantRetention(),
 	})

@@ -12,6 +12,7 @@ import (
 
 // environment says which files may read environment variables, and what for.
 var environment = map[string]string{
+	"cmd/zenith/conninfo.go":             "libpq's variables of the user who names a server",
 	"cmd/zenith/exec.go":                 "the command of pg exec gets ours",
 	"cmd/zenith/wal.go":                  "TZ: times as the user reads them",
 	"internal/postgres/server.go":        "TZ, handed to postgres",

@@ -80,3 +80,12 @@ func oneLine(err error) string {
 	}
 	return strings.Join(strings.Fields(err.Error()), " ")
 }
+
+// cause gives what this process's own log says of an error, which is more than others are told.
+func cause(err error) error {
+	var u *Unreachable
+	if errors.As(err, &u) {
+		return fmt.Errorf("connect to %s: %w", u.Address, u.Cause)
+	}
+	return err
+}

@@ -144,8 +144,8 @@ func (r *Receiver) Run(ctx context.Context) {
 		if r.tl.LastLSN() > before {
 			wait, told = minWait, ""
 		}
-		if now := oneLine(err); now != told {
-			r.o.Log.Warn("receive WAL", "server", r.server.String(), "err", err)
+		if now := oneLine(cause(err)); now != told {
+			r.o.Log.Warn("receive WAL", "server", r.server.String(), "err", cause(err))
 			told = now
 		}
 		r.note(func(s *Status) {

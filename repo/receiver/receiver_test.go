@@ -21,7 +21,7 @@ func TestParseServer(t *testing.T) {
 		"host=db7 port=5433 user=repl password=geheim application_name=zen primary_slot_name=keep_1",
 		"postgresql://repl:geheim@db7:5433/?application_name=zen&primary_slot_name=keep_1",
 	} {
-		s, err := ParseServer(conninfo)
+		s, err := ParseServer(conninfo, Rules{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -32,13 +32,13 @@ func TestParseServer(t *testing.T) {
 			t.Errorf("the server would be told %v", s.cfg.RuntimeParams)
 		}
 	}
-	s, err := ParseServer("host=db7 user=repl")
+	s, err := ParseServer("host=db7 user=repl", Rules{})
 	if err != nil || s.cfg.RuntimeParams["application_name"] != usualName || s.slot != "" {
 		t.Errorf("defaults: %v, %v", s, err)
 	}
 	for _, bad := range []string{"host", "host=x port=y", `host=x primary_slot_name='a"b'`, "host=x primary_slot_name=Big",
 		"host=x primary_slot_name=" + strings.Repeat("x", 64)} {
-		if _, err := ParseServer(bad); !errors.Is(err, ErrConnInfo) {
+		if _, err := ParseServer(bad, Rules{}); !errors.Is(err, ErrConnInfo) {
 			t.Errorf("%q: %v", bad, err)
 		}
 	}

@@ -1,6 +1,7 @@
 package receiver
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/jackc/pgx/v5/pgconn"
 
+	"zenith/internal/conninfo"
 	"zenith/internal/pg"
 )
 
@@ -20,36 +22,81 @@ const slotKey = "primary_slot_name"
 // usualName is the application_name if the connection string has none.
 const usualName = "zenith"
 
+// connectTimeout bounds what is done over a connection of its own.
 const connectTimeout = 15 * time.Second
 
 // Server says how to reach a server for replication.
 type Server struct {
-	cfg  *pgconn.Config
-	slot string
+	cfg   *pgconn.Config
+	slot  string
+	rules Rules
 }
 
 // ParseServer parses a connection string of libpq, in either form. In addition,
 // primary_slot_name names a physical replication slot, which is made if it is not there.
 // application_name is the name under which the server's synchronous_standby_names lists the
-// receiver.
-func ParseServer(conninfo string) (*Server, error) {
-	cfg, err := pgconn.ParseConfig(conninfo)
+// receiver. Nothing but the string counts: no environment, no file in a home directory.
+// ErrConnInfo: it cannot be understood, or, also conninfo.ErrNotTaken, the rules forbid it.
+func ParseServer(s string, rules Rules) (*Server, error) {
+	info, err := conninfo.Parse(s)
+	if err == nil {
+		err = info.CheckTaken(!rules.Stranger)
+	}
 	if err != nil {
-		return nil, fmt.Errorf("%w: %s", ErrConnInfo, oneLine(err)) // pgconn leaves passwords out
+		return nil, fmt.Errorf("%w: %w", ErrConnInfo, err)
 	}
-	s := &Server{cfg: cfg, slot: cfg.RuntimeParams[slotKey]}
-	delete(cfg.RuntimeParams, slotKey)
-	if !validSlot(s.slot) {
-		return nil, fmt.Errorf("%w: %s %q: want up to 63 of a-z, 0-9 and _", ErrConnInfo, slotKey, s.slot)
+	server := &Server{slot: info.Get(slotKey), rules: rules}
+	if !validSlot(server.slot) {
+		return nil, fmt.Errorf("%w: %s %q: want up to 63 of a-z, 0-9 and _", ErrConnInfo, slotKey, server.slot)
 	}
-	cfg.RuntimeParams["replication"] = "true"
-	if cfg.RuntimeParams["application_name"] == "" {
-		cfg.RuntimeParams["application_name"] = usualName
+	if server.cfg, err = config(info); err != nil {
+		return nil, fmt.Errorf("%w: %s", ErrConnInfo, oneLine(err))
 	}
-	if cfg.ConnectTimeout == 0 {
-		cfg.ConnectTimeout = connectTimeout
+	return server, server.dialer(info)
+}
+
+// ours are the keywords that pgconn does not know, or that are sent to the server as they stand.
+var ours = []string{
+	slotKey, "replication", "application_name", "fallback_application_name", "options", "client_encoding",
+	"hostaddr", "keepalives", "keepalives_idle", "keepalives_interval", "keepalives_count", "gssencmode",
+	"password", "sslpassword",
+}
+
+// found is what pgconn would look up in the environment and in files where the string does not say it.
+var found = []struct{ keyword, value string }{
+	{"passfile", ""}, {"sslcert", ""}, {"sslkey", ""}, {"sslrootcert", ""}, {"sslmode", "prefer"}, {"sslcertmode", "allow"}, {"sslsni", ""},
+	{"sslnegotiation", ""}, {"port", "5432"}, {"target_session_attrs", "any"}, {"connect_timeout", "15"}, {"dbname", ""},
+	{"channel_binding", "prefer"}, {"require_auth", ""}, {"min_protocol_version", ""}, {"max_protocol_version", ""},
+}
+
+// config makes pgconn's settings. It gets no password to parse: its errors quote the string.
+func config(info conninfo.Info) (*pgconn.Config, error) {
+	plain := info.Without(ours...)
+	for _, f := range found {
+		if !plain.Has(f.keyword) {
+			plain.Set(f.keyword, f.value)
+		}
 	}
-	return s, nil
+	if !plain.Has("host") {
+		plain.Set("host", info.Get("hostaddr"))
+	}
+	cfg, err := pgconn.ParseConfigWithOptions(plain.String(), pgconn.ParseConfigOptions{
+		GetSSLPassword: func(context.Context) string { return info.Get("sslpassword") },
+	})
+	if err != nil {
+		return nil, err
+	}
+	cfg.Password = info.Get("password")
+	cfg.RuntimeParams = map[string]string{
+		"replication":      "true",
+		"application_name": cmp.Or(info.Get("application_name"), info.Get("fallback_application_name"), usualName),
+	}
+	for _, k := range []string{"options", "client_encoding"} {
+		if v := info.Get(k); v != "" {
+			cfg.RuntimeParams[k] = v
+		}
+	}
+	return cfg, nil
 }
 
 // validSlot is ReplicationSlotValidateName, but accepts "", which means that there is no slot.
@@ -77,9 +124,9 @@ type identity struct {
 
 // dial connects to the server and makes sure that its version is one that can be read here.
 func (s *Server) dial(ctx context.Context) (*conn, identity, error) {
-	pc, err := pgconn.ConnectConfig(ctx, s.cfg.Copy())
+	pc, err := s.connect(ctx)
 	if err != nil {
-		return nil, identity{}, fmt.Errorf("connect to %s: %w", s.address(), connectError(err))
+		return nil, identity{}, err
 	}
 	c := &conn{pc: pc}
 	id, err := c.identify(ctx)
