@@ -335,7 +335,7 @@ func (r *Repository) remove(t *Timeline, until time.Time) error {
 		}
 	}
 	row := t.timelineRow(statusDeleted)
-	row.Deleted, row.Until = new(time.Now()), &until
+	row.Deleted, row.Until, row.Head = new(time.Now()), &until, rowLSN(t.LastLSN())
 	if err := r.update(rowOp(timelineKey(kindTimeline, t.no), row)); err != nil {
 		return err
 	}

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"sync"
 	"time"
 
 	"zenith/internal/pg"
@@ -26,6 +27,7 @@ type Deleted struct {
 	Start  pg.LSN
 	At     time.Time // when it was deleted
 	Until  time.Time // it is kept until then, at least
+	Head   pg.LSN    // where its WAL ended; 0: an earlier build deleted it, which did not note that
 }
 
 // keptRow is the row of a branch that was deleted and is kept.
@@ -34,6 +36,7 @@ type keptRow struct {
 	row    timelineRow
 	parent TimelineID
 	t      *Timeline // as which it was deleted; nil: that was before Open
+	read   *Timeline // as which a check reads it; nil: none does
 }
 
 // isKept reports whether the row is of a deleted branch that is kept.
@@ -45,15 +48,63 @@ func (r *Repository) Deleted() []Deleted {
 	defer r.mu.RUnlock()
 	var list []Deleted
 	for id, k := range r.kept {
-		list = append(list, Deleted{ID: id, Name: k.row.Name, Parent: k.parent, Start: pg.LSN(k.row.Start), At: *k.row.Deleted, Until: *k.row.Until})
+		list = append(list, Deleted{ID: id, Name: k.row.Name, Parent: k.parent, Start: pg.LSN(k.row.Start), At: *k.row.Deleted, Until: *k.row.Until, Head: pg.LSN(k.row.Head)})
 	}
 	slices.SortFunc(list, func(a, b Deleted) int { return cmp.Or(b.At.Compare(a.At), cmp.Compare(a.Name, b.Name)) })
 	return list
 }
 
+// ReadDeleted opens the deleted branches that are kept, for a check: their heads are what was flushed. Until
+// release is called they are neither brought back nor made gone, and a second ReadDeleted fails with ErrBusy.
+// Nobody may write to them. failed tells of each one that cannot be opened.
+func (r *Repository) ReadDeleted() (list []*Timeline, failed []error, release func(), err error) {
+	r.pinMu.Lock()
+	defer r.pinMu.Unlock()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.readsDeleted {
+		return nil, nil, nil, fmt.Errorf("read deleted branches: a check does that already: %w", ErrBusy)
+	}
+	byNo := make(map[timelineNo]*Timeline)
+	for _, t := range r.byID {
+		byNo[t.no] = t
+	}
+	opened := make(map[timelineNo]*Timeline)
+	kept := slices.SortedFunc(maps.Values(r.kept), func(a, b keptRow) int { return cmp.Compare(a.no, b.no) })
+	for _, k := range kept { // ancestors come first
+		t, err := r.loadTimeline(k.no, k.row, byNo)
+		if err != nil {
+			failed = append(failed, err)
+			continue
+		}
+		byNo[k.no], opened[k.no], list = t, t, append(list, t)
+		k.read = t
+		r.kept[t.info.ID] = k
+	}
+	if err := r.loadPins(opened); err != nil {
+		return nil, nil, nil, err
+	}
+	r.readsDeleted = true
+	return list, failed, sync.OnceFunc(func() { r.releaseDeleted(list) }), nil
+}
+
+// releaseDeleted undoes ReadDeleted.
+func (r *Repository) releaseDeleted(list []*Timeline) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.readsDeleted = false
+	for _, t := range list {
+		k := r.kept[t.info.ID]
+		k.read = nil
+		r.kept[t.info.ID] = k
+		t.dropOpen()
+		t.wal.Close()
+	}
+}
+
 // Undelete brings a deleted branch back, under another name if that is not "". As after a crash, its
 // LastLSN is what was flushed: the WAL behind it has to be ingested again. ErrNotFound if it is not
-// kept any more, ErrExists if the name is taken, ErrBusy if its ancestor was deleted too.
+// kept any more, ErrExists if the name is taken, ErrBusy if its ancestor was deleted too, or a check reads it.
 func (r *Repository) Undelete(ctx context.Context, id TimelineID, name string) (*Timeline, error) {
 	select { // a collection deletes what is not kept
 	case <-r.collecting:
@@ -78,8 +129,11 @@ func (r *Repository) Undelete(ctx context.Context, id TimelineID, name string) (
 	if !ok {
 		return nil, fmt.Errorf("undelete timeline %v: %w", id, ErrNotFound)
 	}
+	if k.read != nil {
+		return nil, fmt.Errorf("undelete %q: a check reads it (try again when that has ended): %w", k.row.Name, ErrBusy)
+	}
 	row := k.row
-	row.Name, row.Status, row.Deleted, row.Until = cmp.Or(name, row.Name), statusLive, nil, nil
+	row.Name, row.Status, row.Deleted, row.Until, row.Head = cmp.Or(name, row.Name), statusLive, nil, nil, 0
 	if err := CheckName(row.Name); row.Name != row.ID && err != nil {
 		return nil, err
 	}
@@ -141,7 +195,7 @@ func (r *Repository) expireOne(now, before time.Time) (*TimelineID, error) {
 		}
 	}
 	for id, k := range r.kept {
-		if needed[k.no] || now.Before(*k.row.Until) && !k.row.Deleted.Before(before) {
+		if needed[k.no] || k.read != nil || now.Before(*k.row.Until) && !k.row.Deleted.Before(before) {
 			continue
 		}
 		row := k.row

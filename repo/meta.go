@@ -42,6 +42,7 @@ type timelineRow struct {
 
 	Deleted *time.Time `json:",omitempty"` // of a deleted one: when
 	Until   *time.Time `json:",omitempty"` // and until when it is kept; nil: it is gone
+	Head    rowLSN     `json:",omitempty"` // and what its head was; 0 in rows of earlier builds
 }
 
 // flushedRow stores up to where the store has all of a timeline's history: its flushed LSN.

@@ -55,7 +55,9 @@ type Repository struct {
 	names  map[string]bool // the names and ids of timelines that are being made
 	nextNo timelineNo
 	kept   map[TimelineID]keptRow // deleted branches that can be brought back
-	gone   map[timelineNo]gone    // the gone timelines of which the store may have versions
+	// readsDeleted says that a check reads the deleted branches: see ReadDeleted.
+	readsDeleted bool
+	gone         map[timelineNo]gone // the gone timelines of which the store may have versions
 
 	pinMu      sync.Mutex    // guards horizons and pins; taken before mu
 	leasing    sync.Mutex    // held while a lease is stored

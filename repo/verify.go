@@ -17,7 +17,8 @@ import (
 // Verify reads the whole store, its files and its entries, and the WAL that the entries
 // point at, on all processors. It calls found with each damage, until found returns an
 // error, which is then Verify's. It calls tell with its progress in bytes. found is called by one
-// goroutine at a time, tell by several at once. No pages are rebuilt: see Snapshot.VerifyPages.
+// goroutine at a time, tell by several at once. Entries of deleted branches are compared with their WAL if
+// ReadDeleted has opened these. No pages are rebuilt: see Snapshot.VerifyPages.
 func (r *Repository) Verify(ctx context.Context, found func(problem error) error, tell func(what string, done, total int64)) error {
 	v := &verifier{tell: tell, timelines: make(map[timelineNo]verified)}
 	v.found = func(problem error) error {
@@ -81,6 +82,13 @@ func (v *verifier) learn(r *Repository) error {
 	})
 	for _, t := range r.Timelines() {
 		v.timelines[t.no] = verified{t, t.view.Load().flushed.lsn}
+	}
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	for _, k := range r.kept {
+		if k.read != nil {
+			v.timelines[k.no] = verified{k.read, k.read.view.Load().flushed.lsn}
+		}
 	}
 	return err
 }

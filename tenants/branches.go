@@ -176,12 +176,11 @@ func (m *Manager) BranchUndelete(ctx context.Context, tenant, name, as string) (
 	case errors.Is(err, repo.ErrExists):
 		return api.Branch{}, api.Errorf(api.ErrExists, "%v: branch undelete %s NEW_NAME", t.errNameTaken(cmp.Or(as, all[i].Name)), name)
 	case errors.Is(err, repo.ErrBusy):
-		parent := all[i].Parent.String()
-		for _, d := range all {
-			if d.ID == all[i].Parent {
-				parent = d.Name
-			}
+		j := slices.IndexFunc(all, func(d repo.Deleted) bool { return d.ID == all[i].Parent })
+		if j < 0 {
+			return api.Branch{}, classify(err)
 		}
+		parent := all[j].Name
 		return api.Branch{}, api.Errorf(api.ErrBusy, "branch %s: it began on %s, which was deleted too (branch undelete %s)", name, parent, parent)
 	case err != nil:
 		return api.Branch{}, classify(err)

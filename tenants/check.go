@@ -2,6 +2,7 @@ package tenants
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"runtime"
 	"strings"
@@ -22,6 +23,7 @@ type checker struct {
 	heads []*headCheck
 
 	newest     atomic.Int64 // entries of all heads' newest, and of their points' changed
+	behind     int          // deleted branches that begin where their deleted ancestor's WAL is not in the index
 	uncompared atomic.Int64 // records of pages that are not in newest, since that is full
 	pages      atomic.Int64
 	wal        atomic.Int64
@@ -33,9 +35,11 @@ type checker struct {
 
 // headCheck is a branch that is checked at its head.
 type headCheck struct {
-	b      *branch
-	snap   *repo.Snapshot
-	points []*pointCheck // below the head, where branches begin that are checked; the highest first
+	b       *branch // of a deleted branch that is kept it has the timeline only
+	deleted bool    // its head is what was flushed before it was deleted, and its WAL goes on up to wal
+	wal     pg.LSN
+	snap    *repo.Snapshot // nil: the head cannot be read
+	points  []*pointCheck  // below the head, where branches begin that are checked; the highest first
 	// all says that every page of the head is checked. Else only those that the branch's own WAL has changed:
 	// the others are its ancestor's as of the branch point, and checked there.
 	all bool
@@ -57,6 +61,9 @@ func (c *checker) unchecked() string {
 	}
 	if n := c.uncompared.Load(); n > 0 {
 		list = append(list, fmt.Sprintf("whether the index has the newest of %d records: there are too many changed pages to remember", n))
+	}
+	if c.behind > 0 {
+		list = append(list, fmt.Sprintf("the pages of %d deleted branches, whose deleted ancestor has to be brought back first", c.behind))
 	}
 	return strings.Join(list, "; ")
 }
@@ -84,6 +91,13 @@ func (m *Manager) Check(ctx context.Context, tenant, name string, found func(str
 			return api.CheckResult{}, err
 		}
 	}
+	if name == "" {
+		release, err := c.deletedHeads(ctx, t)
+		if err != nil {
+			return api.CheckResult{}, classify(err)
+		}
+		defer release()
+	}
 	for _, step := range []func(context.Context) error{
 		func(ctx context.Context) error { return c.checkFiles(ctx, t) },
 		c.share,
@@ -96,7 +110,7 @@ func (m *Manager) Check(ctx context.Context, tenant, name string, found func(str
 		}
 	}
 	return api.CheckResult{
-		Branches: int64(len(timelines)), Pages: c.pages.Load(), WALBytes: c.wal.Load(), Problems: c.found.Load(),
+		Branches: int64(len(c.heads)), Pages: c.pages.Load(), WALBytes: c.wal.Load(), Problems: c.found.Load(),
 		Unchecked: c.unchecked(),
 	}, nil
 }
@@ -111,11 +125,15 @@ func (c *checker) problem(err error) error {
 
 // of is problem for a problem of a branch, which it names. It is ctx's error once that has ended: then reads
 // fail without anything being damaged.
-func (c *checker) of(ctx context.Context, b *branch, err error) error {
+func (c *checker) of(ctx context.Context, h *headCheck, err error) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	return c.problem(fmt.Errorf("branch %s: %w", b.tl.Name(), err))
+	kind := "branch"
+	if h.deleted {
+		kind = "deleted branch"
+	}
+	return c.problem(fmt.Errorf("%s %s: %w", kind, h.b.tl.Name(), err))
 }
 
 // head adds the head of a branch to what is checked. A head that cannot be read is reported as a problem.
@@ -132,13 +150,48 @@ func (c *checker) head(ctx context.Context, t *tenant, tl *repo.Timeline) error 
 			return err
 		}
 	}
-	h := &headCheck{b: b, newest: make(map[pg.BufferTag]pg.LSN)}
+	return c.add(ctx, &headCheck{b: b, newest: make(map[pg.BufferTag]pg.LSN)})
+}
+
+// add adds a head.
+func (c *checker) add(ctx context.Context, h *headCheck) (err error) {
 	c.heads = append(c.heads, h)
-	if h.snap, err = tl.At(ctx, tl.LastLSN()); err != nil {
+	if h.snap, err = h.b.tl.At(ctx, h.b.tl.LastLSN()); err != nil {
 		h.snap = nil
-		return c.of(ctx, b, err)
+		if h.deleted && errors.Is(err, repo.ErrBusy) {
+			c.behind++
+			return nil
+		}
+		return c.of(ctx, h, err)
 	}
 	return nil
+}
+
+// deletedHeads adds the heads of the branches that were deleted and can be brought back, which they cannot until
+// release is called.
+func (c *checker) deletedHeads(ctx context.Context, t *tenant) (release func(), err error) {
+	list, failed, release, err := t.repo.ReadDeleted()
+	if err != nil {
+		return nil, err
+	}
+	for _, err := range failed {
+		if err := c.problem(err); err != nil {
+			release()
+			return nil, err
+		}
+	}
+	ends := make(map[repo.TimelineID]pg.LSN)
+	for _, d := range t.repo.Deleted() {
+		ends[d.ID] = d.Head
+	}
+	for _, tl := range list {
+		h := &headCheck{b: &branch{t: t, tl: tl}, deleted: true, wal: ends[tl.ID()], newest: make(map[pg.BufferTag]pg.LSN)}
+		if err := c.add(ctx, h); err != nil {
+			release()
+			return nil, err
+		}
+	}
+	return release, nil
 }
 
 // pageRun is a run of consecutive blocks of a fork, which one goroutine verifies.
@@ -158,7 +211,7 @@ func (c *checker) checkPages(ctx context.Context) error {
 	for _, h := range c.heads {
 		own, err := c.runsOf(ctx, h)
 		if err != nil {
-			if err := c.of(ctx, h.b, err); err != nil {
+			if err := c.of(ctx, h, err); err != nil {
 				return err
 			}
 		}
@@ -208,12 +261,12 @@ func (c *checker) checkRun(ctx context.Context, r pageRun, total int64) error {
 			check = r.h.page
 		}
 		if err := check(p); err != nil {
-			ended = c.of(ctx, r.h.b, err)
+			ended = c.of(ctx, r.h, err)
 		}
 		return ended
 	})
 	if err != nil && ended == nil {
-		return c.of(ctx, r.h.b, err)
+		return c.of(ctx, r.h, err)
 	}
 	return ended
 }

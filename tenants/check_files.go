@@ -18,8 +18,10 @@ import (
 // before, and what a branch's last mount left, with the mark of durable WAL.
 func (c *checker) checkFiles(ctx context.Context, t *tenant) error {
 	for _, h := range c.heads {
-		if err := c.checkMark(ctx, h); err != nil {
-			return err
+		if !h.deleted { // of a deleted branch checkWAL reads all
+			if err := c.checkMark(ctx, h); err != nil {
+				return err
+			}
 		}
 		if err := c.sideFile(fusefs.CheckKept(h.b.tl.WorkDir())); err != nil {
 			return err
@@ -98,7 +100,7 @@ func (c *checker) checkMark(ctx context.Context, h *headCheck) error {
 	tl := h.b.tl
 	mark, there, err := tl.Durable()
 	if err != nil {
-		return c.of(ctx, h.b, fmt.Errorf("the mark of durable wal: %w", err))
+		return c.of(ctx, h, fmt.Errorf("the mark of durable wal: %w", err))
 	}
 	if _, err := os.Stat(tl.WALDir()); !there || err != nil {
 		return nil // there is no mark: no server writes the branch
@@ -106,11 +108,11 @@ func (c *checker) checkMark(ctx context.Context, h *headCheck) error {
 	head := tl.LastLSN()
 	if mark > head { // the follower of WAL may be about to publish it
 		if head, err = h.b.catchup(ctx); err != nil {
-			return c.of(ctx, h.b, err)
+			return c.of(ctx, h, err)
 		}
 	}
 	if mark > head {
-		return c.of(ctx, h.b, fmt.Errorf("wal was durable up to %v, and can be read up to %v: %w", mark, head, repo.ErrCorrupt))
+		return c.of(ctx, h, fmt.Errorf("wal was durable up to %v, and can be read up to %v: %w", mark, head, repo.ErrCorrupt))
 	}
 	return nil
 }

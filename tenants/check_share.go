@@ -42,7 +42,7 @@ func (c *checker) share(ctx context.Context) error {
 			continue
 		}
 		if err := parent.add(ctx, at); err != nil {
-			if err := c.of(ctx, h.b, err); err != nil {
+			if err := c.of(ctx, h, err); err != nil {
 				return err
 			}
 			h.all = true

@@ -32,6 +32,8 @@ func (c *checker) checkWAL(ctx context.Context) error {
 			if h.snap != nil {
 				w.head = h.snap.LSN()
 			}
+			w.indexed = w.head
+			w.head = max(w.head, h.wal) // what was not flushed is ingested again when the branch comes back
 			return w.run(ctx)
 		})
 	}
@@ -44,6 +46,7 @@ type walCheck struct {
 	h       *headCheck
 	total   int64
 	head    pg.LSN
+	indexed pg.LSN          // the index has the records up to here
 	missing map[pg.LSN]bool // segments, by their start
 }
 
@@ -63,7 +66,7 @@ func (w *walCheck) run(ctx context.Context) error {
 			continue // that the segment is missing was reported before
 		}
 		err = fmt.Errorf("wal behind %v, segment %s: %w", end, filepath.Base(tl.SegmentPath(end)), err)
-		if err := w.c.of(ctx, w.h.b, err); err != nil {
+		if err := w.c.of(ctx, w.h, err); err != nil {
 			return err
 		}
 	}
@@ -96,7 +99,7 @@ func (w *walCheck) findMissing(ctx context.Context) error {
 			w.missing[seg] = true
 			err = fmt.Errorf("wal segment %s is missing: %w", filepath.Base(tl.SegmentPath(seg)), repo.ErrCorrupt)
 		}
-		if err := w.c.of(ctx, w.h.b, err); err != nil {
+		if err := w.c.of(ctx, w.h, err); err != nil {
 			return err
 		}
 	}
@@ -136,6 +139,9 @@ func (w *walCheck) read(ctx context.Context, at pg.LSN) (pg.LSN, error) {
 
 // note keeps what the index must have of a record, and which pages are not the same before and after it.
 func (w *walCheck) note(rec *xlog.Record) {
+	if rec.EndLSN > w.indexed {
+		return
+	}
 	if rec.RmgrID == xlog.RmDbase {
 		w.h.all = true // it may have copied a database, all of whose pages are new
 	}

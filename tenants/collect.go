@@ -144,17 +144,53 @@ func (t *tenant) horizons(ctx context.Context, timelines []*repo.Timeline, keep 
 // keepForSlots lowers horizons to the WAL that replication slots need: a slot needs that of its branch and, in
 // front of the branch point, that of the ancestors.
 func (t *tenant) keepForSlots(horizons map[repo.TimelineID]pg.LSN) error {
+	// Before and behind the live ones: a branch that is deleted or comes back meanwhile is seen once, at least.
+	if err := t.keepForDeleted(horizons); err != nil {
+		return err
+	}
 	for _, tl := range t.repo.Timelines() {
 		b, err := t.branch(tl)
 		if err != nil {
 			return err
 		}
-		need := b.slots.horizon()
-		for o := tl; need != 0 && o != nil; o, _ = o.Ancestor() {
-			if h, ok := horizons[o.ID()]; ok && need < h {
-				horizons[o.ID()] = need
-			}
+		keepFrom(horizons, tl, b.slots.horizon())
+	}
+	return t.keepForDeleted(horizons)
+}
+
+// keepFrom lowers horizons of a timeline and its ancestors to an LSN; 0: nothing is needed.
+func keepFrom(horizons map[repo.TimelineID]pg.LSN, tl *repo.Timeline, need pg.LSN) {
+	for o := tl; need != 0 && o != nil; o, _ = o.Ancestor() {
+		if h, ok := horizons[o.ID()]; ok && need < h {
+			horizons[o.ID()] = need
 		}
+	}
+}
+
+// keepForDeleted is keepForSlots for the slots of deleted branches, which are there again when these come back.
+func (t *tenant) keepForDeleted(horizons map[repo.TimelineID]pg.LSN) error {
+	all := t.repo.Deleted()
+	parents := make(map[repo.TimelineID]repo.TimelineID)
+	for _, d := range all {
+		parents[d.ID] = d.Parent
+	}
+	for _, d := range all {
+		need := openSlots(t.dir, d.ID, t.log.With("branch", d.Name)).horizon()
+		if need == 0 {
+			continue
+		}
+		id := d.Parent
+		for _, deleted := parents[id]; deleted; _, deleted = parents[id] { // a deleted ancestor keeps all that it has
+			id = parents[id]
+		}
+		tl, err := t.repo.Timeline(id)
+		if errors.Is(err, repo.ErrNotFound) { // it has no ancestor, or was brought back just now, and counts as such
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		keepFrom(horizons, tl, need)
 	}
 	return nil
 }
