@@ -235,13 +235,13 @@ func TestBranchOfUnsynced(t *testing.T) {
 	for i := range rounds {
 		fmt.Fprintf(&script, "INSERT INTO t SELECT generate_series(1, 1000);\n\\! %s -q -D %s branch b%d main\n", binary, s.work, i)
 	}
-	cmd := exec.Command(pgDistrib+"/bin/psql", "-Xq", "-v", "ON_ERROR_STOP=1", url)
+	cmd := exec.Command(program("psql"), "-Xq", "-v", "ON_ERROR_STOP=1", url)
 	cmd.Stdin = strings.NewReader(script.String())
 	if r := s.runCmd(cmd); r.code != 0 || r.err != "" {
 		t.Fatalf("psql: exit %d: %s", r.code, r.err)
 	}
 	for i := range rounds {
-		got := s.ok("pg", "exec", "b"+strconv.Itoa(i), "--", pgDistrib+"/bin/psql", "-XAtc", "SELECT count(*) FROM t")
+		got := s.ok("pg", "exec", "b"+strconv.Itoa(i), "--", program("psql"), "-XAtc", "SELECT count(*) FROM t")
 		if want := strconv.Itoa(1000 * (i + 1)); got != want {
 			t.Errorf("branch %d has %s rows, want %s", i, got, want)
 		}

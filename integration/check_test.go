@@ -199,7 +199,7 @@ func TestCheck(t *testing.T) {
 		s.flush()
 		read(t, hot, "0")
 		url := s.start("main")
-		r := s.runCmd(exec.Command(pgDistrib+"/bin/psql", url, "-XqAtc", "SELECT count(*) FROM hot"))
+		r := s.runCmd(exec.Command(program("psql"), url, "-XqAtc", "SELECT count(*) FROM hot"))
 		if want := "could not read block 0"; r.code == 0 || !strings.Contains(r.err, want) {
 			t.Errorf("postgres reads the damaged page: exit %d, %s%s", r.code, r.out, r.err)
 		}

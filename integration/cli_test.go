@@ -18,7 +18,7 @@ func TestExec(t *testing.T) {
 	before := s.lsn("main")
 	s.sql(main, "DROP TABLE orders")
 
-	dump := s.ok("pg", "exec", "main@"+before, "--", pgDistrib+"/bin/pg_dump", "-t", "orders")
+	dump := s.ok("pg", "exec", "main@"+before, "--", program("pg_dump"), "-t", "orders")
 	if err := os.WriteFile(filepath.Join(s.dir, "orders.sql"), []byte(dump+"\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}
@@ -32,7 +32,7 @@ func TestExec(t *testing.T) {
 		t.Errorf("environment: %q", out)
 	}
 	s.sql(main, "ALTER SYSTEM SET archive_mode = 'on'", "ALTER SYSTEM SET archive_command = 'false'", "CHECKPOINT")
-	if out := s.ok("pg", "exec", "main", "--", pgDistrib+"/bin/psql", "-XAtc", "SHOW archive_mode"); out != "off" {
+	if out := s.ok("pg", "exec", "main", "--", program("psql"), "-XAtc", "SHOW archive_mode"); out != "off" {
 		t.Errorf("a copy archives: archive_mode is %q", out)
 	}
 	if list := s.ok("mount", "list"); strings.Count(list, "exec") != 0 {
@@ -131,7 +131,7 @@ func TestFromPGData(t *testing.T) {
 		t.Fatal(err)
 	}
 	data = filepath.Join(data, "d")
-	if r := s.runCmd(asPostgres(pgDistrib+"/bin/initdb", "-D", data, "-U", "postgres", "-A", "trust", "-N", "--wal-segsize=1")); r.code != 0 {
+	if r := s.runCmd(asPostgres(program("initdb"), "-D", data, "-U", "postgres", "-A", "trust", "-N", "--wal-segsize=1")); r.code != 0 {
 		t.Fatalf("initdb: %s", r.err)
 	}
 	v := s.serve(data)

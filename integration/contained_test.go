@@ -88,7 +88,7 @@ func TestCopiesAreContained(t *testing.T) {
 		s.closed("pg exec "+point, false, func(query string) string { return s.exec(point, query) })
 		s.ok("pg", "exec", point, "--", "psql", "-Xqc", "insert into t values (1)")
 		s.closed("pg exec --copy "+point, false, func(query string) string {
-			return s.ok("pg", "exec", "--copy", point, "--", pgDistrib+"/bin/psql", "-XqAt", "-c", query)
+			return s.ok("pg", "exec", "--copy", point, "--", program("psql"), "-XqAt", "-c", query)
 		})
 		s.ok("pg", "exec", "--copy", point, "--", "psql", "-Xqc", "insert into t values (1)")
 		url := s.start(point)
@@ -135,7 +135,7 @@ func (s *site) handedOut(ways map[string]outward, point string) {
 	s.t.Helper()
 	plain, contained, backup := filepath.Join(s.dir, "plain"), filepath.Join(s.dir, "contained"), filepath.Join(pgtest.TempDir(s.t), "data")
 	r := s.run("export", point, "--dir", plain)
-	full := s.runCmd(exec.Command(pgDistrib+"/bin/psql", s.address(), "-Xqc", fmt.Sprintf("export %s %s", strings.TrimSpace(s.ok("tenant", "list")), point)))
+	full := s.runCmd(exec.Command(program("psql"), s.address(), "-Xqc", fmt.Sprintf("export %s %s", strings.TrimSpace(s.ok("tenant", "list")), point)))
 	for kind, said := range map[string]string{
 		"export": r.err, "fullbackup": full.err,
 		"BASE_BACKUP": s.asOwner("pg_basebackup", "-d", s.replication("dev2"), "-D", backup, "-c", "fast"),

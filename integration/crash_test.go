@@ -25,7 +25,7 @@ type ledger struct {
 // write inserts numbers through one psql until ctx ends or the server is gone. It notes each number whose
 // commit was acknowledged.
 func (l *ledger) write(ctx context.Context, t *testing.T, url string, from, step int) {
-	cmd := exec.CommandContext(ctx, pgDistrib+"/bin/psql", url, "-XqAt")
+	cmd := exec.CommandContext(ctx, program("psql"), url, "-XqAt")
 	in, err := cmd.StdinPipe()
 	if err != nil {
 		t.Error(err)

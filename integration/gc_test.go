@@ -256,7 +256,7 @@ func TestRetention(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	s.tool("pgbench", "-i", "-q", "-s", "2", main)
-	load := exec.CommandContext(ctx, filepath.Join(pgDistrib, "bin", "pgbench"), "-n", "-c", "2", "-t", "2000", main)
+	load := exec.CommandContext(ctx, program("pgbench"), "-n", "-c", "2", "-t", "2000", main)
 	if err := load.Start(); err != nil {
 		t.Fatal(err)
 	}

@@ -3,28 +3,42 @@ package integration
 import (
 	"bytes"
 	"errors"
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
+
+	"zenith/internal/pgtest"
 )
 
-const pgDistrib = "/usr/lib/postgresql/15"
+// pgDistrib is the directory of the PostgreSQL that the tests run on: that of the flag -pgmajor.
+var pgDistrib string
+
+// program gives the path of one of PostgreSQL's programs.
+func program(name string) string {
+	return pgtest.Installation{Name: strconv.Itoa(pgtest.Version().Major), Dir: pgDistrib}.Program(name)
+}
 
 // binary is bin/zenith, built once for all tests.
 var binary string
 
 func TestMain(m *testing.M) {
+	flag.Parse()
 	os.Exit(func() int {
-		for _, need := range []string{pgDistrib + "/bin/postgres", "/dev/fuse"} {
-			if _, err := os.Stat(need); err != nil {
-				fmt.Fprintf(os.Stderr, "integration tests need %s: %v\n", need, err)
-				return 1
-			}
+		in, err := pgtest.FindDefault()
+		if err == nil {
+			_, err = os.Stat("/dev/fuse")
 		}
+		if err != nil {
+			fmt.Fprintf(os.Stderr, "integration tests: %v\n", err)
+			return 1
+		}
+		pgDistrib = in.Dir
 		dir, err := os.MkdirTemp("", "zenith-bin")
 		if err != nil {
 			fmt.Fprintln(os.Stderr, err)
@@ -164,7 +178,7 @@ func (s *site) lsn(point string) string {
 // tool runs a program of the PostgreSQL installation, which must succeed.
 func (s *site) tool(name string, args ...string) string {
 	s.t.Helper()
-	r := s.runCmd(exec.Command(filepath.Join(pgDistrib, "bin", name), args...))
+	r := s.runCmd(exec.Command(program(name), args...))
 	if r.code != 0 {
 		s.t.Fatalf("%s %s: exit %d: %s%s", name, strings.Join(args, " "), r.code, r.err, r.out)
 	}

@@ -47,7 +47,7 @@ func (s *site) serve(dir string) *server {
 		s.t.Fatal(err)
 	}
 	v := &server{s: s, data: dir, url: fmt.Sprintf("postgresql://postgres@127.0.0.1:%d/postgres", port), log: filepath.Join(logs, "log")}
-	r := s.runCmd(asPostgres(pgDistrib+"/bin/pg_ctl", "-D", dir, "-l", v.log, "-w", "-o", fmt.Sprintf("-p %d -k %s", port, logs), "start"))
+	r := s.runCmd(asPostgres(program("pg_ctl"), "-D", dir, "-l", v.log, "-w", "-o", fmt.Sprintf("-p %d -k %s", port, logs), "start"))
 	if r.code != 0 {
 		log, _ := os.ReadFile(v.log)
 		s.t.Fatalf("pg_ctl start: exit %d: %s%s\n%s", r.code, r.out, r.err, log)
@@ -57,7 +57,7 @@ func (s *site) serve(dir string) *server {
 
 func (v *server) stop(mode string) {
 	v.s.t.Helper()
-	if r := v.s.runCmd(asPostgres(pgDistrib+"/bin/pg_ctl", "-D", v.data, "-w", "-m", mode, "stop")); r.code != 0 {
+	if r := v.s.runCmd(asPostgres(program("pg_ctl"), "-D", v.data, "-w", "-m", mode, "stop")); r.code != 0 {
 		v.s.t.Fatalf("pg_ctl stop: exit %d: %s%s", r.code, r.out, r.err)
 	}
 }
@@ -201,7 +201,7 @@ func TestReadOnlyMount(t *testing.T) {
 	if err != nil || len(segments) == 0 {
 		t.Fatalf("no segment in pg_wal: %v", err)
 	}
-	if r := s.runCmd(exec.Command(pgDistrib+"/bin/pg_waldump", segments[len(segments)-1])); !strings.Contains(r.out, "CHECKPOINT_SHUTDOWN") {
+	if r := s.runCmd(exec.Command(program("pg_waldump"), segments[len(segments)-1])); !strings.Contains(r.out, "CHECKPOINT_SHUTDOWN") {
 		t.Errorf("pg_waldump finds no shutdown checkpoint: %s", r.err)
 	}
 	if err := os.WriteFile(filepath.Join(dir, "new"), nil, 0o600); err == nil {

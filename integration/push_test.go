@@ -135,8 +135,6 @@ func (s *site) timelines(tenant string) map[string]string {
 	return ids
 }
 
-const psqlBin = pgDistrib + "/bin/psql"
-
 // TestPush pushes branches to another page server. It then has every state of them.
 func TestPush(t *testing.T) {
 	t.Parallel()
@@ -173,7 +171,7 @@ func TestPush(t *testing.T) {
 		w.same(here["dev"], at)
 	}
 	onB := func(point string) string {
-		return b.ok("pg", "exec", "--tenantid", tenant, point, "--", psqlBin, "-XAtc", "SELECT count(*), max(v) FROM t")
+		return b.ok("pg", "exec", "--tenantid", tenant, point, "--", program("psql"), "-XAtc", "SELECT count(*), max(v) FROM t")
 	}
 	if got := onB("dev"); got != "777|dev" {
 		t.Errorf("dev there: %q", got)
@@ -294,7 +292,7 @@ func TestPushKilled(t *testing.T) {
 		w.same(id, someLSN(a, main, first, head))
 	}
 	w.same(id, head)
-	if got := b.ok("pg", "exec", "--tenantid", tenant, "main", "--", psqlBin, "-XAtc", "SELECT count(*) FROM pgbench_accounts"); got != "700000" {
+	if got := b.ok("pg", "exec", "--tenantid", tenant, "main", "--", program("psql"), "-XAtc", "SELECT count(*) FROM pgbench_accounts"); got != "700000" {
 		t.Errorf("rows there: %s", got)
 	}
 }

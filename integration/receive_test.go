@@ -71,7 +71,7 @@ func (s *site) caughtUp(srv *pgtest.Server) {
 // exec runs a query at a point, by pg exec.
 func (s *site) exec(point, query string) string {
 	s.t.Helper()
-	return s.ok("pg", "exec", point, "--", pgDistrib+"/bin/psql", "-XqAt", "-v", "ON_ERROR_STOP=1", "-c", query)
+	return s.ok("pg", "exec", point, "--", program("psql"), "-XqAt", "-v", "ON_ERROR_STOP=1", "-c", query)
 }
 
 // balance asks for the number of transactions of a pgbench database, and for four sums, which are equal in every

@@ -202,7 +202,7 @@ func (s *site) points(rnd *rand.Rand, lo, hi pg.LSN) (points []pg.LSN) {
 func (s *site) compareDumps(wal pgtest.WALDir, first, last string) {
 	s.t.Helper()
 	ours := s.lines(exec.Command(binary, "-D", s.work, "wal", "dump", "main", first, last))
-	theirs := s.lines(exec.Command(filepath.Join(pgDistrib, "bin/pg_waldump"), "-p", wal.Dir, "-s", first, "-e", last,
+	theirs := s.lines(exec.Command(program("pg_waldump"), "-p", wal.Dir, "-s", first, "-e", last,
 		xlog.SegmentName(wal.TLI, s.parseLSN(first), wal.SegSize), xlog.SegmentName(wal.TLI, s.parseLSN(last)-1, wal.SegSize)))
 	n, differ := 0, 0
 	for differ < 10 {

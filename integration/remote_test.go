@@ -57,7 +57,7 @@ func TestRemoteWorkdir(t *testing.T) {
 	r.ok("mount", "main@"+head, dir)
 	r.tool("pg_controldata", dir)
 	r.ok("umount", dir)
-	if out := r.ok("pg", "exec", "dev", "--", psqlBin, "-XAtc", "SELECT count(*) FROM t"); out != "100" {
+	if out := r.ok("pg", "exec", "dev", "--", program("psql"), "-XAtc", "SELECT count(*) FROM t"); out != "100" {
 		t.Errorf("pg exec: %q", out)
 	}
 	entries, err := os.ReadDir(r.work)
@@ -82,7 +82,7 @@ func TestCopies(t *testing.T) {
 	before := s.lsn("main")
 	s.sql(main, "DELETE FROM t WHERE i > 50")
 
-	count := []string{"--", psqlBin, "-XAtc", "SELECT count(*) FROM t"}
+	count := []string{"--", program("psql"), "-XAtc", "SELECT count(*) FROM t"}
 	for point, want := range map[string]string{"main": "50", "main@" + before: "100"} {
 		if got := r.ok(append([]string{"pg", "exec", "--copy", point}, count...)...); got != want {
 			t.Errorf("%s: %s rows, want %s", point, got, want)

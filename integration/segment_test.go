@@ -66,7 +66,7 @@ func segmentSize(t *testing.T, mib int) {
 		t.Fatal(err)
 	}
 	native := filepath.Join(s.dir, "native")
-	if r := s.runCmd(asPostgres(pgDistrib+"/bin/initdb", "-D", native, "-U", "postgres", "-A", "trust", "-N", "--no-locale", fmt.Sprint("--wal-segsize=", mib))); r.code != 0 {
+	if r := s.runCmd(asPostgres(program("initdb"), "-D", native, "-U", "postgres", "-A", "trust", "-N", "--no-locale", fmt.Sprint("--wal-segsize=", mib))); r.code != 0 {
 		t.Fatalf("initdb: %s", r.err)
 	}
 	s.ok("init", "--pg-distrib", pgDistrib, "--listen", "127.0.0.1:0", "--from-pgdata", native)

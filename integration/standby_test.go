@@ -72,7 +72,7 @@ func (s *site) serveStandby(dir string) *server {
 	s.t.Helper()
 	v := s.serve(dir)
 	s.t.Cleanup(func() {
-		_ = asPostgres(pgDistrib+"/bin/pg_ctl", "-D", dir, "-w", "-m", "immediate", "stop").Run() // an error is no surprise: it may be stopped already
+		_ = asPostgres(program("pg_ctl"), "-D", dir, "-w", "-m", "immediate", "stop").Run() // an error is no surprise: it may be stopped already
 		if log, err := os.ReadFile(v.log); err == nil && s.t.Failed() {
 			s.t.Logf("standby's log:\n%s", tail(log, 40))
 		}
@@ -457,7 +457,7 @@ func (s *site) receiveAfter(lsn pg.LSN) result {
 	if err := os.WriteFile(name, make([]byte, 1<<20), 0o644); err != nil {
 		s.t.Fatal(err)
 	}
-	return s.runCmd(exec.Command(pgDistrib+"/bin/pg_receivewal", "-d", s.replication("main"), "-D", dir, "-n"))
+	return s.runCmd(exec.Command(program("pg_receivewal"), "-d", s.replication("main"), "-D", dir, "-n"))
 }
 
 // TestReplicationErrors sends replication commands that are refused.
@@ -466,7 +466,7 @@ func TestReplicationErrors(t *testing.T) {
 	s := replSite(t)
 	repl := func(branch, command string) string {
 		t.Helper()
-		cmd := exec.Command(pgDistrib+"/bin/psql", s.replication(branch)+" dbname=replication replication=true", "-XqAt", "-c", command)
+		cmd := exec.Command(program("psql"), s.replication(branch)+" dbname=replication replication=true", "-XqAt", "-c", command)
 		r := s.runCmd(cmd)
 		return strings.TrimSpace(r.out + r.err)
 	}

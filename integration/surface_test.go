@@ -3,12 +3,11 @@ package integration
 import (
 	"encoding/json"
 	"os/exec"
-	"path/filepath"
 )
 
 // clientCommand is a program of the PostgreSQL installation, in an environment without PG* variables.
 func clientCommand(name string, args ...string) *exec.Cmd {
-	return exec.Command(filepath.Join(pgDistrib, "bin", name), args...)
+	return exec.Command(program(name), args...)
 }
 
 // branchObject is a branch as the page server's JSON has it.

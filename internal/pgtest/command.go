@@ -59,7 +59,7 @@ func Command(tb testing.TB, name string, args ...string) *exec.Cmd {
 // environment has no PG* variable and no locale.
 func (in Installation) Command(tb testing.TB, name string, args ...string) *exec.Cmd {
 	tb.Helper()
-	cmd := exec.Command(in.orDefault(tb).Program(tb, name), args...)
+	cmd := exec.Command(in.orDefault(tb).Program(name), args...)
 	cmd.Dir = os.TempDir()
 	for _, v := range os.Environ() {
 		if !strings.HasPrefix(v, "PG") && !strings.HasPrefix(v, "LC_") && !strings.HasPrefix(v, "LANG") {

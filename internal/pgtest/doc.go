@@ -12,8 +12,9 @@
 // test. PostgreSQL refuses to run as root: if root runs the tests, its programs run as
 // user postgres, to whom the directories belong.
 //
-// The installation is that of pg.Default: the one that the flag -pgdistrib names, else the first
-// that is found in well-known directories, by pg_config or in PATH. If there is none, the test
-// fails, or is skipped under -short. Tests of other major versions ask for theirs by Installed or
-// Majors; .ci/install-postgres brings them.
+// The installation is that of pg.Default, or of the major version that the flag -pgmajor names:
+// the one in the directory that the flag -pgdistrib names, else the first that is found in
+// well-known directories, by pg_config or in PATH. If there is none, the test fails, or is skipped
+// under -short. Tests that want another major version ask for it by Installed or Majors;
+// .ci/install-postgres brings them.
 package pgtest

@@ -1,7 +1,9 @@
 package pgtest
 
 import (
+	"cmp"
 	"flag"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -12,27 +14,49 @@ import (
 	"zenith/internal/pg"
 )
 
-var distrib = flag.String("pgdistrib", "", "the installation of PostgreSQL "+strconv.Itoa(pg.Default.Major)+" to test with (a directory with bin/postgres)")
+var (
+	distrib = flag.String("pgdistrib", "", "the PostgreSQL installation to test with (a directory with bin/postgres)")
+	major   = flag.Int("pgmajor", pg.Default.Major, "the major version of PostgreSQL to test with")
+)
 
 // Installation is a PostgreSQL that is installed on this machine. The zero Installation is that of
-// pg.Default.
+// Default.
 type Installation struct {
 	Name string // its major version, "17"; or "17.10" if a test wants that minor release and no other
 	Dir  string // has bin/postgres
 }
 
-// Default gives the installation of pg.Default. The test fails if there is none; it is skipped under -short.
+// Version is the major version that tests run on which do not ask for one: pg.Default, or the one that the flag
+// -pgmajor names. Flags must have been parsed.
+func Version() *pg.Version {
+	v, err := pg.ByMajor(*major)
+	if err != nil {
+		panic(err) // of a flag
+	}
+	return v
+}
+
+// Default gives the installation of Version. The test fails if there is none; it is skipped under -short.
 func Default(tb testing.TB) Installation {
 	tb.Helper()
-	name := strconv.Itoa(pg.Default.Major)
-	if in, ok := find(name); ok {
-		return in
+	in, err := FindDefault()
+	if err != nil && testing.Short() {
+		tb.Skip(err)
 	}
-	if testing.Short() {
-		tb.Skipf("no PostgreSQL %s here", name)
+	if err != nil {
+		tb.Fatalf("%v; -short skips this test", err)
 	}
-	tb.Fatalf("no PostgreSQL %s here: install it, or name it with -pgdistrib; -short skips this test", name)
-	return Installation{}
+	return in
+}
+
+// FindDefault is Default where there is no test yet.
+func FindDefault() (Installation, error) {
+	name := strconv.Itoa(Version().Major)
+	in, ok := find(name)
+	if !ok {
+		return in, fmt.Errorf("no PostgreSQL %s here: install it, by .ci/install-postgres %s for example, or name it with -pgdistrib", name, name)
+	}
+	return in, nil
 }
 
 // Installed gives an installation by its name: that of a major version, or of a minor release. If there is
@@ -84,27 +108,27 @@ func (in Installation) orDefault(tb testing.TB) Installation {
 
 // Program gives the path of one of the installation's programs. Some installations have the server and no
 // clients: then it is the program of the next newer major version that has it, since clients talk to older
-// servers, else of the default one. If nobody has it, it is a path at which there is nothing.
-func (in Installation) Program(tb testing.TB, name string) string {
-	tb.Helper()
+// servers, else that of the newest older one. If nobody has it, it is a path at which there is nothing.
+func (in Installation) Program(name string) string {
 	own := filepath.Join(in.BinDir(), name)
 	if isThere(own) {
 		return own
 	}
 	major, _, _ := strings.Cut(in.Name, ".")
-	n, err := strconv.Atoi(major)
-	if err != nil {
-		return own
-	}
-	for n++; n <= pg.Versions[len(pg.Versions)-1].Major; n++ {
-		if newer, ok := find(strconv.Itoa(n)); ok && isThere(filepath.Join(newer.BinDir(), name)) {
-			return filepath.Join(newer.BinDir(), name)
+	var newer, older string
+	for _, other := range []string{"14", "15", "16", "17", "18", candidate} {
+		found, ok := find(other)
+		path := filepath.Join(found.BinDir(), name)
+		if !ok || !isThere(path) {
+			continue
+		}
+		if other < major {
+			older = path
+		} else if newer == "" {
+			newer = path
 		}
 	}
-	if path := filepath.Join(Default(tb).BinDir(), name); isThere(path) {
-		return path
-	}
-	return own
+	return cmp.Or(newer, older, own)
 }
 
 func isThere(path string) bool {
@@ -115,7 +139,7 @@ func isThere(path string) bool {
 // find looks for an installation by name: first where the flag says, where Debian and the Red Hat family put it,
 // .ci/install-postgres, Homebrew, and a build from source; then where PATH leads to.
 func find(name string) (Installation, bool) {
-	if *distrib != "" && name == strconv.Itoa(pg.Default.Major) {
+	if *distrib != "" && name == strconv.Itoa(*major) {
 		return findIn(name, *distrib)
 	}
 	root := os.Getenv("ZENITH_PG_ROOT")
