@@ -1,15 +1,8 @@
 package fusefs
 
 import (
-	"errors"
 	"fmt"
-	"io/fs"
-	"os"
-	"path/filepath"
-	"strings"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
 // A file system lives until it is unmounted in every mount namespace. One that was made while the mount was
@@ -22,22 +15,6 @@ const (
 	abortPatience = 10 * time.Second
 )
 
-// connectionsDir is where the kernel has its control files of FUSE connections, if that is mounted.
-const connectionsDir = "/sys/fs/fuse/connections"
-
-// connectionOf gives the number of the connection that serves the mount at dir: the minor number of its device.
-func connectionOf(dir string) (string, error) {
-	mounts, err := mountsAt(dir)
-	if err != nil {
-		return "", err
-	}
-	if len(mounts) == 0 {
-		return "", fmt.Errorf("mount %s: %w", dir, fs.ErrNotExist)
-	}
-	_, minor, _ := strings.Cut(mounts[len(mounts)-1].dev, ":")
-	return minor, nil
-}
-
 // waitEnd waits until everything is put away after the file system was unmounted here, and ends it if
 // another mount namespace still holds it.
 func (m *Mount) waitEnd() error {
@@ -47,7 +24,7 @@ func (m *Mount) waitEnd() error {
 	case <-time.After(endPatience):
 	}
 	m.log.Warn("a mount is held by another mount namespace, of a container perhaps: it ends there too", "dir", m.dir)
-	if err := abortConnection(m.connection); err != nil {
+	if err := m.helper.Abort(m.id); err != nil {
 		return fmt.Errorf("unmount %s: another mount namespace holds it: %w", m.dir, err)
 	}
 	return m.waitAborted()
@@ -64,7 +41,7 @@ func (m *Mount) End() error {
 		return m.err
 	case <-time.After(busyPatience):
 	}
-	if err := abortConnection(m.connection); err != nil {
+	if err := m.helper.Abort(m.id); err != nil {
 		return fmt.Errorf("end the mount %s: %w", m.dir, err)
 	}
 	return m.waitAborted()
@@ -78,36 +55,4 @@ func (m *Mount) waitAborted() error {
 	case <-time.After(abortPatience):
 		return fmt.Errorf("unmount %s: requests on it are still being answered after %v: %w", m.dir, abortPatience, ErrBusy)
 	}
-}
-
-// abortConnection ends a file system: everything on it fails with ENOTCONN from now on.
-func abortConnection(number string) (err error) {
-	if number == "" {
-		return errors.New("its connection is not known")
-	}
-	dir := connectionsDir
-	if _, missing := os.Stat(filepath.Join(dir, number)); errors.Is(missing, fs.ErrNotExist) {
-		var umount func() error
-		if dir, umount, err = mountConnections(); err != nil {
-			return err
-		}
-		defer func() { err = errors.Join(err, umount()) }()
-	}
-	f, err := os.OpenFile(filepath.Join(dir, number, "abort"), os.O_WRONLY, 0)
-	if err != nil {
-		return err
-	}
-	_, err = f.WriteString("1")
-	return errors.Join(err, f.Close())
-}
-
-// mountConnections mounts the control files on a directory of its own.
-func mountConnections() (dir string, umount func() error, err error) {
-	if dir, err = os.MkdirTemp("", "zenith-connections"); err != nil {
-		return "", nil, err
-	}
-	if err := unix.Mount("fusectl", dir, "fusectl", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, ""); err != nil {
-		return "", nil, errors.Join(fmt.Errorf("mount the kernel's list of FUSE connections: %w", err), os.Remove(dir))
-	}
-	return dir, func() error { return errors.Join(unix.Unmount(dir, 0), os.Remove(dir)) }, nil
 }

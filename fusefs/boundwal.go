@@ -8,13 +8,14 @@ import (
 	iofs "io/fs"
 	"os"
 	"path/filepath"
-	"strings"
 	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
+	"zenith/internal/dirfd"
 	"zenith/internal/durable"
 	"zenith/internal/pg"
+	"zenith/internal/privileged"
 	"zenith/internal/tree"
 	"zenith/internal/xlog"
 )
@@ -30,6 +31,9 @@ const boundName = "pg_wal"
 // The server makes new segments. adopt gives them their names in the branch's directory, a little
 // later but in time: the server removes no segment before a checkpoint is complete, and it writes
 // that to pg_control, which is served, so that all segments are adopted before the write returns.
+//
+// The directory and the segments belong to this process, and to the group of the server's account, which
+// may do with names in the directory what it likes: boundDir is how this process works there.
 type boundWAL struct {
 	dir    string // the directory that is bound
 	to     string // the directory of the branch's segments
@@ -50,19 +54,8 @@ const archiveStatus = "archive_status"
 // files that a server has left, or is to find.
 const unfinished = ".unfinished"
 
-// removeBound removes a directory that was bound, and what is in it.
-func removeBound(dir string) error {
-	if err := os.RemoveAll(dir + unfinished); err != nil {
-		return err
-	}
-	if err := durable.Rename(dir, dir+unfinished); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return err
-	}
-	return os.RemoveAll(dir + unfinished)
-}
-
 // newBoundWAL makes the directory, with the files that the working tree would show in pg_wal.
-func newBoundWAL(t *worktree) (*boundWAL, error) {
+func newBoundWAL(t *worktree) (_ *boundWAL, err error) {
 	s := &t.wal
 	dir := filepath.Join(t.work.Dir, boundName)
 	b := &boundWAL{
@@ -78,8 +71,13 @@ func newBoundWAL(t *worktree) (*boundWAL, error) {
 		}
 	}
 	for _, name := range s.visible {
-		path := filepath.Join(b.to, name)
-		if err := errors.Join(b.own(path), os.Link(path, filepath.Join(b.dir, name))); err != nil {
+		if err := b.show(name); err != nil {
+			return nil, err
+		}
+	}
+	// From here on the server's account can write there.
+	for _, dir := range []string{archiveStatus, "."} {
+		if err := b.share(b.dir, dir, 0o770|iofs.ModeSetgid); err != nil {
 			return nil, err
 		}
 	}
@@ -95,7 +93,7 @@ func newBoundWAL(t *worktree) (*boundWAL, error) {
 // the base and the last mount have there; segments are not among them.
 func (b *boundWAL) make(t *worktree, dir string) error {
 	path := filepath.Join(b.dir, dir)
-	if err := errors.Join(os.Mkdir(path, 0o700), b.own(path)); err != nil {
+	if err := os.Mkdir(path, 0o700); err != nil {
 		return err
 	}
 	shown := filepath.Join(walDir, dir)
@@ -114,9 +112,8 @@ func (b *boundWAL) make(t *worktree, dir string) error {
 		files[name] = f
 	}
 	for name, f := range files {
-		to := filepath.Join(path, name)
-		err := makeFile(to, f.Size() > 0, func(disk *os.File) error { return copyToDisk(t.ctx, f, disk) })
-		if err = errors.Join(err, b.own(to)); err != nil {
+		err := makeFile(filepath.Join(path, name), f.Size() > 0, func(disk *os.File) error { return copyToDisk(t.ctx, f, disk) })
+		if err = errors.Join(err, b.share(path, name, 0o660)); err != nil {
 			return err
 		}
 	}
@@ -136,31 +133,32 @@ func makeFile(path string, filled bool, fill func(*os.File) error) error {
 	return f.Close()
 }
 
-// othersIn lists the files of the pg_wal at wal that are neither segments nor unfinished, by their
-// paths in it.
-func othersIn(wal string) (paths []string, err error) {
-	for _, dir := range []string{"", archiveStatus} {
-		entries, err := os.ReadDir(filepath.Join(wal, dir))
-		if err != nil && !errors.Is(err, iofs.ErrNotExist) {
-			return nil, err
-		}
-		for _, e := range entries {
-			if e.Type().IsRegular() && !pg.IsWALSegmentName(e.Name()) && !strings.HasPrefix(e.Name(), "xlogtemp.") {
-				paths = append(paths, filepath.Join(dir, e.Name()))
-			}
-		}
+// share lets the server's account write a file of this process's, or a directory.
+func (b *boundWAL) share(top, rel string, mode iofs.FileMode) error {
+	return b.opts.Helper.Own(top, rel, privileged.Ownership{UID: os.Geteuid(), GID: int(b.opts.GID), Mode: mode})
+}
+
+// show gives a segment of the branch its name in the directory, for the server to write it.
+func (b *boundWAL) show(name string) (err error) {
+	if err := b.share(b.to, name, 0o660); err != nil {
+		return err
 	}
-	return paths, nil
+	branch, err := dirfd.Open(b.to)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, branch.Close()) }()
+	dir, err := dirfd.Open(b.dir)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, dir.Close()) }()
+	return branch.LinkTo(name, dir, name)
 }
 
-// own gives a file to the user who runs the server.
-func (b *boundWAL) own(path string) error {
-	return os.Chown(path, int(b.opts.UID), int(b.opts.GID))
-}
-
-// bind makes pg_wal of the mount at mnt show the directory, and begins to follow what is written
+// bind makes pg_wal of a mount show the directory, and begins to follow what is written
 // to it. It ends with close.
-func (b *boundWAL) bind(mnt string) error {
+func (b *boundWAL) bind(mnt privileged.MountID) error {
 	fd, err := unix.InotifyInit1(unix.IN_CLOEXEC | unix.IN_NONBLOCK)
 	if err != nil {
 		return fmt.Errorf("watch %s: %w", b.dir, err)
@@ -168,7 +166,7 @@ func (b *boundWAL) bind(mnt string) error {
 	events := os.NewFile(uintptr(fd), "inotify")
 	_, err = unix.InotifyAddWatch(fd, b.dir, unix.IN_MODIFY|unix.IN_CREATE|unix.IN_MOVED_TO|unix.IN_ONLYDIR)
 	if err == nil {
-		err = bindMount(b.dir, filepath.Join(mnt, walDir))
+		err = b.opts.Helper.Bind(mnt, b.dir, walDir)
 	}
 	if err != nil {
 		return errors.Join(err, events.Close())
@@ -177,14 +175,6 @@ func (b *boundWAL) bind(mnt string) error {
 	b.events = events
 	b.mu.Unlock()
 	b.wg.Go(func() { b.follow(events) })
-	return nil
-}
-
-// bindMount makes the directory at show what is in dir.
-func bindMount(dir, at string) error {
-	if err := unix.Mount(dir, at, "", unix.MS_BIND, ""); err != nil {
-		return fmt.Errorf("bind %s to %s: %w", dir, at, err)
-	}
 	return nil
 }
 
@@ -238,7 +228,7 @@ func (b *boundWAL) heed(events []byte) error {
 		return nil
 	}
 	tli, start, _ := xlog.ParseSegmentName(last, b.size)
-	end, err := written(filepath.Join(b.dir, last), start, b.size)
+	end, err := written(filepath.Join(b.to, last), start, b.size)
 	if err != nil {
 		return err
 	}
@@ -258,16 +248,12 @@ func (b *boundWAL) prepare(next string, end int64) error {
 	if _, err := os.Lstat(filepath.Join(b.dir, next)); !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
-	path := filepath.Join(b.to, next)
-	had, err := b.spare.take(path)
+	had, err := b.spare.take(filepath.Join(b.to, next))
 	if err != nil || !had {
 		b.spare.wrote(end)
 		return err
 	}
-	if err := errors.Join(b.own(path), durable.SyncDir(b.to)); err != nil {
-		return err
-	}
-	err = os.Link(path, filepath.Join(b.dir, next))
+	err = errors.Join(durable.SyncDir(b.to), b.show(next))
 	if errors.Is(err, os.ErrExist) {
 		return nil // the server has made its own in the meantime, which will be adopted
 	}
@@ -278,18 +264,11 @@ func (b *boundWAL) prepare(next string, end int64) error {
 func (b *boundWAL) adopt() error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return adopt(b.dir, b.to)
-}
-
-// segmentsIn lists the segments in a directory.
-func segmentsIn(dir string) (names []string, err error) {
-	entries, err := os.ReadDir(dir)
-	for _, e := range entries {
-		if pg.IsWALSegmentName(e.Name()) {
-			names = append(names, e.Name())
-		}
+	dir, err := openBound(b.dir, b.opts.Helper)
+	if err != nil {
+		return err
 	}
-	return names, err
+	return errors.Join(dir.adopt(b.to), dir.Close())
 }
 
 // holds reports whether the server may still have a segment. It removes the oldest first, so it
@@ -313,81 +292,20 @@ func (b *boundWAL) close() error {
 	return errors.Join(err, b.adopt())
 }
 
-// AdoptWAL takes over the segments, and the state of archiving, that a server wrote to a bound pg_wal after the process that
-// served the mount was killed: see WorkOptions.BindWAL. workDir is the mount's WorkOptions.Dir,
-// walDir the directory of the branch's segments. No server may be running on the mount any more.
-func AdoptWAL(workDir, walDir string) error {
-	dir := filepath.Join(workDir, boundName)
-	if _, err := os.Lstat(dir); errors.Is(err, os.ErrNotExist) {
-		return nil
-	}
-	if err := adopt(dir, walDir); err != nil {
-		return fmt.Errorf("take wal from %s: %w", dir, err)
-	}
-	if err := savedIn(workDir).takeWAL(dir); err != nil {
-		return fmt.Errorf("take the state of archiving from %s: %w", dir, err)
-	}
-	return removeBound(dir)
-}
-
-// adopt gives each segment in dir a second name in the directory to, and makes the names durable.
-func adopt(dir, to string) error {
-	names, err := segmentsIn(dir)
+// saveOthers saves the state of archiving, as it is when the server has ended.
+func (b *boundWAL) saveOthers(s *saved) error {
+	dir, err := openBound(b.dir, b.opts.Helper)
 	if err != nil {
 		return err
 	}
-	made := false
-	for _, name := range names {
-		did, err := adoptSegment(filepath.Join(dir, name), to)
-		if err != nil {
-			return err
-		}
-		made = made || did
-	}
-	if !made {
-		return nil
-	}
-	return durable.SyncDir(to)
-}
-
-// adoptSegment gives a segment its name in the directory to; made is false if it had it. Another
-// file of that name is replaced: it was never a part of the branch, but WAL beyond its end, or a
-// spare that the server did not use.
-func adoptSegment(path, to string) (made bool, err error) {
-	name := filepath.Join(to, filepath.Base(path))
-	err = os.Link(path, name)
-	if errors.Is(err, os.ErrNotExist) {
-		return false, nil // the server removed it just now, so it had been adopted
-	}
-	if !errors.Is(err, os.ErrExist) {
-		return err == nil, err
-	}
-	ours, err := os.Stat(name)
-	if err != nil {
-		return false, err
-	}
-	servers, err := os.Stat(path)
-	if err != nil || os.SameFile(ours, servers) {
-		if errors.Is(err, os.ErrNotExist) {
-			err = nil
-		}
-		return false, err
-	}
-	temp := filepath.Join(to, adoptName)
-	if err := os.Remove(temp); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return false, err
-	}
-	if err := os.Link(path, temp); err != nil {
-		return false, err
-	}
-	return true, os.Rename(temp, name)
+	return errors.Join(s.takeWAL(dir), dir.Close())
 }
 
 // written finds out how far the segment at path, which begins at start, is written, in bytes.
 func written(path string, start pg.LSN, size int) (int64, error) {
 	f, err := os.Open(path)
 	if errors.Is(err, os.ErrNotExist) {
-		return int64(size), nil // the server has removed it, so it was full
+		return int64(size), nil // it was full, and the branch did not need it any more
 	}
 	if err != nil {
 		return 0, err
@@ -415,12 +333,12 @@ func (t *worktree) prepareBound() {
 // serveWAL removes a directory that could not be bound, and has pg_wal served: the mount works,
 // but commits are slower.
 func (t *worktree) serveWAL(dir string, why error) {
-	t.opts.Log.Info("wal goes through the mount", "dir", dir, "err", errors.Join(why, removeBound(dir)))
+	t.opts.Log.Info("wal goes through the mount", "dir", dir, "err", errors.Join(why, removeBound(dir, t.opts.Helper)))
 	t.wal.direct.Store(nil)
 }
 
-// bindWAL binds the directory that prepareBound made, into the mount at mnt.
-func (t *worktree) bindWAL(mnt string) {
+// bindWAL binds the directory that prepareBound made, into a mount.
+func (t *worktree) bindWAL(mnt privileged.MountID) {
 	b := t.wal.bound()
 	if b == nil {
 		return

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"zenith/fusefs"
+	"zenith/internal/privileged"
 )
 
 // boundSpec is a working tree with a bound pg_wal; only root may have one.
@@ -58,9 +59,11 @@ func TestBoundWAL(t *testing.T) {
 	if !sameFile(t, in(3), branch(3)) {
 		t.Fatal("segment 3 of the branch is another file")
 	}
-	if st := stat(t, in(3)); st.Uid != stat(t, m.dir).Uid {
-		t.Errorf("segment 3 is user %d's", st.Uid)
+	if st := stat(t, in(3)); st.Gid != stat(t, m.dir).Gid || st.Mode&0o060 != 0o060 || st.Mode&0o007 != 0 {
+		t.Errorf("segment 3 is group %d's, with mode %o", st.Gid, st.Mode)
 	}
+	wantHarmless(t, m.dir)
+	wantHarmless(t, m.dir+"/pg_wal")
 	writeAt(t, in(3), pageHeader(3, 0), 0)
 	m.eventually(t, "synced "+segment(3))
 
@@ -166,17 +169,17 @@ func TestBoundWALAfterAKill(t *testing.T) {
 	if _, err := os.ReadDir(m.dir); !errors.Is(err, syscall.ENOTCONN) {
 		t.Errorf("a dead mount: %v", err)
 	}
-	if err := fusefs.AdoptWAL(s.State, s.WALDir); err != nil {
+	if err := fusefs.AdoptWAL(s.State, s.WALDir, fusefs.Options{}); err != nil {
 		t.Fatal(err)
 	}
 	if got := readFile(t, filepath.Join(s.WALDir, segment(3)))[8192:8198]; string(got) != "commit" {
 		t.Errorf("the branch has %q", got)
 	}
 	wantFile(t, filepath.Join(s.WALDir, segment(4)), []byte("next"))
-	if err := fusefs.AdoptWAL(s.State, s.WALDir); err != nil {
+	if err := fusefs.AdoptWAL(s.State, s.WALDir, fusefs.Options{}); err != nil {
 		t.Errorf("once more: %v", err)
 	}
-	if cleaned, err := fusefs.CleanStale(m.dir); !cleaned || err != nil {
+	if cleaned, err := new(privileged.InProcess).CleanStale(m.dir); !cleaned || err != nil {
 		t.Errorf("CleanStale: %v, %v", cleaned, err)
 	}
 	again := startMount(t, spec{Kind: s.Kind, Disk: s.Disk, State: s.State, WALDir: s.WALDir, ConfDir: s.ConfDir, Bind: true})

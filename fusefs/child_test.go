@@ -20,6 +20,7 @@ import (
 	"zenith/fusefs"
 	"zenith/internal/pg"
 	"zenith/internal/pgtest"
+	"zenith/internal/privileged"
 	"zenith/internal/tree"
 )
 
@@ -106,7 +107,7 @@ func answer(err error) {
 
 func (s spec) mount(source fusefs.Source) (*fusefs.Mount, error) {
 	if s.Clean {
-		if cleaned, err := fusefs.CleanStale(s.Dir); err != nil || !cleaned {
+		if cleaned, err := new(privileged.InProcess).CleanStale(s.Dir); err != nil || !cleaned {
 			return nil, fmt.Errorf("CleanStale: %v, %w", cleaned, err)
 		}
 	}
@@ -353,7 +354,7 @@ func (m *mounted) end(t *testing.T) {
 	if err := m.cmd.Wait(); err != nil && m.cmd.ProcessState.ExitCode() > 1 {
 		t.Errorf("the mounting process: %v", err)
 	}
-	if _, err := fusefs.CleanStale(m.dir); err != nil {
+	if _, err := new(privileged.InProcess).CleanStale(m.dir); err != nil {
 		t.Error(err)
 	}
 	if t.Failed() {

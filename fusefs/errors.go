@@ -1,16 +1,20 @@
 package fusefs
 
-import "errors"
+import (
+	"errors"
+
+	"zenith/internal/privileged"
+)
 
 // The sentinels of this package.
 var (
 	// ErrBusy is returned when a mount cannot go because it is in use, or a mount
 	// point is taken by another mount.
-	ErrBusy = errors.New("in use")
+	ErrBusy = privileged.ErrBusy
 	// ErrNotEmpty is returned for a mount point that has something in it.
-	ErrNotEmpty = errors.New("directory is not empty")
-	// ErrStale is returned for a mount point whose daemon is gone: see CleanStale.
-	ErrStale = errors.New("stale mount of a daemon that is gone")
+	ErrNotEmpty = privileged.ErrNotEmpty
+	// ErrStale is returned for a mount point whose daemon is gone: see privileged.Helper.
+	ErrStale = privileged.ErrStale
 	// ErrNotAllowed is returned for changes that a working tree refuses, because they would not
 	// be in WAL and the branch would never learn of them.
 	ErrNotAllowed = errors.New("not allowed")

@@ -13,11 +13,9 @@ import (
 	"github.com/hanwen/go-fuse/v2/fs"
 	"github.com/hanwen/go-fuse/v2/fuse"
 	"golang.org/x/sys/unix"
-)
 
-// fsName is the file system's name and type: mounts are listed by
-// mount -t fuse.zenith.
-const fsName = "zenith"
+	"zenith/internal/privileged"
+)
 
 const (
 	maxWrite      = 1 << 20 // bytes of a read or a write: the kernel's own limit
@@ -27,9 +25,20 @@ const (
 
 // Options are common to all mounts. The zero value works.
 type Options struct {
-	UID, GID uint32       // owner of the files; both 0: this process's
-	Time     time.Time    // of the directories above All's states; zero: now
-	Log      *slog.Logger // default: slog.Default()
+	UID, GID uint32            // owner of the files; both 0: this process's
+	Time     time.Time         // of the directories above All's states; zero: now
+	Log      *slog.Logger      // default: slog.Default()
+	Helper   privileged.Helper // makes and ends the mount; default: this process does
+	// For, if it is not nil, is the account that the mount point must belong to.
+	For *int
+}
+
+// owner gives the account that the mount point must belong to.
+func (o Options) owner() int {
+	if o.For == nil {
+		return privileged.AnyOwner
+	}
+	return *o.For
 }
 
 func (o Options) withDefaults() Options {
@@ -42,6 +51,9 @@ func (o Options) withDefaults() Options {
 	if o.Log == nil {
 		o.Log = slog.Default()
 	}
+	if o.Helper == nil {
+		o.Helper = &privileged.InProcess{}
+	}
 	return o
 }
 
@@ -49,14 +61,13 @@ func (o Options) withDefaults() Options {
 // or by anyone else.
 type Mount struct {
 	dir    string
-	direct bool      // mounted by this process, not by fusermount3
+	id     privileged.MountID
+	helper privileged.Helper
 	work   *worktree // nil: not one
 	cancel context.CancelFunc
 	done   chan struct{}
 	err    error // set before done is closed
-
-	connection string // the kernel's number for it; "" if it is not known
-	log        *slog.Logger
+	log    *slog.Logger
 }
 
 // mounting is what the kinds of mounts differ in.
@@ -75,47 +86,54 @@ type mounting struct {
 
 // start mounts the file system and serves it until it is unmounted.
 func (m mounting) start(opts Options) (*Mount, error) {
-	dir, err := checkMountPoint(m.dir)
+	err := checkFuse()
 	if err == nil {
-		err = checkFuse()
+		m.dir, err = privileged.RealPath(m.dir)
 	}
 	if err != nil {
 		m.cancel()
 		return nil, err
 	}
-	fopts := m.fuseOptions(opts)
-	var server *fuse.Server
-	mount := func() (err error) {
-		server, err = fuse.NewServer(fs.NewNodeFS(m.root, fopts), dir, &fopts.MountOptions)
-		return err
-	}
-	if fopts.DirectMountStrict {
-		err = withoutHeirs(mount)
-	} else { // fusermount3 opens /dev/fuse, and go-fuse makes it close on exec
-		err = mount()
-	}
+	id, fuseFile, err := opts.Helper.Mount(privileged.MountSpec{
+		Dir: m.dir, Owner: opts.owner(), ReadOnly: m.readOnly, AllowOther: opts.UID != uint32(os.Geteuid()),
+		UID: os.Geteuid(), GID: os.Getegid(), MaxRead: maxWrite,
+	})
 	if err != nil {
 		m.cancel()
-		return nil, fmt.Errorf("mount %s: %w", dir, err)
+		return nil, err
 	}
-	mnt := &Mount{dir: dir, direct: fopts.DirectMountStrict, work: m.work, cancel: m.cancel, done: make(chan struct{}), log: opts.Log}
+	mnt := &Mount{dir: m.dir, id: id, helper: opts.Helper, work: m.work, cancel: m.cancel, done: make(chan struct{}), log: opts.Log}
+	server, err := m.serverOn(fuseFile, opts)
+	if err != nil {
+		m.cancel()
+		return nil, errors.Join(fmt.Errorf("mount %s: %w", m.dir, err), opts.Helper.Unmount(id, true))
+	}
 	go mnt.serve(server, m.finish)
-	if err := withoutForks(server.WaitMount); err != nil {
-		return nil, errors.Join(fmt.Errorf("mount %s: %w", dir, err), mnt.Unmount())
+	if err := server.WaitMount(); err != nil {
+		return nil, errors.Join(fmt.Errorf("mount %s: %w", m.dir, err), mnt.Unmount())
 	}
-	if mnt.connection, err = connectionOf(dir); err != nil {
-		opts.Log.Warn("the mount's connection is not known", "dir", dir, "err", err)
-	}
-	if mnt.direct {
-		if err := setCacheLimits(dir); err != nil {
-			// The mount works all the same; scans and loads are slower.
-			opts.Log.Info("the mount's part of the page cache is as the kernel has it", "dir", dir, "err", err)
-		}
+	if err := opts.Helper.Tune(id); err != nil {
+		// The mount works all the same; scans and loads are slower.
+		opts.Log.Info("the mount's part of the page cache is as the kernel has it", "dir", m.dir, "err", err)
 	}
 	if m.work != nil {
-		m.work.bindWAL(dir)
+		m.work.bindWAL(mnt.id)
 	}
 	return mnt, nil
+}
+
+// serverOn makes go-fuse's server of a mount that was made, whose requests come from a file. It takes the file.
+func (m mounting) serverOn(fuseFile *os.File, opts Options) (*fuse.Server, error) {
+	fd, err := unix.FcntlInt(fuseFile.Fd(), unix.F_DUPFD_CLOEXEC, 0) // go-fuse closes a number, not a file
+	if err = errors.Join(err, fuseFile.Close()); err != nil {
+		return nil, err
+	}
+	fopts := m.fuseOptions(opts)
+	server, err := fuse.NewServer(fs.NewNodeFS(m.root, fopts), fmt.Sprintf("/dev/fd/%d", fd), &fopts.MountOptions)
+	if err != nil {
+		return nil, errors.Join(err, unix.Close(fd))
+	}
+	return server, nil
 }
 
 // serve answers the kernel until the file system is unmounted.
@@ -125,6 +143,7 @@ func (m *Mount) serve(server *fuse.Server, finish func() error) {
 		m.err = finish()
 	}
 	m.cancel()
+	m.helper.Release(m.id)
 	close(m.done)
 }
 
@@ -132,13 +151,9 @@ func (m *Mount) serve(server *fuse.Server, finish func() error) {
 // never drops cached contents by itself: nothing changes but through the kernel.
 func (m mounting) fuseOptions(opts Options) *fs.Options {
 	long := longTime
-	root := os.Geteuid() == 0
 	o := fuse.MountOptions{
-		FsName:                   fsName,
-		Name:                     fsName,
-		Options:                  []string{"default_permissions"},
-		AllowOther:               root,
-		DirectMountStrict:        root,
+		FsName:                   privileged.FSName,
+		Name:                     privileged.FSName,
 		MaxWrite:                 maxWrite,
 		MaxBackground:            maxBackground,
 		DisableXAttrs:            true,
@@ -153,12 +168,6 @@ func (m mounting) fuseOptions(opts Options) *fs.Options {
 	}
 	if m.writeback {
 		o.ExtraCapabilities = fuse.CAP_WRITEBACK_CACHE
-	}
-	switch {
-	case m.readOnly && root:
-		o.DirectMountFlags = unix.MS_NOSUID | unix.MS_NODEV | unix.MS_RDONLY
-	case m.readOnly:
-		o.Options = append(o.Options, "ro")
 	}
 	return &fs.Options{
 		MountOptions:      o,
@@ -184,35 +193,6 @@ func checkFuse() error {
 		return fmt.Errorf("mounting as an ordinary user needs fusermount3, of package fuse3: %w", err)
 	}
 	return nil
-}
-
-// checkMountPoint gives the real path of a mount point. It refuses one that has a mount of this
-// package's, dead or alive, and one that is not an empty directory.
-func checkMountPoint(dir string) (string, error) {
-	dir, err := realPath(dir)
-	if err != nil {
-		return "", err
-	}
-	mounts, err := mountsAt(dir)
-	if err != nil {
-		return "", err
-	}
-	for _, m := range mounts {
-		if m.dead() {
-			return "", fmt.Errorf("mount point %s: %w", dir, ErrStale)
-		}
-		if m.fsType == "fuse."+fsName {
-			return "", fmt.Errorf("mount point %s has a mount already: %w", dir, ErrBusy)
-		}
-	}
-	names, err := os.ReadDir(dir)
-	if err != nil {
-		return "", fmt.Errorf("mount point: %w", err)
-	}
-	if len(names) > 0 {
-		return "", fmt.Errorf("mount point %s: %w", dir, ErrNotEmpty)
-	}
-	return dir, nil
 }
 
 // Dir is the mount point.

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -17,6 +18,7 @@ import (
 	"github.com/hanwen/go-fuse/v2/posixtest"
 	"zenith/fusefs"
 	"zenith/internal/pgtest"
+	"zenith/internal/privileged"
 )
 
 func TestMountPoints(t *testing.T) {
@@ -43,16 +45,33 @@ func TestMountPoints(t *testing.T) {
 		t.Errorf("not listed as fuse.zenith at %s:\n%s", target, text)
 	}
 	checkCacheLimits(t, target)
+	wantHarmless(t, target)
 	if _, err := tryMount(t, spec{Kind: "ro", Dir: link, Mem: mem}); err == nil || !strings.Contains(err.Error(), fusefs.ErrBusy.Error()) {
 		t.Errorf("second mount at the same place: %v", err)
 	}
-	if cleaned, err := fusefs.CleanStale(link); cleaned || err != nil {
+	if cleaned, err := new(privileged.InProcess).CleanStale(link); cleaned || err != nil {
 		t.Errorf("CleanStale of a live mount: %v, %v", cleaned, err)
 	}
 	m.unmount(t)
 	if got := m.ask(t, "unmount"); got != "ok" {
 		t.Errorf("second unmount: %s", got)
 	}
+}
+
+// wantHarmless checks that nothing on the mount at dir gives anybody a right, or is run as a program.
+func wantHarmless(t *testing.T, dir string) {
+	t.Helper()
+	for line := range strings.Lines(string(readFile(t, "/proc/self/mountinfo"))) {
+		if f := strings.Fields(line); f[4] == dir {
+			for _, option := range []string{"nosuid", "nodev", "noexec"} {
+				if !slices.Contains(strings.Split(f[5], ","), option) {
+					t.Errorf("the mount at %s is %s, not %s", dir, f[5], option)
+				}
+			}
+			return
+		}
+	}
+	t.Errorf("%s is not mounted", dir)
 }
 
 // checkCacheLimits checks how far the kernel reads ahead on the mount at dir, and how much of the
@@ -107,16 +126,16 @@ func TestStale(t *testing.T) {
 	if _, err := os.ReadDir(m.dir); !errors.Is(err, syscall.ENOTCONN) {
 		t.Fatalf("a dead mount: %v", err)
 	}
-	if mounted, err := fusefs.IsMounted(m.dir); !mounted || err != nil {
+	if mounted, err := privileged.IsMounted(m.dir); !mounted || err != nil {
 		t.Errorf("IsMounted: %v, %v", mounted, err)
 	}
 	if _, err := tryMount(t, s); err == nil || !strings.Contains(err.Error(), fusefs.ErrStale.Error()) {
 		t.Errorf("mount over a dead mount: %v", err)
 	}
-	if cleaned, err := fusefs.CleanStale(m.dir); !cleaned || err != nil {
+	if cleaned, err := new(privileged.InProcess).CleanStale(m.dir); !cleaned || err != nil {
 		t.Errorf("CleanStale: %v, %v", cleaned, err)
 	}
-	if cleaned, err := fusefs.CleanStale(m.dir); cleaned || err != nil {
+	if cleaned, err := new(privileged.InProcess).CleanStale(m.dir); cleaned || err != nil {
 		t.Errorf("CleanStale of a clean directory: %v, %v", cleaned, err)
 	}
 	again := startMount(t, s)

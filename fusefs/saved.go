@@ -112,14 +112,13 @@ func (s *saved) remove(path string) error {
 	return durable.SyncDir(dir)
 }
 
-// takeWAL saves the files of a pg_wal that was bound, which are in dir, and notes which segments are
-// there.
-func (s *saved) takeWAL(dir string) error {
-	names, err := othersIn(dir)
+// takeWAL saves the files of a pg_wal that was bound, and notes which segments are there.
+func (s *saved) takeWAL(dir boundDir) error {
+	names, err := dir.others()
 	if err != nil {
 		return err
 	}
-	segments, err := segmentsIn(dir)
+	segments, err := segmentsIn(dir.path)
 	if err != nil {
 		return err
 	}
@@ -130,7 +129,7 @@ func (s *saved) takeWAL(dir string) error {
 	for _, name := range names {
 		path := filepath.Join(walDir, name)
 		there[path] = true
-		if err := s.takeFile(path, filepath.Join(dir, name)); err != nil {
+		if err := s.takeFile(path, dir, name); err != nil {
 			return err
 		}
 	}
@@ -155,10 +154,10 @@ func (s *saved) takeWAL(dir string) error {
 	return s.noteHad(segments)
 }
 
-// takeFile saves the file that is called name on disk as the one at path. The name of an empty file is
+// takeFile saves the file that is called name in dir as the one at path. The name of an empty file is
 // not durable yet.
-func (s *saved) takeFile(path, name string) (err error) {
-	from, err := os.Open(name)
+func (s *saved) takeFile(path string, dir boundDir, name string) (err error) {
+	from, err := dir.open(name)
 	if err != nil {
 		return err
 	}

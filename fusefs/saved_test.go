@@ -182,7 +182,7 @@ func TestNeededWAL(t *testing.T) {
 			m.kill(t)
 			m.end(t)
 
-			if err := fusefs.AdoptWAL(s.State, s.WALDir); err != nil {
+			if err := fusefs.AdoptWAL(s.State, s.WALDir, fusefs.Options{}); err != nil {
 				t.Fatal(err)
 			}
 			held, err := fusefs.NeededWAL(s.State, segmentSize)

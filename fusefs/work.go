@@ -126,7 +126,7 @@ func newWorktree(base tree.Tree, branch Branch, work WorkOptions, opts Options) 
 // left.
 func (t *worktree) openBranch() (err error) {
 	dir := t.branch.WALDir()
-	if err := AdoptWAL(t.work.Dir, dir); err != nil {
+	if err := AdoptWAL(t.work.Dir, dir, t.opts); err != nil {
 		return err
 	}
 	if t.kept, err = openKept(t.work.Dir, t.control, t.branch.Version(), t.opts.Log); err != nil {
@@ -147,7 +147,7 @@ func (t *worktree) openBranch() (err error) {
 	t.wal.spare.start(t.ctx, dir, int64(t.control.SegSize), func(err error) {
 		t.opts.Log.Warn("make a spare wal segment", "dir", dir, "err", err)
 	})
-	if t.work.BindWAL && os.Geteuid() == 0 && !t.work.NoWriteback {
+	if t.work.BindWAL && t.opts.Helper.Root() && !t.work.NoWriteback {
 		t.prepareBound()
 	}
 	return t.saved.forgetHad()
@@ -219,7 +219,7 @@ func (t *worktree) finish() error {
 	if !t.scratch() {
 		errs = append(errs, t.storeAll())
 		if b := t.wal.bound(); b != nil {
-			errs = append(errs, b.close(), t.saved.takeWAL(b.dir))
+			errs = append(errs, b.close(), b.saveOthers(t.saved))
 		}
 		errs = append(errs, t.wal.spare.close())
 		if t.touched.Load() {
@@ -232,7 +232,7 @@ func (t *worktree) finish() error {
 		return fmt.Errorf("put away working tree %s: %w", t.work.Dir, err)
 	}
 	if b := t.wal.bound(); b != nil {
-		if err := removeBound(b.dir); err != nil {
+		if err := removeBound(b.dir, t.opts.Helper); err != nil {
 			return err
 		}
 	}

@@ -38,7 +38,7 @@ type branch struct {
 }
 
 func newBranch(t *tenant, tl *repo.Timeline) (*branch, error) {
-	if err := takeWAL(tl); err != nil {
+	if err := t.takeWAL(tl); err != nil {
 		return nil, fmt.Errorf("branch %s: %w", tl.Name(), err)
 	}
 	ing, err := ingest.New(tl, ingest.Options{Log: t.log.With("branch", tl.Name())})
@@ -50,8 +50,8 @@ func newBranch(t *tenant, tl *repo.Timeline) (*branch, error) {
 }
 
 // takeWAL takes over what a killed server has left behind, and keeps what the next one needs.
-func takeWAL(tl *repo.Timeline) error {
-	if err := fusefs.AdoptWAL(tl.WorkDir(), tl.WALDir()); err != nil {
+func (t *tenant) takeWAL(tl *repo.Timeline) error {
+	if err := fusefs.AdoptWAL(tl.WorkDir(), tl.WALDir(), t.m.options()); err != nil {
 		return err
 	}
 	return holdNeeded(tl)

@@ -21,6 +21,7 @@ import (
 
 	"zenith/internal/api"
 	"zenith/internal/postgres"
+	"zenith/internal/privileged"
 	"zenith/repo"
 )
 
@@ -36,6 +37,9 @@ type Config struct {
 	MemoryTarget  int64         // bytes in use above which Go's garbage collector works harder; 0: it is left as it is
 	NoWriteback   bool          // the kernel passes each write to the mount at once, and keeps none in its cache for a while
 	Log           *slog.Logger
+
+	// Helper does what takes root; default: this process does.
+	Helper privileged.Helper
 
 	Egress Egress // where to connect on behalf of others than the owner
 
@@ -87,7 +91,12 @@ type Manager struct {
 
 // Open makes a Manager for a work directory that init has made. Tenants are opened
 // when they are first used.
-func Open(cfg Config) (*Manager, error) { return open(cfg, fuse{}) }
+func Open(cfg Config) (*Manager, error) {
+	if cfg.Helper == nil {
+		cfg.Helper = &privileged.InProcess{}
+	}
+	return open(cfg, fuse{cfg.Helper})
+}
 
 func open(cfg Config, mounts mounter) (*Manager, error) {
 	if cfg.Log == nil {

@@ -54,7 +54,7 @@ func (m *mount) isReady() bool {
 
 // options are the options of every mount.
 func (m *Manager) options() fusefs.Options {
-	return fusefs.Options{UID: uint32(m.as.UID), GID: uint32(m.as.GID), Log: m.log}
+	return fusefs.Options{UID: uint32(m.as.UID), GID: uint32(m.as.GID), Log: m.log, Helper: m.cfg.Helper}
 }
 
 // mountOptions say how a point is mounted.

@@ -2,6 +2,7 @@ package tenants
 
 import (
 	"zenith/fusefs"
+	"zenith/internal/privileged"
 	"zenith/internal/tree"
 )
 
@@ -30,8 +31,8 @@ type mounted interface {
 	WALBound() bool
 }
 
-// fuse is package fusefs.
-type fuse struct{}
+// fuse is package fusefs, whose mounts a Helper makes.
+type fuse struct{ helper privileged.Helper }
 
 // mountedOr is m, if it was mounted: a nil *fusefs.Mount would be a mounted that is not nil.
 func mountedOr(m *fusefs.Mount, err error) (mounted, error) {
@@ -57,5 +58,5 @@ func (fuse) all(dir string, s fusefs.Source, o fusefs.Options) (mounted, error) 
 	return mountedOr(fusefs.All(dir, s, o))
 }
 
-func (fuse) cleanStale(dir string) (bool, error) { return fusefs.CleanStale(dir) }
-func (fuse) isMounted(dir string) (bool, error)  { return fusefs.IsMounted(dir) }
+func (f fuse) cleanStale(dir string) (bool, error) { return f.helper.CleanStale(dir) }
+func (fuse) isMounted(dir string) (bool, error)    { return privileged.IsMounted(dir) }

@@ -97,7 +97,7 @@ func (m *Manager) newTenant(id repo.TenantID, dir string) (*tenant, error) {
 // that cannot be found out all WAL is kept, and the branch says why when it is used.
 func (t *tenant) holdNeeded() {
 	for _, tl := range t.repo.Timelines() {
-		if err := takeWAL(tl); err != nil {
+		if err := t.takeWAL(tl); err != nil {
 			t.log.Warn("wal of a branch is kept whole", "branch", tl.Name(), "err", err)
 			tl.HoldWAL(func(string) bool { return true })
 		}

@@ -8,8 +8,8 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"zenith/fusefs"
 	"zenith/internal/api"
+	"zenith/internal/privileged"
 )
 
 func cmdMount(e *environ) *cli.Command {
@@ -127,14 +127,14 @@ func (e *environ) runUmount(c *cli.Context, dir string, lazy bool) error {
 	if err == nil || !e.local() || !(errors.Is(err, api.ErrUnavailable) || errors.Is(err, api.ErrNotFound)) {
 		return err
 	}
-	cleaned, cleanErr := fusefs.CleanStale(abs)
+	cleaned, cleanErr := new(privileged.InProcess).CleanStale(abs)
 	if cleanErr != nil {
 		return api.Errorf(api.ErrMountFailed, "umount %s: %v", dir, cleanErr)
 	}
 	if cleaned {
 		return nil
 	}
-	if there, mountErr := fusefs.IsMounted(abs); mountErr == nil && !there {
+	if there, mountErr := privileged.IsMounted(abs); mountErr == nil && !there {
 		return api.Errorf(api.ErrNotFound, "umount %s: nothing of ours is mounted there", dir)
 	}
 	return err

@@ -117,6 +117,20 @@ func (d *Dir) OpenFile(name string, flags int, perm fs.FileMode) (*os.File, erro
 	return f, nil
 }
 
+// OpenAny opens for reading what is called rel, a slash-separated path below d, whatever it is. No part of rel may be
+// a symbolic link. It does not wait for the other end of a pipe.
+func (d *Dir) OpenAny(rel string) (*os.File, error) {
+	how := unix.OpenHow{
+		Flags:   unix.O_RDONLY | unix.O_NONBLOCK | unix.O_NOCTTY | unix.O_CLOEXEC,
+		Resolve: unix.RESOLVE_BENEATH | unix.RESOLVE_NO_SYMLINKS | unix.RESOLVE_NO_MAGICLINKS,
+	}
+	fd, err := unix.Openat2(int(d.f.Fd()), rel, &how)
+	if err != nil {
+		return nil, d.fail("open", rel, err)
+	}
+	return os.NewFile(uintptr(fd), filepath.Join(d.path, rel)), nil
+}
+
 // Lstat describes what has the name.
 func (d *Dir) Lstat(name string) (fs.FileInfo, error) {
 	fd, err := unix.Openat(int(d.f.Fd()), name, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)

@@ -26,7 +26,6 @@ var sideFileDone = map[string]bool{
 
 // undurable says which files call one of them nevertheless, and why.
 var undurable = map[string]string{
-	"fusefs/boundwal.go:os.Rename":                   "one sync of the directory for all segments that are adopted",
 	"fusefs/overlay.go:os.Rename":                    "the rename of a process on the mount, which syncs it if it likes",
 	"fusefs/spare.go:os.Rename":                      "a spare segment need not survive a crash",
 	"internal/postgres/copy_exec.go:os.CreateTemp":   "a lock, of a server that is thrown away",

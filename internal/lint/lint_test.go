@@ -18,6 +18,7 @@ import (
 var allowed = map[string][]string{
 	"internal/durable":     {},
 	"internal/dirfd":       {},
+	"internal/privileged":  {"internal/dirfd"},
 	"internal/sidefile":    {"internal/durable"},
 	"internal/conninfo":    {},
 	"internal/egress":      {},
@@ -40,10 +41,10 @@ var allowed = map[string][]string{
 	"internal/pageserver":  {"internal/api", "internal/pg"},
 	"internal/postgres":    {"internal/api", "internal/dirfd", "internal/durable", "internal/pg", "internal/sidefile"},
 	"repo/receiver":        {"repo", "internal/conninfo", "internal/durable", "internal/pg", "internal/xlog"},
-	"fusefs":               {"internal/dirfd", "internal/durable", "internal/pg", "internal/sidefile", "internal/tree", "internal/xlog"},
+	"fusefs":               {"internal/dirfd", "internal/durable", "internal/pg", "internal/privileged", "internal/sidefile", "internal/tree", "internal/xlog"},
 	"tenants": {"fusefs", "repo", "repo/control", "repo/store", "repo/datadir", "repo/ingest", "repo/receiver", "walredo",
-		"internal/api", "internal/conninfo", "internal/dirfd", "internal/durable", "internal/egress", "internal/pg", "internal/postgres", "internal/sidefile", "internal/tree", "internal/xlog", "internal/rmgrdesc"},
-	"cmd/zenith":     {"tenants", "fusefs", "internal/api", "internal/conninfo", "internal/durable", "internal/egress", "internal/pageserver", "internal/postgres", "internal/sidefile", "repo", "internal/pg"},
+		"internal/api", "internal/conninfo", "internal/dirfd", "internal/durable", "internal/egress", "internal/pg", "internal/postgres", "internal/privileged", "internal/sidefile", "internal/tree", "internal/xlog", "internal/rmgrdesc"},
+	"cmd/zenith":     {"tenants", "internal/privileged", "internal/api", "internal/conninfo", "internal/durable", "internal/egress", "internal/pageserver", "internal/postgres", "internal/sidefile", "repo", "internal/pg"},
 	"bench":          {"repo", "repo/store", "internal/pageserver", "repo/datadir", "repo/ingest", "walredo", "internal/pg", "internal/xlog", "internal/pgtest"},
 	"bench/loopback": {},
 

@@ -1,4 +1,4 @@
-package fusefs
+package privileged
 
 import (
 	"errors"
@@ -25,18 +25,11 @@ const readAhead = 4 << 20
 // may be dirty waits even longer.
 const maxDirty = 512 << 20
 
-// setCacheLimits sets readAhead and maxDirty on the mount at a real path. It takes root: through
-// the FUSE protocol a daemon can only ask for less than the kernel's defaults.
-func setCacheLimits(dir string) error {
-	mounts, err := mountsAt(dir)
-	if err != nil {
-		return err
-	}
-	if len(mounts) == 0 {
-		return errors.New("the mount is not listed")
-	}
-	dev := filepath.Join(backingDevs, mounts[len(mounts)-1].dev)
-	err = errors.Join(overwrite(filepath.Join(dev, "read_ahead_kb"), readAhead>>10), setMaxDirty(dev))
+// setCacheLimits sets readAhead and maxDirty on a mount. It takes root: through the FUSE protocol a daemon
+// can only ask for less than the kernel's defaults.
+func setCacheLimits(m mountInfo) error {
+	dev := filepath.Join(backingDevs, m.dev)
+	err := errors.Join(overwrite(filepath.Join(dev, "read_ahead_kb"), readAhead>>10), setMaxDirty(dev))
 	if err != nil {
 		return fmt.Errorf("limit the mount's cache: %w", err)
 	}
