@@ -19,7 +19,7 @@ type CreateOptions struct {
 	ID      TimelineID // zero: random
 	Name    string     // the branch name
 	Major   int        // of the PostgreSQL whose WAL and data it is
-	TLI     pg.TLI     // PostgreSQL's timeline in its WAL's page headers
+	TLI     pg.TLI     // PostgreSQL's timeline that its WAL is on
 	SegSize int        // of its WAL segments, 1 MiB to 1 GiB
 	SysID   uint64     // the cluster's system identifier
 }
@@ -129,8 +129,9 @@ func (t *Timeline) MakeDirs() error {
 func (t *Timeline) timelineRow(status timelineStatus) timelineRow {
 	row := timelineRow{
 		ID: t.info.ID.String(), Name: t.Name(), Status: status, Start: rowLSN(t.info.StartLSN),
-		Major: t.info.Version.Major, TLI: t.info.TLI, SegSize: t.info.SegSize, SysID: t.info.SysID,
+		Major: t.info.Version.Major, SegSize: t.info.SegSize, SysID: t.info.SysID,
 	}
+	row.setHistory(t.History())
 	if t.parent != nil {
 		row.Parent = &t.parent.no
 	}
@@ -157,7 +158,8 @@ func (r *Repository) Create(ctx context.Context, o CreateOptions) (*Bulk, error)
 	if err != nil {
 		return nil, err
 	}
-	t := newTimeline(r, no, Info{ID: o.ID, Name: o.Name, Version: version, TLI: o.TLI, SegSize: o.SegSize, SysID: o.SysID}, nil, flushedRow{})
+	info := Info{ID: o.ID, Name: o.Name, Version: version, SegSize: o.SegSize, SysID: o.SysID}
+	t := newTimeline(r, no, info, xlog.OnTLI(o.TLI), nil, flushedRow{})
 	b, err := t.create(ctx)
 	if err != nil {
 		r.release(o.ID, o.Name)
@@ -241,7 +243,7 @@ func (parent *Timeline) branch(no timelineNo, id TimelineID, name string, s *Sna
 	info := parent.info
 	info.ID, info.Name, info.Parent, info.StartLSN = id, name, parent.info.ID, s.LSN()
 	at := flushedRow{LSN: s.LSN(), Prev: s.State().Prev, Intent: s.LSN()}
-	t := newTimeline(parent.r, no, info, parent, at)
+	t := newTimeline(parent.r, no, info, parent.History().Until(s.LSN()), parent, at)
 	ops := []store.Op{
 		stampedOp(appendVersion(appendState(nil), no, s.LSN()), s.State().Encode()),
 		rowOp(timelineKey(kindFlushed, no), at),

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"zenith/internal/pg"
+	"zenith/internal/xlog"
 	"zenith/repo/store"
 )
 
@@ -28,21 +29,45 @@ const (
 // rowLSN is an LSN in a row: a number in JSON, where pg.LSN would be text.
 type rowLSN pg.LSN
 
-// timelineRow stores a timeline. Only its name and its status ever change.
+// timelineRow stores a timeline. Only its name, its status and its switches ever change.
 type timelineRow struct {
 	ID      string
 	Name    string
 	Status  timelineStatus
 	Parent  *timelineNo `json:",omitempty"`
 	Start   rowLSN
-	Major   int `json:",omitempty"` // of PostgreSQL; 0 in rows from when 15 was the only one
-	TLI     pg.TLI
+	Major   int    `json:",omitempty"` // of PostgreSQL; 0 in rows from when 15 was the only one
+	TLI     pg.TLI // PostgreSQL's timeline where its WAL begins
 	SegSize int
 	SysID   uint64
+	// Switches are the further entries of its xlog.History.
+	Switches []tliSwitch `json:",omitempty"`
 
 	Deleted *time.Time `json:",omitempty"` // of a deleted one: when
 	Until   *time.Time `json:",omitempty"` // and until when it is kept; nil: it is gone
 	Head    rowLSN     `json:",omitempty"` // and what its head was; 0 in rows of earlier builds
+}
+
+// tliSwitch stores where a timeline went on to another one of PostgreSQL's timelines.
+type tliSwitch struct {
+	TLI pg.TLI
+	At  rowLSN
+}
+
+// history gives the row's xlog.History. ErrCorrupt if it is none.
+func (r *timelineRow) history() (xlog.History, error) {
+	h := xlog.OnTLI(r.TLI)
+	for _, s := range r.Switches {
+		h = h.Switched(s.TLI, pg.LSN(s.At))
+	}
+	return h, h.Check()
+}
+
+func (r *timelineRow) setHistory(h xlog.History) {
+	r.TLI, r.Switches = h[0].TLI, nil
+	for _, e := range h[1:] {
+		r.Switches = append(r.Switches, tliSwitch{e.TLI, rowLSN(e.Begin)})
+	}
 }
 
 // flushedRow stores up to where the store has all of a timeline's history: its flushed LSN.

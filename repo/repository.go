@@ -171,8 +171,6 @@ func (r *Repository) load() error {
 	return err
 }
 
-// loadTimeline makes the timeline of a row. byNo has those that were loaded before, its parent among
-// them.
 // loadKept reads the row of a deleted branch that is kept. Its ancestor's was read before.
 func (r *Repository) loadKept(no timelineNo, row timelineRow) error {
 	id, err := ParseTimelineID(row.ID)
@@ -201,6 +199,8 @@ func (r *Repository) idOf(no *timelineNo) TimelineID {
 	return TimelineID{}
 }
 
+// loadTimeline makes the timeline of a row. byNo has those that were loaded before, its parent among
+// them.
 func (r *Repository) loadTimeline(no timelineNo, row timelineRow, byNo map[timelineNo]*Timeline) (*Timeline, error) {
 	id, err := ParseTimelineID(row.ID)
 	if err != nil {
@@ -210,7 +210,11 @@ func (r *Repository) loadTimeline(no timelineNo, row timelineRow, byNo map[timel
 	if err != nil {
 		return nil, fmt.Errorf("timeline %q: %w: %w", row.Name, ErrUnsupported, err)
 	}
-	info := Info{ID: id, Name: row.Name, StartLSN: pg.LSN(row.Start), Version: version, TLI: row.TLI, SegSize: row.SegSize, SysID: row.SysID}
+	history, err := row.history()
+	if err != nil {
+		return nil, fmt.Errorf("timeline %q: %w", row.Name, err)
+	}
+	info := Info{ID: id, Name: row.Name, StartLSN: pg.LSN(row.Start), Version: version, SegSize: row.SegSize, SysID: row.SysID}
 	var parent *Timeline
 	if row.Parent != nil {
 		if parent = byNo[*row.Parent]; parent == nil {
@@ -229,7 +233,7 @@ func (r *Repository) loadTimeline(no timelineNo, row timelineRow, byNo map[timel
 	if flushed.Intent > flushed.LSN {
 		flushed.left = flushed.Intent
 	}
-	return newTimeline(r, no, info, parent, flushed), nil
+	return newTimeline(r, no, info, history, parent, flushed), nil
 }
 
 // checkDirs looks at the directories of timelines that the store does not have. A crash leaves one

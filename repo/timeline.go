@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 
 	"zenith/internal/pg"
+	"zenith/internal/xlog"
 	"zenith/repo/segment"
 )
 
@@ -15,7 +16,7 @@ import (
 type Timeline struct {
 	r      *Repository
 	no     timelineNo
-	info   Info                   // its Name may be out of date
+	info   Info                   // its Name and TLI may be out of date
 	name   atomic.Pointer[string] // the branch name
 	parent *Timeline
 	first  pg.LSN // the start of the root of the lineage, before which there never was anything
@@ -50,20 +51,20 @@ type view struct {
 
 func (v *view) open() *window { return v.windows[0] }
 
-// Info describes a timeline. Only the name ever changes.
+// Info describes a timeline. Only the name and the TLI ever change.
 type Info struct {
 	ID       TimelineID
 	Name     string
 	Parent   TimelineID  // zero if it has no ancestor
 	StartLSN pg.LSN      // the first LSN that can be read; for a branch: the branch point
 	Version  *pg.Version // the PostgreSQL whose WAL and data it is, from StartLSN on
-	TLI      pg.TLI      // PostgreSQL's timeline, of its WAL's page headers
+	TLI      pg.TLI      // PostgreSQL's timeline on which its WAL goes on: the last one of History
 	SegSize  int         // of its WAL segments
 	SysID    uint64      // the cluster's system identifier
 }
 
-// newTimeline makes a timeline of which the store has all up to row.LSN.
-func newTimeline(r *Repository, no timelineNo, info Info, parent *Timeline, row flushedRow) *Timeline {
+// newTimeline makes a timeline of which the store has all up to row.LSN. info.TLI is not used: history has it.
+func newTimeline(r *Repository, no timelineNo, info Info, history xlog.History, parent *Timeline, row flushedRow) *Timeline {
 	t := &Timeline{r: r, no: no, info: info, parent: parent, first: info.StartLSN, row: row, turn: make(chan struct{}, 1)}
 	t.name.Store(&info.Name)
 	if parent != nil {
@@ -77,7 +78,8 @@ func newTimeline(r *Repository, no timelineNo, info Info, parent *Timeline, row 
 	if parent != nil {
 		above = parent.wal
 	}
-	t.wal = segment.New(segment.Dir{Path: t.WALDir(), Config: t.WALConfig()}, walTimeline{t}, info.StartLSN, above)
+	cfg := xlog.Config{Version: info.Version, SegSize: info.SegSize, SysID: info.SysID}
+	t.wal = segment.New(segment.Dir{Path: t.WALDir(), Config: cfg}, history, walTimeline{t}, info.StartLSN, above)
 	t.turn <- struct{}{}
 	return t
 }
@@ -88,10 +90,10 @@ func (t *Timeline) ID() TimelineID { return t.info.ID }
 // Name is the branch name that t has now.
 func (t *Timeline) Name() string { return *t.name.Load() }
 
-// Info describes t, with the name that it has now.
+// Info describes t, with the name and the TLI that it has now.
 func (t *Timeline) Info() Info {
 	info := t.info
-	info.Name = t.Name()
+	info.Name, info.TLI = t.Name(), t.History().TLI()
 	return info
 }
 

@@ -1,7 +1,9 @@
 package repo
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"path/filepath"
 
 	"zenith/internal/pg"
@@ -30,7 +32,31 @@ func (o walTimeline) Held(name string) bool {
 
 // WALConfig describes t's WAL to an xlog.Reader.
 func (t *Timeline) WALConfig() xlog.Config {
-	return xlog.Config{Version: t.Version(), SegSize: t.info.SegSize, SysID: t.info.SysID, TLI: t.info.TLI}
+	return xlog.Config{Version: t.Version(), SegSize: t.info.SegSize, SysID: t.info.SysID, TLI: t.History().TLI()}
+}
+
+// History says which of PostgreSQL's timelines t's WAL is on, and from where. A branch has inherited its ancestor's
+// up to the branch point.
+func (t *Timeline) History() xlog.History { return t.wal.History() }
+
+// SwitchTLI has t's WAL go on at its head on another timeline of PostgreSQL's, durably: the server that t follows was
+// promoted there, or is one that took another's place. t's points up to the head stay on the old
+// one. All WAL that is there must have been ingested; what lies behind the head is removed. ErrCorrupt
+// if the history would not be one: tli is lower than the one that t is on.
+func (t *Timeline) SwitchTLI(ctx context.Context, tli pg.TLI) error {
+	if err := t.takeTurn(ctx); err != nil {
+		return err
+	}
+	defer t.giveTurn()
+	err := t.wal.Switch(tli, func(history xlog.History) error {
+		row := t.timelineRow(statusLive)
+		row.setHistory(history)
+		return t.r.update(rowOp(timelineKey(kindTimeline, t.no), row))
+	})
+	if err != nil {
+		return fmt.Errorf("switch %q to timeline %d: %w", t.Name(), tli, err)
+	}
+	return nil
 }
 
 // WAL reads t's WAL: t's own segments from StartLSN on, its ancestors' below.

@@ -126,7 +126,7 @@ func (l *Log) pageHeader(at pg.LSN, rest int) []byte {
 		info |= pageLong
 	}
 	b = le.AppendUint16(b, info)
-	b = le.AppendUint32(b, 1)
+	b = le.AppendUint32(b, uint32(l.tl.Info().TLI))
 	b = le.AppendUint64(b, uint64(at))
 	b = le.AppendUint32(b, uint32(rest))
 	b = le.AppendUint32(b, 0)

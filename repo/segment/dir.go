@@ -4,7 +4,6 @@ import (
 	"errors"
 	"io/fs"
 	"os"
-	"path/filepath"
 
 	"zenith/internal/pg"
 	"zenith/internal/xlog"
@@ -22,14 +21,9 @@ type Segment struct {
 	Start pg.LSN // the first LSN in it
 }
 
-// SegmentPath is the path of the segment that has lsn, present or not.
-func (d Dir) SegmentPath(lsn pg.LSN) string {
-	return filepath.Join(d.Path, xlog.SegmentName(d.TLI, lsn, d.SegSize))
-}
-
-// Segments lists the segments that are there, in the order of their names. A directory that is not
-// there has none: nothing was ever written on the timeline, or it is deleted.
-func (d Dir) Segments() (list []Segment, err error) {
+// listFiles lists the files that have names of segments, in the order of their names. A directory that is
+// not there has none: nothing was ever written on the timeline, or it is deleted.
+func (d Dir) listFiles() (list []Segment, err error) {
 	entries, err := os.ReadDir(d.Path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil

@@ -5,6 +5,13 @@
 // receives its WAL; this package only packs and removes what is there. A WAL reads the Dirs of a
 // timeline and its ancestors as one, through mappings of the segments.
 //
+// # PostgreSQL's timelines
+//
+// A segment's name begins with a timeline of PostgreSQL. A timeline of ours may go through several of those, one after
+// the other, if it follows servers of which one took the place of another: its History says where each begins.
+// Where one begins within a segment, the segment has the name of the last one in it, as on a server
+// that was promoted there, and there is no other file of it.
+//
 // # Packed segments
 //
 // A segment that is old and that no server has in its pg_wal may be packed: compressed, in the same

@@ -16,13 +16,14 @@ const (
 	first   = pg.LSN(0x1000000) // the first LSN of the first segment
 )
 
-// timeline is one whose head is far ahead of all segments.
+// timeline is one whose head is far ahead of all segments, unless a test moves it.
 type timeline struct {
+	head      pg.LSN
 	held      func(name string) bool
 	forgotten error
 }
 
-func (t *timeline) LastLSN() pg.LSN        { return first + 100*segSize }
+func (t *timeline) LastLSN() pg.LSN        { return t.head }
 func (t *timeline) Forgotten(pg.LSN) error { return t.forgotten }
 func (t *timeline) Held(name string) bool  { return t.held != nil && t.held(name) }
 
@@ -42,17 +43,17 @@ func newWAL(t *testing.T, seed uint64) (w *segment.WAL, tl *timeline, list []seg
 			}
 		}
 		plain = append(plain, b)
-		if err := os.WriteFile(dir.SegmentPath(start(i)), b, 0o600); err != nil {
+		if err := os.WriteFile(filepath.Join(dir.Path, xlog.SegmentName(1, start(i), segSize)), b, 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
-	list, err := dir.Segments()
+	tl = &timeline{head: first + 100*segSize}
+	w = segment.New(dir, xlog.OnTLI(1), tl, first, nil)
+	t.Cleanup(w.Close)
+	list, err := w.Segments()
 	if err != nil {
 		t.Fatal(err)
 	}
-	tl = new(timeline)
-	w = segment.New(dir, tl, first, nil)
-	t.Cleanup(w.Close)
 	return w, tl, list, plain
 }
 

@@ -1,0 +1,152 @@
+package xlog
+
+import (
+	"bytes"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"zenith/internal/pg"
+)
+
+// History says which of PostgreSQL's timelines a line of WAL is on, and from where: the oldest timeline first.
+// Each further one begins where a server was promoted. It is never changed: methods give new ones.
+type History []HistoryEntry
+
+// HistoryEntry is one timeline of a History.
+type HistoryEntry struct {
+	TLI   pg.TLI
+	Begin pg.LSN // where it left the timeline before it; 0 for the first one, about whose begin nothing is known
+}
+
+// OnTLI is the History of WAL that is on one timeline as far as it is known.
+func OnTLI(tli pg.TLI) History { return History{{TLI: tli}} }
+
+// TLI is the last timeline: that of WAL which is still to come.
+func (h History) TLI() pg.TLI { return h[len(h)-1].TLI }
+
+// EndingAt is the timeline of the last byte of WAL before end. For the end of a segment it is the timeline that the
+// segment's name has: a server that is promoted copies the segment's beginning into a file of the new name
+// (XLogInitNewTimeline). For a point it is the timeline on which a server was that stopped there: at the very
+// LSN of a promotion, the old one.
+func (h History) EndingAt(end pg.LSN) pg.TLI { return h.Until(end).TLI() }
+
+// Until is the History of the WAL below end: what a branch that leaves at end inherits.
+func (h History) Until(end pg.LSN) History {
+	n := 1
+	for n < len(h) && h[n].Begin < end {
+		n++
+	}
+	return h[:n:n]
+}
+
+// SegmentName is the name of the segment file that holds lsn.
+func (h History) SegmentName(lsn pg.LSN, segSize int) string {
+	end := lsn&^pg.LSN(segSize-1) + pg.LSN(segSize)
+	return SegmentName(h.EndingAt(end), lsn, segSize)
+}
+
+// Switched is h with a further timeline, which begins at begin.
+func (h History) Switched(tli pg.TLI, begin pg.LSN) History {
+	return append(h[:len(h):len(h)], HistoryEntry{tli, begin})
+}
+
+// Left says where a timeline was left, and for which other one. ok is false for the last timeline, which was not left,
+// and for one that is not in h.
+func (h History) Left(tli pg.TLI) (at pg.LSN, next pg.TLI, ok bool) {
+	for i := range len(h) - 1 {
+		if h[i].TLI == tli {
+			return h[i+1].Begin, h[i+1].TLI, true
+		}
+	}
+	return 0, 0, false
+}
+
+// Find gives the entry of a timeline.
+func (h History) Find(tli pg.TLI) (e HistoryEntry, ok bool) {
+	for _, e := range h {
+		if e.TLI == tli {
+			return e, true
+		}
+	}
+	return HistoryEntry{}, false
+}
+
+// Check is an error if h cannot be a history: the numbers grow from one timeline to the next, and no
+// timeline begins before its parent.
+func (h History) Check() error {
+	if len(h) == 0 || h[0].TLI == 0 || h[0].Begin != 0 {
+		return fmt.Errorf("timeline history %v has no beginning: %w", h, ErrCorrupt)
+	}
+	for i := 1; i < len(h); i++ {
+		if h[i].TLI <= h[i-1].TLI || h[i].Begin < h[i-1].Begin || h[i].Begin == 0 {
+			return fmt.Errorf("timeline history: %d at %v follows %d at %v: %w", h[i].TLI, h[i].Begin, h[i-1].TLI, h[i-1].Begin, ErrCorrupt)
+		}
+	}
+	return nil
+}
+
+// HistoryName is TLHistoryFileName: the name of a timeline's history file in pg_wal.
+func HistoryName(tli pg.TLI) string { return fmt.Sprintf("%08X.history", uint32(tli)) }
+
+// ParseHistory is readTimeLineHistory: the history of timeline tli, whose history file has this text. Each line names an
+// ancestor and the LSN at which it was left.
+func ParseHistory(tli pg.TLI, text []byte) (History, error) {
+	var h History
+	begin := pg.LSN(0)
+	for line := range bytes.Lines(text) {
+		parent, end, ok, err := parseHistoryLine(string(line))
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", HistoryName(tli), err)
+		}
+		if ok {
+			h = append(h, HistoryEntry{parent, begin})
+			begin = end
+		}
+	}
+	h = append(h, HistoryEntry{tli, begin})
+	if err := h.Check(); err != nil {
+		return nil, fmt.Errorf("%s: %w", HistoryName(tli), err)
+	}
+	return h, nil
+}
+
+// parseHistoryLine parses "TLI LSN reason"; ok is false for a comment and for an empty line.
+func parseHistoryLine(line string) (tli pg.TLI, end pg.LSN, ok bool, err error) {
+	fields := strings.Fields(line)
+	if len(fields) == 0 || fields[0][0] == '#' {
+		return 0, 0, false, nil
+	}
+	n, err := strconv.ParseUint(fields[0], 10, 32)
+	if err == nil && len(fields) < 2 {
+		err = fmt.Errorf("no LSN")
+	}
+	if err == nil {
+		end, err = pg.ParseLSN(fields[1])
+	}
+	if err != nil {
+		return 0, 0, false, fmt.Errorf("line %q: %v: %w", strings.TrimSpace(line), err, ErrCorrupt)
+	}
+	return pg.TLI(n), end, true, nil
+}
+
+// AncestorHistory cuts the text of the history file of a descendant of timeline tli to that of tli's own history
+// file, with which it begins (writeTimeLineHistory): what precedes the line that says where tli was left.
+func AncestorHistory(tli pg.TLI, text []byte) ([]byte, error) {
+	at := 0
+	for line := range bytes.Lines(text) {
+		parent, _, ok, err := parseHistoryLine(string(line))
+		if err != nil {
+			return nil, err
+		}
+		if ok && parent == tli {
+			own := text[:at]
+			if n := len(own); n > 1 && own[n-2] == '\n' { // the empty line that parts the ancestor's file from the new line
+				own = own[:n-1]
+			}
+			return own, nil
+		}
+		at += len(line)
+	}
+	return nil, fmt.Errorf("timeline history without timeline %d: %w", tli, ErrCorrupt)
+}
