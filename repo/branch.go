@@ -159,7 +159,7 @@ func (r *Repository) Create(ctx context.Context, o CreateOptions) (*Bulk, error)
 		return nil, err
 	}
 	info := Info{ID: o.ID, Name: o.Name, Version: version, SegSize: o.SegSize, SysID: o.SysID}
-	t := newTimeline(r, no, info, xlog.OnTLI(o.TLI), nil, flushedRow{})
+	t := newTimeline(r, no, info, pg.OnTLI(o.TLI), nil, flushedRow{})
 	b, err := t.create(ctx)
 	if err != nil {
 		r.release(o.ID, o.Name)

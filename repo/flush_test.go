@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"testing"
 
+	"zenith/internal/pg"
 	"zenith/internal/xlog"
 )
 
@@ -29,7 +30,7 @@ func TestFlusherStops(t *testing.T) {
 		log: slog.New(slog.DiscardHandler), mem: NewMemory(0),
 		kick: make(chan struct{}, 1), cold: make(chan struct{}, 1), flusherDone: make(chan struct{}),
 	}
-	tl := newTimeline(r, 1, Info{Name: "main", SegSize: xlog.DefaultSegSize}, xlog.OnTLI(1), nil, flushedRow{})
+	tl := newTimeline(r, 1, Info{Name: "main", SegSize: xlog.DefaultSegSize}, pg.OnTLI(1), nil, flushedRow{})
 	tl.deleted = true // to flush its window takes no store
 	r.runFlusher(&closingContext{t.Context(), func() { r.enqueue(flushJob{tl, tl.view.Load().open()}) }})
 	if n := len(r.queue); n != 0 {

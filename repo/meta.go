@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"zenith/internal/pg"
-	"zenith/internal/xlog"
 	"zenith/repo/store"
 )
 
@@ -40,7 +39,7 @@ type timelineRow struct {
 	TLI     pg.TLI // PostgreSQL's timeline where its WAL begins
 	SegSize int
 	SysID   uint64
-	// Switches are the further entries of its xlog.History.
+	// Switches are the further entries of its pg.History.
 	Switches []tliSwitch `json:",omitempty"`
 
 	Deleted *time.Time `json:",omitempty"` // of a deleted one: when
@@ -54,16 +53,16 @@ type tliSwitch struct {
 	At  rowLSN
 }
 
-// history gives the row's xlog.History. ErrCorrupt if it is none.
-func (r *timelineRow) history() (xlog.History, error) {
-	h := xlog.OnTLI(r.TLI)
+// history gives the row's pg.History. ErrCorrupt if it is none.
+func (r *timelineRow) history() (pg.History, error) {
+	h := pg.OnTLI(r.TLI)
 	for _, s := range r.Switches {
 		h = h.Switched(s.TLI, pg.LSN(s.At))
 	}
 	return h, h.Check()
 }
 
-func (r *timelineRow) setHistory(h xlog.History) {
+func (r *timelineRow) setHistory(h pg.History) {
 	r.TLI, r.Switches = h[0].TLI, nil
 	for _, e := range h[1:] {
 		r.Switches = append(r.Switches, tliSwitch{e.TLI, rowLSN(e.Begin)})

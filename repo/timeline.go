@@ -64,7 +64,7 @@ type Info struct {
 }
 
 // newTimeline makes a timeline of which the store has all up to row.LSN. info.TLI is not used: history has it.
-func newTimeline(r *Repository, no timelineNo, info Info, history xlog.History, parent *Timeline, row flushedRow) *Timeline {
+func newTimeline(r *Repository, no timelineNo, info Info, history pg.History, parent *Timeline, row flushedRow) *Timeline {
 	t := &Timeline{r: r, no: no, info: info, parent: parent, first: info.StartLSN, row: row, turn: make(chan struct{}, 1)}
 	t.name.Store(&info.Name)
 	if parent != nil {

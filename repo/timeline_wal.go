@@ -37,7 +37,7 @@ func (t *Timeline) WALConfig() xlog.Config {
 
 // History says which of PostgreSQL's timelines t's WAL is on, and from where. A branch has inherited its ancestor's
 // up to the branch point.
-func (t *Timeline) History() xlog.History { return t.wal.History() }
+func (t *Timeline) History() pg.History { return t.wal.History() }
 
 // SwitchTLI has t's WAL go on at its head on another timeline of PostgreSQL's, durably: the server that t follows was
 // promoted there, or is one that took another's place. t's points up to the head stay on the old
@@ -48,7 +48,7 @@ func (t *Timeline) SwitchTLI(ctx context.Context, tli pg.TLI) error {
 		return err
 	}
 	defer t.giveTurn()
-	err := t.wal.Switch(tli, func(history xlog.History) error {
+	err := t.wal.Switch(tli, func(history pg.History) error {
 		row := t.timelineRow(statusLive)
 		row.setHistory(history)
 		return t.r.update(rowOp(timelineKey(kindTimeline, t.no), row))

@@ -133,7 +133,7 @@ func (s *baseBackup) begin(ctx context.Context, tl *repo.Timeline, o api.BackupO
 	if err != nil {
 		return classify(err)
 	}
-	s.info = api.BackupInfo{Start: s.b.Start, Stop: s.b.Stop, TLI: s.b.TLI, Note: h.Note()}
+	s.info = api.BackupInfo{Start: s.b.Start, Stop: s.b.Stop, StartTLI: s.b.StartTLI, TLI: s.b.TLI, Note: h.Note()}
 	return classify(s.list(ctx, o.Sizes))
 }
 

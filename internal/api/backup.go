@@ -30,9 +30,10 @@ type Backup interface {
 
 // BackupInfo describes a base backup.
 type BackupInfo struct {
-	Start    pg.LSN // WAL is needed from here
-	Stop     pg.LSN // up to here
-	TLI      pg.TLI
+	Start    pg.LSN          // WAL is needed from here
+	Stop     pg.LSN          // up to here
+	StartTLI pg.TLI          // PostgreSQL's timeline at Start
+	TLI      pg.TLI          // and at Stop
 	Archives []BackupArchive // the data directory's is the last one
 	Note     string          // what whoever starts a server on it should know, in one line; "": nothing
 }

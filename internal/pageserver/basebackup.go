@@ -53,7 +53,7 @@ func (s *backupSender) send(ctx context.Context) error {
 			return err
 		}
 	}
-	if err := s.position(s.info.Start); err != nil {
+	if err := s.position(s.info.Start, s.info.StartTLI); err != nil {
 		return err
 	}
 	if err := s.tablespaces(); err != nil {
@@ -78,12 +78,12 @@ func (s *backupSender) send(ctx context.Context) error {
 	if err := s.c.send(&pgproto3.CopyDone{}); err != nil {
 		return err
 	}
-	return s.position(s.info.Stop)
+	return s.position(s.info.Stop, s.info.TLI)
 }
 
 // position sends an LSN and the timeline as a result set.
-func (s *backupSender) position(at pg.LSN) error {
-	return s.result([]column{{"recptr", typeText}, {"tli", typeInt8}}, []any{at.String(), int64(s.info.TLI)})
+func (s *backupSender) position(at pg.LSN, tli pg.TLI) error {
+	return s.result([]column{{"recptr", typeText}, {"tli", typeInt8}}, []any{at.String(), int64(tli)})
 }
 
 // tablespaces sends the list of archives: sizes in KiB.

@@ -109,7 +109,7 @@ type fakeBackup struct{ failAt int }
 
 func (fakeBackup) Close() error { return nil }
 func (fakeBackup) Info() api.BackupInfo {
-	return api.BackupInfo{Start: 1, Stop: 2, TLI: 2, Archives: []api.BackupArchive{{OID: 5, Location: "/x", Size: 4096}, {Size: -1}}}
+	return api.BackupInfo{Start: 1, Stop: 2, StartTLI: 2, TLI: 2, Archives: []api.BackupArchive{{OID: 5, Location: "/x", Size: 4096}, {Size: -1}}}
 }
 
 func (b fakeBackup) WriteArchive(_ context.Context, i int, w io.Writer) error {

@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strconv"
-	"strings"
 
 	"zenith/internal/pg"
 )
@@ -54,6 +52,11 @@ func SegmentName(tli pg.TLI, lsn pg.LSN, segSize int) string {
 	return fmt.Sprintf("%08X%08X%08X", uint32(tli), segno/perID, segno%perID)
 }
 
+// SegmentNameIn is the name of the segment file that holds lsn in WAL with that history.
+func SegmentNameIn(history pg.History, lsn pg.LSN, segSize int) string {
+	return SegmentName(history.OfSegment(lsn, segSize), lsn, segSize)
+}
+
 // ParseSegmentName is XLogFromFileName: the timeline and the first LSN of the segment
 // with that name. ok is false for any other name, history and partial files too.
 func ParseSegmentName(name string, segSize int) (tli pg.TLI, start pg.LSN, ok bool) {
@@ -78,16 +81,6 @@ func ParseSegmentName(name string, segSize int) (tli pg.TLI, start pg.LSN, ok bo
 		return 0, 0, false
 	}
 	return pg.TLI(part[0]), pg.LSN(uint64(part[1])<<32 | offset), true
-}
-
-// ParseHistoryName is IsTLHistoryFileName with the timeline whose history the file of that name tells.
-func ParseHistoryName(name string) (pg.TLI, bool) {
-	digits, ok := strings.CutSuffix(name, ".history")
-	if !ok || len(digits) != 8 || strings.Trim(digits, "0123456789ABCDEF") != "" {
-		return 0, false
-	}
-	tli, err := strconv.ParseUint(digits, 16, 32)
-	return pg.TLI(tli), err == nil
 }
 
 // PageHeader is XLogPageHeaderData, with the long header's fields on a segment's

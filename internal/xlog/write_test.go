@@ -229,12 +229,12 @@ func TestTwoPhaseFile(t *testing.T) {
 
 func TestParseHistoryName(t *testing.T) {
 	for name, want := range map[string]pg.TLI{"00000002.history": 2, "0000001F.history": 0x1F} {
-		if tli, ok := xlog.ParseHistoryName(name); !ok || tli != want {
+		if tli, ok := pg.ParseHistoryName(name); !ok || tli != want {
 			t.Errorf("%s: %d, %v", name, tli, ok)
 		}
 	}
 	for _, name := range []string{"", ".history", "2.history", "0000000a.history", "00000002.history.tmp", "000000010000000000000001"} {
-		if _, ok := xlog.ParseHistoryName(name); ok {
+		if _, ok := pg.ParseHistoryName(name); ok {
 			t.Errorf("%q is a history file's name", name)
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -43,7 +44,8 @@ type Tablespace struct {
 // already, is consistent at Stop, and goes on from there.
 type BaseBackup struct {
 	Start, Stop pg.LSN // of the WAL that is needed
-	TLI         pg.TLI
+	StartTLI    pg.TLI // PostgreSQL's timeline of the checkpoint at which recovery begins
+	TLI         pg.TLI // and the one at Stop
 	Tablespaces []Tablespace
 
 	v        *View
@@ -63,7 +65,7 @@ func NewBaseBackup(ctx context.Context, snap *repo.Snapshot, o BaseBackupOptions
 	if snap.State().Settings.WALLevel < pg.WALLevelReplica {
 		return nil, fmt.Errorf("wal_level is minimal at %v: %w", snap.LSN(), repo.ErrInvalid)
 	}
-	b := &BaseBackup{v: v, o: o, Stop: snap.LSN(), TLI: snap.State().CheckPoint.ThisTLI}
+	b := &BaseBackup{v: v, o: o, Stop: snap.LSN(), TLI: v.stop.history.TLI()}
 	if o.Manifest {
 		if b.manifest, err = newManifest(o.Checksums, o.ForceEncode); err != nil {
 			return nil, err
@@ -83,7 +85,7 @@ func (b *BaseBackup) begin() error {
 	if err != nil {
 		return err
 	}
-	b.Start = cp.Redo
+	b.Start, b.StartTLI = cp.Redo, cp.ThisTLI
 	cf, err := pg.ParseControlFile(b.v.control)
 	if err != nil {
 		return err
@@ -94,8 +96,8 @@ func (b *BaseBackup) begin() error {
 	b.control = cf.Encode()
 	b.label = fmt.Appendf(nil, "START WAL LOCATION: %v (file %s)\nCHECKPOINT LOCATION: %v\nBACKUP METHOD: streamed\n"+
 		"BACKUP FROM: standby\nSTART TIME: %s UTC\nLABEL: %s\nSTART TIMELINE: %d\n",
-		b.Start, xlog.SegmentName(b.TLI, b.Start, snap.Timeline().Info().SegSize), state.LastCheckpoint,
-		time.Now().UTC().Format(time.DateTime), b.o.Label, uint32(b.TLI))
+		b.Start, xlog.SegmentName(b.StartTLI, b.Start, snap.Timeline().Info().SegSize), state.LastCheckpoint,
+		time.Now().UTC().Format(time.DateTime), b.o.Label, uint32(b.StartTLI))
 	return nil
 }
 
@@ -221,7 +223,8 @@ func (b *BaseBackup) tail(ctx context.Context, e *exporter) error {
 	if err := e.bytes(ctx, pg.ControlPath, b.control); err != nil || !b.o.WAL {
 		return err
 	}
-	upTo := shutdown{wal: b.v.stop.wal, at: b.Stop, end: b.Stop, checkPoint: pg.CheckPoint{Redo: b.Start}, cfg: b.v.stop.cfg}
+	upTo := shutdown{wal: b.v.stop.wal, at: b.Stop, end: b.Stop, checkPoint: pg.CheckPoint{Redo: b.Start},
+		cfg: b.v.stop.cfg, history: b.v.stop.history}
 	for _, f := range upTo.segments() {
 		if err := e.file(ctx, f.path(), f); err != nil {
 			return fmt.Errorf("send %s: %w", f.path(), err)
@@ -240,7 +243,26 @@ func (b *BaseBackup) WriteManifest(w io.Writer) error {
 	if b.manifest == nil {
 		return fmt.Errorf("the backup has no manifest: %w", repo.ErrInvalid)
 	}
-	return b.manifest.writeTo(w, b.TLI, b.Start, b.Stop)
+	return b.manifest.writeTo(w, b.walRanges())
+}
+
+// walRange is a stretch of WAL on one of PostgreSQL's timelines.
+type walRange struct {
+	tli        pg.TLI
+	start, end pg.LSN
+}
+
+// walRanges are the WAL from Start to Stop, the newest timeline first (AddWALInfoToBackupManifest).
+func (b *BaseBackup) walRanges() (list []walRange) {
+	end := b.Stop
+	for _, e := range slices.Backward(b.v.stop.history) {
+		if e.TLI <= b.StartTLI || e.Begin <= b.Start {
+			return append(list, walRange{e.TLI, b.Start, end})
+		}
+		list = append(list, walRange{e.TLI, e.Begin, end})
+		end = e.Begin
+	}
+	return list
 }
 
 // backupSink writes an archive of a base backup, and the entries of its files in the manifest.

@@ -19,7 +19,7 @@ import (
 // PrepareHead makes a timeline's WAL ready for a server that goes on with it: afterwards the
 // timeline has files of its own for the WAL around its head, in which a shutdown checkpoint
 // follows the head, and zeros follow that. If the head is the end of a shutdown checkpoint
-// already, none is added.
+// already, none is added, unless the timeline goes on from there on another one of PostgreSQL's.
 //
 // All WAL that is there must have been ingested: what is behind the head is the rest of a
 // record that was never completed, and is removed. The checkpoint is not ingested here: the head
@@ -31,7 +31,7 @@ func PrepareHead(ctx context.Context, tl *repo.Timeline) (pg.LSN, error) {
 	if err != nil {
 		return 0, err
 	}
-	stop := shutdownAt(snap)
+	stop := shutdownAt(snap, tl.History())
 	return stop.end, stop.store(ctx, tl)
 }
 
@@ -43,7 +43,7 @@ func AddImages(ctx context.Context, tl *repo.Timeline, images []Image) (pg.Check
 	if err != nil {
 		return pg.CheckPoint{}, err
 	}
-	stop := shutdownBehind(snap, images)
+	stop := shutdownBehind(snap, tl.History(), images)
 	return stop.checkPoint, stop.store(ctx, tl)
 }
 

@@ -14,7 +14,6 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"zenith/internal/pg"
 	"zenith/repo"
 )
 
@@ -104,10 +103,16 @@ func (f *manifestFile) Close() error {
 	return nil
 }
 
-// writeTo ends the manifest with the range of WAL that the backup needs and its own
-// checksum, and writes all of it.
-func (m *manifest) writeTo(w io.Writer, tli pg.TLI, start, stop pg.LSN) error {
-	fmt.Fprintf(&m.text, "\n],\n\"WAL-Ranges\": [\n{ \"Timeline\": %d, \"Start-LSN\": \"%v\", \"End-LSN\": \"%v\" }\n],\n", uint32(tli), start, stop)
+// writeTo ends the manifest with the WAL that the backup needs and its own checksum, and writes all of it.
+func (m *manifest) writeTo(w io.Writer, wal []walRange) error {
+	m.text.WriteString("\n],\n\"WAL-Ranges\": [\n")
+	for i, r := range wal {
+		if i > 0 {
+			m.text.WriteString(",\n")
+		}
+		fmt.Fprintf(&m.text, "{ \"Timeline\": %d, \"Start-LSN\": \"%v\", \"End-LSN\": \"%v\" }", uint32(r.tli), r.start, r.end)
+	}
+	m.text.WriteString("\n],\n")
 	fmt.Fprintf(&m.text, "\"Manifest-Checksum\": \"%x\"}\n", sha256.Sum256(m.text.Bytes()))
 	_, err := m.text.WriteTo(w)
 	return err

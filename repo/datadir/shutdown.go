@@ -20,13 +20,14 @@ type shutdown struct {
 	patches    []xlog.Patch  // the bytes of that record, and of images before it; none if wal has it
 	end        pg.LSN        // the end of that record
 	cfg        xlog.Config
+	history    pg.History // the timelines of PostgreSQL up to end
 }
 
-// shutdownAt gives the shutdown at snap's LSN. If a server was really shut down there, it is that
-// one, and nothing has to be made up.
-func shutdownAt(snap *repo.Snapshot) shutdown {
-	s, state := shutdownOf(snap), snap.State()
-	if state.Shutdown {
+// shutdownAt gives the shutdown at snap's LSN on the last timeline of history. If a server was really shut
+// down there, it is that one, and nothing has to be made up; but not if it was on the timeline before.
+func shutdownAt(snap *repo.Snapshot, history pg.History) shutdown {
+	s, state := shutdownOf(snap, history), snap.State()
+	if state.Shutdown && s.checkPoint.ThisTLI == state.CheckPoint.ThisTLI {
 		s.checkPoint.Redo = state.Prev
 		return s
 	}
@@ -41,8 +42,8 @@ type Image struct {
 }
 
 // shutdownBehind gives a shutdown that follows images, which follow snap's LSN.
-func shutdownBehind(snap *repo.Snapshot, images []Image) shutdown {
-	s, prev := shutdownOf(snap), snap.State().Prev
+func shutdownBehind(snap *repo.Snapshot, history pg.History, images []Image) shutdown {
+	s, prev := shutdownOf(snap, history), snap.State().Prev
 	for _, i := range images {
 		var patches []xlog.Patch
 		patches, prev, s.end = xlog.PageImage(s.end, prev, i.Tag, i.Page, s.cfg)
@@ -59,14 +60,20 @@ func (s *shutdown) add(prev pg.LSN) {
 	s.patches = append(s.patches, patches...)
 }
 
-// shutdownOf gives a shutdown at snap's LSN without its record.
-func shutdownOf(snap *repo.Snapshot) shutdown {
+// shutdownOf gives a shutdown at snap's LSN, on the last timeline of history, without its record.
+func shutdownOf(snap *repo.Snapshot, history pg.History) shutdown {
 	info, state := snap.Timeline().Info(), snap.State()
 	s := shutdown{
 		wal: snap.Timeline().WAL(), at: snap.LSN(), end: snap.LSN(),
 		checkPoint: state.CheckPoint,
-		cfg:        xlog.Config{Version: snap.Version(), SegSize: info.SegSize, SysID: info.SysID, TLI: state.CheckPoint.ThisTLI},
+		history:    history,
 	}
+	if tli := history.TLI(); tli > s.checkPoint.ThisTLI {
+		// The record in which the promoted server says that it went on to the timeline is still to come, or
+		// never will: then this checkpoint says it, as one at the end of recovery may.
+		s.checkPoint.ThisTLI, s.checkPoint.PrevTLI = tli, s.checkPoint.ThisTLI
+	}
+	s.cfg = xlog.Config{Version: snap.Version(), SegSize: info.SegSize, SysID: info.SysID, TLI: s.checkPoint.ThisTLI}
 	s.checkPoint.OldestActiveXID = 0
 	if state.Shutdown {
 		return s
@@ -126,7 +133,7 @@ type walFile struct {
 }
 
 func (f *walFile) path() string {
-	return "pg_wal/" + xlog.SegmentName(f.stop.cfg.TLI, f.start, f.stop.cfg.SegSize)
+	return "pg_wal/" + xlog.SegmentNameIn(f.stop.history, f.start, f.stop.cfg.SegSize)
 }
 
 // Size implements File.

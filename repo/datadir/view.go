@@ -24,7 +24,7 @@ type View struct {
 
 // New makes the View of a snapshot. It reads pg_control; all else is read when it is looked at.
 func New(ctx context.Context, snap *repo.Snapshot) (*View, error) {
-	v := &View{snap: snap, version: snap.Version(), stop: shutdownAt(snap)}
+	v := &View{snap: snap, version: snap.Version(), stop: shutdownAt(snap, history(snap))}
 	// The pg_control in history says what never changes about the cluster.
 	template, err := snap.ReadFile(ctx, pg.ControlPath)
 	if err != nil {
@@ -36,6 +36,10 @@ func New(ctx context.Context, snap *repo.Snapshot) (*View, error) {
 	v.origins = originsFile(snap.State())
 	return v, nil
 }
+
+// history says which of PostgreSQL's timelines the WAL before a snapshot is on. The timeline itself may have gone on to
+// another one right at the snapshot: that must not change what the snapshot shows.
+func history(snap *repo.Snapshot) pg.History { return snap.Timeline().History().Until(snap.LSN()) }
 
 // Snapshot is what the View shows.
 func (v *View) Snapshot() *repo.Snapshot { return v.snap }

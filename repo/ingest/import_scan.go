@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 
 	"zenith/internal/pg"
-	"zenith/internal/xlog"
 )
 
 // source is a file of a data directory, or all segments of a relation's fork.
@@ -108,7 +107,7 @@ func (s *scanner) histories() error {
 	}
 	names := []string{}
 	for _, e := range entries {
-		if tli, ok := xlog.ParseHistoryName(e.Name()); ok && tli <= s.tli {
+		if tli, ok := pg.ParseHistoryName(e.Name()); ok && tli <= s.tli {
 			names = append(names, e.Name())
 		}
 	}

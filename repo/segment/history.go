@@ -17,18 +17,18 @@ import (
 
 // History says which of PostgreSQL's timelines the timeline's own segments are of. What is below the
 // timeline's start is the ancestors'.
-func (w *WAL) History() xlog.History { return *w.history.Load() }
+func (w *WAL) History() pg.History { return *w.history.Load() }
 
 // SegmentPath is the path of the timeline's own segment that has lsn, present or not.
 func (w *WAL) SegmentPath(lsn pg.LSN) string {
-	return filepath.Join(w.Path, w.History().SegmentName(lsn, w.SegSize))
+	return filepath.Join(w.Path, xlog.SegmentNameIn(w.History(), lsn, w.SegSize))
 }
 
 // Segments lists the timeline's own segments that are there, by their starts.
 func (w *WAL) Segments() ([]Segment, error) {
 	list, err := w.listFiles()
 	history := w.History()
-	list = slices.DeleteFunc(list, func(s Segment) bool { return s.Name != history.SegmentName(s.Start, w.SegSize) })
+	list = slices.DeleteFunc(list, func(s Segment) bool { return s.Name != xlog.SegmentNameIn(history, s.Start, w.SegSize) })
 	slices.SortFunc(list, func(a, b Segment) int { return cmp.Compare(a.Start, b.Start) })
 	return list, err
 }
@@ -38,7 +38,7 @@ func (w *WAL) Segments() ([]Segment, error) {
 // (XLogInitNewTimeline); what was behind it was not part of the history of the new timeline. store makes
 // the new history durable. A crash, or an error, before the end of store leaves the old one: the file of
 // the new name means nothing then, and the next Switch replaces it. The caller keeps writers out.
-func (w *WAL) Switch(tli pg.TLI, store func(xlog.History) error) error {
+func (w *WAL) Switch(tli pg.TLI, store func(pg.History) error) error {
 	w.packMu.Lock()
 	defer w.packMu.Unlock()
 	at := w.timeline.LastLSN()
@@ -61,7 +61,7 @@ func (w *WAL) Switch(tli pg.TLI, store func(xlog.History) error) error {
 
 // copyHead makes the segment with the head, at, under the name that it has in history: the WAL up to at,
 // and zeros. If the head is at the end of a segment, or its segment is still an ancestor's, there is nothing to copy.
-func (w *WAL) copyHead(at pg.LSN, history xlog.History) error {
+func (w *WAL) copyHead(at pg.LSN, history pg.History) error {
 	keep := int64(at % pg.LSN(w.SegSize))
 	if keep == 0 {
 		return nil
@@ -74,7 +74,7 @@ func (w *WAL) copyHead(at pg.LSN, history xlog.History) error {
 		return err
 	}
 	defer from.Close()
-	to := filepath.Join(w.Path, history.SegmentName(at, w.SegSize))
+	to := filepath.Join(w.Path, xlog.SegmentNameIn(history, at, w.SegSize))
 	return durable.Replace(to, 0o600, func(f *os.File) error {
 		if _, err := io.CopyN(f, from, keep); err != nil {
 			return err
@@ -91,7 +91,7 @@ func (w *WAL) removeStrays() error {
 	history := w.History()
 	removed := false
 	for _, s := range list {
-		if err == nil && s.Name != history.SegmentName(s.Start, w.SegSize) {
+		if err == nil && s.Name != xlog.SegmentNameIn(history, s.Start, w.SegSize) {
 			err, removed = os.Remove(filepath.Join(w.Path, s.Name)), true
 		}
 	}

@@ -49,13 +49,13 @@ func TestSwitch(t *testing.T) {
 				}
 				tli := pg.TLI(2 + i)
 				full := errors.New("disk full")
-				if err := w.Switch(tli, func(xlog.History) error { return full }); !errors.Is(err, full) {
+				if err := w.Switch(tli, func(pg.History) error { return full }); !errors.Is(err, full) {
 					t.Fatal(err)
 				}
 				if got, err := readSegment(w, start(1)); err != nil || w.History().TLI() != tli-1 || !bytes.Equal(got, plain[1]) {
 					t.Fatalf("after a failure: %v, %v", w.History(), err)
 				}
-				if err := w.Switch(tli, func(h xlog.History) error { stored = h; return nil }); err != nil {
+				if err := w.Switch(tli, func(h pg.History) error { stored = h; return nil }); err != nil {
 					t.Fatal(err)
 				}
 			}

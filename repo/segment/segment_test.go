@@ -48,7 +48,7 @@ func newWAL(t *testing.T, seed uint64) (w *segment.WAL, tl *timeline, list []seg
 		}
 	}
 	tl = &timeline{head: first + 100*segSize}
-	w = segment.New(dir, xlog.OnTLI(1), tl, first, nil)
+	w = segment.New(dir, pg.OnTLI(1), tl, first, nil)
 	t.Cleanup(w.Close)
 	list, err := w.Segments()
 	if err != nil {

@@ -13,7 +13,6 @@ import (
 
 	"zenith/internal/durable"
 	"zenith/internal/pg"
-	"zenith/internal/xlog"
 )
 
 // maxOpen is how many segments of a WAL's own are open at most. Mapped ones take address space and
@@ -39,8 +38,8 @@ type WAL struct {
 	Dir
 	timeline Timeline
 	start    pg.LSN
-	history  atomic.Pointer[xlog.History] // of the timeline's own segments; changed under mu
-	oldest   []*WAL                       // of the root timeline, ..., of the parent, and this one: by start
+	history  atomic.Pointer[pg.History] // of the timeline's own segments; changed under mu
+	oldest   []*WAL                     // of the root timeline, ..., of the parent, and this one: by start
 
 	mu    sync.Mutex
 	files map[pg.LSN]*file // by the segment's first LSN
@@ -55,7 +54,7 @@ type WAL struct {
 
 // New makes the WAL of a timeline that begins at start, on history's timelines of PostgreSQL; parent, if not
 // nil, is its ancestor's.
-func New(d Dir, history xlog.History, t Timeline, start pg.LSN, parent *WAL) *WAL {
+func New(d Dir, history pg.History, t Timeline, start pg.LSN, parent *WAL) *WAL {
 	w := &WAL{Dir: d, timeline: t, start: start, files: make(map[pg.LSN]*file)}
 	w.history.Store(&history)
 	if parent != nil {

@@ -6,7 +6,6 @@ import (
 	"testing"
 
 	"zenith/internal/pg"
-	"zenith/internal/xlog"
 	"zenith/repo/segment"
 )
 
@@ -43,7 +42,7 @@ func TestLineage(t *testing.T) {
 	w, _, _, plain := newWAL(t, 1)
 	own, tl, _, ownPlain := newWAL(t, 2)
 	const point = first + segSize + 100
-	branch := segment.New(own.Dir, xlog.OnTLI(1), tl, point, w)
+	branch := segment.New(own.Dir, pg.OnTLI(1), tl, point, w)
 	t.Cleanup(branch.Close)
 	for _, c := range []struct {
 		at   pg.LSN

@@ -1,4 +1,4 @@
-package xlog_test
+package pg_test
 
 import (
 	"errors"
@@ -6,7 +6,6 @@ import (
 	"testing"
 
 	"zenith/internal/pg"
-	"zenith/internal/xlog"
 )
 
 // promoted is the history file of timeline 4 as PostgreSQL writes it: timeline 1 was promoted to 2, that to 4.
@@ -16,12 +15,12 @@ func TestParseHistory(t *testing.T) {
 	for _, c := range []struct {
 		name, text string
 		tli        pg.TLI
-		want       xlog.History // nil: an error
+		want       pg.History // nil: an error
 	}{
-		{"two promotions", promoted, 4, xlog.History{{TLI: 1}, {TLI: 2, Begin: 0x3000060}, {TLI: 4, Begin: 0x3000100}}},
-		{"no ancestors", "", 2, xlog.History{{TLI: 2}}},
-		{"comments", "# 1 0/1\n  \n\t#x\n 1 1/0\n", 2, xlog.History{{TLI: 1}, {TLI: 2, Begin: 1 << 32}}},
-		{"no line end", "1\t0/8", 2, xlog.History{{TLI: 1}, {TLI: 2, Begin: 8}}},
+		{"two promotions", promoted, 4, pg.History{{TLI: 1}, {TLI: 2, Begin: 0x3000060}, {TLI: 4, Begin: 0x3000100}}},
+		{"no ancestors", "", 2, pg.History{{TLI: 2}}},
+		{"comments", "# 1 0/1\n  \n\t#x\n 1 1/0\n", 2, pg.History{{TLI: 1}, {TLI: 2, Begin: 1 << 32}}},
+		{"no line end", "1\t0/8", 2, pg.History{{TLI: 1}, {TLI: 2, Begin: 8}}},
 		{"no LSN", "1\n", 2, nil},
 		{"bad LSN", "1 x\n", 2, nil},
 		{"no number", "one 0/8\n", 2, nil},
@@ -31,8 +30,8 @@ func TestParseHistory(t *testing.T) {
 		{"it goes back", "1 0/10\n2 0/8\n", 3, nil},
 		{"timeline 0", "", 0, nil},
 	} {
-		got, err := xlog.ParseHistory(c.tli, []byte(c.text))
-		if !reflect.DeepEqual(got, c.want) || c.want == nil && !errors.Is(err, xlog.ErrCorrupt) {
+		got, err := pg.ParseHistory(c.tli, []byte(c.text))
+		if !reflect.DeepEqual(got, c.want) || c.want == nil && !errors.Is(err, pg.ErrCorrupt) {
 			t.Errorf("%s: %v, %v, want %v", c.name, got, err, c.want)
 		}
 	}
@@ -41,7 +40,7 @@ func TestParseHistory(t *testing.T) {
 func TestHistory(t *testing.T) {
 	const seg = 1 << 20
 	// Two promotions in one segment, one at the end of a segment.
-	h := xlog.OnTLI(1).Switched(2, 5*seg+0x60).Switched(3, 5*seg+0x100).Switched(7, 8*seg)
+	h := pg.OnTLI(1).Switched(2, 5*seg+0x60).Switched(3, 5*seg+0x100).Switched(7, 8*seg)
 	for _, c := range []struct {
 		end  pg.LSN
 		want pg.TLI
@@ -52,12 +51,10 @@ func TestHistory(t *testing.T) {
 			t.Errorf("wal that ends at %v is of timeline %d, want %d", c.end, got, c.want)
 		}
 	}
-	for segno, want := range map[pg.LSN]string{
-		4: "000000010000000000000004", 5: "000000030000000000000005", 7: "000000030000000000000007", 8: "000000070000000000000008",
-	} {
+	for segno, want := range map[pg.LSN]pg.TLI{4: 1, 5: 3, 7: 3, 8: 7} {
 		for _, off := range []pg.LSN{0, 1, seg - 1} {
-			if got := h.SegmentName(segno*seg+off, seg); got != want {
-				t.Errorf("segment of %v is %s, want %s", segno*seg+off, got, want)
+			if got := h.OfSegment(segno*seg+off, seg); got != want {
+				t.Errorf("segment of %v is of timeline %d, want %d", segno*seg+off, got, want)
 			}
 		}
 	}
@@ -84,12 +81,12 @@ func TestHistory(t *testing.T) {
 
 func TestAncestorHistory(t *testing.T) {
 	for tli, want := range map[pg.TLI]string{1: "", 2: "1\t0/3000060\tno recovery target specified\n"} {
-		got, err := xlog.AncestorHistory(tli, []byte(promoted))
+		got, err := pg.AncestorHistory(tli, []byte(promoted))
 		if err != nil || string(got) != want {
 			t.Errorf("history of %d: %q, %v, want %q", tli, got, err, want)
 		}
 	}
-	if _, err := xlog.AncestorHistory(3, []byte(promoted)); !errors.Is(err, xlog.ErrCorrupt) {
+	if _, err := pg.AncestorHistory(3, []byte(promoted)); !errors.Is(err, pg.ErrCorrupt) {
 		t.Errorf("history of a stranger: %v", err)
 	}
 }

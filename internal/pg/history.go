@@ -1,12 +1,10 @@
-package xlog
+package pg
 
 import (
 	"bytes"
 	"fmt"
 	"strconv"
 	"strings"
-
-	"zenith/internal/pg"
 )
 
 // History says which of PostgreSQL's timelines a line of WAL is on, and from where: the oldest timeline first.
@@ -15,24 +13,24 @@ type History []HistoryEntry
 
 // HistoryEntry is one timeline of a History.
 type HistoryEntry struct {
-	TLI   pg.TLI
-	Begin pg.LSN // where it left the timeline before it; 0 for the first one, about whose begin nothing is known
+	TLI   TLI
+	Begin LSN // where it left the timeline before it; 0 for the first one, about whose begin nothing is known
 }
 
 // OnTLI is the History of WAL that is on one timeline as far as it is known.
-func OnTLI(tli pg.TLI) History { return History{{TLI: tli}} }
+func OnTLI(tli TLI) History { return History{{TLI: tli}} }
 
 // TLI is the last timeline: that of WAL which is still to come.
-func (h History) TLI() pg.TLI { return h[len(h)-1].TLI }
+func (h History) TLI() TLI { return h[len(h)-1].TLI }
 
 // EndingAt is the timeline of the last byte of WAL before end. For the end of a segment it is the timeline that the
 // segment's name has: a server that is promoted copies the segment's beginning into a file of the new name
 // (XLogInitNewTimeline). For a point it is the timeline on which a server was that stopped there: at the very
 // LSN of a promotion, the old one.
-func (h History) EndingAt(end pg.LSN) pg.TLI { return h.Until(end).TLI() }
+func (h History) EndingAt(end LSN) TLI { return h.Until(end).TLI() }
 
 // Until is the History of the WAL below end: what a branch that leaves at end inherits.
-func (h History) Until(end pg.LSN) History {
+func (h History) Until(end LSN) History {
 	n := 1
 	for n < len(h) && h[n].Begin < end {
 		n++
@@ -40,20 +38,19 @@ func (h History) Until(end pg.LSN) History {
 	return h[:n:n]
 }
 
-// SegmentName is the name of the segment file that holds lsn.
-func (h History) SegmentName(lsn pg.LSN, segSize int) string {
-	end := lsn&^pg.LSN(segSize-1) + pg.LSN(segSize)
-	return SegmentName(h.EndingAt(end), lsn, segSize)
+// OfSegment is the timeline that the name of the segment that holds lsn has.
+func (h History) OfSegment(lsn LSN, segSize int) TLI {
+	return h.EndingAt(lsn&^LSN(segSize-1) + LSN(segSize))
 }
 
 // Switched is h with a further timeline, which begins at begin.
-func (h History) Switched(tli pg.TLI, begin pg.LSN) History {
+func (h History) Switched(tli TLI, begin LSN) History {
 	return append(h[:len(h):len(h)], HistoryEntry{tli, begin})
 }
 
 // Left says where a timeline was left, and for which other one. ok is false for the last timeline, which was not left,
 // and for one that is not in h.
-func (h History) Left(tli pg.TLI) (at pg.LSN, next pg.TLI, ok bool) {
+func (h History) Left(tli TLI) (at LSN, next TLI, ok bool) {
 	for i := range len(h) - 1 {
 		if h[i].TLI == tli {
 			return h[i+1].Begin, h[i+1].TLI, true
@@ -63,7 +60,7 @@ func (h History) Left(tli pg.TLI) (at pg.LSN, next pg.TLI, ok bool) {
 }
 
 // Find gives the entry of a timeline.
-func (h History) Find(tli pg.TLI) (e HistoryEntry, ok bool) {
+func (h History) Find(tli TLI) (e HistoryEntry, ok bool) {
 	for _, e := range h {
 		if e.TLI == tli {
 			return e, true
@@ -87,13 +84,23 @@ func (h History) Check() error {
 }
 
 // HistoryName is TLHistoryFileName: the name of a timeline's history file in pg_wal.
-func HistoryName(tli pg.TLI) string { return fmt.Sprintf("%08X.history", uint32(tli)) }
+func HistoryName(tli TLI) string { return fmt.Sprintf("%08X.history", uint32(tli)) }
+
+// ParseHistoryName is IsTLHistoryFileName with the timeline whose history the file of that name tells.
+func ParseHistoryName(name string) (TLI, bool) {
+	digits, ok := strings.CutSuffix(name, ".history")
+	if !ok || len(digits) != 8 || strings.Trim(digits, "0123456789ABCDEF") != "" {
+		return 0, false
+	}
+	tli, err := strconv.ParseUint(digits, 16, 32)
+	return TLI(tli), err == nil
+}
 
 // ParseHistory is readTimeLineHistory: the history of timeline tli, whose history file has this text. Each line names an
 // ancestor and the LSN at which it was left.
-func ParseHistory(tli pg.TLI, text []byte) (History, error) {
+func ParseHistory(tli TLI, text []byte) (History, error) {
 	var h History
-	begin := pg.LSN(0)
+	begin := LSN(0)
 	for line := range bytes.Lines(text) {
 		parent, end, ok, err := parseHistoryLine(string(line))
 		if err != nil {
@@ -112,7 +119,7 @@ func ParseHistory(tli pg.TLI, text []byte) (History, error) {
 }
 
 // parseHistoryLine parses "TLI LSN reason"; ok is false for a comment and for an empty line.
-func parseHistoryLine(line string) (tli pg.TLI, end pg.LSN, ok bool, err error) {
+func parseHistoryLine(line string) (tli TLI, end LSN, ok bool, err error) {
 	fields := strings.Fields(line)
 	if len(fields) == 0 || fields[0][0] == '#' {
 		return 0, 0, false, nil
@@ -122,17 +129,17 @@ func parseHistoryLine(line string) (tli pg.TLI, end pg.LSN, ok bool, err error) 
 		err = fmt.Errorf("no LSN")
 	}
 	if err == nil {
-		end, err = pg.ParseLSN(fields[1])
+		end, err = ParseLSN(fields[1])
 	}
 	if err != nil {
 		return 0, 0, false, fmt.Errorf("line %q: %v: %w", strings.TrimSpace(line), err, ErrCorrupt)
 	}
-	return pg.TLI(n), end, true, nil
+	return TLI(n), end, true, nil
 }
 
 // AncestorHistory cuts the text of the history file of a descendant of timeline tli to that of tli's own history
 // file, with which it begins (writeTimeLineHistory): what precedes the line that says where tli was left.
-func AncestorHistory(tli pg.TLI, text []byte) ([]byte, error) {
+func AncestorHistory(tli TLI, text []byte) ([]byte, error) {
 	at := 0
 	for line := range bytes.Lines(text) {
 		parent, _, ok, err := parseHistoryLine(string(line))
