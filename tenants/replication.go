@@ -98,6 +98,19 @@ func (r *replicated) ReadWAL(p []byte, at pg.LSN) (int, error) {
 	return n, err
 }
 
+// History says on which of PostgreSQL's timelines the WAL is.
+func (r *replicated) History() pg.History { return r.b.tl.History() }
+
+// TimelineHistory reads a history file, which is one of the branch's files.
+func (r *replicated) TimelineHistory(ctx context.Context, tli pg.TLI) ([]byte, error) {
+	snap, err := r.b.tl.AtHead(ctx)
+	if err != nil {
+		return nil, classify(err)
+	}
+	content, err := snap.ReadFile(ctx, pg.HistoryPath(tli))
+	return content, classify(err)
+}
+
 // Slots are the branch's replication slots.
 func (r *replicated) Slots() api.SlotService { return branchSlots{r.b} }
 

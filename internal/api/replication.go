@@ -30,6 +30,11 @@ type ReplicationSource interface {
 	ReadWAL(p []byte, at pg.LSN) (int, error)
 	// BaseBackup begins a base backup as of the head.
 	BaseBackup(ctx context.Context, o BackupOptions) (Backup, error)
+	// History says on which of PostgreSQL's timelines the WAL is. It grows when the server that the branch follows
+	// is replaced by one that was promoted, before Head moves on.
+	History() pg.History
+	// TimelineHistory gives the history file of one of PostgreSQL's timelines: ErrNotFound if the branch has none.
+	TimelineHistory(ctx context.Context, tli pg.TLI) ([]byte, error)
 	// Slots are the branch's replication slots.
 	Slots() SlotService
 }

@@ -114,9 +114,5 @@ func readSlot(ctx context.Context, c *call, src api.ReplicationSource, r *replRe
 	if restart == 0 {
 		return c.reply.row("physical", nil, nil)
 	}
-	s, err := src.System(ctx)
-	if err != nil {
-		return err
-	}
-	return c.reply.row("physical", restart.String(), int64(s.TLI))
+	return c.reply.row("physical", restart.String(), int64(src.History().EndingAt(restart+1)))
 }

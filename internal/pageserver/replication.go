@@ -163,19 +163,21 @@ func parseTimelineHistory(p *replParser, r *replRequest) (err error) {
 	return err
 }
 
-// replTimelineHistory gives the history file of the branch's timeline. All that is kept is
-// of that one timeline, so the file says nothing but that: PostgreSQL passes over comments.
+// replTimelineHistory is SendTimeLineHistory: it gives the history file of a timeline. A branch whose WAL begins on
+// a timeline other than 1 may have come without that file. Clients insist on one, and pass over comments: they
+// get a file that names no ancestor, of which nothing is kept.
 func replTimelineHistory(ctx context.Context, c *call, src api.ReplicationSource, r *replRequest) error {
-	s, err := src.System(ctx)
+	content, err := src.TimelineHistory(ctx, r.tli)
+	if isKind(err, api.ErrNotFound) && r.tli == src.History()[0].TLI && r.tli != 1 {
+		content, err = fmt.Appendf(nil, "# what is kept of this branch begins on timeline %d\n", uint32(r.tli)), nil
+	}
+	if isKind(err, api.ErrNotFound) {
+		return &api.Error{Kind: errNoFile, Msg: fmt.Sprintf("could not open file \"%s\": No such file or directory", pg.HistoryPath(r.tli))}
+	}
 	if err != nil {
 		return err
 	}
-	name := fmt.Sprintf("%08X.history", uint32(r.tli))
-	if r.tli != s.TLI || r.tli == 1 {
-		return &api.Error{Kind: errNoFile, Msg: fmt.Sprintf("could not open file \"pg_wal/%s\": there is no such file", name)}
-	}
-	content := fmt.Sprintf("# what is kept of this branch is of timeline %d\n", uint32(r.tli))
-	return c.reply.row(name, content)
+	return c.reply.row(pg.HistoryName(r.tli), string(content))
 }
 
 // branchOf gives the tenant and the branch that a replication connection names: as dbname,

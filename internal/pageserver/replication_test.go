@@ -27,12 +27,14 @@ type fakeBranch struct {
 	wal     []byte
 	grown   chan struct{}
 	failAt  int // of an archive's bytes, if > 0
+	history pg.History
+	file    string // the history file of the last timeline; "": there is none
 }
 
 const fakeSeg = 1 << 20
 
 func newFakeBranch(n int) *fakeBranch {
-	return &fakeBranch{version: pg.V15, first: 3 * fakeSeg, wal: make([]byte, n), grown: make(chan struct{})}
+	return &fakeBranch{version: pg.V15, first: 3 * fakeSeg, wal: make([]byte, n), grown: make(chan struct{}), history: pg.OnTLI(2)}
 }
 
 func (f *fakeBranch) Replicate(_ context.Context, tenant, branch string) (api.ReplicationSource, error) {
@@ -58,9 +60,22 @@ func (f *fakeBranch) Slots() api.SlotService { return f }
 
 func (f *fakeBranch) System(context.Context) (api.ReplicationSystem, error) {
 	return api.ReplicationSystem{
-		SystemID: api.SystemID{SysID: 7, TLI: 2, XLogPos: f.Head()}, SegSize: fakeSeg,
+		SystemID: api.SystemID{SysID: 7, TLI: f.History().TLI(), XLogPos: f.Head()}, SegSize: fakeSeg,
 		Settings: []api.Setting{{Name: "wal_level", Value: "replica"}},
 	}, nil
+}
+
+func (f *fakeBranch) History() pg.History {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.history
+}
+
+func (f *fakeBranch) TimelineHistory(_ context.Context, tli pg.TLI) ([]byte, error) {
+	if f.file == "" || tli != f.History().TLI() {
+		return nil, api.Errorf(api.ErrNotFound, "no such file")
+	}
+	return []byte(f.file), nil
 }
 
 func (f *fakeBranch) Head() pg.LSN {
@@ -329,6 +344,68 @@ func TestStream(t *testing.T) {
 		}
 	}
 	find[*pgproto3.DataRow](t, w.query("IDENTIFY_SYSTEM"))
+}
+
+// TestStreamOverTimelines streams a branch that goes on to another timeline of PostgreSQL's, before the stream begins and
+// while it runs: the stream ends there, and the client learns where to go on.
+func TestStreamOverTimelines(t *testing.T) {
+	t.Parallel()
+	const left = 3*fakeSeg + 0x2000
+	f := newFakeBranch(0x4000)
+	f.history = pg.OnTLI(1).Switched(2, left)
+	f.file = "1\t0/302000\tno recovery target specified\n"
+	w := replicate(t, f, pageserver.Options{}, nil)
+	ended := func(msgs []pgproto3.BackendMessage, tli, at string) {
+		t.Helper()
+		row := find[*pgproto3.DataRow](t, msgs)
+		if string(row.Values[0]) != tli || string(row.Values[1]) != at || count[*pgproto3.CommandComplete](msgs) != 2 {
+			t.Errorf("at the end of a timeline: %q in %#v", row.Values, msgs)
+		}
+	}
+	stream := func(from string, at pg.LSN, end pg.LSN, grow func()) {
+		t.Helper()
+		w.send(&pgproto3.Query{String: "START_REPLICATION " + from})
+		if _, ok := w.next().(*pgproto3.CopyBothResponse); !ok {
+			t.Fatal("no CopyBothResponse")
+		}
+		grow()
+		for at < end {
+			d := w.copyData('w')
+			at += pg.LSN(len(d) - 25)
+		}
+		if _, ok := w.next().(*pgproto3.CopyDone); !ok || at != end {
+			t.Fatalf("the stream of the timeline does not end at %v; it is at %v", end, at)
+		}
+		w.send(&pgproto3.CopyData{Data: append(append([]byte{'r'}, make([]byte, 32)...), 1)}) // it gets no answer any more
+		w.send(&pgproto3.CopyDone{})
+	}
+	stream("0/300000 TIMELINE 1", 3*fakeSeg, left, func() {})
+	ended(w.untilReady(), "2", "0/302000")
+	ended(w.query("START_REPLICATION 0/302000 TIMELINE 1"), "2", "0/302000")
+
+	const again = 3*fakeSeg + 0x4000
+	stream("0/300000 TIMELINE 2", 3*fakeSeg, again, func() {
+		f.mu.Lock()
+		f.history = f.history.Switched(3, again)
+		f.mu.Unlock()
+		f.grow(make([]byte, 100))
+	})
+	ended(w.untilReady(), "3", "0/304000")
+
+	for command, want := range map[string]string{
+		"START_REPLICATION 0/302008 TIMELINE 1": "starting point 0/302008 on timeline 1 is not in this server's history",
+		"START_REPLICATION 0/304008 TIMELINE 4": "requested timeline 4 is not in this server's history",
+		"START_REPLICATION 0/200000 TIMELINE 3": "requested WAL segment 000000030000000000000002 has already been removed",
+		"TIMELINE_HISTORY 1":                    `could not open file "pg_wal/00000001.history": No such file or directory`,
+	} {
+		if e := find[*pgproto3.ErrorResponse](t, w.query(command)); !strings.Contains(e.Message, want) {
+			t.Errorf("%s: %s", command, e.Message)
+		}
+	}
+	row := find[*pgproto3.DataRow](t, w.query("TIMELINE_HISTORY 3"))
+	if string(row.Values[0]) != "00000003.history" || string(row.Values[1]) != f.file {
+		t.Errorf("history: %q", row.Values)
+	}
 }
 
 // TestStreamTimeout has a client that says nothing: it is asked, and then cut off.

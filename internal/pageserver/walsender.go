@@ -65,7 +65,11 @@ type walSender struct {
 	src  api.ReplicationSource
 	sys  api.ReplicationSystem
 	slot string
+	tli  pg.TLI // of the stream
+	left pg.LSN // where the branch left that timeline for next; 0: it is on it
+	next pg.TLI
 	sent pg.LSN // up to here
+	done bool   // CopyDone was sent
 	buf  []byte
 
 	lastReply time.Time
@@ -78,8 +82,9 @@ func startReplication(ctx context.Context, c *call, src api.ReplicationSource, r
 	if err != nil {
 		return err
 	}
-	if r.tli != 0 && r.tli != sys.TLI {
-		return api.Errorf(api.ErrBadArgument, "requested timeline %d is not in this server's history: the branch is on timeline %d", uint32(r.tli), uint32(sys.TLI))
+	s := &walSender{c: c, src: src, sys: sys, slot: r.slot, sent: r.start, buf: make([]byte, maxSendSize), lastReply: time.Now()}
+	if err := s.choose(r); err != nil {
+		return err
 	}
 	if r.slot != "" {
 		if err := src.Slots().Acquire(r.slot); err != nil {
@@ -87,18 +92,55 @@ func startReplication(ctx context.Context, c *call, src api.ReplicationSource, r
 		}
 		defer func() { err = errors.Join(err, src.Slots().Release(r.slot)) }()
 	}
-	if err := errors.Join(c.send(&pgproto3.CopyBothResponse{}), c.flush()); err != nil {
-		return err
+	if s.left == 0 || r.start < s.left {
+		if err := errors.Join(c.send(&pgproto3.CopyBothResponse{}), c.flush()); err != nil {
+			return err
+		}
+		if sys.XLogPos < r.start {
+			return api.Errorf(api.ErrOutOfRange, "requested starting point %v is ahead of the WAL flush position of this server %v", r.start, sys.XLogPos)
+		}
+		if err := s.run(ctx); err != nil {
+			return err
+		}
 	}
-	if sys.XLogPos < r.start {
-		return api.Errorf(api.ErrOutOfRange, "requested starting point %v is ahead of the WAL flush position of this server %v", r.start, sys.XLogPos)
-	}
-	s := &walSender{c: c, src: src, sys: sys, slot: r.slot, sent: r.start, buf: make([]byte, maxSendSize), lastReply: time.Now()}
-	if err := s.run(ctx); err != nil {
-		return err
+	if s.left != 0 {
+		c.reply.cols = nextTimelineColumns
+		if err := c.reply.row(int64(s.next), s.left.String()); err != nil {
+			return err
+		}
 	}
 	// One of its own for the end of streaming, as walsender does: some clients want two.
 	return c.send(&pgproto3.CommandComplete{CommandTag: []byte("START_STREAMING")})
+}
+
+// nextTimelineColumns are those of the row that follows the stream of a timeline which the branch has left.
+var nextTimelineColumns = []column{{"next_tli", typeInt8}, {"next_tli_startpos", typeText}}
+
+// choose finds out on which of PostgreSQL's timelines the client wants to stream.
+func (s *walSender) choose(r *replRequest) error {
+	history := s.src.History()
+	s.tli = r.tli
+	if r.tli == 0 {
+		s.tli = history.TLI()
+	}
+	s.look(history)
+	switch _, known := history.Find(s.tli); {
+	case !known:
+		return api.Errorf(api.ErrBadArgument, "requested timeline %d is not in this server's history: the branch is on timeline %d", uint32(s.tli), uint32(history.TLI()))
+	case s.left != 0 && r.start > s.left:
+		return api.Errorf(api.ErrBadArgument, "requested starting point %v on timeline %d is not in this server's history: "+
+			"the branch left that timeline at %v", r.start, uint32(s.tli), s.left)
+	case history.OfSegment(r.start, s.sys.SegSize) < s.tli: // a server has no segment of that name
+		return walRemoved(s.tli, r.start, s.sys.SegSize)
+	}
+	return nil
+}
+
+// look notes where the branch left the stream's timeline, if it has.
+func (s *walSender) look(history pg.History) {
+	if s.left == 0 {
+		s.left, s.next, _ = history.Left(s.tli)
+	}
 }
 
 // run streams until the client has said CopyDone, and answers that.
@@ -235,8 +277,11 @@ func (s *walSender) take(ctx context.Context, m clientMessage) (end bool, err er
 		return true, s.lost(m.err)
 	}
 	s.lastReply, s.pinged = time.Now(), false
-	if m.end {
+	if m.end && !s.done {
 		return true, s.c.send(&pgproto3.CopyDone{})
+	}
+	if m.end {
+		return true, nil
 	}
 	return false, s.status(m.status)
 }
@@ -282,6 +327,9 @@ func (s *walSender) checkTimeout(timeout time.Duration) error {
 }
 
 func (s *walSender) keepalive(wantReply bool) error {
+	if s.done {
+		return nil
+	}
 	b := binary.BigEndian.AppendUint64([]byte{msgKeepalive}, uint64(s.sent))
 	b = binary.BigEndian.AppendUint64(b, uint64(pg.TimestampOf(time.Now())))
 	if wantReply {
@@ -291,9 +339,18 @@ func (s *walSender) keepalive(wantReply bool) error {
 }
 
 // sendSome is XLogSendPhysical: one message, if there is WAL to send. more says that there
-// may be still more.
+// may be still more. When all of a timeline is sent which the branch has left, it sends CopyDone: the client answers by
+// the same.
 func (s *walSender) sendSome() (more bool, err error) {
 	head := s.src.Head()
+	s.look(s.src.History()) // after the head, which moves on to another timeline only when that is in the history
+	if s.left != 0 {
+		head = s.left
+	}
+	if s.left != 0 && s.sent >= s.left && !s.done {
+		s.done = true
+		return false, s.c.send(&pgproto3.CopyDone{})
+	}
 	if s.sent >= head {
 		return false, nil
 	}
@@ -326,7 +383,7 @@ func (s *walSender) sendSome() (more bool, err error) {
 
 // removed says that WAL is not kept any more.
 func (s *walSender) removed(at pg.LSN) error {
-	return walRemoved(s.sys.TLI, at, s.sys.SegSize)
+	return walRemoved(s.tli, at, s.sys.SegSize)
 }
 
 // walRemoved is the error for a segment that is not there.

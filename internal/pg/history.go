@@ -86,6 +86,9 @@ func (h History) Check() error {
 // HistoryName is TLHistoryFileName: the name of a timeline's history file in pg_wal.
 func HistoryName(tli TLI) string { return fmt.Sprintf("%08X.history", uint32(tli)) }
 
+// HistoryPath is the path of a timeline's history file in a data directory.
+func HistoryPath(tli TLI) string { return "pg_wal/" + HistoryName(tli) }
+
 // ParseHistoryName is IsTLHistoryFileName with the timeline whose history the file of that name tells.
 func ParseHistoryName(name string) (TLI, bool) {
 	digits, ok := strings.CutSuffix(name, ".history")
