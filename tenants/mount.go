@@ -61,6 +61,8 @@ func (m *Manager) options() fusefs.Options {
 type mountOptions struct {
 	scratch bool // what is written is thrown away
 	bindWAL bool // see fusefs.WorkOptions.BindWAL; for a head
+
+	libraries string // the shared_preload_libraries that the user sets for the server on the mount; "" for none
 }
 
 // mountPoint mounts a point of a tenant at dir.
@@ -73,11 +75,11 @@ func (m *Manager) mountPoint(ctx context.Context, t *tenant, at, dir string, o m
 	var do func() (func() error, error)
 	switch {
 	case o.scratch:
-		mnt.mode, do = api.ModeScratch, func() (func() error, error) { return m.mountScratch(ctx, mnt) }
+		mnt.mode, do = api.ModeScratch, func() (func() error, error) { return m.mountScratch(ctx, mnt, o.libraries) }
 	case what.Head():
-		mnt.mode, do = api.ModeWritable, func() (func() error, error) { return m.mountWork(ctx, mnt, o.bindWAL) }
+		mnt.mode, do = api.ModeWritable, func() (func() error, error) { return m.mountWork(ctx, mnt, o) }
 	default:
-		mnt.mode, do = api.ModeReadOnly, func() (func() error, error) { return m.mountReadOnly(ctx, mnt) }
+		mnt.mode, do = api.ModeReadOnly, func() (func() error, error) { return m.mountReadOnly(ctx, mnt, o.libraries) }
 	}
 	return mnt, m.attach(mnt, do)
 }
@@ -155,12 +157,12 @@ func mountError(dir string, err error) error {
 }
 
 // mountReadOnly mounts a state that nobody can change.
-func (m *Manager) mountReadOnly(ctx context.Context, mnt *mount) (put func() error, err error) {
+func (m *Manager) mountReadOnly(ctx context.Context, mnt *mount, libraries string) (put func() error, err error) {
 	release, err := mnt.branch.pin(mnt.lsn)
 	if err != nil {
 		return nil, err
 	}
-	mnt.view, err = mnt.branch.view(ctx, mnt.lsn)
+	mnt.view, err = mnt.branch.readable(ctx, mnt.lsn, libraries)
 	if err == nil {
 		mnt.fs, err = m.mounter.readOnly(mnt.dir, mnt.view, m.options())
 	}
@@ -172,7 +174,7 @@ func (m *Manager) mountReadOnly(ctx context.Context, mnt *mount) (put func() err
 }
 
 // mountScratch mounts a state that can be written; what is written is thrown away.
-func (m *Manager) mountScratch(ctx context.Context, mnt *mount) (put func() error, err error) {
+func (m *Manager) mountScratch(ctx context.Context, mnt *mount, libraries string) (put func() error, err error) {
 	release, err := mnt.branch.pin(mnt.lsn)
 	if err != nil {
 		return nil, err
@@ -182,7 +184,7 @@ func (m *Manager) mountScratch(ctx context.Context, mnt *mount) (put func() erro
 			release()
 		}
 	}()
-	if mnt.view, err = mnt.branch.view(ctx, mnt.lsn); err != nil {
+	if mnt.view, err = mnt.branch.readable(ctx, mnt.lsn, libraries); err != nil {
 		return nil, err
 	}
 	private, err := mnt.tenant.privateDir()
@@ -201,7 +203,7 @@ func (m *Manager) mountScratch(ctx context.Context, mnt *mount) (put func() erro
 
 // mountWork mounts the head of a branch for its one writer. The branch's own WAL goes on
 // from a shutdown checkpoint: if none is at the head, one is written first.
-func (m *Manager) mountWork(ctx context.Context, mnt *mount, bindWAL bool) (put func() error, err error) {
+func (m *Manager) mountWork(ctx context.Context, mnt *mount, o mountOptions) (put func() error, err error) {
 	b := mnt.branch
 	if err := b.acquire(mnt.dir); err != nil {
 		return nil, err
@@ -211,7 +213,11 @@ func (m *Manager) mountWork(ctx context.Context, mnt *mount, bindWAL bool) (put 
 			b.release()
 		}
 	}()
-	if _, err := b.catchup(ctx); err != nil {
+	head, err := b.catchup(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := b.remake(ctx, head, o.libraries); err != nil {
 		return nil, err
 	}
 	if _, err := datadir.PrepareHead(ctx, b.tl); err != nil {
@@ -238,7 +244,7 @@ func (m *Manager) mountWork(ctx context.Context, mnt *mount, bindWAL bool) (put 
 		return nil, err
 	}
 	follow, stop := context.WithCancel(m.ctx)
-	work := fusefs.WorkOptions{Dir: b.tl.WorkDir(), BindWAL: bindWAL, NoWriteback: m.cfg.NoWriteback}
+	work := fusefs.WorkOptions{Dir: b.tl.WorkDir(), BindWAL: o.bindWAL, NoWriteback: m.cfg.NoWriteback}
 	if mnt.fs, err = m.mounter.work(mnt.dir, mnt.view, writable{b.tl, b}, work, m.options()); err != nil {
 		stop()
 		return nil, err
