@@ -5,13 +5,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
-	"strings"
 	"time"
+
+	"zenith/internal/pageserver"
 )
 
 // backupScale is the scale of pgbench's tables in the backups: about 450 MB.
@@ -78,12 +77,8 @@ func (p *place) stockBackup(conninfo string) *exec.Cmd {
 
 // replication gives the conninfo with which PostgreSQL's own replication clients reach the page server.
 func (p *place) replication() (string, error) {
-	addr, err := os.ReadFile(filepath.Join(p.dir, ".zenith", "pageserver.addr"))
-	if err != nil {
-		return "", err
-	}
-	host, port, err := net.SplitHostPort(strings.TrimSpace(string(addr)))
-	return fmt.Sprintf("host=%s port=%s user=zenith", host, port), err
+	socket, err := p.address()
+	return fmt.Sprintf("host=%s port=%s user=zenith", filepath.Dir(socket), pageserver.DefaultPort), err
 }
 
 // counter counts the bytes that are written to it, and throws them away.

@@ -30,7 +30,7 @@ func benchLag(ctx context.Context, o options) ([]row, error) {
 		return nil, err
 	}
 	defer server.stop("fast")
-	if _, err := p.zenith("init", "--pg-distrib", o.distrib, "--listen", "127.0.0.1:0", "--from-server", server.url); err != nil {
+	if _, err := p.zenith("init", "--pg-distrib", o.distrib, "--from-server", server.url); err != nil {
 		return nil, err
 	}
 	f := &follower{p: p}

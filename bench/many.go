@@ -24,7 +24,7 @@ func benchMany(ctx context.Context, o options) ([]row, error) {
 		return nil, err
 	}
 	defer p.close()
-	if _, err := p.zenith("init", "--pg-distrib", o.distrib, "--listen", "127.0.0.1:0"); err != nil {
+	if _, err := p.zenith("init", "--pg-distrib", o.distrib); err != nil {
 		return nil, err
 	}
 	b, err := p.openBranches()
@@ -101,7 +101,7 @@ func (p *place) openBranches() (*branches, error) {
 		return nil, err
 	}
 	f, err := os.Create(filepath.Join(p.dir, "fsynced"))
-	return &branches{p: p, client: client, tenant: tenants[0], url: "postgresql://" + addr + "/", fsynced: f}, err
+	return &branches{p: p, client: client, tenant: tenants[0], url: socketURL(addr), fsynced: f}, err
 }
 
 // startServer starts the page server and connects to it.
@@ -116,7 +116,12 @@ func (p *place) startServer() (*pageserver.Client, error) {
 	return pageserver.Dial(p.ctx, addr)
 }
 
-// address gives the HOST:PORT at which the page server listens.
+// socketURL gives the connection string for a page server by the path of its socket.
+func socketURL(path string) string {
+	return "postgresql:///zenith?port=" + pageserver.DefaultPort + "&host=" + filepath.Dir(path)
+}
+
+// address gives the path of the page server's socket.
 func (p *place) address() (string, error) {
 	text, err := os.ReadFile(filepath.Join(p.dir, ".zenith", "pageserver.addr"))
 	return strings.TrimSpace(string(text)), err
@@ -161,6 +166,6 @@ func (b *branches) disk() (float64, error) {
 		return 0, err
 	}
 	addr, err := b.p.address()
-	b.url = "postgresql://" + addr + "/"
+	b.url = socketURL(addr)
 	return total, err
 }

@@ -63,7 +63,7 @@ func (p *place) command(name string, args ...string) (string, error) {
 
 // serve makes a work directory, with args for zenith init, and starts its page server.
 func (p *place) serve(args ...string) error {
-	_, err := p.zenith(append([]string{"init", "--pg-distrib", p.o.distrib, "--listen", "127.0.0.1:0"}, args...)...)
+	_, err := p.zenith(append([]string{"init", "--pg-distrib", p.o.distrib}, args...)...)
 	if err == nil {
 		_, err = p.zenith("start")
 	}

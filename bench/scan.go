@@ -18,7 +18,7 @@ func benchScan(ctx context.Context, o options) ([]row, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, err := p.zenith("init", "--pg-distrib", o.distrib, "--listen", "127.0.0.1:0", "--from-pgdata", cluster); err != nil {
+	if _, err := p.zenith("init", "--pg-distrib", o.distrib, "--from-pgdata", cluster); err != nil {
 		return nil, err
 	}
 	ours := &scan{p: p, start: p.startCold, stop: func() error { _, err := p.zenith("stop"); return err }}

@@ -34,7 +34,7 @@ sql() { # sql URL STATEMENT: runs it with psql and prints the answer
 }
 
 say "1. A repository for databases: like 'git init', with a fresh PostgreSQL cluster as its first content."
-z init --pg-distrib "${PG_DISTRIB:-/usr/lib/postgresql/15}" --listen 127.0.0.1:0
+z init --pg-distrib "${PG_DISTRIB:-/usr/lib/postgresql/15}"
 
 say "2. The page server keeps the history and serves it as files."
 z start

@@ -106,7 +106,7 @@ func TestWithoutServer(t *testing.T) {
 	if line := s.fails(1, "init", "--pg-distrib", old); !strings.Contains(line, "14.1") {
 		t.Errorf("another major version: %q", line)
 	}
-	first := s.ok("init", "--pg-distrib", pgDistrib, "--listen", "127.0.0.1:0", "--tenantid", strings.Repeat("a", 32))
+	first := s.ok("init", "--pg-distrib", pgDistrib, "--tenantid", strings.Repeat("a", 32))
 	for _, want := range []string{"initializing tenantid " + strings.Repeat("a", 32), "created initial timeline ", "created main branch"} {
 		if !strings.Contains(first, want) {
 			t.Errorf("init does not say %q:\n%s", want, first)
@@ -143,7 +143,7 @@ func TestFromPGData(t *testing.T) {
 	v = s.serve(data)
 	s.tool("pgbench", "-n", "-t", "100", v.url)
 	v.stop("fast")
-	s.ok("init", "--pg-distrib", pgDistrib, "--listen", "127.0.0.1:0", "--from-pgdata", data)
+	s.ok("init", "--pg-distrib", pgDistrib, "--from-pgdata", data)
 	s.ok("start")
 	main := s.start("main")
 	s.want(main, "SELECT (SELECT count(*) FROM pgbench_accounts), (SELECT count(*) FROM pgbench_history)", "300000|100")

@@ -93,7 +93,7 @@ func TestClients(t *testing.T) {
 		pgx.QueryExecModeSimpleProtocol: "simple", pgx.QueryExecModeExec: "extended", pgx.QueryExecModeDescribeExec: "described",
 		pgx.QueryExecModeCacheStatement: "prepared", pgx.QueryExecModeCacheDescribe: "cached",
 	} {
-		conn, err := pgx.Connect(t.Context(), s.address()+"?sslmode=disable")
+		conn, err := pgx.Connect(t.Context(), s.address())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -185,7 +185,7 @@ func askPgx(conn *pgx.Conn, mode pgx.QueryExecMode, command string) (columns, ro
 func TestCopyClients(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, "--tenantid", tenantA)
-	conn, err := pgconn.Connect(t.Context(), s.address()+"?sslmode=disable")
+	conn, err := pgconn.Connect(t.Context(), s.address())
 	if err != nil {
 		t.Fatal(err)
 	}

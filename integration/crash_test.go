@@ -155,7 +155,7 @@ func bothWays(t *testing.T, test func(t *testing.T, s *site)) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := emptySite(t)
-			s.ok("init", "--pg-distrib", pgDistrib, "--listen", "127.0.0.1:0")
+			s.ok("init", "--pg-distrib", pgDistrib)
 			s.set(setting)
 			s.ok("start")
 			test(t, s)

@@ -29,7 +29,7 @@ func TestImportPromoted(t *testing.T) {
 	production.Psql(t, "SELECT pg_promote()")
 	production.Stop(t, pgtest.Fast)
 	s := emptySite(t)
-	s.ok("init", "--pg-distrib", pgDistrib, "--listen", "127.0.0.1:0", "--from-pgdata", production.Dir)
+	s.ok("init", "--pg-distrib", pgDistrib, "--from-pgdata", production.Dir)
 	s.ok("start")
 	s.ok("branch", "dev", "main")
 	for _, args := range [][]string{{"main"}, {"dev"}, {"--copy", "main"}} {

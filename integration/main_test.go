@@ -71,7 +71,7 @@ type site struct {
 func newSite(t *testing.T, initArgs ...string) *site {
 	t.Helper()
 	s := emptySite(t)
-	s.ok(append([]string{"init", "--pg-distrib", pgDistrib, "--listen", "127.0.0.1:0"}, initArgs...)...)
+	s.ok(append([]string{"init", "--pg-distrib", pgDistrib}, initArgs...)...)
 	s.ok("start")
 	return s
 }

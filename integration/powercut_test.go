@@ -105,7 +105,7 @@ func TestPowerCut(t *testing.T) {
 				s.run("stop")
 				d.unmount()
 			})
-			s.ok("init", "--pg-distrib", pgDistrib, "--listen", "127.0.0.1:0")
+			s.ok("init", "--pg-distrib", pgDistrib)
 			s.set(setting)
 			s.ok("start")
 			archive := pgtest.TempDir(t) // on another disk

@@ -7,7 +7,6 @@ import (
 	"io"
 	"io/fs"
 	"math/rand/v2"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -26,23 +25,6 @@ func (s *site) addr() string {
 		s.t.Fatal(err)
 	}
 	return strings.TrimSpace(string(text))
-}
-
-// fixedSite makes a site whose page server has the same port again after a restart.
-func fixedSite(t *testing.T) *site {
-	t.Helper()
-	s := emptySite(t)
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	addr := l.Addr().String()
-	if err := l.Close(); err != nil {
-		t.Fatal(err)
-	}
-	s.ok("init", "--pg-distrib", pgDistrib, "--listen", addr)
-	s.ok("start")
-	return s
 }
 
 var pushed = regexp.MustCompile(`^pushed (\S+) to \S+: .*; sent (\d+) bytes$`)
@@ -252,7 +234,7 @@ func someLSN(s *site, url, from, to string) string {
 // TestPushKilled kills the page servers at both ends in the middle of pushes. In the end a push succeeds.
 func TestPushKilled(t *testing.T) {
 	t.Parallel()
-	a, b := fixedSite(t), fixedSite(t)
+	a, b := newSite(t), newSite(t)
 	tenant := a.ok("tenant", "list")
 	main := a.start("main")
 	a.sql(main, "CREATE TABLE t (i int)")

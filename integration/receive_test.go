@@ -93,7 +93,7 @@ func TestReceive(t *testing.T) {
 
 	s := emptySite(t)
 	l := startLoad(t, srv)
-	s.ok("init", "--pg-distrib", pgDistrib, "--listen", "127.0.0.1:0", "--from-server", conninfo)
+	s.ok("init", "--pg-distrib", pgDistrib, "--from-server", conninfo)
 	s.ok("start")
 	first := s.ok("lsn", "main@"+firstLSN(s))
 	s.fails(14, "lsn", "main@"+before(t, first))
@@ -302,7 +302,7 @@ func TestReceiveMoved(t *testing.T) {
 	srv.Start(t)
 	srv.Psql(t, "CREATE TABLE t (a int)")
 	s := emptySite(t)
-	s.ok("init", "--pg-distrib", pgDistrib, "--listen", "127.0.0.1:0", "--from-server", conninfo)
+	s.ok("init", "--pg-distrib", pgDistrib, "--from-server", conninfo)
 	s.ok("start")
 	s.caughtUp(srv)
 	type row struct {

@@ -75,7 +75,7 @@ func TestRemoteWorkdir(t *testing.T) {
 // TestCopies runs postgres on copies of points: nothing that is written there is in the branch.
 func TestCopies(t *testing.T) {
 	t.Parallel()
-	s := fixedSite(t)
+	s := newSite(t)
 	r := remoteSite(t, s)
 	main := s.start("main")
 	s.sql(main, "CREATE TABLE t AS SELECT g AS i FROM generate_series(1, 100) g")

@@ -69,7 +69,7 @@ func segmentSize(t *testing.T, mib int) {
 	if r := s.runCmd(asPostgres(program("initdb"), "-D", native, "-U", "postgres", "-A", "trust", "-N", "--no-locale", fmt.Sprint("--wal-segsize=", mib))); r.code != 0 {
 		t.Fatalf("initdb: %s", r.err)
 	}
-	s.ok("init", "--pg-distrib", pgDistrib, "--listen", "127.0.0.1:0", "--from-pgdata", native)
+	s.ok("init", "--pg-distrib", pgDistrib, "--from-pgdata", native)
 	s.ok("start")
 	dir := s.mountDir("data")
 	s.ok("mount", "main", dir)

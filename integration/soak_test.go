@@ -43,7 +43,7 @@ func TestSoak(t *testing.T) {
 	srv.Run(t, "pg_basebackup", "-D", base, "-X", "none", "-c", "fast")
 
 	s := emptySite(t)
-	s.ok("init", "--pg-distrib", pgDistrib, "--listen", "127.0.0.1:0", "--from-server", conninfo+" primary_slot_name=soak")
+	s.ok("init", "--pg-distrib", pgDistrib, "--from-server", conninfo+" primary_slot_name=soak")
 	s.ok("start")
 	breaks := []func(){
 		func() { kill9(t, pidIn(t, filepath.Join(s.work, "pageserver.pid"))); s.ok("start") },

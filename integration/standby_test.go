@@ -29,7 +29,7 @@ func replSite(t *testing.T, initdb ...string) *site {
 	addr := l.Addr().String()
 	l.Close()
 	s := emptySite(t)
-	s.ok("init", "--pg-distrib", pgDistrib, "--listen", addr, "--from-pgdata", srv.Dir)
+	s.ok("init", "--pg-distrib", pgDistrib, "--listen", addr, "--auth", "trust", "--from-pgdata", srv.Dir)
 	s.ok("start")
 	return s
 }

@@ -20,11 +20,7 @@ const (
 // address gives a connection string of the page server.
 func (s *site) address() string {
 	s.t.Helper()
-	text, err := os.ReadFile(filepath.Join(s.work, "pageserver.addr"))
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	return "postgresql://" + strings.TrimSpace(string(text)) + "/"
+	return "postgresql:///zenith?host=" + s.work + "&port=6400"
 }
 
 // wire runs commands of the page server through psql.

@@ -2,7 +2,6 @@ package repo
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"zenith/internal/pg"
@@ -84,11 +83,7 @@ func (t *Timeline) buildPage(r *pageReader, tag pg.BufferTag, cut pg.LSN, dst pg
 	if err := r.fill(ch, cut); err != nil {
 		return 0, err
 	}
-	err := ch.build(t.r.redo, t.wal, dst)
-	if errors.Is(err, ErrUnsupported) {
-		err = ch.buildRemade(r, t, cut, dst, err)
-	}
-	if err != nil {
+	if err := ch.build(t.r.redo, t.wal, dst); err != nil {
 		return 0, err
 	}
 	if len(ch.links) > 0 && r.cache != nil && (r.checkKept == nil || r.checkKept() == nil) {

@@ -61,8 +61,6 @@ func (m *Manager) options() fusefs.Options {
 type mountOptions struct {
 	scratch bool // what is written is thrown away
 	bindWAL bool // see fusefs.WorkOptions.BindWAL; for a head
-
-	libraries string // the shared_preload_libraries that the user sets for the server on the mount; "" for none
 }
 
 // mountPoint mounts a point of a tenant at dir.
@@ -75,11 +73,11 @@ func (m *Manager) mountPoint(ctx context.Context, t *tenant, at, dir string, o m
 	var do func() (func() error, error)
 	switch {
 	case o.scratch:
-		mnt.mode, do = api.ModeScratch, func() (func() error, error) { return m.mountScratch(ctx, mnt, o.libraries) }
+		mnt.mode, do = api.ModeScratch, func() (func() error, error) { return m.mountScratch(ctx, mnt) }
 	case what.Head():
-		mnt.mode, do = api.ModeWritable, func() (func() error, error) { return m.mountWork(ctx, mnt, o) }
+		mnt.mode, do = api.ModeWritable, func() (func() error, error) { return m.mountWork(ctx, mnt, o.bindWAL) }
 	default:
-		mnt.mode, do = api.ModeReadOnly, func() (func() error, error) { return m.mountReadOnly(ctx, mnt, o.libraries) }
+		mnt.mode, do = api.ModeReadOnly, func() (func() error, error) { return m.mountReadOnly(ctx, mnt) }
 	}
 	return mnt, m.attach(mnt, do)
 }
@@ -157,12 +155,12 @@ func mountError(dir string, err error) error {
 }
 
 // mountReadOnly mounts a state that nobody can change.
-func (m *Manager) mountReadOnly(ctx context.Context, mnt *mount, libraries string) (put func() error, err error) {
+func (m *Manager) mountReadOnly(ctx context.Context, mnt *mount) (put func() error, err error) {
 	release, err := mnt.branch.pin(mnt.lsn)
 	if err != nil {
 		return nil, err
 	}
-	mnt.view, err = mnt.branch.readable(ctx, mnt.lsn, libraries)
+	mnt.view, err = mnt.branch.view(ctx, mnt.lsn)
 	if err == nil {
 		mnt.fs, err = m.mounter.readOnly(mnt.dir, mnt.view, m.options())
 	}
@@ -174,7 +172,7 @@ func (m *Manager) mountReadOnly(ctx context.Context, mnt *mount, libraries strin
 }
 
 // mountScratch mounts a state that can be written; what is written is thrown away.
-func (m *Manager) mountScratch(ctx context.Context, mnt *mount, libraries string) (put func() error, err error) {
+func (m *Manager) mountScratch(ctx context.Context, mnt *mount) (put func() error, err error) {
 	release, err := mnt.branch.pin(mnt.lsn)
 	if err != nil {
 		return nil, err
@@ -184,7 +182,7 @@ func (m *Manager) mountScratch(ctx context.Context, mnt *mount, libraries string
 			release()
 		}
 	}()
-	if mnt.view, err = mnt.branch.readable(ctx, mnt.lsn, libraries); err != nil {
+	if mnt.view, err = mnt.branch.view(ctx, mnt.lsn); err != nil {
 		return nil, err
 	}
 	private, err := mnt.tenant.privateDir()
@@ -203,7 +201,7 @@ func (m *Manager) mountScratch(ctx context.Context, mnt *mount, libraries string
 
 // mountWork mounts the head of a branch for its one writer. The branch's own WAL goes on
 // from a shutdown checkpoint: if none is at the head, one is written first.
-func (m *Manager) mountWork(ctx context.Context, mnt *mount, o mountOptions) (put func() error, err error) {
+func (m *Manager) mountWork(ctx context.Context, mnt *mount, bindWAL bool) (put func() error, err error) {
 	b := mnt.branch
 	if err := b.acquire(mnt.dir); err != nil {
 		return nil, err
@@ -213,11 +211,7 @@ func (m *Manager) mountWork(ctx context.Context, mnt *mount, o mountOptions) (pu
 			b.release()
 		}
 	}()
-	head, err := b.catchup(ctx)
-	if err != nil {
-		return nil, err
-	}
-	if err := b.remake(ctx, head, o.libraries); err != nil {
+	if _, err := b.catchup(ctx); err != nil {
 		return nil, err
 	}
 	if _, err := datadir.PrepareHead(ctx, b.tl); err != nil {
@@ -244,7 +238,7 @@ func (m *Manager) mountWork(ctx context.Context, mnt *mount, o mountOptions) (pu
 		return nil, err
 	}
 	follow, stop := context.WithCancel(m.ctx)
-	work := fusefs.WorkOptions{Dir: b.tl.WorkDir(), BindWAL: o.bindWAL, NoWriteback: m.cfg.NoWriteback}
+	work := fusefs.WorkOptions{Dir: b.tl.WorkDir(), BindWAL: bindWAL, NoWriteback: m.cfg.NoWriteback}
 	if mnt.fs, err = m.mounter.work(mnt.dir, mnt.view, writable{b.tl, b}, work, m.options()); err != nil {
 		stop()
 		return nil, err

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"zenith/internal/access"
 	"zenith/internal/api"
 	"zenith/internal/pageserver"
 	"zenith/repo/receiver"
@@ -21,7 +22,7 @@ func (f *fixture) serve(t *testing.T) (conninfo string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := pageserver.New(f.Manager, pageserver.Options{Log: f.cfg.Log, Replication: f.Manager})
+	s := pageserver.New(f.Manager, pageserver.Options{Access: &access.Policy{Method: access.Trust}, Log: f.cfg.Log, Replication: f.Manager})
 	served := make(chan error, 1)
 	go func() { served <- s.Serve(l) }()
 	t.Cleanup(func() {

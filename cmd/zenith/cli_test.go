@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"zenith/internal/access"
 	"zenith/internal/api"
 	"zenith/internal/pageserver"
 	"zenith/internal/pg"
@@ -186,7 +187,7 @@ func newSession(t *testing.T) *cliSession {
 		t.Fatal(err)
 	}
 	s := &cliSession{t: t, fake: &fakeServer{execs: make(chan string, 10), machine: tenants.Machine()}, workdir: filepath.Join(t.TempDir(), "work")}
-	server := pageserver.New(s.fake, pageserver.Options{})
+	server := pageserver.New(s.fake, pageserver.Options{Access: &access.Policy{Method: access.Trust}})
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(l) }()
 	t.Cleanup(func() {
@@ -401,7 +402,7 @@ func TestStatusWhenDown(t *testing.T) {
 		}
 	}
 	s := &cliSession{t: t, workdir: dir}
-	s.expect("status", 0, "page server:  not running\naddress:      127.0.0.1:1\n", "")
+	s.expect("status", 0, "page server:  not running\naddress:      127.0.0.1:1\nsocket:       "+filepath.Join(dir, ownSocket)+"\n", "")
 	s.expect("branch --tenantid "+tenantA, 1, "", "zenith: "+dir+": the page server is not running (run zenith start)\n")
 	s.expect("stop", 1, "", "zenith: "+dir+": the page server is not running\n")
 }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -21,18 +20,17 @@ const (
 	serverFile  = "pageserver.toml" // settings of the page server; not there if the page server is elsewhere
 	logFile     = "pageserver.log"  // log of the page server
 	pidFileName = "pageserver.pid"  // process id of the page server, which holds a lock on it while it runs
-	addrFile    = "pageserver.addr" // address at which the page server listens, while it runs; scripts read it
+	addrFile    = "pageserver.addr" // where the page server listens, while it runs: HOST:PORT, or the path of its socket if it has no port; scripts read it
 	homeFile    = "pageserver.home" // identity of the work directory that it runs in, while it runs
 	initFile    = "init.unfinished" // there while init works: an init that was killed leaves it behind
 	tenantsDir  = "tenants"         // one directory for each tenant, which package tenants owns
 	configNote  = "zenith's command line: where the page server is, and which tenant is meant.\n"
 	serverNote  = "What zenith init was given. Flags of zenith start override it.\n"
-	listenUsual = "127.0.0.1:6400"
 )
 
 // cliConfig is <workdir>/config, the settings of the command line. docs/config.md describes the keys.
 type cliConfig struct {
-	PageServer string            `toml:"pageserver"`            // address: HOST:PORT, or a conninfo
+	PageServer string            `toml:"pageserver"`            // address: HOST:PORT, or a conninfo; ownSocket: this work directory's
 	PgDistrib  string            `toml:"pg_distrib,omitempty"`  // installation for pg exec and for copies
 	PgDistribs map[string]string `toml:"pg_distribs,omitempty"` // the same by major version
 	PgUser     string            `toml:"pg_user,omitempty"`     // account that runs postgres on a copy, if root runs zenith
@@ -44,7 +42,7 @@ type cliConfig struct {
 
 // serverConfig is <workdir>/pageserver.toml, the settings of the page server. docs/config.md describes the keys.
 type serverConfig struct {
-	Listen      hostPort  `toml:"listen"`
+	Listen      hostPort  `toml:"listen,omitempty"`
 	PgDistrib   string    `toml:"pg_distrib,omitempty"` // PostgreSQL installation of new tenants
 	PgUser      string    `toml:"pg_user,omitempty"`
 	NoChecksums bool      `toml:"no_data_checksums,omitempty"` // clusters of new tenants have no data checksums
@@ -55,6 +53,7 @@ type serverConfig struct {
 	LogLevel    logLevel  `toml:"log_level,omitempty"`
 
 	PgDistribs map[string]string       `toml:"pg_distribs,omitempty"` // PostgreSQL installations by major version
+	Auth       authConfig              `toml:"auth,omitempty"`
 	Egress     egressConfig            `toml:"egress,omitempty"`
 	Retention  retentionConfig         `toml:"retention,omitempty"`
 	Tenants    map[string]tenantConfig `toml:"tenants,omitempty"` // by tenant id
@@ -179,7 +178,7 @@ func (e *environ) configOfServer(damage error) (*cliConfig, error) {
 	if err := readTOML(e.path(serverFile), &s); err != nil {
 		return nil, errors.Join(damage, err)
 	}
-	return &cliConfig{PageServer: string(cmp.Or(s.Listen, listenUsual)), PgDistrib: s.PgDistrib, PgDistribs: s.PgDistribs, PgUser: s.PgUser, damage: damage}, nil
+	return &cliConfig{PageServer: ownSocket, PgDistrib: s.PgDistrib, PgDistribs: s.PgDistribs, PgUser: s.PgUser, damage: damage}, nil
 }
 
 // lostWithConfig tells what is lost if the settings of the command line are damaged.
@@ -208,9 +207,6 @@ func (e *environ) server() (*serverConfig, error) {
 	}
 	if err != nil {
 		return nil, err
-	}
-	if c.Listen == "" {
-		c.Listen = listenUsual
 	}
 	return &c, nil
 }

@@ -74,7 +74,7 @@ func settingRows(t *testing.T, text, file string) (rows []settingRow) {
 }
 
 // placeholders are the document's words for the keys of maps.
-var placeholders = map[string]string{"remotes": "NAME", "tenants": "HEX", "pg_distribs": "MAJOR"}
+var placeholders = map[string]string{"remotes": "NAME", "tenants": "HEX", "pg_distribs": "MAJOR", "accounts": "ACCOUNT"}
 
 // tomlKeys lists the keys that a struct of settings is read from.
 func tomlKeys(settings reflect.Type, prefix string) (keys []string) {

@@ -105,7 +105,7 @@ func TestDamagedConfig(t *testing.T) {
 			continue
 		}
 		got, _ := e.config()
-		want := cliConfig{PageServer: "[::1]:7000", PgDistrib: server.PgDistrib, PgUser: server.PgUser, damage: got.damage}
+		want := cliConfig{PageServer: ownSocket, PgDistrib: server.PgDistrib, PgUser: server.PgUser, damage: got.damage}
 		if got.damage == nil || !strings.HasPrefix(got.damage.Error(), config+":") || !reflect.DeepEqual(*got, want) {
 			t.Errorf("%q: got %+v", content, got)
 		}
@@ -148,25 +148,31 @@ func TestDamagedServerConfig(t *testing.T) {
 }
 
 // TestDamagedAddress: where the page server listens follows from the settings if the file that says so is
-// of no use.
+// of no use. Commands reach it through the socket in any case.
 func TestDamagedAddress(t *testing.T) {
 	e := &environ{workdir: t.TempDir()}
-	for path, content := range map[string]string{serverFile: "listen = \"a:1\"\n", addrFile: "b:2\n"} {
+	for path, content := range map[string]string{serverFile: "listen = \"a:1\"\n", addrFile: "b:2\n", configFile: "pageserver = \"c:3\"\n"} {
 		if err := os.WriteFile(e.path(path), []byte(content), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
-	cfg := &cliConfig{PageServer: "a:1"}
-	if got, err := e.address(cfg); err != nil || got != "b:2" {
-		t.Errorf("got %s, %v", got, err)
+	cfg := &cliConfig{PageServer: "c:3"}
+	listens := func(want string) {
+		t.Helper()
+		rows, err := e.whereabouts(cfg)
+		if err != nil || len(rows) == 0 || rows[0].Value != want {
+			t.Errorf("got %v, %v, want %s", rows, err, want)
+		}
 	}
+	listens("b:2")
 	for _, content := range []string{"", "\n", "b", "b:", "\x00\x00"} {
 		if err := os.WriteFile(e.path(addrFile), []byte(content), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if got, err := e.address(cfg); err != nil || got != "a:1" {
-			t.Errorf("%q: got %s, %v", content, got, err)
-		}
+		listens("a:1")
+	}
+	if got, err := e.address(cfg); err != nil || got != e.path(ownSocket) {
+		t.Errorf("got %s, %v", got, err)
 	}
 }
 

@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"net/netip"
+	"path/filepath"
 
 	"github.com/urfave/cli/v2"
 
@@ -20,7 +22,7 @@ import (
 type client interface {
 	api.Service
 	io.Closer
-	Addr() string     // HOST:PORT
+	Addr() string     // HOST:PORT, or the path of a unix socket
 	Identity() string // of the work directory, as dirIdentity gives it; "" if it is not known
 }
 
@@ -78,17 +80,31 @@ func (e *environ) dial(ctx context.Context, cfg *cliConfig) (client, error) {
 	return s, err
 }
 
-// address gives the HOST:PORT of the page server. If it belongs to this work directory and runs, that is
-// where it really listens: `zenith start --listen` overrides the settings, and port 0 means any free port.
+// ownSocket is the value of the setting pageserver that means the page server of this work directory, which
+// is reached through the socket of that name.
+const ownSocket = pageserver.SocketName
+
+// address gives the address at which commands reach the page server: HOST:PORT, or the path of its unix
+// socket if it belongs to this work directory, whatever else it listens on.
 func (e *environ) address(c *cliConfig) (string, error) {
-	addr, err := pageserver.Address(c.PageServer)
-	if err != nil || !e.local() {
-		return addr, err
+	if !e.local() && c.PageServer != ownSocket {
+		return pageserver.Address(c.PageServer)
 	}
-	if running, ok := e.readRunning(); ok {
-		return string(running.addr), nil
+	return e.socketPath()
+}
+
+// socketPath gives the absolute path of the unix socket in the work directory.
+func (e *environ) socketPath() (string, error) {
+	workdir, err := e.absWorkdir()
+	return filepath.Join(workdir, pageserver.SocketName), err
+}
+
+// socketHint tells users of psql how to reach a socket whose path is too long for libpq; "": they need no hint.
+func socketHint(path string) string {
+	if !pageserver.SocketPathTooLong(path) {
+		return ""
 	}
-	return addr, nil
+	return fmt.Sprintf("(cd %s && psql -h /proc/self/cwd -p %s)", filepath.Dir(path), pageserver.DefaultPort)
 }
 
 // dial connects to the page server at a conninfo.
@@ -123,6 +139,11 @@ func dialPeer(ctx context.Context, conninfo string, allow func(string, netip.Add
 		return nil, err
 	}
 	return dial(ctx, net.JoinHostPort(at.String(), port))
+}
+
+// listenSocket makes the unix socket in a work directory.
+func listenSocket(workdir string, mode fs.FileMode) (net.Listener, error) {
+	return pageserver.ListenSocket(workdir, mode)
 }
 
 // checkConninfo checks that s has the form of a page server's address. It does not connect.

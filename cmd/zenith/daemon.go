@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -15,7 +14,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"zenith/internal/api"
+	"zenith/internal/access"
 	"zenith/internal/pageserver"
 	"zenith/internal/postgres"
 )
@@ -36,7 +35,7 @@ type startOptions struct {
 func startFlags() []cli.Flag {
 	return []cli.Flag{
 		&cli.BoolFlag{Name: "foreground", Usage: "be the page server, log to stderr"},
-		&cli.StringFlag{Name: "listen", Usage: "`HOST:PORT`, instead of what init was given"},
+		&cli.StringFlag{Name: "listen", Usage: "`HOST:PORT`, besides the socket in the work directory; instead of what init was given"},
 		&cli.StringFlag{Name: "pg-distrib", Usage: "`DIR` has bin/postgres; instead of what init was given"},
 		&cli.StringFlag{Name: "pg-user", Usage: "`USER` that postgres runs as, where we are root, instead of what init was given"},
 		&cli.StringFlag{Name: "max-lag", Usage: "`BYTES` of WAL (256MB) that ingest may be behind before fsync of WAL waits"},
@@ -81,6 +80,12 @@ func (e *environ) settings(ctx context.Context, o startOptions) (*settings, erro
 // checkSettings checks settings that are well formed against this machine: is that PostgreSQL installed,
 // does that account exist. An error names the line of the file if the value is from there.
 func (e *environ) checkSettings(ctx context.Context, s *settings, o startOptions) error {
+	if err := s.checkAccess(); err != nil { // --listen may have changed what the file says
+		return err
+	}
+	if _, err := e.policy(&s.serverConfig); err != nil {
+		return err
+	}
 	_, noUser := postgres.LookupAccount(s.PgUser)
 	for _, c := range []struct {
 		key, flag string
@@ -175,22 +180,29 @@ func (e *environ) daemon(ctx context.Context, o startOptions) (err error) {
 	if s.damage != nil {
 		log.Warn("the settings of the command line are damaged", "file", e.path(configFile), "lost", lostWithConfig, "err", s.damage)
 	}
-	l, err := listen(string(s.Listen))
+	policy, err := e.policy(&s.serverConfig)
+	if err != nil {
+		return err
+	}
+	doors, err := openDoors(s)
 	if err != nil {
 		return err
 	}
 	svc, closeService, err := newService(s, log)
 	if err != nil {
-		return errors.Join(err, l.Close())
+		return errors.Join(err, doors.close())
 	}
-	r := &reloader{e: e, o: o, log: log, level: level, current: s.serverConfig, asked: asked}
+	server := pageserver.New(svc, pageserver.Options{Log: log, Replication: svc, Identity: identity, MaxConns: maxConns(), Access: policy})
+	r := &reloader{e: e, o: o, log: log, level: level, current: s.serverConfig, asked: asked, access: server.SetAccess}
 	reloading, stopReloading := context.WithCancel(context.WithoutCancel(ctx))
 	var reloads sync.WaitGroup
 	reloads.Go(func() { r.run(reloading, svc) })
 	defer reloads.Wait()
 	defer stopReloading()
-	server := pageserver.New(svc, pageserver.Options{Log: log, Replication: svc, Identity: identity, MaxConns: maxConns()})
-	err = e.serve(ctx, o, server, l, log)
+	if policy.Method == access.Trust && s.Listen != "" {
+		log.Warn("clients on this machine are not asked who they are: each of them may do anything with all data here", "address", doors.address(), "setting", "auth.method = \"trust\"")
+	}
+	err = e.serve(ctx, o, server, doors, log)
 	server.Close()
 	closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
 	defer cancel()
@@ -199,29 +211,17 @@ func (e *environ) daemon(ctx context.Context, o startOptions) (err error) {
 	return err
 }
 
-// listen opens the page server's port. If that fails, the error tells what the user can change.
-func listen(addr string) (net.Listener, error) {
-	l, err := net.Listen("tcp", addr)
-	switch {
-	case errors.Is(err, syscall.EADDRINUSE):
-		return nil, api.Errorf(api.ErrBusy, "listen on %s: the port is in use (zenith start --listen HOST:PORT, or %s)", addr, serverFile)
-	case errors.Is(err, syscall.EACCES):
-		return nil, api.Errorf(api.ErrNotAllowed, "listen on %s: permission denied", addr)
-	case err != nil:
-		return nil, err
-	}
-	return l, nil
-}
-
 // serve accepts connections until ctx ends. It writes the address file for the commands, and tells the
 // process that started the daemon that it is ready.
-func (e *environ) serve(ctx context.Context, o startOptions, server *pageserver.Server, l net.Listener, log *slog.Logger) error {
-	addr := l.Addr().String()
+func (e *environ) serve(ctx context.Context, o startOptions, server *pageserver.Server, doors listeners, log *slog.Logger) error {
+	addr := doors.address()
 	if err := e.writeRunning(addr); err != nil {
-		return errors.Join(err, l.Close())
+		return errors.Join(err, doors.close())
 	}
-	served := make(chan error, 1)
-	go func() { served <- server.Serve(l) }()
+	served := make(chan error, len(doors))
+	for _, l := range doors {
+		go func() { served <- server.Serve(l) }()
+	}
 	log.Info("page server started", "address", addr, "pid", os.Getpid(), "version", version())
 	var err error
 	if o.notify != 0 {

@@ -35,7 +35,7 @@ func dirIdentity(dir string) (string, error) {
 // runningAt is what a page server writes down while it runs, in a file each: where it listens, and the
 // identity of its work directory.
 type runningAt struct {
-	addr     hostPort
+	addr     string // HOST:PORT, or the path of its socket if it has no port
 	identity string // "" if an earlier version wrote it
 }
 
@@ -48,7 +48,9 @@ func (e *environ) readRunning() (r runningAt, ok bool) {
 	if id, err := os.ReadFile(e.path(homeFile)); err == nil {
 		r.identity = strings.TrimSpace(string(id))
 	}
-	return r, r.addr.UnmarshalText(bytes.TrimSpace(text)) == nil
+	var port hostPort
+	r.addr = string(bytes.TrimSpace(text))
+	return r, strings.HasPrefix(r.addr, "/") || port.UnmarshalText([]byte(r.addr)) == nil
 }
 
 // writeRunning writes what readRunning reads.

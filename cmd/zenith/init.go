@@ -24,6 +24,7 @@ import (
 type initOptions struct {
 	tenant      string
 	listen      string
+	auth        string
 	distrib     string
 	major       int // of PostgreSQL; 0: any
 	pgUser      string
@@ -43,11 +44,12 @@ func cmdInit(e *environ) *cli.Command {
    zenith init                                      a fresh cluster (initdb); superuser postgres
    zenith init --from-pgdata /var/lib/postgresql/15/main    a copy of a cleanly stopped data directory
    zenith init --from-server "host=db7 user=repl primary_slot_name=zenith"   a running server; a slot keeps WAL for us
-   zenith -D /srv/zenith init --listen 127.0.0.1:6500
+   zenith -D /srv/zenith init --listen 0.0.0.0:6400  for clients elsewhere; each needs a password or a token
    zenith init --remote-pageserver db7:6400         only point to a page server elsewhere`,
 		Flags: []cli.Flag{
 			tenantFlag(),
-			&cli.StringFlag{Name: "listen", Value: listenUsual, Usage: "`HOST:PORT` of the page server; port 0: any free one"},
+			&cli.StringFlag{Name: "listen", Usage: "`HOST:PORT`, where the page server is to listen besides the socket in the work directory; port 0: any free one"},
+			&cli.StringFlag{Name: "auth", Usage: "`METHOD` by which clients show who they are: peer (by account, through the socket; the default), scram (by password or token; the default with --listen), or trust (over loopback they need not)"},
 			&cli.StringFlag{Name: "pg-distrib", Usage: "PostgreSQL of new tenants: `DIR` has bin/postgres (default: the newest that is installed)"},
 			versionFlag(),
 			&cli.StringFlag{Name: "pg-user", Usage: "`USER` that postgres runs as, where we are root (default: postgres)"},
@@ -63,7 +65,7 @@ func cmdInit(e *environ) *cli.Command {
 				return err
 			}
 			return e.runInit(c.Context, initOptions{
-				major: major, tenant: c.String("tenantid"), listen: c.String("listen"), distrib: c.String("pg-distrib"), pgUser: c.String("pg-user"),
+				major: major, tenant: c.String("tenantid"), listen: c.String("listen"), auth: c.String("auth"), distrib: c.String("pg-distrib"), pgUser: c.String("pg-user"),
 				noChecksums: c.Bool("no-data-checksums"), fromPGData: c.String("from-pgdata"), fromServer: c.String("from-server"),
 				remote: c.String("remote-pageserver"), password: c.String("password-file"),
 			})
@@ -91,10 +93,10 @@ func (o initOptions) check() error {
 		return usagef("--no-data-checksums is for a fresh cluster; an existing one has them or not")
 	case o.tenant != "" && !hex32.MatchString(o.tenant):
 		return usagef("--tenantid %q: want 32 lower-case hex digits", o.tenant)
-	case listen.UnmarshalText([]byte(o.listen)) != nil:
+	case o.listen != "" && listen.UnmarshalText([]byte(o.listen)) != nil:
 		return usagef("--listen %q: want HOST:PORT", o.listen)
 	}
-	return nil
+	return o.checkAuth()
 }
 
 func (e *environ) runInit(ctx context.Context, o initOptions) error {
@@ -128,6 +130,11 @@ func (e *environ) initSettings(o initOptions) (*settings, error) {
 	}
 	s := &settings{workdir: workdir, tenant: o.tenant}
 	s.Listen, s.PgDistrib, s.PgUser, s.NoChecksums = hostPort(o.listen), distrib, o.pgUser, o.noChecksums
+	if o.auth != "" {
+		if err := s.Auth.Method.UnmarshalText([]byte(o.auth)); err != nil {
+			return nil, usagef("--auth %v", err)
+		}
+	}
 	if s.tenant == "" {
 		s.tenant = repo.RandomTenantID().String()
 	}
@@ -243,7 +250,7 @@ func (e *environ) initLocal(ctx context.Context, o initOptions, s *settings) err
 	if err := writeTOML(e.path(serverFile), serverNote, &s.serverConfig); err != nil {
 		return err
 	}
-	cfg := &cliConfig{PageServer: string(s.Listen), PgDistrib: s.PgDistrib, TenantID: tenantID(s.tenant)}
+	cfg := &cliConfig{PageServer: ownSocket, PgDistrib: s.PgDistrib, TenantID: tenantID(s.tenant)}
 	if err := writeTOML(e.path(configFile), configNote, cfg); err != nil {
 		return err
 	}

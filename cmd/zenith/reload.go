@@ -11,6 +11,7 @@ import (
 	"strings"
 	"syscall"
 
+	"zenith/internal/access"
 	"zenith/tenants"
 )
 
@@ -23,6 +24,7 @@ type reloader struct {
 	level   *slog.LevelVar // of log
 	current serverConfig   // the settings that the page server has
 	asked   chan os.Signal
+	access  func(*access.Policy) // has the page server let in who the settings say
 }
 
 // harmless are signals that would end a program and mean nothing to the page server. SIGPIPE
@@ -89,6 +91,14 @@ func (r *reloader) reload(m retainer) error {
 	if err := s.override(r.o, r.e); err != nil {
 		return err
 	}
+	if err := s.checkAccess(); err != nil {
+		return err
+	}
+	policy, err := r.e.policy(&s.serverConfig)
+	if err != nil {
+		return err
+	}
+	r.access(policy)
 	m.SetRetention(s.Retention.over(tenants.DefaultRetention), s.tenantRetention())
 	r.level.Set(s.LogLevel.level())
 	waiting := changedKeys(r.current, s.serverConfig)
@@ -97,7 +107,7 @@ func (r *reloader) reload(m retainer) error {
 }
 
 // reloaded are the keys of pageserver.toml that a running page server takes in.
-var reloaded = []string{"log_level", "retention", "tenants"}
+var reloaded = []string{"auth", "log_level", "retention", "tenants"}
 
 // changedKeys lists the keys of which the page server goes on with the value in old, until it is
 // started again.

@@ -34,7 +34,7 @@ func (e *environ) runStatus(ctx context.Context, asJSON bool) error {
 		return err
 	}
 	e.warnDamage(cfg.damage)
-	addr, err := e.address(cfg)
+	where, err := e.whereabouts(cfg)
 	if err != nil {
 		return err
 	}
@@ -43,13 +43,38 @@ func (e *environ) runStatus(ctx context.Context, asJSON bool) error {
 	if down = errors.Is(err, api.ErrUnavailable); err != nil && !down {
 		return err
 	}
-	head := []api.StatusRow{{Name: "page server", Value: "running"}, {Name: "address", Value: addr}}
+	head := append([]api.StatusRow{{Name: "page server", Value: "running"}}, where...)
 	if down {
 		head[0].Value = e.whyDown(err)
 	} else if pid, running, err := probe(e.path(pidFileName)); err == nil && running {
 		head = append(head, api.StatusRow{Name: "pid", Value: strconv.Itoa(pid)})
 	}
 	return e.printStatus(head, rows, asJSON)
+}
+
+// whereabouts says where the page server listens, or would if it ran: at a port, and at the socket of its work
+// directory.
+func (e *environ) whereabouts(cfg *cliConfig) ([]api.StatusRow, error) {
+	reached, err := e.address(cfg)
+	if err != nil || !e.local() {
+		return []api.StatusRow{{Name: "address", Value: reached}}, err
+	}
+	addr := reached
+	if running, ok := e.readRunning(); ok {
+		addr = running.addr
+	} else if s, err := e.server(); err != nil {
+		return nil, err
+	} else if s.Listen != "" {
+		addr = string(s.Listen)
+	}
+	rows := []api.StatusRow{{Name: "address", Value: addr}}
+	if addr != reached {
+		rows = append(rows, api.StatusRow{Name: "socket", Value: reached})
+	}
+	if hint := socketHint(reached); hint != "" {
+		rows = append(rows, api.StatusRow{Name: "psql", Value: hint})
+	}
+	return rows, nil
 }
 
 func (e *environ) askStatus(ctx context.Context, cfg *cliConfig) ([]api.StatusRow, error) {

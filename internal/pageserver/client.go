@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"sync"
 	"time"
@@ -41,11 +42,12 @@ const (
 	maxServerMessage = 64 << 20
 )
 
-// Dial connects to the page server at addr, HOST:PORT. ErrUnavailable means that there is none.
+// Dial connects to the page server at addr: HOST:PORT, or the path of its unix socket. ErrUnavailable means that
+// there is none.
 func Dial(ctx context.Context, addr string) (*Client, error) {
 	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
-	nc, err := new(net.Dialer).DialContext(ctx, "tcp", addr)
+	nc, err := dialAddress(ctx, addr)
 	if err != nil {
 		return nil, &api.Error{Kind: api.ErrUnavailable, Msg: fmt.Sprintf("page server at %s: %s", addr, dialReason(err))}
 	}
@@ -63,11 +65,23 @@ func Dial(ctx context.Context, addr string) (*Client, error) {
 	return c, nil
 }
 
+// dialAddress opens a connection to HOST:PORT, or to the unix socket at a path.
+func dialAddress(ctx context.Context, addr string) (net.Conn, error) {
+	if isSocket(addr) {
+		return dialSocket(ctx, addr)
+	}
+	return new(net.Dialer).DialContext(ctx, "tcp", addr)
+}
+
 // dialReason leaves out what the message around it says already.
 func dialReason(err error) error {
 	var op *net.OpError
 	if errors.As(err, &op) {
 		return op.Err
+	}
+	var path *fs.PathError
+	if errors.As(err, &path) {
+		return path.Err
 	}
 	return err
 }
@@ -103,7 +117,7 @@ func (c *Client) startup() error {
 	}
 }
 
-// Addr gives the HOST:PORT of the page server.
+// Addr gives the address of the page server: HOST:PORT, or the path of its unix socket.
 func (c *Client) Addr() string { return c.addr }
 
 // Identity tells which work directory the page server serves; "" if it does not say.
@@ -294,7 +308,9 @@ func (c *Client) notice(a answer, msg *pgproto3.NoticeResponse) {
 // and gives it some time for that.
 func (c *Client) requestCancel() {
 	c.nc.SetReadDeadline(time.Now().Add(cancelGrace))
-	nc, err := net.DialTimeout("tcp", c.addr, dialTimeout)
+	ctx, cancel := context.WithTimeout(context.Background(), dialTimeout)
+	defer cancel()
+	nc, err := dialAddress(ctx, c.addr)
 	if err != nil {
 		c.nc.SetReadDeadline(time.Unix(1, 0))
 		return

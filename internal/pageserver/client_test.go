@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"zenith/internal/access"
 	"zenith/internal/api"
 	"zenith/internal/pageserver"
 	"zenith/internal/pg"
@@ -272,7 +273,7 @@ func TestPgExecLivesWithItsConnection(t *testing.T) {
 func TestServerClosesUnderAClient(t *testing.T) {
 	f := newFake()
 	l := must(net.Listen("tcp", "127.0.0.1:0"))(t)
-	s := pageserver.New(f, pageserver.Options{})
+	s := pageserver.New(f, pageserver.Options{Access: &access.Policy{Method: access.Trust}})
 	served := make(chan error, 1)
 	go func() { served <- s.Serve(l) }()
 	idle, busy := dial(t, l.Addr().String()), dial(t, l.Addr().String())

@@ -15,6 +15,7 @@ import (
 
 	"github.com/jackc/pgproto3/v2"
 
+	"zenith/internal/access"
 	"zenith/internal/api"
 	"zenith/internal/pg"
 )
@@ -31,7 +32,9 @@ type conn struct {
 	be      *pgproto3.Backend
 	id      uint32
 	secret  uint32
-	crowded bool // over MaxConns: to be refused
+	crowded bool             // over MaxConns: to be refused
+	who     access.Principal // set by startup
+	address string           // HOST:PORT of the client; "": it came through a unix socket
 
 	tenant, branch string // of dbname=tenant/branch
 	replication    bool
@@ -56,11 +59,19 @@ type conn struct {
 func newConn(s *Server, nc net.Conn, id uint32) *conn {
 	br := bufio.NewReaderSize(nc, readBuffer)
 	return &conn{
-		srv: s, nc: nc, br: br, id: id, secret: newSecret(), version: pg.Default, txStatus: 'I',
+		srv: s, nc: nc, br: br, id: id, address: addressOf(nc), secret: newSecret(), version: pg.Default, txStatus: 'I',
 		be:       pgproto3.NewBackend(&chunkReader{br: br, max: s.opt.MaxMessage}, nil),
 		bw:       bufio.NewWriterSize(deadlineWriter{nc, s.opt.WriteTimeout}, copyChunk),
 		prepared: map[string]*prepared{}, portals: map[string]*portal{},
 	}
+}
+
+// addressOf gives the HOST:PORT at the other end of a connection, "" for a unix socket.
+func addressOf(nc net.Conn) string {
+	if _, local := nc.(*net.UnixConn); local {
+		return ""
+	}
+	return nc.RemoteAddr().String()
 }
 
 // deadlineWriter gives each write its time.
@@ -173,10 +184,10 @@ func (c *conn) setCancel(cancel context.CancelFunc) {
 	c.cancel = cancel
 }
 
-// caller is who sits at the other end of the connection. As long as connections are not authenticated
-// everybody counts as the owner.
+// caller is who sits at the other end of the connection.
 func (c *conn) caller() api.Caller {
-	return api.Caller{Owner: true, UID: api.NoUID, Address: c.nc.RemoteAddr().String()}
+	own := c.who.Role == access.Owner && (c.who.UID == 0 || c.who.UID == os.Getuid())
+	return api.Caller{Owner: own, UID: c.who.UID, User: c.who.Name, Address: c.address}
 }
 
 // run executes a command. Its context ends with the server, by a cancel request, and

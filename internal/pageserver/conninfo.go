@@ -8,21 +8,27 @@ import (
 	"zenith/internal/api"
 )
 
-// defaultPort is the page server's.
-const defaultPort = "6400"
+// DefaultPort is the page server's, over TCP and in the name of its socket.
+const DefaultPort = "6400"
 
-// Address gives the HOST:PORT of a page server from what a user writes: HOST:PORT, HOST,
-// host=H port=P, or postgresql://H:P. What else a conninfo holds is not looked at: the
-// page server asks for no user and no password.
+// Address gives the address of a page server from what a user writes: HOST:PORT, HOST,
+// host=H port=P, or postgresql://H:P; or DIR, the absolute path of the directory in which its unix socket
+// is, in the place of HOST. It is HOST:PORT, or the path of the socket. What else a conninfo holds is not
+// looked at.
 func Address(conninfo string) (string, error) {
 	s := strings.TrimSpace(conninfo)
 	switch {
 	case strings.HasPrefix(s, "postgres://"), strings.HasPrefix(s, "postgresql://"):
 		u, err := url.Parse(s)
+		if err == nil && u.Hostname() == "" && isSocket(u.Query().Get("host")) {
+			return withPort(u.Query().Get("host"), u.Query().Get("port")), nil
+		}
 		if err != nil || u.Hostname() == "" {
 			return "", api.Errorf(api.ErrBadArgument, "conninfo %q: want postgresql://HOST:PORT", api.Clip(s))
 		}
 		return withPort(u.Hostname(), u.Port()), nil
+	case isSocket(s):
+		return withPort(s, ""), nil
 	case strings.Contains(s, "="):
 		return keywordAddress(s)
 	case s == "" || strings.ContainsAny(s, " \t"):
@@ -61,7 +67,10 @@ func keywordAddress(s string) (string, error) {
 
 func withPort(host, port string) string {
 	if port == "" {
-		port = defaultPort
+		port = DefaultPort
+	}
+	if isSocket(host) {
+		return socketPath(host, port)
 	}
 	return net.JoinHostPort(host, port)
 }

@@ -68,10 +68,12 @@ func sqlText() string {
 
 <!-- Written by a test from the table of verbs: go test ./internal/pageserver -run TestSQLDoc -update -->
 
-Clients of PostgreSQL can talk to the page server, over the simple or the extended protocol:
+Clients of PostgreSQL can talk to the page server, over the simple or the extended protocol, through the unix socket in its
+work directory (its owner and root; others as far as ` + "`auth.accounts`" + ` says) and through its port, if it has one. Where the
+directory's path is too long for a socket, ` + "`zenith status`" + ` says how psql reaches it:
 
 ` + "```" + `
-psql -h 127.0.0.1 -p 6400 -c 'branch_create 0123456789abcdef0123456789abcdef dev main@-15m'
+psql -h /srv/zenith/.zenith -p 6400 -c 'branch_create 0123456789abcdef0123456789abcdef dev main@-15m'
 ` + "```" + `
 
 A command is a word, in any case, and its arguments, with blanks between them. An argument in single or double quotes

@@ -16,6 +16,7 @@ var (
 	errInvalidName = errors.New("invalid name")                      // is returned for a name that a slot cannot have
 	errTooMany     = errors.New("too many clients")                  // is returned when MaxConns is reached
 	errServer      = errors.New("error of the page server")          // is the kind of an error with a SQLSTATE that is none of ours
+	errNotAdmitted = fmt.Errorf("not let in: %w", api.ErrNotAllowed) // is the kind of the error of a client that may not connect
 	errCancelled   = fmt.Errorf("cancel request served: %w", io.EOF) // ends a connection that brought one
 )
 
@@ -28,6 +29,7 @@ var kinds = []struct {
 	{api.ErrNotFound, "42704"},
 	{api.ErrExists, "42710"},
 	{api.ErrBusy, "55006"},
+	{errNotAdmitted, "28000"},
 	{api.ErrNotAllowed, "42501"},
 	{api.ErrOutOfRange, "22003"},
 	{api.ErrMountFailed, "58030"},

@@ -8,6 +8,7 @@ import (
 
 	"github.com/jackc/pgproto3/v2"
 
+	"zenith/internal/access"
 	"zenith/internal/pageserver"
 )
 
@@ -37,7 +38,7 @@ func FuzzServer(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	server := pageserver.New(newFake(), pageserver.Options{Replication: newFakeBranch(1 << 10)})
+	server := pageserver.New(newFake(), pageserver.Options{Access: &access.Policy{Method: access.Trust}, Replication: newFakeBranch(1 << 10)})
 	go server.Serve(l)
 	f.Cleanup(server.Close)
 	f.Fuzz(func(t *testing.T, input []byte) {

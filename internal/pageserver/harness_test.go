@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/chunkreader/v2"
 	"github.com/jackc/pgproto3/v2"
 
+	"zenith/internal/access"
 	"zenith/internal/api"
 	"zenith/internal/pageserver"
 )
@@ -19,6 +20,9 @@ func serve(t *testing.T, svc api.Service, o pageserver.Options) string {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
+	}
+	if o.Access == nil {
+		o.Access = &access.Policy{Method: access.Trust}
 	}
 	s := pageserver.New(svc, o)
 	served := make(chan error, 1)

@@ -9,8 +9,10 @@ import (
 	"log/slog"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
+	"zenith/internal/access"
 	"zenith/internal/api"
 )
 
@@ -23,6 +25,8 @@ type Options struct {
 	MaxMessage     int           // longest message body taken, in bytes; default 1 MiB
 	SenderTimeout  time.Duration // for a replication client to say something: wal_sender_timeout; default 1 min
 
+	Access *access.Policy // who is let in; default: root, over a unix socket
+
 	Identity string // of the work directory that is served: sent as parameter zenith_workdir, if not ""
 
 	Replication api.ReplicationService // nil: replication connections are for ordinary commands only
@@ -31,6 +35,9 @@ type Options struct {
 func (o Options) withDefaults() Options {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Access == nil {
+		o.Access = &access.Policy{}
 	}
 	if o.StartupTimeout == 0 {
 		o.StartupTimeout = 5 * time.Second
@@ -57,6 +64,7 @@ type Server struct {
 	ctx    context.Context // ends with Close: the parent of every command
 	cancel context.CancelFunc
 	wg     sync.WaitGroup // connections
+	policy atomic.Pointer[access.Policy]
 
 	mu        sync.Mutex
 	listeners map[net.Listener]struct{}
@@ -67,13 +75,18 @@ type Server struct {
 // New makes a server. Close ends it.
 func New(svc api.Service, o Options) *Server {
 	ctx, cancel := context.WithCancel(context.Background())
-	return &Server{
+	s := &Server{
 		svc: svc, opt: o.withDefaults(), ctx: ctx, cancel: cancel,
 		listeners: map[net.Listener]struct{}{}, conns: map[uint32]*conn{},
 	}
+	s.SetAccess(s.opt.Access)
+	return s
 }
 
-// Serve accepts connections on l until Close, and owns l from then on.
+// SetAccess says anew who is let in. It counts for connections that come from now on.
+func (s *Server) SetAccess(p *access.Policy) { s.policy.Store(p) }
+
+// Serve accepts connections on l until Close, and owns l from then on. A server may serve several listeners.
 func (s *Server) Serve(l net.Listener) error {
 	if !s.addListener(l) {
 		return errors.Join(api.Errorf(api.ErrUnavailable, "the page server is closed"), l.Close())

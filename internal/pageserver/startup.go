@@ -39,8 +39,7 @@ func versionParameter(v *pg.Version) [2]string {
 // maxEncryptionRequests is how often a client may ask for SSL or GSS before it must start.
 const maxEncryptionRequests = 2
 
-// startup negotiates the connection: no encryption, no authentication, as on a loopback
-// address with trust. A cancel request is served here too and ends with io.EOF.
+// startup negotiates the connection, without encryption, and lets the client in or not. A cancel request is served here too and ends with io.EOF.
 func (c *conn) startup() error {
 	if err := c.nc.SetReadDeadline(time.Now().Add(c.srv.opt.StartupTimeout)); err != nil {
 		return err
@@ -73,6 +72,9 @@ func (c *conn) startup() error {
 func (c *conn) welcome(params map[string]string) error {
 	if c.crowded {
 		return api.Errorf(errTooMany, "sorry, too many clients already")
+	}
+	if err := c.admit(); err != nil {
+		return err
 	}
 	c.tenant, c.branch, _ = strings.Cut(params["database"], "/")
 	if c.branch == "" { // psql's default is the user's name: no tenant's id

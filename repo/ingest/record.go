@@ -73,7 +73,9 @@ func (in *Ingester) pages(rec *xlog.Record) {
 		}
 		w.Page(tag, rec)
 		w.Extend(tag.RelFork, rec.EndLSN, tag.Block+1)
-		in.note(rec, &rec.Blocks[i])
+		if rec.RmgrID >= xlog.RmMinCustom && !rec.Blocks[i].Restores() {
+			in.refused[tag] = true
+		}
 	}
 }
 

@@ -1,0 +1,72 @@
+package access
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Role is how much a client may do. Each role may do what the lower ones may.
+type Role uint8
+
+// The roles. None is that of a client that may do nothing.
+const (
+	None Role = iota
+	Reader
+	Writer
+	Admin
+	Owner
+)
+
+var roleNames = []string{None: "none", Reader: "reader", Writer: "writer", Admin: "admin", Owner: "owner"}
+
+// String gives the role's name.
+func (r Role) String() string { return roleNames[r] }
+
+// MarshalText implements encoding.TextMarshaler.
+func (r Role) MarshalText() ([]byte, error) { return []byte(r.String()), nil }
+
+// UnmarshalText implements encoding.TextUnmarshaler. The roles none and owner cannot be given to anybody.
+func (r *Role) UnmarshalText(text []byte) error {
+	i := slices.Index(roleNames, string(text))
+	if i < int(Reader) || i > int(Admin) {
+		return fmt.Errorf("role %q: want reader, writer or admin", text)
+	}
+	*r = Role(i)
+	return nil
+}
+
+// Grant is a role for one tenant, or for all.
+type Grant struct {
+	Role   Role
+	Tenant string // id; "": all tenants, also those to come
+}
+
+// On gives the role for a tenant; "" stands for what is about all tenants, or about none.
+func (g Grant) On(tenant string) Role {
+	if g.Tenant != "" && g.Tenant != tenant {
+		return None
+	}
+	return g.Role
+}
+
+// String gives the grant's text form: ROLE, or ROLE TENANT.
+func (g Grant) String() string { return strings.TrimSpace(g.Role.String() + " " + g.Tenant) }
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (g *Grant) UnmarshalText(text []byte) error {
+	role, tenant, scoped := strings.Cut(string(text), " ")
+	if scoped && !isTenantID(tenant) {
+		return fmt.Errorf("%q: want ROLE, or ROLE TENANT with the tenant's 32 lower-case hex digits", text)
+	}
+	if err := g.Role.UnmarshalText([]byte(role)); err != nil {
+		return err
+	}
+	g.Tenant = tenant
+	return nil
+}
+
+// isTenantID reports whether s has the form of a tenant's id.
+func isTenantID(s string) bool {
+	return len(s) == 32 && strings.Trim(s, "0123456789abcdef") == ""
+}
