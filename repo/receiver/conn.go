@@ -98,8 +98,7 @@ func (c *conn) stream(ctx context.Context, slot string, from pg.LSN, tli pg.TLI)
 		case *pgproto3.CopyBothResponse:
 			return nil
 		case *pgproto3.CommandComplete, *pgproto3.RowDescription:
-			// The timeline ends at or before from.
-			return fmt.Errorf("the server's timeline %d has no WAL from %v on: %w", tli, from, ErrTimeline)
+			return errTimelineEnd // at from
 		}
 	}
 }

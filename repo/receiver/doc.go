@@ -12,6 +12,10 @@
 // begins again at the end of the timeline's last complete record. What comes is compared
 // with that record first: WAL of another history is refused before a byte is written.
 //
+// Where a server was promoted, its WAL goes on on another timeline of PostgreSQL's. If the branch has nothing
+// of the old one beyond that place, it goes over, too, and follows on; else the branch has WAL that the
+// server does not have, and the receiver says where they parted.
+//
 // BaseBackup fetches a data directory, to be recovered up to the backup's end by stock
 // postgres before it is imported.
 package receiver

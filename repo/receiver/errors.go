@@ -23,9 +23,12 @@ var (
 	// ErrDiverged is returned when the server's WAL is not the continuation of the branch's.
 	ErrDiverged = errors.New("diverged")
 
-	errShutdown = errors.New("the server shut down")
-	errSilence  = errors.New("the server has been silent for too long")
-	errProtocol = errors.New("replication protocol violated")
+	// errTimelineEnd is the regular end of a stream: the next connection finds the timeline on which the server
+	// goes on.
+	errTimelineEnd = errors.New("the server left the timeline for another one")
+	errShutdown    = errors.New("the server shut down")
+	errSilence     = errors.New("the server has been silent for too long")
+	errProtocol    = errors.New("replication protocol violated")
 )
 
 // lasting are the errors that come again at each attempt, until somebody does something.

@@ -2,7 +2,7 @@ package receiver
 
 import (
 	"context"
-	"fmt"
+	"errors"
 	"log/slog"
 	"sync"
 	"time"
@@ -144,7 +144,7 @@ func (r *Receiver) Run(ctx context.Context) {
 		if r.tl.LastLSN() > before {
 			wait, told = minWait, ""
 		}
-		if now := oneLine(cause(err)); now != told {
+		if now := oneLine(cause(err)); now != told && !errors.Is(err, errTimelineEnd) {
 			r.o.Log.Warn("receive WAL", "server", r.server.String(), "err", cause(err))
 			told = now
 		}
@@ -182,7 +182,14 @@ func (r *Receiver) connected(ctx context.Context) error {
 	if id.sysID == r.tl.Info().SysID {
 		r.note(func(s *Status) { s.Server = id.end }) // what cannot be followed lags, too
 	}
-	if err := belongs(id, r.tl); err != nil {
+	theirs, err := c.history(ctx, id.tli)
+	if err != nil {
+		return err
+	}
+	if err := belongs(id, theirs.History, r.tl); err != nil {
+		return err
+	}
+	if err := r.goOver(ctx, &theirs); err != nil {
 		return err
 	}
 	s := newSession(r, c)
@@ -203,23 +210,6 @@ func (r *Receiver) prepare(ctx context.Context) error {
 	return r.tl.PrepareWAL()
 }
 
-// belongs makes sure that the server's WAL can be the timeline's.
-func belongs(id identity, tl *repo.Timeline) error {
-	info := tl.Info()
-	switch {
-	case id.version != tl.Version():
-		return fmt.Errorf("the server is %v, the branch's WAL is %v's: %w", id.version, tl.Version(), ErrVersion)
-	case id.sysID != info.SysID:
-		return fmt.Errorf("the server's system identifier is %d, the branch's is %d: %w", id.sysID, info.SysID, ErrForeign)
-	case id.tli != info.TLI:
-		return fmt.Errorf("the server is on timeline %d, as after a promotion, the branch's WAL of timeline %d ends at %v: to follow it on, "+
-			"init a work directory from it (zenith init --from-server): %w", id.tli, info.TLI, tl.LastLSN(), ErrTimeline)
-	case id.end < tl.LastLSN():
-		return fmt.Errorf("the server's WAL ends at %v, before the branch's at %v: %w", id.end, tl.LastLSN(), ErrDiverged)
-	}
-	return nil
-}
-
 // Check connects to the server and makes sure that a receiver for tl could follow it.
 func Check(ctx context.Context, server *Server, tl *repo.Timeline) error {
 	c, id, err := server.dial(ctx)
@@ -227,5 +217,9 @@ func Check(ctx context.Context, server *Server, tl *repo.Timeline) error {
 		return err
 	}
 	defer c.close()
-	return belongs(id, tl)
+	theirs, err := c.history(ctx, id.tli)
+	if err != nil {
+		return err
+	}
+	return belongs(id, theirs.History, tl)
 }

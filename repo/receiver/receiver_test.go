@@ -60,7 +60,7 @@ func TestBelongs(t *testing.T) {
 	} {
 		id := good
 		c.change(&id)
-		if err := belongs(id, tl); !errors.Is(err, c.want) {
+		if err := belongs(id, pg.OnTLI(id.tli), tl); !errors.Is(err, c.want) {
 			t.Errorf("%+v: got %v, want %v", id, err, c.want)
 		}
 	}

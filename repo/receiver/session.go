@@ -110,7 +110,7 @@ func (s *session) read(ctx context.Context) error {
 				return err
 			}
 		case *pgproto3.CopyDone:
-			return fmt.Errorf("the server ended the stream of timeline %d at %v: %w", s.tl.Info().TLI, s.next, ErrTimeline)
+			return errTimelineEnd
 		case *pgproto3.CommandComplete:
 			return errShutdown
 		}
