@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -182,12 +181,17 @@ type cliSession struct {
 
 func newSession(t *testing.T) *cliSession {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	dir, err := os.MkdirTemp("", "zcli")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	l, err := pageserver.ListenSocket(dir, 0o700)
 	if err != nil {
 		t.Fatal(err)
 	}
 	s := &cliSession{t: t, fake: &fakeServer{execs: make(chan string, 10), machine: tenants.Machine()}, workdir: filepath.Join(t.TempDir(), "work")}
-	server := pageserver.New(s.fake, pageserver.Options{Access: &access.Policy{Method: access.Trust}})
+	server := pageserver.New(s.fake, pageserver.Options{Access: &access.Policy{OwnerUID: os.Getuid()}})
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(l) }()
 	t.Cleanup(func() {

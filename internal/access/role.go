@@ -9,16 +9,17 @@ import (
 // Role is how much a client may do. Each role may do what the lower ones may.
 type Role uint8
 
-// The roles. None is that of a client that may do nothing.
+// The roles. None is that of a client that may do nothing, Guest that of any client that was let in.
 const (
 	None Role = iota
+	Guest
 	Reader
 	Writer
 	Admin
 	Owner
 )
 
-var roleNames = []string{None: "none", Reader: "reader", Writer: "writer", Admin: "admin", Owner: "owner"}
+var roleNames = []string{None: "none", Guest: "guest", Reader: "reader", Writer: "writer", Admin: "admin", Owner: "owner"}
 
 // String gives the role's name.
 func (r Role) String() string { return roleNames[r] }
@@ -26,7 +27,7 @@ func (r Role) String() string { return roleNames[r] }
 // MarshalText implements encoding.TextMarshaler.
 func (r Role) MarshalText() ([]byte, error) { return []byte(r.String()), nil }
 
-// UnmarshalText implements encoding.TextUnmarshaler. The roles none and owner cannot be given to anybody.
+// UnmarshalText implements encoding.TextUnmarshaler. The roles none, guest and owner cannot be given to anybody.
 func (r *Role) UnmarshalText(text []byte) error {
 	i := slices.Index(roleNames, string(text))
 	if i < int(Reader) || i > int(Admin) {

@@ -46,6 +46,7 @@ type conn struct {
 	portals        map[string]*portal
 	progress       bool                        // the client asked for progress notices
 	stopExec       func(context.Context) error // tears down this connection's pg_exec
+	ownSlots       []string                    // names of this connection's temporary slots
 	atEnd          []func() error              // drop this connection's temporary slots
 
 	wmu  sync.Mutex // guards bw and wbuf: progress comes from other goroutines
@@ -193,6 +194,9 @@ func (c *conn) caller() api.Caller {
 // run executes a command. Its context ends with the server, by a cancel request, and
 // when the client goes away.
 func (c *conn) run(cmd *verb, args []string, r *reply) error {
+	if err := c.authorize(cmd, args); err != nil {
+		return err
+	}
 	ctx, cancel := context.WithCancel(api.WithCaller(c.srv.ctx, c.caller()))
 	c.setCancel(cancel)
 	defer cancel()

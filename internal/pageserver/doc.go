@@ -15,6 +15,9 @@
 // speak CopyIn and CopyBoth. Simple and extended protocol differ only in who sends the row
 // description and when (simple.go, extended.go); handlers cannot tell.
 //
+// Who a client is, startup finds out (admit.go, by package access), and authorize.go what it may do:
+// the least role is a column of the verb's row. What a client may not know of does not exist for it.
+//
 // On a replication connection the commands of PostgreSQL's walsender come first: they have
 // a grammar of their own (repl_parse.go), a table of their own (replication.go), and are
 // answered from an api.ReplicationSource (walsender.go, basebackup.go, repl_slot.go).

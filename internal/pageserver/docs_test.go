@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"zenith/internal/access"
 	"zenith/internal/api"
 )
 
@@ -84,6 +85,16 @@ command, and ` + "`help`" + ` lists all (with psql use ` + "`-c help`" + `: at i
 Commands that take long tell how far they are in notices, if ` + "`SET zenith.progress = on`" + ` came before: SQLSTATE
 ` + "`" + progressState + "`, message `DONE TOTAL WHAT`" + `, TOTAL 0 where it is not known.
 
+## Roles
+
+A client has a role for one tenant, or for all: reader, writer or admin, each of which may do what the ones before it may. The
+owner of the work directory and root may do everything. *guest*: any client that was let in. *of all*: the role must be for
+all tenants; without it, for the one that is named, and lists show what the client may read. *here*: only for accounts of the page
+server's machine, through its socket. A star: some arguments take more. A reader mounts points with an ` + "`@`" + `, read-only; a
+writer starts postgres without channels, and with settings that name no file, program, library or server.
+What a client may not do in a tenant of its own is refused (` + "`42501`" + `). Of any other tenant it is told that there is no such
+tenant, whether there is one or not.
+
 ## Arguments
 
 | argument | meaning |
@@ -93,10 +104,10 @@ Commands that take long tell how far they are in notices, if ` + "`SET zenith.pr
 		fmt.Fprintf(&b, "| `%s` | %s |\n", cell(name), cell(placeholders[name].help))
 	}
 	for _, g := range surface {
-		fmt.Fprintf(&b, "\n## %s\n\n| command | what it does | reply |\n|---|---|---|\n", g.title)
+		fmt.Fprintf(&b, "\n## %s\n\n| command | role | what it does | reply |\n|---|---|---|---|\n", g.title)
 		for _, one := range g.verbs {
 			v := verbs[one.ready().name]
-			fmt.Fprintf(&b, "| `%s` | %s | %s |\n", cell(v.usage()), cell(v.help), replyMarkdown(v))
+			fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", cell(v.usage()), roleMarkdown(v), cell(v.help), replyMarkdown(v))
 		}
 	}
 	fmt.Fprintf(&b, "\n## A branch object\n\nJSON with LSNs as text; what is absent is null: `%s`.\n", strings.Join(columnTexts(rowOf[api.Branch](), false), "`, `"))
@@ -111,14 +122,14 @@ bytes. A request that fails is answered by tag 103 and a text; the stream goes o
 ## Replication
 
 On a connection with ` + "`replication=true`" + ` and ` + "`dbname=TENANT/BRANCH`" + ` the commands of PostgreSQL's streaming replication are
-understood as well, as in its documentation: `)
+understood as well, as in its documentation, for readers: `)
 	for i, c := range replCommands {
 		if i > 0 {
 			b.WriteString(", ")
 		}
 		b.WriteString("`" + c.name + "`")
 	}
-	b.WriteString(".\n\n## Errors\n\nAn error leaves the connection usable, except one of the protocol.\n\n| SQLSTATE | meaning |\n|---|---|\n")
+	b.WriteString(". Slots that outlive the connection take a writer.\n\n## Errors\n\nAn error leaves the connection usable, except one of the protocol.\n\n| SQLSTATE | meaning |\n|---|---|\n")
 	said := map[string]bool{}
 	for _, k := range kinds {
 		if !said[k.state] {
@@ -128,6 +139,21 @@ understood as well, as in its documentation: `)
 	}
 	fmt.Fprintf(&b, "| `%s` | anything else: a fault of the page server or of its machine |\n", internalError)
 	return b.String()
+}
+
+// roleMarkdown says who may do a verb.
+func roleMarkdown(v *verb) string {
+	text := v.role.String()
+	if _, named := v.tenant(nil); !named && !v.each && v.role != access.Guest {
+		text += " of all"
+	}
+	if v.raise != nil {
+		text += "*"
+	}
+	if v.local {
+		text += ", here"
+	}
+	return text
 }
 
 // replyMarkdown says what a verb answers with, its columns in the type of code.

@@ -3,6 +3,7 @@ package pageserver_test
 import (
 	"bufio"
 	"net"
+	"os"
 	"testing"
 	"time"
 
@@ -14,15 +15,30 @@ import (
 	"zenith/internal/pageserver"
 )
 
-// serve runs a server for svc and gives its address. The test fails if it leaves connections behind.
+// serve runs a server for svc on a unix socket, whose owner this test is, and gives its address. The test fails if it leaves connections behind.
 func serve(t *testing.T, svc api.Service, o pageserver.Options) string {
+	t.Helper()
+	l, err := pageserver.ListenSocket(openDir(t), 0o700)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return serveOn(t, l, svc, o)
+}
+
+// serveTCP is serve with a port.
+func serveTCP(t *testing.T, svc api.Service, o pageserver.Options) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
+	return serveOn(t, l, svc, o)
+}
+
+func serveOn(t *testing.T, l net.Listener, svc api.Service, o pageserver.Options) string {
+	t.Helper()
 	if o.Access == nil {
-		o.Access = &access.Policy{Method: access.Trust}
+		o.Access = &access.Policy{OwnerUID: os.Getuid()}
 	}
 	s := pageserver.New(svc, o)
 	served := make(chan error, 1)
@@ -77,7 +93,7 @@ const patience = 2 * time.Minute
 
 func rawConnect(t *testing.T, addr string) *wire {
 	t.Helper()
-	nc, err := net.Dial("tcp", addr)
+	nc, err := net.Dial("unix", addr)
 	if err != nil {
 		t.Fatal(err)
 	}

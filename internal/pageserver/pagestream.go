@@ -7,6 +7,7 @@ import (
 
 	"github.com/jackc/pgproto3/v2"
 
+	"zenith/internal/access"
 	"zenith/internal/api"
 	"zenith/internal/pg"
 )
@@ -61,7 +62,7 @@ func (r pageRequest) append(b []byte) []byte {
 const sizeofPageReply = 1 + 1 + 4
 
 var pagestreamVerb = plain[branchArgs]{
-	verb: verb{name: "pagestream", tag: copyTag, reply: replyBoth, reads: true,
+	verb: verb{name: "pagestream", role: access.Reader, gives: true, tag: copyTag, reply: replyBoth, reads: true,
 		help: "answers page requests over a CopyBoth: whether a relation exists, how many blocks it has, a block"},
 	do: answerPages,
 }

@@ -1,8 +1,8 @@
 package pageserver_test
 
 import (
-	"net"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -16,11 +16,7 @@ func psql(t *testing.T, addr string, args ...string) string {
 	if err != nil {
 		t.Skip("no psql here")
 	}
-	host, port, err := net.SplitHostPort(addr)
-	if err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.Command(path, append([]string{"-X", "-h", host, "-p", port, "-U", "me", "-A", "-t", "postgres"}, args...)...)
+	cmd := exec.Command(path, append([]string{"-X", "-h", filepath.Dir(addr), "-p", pageserver.DefaultPort, "-U", "me", "-A", "-t", "postgres"}, args...)...)
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		return strings.TrimSpace(string(out)) + "\n" + err.Error()

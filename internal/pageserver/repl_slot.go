@@ -79,6 +79,7 @@ func createSlot(_ context.Context, c *call, src api.ReplicationSource, r *replRe
 		return err
 	}
 	if r.temporary {
+		c.ownSlots = append(c.ownSlots, r.slot)
 		c.atEnd = append(c.atEnd, func() error { return slots.Drop(r.slot) })
 	}
 	return c.reply.row(r.slot, "0/0", nil, nil)

@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/jackc/pgproto3/v2"
 
+	"zenith/internal/access"
 	"zenith/internal/api"
 	"zenith/internal/pg"
 )
@@ -27,21 +29,24 @@ type replRequest struct {
 type replCommand struct {
 	name  string
 	cols  []column
-	reads bool // the handler reads from the client itself
+	role  access.Role // the least role that may do it for the branch's tenant
+	slot  bool        // a slot that is not the connection's own takes a writer
+	gives bool        // it gives out data
+	reads bool        // the handler reads from the client itself
 	parse func(*replParser, *replRequest) error
 	run   func(ctx context.Context, c *call, src api.ReplicationSource, r *replRequest) error
 }
 
 var replCommands = []replCommand{
-	{name: "IDENTIFY_SYSTEM", cols: systemIDRow.cols, parse: parseNothing, run: replIdentify},
-	{name: "SHOW", parse: parseShow, run: replShow},
-	{name: "TIMELINE_HISTORY", cols: textColumns("filename", "content"), parse: parseTimelineHistory, run: replTimelineHistory},
-	{name: "START_REPLICATION", reads: true, parse: parseStartReplication, run: startReplication},
-	{name: "BASE_BACKUP", parse: parseBaseBackup, run: baseBackup},
-	{name: "CREATE_REPLICATION_SLOT", cols: textColumns("slot_name", "consistent_point", "snapshot_name", "output_plugin"),
+	{name: "IDENTIFY_SYSTEM", role: access.Reader, cols: systemIDRow.cols, parse: parseNothing, run: replIdentify},
+	{name: "SHOW", role: access.Reader, parse: parseShow, run: replShow},
+	{name: "TIMELINE_HISTORY", role: access.Reader, cols: textColumns("filename", "content"), parse: parseTimelineHistory, run: replTimelineHistory},
+	{name: "START_REPLICATION", role: access.Reader, slot: true, gives: true, reads: true, parse: parseStartReplication, run: startReplication},
+	{name: "BASE_BACKUP", role: access.Reader, gives: true, parse: parseBaseBackup, run: baseBackup},
+	{name: "CREATE_REPLICATION_SLOT", role: access.Reader, slot: true, cols: textColumns("slot_name", "consistent_point", "snapshot_name", "output_plugin"),
 		parse: parseCreateSlot, run: createSlot},
-	{name: "DROP_REPLICATION_SLOT", parse: parseDropSlot, run: dropSlot},
-	{name: "READ_REPLICATION_SLOT", cols: []column{{"slot_type", typeText}, {"restart_lsn", typeText}, {"restart_tli", typeInt8}},
+	{name: "DROP_REPLICATION_SLOT", role: access.Reader, slot: true, parse: parseDropSlot, run: dropSlot},
+	{name: "READ_REPLICATION_SLOT", role: access.Reader, cols: []column{{"slot_type", typeText}, {"restart_lsn", typeText}, {"restart_tli", typeInt8}},
 		parse: parseReadSlot, run: readSlot},
 }
 
@@ -70,10 +75,10 @@ func (c *conn) replicationCommand(rc *replCommand, p *replParser) error {
 		err = p.end()
 	}
 	if err == nil {
-		cmd := &verb{name: rc.name, reads: rc.reads, run: func(ctx context.Context, c *call) error {
+		cmd := &verb{name: rc.name, role: c.slotRole(rc, r), args: replArgs, gives: rc.gives, reads: rc.reads, run: func(ctx context.Context, c *call) error {
 			return c.replicate(ctx, func(src api.ReplicationSource) error { return rc.run(ctx, c, src, r) })
 		}}
-		err = c.run(cmd, nil, &reply{c: c, cols: rc.cols})
+		err = c.run(cmd, []string{c.ownTenant()}, &reply{c: c, cols: rc.cols})
 	}
 	if c.broken != nil {
 		return c.broken
@@ -86,9 +91,20 @@ func (c *conn) replicationCommand(rc *replCommand, p *replParser) error {
 	return errors.Join(err, c.ready())
 }
 
+// replArgs has a replication command's tenant be checked as a verb's.
+var replArgs = argsOf[tenantArgs]()
+
+// slotRole gives the role that a replication command takes: a reader has only temporary slots of its own.
+func (c *conn) slotRole(rc *replCommand, r *replRequest) access.Role {
+	if !rc.slot || r.slot == "" || r.temporary || slices.Contains(c.ownSlots, r.slot) {
+		return rc.role
+	}
+	return access.Writer
+}
+
 // replicate calls fn with the branch that the connection names.
 func (c *call) replicate(ctx context.Context, fn func(api.ReplicationSource) error) (err error) {
-	src, err := c.srv.opt.Replication.Replicate(ctx, c.tenant, c.branch)
+	src, err := c.srv.opt.Replication.Replicate(ctx, c.ownTenant(), c.branch)
 	if err != nil {
 		return err
 	}

@@ -23,19 +23,12 @@ func serveSocket(t *testing.T, dir string, p *access.Policy) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := pageserver.New(newFake(), pageserver.Options{Access: p})
-	served := make(chan error, 1)
-	go func() { served <- s.Serve(l) }()
 	t.Cleanup(func() {
-		s.Close()
-		if err := <-served; err != nil {
-			t.Errorf("serve: %v", err)
-		}
 		if _, err := os.Lstat(l.Addr().String()); !errors.Is(err, os.ErrNotExist) {
 			t.Errorf("the socket is left behind: %v", err)
 		}
 	})
-	return l.Addr().String()
+	return serveOn(t, l, newFake(), pageserver.Options{Access: p})
 }
 
 // openDir makes a directory that every account may enter.
@@ -138,7 +131,7 @@ func TestOtherAccounts(t *testing.T) {
 // TestNobodyOverTCP: without a method, a client over TCP is let in by nothing.
 func TestNobodyOverTCP(t *testing.T) {
 	for _, p := range []*access.Policy{{}, {Method: access.Peer}} {
-		addr := serve(t, newFake(), pageserver.Options{Access: p})
+		addr := serveTCP(t, newFake(), pageserver.Options{Access: p})
 		if c, err := pageserver.Dial(t.Context(), addr); !errors.Is(err, api.ErrNotAllowed) {
 			t.Errorf("got %v, %v", c, err)
 		}

@@ -119,7 +119,10 @@ func (c *conn) branchVersion() *pg.Version {
 	if c.srv.opt.Replication == nil {
 		return pg.Default
 	}
-	src, err := c.srv.opt.Replication.Replicate(c.srv.ctx, c.tenant, c.branch)
+	if !c.mayRead(c.ownTenant()) {
+		return pg.Default
+	}
+	src, err := c.srv.opt.Replication.Replicate(c.srv.ctx, c.ownTenant(), c.branch)
 	if err != nil {
 		return pg.Default
 	}

@@ -1,8 +1,10 @@
 package pageserver
 
 import (
+	"fmt"
 	"strings"
 
+	"zenith/internal/access"
 	"zenith/internal/api"
 )
 
@@ -25,6 +27,9 @@ func byName(groups []group) map[string]*verb {
 	for _, g := range groups {
 		for _, one := range g.verbs {
 			v := one.ready()
+			if v.role == access.None {
+				panic(fmt.Sprintf("verb %s does not say who may do it", v.name))
+			}
 			all[v.name] = v
 		}
 	}

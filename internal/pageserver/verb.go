@@ -7,6 +7,7 @@ import (
 	"io"
 	"strings"
 
+	"zenith/internal/access"
 	"zenith/internal/api"
 )
 
@@ -19,10 +20,17 @@ import (
 // group there, a method of Client, and one of api.Service if the handler needs it.
 type verb struct {
 	name  string
-	help  string // one line: what it does
-	tag   string // command tag; default: the name in upper case
-	reply string // one of the reply constants; default: what its type says
-	reads bool   // the handler reads from the client itself: CopyIn, CopyBoth
+	role  access.Role // the least role that may do it, for the tenant that it names; else for all tenants
+	help  string      // one line: what it does
+	tag   string      // command tag; default: the name in upper case
+	reply string      // one of the reply constants; default: what its type says
+	reads bool        // the handler reads from the client itself: CopyIn, CopyBoth
+
+	// raise gives a higher role for calls with some arguments; nil: role is for all.
+	raise func(words []string) access.Role
+	local bool // only for accounts of this machine, which come through the unix socket
+	each  bool // it names no tenant, and gives each client what is of the tenants that it may read
+	gives bool // it changes nothing, and gives out data of a tenant
 
 	// What follows is set by ready.
 

@@ -3,6 +3,7 @@ package pageserver
 import (
 	"context"
 
+	"zenith/internal/access"
 	"zenith/internal/api"
 	"zenith/internal/pg"
 )
@@ -15,7 +16,7 @@ type branchListRow struct {
 }
 
 var branchListVerb = one[tenantArgs, branchListRow]{
-	verb: verb{name: "branch_list", help: "a tenant's branches in the order of their creation: a JSON array of branch objects"},
+	verb: verb{name: "branch_list", role: access.Reader, help: "a tenant's branches in the order of their creation: a JSON array of branch objects"},
 	do: func(ctx context.Context, c *call, a tenantArgs) (branchListRow, error) {
 		list, err := c.svc.BranchList(ctx, a.Tenant)
 		return branchListRow{list}, err
@@ -39,7 +40,7 @@ type branchCreateRow struct {
 }
 
 var branchCreateVerb = one[branchCreateArgs, branchCreateRow]{
-	verb: verb{name: "branch_create", help: "makes a branch that begins at a point: a branch object"},
+	verb: verb{name: "branch_create", role: access.Writer, help: "makes a branch that begins at a point: a branch object"},
 	do: func(ctx context.Context, c *call, a branchCreateArgs) (branchCreateRow, error) {
 		b, err := c.svc.BranchCreate(ctx, a.Tenant, a.Name, a.Point)
 		return branchCreateRow{b}, err
@@ -59,7 +60,7 @@ type branchDeleteArgs struct {
 }
 
 var branchDeleteVerb = plain[branchDeleteArgs]{
-	verb: verb{name: "branch_delete", help: "deletes a branch that has no children, no mount and no running postgres; main, the last one, and one with history of its own only with force"},
+	verb: verb{name: "branch_delete", role: access.Admin, help: "deletes a branch that has no children, no mount and no running postgres; main, the last one, and one with history of its own only with force"},
 	do: func(ctx context.Context, c *call, a branchDeleteArgs) error {
 		return c.svc.BranchDelete(ctx, a.Tenant, a.Name, a.Force)
 	},
@@ -81,7 +82,7 @@ type branchUndeleteRow struct {
 }
 
 var branchUndeleteVerb = one[branchUndeleteArgs, branchUndeleteRow]{
-	verb: verb{name: "branch_undelete", help: "brings back the branch that was deleted last under a name, or by its timeline's id, perhaps as another one: a branch object"},
+	verb: verb{name: "branch_undelete", role: access.Admin, help: "brings back the branch that was deleted last under a name, or by its timeline's id, perhaps as another one: a branch object"},
 	do: func(ctx context.Context, c *call, a branchUndeleteArgs) (branchUndeleteRow, error) {
 		b, err := c.svc.BranchUndelete(ctx, a.Tenant, a.Name, a.As)
 		return branchUndeleteRow{b}, err
@@ -95,7 +96,7 @@ func (c *Client) BranchUndelete(ctx context.Context, tenant, name, as string) (a
 }
 
 var branchDeletedVerb = list[tenantArgs, api.DeletedBranch]{
-	verb: verb{name: "branch_deleted", help: "the branches that were deleted and can be brought back, the last one first"},
+	verb: verb{name: "branch_deleted", role: access.Reader, help: "the branches that were deleted and can be brought back, the last one first"},
 	do: func(ctx context.Context, c *call, a tenantArgs) ([]api.DeletedBranch, error) {
 		return c.svc.BranchDeleted(ctx, a.Tenant)
 	},
@@ -116,7 +117,7 @@ type lsnRow struct {
 }
 
 var lsnVerb = one[pointArgs, lsnRow]{
-	verb: verb{name: "lsn", help: "the LSN that a point means"},
+	verb: verb{name: "lsn", role: access.Reader, help: "the LSN that a point means"},
 	do: func(ctx context.Context, c *call, a pointArgs) (lsnRow, error) {
 		lsn, err := c.svc.LSN(ctx, a.Tenant, a.Point)
 		return lsnRow{lsn}, err

@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 
+	"zenith/internal/access"
 	"zenith/internal/api"
 )
 
@@ -19,7 +20,7 @@ type pgStartArgs struct {
 }
 
 var pgCreateVerb = one[pgStartArgs, api.Compute]{
-	verb: verb{name: "pg_create", help: "makes the directory and settings of a postgres for a point and does not start it"},
+	verb: verb{name: "pg_create", role: access.Writer, raise: raiseSettings, help: "makes the directory and settings of a postgres for a point and does not start it"},
 	do: func(ctx context.Context, c *call, a pgStartArgs) (api.Compute, error) {
 		return c.svc.PgCreate(ctx, a.Tenant, a.Point, api.ComputeOptions(a.Options))
 	},
@@ -31,7 +32,7 @@ func (c *Client) PgCreate(ctx context.Context, tenant, point string, o api.Compu
 }
 
 var pgStartVerb = one[pgStartArgs, api.Compute]{
-	verb: verb{name: "pg_start", help: "starts a postgres, made if need be, and answers when it accepts connections"},
+	verb: verb{name: "pg_start", role: access.Writer, raise: raiseSettings, help: "starts a postgres, made if need be, and answers when it accepts connections"},
 	do: func(ctx context.Context, c *call, a pgStartArgs) (api.Compute, error) {
 		return c.svc.PgStart(ctx, a.Tenant, a.Point, api.ComputeOptions(a.Options))
 	},
@@ -105,7 +106,7 @@ type pgStopArgs struct {
 }
 
 var pgStopVerb = plain[pgStopArgs]{
-	verb: verb{name: "pg_stop", help: "stops a postgres by the name that pg_list shows; destroy: and forgets its settings and directory"},
+	verb: verb{name: "pg_stop", role: access.Writer, help: "stops a postgres by the name that pg_list shows; destroy: and forgets its settings and directory"},
 	do: func(ctx context.Context, c *call, a pgStopArgs) error {
 		return c.svc.PgStop(ctx, a.Tenant, a.Name, api.StopOptions(a.Options))
 	},
@@ -146,7 +147,7 @@ func (o *stopArgs) words() (words []string) {
 }
 
 var pgListVerb = list[tenantArgs, api.Compute]{
-	verb: verb{name: "pg_list", help: "a tenant's postgres servers, running or not"},
+	verb: verb{name: "pg_list", role: access.Reader, help: "a tenant's postgres servers, running or not"},
 	do: func(ctx context.Context, c *call, a tenantArgs) ([]api.Compute, error) {
 		return c.svc.PgList(ctx, a.Tenant)
 	},
@@ -158,7 +159,7 @@ func (c *Client) PgList(ctx context.Context, tenant string) ([]api.Compute, erro
 }
 
 var pgExecVerb = one[pgStartArgs, api.Compute]{
-	verb: verb{name: "pg_exec", help: "starts a throw-away postgres, which goes with pg_exec_end or with the connection"},
+	verb: verb{name: "pg_exec", role: access.Writer, raise: raiseSettings, help: "starts a throw-away postgres, which goes with pg_exec_end or with the connection"},
 	do: func(ctx context.Context, c *call, a pgStartArgs) (api.Compute, error) {
 		if c.stopExec != nil {
 			return api.Compute{}, api.Errorf(api.ErrBusy, "pg_exec: this connection has one already")
@@ -172,7 +173,7 @@ var pgExecVerb = one[pgStartArgs, api.Compute]{
 }
 
 var pgExecEndVerb = plain[noArgs]{
-	verb: verb{name: "pg_exec_end", help: "ends this connection's throw-away postgres and removes all that it had"},
+	verb: verb{name: "pg_exec_end", role: access.Guest, help: "ends this connection's throw-away postgres and removes all that it had"},
 	do: func(_ context.Context, c *call, _ noArgs) error {
 		if c.stopExec == nil {
 			return api.Errorf(api.ErrNotFound, "pg_exec_end: this connection has no pg_exec")
@@ -192,7 +193,7 @@ func (c *Client) PgExec(ctx context.Context, tenant, point string, o api.Compute
 }
 
 var pgDistribsVerb = list[noArgs, api.Distrib]{
-	verb: verb{name: "pg_distribs", help: "the PostgreSQL installations that computes run on, one for each major version"},
+	verb: verb{name: "pg_distribs", role: access.Reader, each: true, help: "the PostgreSQL installations that computes run on, one for each major version"},
 	do: func(ctx context.Context, c *call, _ noArgs) ([]api.Distrib, error) {
 		return c.svc.PgDistribs(ctx)
 	},

@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 
+	"zenith/internal/access"
 	"zenith/internal/api"
 	"zenith/internal/pg"
 )
@@ -26,14 +27,14 @@ func (a backupArgs) point() string {
 }
 
 var basebackupVerb = file[backupArgs]{
-	verb: verb{name: "basebackup", help: "a tar of a data directory, without the data of user relations"},
+	verb: verb{name: "basebackup", role: access.Reader, gives: true, help: "a tar of a data directory, without the data of user relations"},
 	do: func(ctx context.Context, c *call, a backupArgs, w io.Writer) error {
 		return c.export(ctx, a.Tenant, a.point(), api.ExportOptions{SkipRelations: true}, w)
 	},
 }
 
 var fullbackupVerb = file[backupArgs]{
-	verb: verb{name: "fullbackup", help: "a tar of a data directory, on which stock postgres starts"},
+	verb: verb{name: "fullbackup", role: access.Reader, gives: true, help: "a tar of a data directory, on which stock postgres starts"},
 	do: func(ctx context.Context, c *call, a backupArgs, w io.Writer) error {
 		return c.export(ctx, a.Tenant, a.point(), api.ExportOptions{}, w)
 	},
@@ -46,7 +47,7 @@ type exportArgs struct {
 }
 
 var exportVerb = file[exportArgs]{
-	verb: verb{name: "export", help: "fullbackup of any point; contained: its configuration holds back what would reach out"},
+	verb: verb{name: "export", role: access.Reader, gives: true, help: "fullbackup of any point; contained: its configuration holds back what would reach out"},
 	do: func(ctx context.Context, c *call, a exportArgs, w io.Writer) error {
 		return c.export(ctx, a.Tenant, a.Point, api.ExportOptions{Contained: a.Contained}, w)
 	},

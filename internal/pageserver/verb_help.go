@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"zenith/internal/access"
 	"zenith/internal/api"
 )
 
@@ -22,7 +23,7 @@ type helpRow struct {
 // helpVerb tells a client what there is to say, from the same table as docs/sql.md. It gets the table from
 // the call: helpVerb is in the table itself, and so its initial value may not name it.
 var helpVerb = list[helpArgs, helpRow]{
-	verb: verb{name: "help", help: "all commands with their arguments; or one command, each of its arguments, and its reply"},
+	verb: verb{name: "help", role: access.Guest, help: "all commands with their arguments; or one command, each of its arguments, and its reply"},
 	do: func(_ context.Context, c *call, a helpArgs) ([]helpRow, error) {
 		if a.Command == "" {
 			return helpOnAll(c.verbs), nil

@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"time"
 
+	"zenith/internal/access"
 	"zenith/internal/api"
 	"zenith/internal/pg"
 )
@@ -26,7 +27,7 @@ type walDumpRow struct {
 }
 
 var walDumpVerb = stream[walDumpArgs, walDumpRow]{
-	verb: verb{name: "wal_dump", help: "the records that start in [FROM, TO), as pg_waldump prints them; 0/0 is the start of what is kept, and the head"},
+	verb: verb{name: "wal_dump", role: access.Reader, gives: true, help: "the records that start in [FROM, TO), as pg_waldump prints them; 0/0 is the start of what is kept, and the head"},
 	do: func(ctx context.Context, c *call, a walDumpArgs, send func(walDumpRow) error) error {
 		lines := &lineWriter{line: func(s string) error { return send(walDumpRow{s}) }}
 		if err := c.svc.WALDump(ctx, a.Tenant, a.Branch, a.From, a.To, a.Zone.location(), lines); err != nil {
@@ -80,7 +81,7 @@ type pageDumpRow struct {
 }
 
 var pageDumpVerb = one[pageDumpArgs, pageDumpRow]{
-	verb: verb{name: "page_dump", help: "a block of a relation's file in the data directory; it counts from the start of the relation"},
+	verb: verb{name: "page_dump", role: access.Reader, gives: true, help: "a block of a relation's file in the data directory; it counts from the start of the relation"},
 	do: func(ctx context.Context, c *call, a pageDumpArgs) (pageDumpRow, error) {
 		page, err := c.svc.ReadPage(ctx, a.Tenant, a.Point, a.Path, a.Block)
 		return pageDumpRow{page}, err
@@ -105,7 +106,7 @@ type checkRow struct {
 }
 
 var checkVerb = stream[checkArgs, checkRow]{
-	verb: verb{name: "check", help: "verifies a branch, or all of the tenant's: a row for each problem, and a last one with the figures"},
+	verb: verb{name: "check", role: access.Reader, help: "verifies a branch, or all of the tenant's: a row for each problem, and a last one with the figures"},
 	do: func(ctx context.Context, c *call, a checkArgs, send func(checkRow) error) error {
 		found := func(problem string) error { return send(checkRow{Problem: &problem}) }
 		res, err := c.svc.Check(ctx, a.Tenant, a.Branch, found, c.notices())
@@ -139,7 +140,7 @@ type repairRow struct {
 }
 
 var repairVerb = one[repairArgs, repairRow]{
-	verb: verb{name: "repair", help: "mends the tenant's store, which cannot be opened, if that can be done without loss; done is empty if there is nothing to mend"},
+	verb: verb{name: "repair", role: access.Admin, help: "mends the tenant's store, which cannot be opened, if that can be done without loss; done is empty if there is nothing to mend"},
 	do: func(ctx context.Context, c *call, a repairArgs) (repairRow, error) {
 		done, err := c.svc.Repair(ctx, a.Tenant)
 		return repairRow{done}, err
@@ -160,7 +161,7 @@ type gcArgs struct {
 }
 
 var gcVerb = one[gcArgs, api.GCResult]{
-	verb: verb{name: "gc", help: "forgets history that is older than what is retained: by the argument, or else the settings. What is younger than a day only with force; elapsed is in ms"},
+	verb: verb{name: "gc", role: access.Admin, help: "forgets history that is older than what is retained: by the argument, or else the settings. What is younger than a day only with force; elapsed is in ms"},
 	do: func(ctx context.Context, c *call, a gcArgs) (api.GCResult, error) {
 		return c.svc.GC(ctx, a.Tenant, a.Branch, api.GCOptions{Retain: a.Retain, Force: a.Force, Progress: c.notices()})
 	},
@@ -178,7 +179,7 @@ type gcPlanArgs struct {
 }
 
 var gcPlanVerb = list[gcPlanArgs, api.Forgettable]{
-	verb: verb{name: "gc_plan", help: "what gc would forget: a row for each branch of which it is something. It forgets nothing; no branch, or an empty one, means all"},
+	verb: verb{name: "gc_plan", role: access.Reader, help: "what gc would forget: a row for each branch of which it is something. It forgets nothing; no branch, or an empty one, means all"},
 	do: func(ctx context.Context, c *call, a gcPlanArgs) ([]api.Forgettable, error) {
 		return c.svc.GCPlan(ctx, a.Tenant, a.Branch, a.Retain)
 	},
@@ -196,7 +197,7 @@ type doGCArgs struct {
 }
 
 var doGCVerb = one[doGCArgs, api.GCResult]{
-	verb: verb{name: "do_gc", help: "gc, told how many bytes of WAL to retain"},
+	verb: verb{name: "do_gc", role: access.Admin, help: "gc, told how many bytes of WAL to retain"},
 	do: func(ctx context.Context, c *call, a doGCArgs) (api.GCResult, error) {
 		o := api.GCOptions{Force: true, Progress: c.notices()} // a program's command: it means what it says
 		if a.Horizon != nil {
@@ -230,7 +231,7 @@ type leaseRow struct {
 }
 
 var leaseVerb = one[leaseArgs, leaseRow]{
-	verb: verb{name: "lease", help: "keeps an LSN of a branch from being collected for ten minutes from now"},
+	verb: verb{name: "lease", role: access.Writer, help: "keeps an LSN of a branch from being collected for ten minutes from now"},
 	do: func(ctx context.Context, c *call, a leaseArgs) (leaseRow, error) {
 		until, err := c.svc.Lease(ctx, a.Tenant, a.Branch, a.LSN)
 		return leaseRow{until}, err

@@ -2,7 +2,9 @@ package pageserver
 
 import (
 	"context"
+	"slices"
 
+	"zenith/internal/access"
 	"zenith/internal/api"
 )
 
@@ -17,7 +19,7 @@ type mountArgs struct {
 }
 
 var mountVerb = one[mountArgs, api.Mount]{
-	verb: verb{name: "mount", help: "mounts a point as a data directory: a head for its one writer, an LSN or time read-only, either one as scratch"},
+	verb: verb{name: "mount", role: access.Reader, local: true, raise: raiseMount, gives: true, help: "mounts a point as a data directory: a head for its one writer, an LSN or time read-only, either one as scratch"},
 	do: func(ctx context.Context, c *call, a mountArgs) (api.Mount, error) {
 		if a.Point == "" {
 			return api.Mount{}, api.Errorf(api.ErrBadArgument, "mount: no point")
@@ -31,7 +33,7 @@ type mountTreeArgs struct {
 }
 
 var mountTreeVerb = one[mountTreeArgs, api.Mount]{
-	verb: verb{name: "mount_tree", help: "mounts the tree of all states of all tenants, read-only"},
+	verb: verb{name: "mount_tree", role: access.Reader, local: true, gives: true, help: "mounts the tree of all states of all tenants, read-only"},
 	do: func(ctx context.Context, c *call, a mountTreeArgs) (api.Mount, error) {
 		return c.svc.Mount(ctx, api.MountOptions{Dir: a.Dir})
 	},
@@ -51,7 +53,7 @@ type umountArgs struct {
 }
 
 var umountVerb = plain[umountArgs]{
-	verb: verb{name: "umount", help: "ends a mount, also one that a killed page server left; lazy: as soon as nobody uses it"},
+	verb: verb{name: "umount", role: access.Admin, local: true, help: "ends a mount, also one that a killed page server left; lazy: as soon as nobody uses it"},
 	do: func(ctx context.Context, c *call, a umountArgs) error {
 		return c.svc.Umount(ctx, a.Dir, a.Lazy)
 	},
@@ -63,9 +65,10 @@ func (c *Client) Umount(ctx context.Context, dir string, lazy bool) error {
 }
 
 var mountListVerb = list[noArgs, api.Mount]{
-	verb: verb{name: "mount_list", help: "the mounts, those of postgres servers included"},
+	verb: verb{name: "mount_list", role: access.Reader, each: true, help: "the mounts, those of postgres servers included"},
 	do: func(ctx context.Context, c *call, _ noArgs) ([]api.Mount, error) {
-		return c.svc.MountList(ctx)
+		all, err := c.svc.MountList(ctx)
+		return slices.DeleteFunc(all, func(m api.Mount) bool { return !c.mayRead(m.Tenant) }), err
 	},
 }
 

@@ -4,10 +4,12 @@ import (
 	"context"
 	"encoding/json"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgproto3/v2"
 
+	"zenith/internal/access"
 	"zenith/internal/api"
 	"zenith/internal/pg"
 )
@@ -23,7 +25,7 @@ type pushArgs struct {
 }
 
 var pushVerb = one[pushArgs, api.PushResult]{
-	verb: verb{name: "push", help: "sends what the page server at CONNINFO does not have of a branch; from_lsn is NULL where it had nothing"},
+	verb: verb{name: "push", role: access.Admin, help: "sends what the page server at CONNINFO does not have of a branch; from_lsn is NULL where it had nothing"},
 	do: func(ctx context.Context, c *call, a pushArgs) (api.PushResult, error) {
 		return c.svc.Push(ctx, a.Tenant, a.Branch, api.PushOptions{To: a.ConnInfo, Tenant: a.There, Progress: c.notices()})
 	},
@@ -58,7 +60,7 @@ type pushOfferRow struct {
 }
 
 var pushOfferVerb = one[offerArgs, pushOfferRow]{
-	verb: verb{name: "push_offer", help: "what is here of a timeline that another page server offers"},
+	verb: verb{name: "push_offer", role: access.Writer, help: "what is here of a timeline that another page server offers"},
 	do: func(ctx context.Context, c *call, a offerArgs) (pushOfferRow, error) {
 		held, err := c.svc.PushOffer(ctx, a.Tenant, a.Offer.Offer)
 		return pushOfferRow{held}, err
@@ -72,8 +74,11 @@ func (c *Client) PushOffer(ctx context.Context, tenant string, o api.Offer) (api
 }
 
 var pushReceiveVerb = plain[offerArgs]{
-	verb: verb{name: "push_receive", help: "takes an offered timeline's history, a CopyIn, and answers when it is durable", tag: copyTag, reply: replyTaken, reads: true},
+	verb: verb{name: "push_receive", role: access.Writer, help: "takes an offered timeline's history, a CopyIn, and answers when it is durable", tag: copyTag, reply: replyTaken, reads: true},
 	do: func(ctx context.Context, c *call, a offerArgs) error {
+		if err := c.mayMake(ctx, a.Tenant); err != nil {
+			return err
+		}
 		if err := c.send(&pgproto3.CopyInResponse{OverallFormat: formatBinary}); err != nil {
 			return err
 		}
@@ -85,6 +90,18 @@ var pushReceiveVerb = plain[offerArgs]{
 		_, err := io.Copy(io.Discard, r) // CopyDone, if it was not read yet
 		return err
 	},
+}
+
+// mayMake refuses a tenant that does not exist and would be made: that takes an admin.
+func (c *call) mayMake(ctx context.Context, tenant string) error {
+	if tenant == "" || c.who.On(tenant) >= access.Admin { // "" is the default tenant, which is never made
+		return nil
+	}
+	ids, err := c.svc.TenantList(ctx)
+	if err == nil && !slices.Contains(ids, tenant) {
+		err = errNoTenant(tenant)
+	}
+	return err
 }
 
 // PushReceive is api.Service's. It may return before it has read all of r, and never reads
@@ -105,7 +122,7 @@ type walSumRow struct {
 }
 
 var walSumVerb = one[walSumArgs, walSumRow]{
-	verb: verb{name: "wal_sum", help: "the SHA-256, in hex, of a timeline's WAL in [FROM, TO)"},
+	verb: verb{name: "wal_sum", role: access.Reader, help: "the SHA-256, in hex, of a timeline's WAL in [FROM, TO)"},
 	do: func(ctx context.Context, c *call, a walSumArgs) (walSumRow, error) {
 		sum, err := c.svc.WALSum(ctx, a.Tenant, a.Timeline, a.From, a.To)
 		return walSumRow{sum}, err

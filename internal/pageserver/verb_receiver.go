@@ -3,6 +3,7 @@ package pageserver
 import (
 	"context"
 
+	"zenith/internal/access"
 	"zenith/internal/api"
 )
 
@@ -21,7 +22,7 @@ type receiveStartArgs struct {
 }
 
 var callMeMaybeVerb = plain[receiveStartArgs]{
-	verb: verb{name: "callmemaybe", help: "starts a WAL receiver: what the server at CONNINFO writes goes into the branch"},
+	verb: verb{name: "callmemaybe", role: access.Writer, help: "starts a WAL receiver: what the server at CONNINFO writes goes into the branch"},
 	do: func(ctx context.Context, c *call, a receiveStartArgs) error {
 		return c.svc.ReceiveStart(ctx, a.Tenant, a.Branch, a.ConnInfo)
 	},
@@ -33,7 +34,7 @@ func (c *Client) ReceiveStart(ctx context.Context, tenant, branch, conninfo stri
 }
 
 var receiveSetVerb = plain[receiveStartArgs]{
-	verb: verb{name: "receive_set", help: "has a branch's WAL receiver go on at CONNINFO: the server has moved, or another one took its place"},
+	verb: verb{name: "receive_set", role: access.Writer, help: "has a branch's WAL receiver go on at CONNINFO: the server has moved, or another one took its place"},
 	do: func(ctx context.Context, c *call, a receiveStartArgs) error {
 		return c.svc.ReceiveSet(ctx, a.Tenant, a.Branch, a.ConnInfo)
 	},
@@ -45,7 +46,7 @@ func (c *Client) ReceiveSet(ctx context.Context, tenant, branch, conninfo string
 }
 
 var receiveStopVerb = plain[branchArgs]{
-	verb: verb{name: "receive_stop", help: "ends a branch's WAL receiver"},
+	verb: verb{name: "receive_stop", role: access.Writer, help: "ends a branch's WAL receiver"},
 	do: func(ctx context.Context, c *call, a branchArgs) error {
 		return c.svc.ReceiveStop(ctx, a.Tenant, a.Branch)
 	},
@@ -57,7 +58,7 @@ func (c *Client) ReceiveStop(ctx context.Context, tenant, branch string) error {
 }
 
 var receiveListVerb = list[tenantArgs, api.Receiver]{
-	verb: verb{name: "receive_list", help: "a tenant's WAL receivers and how far they are"},
+	verb: verb{name: "receive_list", role: access.Reader, help: "a tenant's WAL receivers and how far they are"},
 	do: func(ctx context.Context, c *call, a tenantArgs) ([]api.Receiver, error) {
 		return c.svc.ReceiveList(ctx, a.Tenant)
 	},

@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 
+	"zenith/internal/access"
 	"zenith/internal/api"
 	"zenith/internal/pg"
 )
@@ -26,7 +27,7 @@ type setArgs struct {
 
 // setVerb accepts any setting, as drivers send several.
 var setVerb = plain[setArgs]{
-	verb: verb{name: "set", tag: "SET", help: "accepts any setting; `zenith.progress = on` asks for progress as notices"},
+	verb: verb{name: "set", role: access.Guest, tag: "SET", help: "accepts any setting; `zenith.progress = on` asks for progress as notices"},
 	do: func(_ context.Context, c *call, a setArgs) error {
 		assignment := strings.ToLower(strings.Join(a.Words, " "))
 		name, value, _ := strings.Cut(strings.Replace(assignment, " to ", "=", 1), "=")
@@ -45,7 +46,7 @@ type showRow struct {
 }
 
 var showVerb = one[settingArgs, showRow]{
-	verb: verb{name: "show", help: "a setting that clients ask for"},
+	verb: verb{name: "show", role: access.Guest, help: "a setting that clients ask for"},
 	do: func(_ context.Context, c *call, a settingArgs) (showRow, error) {
 		value, err := settingValue(c.version, strings.Join(a.Words, " "))
 		return showRow{value}, err
@@ -82,7 +83,7 @@ func settingValue(v *pg.Version, name string) (string, error) {
 }
 
 var resetVerb = plain[settingArgs]{
-	verb: verb{name: "reset", tag: "RESET", help: "does nothing"},
+	verb: verb{name: "reset", role: access.Guest, tag: "RESET", help: "does nothing"},
 	do:   func(context.Context, *call, settingArgs) error { return nil },
 }
 
@@ -91,17 +92,17 @@ type discardArgs struct {
 }
 
 var discardVerb = plain[discardArgs]{
-	verb: verb{name: "discard", tag: "DISCARD ALL", help: "does nothing"},
+	verb: verb{name: "discard", role: access.Guest, tag: "DISCARD ALL", help: "does nothing"},
 	do:   func(context.Context, *call, discardArgs) error { return nil },
 }
 
 // Transactions are a pretence: verbs are atomic one by one, and drivers like to bracket them.
 var (
-	beginVerb    = plain[anyWords]{verb: verb{name: "begin", tag: "BEGIN", help: "begins what looks like a transaction"}, do: beginTransaction}
-	startVerb    = plain[startArgs]{verb: verb{name: "start", tag: "START TRANSACTION", help: "begin"}, do: startTransaction}
-	commitVerb   = plain[anyWords]{verb: verb{name: "commit", tag: "COMMIT", help: "ends it; nothing was pending"}, do: endTransaction}
-	endVerb      = plain[anyWords]{verb: verb{name: "end", tag: "COMMIT", help: "commit"}, do: endTransaction}
-	rollbackVerb = plain[anyWords]{verb: verb{name: "rollback", tag: "ROLLBACK", help: "ends it; nothing is undone"}, do: endTransaction}
+	beginVerb    = plain[anyWords]{verb: verb{name: "begin", role: access.Guest, tag: "BEGIN", help: "begins what looks like a transaction"}, do: beginTransaction}
+	startVerb    = plain[startArgs]{verb: verb{name: "start", role: access.Guest, tag: "START TRANSACTION", help: "begin"}, do: startTransaction}
+	commitVerb   = plain[anyWords]{verb: verb{name: "commit", role: access.Guest, tag: "COMMIT", help: "ends it; nothing was pending"}, do: endTransaction}
+	endVerb      = plain[anyWords]{verb: verb{name: "end", role: access.Guest, tag: "COMMIT", help: "commit"}, do: endTransaction}
+	rollbackVerb = plain[anyWords]{verb: verb{name: "rollback", role: access.Guest, tag: "ROLLBACK", help: "ends it; nothing is undone"}, do: endTransaction}
 )
 
 type startArgs struct {

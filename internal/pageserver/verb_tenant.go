@@ -2,7 +2,9 @@ package pageserver
 
 import (
 	"context"
+	"slices"
 
+	"zenith/internal/access"
 	"zenith/internal/api"
 )
 
@@ -23,9 +25,10 @@ type tenantListRow struct {
 }
 
 var tenantListVerb = one[noArgs, tenantListRow]{
-	verb: verb{name: "tenant_list", help: "the ids of all tenants: a JSON array"},
+	verb: verb{name: "tenant_list", role: access.Reader, each: true, help: "the ids of all tenants: a JSON array"},
 	do: func(ctx context.Context, c *call, _ noArgs) (tenantListRow, error) {
 		ids, err := c.svc.TenantList(ctx)
+		ids = slices.DeleteFunc(ids, func(id string) bool { return !c.mayRead(id) })
 		return tenantListRow{ids}, err
 	},
 }
@@ -37,7 +40,7 @@ func (c *Client) TenantList(ctx context.Context) ([]string, error) {
 }
 
 var tenantCreateVerb = plain[tenantCreateArgs]{
-	verb: verb{name: "tenant_create", help: "makes a tenant; its `main` is fresh from initdb"},
+	verb: verb{name: "tenant_create", role: access.Admin, help: "makes a tenant; its `main` is fresh from initdb"},
 	do: func(ctx context.Context, c *call, a tenantCreateArgs) error {
 		_, err := c.svc.TenantCreate(ctx, a.Tenant, api.TenantOptions{Major: int(a.Major)}, c.notices())
 		return err
