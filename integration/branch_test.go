@@ -247,3 +247,25 @@ func TestBranchOfUnsynced(t *testing.T) {
 		}
 	}
 }
+
+// TestBranchDeleteUnwritten: a branch on which a server ran and that nobody wrote to is deleted without force; one
+// that was written to is not.
+func TestBranchDeleteUnwritten(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	for _, name := range []string{"read", "written"} {
+		s.ok("branch", name, "main")
+		for range 2 {
+			url := s.start(name)
+			s.sql(url, "SELECT count(*) FROM pg_class", "CHECKPOINT", "SELECT pg_switch_wal()")
+			if name == "written" {
+				s.sql(url, "CREATE TABLE IF NOT EXISTS t ()")
+			}
+			s.ok("pg", "stop", name)
+		}
+	}
+	s.ok("branch", "delete", "read")
+	if said := s.fails(12, "branch", "delete", "written"); !strings.Contains(said, "bytes of WAL of its own") {
+		t.Errorf("branch delete says %q", said)
+	}
+}

@@ -83,3 +83,27 @@ func TestPgCtl(t *testing.T) {
 	s.want(url, "SELECT i FROM t", "1")
 	s.ok("pg", "stop", "main")
 }
+
+// TestStopOneOfTwo: where a postgres of the same name runs on a mount and on a copy, pg stop takes the one that the
+// user names, and asks where it may be either.
+func TestStopOneOfTwo(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	s.start("main", "--copy")
+	onMount := s.start("main")
+	if said := s.fails(2, "pg", "stop", "main"); !strings.Contains(said, "--copy=false") {
+		t.Errorf("pg stop says %q", said)
+	}
+	s.ok("pg", "stop", "main", "--copy")
+	s.want(onMount, "SELECT 1", "1")
+	s.ok("pg", "stop", "main") // the one that runs
+	s.fails(13, "pg", "stop", "main")
+	s.fails(2, "pg", "stop", "main", "--destroy")
+	s.ok("pg", "stop", "main", "--destroy", "--copy=false")
+	s.start("main", "--copy")
+	s.ok("stop")
+	s.ok("pg", "stop", "main", "--destroy") // needs no page server
+	s.ok("start")
+	s.fails(13, "pg", "stop", "main", "--copy")
+	s.fails(2, "export", "main", "--tar", filepath.Join(s.dir, "main.zip"))
+}

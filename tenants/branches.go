@@ -10,6 +10,7 @@ import (
 
 	"zenith/internal/api"
 	"zenith/internal/pg"
+	"zenith/internal/xlog"
 	"zenith/repo"
 )
 
@@ -131,8 +132,7 @@ func (t *tenant) hasChildren(tl *repo.Timeline) bool {
 	})
 }
 
-// checkExpendable refuses a branch that is main or the last one, or that has history which no
-// other branch has.
+// checkExpendable refuses a branch that is main or the last one, or that somebody has written to.
 func (b *branch) checkExpendable(ctx context.Context) error {
 	why := ""
 	head, err := b.catchup(ctx)
@@ -143,12 +143,24 @@ func (b *branch) checkExpendable(ctx context.Context) error {
 		why = "is the last one"
 	case err != nil: // it may have been written to: deleted by force it can still be brought back
 		why = fmt.Sprintf("cannot be read to its end (%s)", oneLine(err))
-	case head > start:
+	case head > start && b.isWritten(start, head):
 		why = fmt.Sprintf("has %d bytes of WAL of its own, from %v to %v", head-start, start, head)
 	default:
 		return nil
 	}
 	return api.Errorf(api.ErrNotAllowed, "branch %s: %s: it is deleted by force only (branch delete -f)", b.tl.Name(), why)
+}
+
+// isWritten reports whether somebody has changed something between two LSNs of the branch. Where a server was
+// started and stopped and nobody wrote, there is only what it writes by itself. WAL that cannot be read may be anything.
+func (b *branch) isWritten(from, to pg.LSN) bool {
+	r := xlog.NewReader(b.tl.WAL(), b.tl.WALConfig(), from)
+	for rec := new(xlog.Record); r.EndLSN() < to; {
+		if err := r.Next(rec); err != nil || !rec.IsHousekeeping() {
+			return true
+		}
+	}
+	return false
 }
 
 // BranchUndelete brings a deleted branch back.

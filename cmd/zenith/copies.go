@@ -183,23 +183,20 @@ func (e *environ) execCopy(ctx context.Context, s *session, name string, o api.C
 	return cs.Exec(ctx, src, e.fetch(ctx, s, point), o)
 }
 
-// stopCopy stops the postgres on the copy of that name. found is false if there is no such copy.
-func (e *environ) stopCopy(ctx context.Context, s *session, name string, o api.StopOptions) (found bool, err error) {
+// findCopy finds the copy of that name; nil if there is none.
+func (e *environ) findCopy(s *session, name string) (*postgres.Copy, error) {
 	if !isDir(e.path(copiesDir)) {
-		return false, nil
+		return nil, nil
 	}
 	cs, err := e.copies(s.cfg)
 	if err != nil {
-		return false, err
+		return nil, err
 	}
 	c, err := cs.Find(s.tenant, name)
 	if errors.Is(err, api.ErrNotFound) {
-		return false, nil
+		return nil, nil
 	}
-	if err != nil {
-		return false, err
-	}
-	return true, c.Stop(ctx, o)
+	return c, err
 }
 
 // listCopies describes the tenant's copies, and the postgres on each.

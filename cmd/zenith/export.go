@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/klauspost/compress/zstd"
@@ -38,6 +39,9 @@ func cmdExport(e *environ) *cli.Command {
 			if (c.String("dir") == "") == (c.String("tar") == "") {
 				return usagef("export: want --dir DIR or --tar FILE")
 			}
+			if ending := strings.ToLower(filepath.Ext(c.String("tar"))); slices.Contains(otherEndings, ending) {
+				return usagef("export --tar %s: zenith writes no %s files: want .tar, .tar.gz or .tar.zst", c.String("tar"), ending)
+			}
 			return e.withTenant(c, func(ctx context.Context, s *session) error {
 				point, err := e.point(ctx, s, c.Args().First())
 				if err != nil {
@@ -56,6 +60,10 @@ func cmdExport(e *environ) *cli.Command {
 		}),
 	}
 }
+
+// otherEndings are those of files in formats that export does not write. A file of such a name that is a plain tar
+// would be taken for a broken one on the day when it is needed.
+var otherEndings = []string{".zip", ".bz2", ".xz", ".lz4", ".lzma", ".7z", ".rar", ".br", ".z"}
 
 // exportTar writes the archive that send sends to the file name, or to standard output for "-". The file gets
 // its name when it is complete and on disk.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/url"
@@ -188,6 +189,7 @@ func cmdPgStop(e *environ) *cli.Command {
 		Flags: []cli.Flag{
 			tenantFlag(),
 			&cli.BoolFlag{Name: "destroy", Usage: "forget its settings and directory too (the branch stays)"},
+			&cli.BoolFlag{Name: "copy", Usage: "the one on a copy; --copy=false: the one on a mount (default: the only one of the two)"},
 			&cli.StringFlag{Name: "mode", Aliases: []string{"m"}, Value: "fast", Usage: "`MODE` of pg_ctl stop: smart, fast or immediate"},
 		},
 		Action: withArgs(1, 1, func(c *cli.Context) error {
@@ -207,8 +209,24 @@ func (e *environ) runPgStop(c *cli.Context, name string, o api.StopOptions) erro
 	if err != nil {
 		return err
 	}
-	found, err := e.stopCopy(c.Context, alone, fullPoint(name), o)
-	if !found && err == nil {
+	copied, err := e.findCopy(alone, fullPoint(name))
+	if err != nil {
+		return err
+	}
+	onCopy := copied != nil
+	if c.IsSet("copy") {
+		onCopy = c.Bool("copy")
+	} else if onCopy {
+		if onCopy, err = e.meansCopy(c, name, copied, o); err != nil {
+			return err
+		}
+	}
+	switch {
+	case onCopy && copied == nil:
+		err = api.Errorf(api.ErrNotFound, "pg %s: there is no copy of that name", name)
+	case onCopy:
+		err = copied.Stop(c.Context, o)
+	default:
 		err = e.withTenant(c, func(ctx context.Context, s *session) error {
 			point, err := e.point(ctx, s, name)
 			if err != nil {
@@ -221,6 +239,29 @@ func (e *environ) runPgStop(c *cli.Context, name string, o api.StopOptions) erro
 		fmt.Fprintf(e.out, "stopped postgres %s\n", name)
 	}
 	return err
+}
+
+// meansCopy tells whether a stop of the postgres called name means the one on a copy, or one of that name that the
+// page server, as far as it can be asked, runs on a mount. It refuses where it may be either.
+func (e *environ) meansCopy(c *cli.Context, name string, copied *postgres.Copy, o api.StopOptions) (bool, error) {
+	affected := func(cp api.Compute) bool { return o.Destroy || cp.Status != api.ComputeStopped }
+	there, err := copied.Describe()
+	if err != nil {
+		return false, err
+	}
+	onMount := false
+	err = e.withTenant(c, func(ctx context.Context, s *session) error {
+		list, err := s.PgList(ctx, s.tenant)
+		onMount = slices.ContainsFunc(list, func(cp api.Compute) bool { return cp.Name == fullPoint(name) && affected(cp) })
+		return err
+	})
+	switch {
+	case err != nil && !errors.Is(err, api.ErrUnavailable):
+		return false, err
+	case onMount && affected(there):
+		return false, usagef("pg stop %s: there is one on a mount and one on a copy: say --copy or --copy=false", name)
+	}
+	return !onMount, nil
 }
 
 func cmdPgList(e *environ) *cli.Command {
