@@ -29,16 +29,8 @@ type Options struct {
 	Time     time.Time         // of the directories above All's states; zero: now
 	Log      *slog.Logger      // default: slog.Default()
 	Helper   privileged.Helper // makes and ends the mount; default: this process does
-	// For, if it is not nil, is the account that the mount point must belong to.
-	For *int
-}
-
-// owner gives the account that the mount point must belong to.
-func (o Options) owner() int {
-	if o.For == nil {
-		return privileged.AnyOwner
-	}
-	return *o.For
+	// Owners are the accounts of which one must own the mount point; nil: anybody may.
+	Owners []int
 }
 
 func (o Options) withDefaults() Options {
@@ -95,7 +87,7 @@ func (m mounting) start(opts Options) (*Mount, error) {
 		return nil, err
 	}
 	id, fuseFile, err := opts.Helper.Mount(privileged.MountSpec{
-		Dir: m.dir, Owner: opts.owner(), ReadOnly: m.readOnly, AllowOther: opts.UID != uint32(os.Geteuid()),
+		Dir: m.dir, Owners: opts.Owners, ReadOnly: m.readOnly, AllowOther: opts.UID != uint32(os.Geteuid()),
 		UID: os.Geteuid(), GID: os.Getegid(), MaxRead: maxWrite,
 	})
 	if err != nil {

@@ -36,6 +36,7 @@ type fakeMount struct {
 	branch fusefs.Branch // of a writable one
 	source fusefs.Source // of one of the whole tree
 	work   fusefs.WorkOptions
+	opts   fusefs.Options
 
 	busy bool  // a process uses it; guarded by all.mu
 	lazy bool  // it was unmounted while busy; guarded by all.mu
@@ -72,7 +73,7 @@ func (f *fakeMounts) mount(m *fakeMount, o fusefs.Options) (mounted, error) {
 	if m.branch != nil {
 		m.branch.HoldWAL(func(string) bool { return false })
 	}
-	m.all, m.done = f, make(chan struct{})
+	m.all, m.opts, m.done = f, o, make(chan struct{})
 	f.at[m.dir] = m
 	return m, nil
 }

@@ -168,6 +168,16 @@ func (f *fixture) open(t testing.TB) {
 	f.Manager = m
 }
 
+// Mount makes the mount point in the room for those, as the command does, and mounts.
+func (f *fixture) Mount(ctx context.Context, o api.MountOptions) (api.Mount, error) {
+	made := filepath.Dir(o.Dir) == f.room && os.Mkdir(o.Dir, 0o755) == nil
+	mnt, err := f.Manager.Mount(ctx, o)
+	if err != nil && made {
+		err = errors.Join(err, os.Remove(o.Dir))
+	}
+	return mnt, err
+}
+
 // restart closes the Manager and opens the next one on the same directory.
 func (f *fixture) restart(t testing.TB) {
 	t.Helper()

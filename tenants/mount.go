@@ -14,6 +14,7 @@ import (
 	"zenith/fusefs"
 	"zenith/internal/api"
 	"zenith/internal/pg"
+	"zenith/internal/privileged"
 	"zenith/internal/xlog"
 	"zenith/repo"
 	"zenith/repo/datadir"
@@ -22,6 +23,7 @@ import (
 // mount is a mount that is there, or is being made: then it keeps its directory from other mounts.
 type mount struct {
 	dir, mode string
+	owners    []int   // the accounts of which one must own the mount point
 	tenant    *tenant // this and branch: nil for the whole tree
 	branch    *branch
 
@@ -57,10 +59,18 @@ func (m *Manager) options() fusefs.Options {
 	return fusefs.Options{UID: uint32(m.as.UID), GID: uint32(m.as.GID), Log: m.log, Helper: m.cfg.Helper}
 }
 
+// optionsOf are the options of one mount.
+func (m *Manager) optionsOf(mnt *mount) fusefs.Options {
+	o := m.options()
+	o.Owners = mnt.owners
+	return o
+}
+
 // mountOptions say how a point is mounted.
 type mountOptions struct {
-	scratch bool // what is written is thrown away
-	bindWAL bool // see fusefs.WorkOptions.BindWAL; for a head
+	scratch bool  // what is written is thrown away
+	owners  []int // the accounts of which one must own the mount point; nil: it is the page server's own
+	bindWAL bool  // see fusefs.WorkOptions.BindWAL; for a head
 }
 
 // mountPoint mounts a point of a tenant at dir.
@@ -69,7 +79,7 @@ func (m *Manager) mountPoint(ctx context.Context, t *tenant, at, dir string, o m
 	if err != nil {
 		return nil, err
 	}
-	mnt := &mount{dir: dir, tenant: t, branch: b, lsn: p.LSN}
+	mnt := &mount{dir: dir, owners: o.owners, tenant: t, branch: b, lsn: p.LSN}
 	var do func() (func() error, error)
 	switch {
 	case o.scratch:
@@ -145,6 +155,8 @@ func mountError(dir string, err error) error {
 		return api.Errorf(api.ErrBusy, "%s: already has a mount", dir)
 	case errors.Is(err, fusefs.ErrNotEmpty):
 		return api.Errorf(api.ErrMountFailed, "mount point %s: is not empty", dir)
+	case errors.Is(err, privileged.ErrNotOwner):
+		return api.Errorf(api.ErrNotAllowed, "mount point %s: belongs to another account than the one that asks for the mount", dir)
 	case errors.Is(err, fs.ErrNotExist):
 		return api.Errorf(api.ErrMountFailed, "mount point %s: no such directory", dir)
 	}
@@ -162,7 +174,7 @@ func (m *Manager) mountReadOnly(ctx context.Context, mnt *mount) (put func() err
 	}
 	mnt.view, err = mnt.branch.view(ctx, mnt.lsn)
 	if err == nil {
-		mnt.fs, err = m.mounter.readOnly(mnt.dir, mnt.view, m.options())
+		mnt.fs, err = m.mounter.readOnly(mnt.dir, mnt.view, m.optionsOf(mnt))
 	}
 	if err != nil {
 		release()
@@ -190,7 +202,7 @@ func (m *Manager) mountScratch(ctx context.Context, mnt *mount) (put func() erro
 		return nil, err
 	}
 	work := fusefs.WorkOptions{Dir: private, NoWriteback: m.cfg.NoWriteback}
-	if mnt.fs, err = m.mounter.scratch(mnt.dir, mnt.view, work, m.options()); err != nil {
+	if mnt.fs, err = m.mounter.scratch(mnt.dir, mnt.view, work, m.optionsOf(mnt)); err != nil {
 		return nil, errors.Join(err, os.RemoveAll(private))
 	}
 	return func() error {
@@ -239,7 +251,7 @@ func (m *Manager) mountWork(ctx context.Context, mnt *mount, bindWAL bool) (put 
 	}
 	follow, stop := context.WithCancel(m.ctx)
 	work := fusefs.WorkOptions{Dir: b.tl.WorkDir(), BindWAL: bindWAL, NoWriteback: m.cfg.NoWriteback}
-	if mnt.fs, err = m.mounter.work(mnt.dir, mnt.view, writable{b.tl, b}, work, m.options()); err != nil {
+	if mnt.fs, err = m.mounter.work(mnt.dir, mnt.view, writable{b.tl, b}, work, m.optionsOf(mnt)); err != nil {
 		stop()
 		return nil, err
 	}

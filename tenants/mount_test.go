@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -84,6 +85,28 @@ func TestMountModes(t *testing.T) {
 	}
 	if main.mounted() || main.acquire("a test") != nil {
 		t.Error("the branch is still in use")
+	}
+}
+
+// TestMountOwner: a mount point belongs to the account that asks, and a connection over the network has none.
+func TestMountOwner(t *testing.T) {
+	t.Parallel()
+	f := newManager(t, Config{})
+	o := api.MountOptions{Tenant: tenantA, Point: MainBranch, Dir: filepath.Join(f.room, "m")}
+	for _, c := range []api.Caller{{Owner: true, UID: api.NoUID, Address: "127.0.0.1:5"}, {UID: 7, User: "x", Address: "10.0.0.1:5"}} {
+		_, err := f.Mount(api.WithCaller(t.Context(), c), o)
+		wantKind(t, "mount over the network", err, api.ErrNotAllowed)
+	}
+	for uid, want := range map[int][]int{7: {7}, 0: {0, f.as.UID}, api.NoUID: {os.Geteuid(), f.as.UID}} {
+		if _, err := f.Mount(api.WithCaller(t.Context(), api.Caller{UID: uid}), o); err != nil {
+			t.Fatal(err)
+		}
+		if got := f.mounts.find(t, o.Dir).opts.Owners; !slices.Equal(got, want) {
+			t.Errorf("account %d: the owner is to be one of %v, want %v", uid, got, want)
+		}
+		if err := f.Umount(t.Context(), o.Dir, false); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 

@@ -12,8 +12,12 @@ import (
 	"zenith/internal/api"
 )
 
-// Mount mounts a point, or the whole tree of all tenants, at a directory that the user names.
+// Mount mounts a point, or the whole tree of all tenants, at an empty directory that the caller names and owns.
 func (m *Manager) Mount(ctx context.Context, o api.MountOptions) (api.Mount, error) {
+	owners, err := m.mayOwn(api.CallerOf(ctx))
+	if err != nil {
+		return api.Mount{}, err
+	}
 	dir, err := m.mountDir(o.Dir)
 	if err != nil {
 		return api.Mount{}, err
@@ -21,35 +25,34 @@ func (m *Manager) Mount(ctx context.Context, o api.MountOptions) (api.Mount, err
 	if _, err := m.mounter.cleanStale(dir); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return api.Mount{}, mountError(dir, err)
 	}
-	made, err := makeDir(dir)
+	mnt, err := m.mountAny(ctx, dir, owners, o)
 	if err != nil {
-		return api.Mount{}, mountError(dir, err)
-	}
-	mnt, err := m.mountAny(ctx, dir, o)
-	if err != nil {
-		if made {
-			err = errors.Join(err, os.Remove(dir))
-		}
 		return api.Mount{}, err
 	}
 	return mnt.describe(), nil
 }
 
-// makeDir makes the mount point if it is not there; the directory that it is in must be.
-func makeDir(dir string) (made bool, err error) {
-	err = os.Mkdir(dir, 0o755)
-	if errors.Is(err, fs.ErrExist) {
-		return false, nil
+// mayOwn gives the accounts that may own a directory over which a caller has something mounted: its own, and for root
+// also the one that owns the files of mounts. A mount hides what is there, for everybody: an account that could
+// choose any directory could put files of its own in the place of others'.
+func (m *Manager) mayOwn(c api.Caller) ([]int, error) {
+	switch {
+	case c.Address != "":
+		return nil, api.Errorf(api.ErrNotAllowed, "mount: is for accounts of the page server's machine, by its socket; a network connection has none")
+	case c.UID == api.NoUID: // within the process
+		return []int{os.Geteuid(), m.as.UID}, nil
+	case c.UID == 0:
+		return []int{0, m.as.UID}, nil
 	}
-	return err == nil, err
+	return []int{c.UID}, nil
 }
 
-// mountAny mounts at dir what o names: a point, or for an empty point the whole tree.
-func (m *Manager) mountAny(ctx context.Context, dir string, o api.MountOptions) (*mount, error) {
+// mountAny mounts at dir, a directory of one of owners, what o names: a point, or for an empty point the whole tree.
+func (m *Manager) mountAny(ctx context.Context, dir string, owners []int, o api.MountOptions) (*mount, error) {
 	if o.Point == "" {
-		mnt := &mount{dir: dir, mode: api.ModeTree}
+		mnt := &mount{dir: dir, owners: owners, mode: api.ModeTree}
 		return mnt, m.attach(mnt, func() (put func() error, err error) {
-			mnt.fs, err = m.mounter.all(dir, everything{m}, m.options())
+			mnt.fs, err = m.mounter.all(dir, everything{m}, m.optionsOf(mnt))
 			return func() error { return nil }, err
 		})
 	}
@@ -58,7 +61,7 @@ func (m *Manager) mountAny(ctx context.Context, dir string, o api.MountOptions) 
 		return nil, err
 	}
 	defer release() // from here on the mount itself keeps it open: busyLocked
-	return m.mountPoint(ctx, t, o.Point, dir, mountOptions{scratch: o.Scratch})
+	return m.mountPoint(ctx, t, o.Point, dir, mountOptions{scratch: o.Scratch, owners: owners})
 }
 
 // mountDir checks a mount point that a user named, and gives the path that the list of mounts has for it. A

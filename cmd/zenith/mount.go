@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"path/filepath"
 
 	"github.com/urfave/cli/v2"
@@ -16,7 +18,8 @@ func cmdMount(e *environ) *cli.Command {
 	return &cli.Command{
 		Name: "mount", ArgsUsage: "[POINT] DIR",
 		Usage: "show a point as a PostgreSQL data directory; without one, the tree of everything",
-		Description: `DIR must be an empty directory. Examples:
+		Description: `DIR must be an empty directory of yours, or not there yet. On a mount no program can be run, and no file gives its
+user rights (noexec, nosuid, nodev). Examples:
 
    zenith mount main /mnt/main               the head, writable: stock postgres starts on it
    zenith mount main@0/16B3748 /mnt/then     read-only, and the same for ever
@@ -79,13 +82,33 @@ func (e *environ) runMount(c *cli.Context) error {
 		if err := e.needHere(ctx, s, "mount "+dir, "zenith export gives a directory here"); err != nil {
 			return err
 		}
+		made, err := makeDir(abs)
+		if err != nil {
+			return err
+		}
 		m, err := s.Mount(ctx, o)
+		if err != nil && made {
+			err = errors.Join(err, os.Remove(abs))
+		}
 		if err != nil {
 			return err
 		}
 		fmt.Fprintf(e.out, "mounted %s at %s\n", mounted(m), dir)
 		return nil
 	})
+}
+
+// makeDir makes the mount point if it is not there; the directory that it is in must be. It is the user's then, whose
+// mount the page server takes no other directory for.
+func makeDir(dir string) (made bool, err error) {
+	err = os.Mkdir(dir, 0o755)
+	switch {
+	case errors.Is(err, fs.ErrExist):
+		return false, nil
+	case errors.Is(err, fs.ErrNotExist):
+		return false, api.Errorf(api.ErrMountFailed, "mount point %s: no such directory", dir)
+	}
+	return err == nil, err
 }
 
 // checkNotPoint refuses `zenith mount POINT`, where DIR was left out. It is for a dir that is not there.

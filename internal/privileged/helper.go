@@ -61,13 +61,10 @@ const FSName = "zenith"
 // MountID is the kernel's number for a mount.
 type MountID int
 
-// AnyOwner is the Owner of a MountSpec whose mount point may belong to any account.
-const AnyOwner = -1
-
 // MountSpec says what is to be mounted.
 type MountSpec struct {
 	Dir        string // the mount point: an empty directory, without symbolic links in its path
-	Owner      int    // the account that the mount point must belong to, or AnyOwner
+	Owners     []int  // the accounts of which one must own the mount point; nil: anybody may
 	ReadOnly   bool
 	AllowOther bool // other accounts than the server's may use it, as the modes of its files say
 	UID, GID   int  // whom the kernel takes for the file system's server

@@ -6,6 +6,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"slices"
 	"strconv"
 	"syscall"
 
@@ -100,7 +101,7 @@ func checkMountPoint(point *os.File, s MountSpec) error {
 	if err != nil {
 		return err
 	}
-	if st, ok := fi.Sys().(*syscall.Stat_t); s.Owner != AnyOwner && (!ok || int(st.Uid) != s.Owner) {
+	if st, ok := fi.Sys().(*syscall.Stat_t); s.Owners != nil && (!ok || !slices.Contains(s.Owners, int(st.Uid))) {
 		return ErrNotOwner
 	}
 	return checkEmpty(point)

@@ -23,20 +23,20 @@ func TestMountRefused(t *testing.T) {
 	}
 	const other = 65534
 	for _, tt := range []struct {
-		name  string
-		dir   string
-		owner int
-		want  error
+		name   string
+		dir    string
+		owners []int
+		want   error
 	}{
-		{"another account's", dir, other, privileged.ErrNotOwner},
-		{"not empty", full, privileged.AnyOwner, privileged.ErrNotEmpty},
-		{"a link", top + "/link", 0, syscall.ENOTDIR},
-		{"behind a link", top + "/up/dir", 0, syscall.ELOOP},
-		{"not there", top + "/none", 0, os.ErrNotExist},
+		{"another account's", dir, []int{other}, privileged.ErrNotOwner},
+		{"not empty", full, nil, privileged.ErrNotEmpty},
+		{"a link", top + "/link", []int{0}, syscall.ENOTDIR},
+		{"behind a link", top + "/up/dir", []int{0}, syscall.ELOOP},
+		{"not there", top + "/none", []int{0}, os.ErrNotExist},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			h := &privileged.InProcess{}
-			id, fuse, err := h.Mount(privileged.MountSpec{Dir: tt.dir, Owner: tt.owner, MaxRead: 1 << 20})
+			id, fuse, err := h.Mount(privileged.MountSpec{Dir: tt.dir, Owners: tt.owners, MaxRead: 1 << 20})
 			if err == nil {
 				t.Errorf("was mounted: %v", errors.Join(h.Unmount(id, true), fuse.Close()))
 			} else if !errors.Is(err, tt.want) {
