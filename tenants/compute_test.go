@@ -448,7 +448,7 @@ func TestCloseStopsEverything(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	dir := filepath.Join(testDir(t), "all")
+	dir := filepath.Join(f.room, "all")
 	if _, err := f.Mount(t.Context(), api.MountOptions{Dir: dir}); err != nil {
 		t.Fatal(err)
 	}

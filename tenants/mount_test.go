@@ -140,7 +140,7 @@ func TestMountRefuses(t *testing.T) {
 		{"what it is in", MainBranch, filepath.Dir(f.cfg.Dir), nil, api.ErrNotAllowed, "would hide"},
 		{"a full directory", MainBranch, full, nil, api.ErrBusy, ""}, // the branch is taken: that comes first
 		{"a full directory", "main@" + f.branchOf(t, MainBranch).tl.LastLSN().String(), full, nil, api.ErrMountFailed, "not empty"},
-		{"nowhere", MainBranch, filepath.Join(f.room, "a", "b"), nil, api.ErrMountFailed, "no such directory"},
+		{"nowhere", "main@" + f.branchOf(t, MainBranch).tl.LastLSN().String(), filepath.Join(f.room, "a", "b"), nil, api.ErrMountFailed, "no such directory"},
 		{"a directory with a mount", "", taken, nil, api.ErrBusy, "already has a mount (rw)"},
 		{"a second writer", MainBranch, free, nil, api.ErrBusy, "already mounted for writing at " + taken},
 		{"no branch", "none", free, nil, api.ErrNotFound, "none"},
