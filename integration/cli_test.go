@@ -18,6 +18,10 @@ func TestExec(t *testing.T) {
 	before := s.lsn("main")
 	s.sql(main, "DROP TABLE orders")
 
+	if !hasOwn("pg_dump") {
+		s.ok("pg", "exec", "main@"+before, "--", program("pg_dump"), "-t", "orders")
+		t.Skip("this PostgreSQL has no pg_dump of its own, and a newer one's output is for newer servers")
+	}
 	dump := s.ok("pg", "exec", "main@"+before, "--", program("pg_dump"), "-t", "orders")
 	if err := os.WriteFile(filepath.Join(s.dir, "orders.sql"), []byte(dump+"\n"), 0o644); err != nil {
 		t.Fatal(err)

@@ -24,6 +24,9 @@ func program(name string) string {
 	return pgtest.Installation{Name: strconv.Itoa(pgtest.Version().Major), Dir: pgDistrib}.Program(name)
 }
 
+// hasOwn says whether the installation has that program itself, so that it is of the same version.
+func hasOwn(name string) bool { return strings.HasPrefix(program(name), pgDistrib+"/") }
+
 // binary is bin/zenith, built once for all tests.
 var binary string
 

@@ -231,7 +231,7 @@ func TestReceiveSynchronous(t *testing.T) {
 func TestReceiveRefuses(t *testing.T) {
 	t.Parallel()
 	srv, conninfo := native(t, []string{"--wal-segsize=1"})
-	srv.Configure(t, "wal_keep_size=0", "min_wal_size=2MB", "max_wal_size=2MB")
+	srv.Configure(t, "min_wal_size=2MB", "max_wal_size=2MB")
 	srv.Start(t)
 	srv.Psql(t, "CREATE TABLE t (i int)")
 	s := newSite(t, "--from-server", conninfo)
@@ -276,6 +276,8 @@ func TestReceiveRefuses(t *testing.T) {
 	s.caughtUp(srv)
 
 	s.ok("stop")
+	srv.Psql(t, "ALTER SYSTEM SET wal_keep_size = 0")
+	srv.Psql(t, "SELECT pg_reload_conf()")
 	for range 4 {
 		srv.Psql(t, "INSERT INTO t SELECT g FROM generate_series(1, 20000) g")
 		srv.Psql(t, "SELECT pg_switch_wal()")

@@ -51,6 +51,7 @@ type Version struct {
 
 	// Installations.
 	ChecksumsByDefault bool   // initdb makes data checksums unless it is told not to
+	OldBaseBackup      bool   // a server's BASE_BACKUP has options without parentheses, and a stream for each archive
 	OriginsSetting     string // the setting that bounds the number of replication origins
 
 	MultiOffsetSize int // bytes of an entry of pg_multixact/offsets, and of a MultiXactOffset: 4 or 8

@@ -65,7 +65,7 @@ func BaseBackup(ctx context.Context, server *Server, o BackupOptions) (b *Backup
 	if err != nil {
 		return nil, err
 	}
-	f := &fetch{c: c, o: o, b: &Backup{TLI: id.tli, SysID: id.sysID, Tablespaces: map[pg.OID]string{}}}
+	f := &fetch{c: c, o: o, old: id.version.OldBaseBackup, b: &Backup{TLI: id.tli, SysID: id.sysID, Tablespaces: map[pg.OID]string{}}}
 	if made && !temporary {
 		f.b.made = server
 	}
@@ -91,14 +91,22 @@ func dropSlot(ctx context.Context, server *Server, slot string) error {
 	return nil
 }
 
-const backupCommand = "BASE_BACKUP (LABEL 'zenith', PROGRESS, CHECKPOINT 'fast', WAL, WAIT 'false', MANIFEST 'no')"
+// The command for a base backup, and the one of servers before PostgreSQL 15.
+const (
+	backupCommand    = "BASE_BACKUP (LABEL 'zenith', PROGRESS, CHECKPOINT 'fast', WAL, WAIT 'false', MANIFEST 'no')"
+	oldBackupCommand = "BASE_BACKUP LABEL 'zenith' PROGRESS FAST WAL NOWAIT MANIFEST 'no'"
+)
 
 // fetch is a base backup on its way. The server answers with the start, the list of
-// tablespaces, one stream that holds all archives, and the stop.
+// tablespaces, one stream that holds all archives, and the stop. Servers before PostgreSQL 15
+// send a stream for each archive, in the order of the list, which has nothing but the archive.
 type fetch struct {
 	c *conn
 	o BackupOptions
 	b *Backup
+
+	old   bool     // the server is one before PostgreSQL 15
+	names []string // of archives whose streams are still to come; if old
 
 	results     int // how many result sets have begun
 	rows        [][]string
@@ -107,7 +115,11 @@ type fetch struct {
 }
 
 func (f *fetch) run(ctx context.Context) (err error) {
-	if err := f.c.send(backupCommand); err != nil {
+	command := backupCommand
+	if f.old {
+		command = oldBackupCommand
+	}
+	if err := f.c.send(command); err != nil {
 		return err
 	}
 	defer func() {
@@ -128,7 +140,9 @@ func (f *fetch) run(ctx context.Context) (err error) {
 		case *pgproto3.CommandComplete:
 			err = f.result()
 		case *pgproto3.CopyOutResponse:
-			err = f.result()
+			if err = f.result(); err == nil && f.old {
+				err = f.nextArchive()
+			}
 		case *pgproto3.CopyData:
 			err = f.data(m.Data)
 		case *pgproto3.CopyDone:
@@ -181,8 +195,10 @@ func (f *fetch) tablespaces(rows [][]string) error {
 			f.total += kb << 10
 		}
 		if r[0] == "" {
+			f.names = append(f.names, baseArchive)
 			continue
 		}
+		f.names = append(f.names, r[0]+archiveEnding)
 		oid, err := strconv.ParseUint(r[0], 10, 32)
 		if err != nil {
 			return fmt.Errorf("tablespace %q: %w", r[0], errProtocol)
@@ -200,8 +216,32 @@ const (
 	msgProgress = 'p'
 )
 
-// data acts on one message of the stream of archives.
+// nextArchive begins the archive whose stream begins.
+func (f *fetch) nextArchive() error {
+	if len(f.names) == 0 {
+		return fmt.Errorf("a stream of no archive: %w", errProtocol)
+	}
+	name := f.names[0]
+	f.names = f.names[1:]
+	return f.beginArchive(name)
+}
+
+// archiveData takes a piece of the archive.
+func (f *fetch) archiveData(b []byte) error {
+	if f.archive == nil {
+		return fmt.Errorf("data of no archive: %w", errProtocol)
+	}
+	f.done += int64(len(b))
+	return f.archive.write(b)
+}
+
+// data acts on one message of a stream.
 func (f *fetch) data(b []byte) error {
+	if f.old {
+		err := f.archiveData(b)
+		f.progress(f.done)
+		return err
+	}
 	if len(b) == 0 {
 		return fmt.Errorf("an empty message: %w", errProtocol)
 	}
@@ -213,19 +253,22 @@ func (f *fetch) data(b []byte) error {
 		name, _, _ := bytes.Cut(body, []byte{0})
 		return f.beginArchive(string(name))
 	case msgData:
-		if f.archive == nil {
-			return fmt.Errorf("data of no archive: %w", errProtocol)
-		}
-		f.done += int64(len(body))
-		return f.archive.write(body)
+		return f.archiveData(body)
 	case msgProgress:
-		if len(body) == 8 && f.o.Progress != nil {
-			f.o.Progress("base backup", int64(binary.BigEndian.Uint64(body)), max(f.total, f.done))
+		if len(body) == 8 {
+			f.progress(int64(binary.BigEndian.Uint64(body)))
 		}
 		return nil
 	case msgManifest:
 		return fmt.Errorf("a manifest, which was not asked for: %w", errProtocol)
 	default:
 		return fmt.Errorf("a message of kind %q: %w", kind, errProtocol)
+	}
+}
+
+// progress tells how many bytes of the backup have come.
+func (f *fetch) progress(done int64) {
+	if f.o.Progress != nil {
+		f.o.Progress("base backup", done, max(f.total, f.done))
 	}
 }

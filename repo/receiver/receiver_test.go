@@ -153,6 +153,35 @@ func TestUnpack(t *testing.T) {
 	}
 }
 
+// TestUnpackOld: an old server's streams have no messages, and come in the order of its list of archives.
+func TestUnpackOld(t *testing.T) {
+	t.Parallel()
+	f := fetching(t)
+	f.old = true
+	if err := f.tablespaces([][]string{{"16400", "/elsewhere", "1"}, {"", "", "30"}}); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.data([]byte("x")); !errors.Is(err, errProtocol) {
+		t.Errorf("data before the first stream: %v", err)
+	}
+	for _, content := range [][]byte{
+		archiveOf(t, "PG_14/", "", "PG_14/5/", "", "PG_14/5/1", "far"),
+		archiveOf(t, "base/", "", "base/1", strings.Repeat("x", 10000), "pg_tblspc/", ""),
+	} {
+		if err := errors.Join(f.nextArchive(), f.data(content[:512]), f.data(content[512:]), f.endArchive()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for path, want := range map[string]int{"base/1": 10000, "pg_tblspc/16400/PG_14/5/1": 3} {
+		if got, err := os.ReadFile(filepath.Join(f.o.Dir, path)); err != nil || len(got) != want {
+			t.Errorf("%s: %d bytes, %v", path, len(got), err)
+		}
+	}
+	if err := f.nextArchive(); !errors.Is(err, errProtocol) {
+		t.Errorf("a stream too many: %v", err)
+	}
+}
+
 func TestUnpackRefuses(t *testing.T) {
 	t.Parallel()
 	whole := archiveOf(t, "a", strings.Repeat("x", 5000))
