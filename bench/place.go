@@ -76,6 +76,9 @@ func (p *place) zenith(args ...string) (string, error) {
 
 // start runs postgres at a point and gives its connection string.
 func (p *place) start(point string, args ...string) (string, error) {
+	if !strings.Contains(point, "@") { // over TCP, as to a native server; what runs on a scratch mount has none
+		args = append(args, "--tcp")
+	}
 	out, err := p.zenith(append([]string{"pg", "start", point}, args...)...)
 	return out[strings.LastIndexByte(out, '\n')+1:], err
 }

@@ -1,6 +1,7 @@
 package integration
 
 import (
+	"encoding/json"
 	"fmt"
 	"os/exec"
 	"strconv"
@@ -64,9 +65,13 @@ func TestBranchOfBranch(t *testing.T) {
 // url gives the connection string of a running postgres.
 func (s *site) url(name string) string {
 	s.t.Helper()
-	for line := range strings.Lines(s.ok("pg", "list")) {
-		if f := strings.Fields(line); len(f) == 4 && f[0] == name {
-			return "postgresql://postgres@" + f[1] + "/postgres"
+	var list []struct{ Branch, URI string }
+	if err := json.Unmarshal([]byte(s.ok("pg", "list", "-o", "json")), &list); err != nil {
+		s.t.Fatal(err)
+	}
+	for _, c := range list {
+		if c.Branch == name {
+			return c.URI
 		}
 	}
 	s.t.Fatalf("pg list has no %s:\n%s", name, s.ok("pg", "list"))

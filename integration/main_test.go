@@ -5,6 +5,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -208,8 +209,31 @@ func (s *site) want(url, query, want string) {
 }
 
 // database gives the same server's connection string for another database.
-func database(url, name string) string {
-	return url[:strings.LastIndexByte(url, '/')+1] + name
+func database(uri, name string) string {
+	u, err := url.Parse(uri)
+	if err != nil {
+		panic(err)
+	}
+	u.Path = "/" + name
+	return u.String()
+}
+
+// tcp gives the connection string of the superuser of a cluster that zenith made, on a port of this machine.
+func (s *site) tcp(port int) string {
+	s.t.Helper()
+	u := url.URL{Scheme: "postgresql", User: url.User("postgres"), Host: fmt.Sprintf("127.0.0.1:%d", port), Path: "/postgres"}
+	files, err := filepath.Glob(filepath.Join(s.work, "tenants", "*", "postgres.password"))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	if len(files) == 1 { // else the cluster was imported, and has no password
+		text, err := os.ReadFile(files[0])
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		u.User = url.UserPassword("postgres", strings.TrimSpace(string(text)))
+	}
+	return u.String()
 }
 
 // eventually waits until a condition holds, and fails the test if it does not.

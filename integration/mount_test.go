@@ -46,7 +46,7 @@ func (s *site) serve(dir string) *server {
 	if err := os.Chmod(logs, 0o777); err != nil {
 		s.t.Fatal(err)
 	}
-	v := &server{s: s, data: dir, url: fmt.Sprintf("postgresql://postgres@127.0.0.1:%d/postgres", port), log: filepath.Join(logs, "log")}
+	v := &server{s: s, data: dir, url: s.tcp(port), log: filepath.Join(logs, "log")}
 	r := s.runCmd(asPostgres(program("pg_ctl"), "-D", dir, "-l", v.log, "-w", "-o", fmt.Sprintf("-p %d -k %s", port, logs), "start"))
 	if r.code != 0 {
 		log, _ := os.ReadFile(v.log)

@@ -146,7 +146,8 @@ func (s *site) suite(v *server, label, suite, driver string) string {
 		"--inputdir="+filepath.Join(*regressDir, suite), "--outputdir="+out, "--dlpath="+filepath.Join(*regressDir, "dl"),
 		"--schedule="+filepath.Join(*regressDir, suite, map[string]string{"regress": "parallel_schedule", "isolation": "isolation_schedule"}[suite]))
 	// pg_isolation_regress looks for isolationtester in PATH.
-	cmd.Env = append(os.Environ(), "PATH="+filepath.Dir(driver)+":"+os.Getenv("PATH"))
+	password, _ := at.User.Password()
+	cmd.Env = append(os.Environ(), "PATH="+filepath.Dir(driver)+":"+os.Getenv("PATH"), "PGPASSWORD="+password)
 	return s.runCmd(cmd).out
 }
 

@@ -75,7 +75,6 @@ func (s *savedCompute) check() error {
 
 func (c *compute) dataDir() string  { return filepath.Join(c.dir, "data") }
 func (c *compute) logPath() string  { return filepath.Join(c.dir, "postgres.log") }
-func (c *compute) hbaPath() string  { return filepath.Join(c.dir, "pg_hba.conf") }
 func (c *compute) tomlPath() string { return filepath.Join(c.dir, "compute.toml") }
 
 // computeDir gives the directory of the compute that is called name.
@@ -133,13 +132,12 @@ func (c *compute) makeDirs() error {
 	if err := os.Mkdir(c.dataDir(), 0o700); err != nil && !errors.Is(err, os.ErrExist) {
 		return err
 	}
-	if c.throwaway {
-		if err := os.WriteFile(c.hbaPath(), []byte(postgres.ThrowawayHBA), 0o644); err != nil {
-			return err
-		}
-	}
 	return nil
 }
+
+// tcp reports whether the server listens on TCP, too. One for a single command, or on a state that nobody else
+// has a use for, does not.
+func (c *compute) tcp() bool { return !c.throwaway && !c.onState() }
 
 // takeDir makes the compute's directory this process's, in which the account of postgres has a data directory and
 // one for its socket, and can write nothing else. Earlier versions gave it to the account, which may have left
@@ -183,9 +181,9 @@ func (c *compute) describe() api.Compute {
 	defer c.mu.Unlock()
 	d := api.Compute{
 		Tenant: c.t.id.String(), Name: c.name, Status: string(c.state), Restarts: c.restarts,
-		Host: "127.0.0.1", Port: c.saved.Port,
+		Host: postgres.HostOf(c.tcp(), c.saved.Settings), Socket: postgres.SocketDir(c.dir), Port: c.saved.Port,
 		User: cmp.Or(c.saved.User, postgres.UsualLogin.User), Database: cmp.Or(c.saved.Database, postgres.UsualLogin.Database),
-		Dir: c.dataDir(), Log: c.logPath(), Notes: c.notes,
+		Dir: c.dataDir(), Log: c.logPath(), Notes: c.notes, PasswordFile: c.t.passwordFile(),
 	}
 	if c.damaged && c.mount == nil {
 		d.Status = api.ComputeDamaged

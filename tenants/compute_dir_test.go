@@ -12,8 +12,8 @@ import (
 	"zenith/internal/postgres"
 )
 
-// TestComputeDirIsOurs: of a compute's directory, the account of postgres can write the data directory and the
-// socket's; a symbolic link in the place of the log is not followed.
+// TestComputeDirIsOurs: of a compute's directory, the account of postgres can write the data directory and, as a
+// group, the socket's; a symbolic link in the place of the log is not followed.
 func TestComputeDirIsOurs(t *testing.T) {
 	f := newManager(t, Config{})
 	c, err := f.PgStart(t.Context(), tenantA, MainBranch, set())
@@ -21,7 +21,7 @@ func TestComputeDirIsOurs(t *testing.T) {
 		t.Fatal(err)
 	}
 	dir := filepath.Dir(c.Dir)
-	for path, want := range map[string]int{dir: os.Geteuid(), c.Log: os.Geteuid(), postgres.SocketDir(dir): f.as.UID} {
+	for path, want := range map[string]int{dir: os.Geteuid(), c.Log: os.Geteuid(), postgres.SocketDir(dir): os.Geteuid()} {
 		fi, err := os.Lstat(path)
 		if err != nil {
 			t.Fatal(err)

@@ -166,13 +166,20 @@ func (c *compute) launch(ctx context.Context, next savedCompute, o api.ComputeOp
 	if err != nil {
 		return err
 	}
+	gate := postgres.Gate{
+		Dir: c.dir, DataDir: c.dataDir(), Account: c.t.m.as, Own: contain.Main || o.AsOriginal, Contained: contained,
+	}
+	access, err := gate.Settings(viewFiles{ctx, c.mount.view})
+	if err != nil {
+		return err
+	}
 	login, err := postgres.FindLogin(viewFiles{ctx, c.mount.view})
 	if err != nil {
 		return err
 	}
 	next.User, next.Database = login.User, login.Database
 	l := c.launchOf(next.Port)
-	l.Settings = c.settings(next, append(contained, needed...))
+	l.Settings = c.settings(next, slices.Concat(contained, access, needed))
 	proc, err := postgres.Start(ctx, distrib, c.t.m.as, l)
 	if err != nil {
 		return err
@@ -261,7 +268,7 @@ func (c *compute) drop() error {
 	if c.release != nil {
 		defer c.release()
 	}
-	err := os.RemoveAll(c.dir)
+	err := errors.Join(postgres.RemoveSocketDir(c.dir), os.RemoveAll(c.dir))
 	c.t.forget(c) // now another compute may have the directory
 	return err
 }

@@ -43,11 +43,8 @@ func (c *compute) settings(saved savedCompute, ofState []api.Setting) []api.Sett
 	if c.mount.mode == api.ModeWritable {
 		list = append(list, headSettings(saved.logical() || c.mount.view.Snapshot().State().Settings.WALLevel == pg.WALLevelLogical)...)
 	}
-	list = append(list, postgres.PlaceSettings(c.dir, c.t.id.String(), c.mount.branch.tl.ID().String())...)
+	list = append(list, postgres.PlaceSettings(c.dir, c.tcp(), c.t.id.String(), c.mount.branch.tl.ID().String())...)
 	list = append(list, ofState...)
-	if c.throwaway {
-		list = append(list, api.Setting{Name: "hba_file", Value: c.hbaPath()})
-	}
 	return append(list, postgres.UserSettings(saved.Settings)...)
 }
 

@@ -95,7 +95,11 @@ func (m *Manager) loadDir(ctx context.Context, t *tenant, o InitOptions) (*repo.
 			return nil, err
 		}
 		defer os.RemoveAll(home)
-		err := withPassage(home, func() error { return m.initdb(ctx, o, from) })
+		password := filepath.Join(home, passwordName)
+		if err := t.newPassword(m.as, password); err != nil {
+			return nil, err
+		}
+		err := withPassage(home, func() error { return m.initdb(ctx, o, from, password) })
 		if err != nil {
 			return nil, err
 		}
@@ -137,8 +141,9 @@ func (m *Manager) fresh(ctx context.Context, o InitOptions) (postgres.Distrib, e
 	return m.pg.For(ctx, v)
 }
 
-// initdb makes a fresh cluster in dir, a directory that must not be there yet.
-func (m *Manager) initdb(ctx context.Context, o InitOptions, dir string) error {
+// initdb makes a fresh cluster in dir, a directory that must not be there yet; its superuser has the password that
+// the file passwordFile has.
+func (m *Manager) initdb(ctx context.Context, o InitOptions, dir, passwordFile string) error {
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		return err
 	}
@@ -149,5 +154,5 @@ func (m *Manager) initdb(ctx context.Context, o InitOptions, dir string) error {
 	if err != nil {
 		return err
 	}
-	return distrib.Initdb(ctx, m.as, dir, !m.cfg.NoChecksums)
+	return distrib.Initdb(ctx, m.as, dir, passwordFile, !m.cfg.NoChecksums)
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -166,7 +167,7 @@ func exitStatus(state *os.ProcessState) int {
 // otherwhere are the environment variables by which libpq might connect to another server than the
 // throw-away postgres: pg exec removes them.
 var otherwhere = []string{
-	"PGHOST", "PGHOSTADDR", "PGPORT", "PGUSER", "PGDATABASE", "PGSERVICE", "PGSERVICEFILE",
+	"PGHOST", "PGHOSTADDR", "PGPORT", "PGREQUIREPEER", "PGREQUIREAUTH", "PGUSER", "PGDATABASE", "PGSERVICE", "PGSERVICEFILE",
 	"PGSSLMODE", "PGREQUIRESSL", "PGCHANNELBINDING", "PGGSSENCMODE", "PGTARGETSESSIONATTRS", "PGOPTIONS",
 }
 
@@ -176,5 +177,5 @@ func connectEnv(env []string, cp api.Compute) []string {
 		name, _, _ := strings.Cut(kv, "=")
 		return slices.Contains(otherwhere, name)
 	})
-	return append(env, "PGHOST="+cp.Host, "PGPORT="+strconv.Itoa(cp.Port), "PGUSER="+cp.User, "PGDATABASE="+cp.Database)
+	return append(env, "PGHOST="+cmp.Or(cp.Socket, cp.Host), "PGPORT="+strconv.Itoa(cp.Port), "PGUSER="+cp.User, "PGDATABASE="+cp.Database)
 }

@@ -62,6 +62,7 @@ func TestListsAsJSON(t *testing.T) {
     "log": "/l",
     "lsn": "0/16B3748",
     "notes": null,
+    "password_file": null,
     "restarts": "0",
     "status": "running",
     "timeline": "` + lineA + `",

@@ -107,8 +107,9 @@ func cmdPgCreate(e *environ) *cli.Command {
 	return &cli.Command{
 		Name: "create", ArgsUsage: "NAME", Usage: "make a postgres for a branch and do not start it", Flags: computeFlags(),
 		Action: func(c *cli.Context) error {
-			return e.runCompute(c, api.ComputeService.PgCreate, false, func(cp api.Compute) {
+			return e.runCompute(c, api.ComputeService.PgCreate, false, func(cp api.Compute) error {
 				fmt.Fprintf(e.out, "created postgres %s\n", cp.Name)
+				return nil
 			})
 		},
 	}
@@ -119,10 +120,15 @@ func cmdPgStart(e *environ) *cli.Command {
 		Name: "start", ArgsUsage: "POINT", Usage: "start postgres; prints the connection string alone on the last line",
 		Description: channelHelp(),
 		Flags: append(computeFlags(),
+			&cli.BoolFlag{Name: "tcp", Usage: "print a connection string with host, port and password, for programs that know no unix sockets"},
 			&cli.BoolFlag{Name: "as-original", Usage: "open every channel: this postgres takes the place of the server whose data it has (see docs/copies.md)"}),
 		Action: func(c *cli.Context) error {
-			return e.runCompute(c, api.ComputeService.PgStart, true, func(cp api.Compute) {
-				fmt.Fprintf(e.out, "postgres %s accepts connections\n%s\n", cp.Name, connString(cp))
+			return e.runCompute(c, api.ComputeService.PgStart, true, func(cp api.Compute) error {
+				uri, err := e.startedString(cp, c.Bool("tcp"))
+				if err == nil {
+					fmt.Fprintf(e.out, "postgres %s accepts connections\n%s\n", cp.Name, uri)
+				}
+				return err
 			})
 		},
 	}
@@ -130,7 +136,7 @@ func cmdPgStart(e *environ) *cli.Command {
 
 type computeCall func(api.ComputeService, context.Context, string, string, api.ComputeOptions) (api.Compute, error)
 
-func (e *environ) runCompute(c *cli.Context, do computeCall, start bool, done func(api.Compute)) error {
+func (e *environ) runCompute(c *cli.Context, do computeCall, start bool, done func(api.Compute) error) error {
 	if err := wantArgs(c, 1, 1); err != nil {
 		return err
 	}
@@ -154,7 +160,7 @@ func (e *environ) runCompute(c *cli.Context, do computeCall, start bool, done fu
 		}
 		if err == nil {
 			e.printNotes(cp)
-			done(cp)
+			err = done(cp)
 		}
 		return err
 	})
@@ -168,18 +174,46 @@ func (e *environ) printNotes(cp api.Compute) {
 	}
 }
 
-// connString gives the connection URI of a postgres, which psql and drivers understand.
+// connString gives the connection URI of a postgres, which psql and drivers understand: through its unix socket,
+// which asks its owner for no password.
 func connString(cp api.Compute) string {
-	u := url.URL{Scheme: "postgresql", User: url.User(cp.User), Path: "/" + cp.Database}
-	if strings.HasPrefix(cp.Host, "/") { // the directory of a unix socket
-		u.RawQuery = url.Values{"host": {cp.Host}, "port": {strconv.Itoa(cp.Port)}}.Encode()
-		return u.String()
+	if cp.Socket == "" {
+		return tcpString(cp, "")
 	}
-	u.Host = address(cp)
+	u := url.URL{Scheme: "postgresql", User: url.User(cp.User), Path: "/" + cp.Database}
+	u.RawQuery = url.Values{"host": {cp.Socket}, "port": {strconv.Itoa(cp.Port)}}.Encode()
 	return u.String()
 }
 
+// tcpString gives the connection URI of a postgres for what knows no unix sockets; password may be "".
+func tcpString(cp api.Compute, password string) string {
+	u := url.URL{Scheme: "postgresql", User: url.User(cp.User), Host: net.JoinHostPort(cp.Host, strconv.Itoa(cp.Port)), Path: "/" + cp.Database}
+	if password != "" {
+		u.User = url.UserPassword(cp.User, password)
+	}
+	return u.String()
+}
+
+// startedString gives the connection string that pg start prints.
+func (e *environ) startedString(cp api.Compute, tcp bool) (string, error) {
+	if !tcp {
+		return connString(cp), nil
+	}
+	if cp.Host == "" {
+		return "", api.Errorf(api.ErrNotAllowed, "pg %s: it has no TCP port (--set listen_addresses=127.0.0.1 gives it one)", cp.Name)
+	}
+	if cp.PasswordFile == "" {
+		return tcpString(cp, ""), nil
+	}
+	password, err := e.readPassword(cp.PasswordFile)
+	return tcpString(cp, password), err
+}
+
+// address says where a postgres listens: its TCP port, or else its unix socket.
 func address(cp api.Compute) string {
+	if cp.Host == "" {
+		return fmt.Sprintf("%s/.s.PGSQL.%d", cp.Socket, cp.Port)
+	}
 	return net.JoinHostPort(cp.Host, strconv.Itoa(cp.Port))
 }
 
@@ -285,6 +319,7 @@ var computeColumns = []column[api.Compute]{
 	{name: "dir", text: func(cp api.Compute) string { return cp.Dir }, hidden: true},
 	{name: "log", text: func(cp api.Compute) string { return cp.Log }, hidden: true},
 	{name: "uri", text: connString, hidden: true},
+	{name: "password_file", text: func(cp api.Compute) string { return cp.PasswordFile }, hidden: true},
 	{name: "wal", text: func(cp api.Compute) string { return cp.WAL }, hidden: true},
 	{name: "restarts", text: func(cp api.Compute) string { return strconv.Itoa(cp.Restarts) }, hidden: true},
 	{name: "notes", text: func(cp api.Compute) string { return strings.Join(cp.Notes, "; ") }, hidden: true},

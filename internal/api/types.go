@@ -147,12 +147,15 @@ type Compute struct {
 	Timeline string `json:"timeline"`
 	LSN      pg.LSN `json:"lsn"`
 	Status   string `json:"status"` // one of the Compute constants
-	Host     string `json:"host"`   // an address, or the directory of the unix socket
-	Port     int    `json:"port"`
+	Host     string `json:"host"`   // the address of its TCP port; "": it has none
+	Socket   string `json:"socket"` // the directory of its unix socket, which lets its owner in without a password
+	Port     int    `json:"port"`   // of both
 	User     string `json:"user"`
 	Database string `json:"database"`
 	Dir      string `json:"dir"` // its data directory
 	Log      string `json:"log"` // its log file
+	// PasswordFile has the password that User was given when zenith made the cluster; "": zenith did not.
+	PasswordFile string `json:"password_file"`
 	// Notes are what whoever starts it should know: one line each.
 	Notes []string `json:"notes"`
 	// Restarts is how often it has crashed, and was started anew, since somebody started it.

@@ -29,10 +29,11 @@ var undurable = map[string]string{
 	"fusefs/overlay.go:os.Rename":                    "the rename of a process on the mount, which syncs it if it likes",
 	"fusefs/spare.go:os.Rename":                      "a spare segment need not survive a crash",
 	"internal/postgres/copy_exec.go:os.CreateTemp":   "a lock, of a server that is thrown away",
-	"internal/postgres/copy_exec.go:os.WriteFile":    "of a server that is thrown away",
+	"internal/postgres/hba.go:os.WriteFile":          "written anew at each start",
 	"internal/postgres/pidfile.go:durable.WriteFile": "two words, which nobody minds if they make no sense",
 	"internal/postgres/recover.go:os.WriteFile":      "in a directory that is imported, and then removed",
-	"tenants/compute.go:os.WriteFile":                "of a server that is thrown away",
+	"tenants/password.go:durable.WriteFile":          "a line for people, which zenith itself never reads",
+	"tenants/password.go:os.WriteFile":               "for initdb, and then removed",
 }
 
 // tools are packages that are not part of the program.

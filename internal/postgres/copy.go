@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -63,7 +64,6 @@ func (c *Copy) Damage() error { return c.damage }
 
 func (c *Copy) dataDir() string  { return filepath.Join(c.dir, "data") }
 func (c *Copy) logPath() string  { return filepath.Join(c.dir, "postgres.log") }
-func (c *Copy) hbaPath() string  { return filepath.Join(c.dir, "pg_hba.conf") }
 func (c *Copy) tomlPath() string { return filepath.Join(c.dir, "copy.toml") }
 
 // save writes the settings, whole or not at all.
@@ -185,14 +185,22 @@ func (c *Copy) ofState(next savedCopy, o api.ComputeOptions) ([]api.Setting, err
 	if err != nil {
 		return nil, err
 	}
-	contained, held, err := Contain{DataDir: c.dataDir(), Exec: strings.HasPrefix(filepath.Base(c.dir), ThrowawayPrefix), Options: o}.Settings(files)
+	contained, held, err := Contain{DataDir: c.dataDir(), Exec: c.throwaway(), Options: o}.Settings(files)
+	if err != nil {
+		return nil, err
+	}
+	gate := Gate{Dir: c.dir, DataDir: c.dataDir(), Account: c.cs.as, Own: o.AsOriginal, Contained: contained}
+	access, err := gate.Settings(files)
 	c.notes = Notes(note, held)
-	return append(contained, needed...), err
+	return slices.Concat(contained, access, needed), err
 }
+
+// throwaway reports whether the copy is Exec's.
+func (c *Copy) throwaway() bool { return strings.HasPrefix(filepath.Base(c.dir), ThrowawayPrefix) }
 
 // settings are what goes on the command line; what the user set comes last, and so wins.
 func (c *Copy) settings(saved savedCopy, more []api.Setting) []api.Setting {
-	list := append(PlaceSettings(c.dir, saved.Tenant, saved.Timeline), more...)
+	list := append(PlaceSettings(c.dir, !c.throwaway(), saved.Tenant, saved.Timeline), more...)
 	return append(list, UserSettings(saved.Settings)...)
 }
 
@@ -210,7 +218,7 @@ func (c *Copy) Stop(ctx context.Context, o api.StopOptions) error {
 		}
 	}
 	if o.Destroy {
-		return os.RemoveAll(c.dir)
+		return errors.Join(RemoveSocketDir(c.dir), os.RemoveAll(c.dir))
 	}
 	return nil
 }
@@ -267,7 +275,7 @@ func (c *Copy) Describe() (api.Compute, error) {
 	}
 	return api.Compute{
 		Tenant: c.saved.Tenant, Name: c.saved.Point, Timeline: c.saved.Timeline, LSN: lsn, Status: status,
-		Host: "127.0.0.1", Port: c.saved.Port, Dir: c.dataDir(), Log: c.logPath(), Notes: c.notes,
+		Host: HostOf(!c.throwaway(), c.saved.Settings), Socket: SocketDir(c.dir), Port: c.saved.Port, Dir: c.dataDir(), Log: c.logPath(), Notes: c.notes,
 		User: cmp.Or(c.saved.User, UsualLogin.User), Database: cmp.Or(c.saved.Database, UsualLogin.Database),
 	}, err
 }

@@ -34,7 +34,7 @@ func (cs *Copies) Exec(ctx context.Context, s Source, fetch func(dir string) err
 	}
 	dir := strings.TrimSuffix(lock.Name(), lockEnding)
 	drop := func() error {
-		return errors.Join(os.RemoveAll(dir), os.Remove(lock.Name()), lock.Close())
+		return errors.Join(RemoveSocketDir(dir), os.RemoveAll(dir), os.Remove(lock.Name()), lock.Close())
 	}
 	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
 		return cp, nil, errors.Join(err, drop())
@@ -62,12 +62,7 @@ const lockEnding = ".lock"
 
 // startThrowaway starts a server whose data need not survive anything, so it never syncs.
 func (c *Copy) startThrowaway(ctx context.Context, o api.ComputeOptions) error {
-	if err := os.WriteFile(c.hbaPath(), []byte(ThrowawayHBA), 0o644); err != nil {
-		return err
-	}
-	return c.start(ctx, o, []api.Setting{
-		{Name: "hba_file", Value: c.hbaPath()}, {Name: "fsync", Value: "off"}, {Name: "full_page_writes", Value: "off"},
-	})
+	return c.start(ctx, o, []api.Setting{{Name: "fsync", Value: "off"}, {Name: "full_page_writes", Value: "off"}})
 }
 
 // cleanExecs ends and removes the throw-away servers of processes that were killed.
@@ -98,5 +93,5 @@ func (cs *Copies) cleanExec(ctx context.Context, lockPath string) error {
 			return err
 		}
 	}
-	return errors.Join(os.RemoveAll(c.dir), os.Remove(lockPath))
+	return errors.Join(RemoveSocketDir(c.dir), os.RemoveAll(c.dir), os.Remove(lockPath))
 }

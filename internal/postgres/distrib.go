@@ -20,10 +20,10 @@ type Distrib struct {
 func (d Distrib) bin(name string) string { return filepath.Join(d.Dir, "bin", name) }
 
 // Initdb makes a fresh cluster in dir, which must be empty and the account's: superuser
-// postgres, trust on loopback and unix sockets, data checksums or not. Nothing is fsynced:
-// the caller reads the directory and throws it away.
-func (d Distrib) Initdb(ctx context.Context, as Account, dir string, checksums bool) error {
-	cmd := exec.CommandContext(ctx, d.bin("initdb"), d.initdbArgs(dir, checksums)...)
+// postgres with the password in a file that the account can read, peer on unix sockets, SCRAM on TCP,
+// data checksums or not. Nothing is fsynced: the caller reads the directory and throws it away.
+func (d Distrib) Initdb(ctx context.Context, as Account, dir, passwordFile string, checksums bool) error {
+	cmd := exec.CommandContext(ctx, d.bin("initdb"), d.initdbArgs(dir, passwordFile, checksums)...)
 	as.prepare(cmd)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("initdb: %w: %s", err, lastLine(out))
@@ -31,8 +31,8 @@ func (d Distrib) Initdb(ctx context.Context, as Account, dir string, checksums b
 	return nil
 }
 
-func (d Distrib) initdbArgs(dir string, checksums bool) []string {
-	args := []string{"-D", dir, "-U", "postgres", "-A", "trust", "--no-sync", "--no-instructions", "-E", "UTF8", "--locale", "C.UTF-8"}
+func (d Distrib) initdbArgs(dir, passwordFile string, checksums bool) []string {
+	args := []string{"-D", dir, "-U", "postgres", "--auth-local=peer", "--auth-host=scram-sha-256", "--pwfile=" + passwordFile, "--no-sync", "--no-instructions", "-E", "UTF8", "--locale", "C.UTF-8"}
 	switch {
 	case checksums:
 		args = append(args, "--data-checksums")

@@ -15,7 +15,7 @@ import (
 func TestInitdb(t *testing.T) {
 	for _, checksums := range []bool{true, false} {
 		dir := testDir(t)
-		if err := (Distrib{Version: pg.V15, Dir: fakepg.Installation(t)}).Initdb(t.Context(), testAccount(t), dir, checksums); err != nil {
+		if err := (Distrib{Version: pg.V15, Dir: fakepg.Installation(t)}).Initdb(t.Context(), testAccount(t), dir, "/dev/null", checksums); err != nil {
 			t.Fatal(err)
 		}
 		b, err := os.ReadFile(filepath.Join(dir, "global", "pg_control"))
@@ -30,7 +30,7 @@ func TestInitdb(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(d.Dir, "fail-initdb"), []byte("no space left\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if err := d.Initdb(t.Context(), testAccount(t), testDir(t), true); err == nil || !strings.Contains(err.Error(), "no space left") {
+	if err := d.Initdb(t.Context(), testAccount(t), testDir(t), "/dev/null", true); err == nil || !strings.Contains(err.Error(), "no space left") {
 		t.Errorf("an initdb that fails: %v", err)
 	}
 }
@@ -48,7 +48,7 @@ func TestInitdbArgs(t *testing.T) {
 		{since18, false, "--no-data-checksums"},
 	} {
 		got := ""
-		for _, arg := range (Distrib{Version: c.v}).initdbArgs("/x", c.checksums) {
+		for _, arg := range (Distrib{Version: c.v}).initdbArgs("/x", "/p", c.checksums) {
 			if strings.Contains(arg, "checksums") {
 				got += arg
 			}

@@ -1,23 +1,37 @@
 package postgres
 
 import (
-	"errors"
-	"io/fs"
 	"maps"
-	"path/filepath"
 	"slices"
 	"strings"
 
 	"zenith/internal/api"
-	"zenith/internal/dirfd"
 )
 
-// PlaceSettings say where a server listens, 127.0.0.1 and a unix socket in SocketDir(dir), and, for its
-// users, which tenant and timeline it has.
-func PlaceSettings(dir, tenant, timeline string) []api.Setting {
+// loopback is the address at which servers listen that do so on TCP.
+const loopback = "127.0.0.1"
+
+// HostOf gives the address at which a server listens on TCP, which the user's settings may change; "": none.
+func HostOf(tcp bool, settings map[string]string) string {
+	if addresses, set := settings["listen_addresses"]; set {
+		tcp = addresses != ""
+	}
+	if !tcp {
+		return ""
+	}
+	return loopback
+}
+
+// PlaceSettings say where a server listens, a unix socket in SocketDir(dir) and, with tcp, 127.0.0.1, and, for
+// its users, which tenant and timeline it has.
+func PlaceSettings(dir string, tcp bool, tenant, timeline string) []api.Setting {
+	addresses := ""
+	if tcp {
+		addresses = loopback
+	}
 	return []api.Setting{
-		{Name: "listen_addresses", Value: "127.0.0.1"},
-		{Name: "unix_socket_directories", Value: socketSetting(SocketDir(dir))},
+		{Name: "listen_addresses", Value: addresses},
+		{Name: "unix_socket_directories", Value: SocketDir(dir)},
 		{Name: "zenith.tenant_id", Value: tenant},
 		{Name: "zenith.timeline_id", Value: timeline},
 	}
@@ -60,53 +74,4 @@ func UserSettings(settings map[string]string) (list []api.Setting) {
 		list = append(list, api.Setting{Name: name, Value: settings[name]})
 	}
 	return list
-}
-
-// ThrowawayHBA is the pg_hba.conf of a server that one command uses and nobody else: it lets
-// every local user in, whatever the pg_hba.conf of the data directory says.
-const ThrowawayHBA = "local all all trust\nhost all all 127.0.0.1/32 trust\n"
-
-// maxSocketDir is what sun_path (108 bytes) leaves for the directory of a unix socket.
-const maxSocketDir = 108 - len("/.s.PGSQL.65535.lock") - 1
-
-// SocketDir is the directory of the unix socket of the server whose directory is dir. It alone, of all that is
-// in dir but the data directory, belongs to the server's account.
-func SocketDir(dir string) string { return filepath.Join(dir, "run") }
-
-// socketSetting is dir as a value of unix_socket_directories; "", no socket, where the socket's
-// path would be too long, or dir cannot be written in that list.
-func socketSetting(dir string) string {
-	if len(dir) > maxSocketDir || strings.ContainsAny(dir, ",\"'") {
-		return ""
-	}
-	return dir
-}
-
-// MakeSocketDir makes the SocketDir of the server whose directory is dir, for the account, and removes the unix
-// sockets that a server which was killed has left there: their lock files would keep the next one from starting.
-func (a Account) MakeSocketDir(dir string) (err error) {
-	home, err := dirfd.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, home.Close()) }()
-	name := filepath.Base(SocketDir(dir))
-	if err := home.Mkdir(name, 0o755, a.UID, a.GID); err != nil && !errors.Is(err, fs.ErrExist) {
-		return err
-	}
-	sockets, err := home.Sub(name)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, sockets.Close()) }()
-	if err := sockets.Chown(a.UID, a.GID); err != nil {
-		return err
-	}
-	left, err := sockets.List()
-	for _, e := range left {
-		if strings.HasPrefix(e.Name(), ".s.PGSQL.") {
-			err = errors.Join(err, sockets.Remove(e.Name()))
-		}
-	}
-	return err
 }

@@ -1,0 +1,125 @@
+package postgres
+
+import (
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"zenith/internal/api"
+)
+
+// memoryFiles are the files of a data directory in memory.
+type memoryFiles map[string]string
+
+func (m memoryFiles) ReadFile(name string) ([]byte, error) {
+	text, there := m[name]
+	if !there {
+		return nil, fs.ErrNotExist
+	}
+	return []byte(text), nil
+}
+
+func (m memoryFiles) List(dir string) (names []string, err error) {
+	for name := range m {
+		if filepath.Dir(name) == dir {
+			names = append(names, filepath.Base(name))
+		}
+	}
+	return names, nil
+}
+
+// gateFiles writes the files of a gate and gives their texts.
+func gateFiles(t *testing.T, g Gate, files DataFiles) (hba, ident string) {
+	t.Helper()
+	g.Dir, g.DataDir = t.TempDir(), "/data"
+	settings, err := g.Settings(files)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var texts []string
+	for _, s := range settings {
+		text, err := os.ReadFile(s.Value)
+		if err != nil {
+			t.Fatal(err)
+		}
+		texts = append(texts, string(text))
+	}
+	return texts[0], texts[1]
+}
+
+// TestGateTrustsNobodyOverTCP takes a pg_hba.conf in which each way of writing a line lets people in.
+func TestGateTrustsNobodyOverTCP(t *testing.T) {
+	files := memoryFiles{
+		"pg_hba.conf": "# host all all all trust\n" +
+			"local all all trust\n" +
+			"host all all 127.0.0.1/32 trust\n" +
+			"host all all 10.0.0.0 255.0.0.0 trust\n" +
+			"hostssl all all samenet trust clientcert=verify-full\n" +
+			"hostnossl \"all\" all \\\n ::1/128   trust # a remark\n" +
+			"host a, b @admins .example.com trust\n" +
+			"host all trust all md5\n" + // a user of that name
+			"host all all all \"trust\"\n" +
+			"\"host\" all all all tr\"us\"t\n" +
+			"include more.conf\ninclude_dir d\n",
+		"more.conf":     "host all all all trust\n",
+		"d/x.conf":      "host x all all trust\n",
+		"d/y":           "host y all all trust\n",
+		"pg_ident.conf": "m root app\n",
+	}
+	hba, ident := gateFiles(t, Gate{Account: testAccount(t), Own: true}, files)
+	var trusted []string
+	for line := range strings.Lines(hba) {
+		words := hbaWords(line)
+		if n := 0; len(words) > 0 && words[0] != "local" {
+			if n = methodIn(words); unquoteWord(words[n]) == "trust" {
+				trusted = append(trusted, line)
+			}
+		}
+	}
+	if len(trusted) > 0 {
+		t.Errorf("let in without a password: %q\n%s", trusted, hba)
+	}
+	for _, want := range []string{
+		"local all all trust\n", "host all all 10.0.0.0 255.0.0.0 scram-sha-256\n", "hostssl all all samenet scram-sha-256\n",
+		"host a,b @/data/admins .example.com scram-sha-256\n", "host all trust all md5\n", "host x all all scram-sha-256\n",
+	} {
+		if !strings.Contains(hba, want) {
+			t.Errorf("no line %q in\n%s", want, hba)
+		}
+	}
+	if strings.Contains(hba, "host y") || !strings.Contains(ident, "m root app\n") {
+		t.Errorf("%s\n%s", hba, ident)
+	}
+}
+
+func TestGateOfACopy(t *testing.T) {
+	files := memoryFiles{"pg_hba.conf": "local all all trust\nhost all all all trust\n"}
+	hba, ident := gateFiles(t, Gate{Account: testAccount(t)}, files)
+	if strings.Contains(hba, "trust") || !strings.Contains(hba, "host all all all scram-sha-256\n") {
+		t.Error(hba)
+	}
+	if !strings.Contains(hba, `local all "postgres" peer map=`+ownerMap) || !strings.Contains(ident, ownerMap+` "root" "postgres"`) {
+		t.Errorf("%s\n%s", hba, ident)
+	}
+}
+
+func TestGateReadsTheConfiguredFile(t *testing.T) {
+	files := memoryFiles{"pg_hba.conf": "host wrong all all md5\n", "other.conf": "host right all all md5\n"}
+	g := Gate{Account: testAccount(t), Own: true, Contained: []api.Setting{{Name: "hba_file", Value: "/data/other.conf"}}}
+	if hba, _ := gateFiles(t, g, files); !strings.Contains(hba, "right") || strings.Contains(hba, "wrong") {
+		t.Error(hba)
+	}
+}
+
+func TestSocketDirOfALongPath(t *testing.T) {
+	for _, dir := range []string{"/srv/" + strings.Repeat("x", 120), "/srv/with,comma", `/srv/with"quote`} {
+		if at := SocketDir(dir); len(at) > maxSocketDir || strings.ContainsAny(at, `,"'`) || at == SocketDir(dir+"2") {
+			t.Errorf("%s: %s", dir, at)
+		}
+	}
+	if at := SocketDir("/srv/w"); at != "/srv/w/run" {
+		t.Error(at)
+	}
+}
