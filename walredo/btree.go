@@ -58,6 +58,7 @@ const (
 	btFirstKey     = pg.OffsetNumber(2)
 	btOpaqueSize   = 16
 	btOpaqueAt     = pg.BlockSize - btOpaqueSize
+	btCycleIDAt    = btOpaqueAt + 14 // btpo_cycleid, a uint16: the VACUUM during which the page was split
 	btMetaSize     = 48
 	btMetaLower    = pg.PageHeaderSize + btMetaSize
 	btDeletedSize  = 8    // BTDeletedPageData

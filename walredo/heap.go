@@ -119,19 +119,13 @@ func heapDelete(page pg.Page, rec *xlog.Record, blk *xlog.BlockRef) error {
 	return nil
 }
 
-// heapItem finds the tuple of a record whose body is that tuple's item number.
-func heapItem(page pg.Page, rec *xlog.Record, parse func(*xlog.Record) (pg.OffsetNumber, error)) (pg.OffsetNumber, heapTuple, error) {
-	off, err := parse(rec)
-	if err != nil {
-		return 0, nil, err
-	}
-	tup, err := normalTuple(page, off)
-	return off, tup, err
-}
-
 // heapConfirm is heap_xlog_confirm: a speculative insertion is final.
 func heapConfirm(page pg.Page, rec *xlog.Record, blk *xlog.BlockRef) error {
-	off, tup, err := heapItem(page, rec, xlog.ParseHeapConfirm)
+	off, err := xlog.ParseHeapConfirm(rec)
+	if err != nil {
+		return err
+	}
+	tup, err := normalTuple(page, off)
 	if err != nil {
 		return err
 	}
@@ -141,7 +135,11 @@ func heapConfirm(page pg.Page, rec *xlog.Record, blk *xlog.BlockRef) error {
 
 // heapInplace is heap_xlog_inplace: a catalog tuple's data are overwritten.
 func heapInplace(page pg.Page, rec *xlog.Record, blk *xlog.BlockRef) error {
-	_, tup, err := heapItem(page, rec, xlog.ParseHeapInplace)
+	x, err := xlog.ParseHeapInplace(rec)
+	if err != nil {
+		return err
+	}
+	tup, err := normalTuple(page, x.Off)
 	if err != nil {
 		return err
 	}

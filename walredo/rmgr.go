@@ -112,7 +112,7 @@ func (s *rmgrs) with(more rmgrs) *rmgrs {
 }
 
 // versions are the resource managers of each major version.
-var versions = pg.PerVersion[*rmgrs]{15: &rmgrs15, 16: rmgrs16}
+var versions = pg.PerVersion[*rmgrs]{15: &rmgrs15, 16: rmgrs16, 17: rmgrs17, 18: rmgrs18}
 
 // rmgrOf finds a version's resource manager; nil if that is an extension's.
 func rmgrOf(v *pg.Version, rm xlog.RmgrID) *rmgr {

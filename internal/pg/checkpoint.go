@@ -51,6 +51,14 @@ var checkPoint1300 = checkPointLayout{
 	oldestActiveXID: 80,
 }
 
+// checkPoint1700 is CheckPoint in control files of versions 1700 and 1800: PostgreSQL 17 and 18.
+// It has wal_level where 1300's has padding.
+var checkPoint1700 = func() checkPointLayout {
+	l := checkPoint1300
+	l.walLevel = 20
+	return l
+}()
+
 // move moves all members that v's struct has.
 func (c *CheckPoint) move(s cstruct, v *Version) {
 	l := v.checkPoint

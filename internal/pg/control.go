@@ -109,7 +109,8 @@ type controlConstant struct {
 	want uint32
 }
 
-// control1300 is ControlFileData of version 1300: PostgreSQL 13 to 16.
+// control1300 is ControlFileData of versions 1300 and 1700: PostgreSQL 13 to 17. (The CheckPoint in it is
+// not the same in both.)
 var control1300 = controlLayout{
 	crc:         288,
 	unloggedLSN: 128, minRecoveryPoint: 136, minRecoveryTLI: 144,
@@ -131,6 +132,14 @@ var control1300 = controlLayout{
 		{"loblksize", 244, 2048},
 	},
 }
+
+// control1800 is ControlFileData of version 1800: PostgreSQL 18. default_char_signedness, which no member of
+// ControlFile is for, comes before the salt.
+var control1800 = func() controlLayout {
+	l := control1300
+	l.salt, l.crc = 257, 292
+	return l
+}()
 
 // Offsets in ControlFileData that are the same in all majors.
 const (

@@ -119,12 +119,18 @@ func TestControlFileOfAnotherMajor(t *testing.T) {
 		release Release
 		want    string
 	}{
-		{Release{ControlVersion: 1700, Catalog: 202406281}, "pg_control_version is 1700: PostgreSQL 17"},
-		{Release{ControlVersion: 1300, Catalog: 202107181}, "catalog_version_no is 202107181: PostgreSQL 14"},
+		{Release{ControlVersion: 1201, Catalog: 201909212}, "pg_control_version is 1201: PostgreSQL 12"},
+		{Release{ControlVersion: 1300, Catalog: 202007201}, "catalog_version_no is 202007201: PostgreSQL 13"},
+		{Release{ControlVersion: 1300, Catalog: 202406281}, "catalog_version_no is 202406281: PostgreSQL 17"},
+		{Release{ControlVersion: 1800, Catalog: 202506292}, "catalog_version_no is 202506292"},
+		{Release{ControlVersion: 1700, Catalog: 202506291}, "catalog_version_no is 202506291: PostgreSQL 18"},
 		{Release{ControlVersion: 1300, Catalog: 202209062}, "catalog_version_no is 202209062"},
 		{Release{ControlVersion: 9999, Catalog: 202209061}, "pg_control_version is 9999"},
 	} {
 		v := *V15
+		if c.release.ControlVersion == V18.ControlVersion {
+			v = *V18 // for where its checksum is
+		}
 		v.Release = c.release
 		_, err := ParseControlFile((&ControlFile{Version: &v}).Encode())
 		if !errors.Is(err, ErrVersion) || err.Error() != "pg_control: "+c.want+": "+ErrVersion.Error() {

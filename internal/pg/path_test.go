@@ -40,7 +40,7 @@ func TestPaths(t *testing.T) {
 		if got := pg.V15.ParsePath(c.path); got != c.want {
 			t.Errorf("%s: %+v, want %+v", c.path, got, c.want)
 		}
-		if back, ok := pathOf(c.want); ok && back != c.path {
+		if back, ok := pathOf(pg.V15, c.want); ok && back != c.path {
 			t.Errorf("%+v: %s, want %s", c.want, back, c.path)
 		}
 	}
@@ -68,7 +68,7 @@ func FuzzParsePath(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, path string) {
 		p := pg.V15.ParsePath(path)
-		if back, ok := pathOf(p); ok && back != path {
+		if back, ok := pathOf(pg.V15, p); ok && back != path {
 			t.Errorf("%q is taken for %q", path, back)
 		}
 	})

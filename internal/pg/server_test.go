@@ -14,11 +14,12 @@ import (
 )
 
 // cluster makes a stopped server with a bit of everything in it.
-func cluster(t *testing.T) *pgtest.Server {
+func cluster(t *testing.T, in pgtest.Installation) *pgtest.Server {
 	t.Helper()
 	srv := pgtest.Init(t, pgtest.Options{
-		InitArgs: []string{"-k", "--wal-segsize=1"},
-		Config:   []string{"track_commit_timestamp=on", "max_prepared_transactions=3", "allow_in_place_tablespaces=on", "wal_level=logical", "max_wal_senders=7"},
+		Installation: in,
+		InitArgs:     []string{"--data-checksums", "--wal-segsize=1"},
+		Config:       []string{"track_commit_timestamp=on", "max_prepared_transactions=3", "allow_in_place_tablespaces=on", "wal_level=logical", "max_wal_senders=7"},
 	})
 	srv.Start(t)
 	srv.Psql(t, `
@@ -42,10 +43,30 @@ func TestOnRealDataDirectory(t *testing.T) {
 	if testing.Short() {
 		t.Skip("needs PostgreSQL")
 	}
-	srv := cluster(t)
-	t.Run("control file", func(t *testing.T) { testControlFile(t, srv) })
-	t.Run("paths and checksums", func(t *testing.T) { testFiles(t, srv) })
-	t.Run("replication origins", func(t *testing.T) { testReplOrigins(t, srv) })
+	pgtest.Majors(t, func(t *testing.T, v *pg.Version, in pgtest.Installation) {
+		srv := cluster(t, in)
+		if c := srv.Control(t); c.Version != v {
+			t.Fatalf("the control file is of %v, want %v", c.Version, v)
+		}
+		t.Run("control file", func(t *testing.T) { testControlFile(t, in, srv) })
+		t.Run("paths and checksums", func(t *testing.T) { testFiles(t, v, srv) })
+		t.Run("replication origins", func(t *testing.T) { testReplOrigins(t, srv) })
+	})
+}
+
+// controlData runs pg_controldata. Some installations have none; that of the default major version reads the files of
+// those majors, too.
+func controlData(t *testing.T, in pgtest.Installation, dir string) string {
+	t.Helper()
+	cmd := in.Command(t, "pg_controldata", dir)
+	if _, err := os.Stat(filepath.Join(in.BinDir(), "pg_controldata")); err != nil {
+		cmd = pgtest.Command(t, "pg_controldata", dir)
+	}
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(out)
 }
 
 func readFile(t *testing.T, srv *pgtest.Server, name string) []byte {
@@ -58,7 +79,7 @@ func readFile(t *testing.T, srv *pgtest.Server, name string) []byte {
 }
 
 // testControlFile compares what we read with pg_controldata, and what we write with the file.
-func testControlFile(t *testing.T, srv *pgtest.Server) {
+func testControlFile(t *testing.T, in pgtest.Installation, srv *pgtest.Server) {
 	file := readFile(t, srv, "global/pg_control")
 	c, err := pg.ParseControlFile(file)
 	if err != nil {
@@ -67,12 +88,8 @@ func testControlFile(t *testing.T, srv *pgtest.Server) {
 	if got := c.Encode(); !bytes.Equal(got, file) {
 		t.Errorf("encoded again, the file is another")
 	}
-	out, err := pgtest.Command(t, "pg_controldata", srv.Dir).Output()
-	if err != nil {
-		t.Fatal(err)
-	}
 	said := map[string]string{}
-	for _, line := range strings.Split(string(out), "\n") {
+	for _, line := range strings.Split(controlData(t, in, srv.Dir), "\n") {
 		if k, v, ok := strings.Cut(line, ":"); ok {
 			said[k] = strings.TrimSpace(v)
 		}
@@ -121,7 +138,7 @@ func testControlFile(t *testing.T, srv *pgtest.Server) {
 
 // testFiles asks that each file's path means what it is, and back, and that each page
 // has the checksum that we would give it.
-func testFiles(t *testing.T, srv *pgtest.Server) {
+func testFiles(t *testing.T, v *pg.Version, srv *pgtest.Server) {
 	kinds := map[pg.PathKind]int{}
 	pages := 0
 	err := filepath.WalkDir(srv.Dir, func(name string, d fs.DirEntry, err error) error {
@@ -129,9 +146,9 @@ func testFiles(t *testing.T, srv *pgtest.Server) {
 			return err
 		}
 		path := strings.TrimPrefix(strings.TrimPrefix(name, srv.Dir), "/")
-		p := pg.V15.ParsePath(path)
+		p := v.ParsePath(path)
 		kinds[p.Kind]++
-		if back, ok := pathOf(p); ok && back != path {
+		if back, ok := pathOf(v, p); ok && back != path {
 			t.Errorf("%s is taken for %s", path, back)
 		}
 		if d.IsDir() != (p.Kind == pg.PathDatabase) && p.Kind != pg.PathOther {
@@ -156,17 +173,17 @@ func testFiles(t *testing.T, srv *pgtest.Server) {
 }
 
 // pathOf is the reverse of ParsePath.
-func pathOf(p pg.Path) (string, bool) {
+func pathOf(v *pg.Version, p pg.Path) (string, bool) {
 	spc, db := p.Fork.SpcOID, p.Fork.DBOID
 	switch p.Kind {
 	case pg.PathRelation, pg.PathSLRU:
-		return pg.V15.RelPath(p.Fork, p.Segment), true
+		return v.RelPath(p.Fork, p.Segment), true
 	case pg.PathDatabase:
-		return pg.V15.DatabasePath(spc, db), true
+		return v.DatabasePath(spc, db), true
 	case pg.PathRelMap:
-		return pg.V15.RelMapPath(spc, db), true
+		return v.RelMapPath(spc, db), true
 	case pg.PathDBVersion:
-		return pg.V15.DatabasePath(spc, db) + "/PG_VERSION", true
+		return v.DatabasePath(spc, db) + "/PG_VERSION", true
 	}
 	return "", false
 }

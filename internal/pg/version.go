@@ -44,6 +44,9 @@ type Version struct {
 	// decoding on the standby reads catalogs.
 	ConflictCatalogRel bool
 
+	// InplaceInvals: a record of an in-place update carries the invalidation messages of its change.
+	InplaceInvals bool
+
 	RelMapSize int // sizeof(RelMapFile): of each pg_filenode.map
 
 	LongTwoPhaseNames bool // the names of two-phase state files have the transaction id's epoch
@@ -97,7 +100,7 @@ func ParseMajor(text string) (*Version, error) {
 type PerVersion[T any] [lastMajor + 1]T
 
 // lastMajor is the newest supported major.
-const lastMajor = 16
+const lastMajor = 18
 
 // Of gives v's value.
 func (p *PerVersion[T]) Of(v *Version) T { return p[v.Major] }

@@ -41,12 +41,58 @@ var V16 = &Version{
 	checkPoint: &checkPoint1300,
 }
 
+// V17 is PostgreSQL 17.
+var V17 = &Version{
+	Release: Release{Major: 17, WALMagic: 0xD116, ControlVersion: 1700, Catalog: 202406281},
+
+	OverwriteContRecord: 0x0008,
+	PageFlags:           0x000F,
+	ImageBits:           ImageBits{HasHole: 0x01, Apply: 0x02, PGLZ: 0x04, LZ4: 0x08, ZSTD: 0x10},
+
+	SLRUPageNoSize:     8,
+	StatsItemSize:      12,
+	ConflictCatalogRel: true,
+
+	OriginsSetting: "max_replication_slots",
+
+	RelMapSize:        524,
+	LongTwoPhaseNames: true,
+	MultiOffsetSize:   4,
+
+	control:    &control1300,
+	checkPoint: &checkPoint1700,
+}
+
+// V18 is PostgreSQL 18.
+var V18 = &Version{
+	Release: Release{Major: 18, WALMagic: 0xD118, ControlVersion: 1800, Catalog: 202506291},
+
+	OverwriteContRecord: 0x0008,
+	PageFlags:           0x000F,
+	ImageBits:           ImageBits{HasHole: 0x01, Apply: 0x02, PGLZ: 0x04, LZ4: 0x08, ZSTD: 0x10},
+
+	SLRUPageNoSize:     8,
+	StatsItemSize:      16,
+	ConflictCatalogRel: true,
+	InplaceInvals:      true,
+
+	ChecksumsByDefault: true,
+	OriginsSetting:     "max_active_replication_origins",
+
+	RelMapSize:        524,
+	LongTwoPhaseNames: true,
+	MultiOffsetSize:   4,
+
+	control:    &control1800,
+	checkPoint: &checkPoint1700,
+}
+
 // Default is the version of a new cluster, unless another one is asked for, and of a server
 // about which nothing else is known.
 var Default = V15
 
 // Versions lists the supported majors, oldest first.
-var Versions = []*Version{V15, V16}
+var Versions = []*Version{V15, V16, V17, V18}
 
 // unsupported are releases that are known by name only, so that an error can say whose
 // files it met.
@@ -54,7 +100,5 @@ var unsupported = []Release{
 	{Major: 12, WALMagic: 0xD101, ControlVersion: 1201, Catalog: 201909212},
 	{Major: 13, WALMagic: 0xD106, ControlVersion: 1300, Catalog: 202007201},
 	{Major: 14, WALMagic: 0xD10D, ControlVersion: 1300, Catalog: 202107181},
-	{Major: 17, WALMagic: 0xD116, ControlVersion: 1700, Catalog: 202406281},
-	{Major: 18, WALMagic: 0xD118, ControlVersion: 1800, Catalog: 202506291},
 	{Major: 19, WALMagic: 0xD122, ControlVersion: 1905, Catalog: 202610061}, // as of its first release candidate
 }

@@ -88,6 +88,13 @@ func Majors(t *testing.T, test func(t *testing.T, v *pg.Version, in Installation
 	}
 }
 
+// checksumsByDefault says whether initdb makes data checksums unless it is told not to.
+func (in Installation) checksumsByDefault() bool {
+	major, _, _ := strings.Cut(in.Name, ".")
+	v, err := pg.ParseMajor(major)
+	return err == nil && v.ChecksumsByDefault
+}
+
 // BinDir gives the directory of the default installation's programs.
 func BinDir(tb testing.TB) string {
 	tb.Helper()

@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -41,12 +42,15 @@ var (
 // startTimeout bounds how long Start and Stop wait. A start includes recovery.
 const startTimeout = 2 * time.Minute
 
-// Init makes a data directory by initdb. Its configuration is for tests: no fsync,
-// no autovacuum, no port.
+// Init makes a data directory by initdb, without data checksums unless InitArgs asks for them. Its configuration is for
+// tests: no fsync, no autovacuum, no port.
 func Init(tb testing.TB, o Options) *Server {
 	tb.Helper()
 	s := newServer(tb, o.Installation.orDefault(tb))
 	args := append([]string{"-D", s.Dir, "-U", "postgres", "-A", "trust", "-N", "-E", "UTF8", "--no-locale"}, o.InitArgs...)
+	if s.in.checksumsByDefault() && !slices.Contains(args, "--data-checksums") {
+		args = append(args, "--no-data-checksums")
+	}
 	run(tb, s.in.Command(tb, "initdb", args...))
 	s.Configure(tb, append([]string{
 		"listen_addresses=''",
@@ -55,6 +59,7 @@ func Init(tb testing.TB, o Options) *Server {
 		"checkpoint_timeout=1d",
 		"max_wal_size=10GB",
 		"shared_buffers=32MB",
+		"jit=off", // not every installation has its library
 	}, o.Config...)...)
 	return s
 }

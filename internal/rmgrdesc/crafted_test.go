@@ -47,7 +47,8 @@ func TestCrafted(t *testing.T) {
 		w.record(xlog.RmHash, 0xB0, data, nil)
 		w.record(xlog.RmHash, 0x00, append(data, make([]byte, 8)...), nil)
 	}
-	seen := compare(t, w.write(t), w.start)
+	dir := w.write(t)
+	seen := compare(t, dir, w.start, func(end pg.LSN) []string { return pgWaldump(t, pgtest.Installed(t, "15"), dir, w.start, end) })
 	for op := range allOps() {
 		if !seen.ops[op] && op != "XLOG/SWITCH" {
 			t.Errorf("%s was not among the records", op)

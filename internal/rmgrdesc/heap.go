@@ -63,8 +63,8 @@ func heapLock(w *writer, rec *xlog.Record) error {
 }
 
 func heapInplace(w *writer, rec *xlog.Record) error {
-	off, err := xlog.ParseHeapInplace(rec)
-	return w.text(err, "off %d", off)
+	x, err := xlog.ParseHeapInplace(rec)
+	return w.text(err, "off %d", x.Off)
 }
 
 // heapInfobits are the XLHL_ bits, in the order in which they are printed.

@@ -69,8 +69,13 @@ func heapConfirm16(w *writer, rec *xlog.Record) error {
 }
 
 func heapInplace16(w *writer, rec *xlog.Record) error {
-	off, err := xlog.ParseHeapInplace(rec)
-	return w.text(err, "off: %d", off)
+	x, err := xlog.ParseHeapInplace(rec)
+	if err != nil {
+		return err
+	}
+	w.printf("off: %d", x.Off)
+	w.invalidations(x.Invals)
+	return nil
 }
 
 // infobitsList gives the XLHL_ bits with commas between.

@@ -36,7 +36,7 @@ type style struct {
 }
 
 // styles are those of each major version.
-var styles pg.PerVersion[style]
+var styles = pg.PerVersion[style]{17: {catalogRel: true}, 18: {catalogRel: true}}
 
 func (w *writer) printf(format string, args ...any) { fmt.Fprintf(w, format, args...) }
 

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -24,30 +25,48 @@ func TestServer(t *testing.T) {
 	if testing.Short() {
 		t.Skip("starts a server")
 	}
+	pgtest.Majors(t, func(t *testing.T, _ *pg.Version, in pgtest.Installation) {
+		if !hasWaldump(in) {
+			t.Skip("the installation has no pg_waldump")
+		}
+		srv, start := loaded(t, in)
+		seen := compare(t, srv.WAL(t), start, func(end pg.LSN) []string { return pgWaldump(t, in, srv.WAL(t), start, end) })
+		if seen.records < 100_000 || len(seen.ops) < 100 {
+			t.Errorf("%d records of %d operations are less than the load makes", seen.records, len(seen.ops))
+		}
+	})
+}
+
+// hasWaldump says whether an installation has a pg_waldump, which reads the WAL of its own major version only.
+func hasWaldump(in pgtest.Installation) bool {
+	_, err := os.Stat(filepath.Join(in.BinDir(), "pg_waldump"))
+	return err == nil
+}
+
+// loaded gives a stopped server that has done one of everything, and where its WAL begins.
+func loaded(t *testing.T, in pgtest.Installation) (srv *pgtest.Server, start pg.LSN) {
+	t.Helper()
 	load, err := os.ReadFile("testdata/load.sql")
 	if err != nil {
 		t.Fatal(err)
 	}
-	srv := pgtest.Init(t, pgtest.Options{
-		InitArgs: []string{"--wal-segsize=1", "--data-checksums"},
+	srv = pgtest.Init(t, pgtest.Options{
+		Installation: in,
+		InitArgs:     []string{"--wal-segsize=1", "--data-checksums"},
 		Config: []string{
 			"wal_level=logical", "wal_keep_size=10GB", "max_prepared_transactions=10",
 			"track_commit_timestamp=on", "allow_in_place_tablespaces=on",
 		},
 	})
-	start := srv.Control(t).CheckPointCopy.Redo
+	start = srv.Control(t).CheckPointCopy.Redo
 	srv.Start(t)
 	srv.Psql(t, string(load))
 	srv.Stop(t, pgtest.Immediate)
-	srv.Configure(t, "max_connections=50", "wal_level=replica", "wal_compression=lz4", "wal_consistency_checking=all")
+	srv.Configure(t, "max_connections=50", "wal_level=replica", "wal_compression=pglz", "wal_consistency_checking=all")
 	srv.Start(t)
 	srv.Psql(t, "UPDATE t SET b = b + 1; INSERT INTO g SELECT i, ARRAY[1, i] FROM generate_series(1, 3000) i; DELETE FROM g; VACUUM; CREATE TABLE z(i int)")
 	srv.Stop(t, pgtest.Fast)
-
-	seen := compare(t, srv.WAL(t), start)
-	if seen.records < 100_000 || len(seen.ops) < 100 {
-		t.Errorf("%d records of %d operations are less than the load makes", seen.records, len(seen.ops))
-	}
+	return srv, start
 }
 
 // sight is what compare has come across.
@@ -56,8 +75,9 @@ type sight struct {
 	ops     map[string]bool
 }
 
-// compare runs pg_waldump over the WAL from start on and compares each line to ours.
-func compare(t *testing.T, dir pgtest.WALDir, start pg.LSN) sight {
+// compare compares our line about each record of the WAL from start on with that of dump, which tells of the
+// records up to an LSN.
+func compare(t *testing.T, dir pgtest.WALDir, start pg.LSN, dump func(end pg.LSN) []string) sight {
 	t.Helper()
 	loc, err := time.LoadLocation(zone)
 	if err != nil {
@@ -81,7 +101,7 @@ func compare(t *testing.T, dir pgtest.WALDir, start pg.LSN) sight {
 		ours = append(ours, rmgrdesc.Line(&rec, loc))
 	}
 	differ := 0
-	theirs := pgWaldump(t, dir, start, rd.EndLSN())
+	theirs := dump(rd.EndLSN())
 	for i := range max(len(ours), len(theirs)) {
 		got, want := at(ours, i), at(theirs, i)
 		if got == want {
@@ -103,9 +123,9 @@ func at(lines []string, i int) string {
 }
 
 // pgWaldump gives pg_waldump's lines for the records from start to end.
-func pgWaldump(t *testing.T, dir pgtest.WALDir, start, end pg.LSN) []string {
+func pgWaldump(t *testing.T, in pgtest.Installation, dir pgtest.WALDir, start, end pg.LSN) []string {
 	t.Helper()
-	cmd := pgtest.Command(t, "pg_waldump", "-p", dir.Dir, "-s", start.String(), "-e", end.String())
+	cmd := in.Command(t, "pg_waldump", "-p", dir.Dir, "-s", start.String(), "-e", end.String())
 	cmd.Env = append(cmd.Env, "TZ="+zone)
 	var stderr strings.Builder
 	cmd.Stderr = &stderr

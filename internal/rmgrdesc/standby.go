@@ -56,6 +56,7 @@ var invalKinds = map[int8]func(w *writer, m xlog.InvalMessage){
 	-2: func(w *writer, m xlog.InvalMessage) { w.printf(" relcache %d", m.Object) },
 	-3: func(w *writer, _ xlog.InvalMessage) { w.WriteString(" smgr") },
 	-4: func(w *writer, m xlog.InvalMessage) { w.printf(" relmap db %d", m.DBOID) },
+	-6: func(w *writer, m xlog.InvalMessage) { w.printf(" relsync %d", m.Object) },
 	-5: func(w *writer, m xlog.InvalMessage) { w.printf(" snapshot %d", m.Object) },
 }
 

@@ -37,6 +37,7 @@ func (f *fields) u64() uint64 { return binary.LittleEndian.Uint64(f.take(8)) }
 func (f *fields) i32() int32  { return int32(f.u32()) }
 func (f *fields) flag() bool  { return f.u8() != 0 }
 
+func (f *fields) item() pg.OffsetNumber { return pg.OffsetNumber(f.u16()) }
 func (f *fields) xid() pg.TransactionID { return pg.TransactionID(f.u32()) }
 func (f *fields) oid() pg.OID           { return pg.OID(f.u32()) }
 func (f *fields) lsn() pg.LSN           { return pg.LSN(f.u64()) }

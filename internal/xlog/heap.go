@@ -89,13 +89,21 @@ func ParseHeapConfirm(rec *Record) (pg.OffsetNumber, error) {
 	return parseItem(rec, "xl_heap_confirm")
 }
 
-// ParseHeapInplace reads xl_heap_inplace: the item that is overwritten.
-func ParseHeapInplace(rec *Record) (pg.OffsetNumber, error) {
-	s, err := wholeStruct(rec.MainData, "xl_heap_inplace", 2)
-	if err != nil {
-		return 0, err
+// HeapInplace is xl_heap_inplace.
+type HeapInplace struct {
+	Off    pg.OffsetNumber // of the item that is overwritten
+	Invals Invalidations   // in the versions that log them
+}
+
+// ParseHeapInplace reads the body of an INPLACE record.
+func ParseHeapInplace(rec *Record) (HeapInplace, error) {
+	f := fields{in: rec.MainData}
+	x := HeapInplace{Off: f.item()}
+	if rec.V.InplaceInvals {
+		f.skip(2)
+		x.Invals = f.invalidations()
 	}
-	return s.item(0), nil
+	return x, f.end("xl_heap_inplace")
 }
 
 // parseItem reads a struct that is one item number.

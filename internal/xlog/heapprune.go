@@ -45,6 +45,85 @@ func cutFreezePlans(b []byte, n int) (FreezePlans, []byte, error) {
 	return FreezePlans{b[:n*sizeofFreezePlan]}, b[n*sizeofFreezePlan:], nil
 }
 
+// Bits of HeapPruneFreeze.Flags: XLHP_*.
+const (
+	PruneCatalogRel  = 1 << 1 // the relation is a catalog
+	PruneCleanupLock = 1 << 2 // tuples may be moved
+	pruneHasHorizon  = 1 << 3
+	pruneHasPlans    = 1 << 4
+	pruneHasRedirect = 1 << 5
+	pruneHasDead     = 1 << 6
+	pruneHasUnused   = 1 << 7
+)
+
+// HeapPruneFreeze is xl_heap_prune since 17.
+type HeapPruneFreeze struct {
+	Flags           uint16
+	HasHorizon      bool
+	ConflictHorizon pg.TransactionID // if there is one
+}
+
+// ParseHeapPruneFreeze reads the body of a PRUNE_ON_ACCESS, PRUNE_VACUUM_SCAN or PRUNE_VACUUM_CLEANUP record:
+// the reason, which nobody needs, the flags, and, if they say so, the horizon.
+func ParseHeapPruneFreeze(rec *Record) (x HeapPruneFreeze, err error) {
+	const name = "xl_heap_prune"
+	s, err := structOf(rec.MainData, name, 2)
+	if err != nil {
+		return x, err
+	}
+	x.Flags = uint16(s[1])
+	if x.HasHorizon = x.Flags&pruneHasHorizon != 0; !x.HasHorizon {
+		_, err = wholeStruct(rec.MainData, name, 2)
+		return x, err
+	}
+	if s, err = wholeStruct(rec.MainData, name, 6); err != nil {
+		return x, err
+	}
+	x.ConflictHorizon = s.xid(2)
+	return x, nil
+}
+
+// PruneItems is the data of block 0 of such a record.
+type PruneItems struct {
+	Redirected Offsets // pairs: from and to
+	Dead       Offsets
+	Unused     Offsets
+	Plans      FreezePlans
+	Frozen     Offsets // the tuples of Plans
+}
+
+// ParsePruneItems takes the data apart. Which parts there are, flags say.
+func ParsePruneItems(data []byte, flags uint16) (p PruneItems, err error) {
+	if flags&pruneHasPlans != 0 {
+		const head = 4 // the number of plans, and padding
+		s, err := structOf(data, "xlhp_freeze_plans", head)
+		if err != nil {
+			return p, err
+		}
+		if p.Plans, data, err = cutFreezePlans(data[head:], int(s.u16(0))); err != nil {
+			return p, err
+		}
+	}
+	for _, part := range [...]struct {
+		flag  uint16
+		width int // numbers for each item
+		items *Offsets
+	}{{pruneHasRedirect, 2, &p.Redirected}, {pruneHasDead, 1, &p.Dead}, {pruneHasUnused, 1, &p.Unused}} {
+		if flags&part.flag == 0 {
+			continue
+		}
+		s, err := structOf(data, "xlhp_prune_items", 2)
+		if err != nil {
+			return p, err
+		}
+		if *part.items, data, err = CutOffsets(data[2:], part.width*int(s.u16(0))); err != nil {
+			return p, err
+		}
+	}
+	p.Frozen, err = p.Plans.tuples(data)
+	return p, err
+}
+
 // ParseFreezePlans takes apart the data of the block of a FREEZE_PAGE record of 16 with n plans: the
 // plans, and the numbers of their tuples.
 func ParseFreezePlans(data []byte, n int) (plans FreezePlans, items Offsets, err error) {

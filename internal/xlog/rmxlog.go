@@ -21,6 +21,7 @@ const (
 	XLOGFPIForHint          = 0xA0
 	XLOGFPI                 = 0xB0
 	XLOGOverwriteContRecord = 0xD0
+	XLOGCheckpointRedo      = 0xE0 // since 17: where the redo of an online checkpoint starts
 )
 
 // IsCheckpoint reports whether the record is a checkpoint, and if so whether that of a
@@ -39,6 +40,12 @@ func ParseCheckPoint(rec *Record) (pg.CheckPoint, error) {
 		return cp, fmt.Errorf("%v: %w", err, ErrCorrupt)
 	}
 	return cp, nil
+}
+
+// ParseCheckpointRedo reads the body of a CHECKPOINT_REDO record: the wal_level there.
+func ParseCheckpointRedo(rec *Record) (walLevel int32, err error) {
+	f := fields{in: rec.MainData}
+	return f.i32(), f.end("wal_level")
 }
 
 // ParseNextOID reads the body of a NEXTOID record.

@@ -46,8 +46,13 @@ type Invalidations struct {
 // ParseInvalidations reads the body of an INVALIDATIONS record.
 func ParseInvalidations(rec *Record) (Invalidations, error) {
 	f := fields{in: rec.MainData}
+	return f.invalidations(), f.done("xl_invalidations")
+}
+
+// invalidations reads what xl_invalidations is, and xl_heap_inplace ends with.
+func (f *fields) invalidations() Invalidations {
 	i := Invalidations{DBOID: f.oid(), SpcOID: f.oid(), RelcacheInitFileInval: f.flag()}
 	f.skip(3)
 	i.Msgs = f.msgs(f.count(sizeofInvalMessage))
-	return i, f.done("xl_invalidations")
+	return i
 }

@@ -15,7 +15,7 @@ type effect func(*State, *xlog.Record) error
 type effects [xlog.RmMax + 1][16]effect
 
 // versions are the effects of each major version.
-var versions = pg.PerVersion[*effects]{15: &effects15, 16: &effects15}
+var versions = pg.PerVersion[*effects]{15: &effects15, 16: &effects15, 17: &effects15, 18: &effects15}
 
 var effects15 = effects{
 	xlog.RmXLOG: {

@@ -24,7 +24,7 @@ type handler struct {
 type handlers [xlog.RmMax + 1]*[16]handler
 
 // versions are the handlers of each major version.
-var versions = pg.PerVersion[*handlers]{15: &handlers15, 16: &handlers15}
+var versions = pg.PerVersion[*handlers]{15: &handlers15, 16: &handlers15, 17: &handlers15, 18: &handlers15}
 
 var handlers15 = handlers{
 	xlog.RmXLOG: {

@@ -1,3 +1,4 @@
+-- also: 17.10 18.4
 -- Heap and Heap2 in all their forms, by one session.
 -- initdb: --data-checksums
 -- config: wal_level=logical

@@ -1,3 +1,4 @@
+-- also: 17.10 18.4
 -- Multixacts: two sessions lock, update and delete the same rows.
 -- config: max_prepared_transactions=5
 CREATE EXTENSION dblink;
