@@ -20,6 +20,7 @@ type CreateOptions struct {
 	Name    string     // the branch name
 	Major   int        // of the PostgreSQL whose WAL and data it is
 	TLI     pg.TLI     // PostgreSQL's timeline that its WAL is on
+	History pg.History // all of them, if there are several; TLI is not used then
 	SegSize int        // of its WAL segments, 1 MiB to 1 GiB
 	SysID   uint64     // the cluster's system identifier
 }
@@ -158,8 +159,12 @@ func (r *Repository) Create(ctx context.Context, o CreateOptions) (*Bulk, error)
 	if err != nil {
 		return nil, err
 	}
+	history := o.History
+	if len(history) == 0 {
+		history = pg.OnTLI(o.TLI)
+	}
 	info := Info{ID: o.ID, Name: o.Name, Version: version, SegSize: o.SegSize, SysID: o.SysID}
-	t := newTimeline(r, no, info, pg.OnTLI(o.TLI), nil, flushedRow{})
+	t := newTimeline(r, no, info, history, nil, flushedRow{})
 	b, err := t.create(ctx)
 	if err != nil {
 		r.release(o.ID, o.Name)

@@ -60,11 +60,15 @@ func (m *Manager) PushOffer(ctx context.Context, tenant string, o api.Offer) (he
 	return held, classify(err)
 }
 
-// offered is the PostgreSQL whose history an offered timeline is.
+// offered is the PostgreSQL whose history an offered timeline is. It is an error if that is not supported, or if its
+// timelines cannot be.
 func offered(o api.Offer) (*pg.Version, error) {
 	version, err := pg.ByStoredMajor(o.Major)
 	if err != nil {
 		return nil, api.Errorf(api.ErrUnsupported, "timeline %s: %v", o.TimelineID, err)
+	}
+	if err := o.Timelines().Check(); err != nil {
+		return nil, api.Errorf(api.ErrBadArgument, "timeline %s: %v", o.TimelineID, err)
 	}
 	return version, nil
 }
@@ -77,9 +81,10 @@ func (t *tenant) mayTake(id repo.TimelineID, version *pg.Version, o api.Offer) e
 		case info.SysID != o.SysID:
 			return api.Errorf(api.ErrNotAllowed,
 				"tenant %v holds another cluster: its system identifier is %d, not %d (push into a tenant of its own)", t.id, info.SysID, o.SysID)
-		case tl.ID() == id && (info.SegSize != o.SegSize || info.TLI != o.TLI):
-			return api.Errorf(api.ErrNotAllowed, "timeline %v is there with WAL of timeline %d in segments of %d bytes, not %d and %d",
-				id, info.TLI, info.SegSize, o.TLI, o.SegSize)
+		case tl.ID() == id && info.SegSize != o.SegSize:
+			return api.Errorf(api.ErrNotAllowed, "timeline %v is there with WAL in segments of %d bytes, not %d", id, info.SegSize, o.SegSize)
+		case tl.ID() == id && !o.Timelines().Extends(tl.History()) && !tl.History().Extends(o.Timelines()):
+			return api.Errorf(api.ErrNotAllowed, "timeline %v is there with WAL of other timelines of PostgreSQL: %v, not %v", id, tl.History(), o.Timelines())
 		case info.Version != version && (tl.ID() == id || tl.ID().String() == o.Parent):
 			return api.Errorf(api.ErrNotAllowed, "timeline %v is there with WAL of %v, not %v", tl.ID(), info.Version, version)
 		case tl.ID() != id && tl.Name() == o.Name:
@@ -104,6 +109,8 @@ type intake struct {
 	in      frameReader
 	segs    *receiver.Segments
 	next    pg.LSN // the LSN at which the next WAL must begin
+
+	timelines pg.History // of the WAL that comes
 }
 
 // PushReceive receives a timeline's stream, and returns when all of it is durable and can be read.
@@ -124,7 +131,7 @@ func (m *Manager) PushReceive(ctx context.Context, tenant string, o api.Offer, r
 	if err := t.mayTake(id, version, o); err != nil {
 		return err
 	}
-	in := &intake{t: t, id: id, version: version, o: o, in: frameReader{r: bufio.NewReaderSize(r, 256<<10)}}
+	in := &intake{t: t, id: id, version: version, o: o, timelines: o.Timelines(), in: frameReader{r: bufio.NewReaderSize(r, 256<<10)}}
 	tl, err := t.repo.Timeline(id)
 	if errors.Is(err, repo.ErrNotFound) {
 		tl, err = in.begin(ctx)
@@ -190,6 +197,10 @@ func (in *intake) follow(ctx context.Context, b *branch) error {
 	if head != in.o.From {
 		return api.Errorf(api.ErrNotAllowed, "branch %s: its head is %v now, not %v: push again", b.tl.Name(), head, in.o.From)
 	}
+	if ours := b.tl.History(); head < in.o.To && !in.timelines.Extends(ours) {
+		return api.Errorf(api.ErrNotAllowed, "branch %s: its WAL goes on on timeline %d of PostgreSQL, not on %d (push does not overwrite)",
+			b.tl.Name(), ours.TLI(), in.timelines.TLI())
+	}
 	if err := b.tl.PrepareWAL(); err != nil {
 		return err
 	}
@@ -235,7 +246,7 @@ func (in *intake) take(ctx context.Context, b *branch) error {
 		case frameFile:
 			err = in.ownFile(ctx, b, f)
 		case frameWAL:
-			err = in.wal(f)
+			err = in.wal(ctx, b, f)
 		case frameEnd:
 			return in.sync(b)
 		default:
@@ -264,7 +275,7 @@ func (in *intake) ownFile(ctx context.Context, b *branch, f frame) error {
 	return b.tl.PutOwnFile(ctx, own)
 }
 
-func (in *intake) wal(f frame) error {
+func (in *intake) wal(ctx context.Context, b *branch, f frame) error {
 	at, data, err := f.wal()
 	if err == nil && (at != in.next || at+pg.LSN(len(data)) > in.o.To) {
 		err = badFrame("%d bytes of WAL at %v, where %v up to %v was expected", len(data), at, in.next, in.o.To)
@@ -272,8 +283,45 @@ func (in *intake) wal(f frame) error {
 	if err != nil {
 		return err
 	}
-	in.next += pg.LSN(len(data))
-	return in.segs.Write(at, data)
+	for len(data) > 0 {
+		if err := in.goOver(ctx, b); err != nil {
+			return err
+		}
+		part := data
+		if left, _, ok := in.timelines.Left(b.tl.History().TLI()); ok {
+			part = data[:min(pg.LSN(len(data)), left-in.next)]
+		}
+		if err := in.segs.Write(in.next, part); err != nil {
+			return err
+		}
+		in.next, data = in.next+pg.LSN(len(part)), data[len(part):]
+	}
+	return nil
+}
+
+// goOver has the branch go on to another timeline of PostgreSQL's, if the WAL that comes next is of another one than what
+// came before.
+func (in *intake) goOver(ctx context.Context, b *branch) error {
+	for {
+		left, next, ok := in.timelines.Left(b.tl.History().TLI())
+		if !ok || left > in.next {
+			return nil
+		}
+		if err := in.sync(b); err != nil {
+			return err
+		}
+		head, err := b.catchup(ctx)
+		if err != nil {
+			return err
+		}
+		if head != left {
+			return badFrame("WAL that goes on to timeline %d at %v, but is complete up to %v", next, left, head)
+		}
+		if err := errors.Join(in.segs.Close(), b.tl.SwitchTLI(ctx, next)); err != nil {
+			return err
+		}
+		in.segs = receiver.NewSegments(b.tl, left)
+	}
 }
 
 // sync makes the WAL durable that came, and wakes the follower that ingests it.

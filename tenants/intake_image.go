@@ -67,7 +67,7 @@ func (in *intake) graft(ctx context.Context) (*repo.Timeline, error) {
 // breaks off before the end of the image, there is no timeline.
 func (in *intake) image(ctx context.Context) (*repo.Timeline, error) {
 	bulk, err := in.t.repo.Create(ctx, repo.CreateOptions{
-		ID: in.id, Name: in.name(), Major: in.version.Major, TLI: in.o.TLI, SegSize: in.o.SegSize, SysID: in.o.SysID,
+		ID: in.id, Name: in.name(), Major: in.version.Major, History: in.timelines.Until(in.o.Start), SegSize: in.o.SegSize, SysID: in.o.SysID,
 	})
 	if err != nil {
 		return nil, err

@@ -119,8 +119,13 @@ func (p *pusher) timeline(ctx context.Context, tl *repo.Timeline, upTo pg.LSN, n
 func (p *pusher) offer(tl *repo.Timeline, name string, upTo pg.LSN) api.Offer {
 	info := tl.Info()
 	o := api.Offer{
-		TimelineID: info.ID.String(), Name: name, Major: info.Version.Major, SysID: info.SysID, TLI: info.TLI, SegSize: info.SegSize,
+		TimelineID: info.ID.String(), Name: name, Major: info.Version.Major, SysID: info.SysID, SegSize: info.SegSize,
 		Start: max(tl.StartLSN(), tl.FirstLSN()), To: upTo,
+	}
+	history := tl.History().Until(upTo)
+	o.TLI = history.TLI()
+	if len(history) > 1 {
+		o.History = history
 	}
 	if name == info.ID.String() { // the timeline has no name here either
 		o.Name = ""

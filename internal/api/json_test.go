@@ -22,6 +22,8 @@ func TestJSON(t *testing.T) {
 			`{"name":"dev","timeline_id":"b","latest_valid_lsn":"0/16B3800","ancestor_id":"a","ancestor_lsn":"0/16B3748"}`},
 		{api.Offer{TimelineID: "a", Name: "main", SysID: 1 << 63, TLI: 1, SegSize: 16, Parent: "b", Start: 3, From: 4, To: 0x16B3748}, &api.Offer{},
 			`{"timeline_id":"a","name":"main","sysid":"9223372036854775808","tli":1,"seg_size":16,"parent":"b","start":"3","from":"4","to":"23803720"}`},
+		{api.Offer{TimelineID: "a", TLI: 2, History: pg.OnTLI(1).Switched(2, 0x16B3748), SegSize: 16, Start: 3, From: 4, To: 5}, &api.Offer{},
+			`{"timeline_id":"a","sysid":"0","tli":2,"history":[{"tli":1,"begin":"0/0"},{"tli":2,"begin":"0/16B3748"}],"seg_size":16,"start":"3","from":"4","to":"5"}`},
 		{api.Offer{TimelineID: "a", Name: "main", Major: 15, SysID: 1 << 63, TLI: 1, SegSize: 16, Start: 3, From: 4, To: 5}, &api.Offer{},
 			`{"timeline_id":"a","name":"main","major":15,"sysid":"9223372036854775808","tli":1,"seg_size":16,"start":"3","from":"4","to":"5"}`},
 		{api.Held{There: true, Name: "main", Start: 3, Head: 0x16B3748, Files: map[string]string{"x@0/1": "y"}}, &api.Held{},

@@ -50,12 +50,22 @@ type Offer struct {
 	Name       string `json:"name,omitempty"`  // "": there for its descendants only
 	Major      int    `json:"major,omitempty"` // of PostgreSQL; 0 from page servers that know 15 only
 	SysID      uint64 `json:"sysid,string"`
-	TLI        pg.TLI `json:"tli"`
-	SegSize    int    `json:"seg_size"`
-	Parent     string `json:"parent,omitempty"` // "": it comes without an ancestor
-	Start      pg.LSN `json:"start"`            // where its own history begins
-	From       pg.LSN `json:"from"`             // the stream's; Start if the receiver has nothing
-	To         pg.LSN `json:"to"`               // a record boundary
+	TLI        pg.TLI `json:"tli"` // PostgreSQL's timeline at To
+	// History has the ones before it, too; empty if it is the only one.
+	History pg.History `json:"history,omitempty"`
+	SegSize int        `json:"seg_size"`
+	Parent  string     `json:"parent,omitempty"` // "": it comes without an ancestor
+	Start   pg.LSN     `json:"start"`            // where its own history begins
+	From    pg.LSN     `json:"from"`             // the stream's; Start if the receiver has nothing
+	To      pg.LSN     `json:"to"`               // a record boundary
+}
+
+// Timelines says on which of PostgreSQL's timelines the offered WAL is.
+func (o *Offer) Timelines() pg.History {
+	if len(o.History) == 0 {
+		return pg.OnTLI(o.TLI)
+	}
+	return o.History
 }
 
 // Held is what a receiver has of an offered timeline.

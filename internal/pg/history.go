@@ -3,6 +3,7 @@ package pg
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -13,8 +14,8 @@ type History []HistoryEntry
 
 // HistoryEntry is one timeline of a History.
 type HistoryEntry struct {
-	TLI   TLI
-	Begin LSN // where it left the timeline before it; 0 for the first one, about whose begin nothing is known
+	TLI   TLI `json:"tli"`
+	Begin LSN `json:"begin"` // where it left the timeline before it; 0 for the first one, about whose begin nothing is known
 }
 
 // OnTLI is the History of WAL that is on one timeline as far as it is known.
@@ -67,6 +68,11 @@ func (h History) Find(tli TLI) (e HistoryEntry, ok bool) {
 		}
 	}
 	return HistoryEntry{}, false
+}
+
+// Extends reports whether h is other, or goes on where other ends.
+func (h History) Extends(other History) bool {
+	return len(h) >= len(other) && slices.Equal(h[:len(other)], other)
 }
 
 // Check is an error if h cannot be a history: the numbers grow from one timeline to the next, and no

@@ -72,6 +72,9 @@ func TestHistory(t *testing.T) {
 	if _, ok := h.Find(4); ok || h.TLI() != 7 || h.Check() != nil {
 		t.Errorf("%v: timeline 4 %v, last %d, %v", h, ok, h.TLI(), h.Check())
 	}
+	if !h.Extends(h) || !h.Extends(h[:2]) || h[:2].Extends(h) || h.Extends(pg.OnTLI(1).Switched(2, 5*seg)) {
+		t.Errorf("%v extends others", h)
+	}
 	// What one timeline adds to a history that it shares with others, they do not see.
 	a, b := h.Until(5*seg+0x100).Switched(8, 6*seg), h.Until(5*seg+0x100).Switched(9, 6*seg)
 	if a.TLI() != 8 || b.TLI() != 9 || len(a) != 3 || h[2].TLI != 3 {
