@@ -14,6 +14,7 @@ import (
 
 	"github.com/hanwen/go-fuse/v2/fs"
 	"golang.org/x/sys/unix"
+	"zenith/internal/durable"
 	"zenith/internal/pg"
 	"zenith/internal/tree"
 	"zenith/internal/xlog"
@@ -35,6 +36,9 @@ type WorkOptions struct {
 	// NoWriteback makes the kernel send each write at once, and not keep it in its cache for a
 	// while: slower, and for tests.
 	NoWriteback bool
+	// Ended is called when a scratch mount has gone, before what was written is thrown away. Its error
+	// becomes that of the mount's end. nil: nobody is told.
+	Ended func(written WrittenPages) error
 }
 
 // Work mounts a writable working tree at dir: the head of a branch, whose state is base. When
@@ -216,7 +220,11 @@ func (t *worktree) statfs() (unix.Statfs_t, error) {
 // gone, so nobody can reach the tree any more.
 func (t *worktree) finish() error {
 	var errs []error
-	if !t.scratch() {
+	if t.scratch() {
+		if t.work.Ended != nil {
+			errs = append(errs, t.work.Ended(t.writtenPage))
+		}
+	} else {
 		errs = append(errs, t.storeAll())
 		if b := t.wal.bound(); b != nil {
 			errs = append(errs, b.close(), b.saveOthers(t.saved))
@@ -227,9 +235,7 @@ func (t *worktree) finish() error {
 		}
 	}
 	if err := errors.Join(errs...); err != nil {
-		// What could not be put away stays where it is, for somebody to look into; the next
-		// mount empties the directory.
-		return fmt.Errorf("put away working tree %s: %w", t.work.Dir, err)
+		return t.moveAside(err)
 	}
 	if b := t.wal.bound(); b != nil {
 		if err := removeBound(b.dir, t.opts.Helper); err != nil {
@@ -237,6 +243,20 @@ func (t *worktree) finish() error {
 		}
 	}
 	return os.RemoveAll(t.privateDir())
+}
+
+// moveAside keeps what was written to the mount for somebody to look into, after err kept it from being put
+// away: the next mount empties the directory where it is. The files have their inodes' numbers.
+func (t *worktree) moveAside(err error) error {
+	err = fmt.Errorf("put away working tree %s: %w", t.work.Dir, err)
+	if t.scratch() {
+		return err
+	}
+	aside, merr := durable.MoveAside(t.privateDir())
+	if merr != nil {
+		return errors.Join(err, merr)
+	}
+	return fmt.Errorf("%w (what was written on the mount is in %s)", err, aside)
 }
 
 // errNotWritten is returned for a file that no process has made on the mount.

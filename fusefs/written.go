@@ -60,8 +60,11 @@ func (t *worktree) findFile(path string) (*file, error) {
 
 // writtenPage is a WrittenPages.
 func (t *worktree) writtenPage(tag pg.BufferTag, page pg.Page) (ok bool, err error) {
+	if t.control == nil {
+		return false, nil // no server could start
+	}
 	segment, block := tag.Block/pg.RelSegBlocks, int64(tag.Block%pg.RelSegBlocks)
-	f, err := t.findFile(t.branch.Version().RelPath(tag.RelFork, uint32(segment)))
+	f, err := t.findFile(t.control.Version.RelPath(tag.RelFork, uint32(segment)))
 	if err != nil || f == nil || f.size() < (block+1)*pg.BlockSize {
 		return false, err
 	}

@@ -1,6 +1,7 @@
 package integration
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -37,7 +38,7 @@ func stampLibrary(t *testing.T) string {
 
 // TestForeignRecords changes pages by records that only an extension can replay, so many that their images
 // fill several WAL segments. After a clean stop everything is there, whoever looks, and without the
-// library, too. After a crash it is said what is missing.
+// library, too. After crashes as well, while the library is there; else it is said what is missing.
 func TestForeignRecords(t *testing.T) {
 	t.Parallel()
 	lib := stampLibrary(t)
@@ -45,10 +46,10 @@ func TestForeignRecords(t *testing.T) {
 	main := s.start("main", "--set", "shared_preload_libraries="+lib)
 	s.sql(main, "create function stamp(oid, int, int, int) returns void language c as '"+lib+"'",
 		"create table t as select g as a, repeat('x', 100) as b from generate_series(1, 20000) g",
-		"create unlogged table u as select * from t", "create sequence q", "select nextval('q')", "checkpoint")
+		"create table flushed (at timestamptz)", "create unlogged table u as select * from t", "create sequence q", "select nextval('q')", "checkpoint")
 	const sum = "select md5(string_agg(b, '' order by a)) from t"
 	stamp := func(url, value string) string {
-		s.sql(url, "select stamp('t'::regclass, g, 8150, "+value+") from generate_series(1, 300) g")
+		s.sql(url, "select stamp('t'::regclass, g, 8150, "+value+") from generate_series(1, 300) g", "insert into flushed values (now())") // the first has nothing to commit, and waits for no flush
 		return strings.TrimSpace(s.sql(url, sum))
 	}
 	stamped := stamp(main, "65")
@@ -74,24 +75,110 @@ func TestForeignRecords(t *testing.T) {
 	s.ok("pg", "stop", "dev")
 	s.ok("stop")
 	s.ok("start")
-	s.ok("check", "main@"+point)
+	s.ok("check")
 
-	// A crash: the pages are named, and those of before are there.
+	// Crashes: what the last stop has not stored is made by a throw-away server with the library.
 	main = s.start("main", "--set", "shared_preload_libraries="+lib)
 	before := strings.TrimSpace(s.sql(main, sum))
 	at := s.lsn("main")
-	stamp(main, "66")
-	pid := pidIn(t, filepath.Join(s.dataOf("main"), "postmaster.pid"))
-	kill9(t, pid)
-	eventually(t, "postgres to be there again", func() bool {
-		p, err := os.ReadFile(filepath.Join(s.dataOf("main"), "postmaster.pid"))
-		return err == nil && pidIn(t, filepath.Join(s.dataOf("main"), "postmaster.pid")) != pid && len(p) > 0
-	})
-	s.ok("pg", "stop", "main")
-	if said := s.run("pg", "start", "main").err; !strings.Contains(said, "300 of its pages cannot be read") || !strings.Contains(said, "resource manager 128") {
-		t.Errorf("pg start does not say which pages cannot be read: %q", said)
+	for i, crash := range []func(){s.killPostgres, s.killPageServer, func() { s.killPostgres(); s.killPageServer() }} {
+		stamped = stamp(main, fmt.Sprint(66+i))
+		s.sql(main, "update t set b = b || 'z' where a % 50 = 0")
+		stamped = stamp(main, fmt.Sprint(76+i))
+		crash()
+		main = s.start("main")
+		s.want(main, sum, stamped)
+	}
+	stamped = stamp(main, "90")
+	behind := s.lsn("main")
+	stamp(main, "91")
+	s.killPageServer()
+	if got := s.ok("pg", "exec", "main@"+behind, "--", "psql", "-XAtqc", sum); got != stamped {
+		t.Errorf("main@%s has %s, want %s", behind, got, stamped)
+	}
+	s.ok("branch", "later", "main@"+behind)
+	later := s.start("later")
+	s.want(later, sum, stamped)
+	s.ok("pg", "stop", "later")
+
+	// Without the library nothing is started, and nothing written.
+	hidden := lib + ".hidden"
+	if err := os.Rename(lib, hidden); err != nil {
+		t.Fatal(err)
+	}
+	end := s.lsn("main")
+	for _, args := range [][]string{{"main", "--set", "shared_preload_libraries="}, {"main", "--unset", "shared_preload_libraries"}, {"main"}} {
+		said := s.run(append([]string{"pg", "start"}, args...)...)
+		if said.code == 0 || !strings.Contains(said.err, "300 pages cannot be read") || !strings.Contains(said.err, "resource manager 128") ||
+			!strings.Contains(said.err, lib) || !strings.Contains(said.err, "before those records") {
+			t.Errorf("pg start %q: exit %d: %s", args, said.code, said.err)
+		}
+	}
+	if got := s.lsn("main"); got != end {
+		t.Errorf("main went on from %s to %s though nothing was started", end, got)
+	}
+	if err := os.Rename(hidden, lib); err != nil {
+		t.Fatal(err)
+	}
+	said := s.run("pg", "start", "main", "--set", "shared_preload_libraries=")
+	if said.code != 0 || !strings.Contains(said.err, "written with shared_preload_libraries="+lib) {
+		t.Errorf("pg start without the library: exit %d: %s", said.code, said.err)
 	}
 	if got := s.ok("pg", "exec", "main@"+at, "--", "psql", "-XAtqc", sum); got != before {
 		t.Errorf("main@%s has %s, want %s", at, got, before)
+	}
+	s.ok("check")
+}
+
+// killPostgres kills main's postmaster, and waits until the page server has started another one.
+func (s *site) killPostgres() {
+	s.t.Helper()
+	path := filepath.Join(s.dataOf("main"), "postmaster.pid")
+	pid := pidIn(s.t, path)
+	kill9(s.t, pid)
+	eventually(s.t, "postgres to be there again", func() bool {
+		text, err := os.ReadFile(path)
+		return err == nil && !strings.HasPrefix(string(text), fmt.Sprint(pid)) && strings.Contains(string(text), "ready")
+	})
+}
+
+// killPageServer kills the page server, and starts another one.
+func (s *site) killPageServer() {
+	s.t.Helper()
+	kill9(s.t, pidIn(s.t, filepath.Join(s.work, "pageserver.pid")))
+	s.ok("start")
+}
+
+// TestForeignRecordsReceived follows a server whose WAL has records of an extension. After a crash of that
+// server its own recovery, with the library, and what is mounted here as of the end of its WAL are equal to the byte.
+func TestForeignRecordsReceived(t *testing.T) {
+	t.Parallel()
+	lib := stampLibrary(t)
+	srv, conninfo := native(t, nil, "shared_preload_libraries='"+lib+"'", "full_page_writes=off", "autovacuum=off")
+	srv.Start(t)
+	srv.Psql(t, "create function stamp(oid, int, int, int) returns void language c as '"+lib+"';"+
+		"create table t as select g as a, repeat('x', 100) as b from generate_series(1, 20000) g")
+	s := emptySite(t)
+	s.ok("init", "--pg-distrib", pgDistrib, "--listen", "127.0.0.1:0", "--from-server", conninfo)
+	s.ok("start")
+	srv.Psql(t, "select stamp('t'::regclass, g, 8150, 70) from generate_series(1, 300) g; create index on t (a);"+
+		"update t set b = b || 'y' where a % 3 = 0; select stamp('t'::regclass, g, 8100, 71) from generate_series(1, 200) g; create table flushed (a int)")
+	end := srv.LSN(t, "SELECT pg_current_wal_insert_lsn()")
+	s.caughtUp(srv)
+	srv.Stop(t, pgtest.Immediate)
+	dir := s.mountDir("end")
+	s.ok("mount", "main@"+end.String(), dir)
+	srv.Start(t) // recovers
+	srv.Stop(t, pgtest.Fast)
+	compareFiles(t, srv.Dir, dir)
+	s.ok("umount", dir)
+	srv.Start(t)
+	const sum = "select md5(string_agg(b, '' order by a)) from t"
+	want := strings.TrimSpace(srv.Psql(t, sum))
+	if got := s.exec("main@"+end.String(), sum); got != want {
+		t.Errorf("main@%v has %s, want %s", end, got, want)
+	}
+	if got := s.exec("main", sum); got != want {
+		t.Errorf("main has %s, want %s", got, want)
 	}
 }

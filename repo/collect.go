@@ -188,7 +188,9 @@ func (c *collection) plan(ctx context.Context, t *Timeline, target pg.LSN) error
 		if err != nil {
 			return err
 		}
-		horizon = max(horizon, at.LSN)
+		if horizon, err = t.replayable(ctx, max(horizon, at.LSN)); err != nil {
+			return err
+		}
 	}
 	if horizon == t.info.StartLSN {
 		return nil

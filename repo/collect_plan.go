@@ -35,6 +35,9 @@ func (r *Repository) WouldForget(ctx context.Context, horizons map[TimelineID]pg
 		if err != nil {
 			return nil, fmt.Errorf("horizon of %s: %w", t.Name(), err)
 		}
+		if at.LSN, err = t.replayable(ctx, at.LSN); err != nil {
+			return nil, fmt.Errorf("horizon of %s: %w", t.Name(), err)
+		}
 		if at.LSN <= from {
 			continue
 		}

@@ -48,6 +48,7 @@ var collectors = [...]struct {
 	fn   collector
 }{
 	{kindPage, (*collection).pageVersion},
+	{kindForeign, (*collection).foreignVersion},
 	{kindRelSize, (*collection).sizeVersion},
 	{kindDatabase, (*collection).keep},
 	{kindFile, (*collection).fileVersion},
@@ -219,6 +220,21 @@ func (c *collection) fileVersion(g *group, lsn pg.LSN, needed []pg.LSN, it store
 	if f, err := decodeFile(body, lsn, noParts); err == nil && f.content == nil {
 		c.last = append(c.last, bytes.Clone(it.Key()))
 	}
+	return nil
+}
+
+// foreignVersion keeps a note on a page, unless the page does not exist at any of the points.
+func (c *collection) foreignVersion(g *group, _ pg.LSN, needed []pg.LSN, it store.Iterator) error {
+	tag, ok := parseForeign(g.object)
+	if !ok || !g.isOldest(needed) {
+		return nil
+	}
+	for _, at := range needed {
+		if st, err := g.p.rel(at, tag.RelFork); err != nil || st.exists && tag.Block < st.n {
+			return err
+		}
+	}
+	c.delete(it.Key())
 	return nil
 }
 

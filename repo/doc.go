@@ -40,6 +40,7 @@
 //	|   0x30 | path ... | 00                          |  a file                |
 //	|   0x40 | spc 4 | db 4 | rel 4 | fork 1          |  sizes of a fork       |
 //	|   0x50 | spc 4 | db 4 | rel 4 | fork 1 | block 4 |  image or chunk        |
+//	|   0x60 | spc 4 | db 4 | rel 4 | fork 1 | block 4 |  a note: foreign.go    |
 //
 //	| 0x01 | the layout's version    | 0x02 | timeline 4 | its row    | 0x03 | timeline 4 | its flushed LSN |
 //	| 0x04 | timeline 4 | its horizon             | 0x05 | timeline 4 | LSN 8 | a lease                |
@@ -104,6 +105,8 @@
 //	image     a whole page as of an LSN, as a version
 //	chunk     a value that says where the records of a page are, up to some hundred of them
 //	trimmed   a chunk in which a collection put images in the place of the records that were forgotten
+//	foreign   of a page: a record of an extension's resource manager, which redo does not know, has changed it
+//	note      what is known of a foreign page at an LSN, besides its records
 //	cut       a truncation or drop of a relation: versions of the blocks behind it are dead at and below its LSN
 //	run       the links of one page in one window between two cuts
 //	tail      the end of a page's chain in the store, which a flush remembers for the next one

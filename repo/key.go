@@ -21,6 +21,7 @@ const (
 	kindFile     kind = 0x30 // object: path, NUL
 	kindRelSize  kind = 0x40 // object: spc, db, rel, fork
 	kindPage     kind = 0x50 // object: spc, db, rel, fork, block
+	kindForeign  kind = 0x60 // object: spc, db, rel, fork, block
 )
 
 // timelineNo is the number of a timeline in its repository. Timelines are numbered as they are

@@ -20,7 +20,8 @@ func (b *Bulk) Refused(to pg.BufferTag, lsn pg.LSN, s *Snapshot, from pg.BufferT
 	return b.put(lsn, appendPage(make([]byte, 0, pageKeySize+versionSize), to), encodeChunk([]link{l}, 0, 1, chunkNoRedo))
 }
 
-// refusing finds the oldest record of a page's chain that redo does not support.
+// refusing finds the oldest record that redo does not support, of those of a page's chain without which
+// the page cannot be rebuilt: that is what a remade page stands for the records before it.
 func (s *Snapshot) refusing(tag pg.BufferTag) (l link, err error) {
 	sights := s.sights()
 	st, err := s.rel(finder{sights: sights}, tag.RelFork)
@@ -41,14 +42,24 @@ func (s *Snapshot) refusing(tag pg.BufferTag) (l link, err error) {
 	if err := ch.build(s.t.r.redo, s.t.wal, page); err != nil { // ch has no links now, so this makes the base
 		return l, err
 	}
-	for i := range slices.Backward(links) {
-		err := ch.apply(s.t.r.redo, s.t.wal, links[i:i+1], page)
-		if errors.Is(err, ErrUnsupported) {
-			return links[i], nil
+	slices.Reverse(links)
+	for helped := false; len(links) > 0; {
+		err := ch.apply(s.t.r.redo, s.t.wal, links[:1], page)
+		switch {
+		case err == nil:
+			links = links[1:]
+			continue
+		case !errors.Is(err, ErrUnsupported):
+			return l, err
 		}
+		at, err := s.t.r.remade(tag, sights, st.cutLSN(tag.Block), page)
 		if err != nil {
 			return l, err
 		}
+		if helped || at < links[0].end {
+			return links[0], nil
+		}
+		links, helped = linksBehind(links, at), true
 	}
 	return l, fmt.Errorf("%v: no record of %v is refused: %w", s, tag, ErrInvalid)
 }

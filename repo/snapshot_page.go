@@ -2,6 +2,7 @@ package repo
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"zenith/internal/pg"
@@ -83,7 +84,11 @@ func (t *Timeline) buildPage(r *pageReader, tag pg.BufferTag, cut pg.LSN, dst pg
 	if err := r.fill(ch, cut); err != nil {
 		return 0, err
 	}
-	if err := ch.build(t.r.redo, t.wal, dst); err != nil {
+	err := ch.build(t.r.redo, t.wal, dst)
+	if errors.Is(err, ErrUnsupported) {
+		err = ch.buildRemade(r, t, cut, dst, err)
+	}
+	if err != nil {
 		return 0, err
 	}
 	if len(ch.links) > 0 && r.cache != nil && (r.checkKept == nil || r.checkKept() == nil) {

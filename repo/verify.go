@@ -94,7 +94,7 @@ func (v *verifier) learn(r *Repository) error {
 }
 
 // verifiedKinds are the kinds of versioned keys.
-var verifiedKinds = [...]kind{kindState, kindDatabase, kindFile, kindRelSize, kindPage}
+var verifiedKinds = [...]kind{kindState, kindDatabase, kindFile, kindRelSize, kindPage, kindForeign}
 
 // batchBytes is how many bytes of entries one goroutine verifies at a time.
 const batchBytes = 256 << 10

@@ -23,6 +23,7 @@ type entryChecker struct {
 // kindNames are the kinds of versions as users read them.
 var kindNames = map[kind]string{
 	kindState: "state", kindDatabase: "database", kindFile: "file", kindRelSize: "relation size", kindPage: "page",
+	kindForeign: "foreign page",
 }
 
 // batch checks entries, and reports what is wrong with them to found.
@@ -71,6 +72,10 @@ func objectName(object []byte) string {
 		if tag, ok := parsePage(object); ok {
 			return fmt.Sprintf("version of %v", tag)
 		}
+	case kindForeign:
+		if tag, ok := parseForeign(object); ok {
+			return fmt.Sprintf("note on %v", tag)
+		}
 	case kindRelSize:
 		if rf, ok := parseRelFork(object); ok {
 			return fmt.Sprintf("size of %v", rf)
@@ -115,7 +120,8 @@ var valueChecks = map[kind]func(w *entryChecker, object, body []byte, at pg.LSN,
 		_, err := decodeRelChunk(body, at, maxLSN)
 		return err
 	},
-	kindPage: (*entryChecker).pageValue,
+	kindPage:    (*entryChecker).pageValue,
+	kindForeign: (*entryChecker).foreignValue,
 }
 
 // pageValue checks the value of a page, and the records that it points at.

@@ -135,7 +135,7 @@ func (c *compute) run(ctx context.Context, next savedCompute, o api.ComputeOptio
 	if err := c.unmount(ctx); err != nil {
 		return err
 	}
-	how := mountOptions{scratch: c.throwaway || c.onState(), bindWAL: !next.recyclesWAL()}
+	how := mountOptions{scratch: c.throwaway || c.onState(), bindWAL: !next.recyclesWAL(), libraries: next.Settings["shared_preload_libraries"]}
 	mnt, err := c.t.m.mountPoint(ctx, c.t, c.name, c.dataDir(), how)
 	if err != nil {
 		return err
@@ -157,7 +157,7 @@ func (c *compute) launch(ctx context.Context, next savedCompute, o api.ComputeOp
 	if err != nil {
 		return err
 	}
-	unreadable, err := c.mount.unreadable(ctx)
+	missing, err := c.mount.preloads(ctx, next.Settings)
 	if err != nil {
 		return err
 	}
@@ -189,7 +189,7 @@ func (c *compute) launch(ctx context.Context, next savedCompute, o api.ComputeOp
 		return err
 	}
 	c.change(func() {
-		c.saved, c.damaged, c.proc, c.state, c.asked, c.notes = next, false, proc, stateRunning, o, postgres.Notes(note, held, unreadable)
+		c.saved, c.damaged, c.proc, c.state, c.asked, c.notes = next, false, proc, stateRunning, o, postgres.Notes(note, held, missing)
 	})
 	c.watchProc(proc)
 	return nil

@@ -27,7 +27,7 @@ func (m *Manager) Export(ctx context.Context, tenant, at string, o api.ExportOpt
 		return err
 	}
 	defer unpin()
-	view, err := b.view(ctx, p.LSN)
+	view, err := b.readable(ctx, p.LSN, "")
 	if err != nil {
 		return err
 	}

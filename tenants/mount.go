@@ -71,6 +71,8 @@ type mountOptions struct {
 	scratch bool  // what is written is thrown away
 	owners  []int // the accounts of which one must own the mount point; nil: it is the page server's own
 	bindWAL bool  // see fusefs.WorkOptions.BindWAL; for a head
+
+	libraries string // the shared_preload_libraries that the user sets for the server on the mount; "" for none
 }
 
 // mountPoint mounts a point of a tenant at dir.
@@ -83,11 +85,11 @@ func (m *Manager) mountPoint(ctx context.Context, t *tenant, at, dir string, o m
 	var do func() (func() error, error)
 	switch {
 	case o.scratch:
-		mnt.mode, do = api.ModeScratch, func() (func() error, error) { return m.mountScratch(ctx, mnt) }
+		mnt.mode, do = api.ModeScratch, func() (func() error, error) { return m.mountScratch(ctx, mnt, o.libraries) }
 	case what.Head():
-		mnt.mode, do = api.ModeWritable, func() (func() error, error) { return m.mountWork(ctx, mnt, o.bindWAL) }
+		mnt.mode, do = api.ModeWritable, func() (func() error, error) { return m.mountWork(ctx, mnt, o) }
 	default:
-		mnt.mode, do = api.ModeReadOnly, func() (func() error, error) { return m.mountReadOnly(ctx, mnt) }
+		mnt.mode, do = api.ModeReadOnly, func() (func() error, error) { return m.mountReadOnly(ctx, mnt, o.libraries) }
 	}
 	return mnt, m.attach(mnt, do)
 }
@@ -167,12 +169,12 @@ func mountError(dir string, err error) error {
 }
 
 // mountReadOnly mounts a state that nobody can change.
-func (m *Manager) mountReadOnly(ctx context.Context, mnt *mount) (put func() error, err error) {
+func (m *Manager) mountReadOnly(ctx context.Context, mnt *mount, libraries string) (put func() error, err error) {
 	release, err := mnt.branch.pin(mnt.lsn)
 	if err != nil {
 		return nil, err
 	}
-	mnt.view, err = mnt.branch.view(ctx, mnt.lsn)
+	mnt.view, err = mnt.branch.readable(ctx, mnt.lsn, libraries)
 	if err == nil {
 		mnt.fs, err = m.mounter.readOnly(mnt.dir, mnt.view, m.optionsOf(mnt))
 	}
@@ -184,7 +186,7 @@ func (m *Manager) mountReadOnly(ctx context.Context, mnt *mount) (put func() err
 }
 
 // mountScratch mounts a state that can be written; what is written is thrown away.
-func (m *Manager) mountScratch(ctx context.Context, mnt *mount) (put func() error, err error) {
+func (m *Manager) mountScratch(ctx context.Context, mnt *mount, libraries string) (put func() error, err error) {
 	release, err := mnt.branch.pin(mnt.lsn)
 	if err != nil {
 		return nil, err
@@ -194,7 +196,7 @@ func (m *Manager) mountScratch(ctx context.Context, mnt *mount) (put func() erro
 			release()
 		}
 	}()
-	if mnt.view, err = mnt.branch.view(ctx, mnt.lsn); err != nil {
+	if mnt.view, err = mnt.branch.readable(ctx, mnt.lsn, libraries); err != nil {
 		return nil, err
 	}
 	private, err := mnt.tenant.privateDir()
@@ -213,7 +215,7 @@ func (m *Manager) mountScratch(ctx context.Context, mnt *mount) (put func() erro
 
 // mountWork mounts the head of a branch for its one writer. The branch's own WAL goes on
 // from a shutdown checkpoint: if none is at the head, one is written first.
-func (m *Manager) mountWork(ctx context.Context, mnt *mount, bindWAL bool) (put func() error, err error) {
+func (m *Manager) mountWork(ctx context.Context, mnt *mount, o mountOptions) (put func() error, err error) {
 	b := mnt.branch
 	if err := b.acquire(mnt.dir); err != nil {
 		return nil, err
@@ -223,7 +225,11 @@ func (m *Manager) mountWork(ctx context.Context, mnt *mount, bindWAL bool) (put 
 			b.release()
 		}
 	}()
-	if _, err := b.catchup(ctx); err != nil {
+	head, err := b.catchup(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := b.remake(ctx, head, o.libraries); err != nil {
 		return nil, err
 	}
 	if _, err := datadir.PrepareHead(ctx, b.tl); err != nil {
@@ -250,7 +256,7 @@ func (m *Manager) mountWork(ctx context.Context, mnt *mount, bindWAL bool) (put 
 		return nil, err
 	}
 	follow, stop := context.WithCancel(m.ctx)
-	work := fusefs.WorkOptions{Dir: b.tl.WorkDir(), BindWAL: bindWAL, NoWriteback: m.cfg.NoWriteback}
+	work := fusefs.WorkOptions{Dir: b.tl.WorkDir(), BindWAL: o.bindWAL, NoWriteback: m.cfg.NoWriteback}
 	if mnt.fs, err = m.mounter.work(mnt.dir, mnt.view, writable{b.tl, b}, work, m.optionsOf(mnt)); err != nil {
 		stop()
 		return nil, err

@@ -2,14 +2,11 @@ package tenants
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 
 	"zenith/fusefs"
-	"zenith/internal/api"
 	"zenith/internal/pg"
-	"zenith/repo"
 	"zenith/repo/datadir"
 )
 
@@ -26,18 +23,20 @@ func (w writable) Stopped(ctx context.Context, checkpoint pg.LSN, written fusefs
 	if err != nil {
 		return nil, err
 	}
-	refused := b.ing.Refused()
-	if len(refused) == 0 {
-		return nil, nil
-	}
-	if at, err := b.tl.Resolve(ctx, head); err != nil {
+	snap, err := b.tl.AtHead(ctx)
+	if err != nil {
 		return nil, err
-	} else if !at.State.Shutdown || at.State.Prev != checkpoint {
+	}
+	refused, _, err := snap.Unreadable(ctx)
+	if err != nil || len(refused) == 0 {
+		return nil, err
+	}
+	if at := snap.State(); !at.Shutdown || at.Prev != checkpoint {
 		return nil, fmt.Errorf("branch %s: wal ends at %v, and not behind the shutdown checkpoint at %v", b.tl.Name(), head, checkpoint)
 	}
 	var last *pg.CheckPoint
 	for tags := range slices.Chunk(refused, imagesAtOnce) {
-		images, err := b.images(ctx, tags, written)
+		images, err := images(tags, written)
 		if err != nil {
 			return last, err
 		}
@@ -51,9 +50,6 @@ func (w writable) Stopped(ctx context.Context, checkpoint pg.LSN, written fusefs
 		if _, err := b.ing.Catchup(ctx); err != nil {
 			return last, err
 		}
-		for _, i := range images {
-			b.ing.Settle(i.Tag)
-		}
 		last = &cp
 	}
 	if last != nil {
@@ -62,71 +58,17 @@ func (w writable) Stopped(ctx context.Context, checkpoint pg.LSN, written fusefs
 	return last, nil
 }
 
-// images gives those of the pages that the branch cannot rebuild at its head, as postgres has left
-// them on its mount. The caller holds b.catching.
-func (b *branch) images(ctx context.Context, tags []pg.BufferTag, written fusefs.WrittenPages) ([]datadir.Image, error) {
-	snap, err := b.tl.AtHead(ctx)
-	if err != nil {
-		return nil, err
-	}
-	var list []datadir.Image
-	page := make(pg.Page, pg.BlockSize)
+// images gives those of the pages that postgres has written on its mount, as it has left them.
+func images(tags []pg.BufferTag, written fusefs.WrittenPages) (list []datadir.Image, err error) {
 	for _, tag := range tags {
-		err := snap.ReadPage(ctx, tag, page)
-		switch {
-		case err == nil, errors.Is(err, repo.ErrNotFound):
-			b.ing.Settle(tag)
-			continue
-		case !errors.Is(err, repo.ErrUnsupported):
-			return nil, err
-		}
+		page := make(pg.Page, pg.BlockSize)
 		ok, err := written(tag, page)
 		if err != nil {
 			return nil, fmt.Errorf("%v: %w", tag, err)
 		}
 		if ok {
-			list = append(list, datadir.Image{Tag: tag, Page: slices.Clone(page)})
+			list = append(list, datadir.Image{Tag: tag, Page: page})
 		}
 	}
 	return list, nil
-}
-
-// unreadable says how many pages of a branch that is mounted for writing cannot be read, and why; ""
-// if all can be, as far as this process has taken in the WAL.
-func (m *mount) unreadable(ctx context.Context) (note string, err error) {
-	if m.mode != api.ModeWritable {
-		return "", nil
-	}
-	b := m.branch
-	b.catching.Lock()
-	defer b.catching.Unlock()
-	refused := b.ing.Refused()
-	if len(refused) == 0 {
-		return "", nil
-	}
-	snap, err := b.tl.AtHead(ctx)
-	if err != nil {
-		return "", err
-	}
-	var n int
-	var first error
-	page := make(pg.Page, pg.BlockSize)
-	for _, tag := range refused {
-		err := snap.ReadPage(ctx, tag, page)
-		switch {
-		case err == nil, errors.Is(err, repo.ErrNotFound):
-			b.ing.Settle(tag)
-		case errors.Is(err, repo.ErrUnsupported):
-			if n++; n == 1 {
-				first = err
-			}
-		default:
-			return "", err
-		}
-	}
-	if n == 0 {
-		return "", nil
-	}
-	return fmt.Sprintf("%d of its pages cannot be read: an extension's WAL records have changed them, and postgres was not stopped cleanly since; "+
-		"that WAL is kept, and a branch of a point before it has the pages (%v)", n, first), nil
 }

@@ -116,7 +116,11 @@ func (r *replicated) Slots() api.SlotService { return branchSlots{r.b} }
 
 // BaseBackup begins a base backup as of the head.
 func (r *replicated) BaseBackup(ctx context.Context, o api.BackupOptions) (api.Backup, error) {
-	if _, err := r.b.catchup(ctx); err != nil {
+	head, err := r.b.catchup(ctx)
+	if err == nil {
+		err = r.b.remake(ctx, head, "")
+	}
+	if err != nil {
 		return nil, err
 	}
 	s := &baseBackup{release: r.b.tl.Hold()} // no collection removes what the backup still has to read

@@ -50,6 +50,18 @@ var sideFileTable = []sideFile{
 		},
 	},
 	{
+		kind: "librariesKind",
+		make: func(t *testing.T, tn *tenant) string {
+			b := branchOf(t, tn, MainBranch)
+			if err := errors.Join(b.tl.MakeDirs(), b.keepLibraries("old"), b.keepLibraries("pg_cron, stamp")); err != nil {
+				t.Error(err)
+			}
+			return librariesPath(b.tl)
+		},
+		whole: func(t *testing.T, m *Manager) bool { return theLibraries(t, m) == "pg_cron, stamp" },
+		lost:  func(t *testing.T, m *Manager) bool { return theLibraries(t, m) == "" },
+	},
+	{
 		kind: "receiverKind",
 		make: func(t *testing.T, tn *tenant) string {
 			b := branchOf(t, tn, "followed")
@@ -79,6 +91,18 @@ var sideFileTable = []sideFile{
 		whole: func(t *testing.T, m *Manager) bool { return slotError(t, m) == nil },
 		lost:  func(t *testing.T, m *Manager) bool { return slotError(t, m) != nil },
 	},
+}
+
+// theLibraries gives the latest libraries with which servers have written the WAL of main.
+func theLibraries(t *testing.T, m *Manager) string {
+	t.Helper()
+	b, release, err := m.lookup(t.Context(), tenantA, MainBranch)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer release()
+	list := b.readLibraries(b.tl)
+	return append(list, "")[0]
 }
 
 func theCompute(t *testing.T, m *Manager) api.Compute {

@@ -29,7 +29,8 @@ type tenant struct {
 	repo *repo.Repository
 	log  *slog.Logger
 
-	hints atomic.Bool // the value that logsHints gives
+	hints    atomic.Bool   // the value that logsHints gives
+	remaking chan struct{} // capacity 1: full while pages of a point are made, see remake
 
 	users int       // how many hold it: callers of Manager.tenant that have not called release; guarded by m.mu
 	used  time.Time // when the last of them released it; guarded by m.mu
@@ -80,7 +81,7 @@ func (m *Manager) newTenant(id repo.TenantID, dir string) (*tenant, error) {
 	t := &tenant{
 		m: m, id: id, dir: dir, log: m.log.With("tenant", id.String()),
 		branches: map[repo.TimelineID]*branch{}, computes: map[string]*compute{}, receivers: map[repo.TimelineID]*receiving{},
-		unstarted: map[repo.TimelineID]error{},
+		unstarted: map[repo.TimelineID]error{}, remaking: make(chan struct{}, 1),
 	}
 	r, err := repo.Open(repo.Options{Dir: dir, Log: t.log, Memory: m.memory, Redo: redoFunc(&t.hints)})
 	if err != nil {

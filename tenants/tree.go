@@ -89,6 +89,14 @@ func (b *branch) view(ctx context.Context, lsn pg.LSN) (*datadir.View, error) {
 	return compose(ctx, snap)
 }
 
+// readable is view with all pages readable: see remake.
+func (b *branch) readable(ctx context.Context, lsn pg.LSN, libraries string) (*datadir.View, error) {
+	if err := b.remake(ctx, lsn, libraries); err != nil {
+		return nil, err
+	}
+	return b.view(ctx, lsn)
+}
+
 func compose(ctx context.Context, snap *repo.Snapshot) (*datadir.View, error) {
 	view, err := datadir.New(ctx, snap)
 	return view, classify(err)

@@ -16,30 +16,45 @@ import (
 
 // Recovery is a base backup whose WAL is to be replayed.
 type Recovery struct {
-	Dir      string             // gets the configuration and the log; the account enters it and cannot write it
-	DataDir  string             // the base backup
-	Settings pg.ControlSettings // of the server that the backup is from: replay needs them at least as high
+	Dir       string             // gets the configuration and the log; the account enters it and cannot write it
+	DataDir   string             // the base backup
+	Settings  pg.ControlSettings // of the server that the backup is from: replay needs them at least as high
+	Libraries string             // shared_preload_libraries: those whose resource managers the WAL has records of
+
+	// Started is called with the process id of the server; nil: nobody is told.
+	Started func(pid int) error
+	// ReadPIDFile is as that of a Launch.
+	ReadPIDFile func() ([]byte, error)
 }
 
-// Recover has the installation's postgres replay the backup's WAL, and stops it. Nothing of
-// the backup's own configuration is used: it may name other files, archive, or load libraries;
-// and nobody can connect, so that no page changes but by replay. It takes as long as the WAL
-// takes: only ctx bounds it.
+// Recover is Replay for a base backup on disk, of which it leaves nothing different but what replay
+// has changed.
 func Recover(ctx context.Context, d Distrib, as Account, r Recovery) error {
 	const auto, aside = "postgresql.auto.conf", "auto.conf"
 	if err := moveFile(r.DataDir, auto, r.Dir, aside); err != nil {
 		return err
 	}
-	if err := r.configure(d); err != nil {
-		return err
-	}
-	if err := r.replay(ctx, d, as); err != nil {
+	if err := Replay(ctx, d, as, r); err != nil {
 		return err
 	}
 	if err := DirFiles(r.DataDir).remove("backup_label.old"); err != nil {
 		return err
 	}
 	return moveFile(r.Dir, aside, r.DataDir, auto)
+}
+
+// Replay has the installation's postgres replay the backup's WAL, and stops it. Nothing of
+// the backup's own configuration is used: it may name other files, archive, or load libraries;
+// and nobody can connect, and no library gets a worker, so that no page changes but by replay. It takes
+// as long as the WAL takes: only ctx bounds it.
+func Replay(ctx context.Context, d Distrib, as Account, r Recovery) error {
+	if r.ReadPIDFile == nil {
+		r.ReadPIDFile = pidFileIn(r.DataDir)
+	}
+	if err := r.configure(d); err != nil {
+		return err
+	}
+	return r.replay(ctx, d, as)
 }
 
 // file is the path of one of the recovery's own files.
@@ -53,6 +68,7 @@ func (r Recovery) configure(d Distrib) error {
 		"hba_file=" + quote(r.file("hba.conf")),
 		"ident_file=" + quote(r.file("ident.conf")),
 		"listen_addresses=''", "unix_socket_directories='.'", "port=5432", // the socket's path is never too long
+		"shared_preload_libraries=" + quote(r.Libraries), "max_worker_processes=0", // a library's workers are not started
 		"hot_standby=off", "archive_mode=off", "autovacuum=off", "max_logical_replication_workers=0",
 		"fsync=off", "full_page_writes=off", "shared_buffers=128MB", "huge_pages=off", "jit=off",
 		"max_wal_size=1TB", "checkpoint_timeout=1d", "logging_collector=off", "restart_after_crash=off",
@@ -80,11 +96,19 @@ func (r Recovery) configure(d Distrib) error {
 func (r Recovery) replay(ctx context.Context, d Distrib, as Account) error {
 	cmd := exec.Command(d.bin("postgres"), "-D", r.DataDir, "-c", "config_file="+r.file("postgresql.conf"))
 	as.prepare(cmd)
-	p := &Server{cmd: cmd, logPath: r.file("log"), timeouts: Timeouts{}.withDefaults(), readPIDFile: pidFileIn(r.DataDir), done: make(chan struct{})}
+	cmd.SysProcAttr.Pdeathsig = syscall.SIGQUIT // its work is of no use to anybody else
+	p := &Server{cmd: cmd, logPath: r.file("log"), timeouts: Timeouts{}.withDefaults(), readPIDFile: r.ReadPIDFile, done: make(chan struct{})}
 	if err := p.start(); err != nil {
 		return err
 	}
-	if err := r.waitRecovered(ctx, p); err != nil {
+	var err error
+	if r.Started != nil {
+		err = r.Started(p.PID())
+	}
+	if err == nil {
+		err = r.waitRecovered(ctx, p)
+	}
+	if err != nil {
 		p.Kill()
 		return err
 	}

@@ -34,15 +34,21 @@ func copyDatabase(ctx context.Context, in *Ingester) error {
 		return err
 	}
 	defer b.Abort()
-	cp := copier{snap: snap, bulk: b, lsn: in.rec.EndLSN, version: in.rec.V, from: database{c.SrcSpcOID, c.SrcDBOID}, to: database{c.SpcOID, c.DBOID}, refused: in.refused}
+	cp := copier{snap: snap, bulk: b, lsn: in.rec.EndLSN, version: in.rec.V, from: database{c.SrcSpcOID, c.SrcDBOID}, to: database{c.SpcOID, c.DBOID}}
 	if err := cp.run(ctx); err != nil {
 		return fmt.Errorf("copy %s to %s: %w", in.rec.V.DatabasePath(cp.from.spc, cp.from.db), in.rec.V.DatabasePath(cp.to.spc, cp.to.db), err)
 	}
 	if err := in.syncWAL(in.state.LSN, after.LSN); err != nil {
 		return err
 	}
+	if err := in.tl.NoteForeign(cp.notes); err != nil {
+		return err
+	}
 	if err := b.Commit(ctx, after); err != nil {
 		return err
+	}
+	for _, n := range cp.notes {
+		in.refused[n.Tag] = true
 	}
 	in.state, in.stated = after, after.LSN
 	in.dbs[cp.to] = true
@@ -56,7 +62,7 @@ type copier struct {
 	lsn      pg.LSN
 	version  *pg.Version
 	from, to database
-	refused  map[pg.BufferTag]bool // gets the pages of the copy that cannot be rebuilt
+	notes    []repo.ForeignNote // on the pages of the copy that cannot be rebuilt
 }
 
 func (c *copier) run(ctx context.Context) error {
@@ -139,7 +145,7 @@ func (c *copier) eachPage(ctx context.Context, from pg.BufferTag, n int, to pg.R
 		switch {
 		case errors.Is(err, repo.ErrUnsupported):
 			err = c.bulk.Refused(to.Tag(from.Block), c.lsn, c.snap, from)
-			c.refused[to.Tag(from.Block)] = true
+			c.notes = append(c.notes, repo.ForeignNote{Tag: to.Tag(from.Block), LSN: c.lsn})
 		case err == nil && !isZero(page):
 			err = c.bulk.Image(to.Tag(from.Block), c.lsn, page)
 		}

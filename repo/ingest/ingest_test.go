@@ -35,7 +35,13 @@ func smallServer(t *testing.T, config ...string) (base, busy *pgtest.Server) {
 // imported gives a timeline with base and the WAL of busy, not ingested.
 func imported(t *testing.T, base, busy *pgtest.Server) (*repo.Timeline, *ingest.Ingester) {
 	t.Helper()
-	tl, err := ingest.Import(t.Context(), openRepo(t), base.Dir, ingest.ImportOptions{Name: "main"})
+	return importedInto(t, openRepo(t), base, busy)
+}
+
+// importedInto is imported for a repository that the test needs, too.
+func importedInto(t *testing.T, r *repo.Repository, base, busy *pgtest.Server) (*repo.Timeline, *ingest.Ingester) {
+	t.Helper()
+	tl, err := ingest.Import(t.Context(), r, base.Dir, ingest.ImportOptions{Name: "main"})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -36,7 +36,7 @@ type Ingester struct {
 	dbs     map[database]bool  // what is known of databases at the reader's EndLSN
 	stop    pg.LSN             // do not apply the record that starts there: stopErr
 	stopErr error
-	refused map[pg.BufferTag]bool // see Refused
+	refused map[pg.BufferTag]bool // see refusedAtHead; at the reader's EndLSN
 	badMark error                 // why the mark of durable WAL could not be read: see mendMark
 }
 
@@ -46,8 +46,9 @@ type database struct{ spc, db pg.OID }
 // batch is a stretch of records that will be published together.
 type batch struct {
 	w     *repo.Writer
-	start pg.LSN // end of the record before
-	err   error  // the first of touched's
+	start pg.LSN             // end of the record before
+	notes []repo.ForeignNote // to be stored before the batch is published
+	err   error              // the first of touched's
 }
 
 // stateEvery is how much WAL may lie between two stored states.
@@ -65,7 +66,7 @@ func New(tl *repo.Timeline, o Options) (*Ingester, error) {
 	if o.BatchBytes <= 0 {
 		in.limit = 4 << 20
 	}
-	in.touch, in.refused = in.touched, make(map[pg.BufferTag]bool)
+	in.touch = in.touched
 	return in, nil
 }
 
@@ -115,6 +116,9 @@ func (in *Ingester) place(ctx context.Context) error {
 	at, err := in.tl.Resolve(ctx, last)
 	if err != nil {
 		return fmt.Errorf("control data at %v: %w", last, err)
+	}
+	if in.refused, err = refusedAtHead(ctx, in.tl); err != nil {
+		return err
 	}
 	in.reader = xlog.NewReader(in.tl.WAL(), in.tl.WALConfig(), last)
 	in.reader.SetPrev(prev)
@@ -237,6 +241,9 @@ func (in *Ingester) commit(ctx context.Context) error {
 		in.stated = in.state.LSN
 	}
 	err := in.syncWAL(b.start, in.state.LSN)
+	if err == nil && len(b.notes) > 0 {
+		err = in.tl.NoteForeign(b.notes)
+	}
 	if err == nil {
 		in.batch = nil
 		err = b.w.Commit(in.state.LSN, in.state.Prev)

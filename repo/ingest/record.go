@@ -73,9 +73,7 @@ func (in *Ingester) pages(rec *xlog.Record) {
 		}
 		w.Page(tag, rec)
 		w.Extend(tag.RelFork, rec.EndLSN, tag.Block+1)
-		if rec.RmgrID >= xlog.RmMinCustom && !rec.Blocks[i].Restores() {
-			in.refused[tag] = true
-		}
+		in.note(rec, &rec.Blocks[i])
 	}
 }
 

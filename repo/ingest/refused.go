@@ -1,22 +1,48 @@
 package ingest
 
 import (
-	"cmp"
-	"maps"
-	"slices"
+	"context"
 
 	"zenith/internal/pg"
+	"zenith/internal/xlog"
+	"zenith/repo"
 )
 
-// Refused lists pages that records of extensions' resource managers have changed, which redo does
-// not know, in the order of their files: those of the WAL that this Ingester has taken in, without
-// those that were settled. Some may have got an image since, or be gone.
-func (in *Ingester) Refused() []pg.BufferTag {
-	return slices.SortedFunc(maps.Keys(in.refused), func(a, b pg.BufferTag) int {
-		return cmp.Or(cmp.Compare(a.SpcOID, b.SpcOID), cmp.Compare(a.DBOID, b.DBOID), cmp.Compare(a.RelNumber, b.RelNumber),
-			cmp.Compare(a.Fork, b.Fork), cmp.Compare(a.Block, b.Block))
+// refusedAtHead gives the pages of the timeline's head whose newest note is that redo refuses a record, and
+// for each whether the timeline itself has that note. One that an ancestor has does for no later record: the
+// ancestor's page may yet be made by other means.
+func refusedAtHead(ctx context.Context, tl *repo.Timeline) (map[pg.BufferTag]bool, error) {
+	snap, err := tl.AtHead(ctx)
+	if err != nil {
+		return nil, err
+	}
+	refused := make(map[pg.BufferTag]bool)
+	return refused, snap.RefusedPages(ctx, func(tag pg.BufferTag, own bool) error {
+		refused[tag] = own
+		return nil
 	})
 }
 
-// Settle takes a page off the list of Refused: it can be rebuilt again, or is gone.
-func (in *Ingester) Settle(tag pg.BufferTag) { delete(in.refused, tag) }
+// note notes what the record in hand means to a foreign page: see repo.ForeignNote. Only the first of
+// several records in a row that redo refuses is noted.
+func (in *Ingester) note(rec *xlog.Record, b *xlog.BlockRef) {
+	refuses := rec.RmgrID >= xlog.RmMinCustom && !b.Restores()
+	own, was := in.refused[b.Tag]
+	switch {
+	case refuses && !own:
+		in.refused[b.Tag] = true
+	case was && b.Restores():
+		delete(in.refused, b.Tag)
+	default:
+		return
+	}
+	in.batch.notes = append(in.batch.notes, repo.ForeignNote{Tag: b.Tag, LSN: rec.EndLSN, Settled: !refuses})
+}
+
+// Remade has later records noted again that redo refuses: the pages were made by other means, and are in
+// the store, as of the head.
+func (in *Ingester) Remade(tags []pg.BufferTag) {
+	for _, tag := range tags {
+		delete(in.refused, tag)
+	}
+}

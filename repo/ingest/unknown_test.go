@@ -41,7 +41,8 @@ func TestUnknownCopied(t *testing.T) {
 	}
 	busy.Stop(t, pgtest.Immediate)
 
-	tl, in := imported(t, base, busy)
+	repository := openRepo(t)
+	tl, in := importedInto(t, repository, base, busy)
 	list := records(t, tl)
 	i := slices.IndexFunc(list, func(r record) bool {
 		return r.rm == xlog.RmHeap && bytes.Contains(r.raw, []byte(mark)) && r.start/xlog.PageSize == (r.end-1)/xlog.PageSize
@@ -88,6 +89,61 @@ func TestUnknownCopied(t *testing.T) {
 		}
 		if err := tl.Flush(t.Context()); err != nil { // once more, from the store
 			t.Fatal(err)
+		}
+	}
+	remake(t, repository, tl, list[i-1].end, copied, head, []pg.BufferTag{rec.Blocks[0].Tag, to})
+}
+
+// remake checks that the pages, and they alone, are listed as unreadable at a point, and where they were
+// readable before; and that they can be read from there on when they are stored as of the point.
+func remake(t *testing.T, r *repo.Repository, tl *repo.Timeline, before, at, head pg.LSN, tags []pg.BufferTag) {
+	t.Helper()
+	look := func(lsn pg.LSN) (*repo.Snapshot, []pg.BufferTag) {
+		snap, err := tl.At(t.Context(), lsn)
+		if err != nil {
+			t.Fatal(err)
+		}
+		found, why, err := snap.Unreadable(t.Context())
+		if err != nil || (why != nil) != (len(found) > 0) {
+			t.Fatalf("unreadable at %v: %v, %v, %v", lsn, found, why, err)
+		}
+		return snap, found
+	}
+	for _, lsn := range []pg.LSN{before, head} {
+		if _, found := look(lsn); len(found) > 0 {
+			t.Errorf("%v cannot be read at %v", found, lsn)
+		}
+	}
+	snap, found := look(at)
+	slices.SortFunc(tags, func(a, b pg.BufferTag) int { return int(a.DBOID) - int(b.DBOID) })
+	if !slices.Equal(found, tags) {
+		t.Errorf("unreadable at %v: %v, want %v", at, found, tags)
+	}
+	if from, err := snap.ReadableBefore(t.Context()); err != nil || from.LSN() != before {
+		t.Errorf("readable before %v: %v, %v, want %v", at, from, err, before)
+	}
+	horizons := map[repo.TimelineID]pg.LSN{tl.ID(): at}
+	if would, err := r.WouldForget(t.Context(), horizons); err != nil || would[tl.ID()] != nil && would[tl.ID()].To > before {
+		t.Errorf("a collection would forget up to %v, which %v needs (%v)", would[tl.ID()].To, at, err)
+	}
+	var pages []repo.RemadePage
+	for n, tag := range tags {
+		page := make(pg.Page, pg.BlockSize)
+		page.Init(0)
+		page.SetLSN(at - pg.LSN(8*n))
+		pages = append(pages, repo.RemadePage{Tag: tag, Page: page})
+	}
+	if err := tl.PutRemade(t.Context(), at, pages); err != nil {
+		t.Fatal(err)
+	}
+	snap, found = look(at)
+	if len(found) > 0 {
+		t.Errorf("%v cannot be read at %v though they were made again", found, at)
+	}
+	for _, p := range pages {
+		got := make(pg.Page, pg.BlockSize)
+		if err := snap.ReadPage(t.Context(), p.Tag, got); err != nil || got.LSN() != p.Page.LSN() || got.Lower() != p.Page.Lower() {
+			t.Errorf("%v at %v: got %x, %v, want %x", p.Tag, at, got[:24], err, p.Page[:24])
 		}
 	}
 }

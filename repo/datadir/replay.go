@@ -1,0 +1,87 @@
+package datadir
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"zenith/internal/pg"
+	"zenith/internal/tree"
+	"zenith/repo"
+)
+
+// Replay is a snapshot as the data directory of a throw-away server that is to replay the timeline's WAL up
+// to a later point: a tree.Tree. It is a base backup of the snapshot whose WAL ends at that point, without
+// the configuration files by which a server would become a standby, or load libraries.
+type Replay struct {
+	*View
+	own []tree.Entry // what is different from the View, by path in Name
+}
+
+// NewReplay makes the tree of a server that replays from what from shows to what to shows, a later point of
+// the same history.
+func NewReplay(ctx context.Context, from, to *repo.Snapshot) (*Replay, error) {
+	b, err := NewBaseBackup(ctx, from, BaseBackupOptions{Label: "replay"})
+	if err != nil {
+		return nil, err
+	}
+	if tli := to.State().CheckPoint.ThisTLI; tli != b.TLI {
+		return nil, fmt.Errorf("replay wal from %v to %v: it is of PostgreSQL's timelines %d and %d: %w", from.LSN(), to.LSN(), b.TLI, tli, repo.ErrUnsupported)
+	}
+	r := &Replay{View: b.v, own: []tree.Entry{
+		{Name: "backup_label", File: b.label}, {Name: pg.ControlPath, File: b.control}, {Name: "postgresql.auto.conf", File: bytesFile(nil)},
+	}}
+	wal := shutdown{wal: to.Timeline().WAL(), at: to.LSN(), end: to.LSN(), checkPoint: pg.CheckPoint{Redo: b.Start}, cfg: b.v.stop.cfg}
+	for _, f := range wal.segments() {
+		r.own = append(r.own, tree.Entry{Name: f.path(), File: f})
+	}
+	return r, nil
+}
+
+// hidden reports whether the server must not see a file of the View.
+func (r *Replay) hidden(path string) bool {
+	p := r.version.ParsePath(path)
+	return p.Kind == pg.PathWALSegment || slices.Contains([]string{"standby.signal", "recovery.signal", "tablespace_map"}, path)
+}
+
+// ModTime implements tree.Tree.
+func (r *Replay) ModTime() time.Time { return r.View.ModTime() }
+
+// Lookup implements tree.Tree.
+func (r *Replay) Lookup(ctx context.Context, path string) (tree.Entry, error) {
+	for _, e := range r.own {
+		if e.Name == path {
+			_, e.Name = tree.Split(path)
+			return e, nil
+		}
+	}
+	if r.hidden(path) {
+		return tree.Entry{}, notExist(path)
+	}
+	return r.View.Lookup(ctx, path)
+}
+
+// ReadDir implements tree.Tree.
+func (r *Replay) ReadDir(ctx context.Context, dir string) ([]tree.Entry, error) {
+	entries, err := r.View.ReadDir(ctx, dir)
+	if err != nil {
+		return nil, err
+	}
+	entries = slices.DeleteFunc(entries, func(e tree.Entry) bool { return r.hidden(tree.Join(dir, e.Name)) })
+	for _, e := range r.own {
+		parent, name := tree.Split(e.Name)
+		if parent != dir {
+			continue
+		}
+		e.Name = name
+		i, found := slices.BinarySearchFunc(entries, name, func(e tree.Entry, name string) int { return strings.Compare(e.Name, name) })
+		if found {
+			entries[i] = e
+		} else {
+			entries = slices.Insert(entries, i, e)
+		}
+	}
+	return entries, nil
+}
