@@ -30,7 +30,9 @@ func (c *checker) checkFiles(ctx context.Context, t *tenant) error {
 	for _, check := range []func() error{
 		func() error { return checkSide(c, slotsKind, slotsDir(t.dir), "*") },
 		func() error { return checkSide(c, receiverKind, receiversDir(t.dir), "*") },
-		func() error { return checkSide(c, librariesKind, filepath.Join(t.dir, "timelines"), "*/work/libraries.json") },
+		func() error {
+			return checkSide(c, librariesKind, filepath.Join(t.dir, "timelines"), "*/work/libraries.json")
+		},
 		func() error { return checkSide(c, computeKind, filepath.Join(t.dir, "pg"), "*/compute.toml") },
 	} {
 		if err := check(); err != nil {
