@@ -1,6 +1,7 @@
 package xlog
 
 import (
+	"bytes"
 	"encoding/binary"
 
 	"zenith/internal/pg"
@@ -57,6 +58,18 @@ func PageImage(at, prev pg.LSN, tag pg.BufferTag, page pg.Page, cfg Config) (pat
 	binary.LittleEndian.PutUint32(raw[20:], RecordCRC(raw))
 	patches, end = layRecord(at, raw, &cfg)
 	return patches, RecordStart(at, cfg.SegSize), end
+}
+
+// Noop makes a record that does nothing, XLOG_NOOP, to stand in the place of the record raw, which
+// follows the one ending at at: it is as long, and records behind it need not change. The patches are as
+// ShutdownCheckpoint's.
+func Noop(at pg.LSN, raw []byte, cfg Config) []Patch {
+	cfg = cfg.withDefaults()
+	raw = bytes.Clone(raw)
+	raw[16], raw[17] = XLOGNoop, byte(RmXLOG)
+	binary.LittleEndian.PutUint32(raw[20:], RecordCRC(raw))
+	patches, _ := layRecord(at, raw, &cfg)
+	return patches
 }
 
 // layRecord lays a record into WAL pages behind at: page headers before it, if at is on

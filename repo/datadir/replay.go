@@ -9,6 +9,7 @@ import (
 
 	"zenith/internal/pg"
 	"zenith/internal/tree"
+	"zenith/internal/xlog"
 	"zenith/repo"
 )
 
@@ -27,17 +28,39 @@ func NewReplay(ctx context.Context, from, to *repo.Snapshot) (*Replay, error) {
 	if err != nil {
 		return nil, err
 	}
-	if tli := to.State().CheckPoint.ThisTLI; tli != b.TLI {
+	if tli := history(to).TLI(); tli != b.TLI {
 		return nil, fmt.Errorf("replay wal from %v to %v: it is of PostgreSQL's timelines %d and %d: %w", from.LSN(), to.LSN(), b.TLI, tli, repo.ErrUnsupported)
 	}
 	r := &Replay{View: b.v, own: []tree.Entry{
 		{Name: "backup_label", File: b.label}, {Name: pg.ControlPath, File: b.control}, {Name: "postgresql.auto.conf", File: bytesFile(nil)},
 	}}
-	wal := shutdown{wal: to.Timeline().WAL(), at: to.LSN(), end: to.LSN(), checkPoint: pg.CheckPoint{Redo: b.Start}, cfg: b.v.stop.cfg}
+	wal := shutdown{wal: to.Timeline().WAL(), at: to.LSN(), end: to.LSN(), checkPoint: pg.CheckPoint{Redo: b.Start}, cfg: b.v.stop.cfg, history: b.v.stop.history}
+	if err := wal.createNoTablespaces(to.Timeline()); err != nil {
+		return nil, fmt.Errorf("replay wal from %v to %v: %w", from.LSN(), to.LSN(), err)
+	}
 	for _, f := range wal.segments() {
 		r.own = append(r.own, tree.Entry{Name: f.path(), File: f})
 	}
 	return r, nil
+}
+
+// createNoTablespaces puts records that do nothing in the place of those that create tablespaces: their replay
+// needs, and changes, a directory outside of the server's data directory, which may be another machine's.
+// Without the link to a tablespace, replay makes a directory in its place.
+func (s *shutdown) createNoTablespaces(tl *repo.Timeline) error {
+	end := s.checkPoint.Redo
+	cfg := tl.WALConfig()
+	cfg.Version = tl.VersionAt(end)
+	var rec xlog.Record
+	for r := xlog.NewReader(s.wal, cfg, end); end < s.at; end = rec.EndLSN {
+		if err := r.Next(&rec); err != nil {
+			return err
+		}
+		if rec.RmgrID == xlog.RmTblspc && rec.Op() == xlog.TblspcCreate {
+			s.patches = append(s.patches, xlog.Noop(end, rec.Raw, s.cfg)...)
+		}
+	}
+	return nil
 }
 
 // hidden reports whether the server must not see a file of the View.
