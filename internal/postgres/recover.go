@@ -68,7 +68,7 @@ func (r Recovery) configure(d Distrib) error {
 		"hba_file=" + quote(r.file("hba.conf")),
 		"ident_file=" + quote(r.file("ident.conf")),
 		"listen_addresses=''", "unix_socket_directories='.'", "port=5432", // the socket's path is never too long
-		"allow_in_place_tablespaces=on", // so are those of a Replay
+		"allow_in_place_tablespaces=on",                                            // so are those of a Replay
 		"shared_preload_libraries=" + quote(r.Libraries), "max_worker_processes=0", // a library's workers are not started
 		"hot_standby=off", "archive_mode=off", "autovacuum=off", "max_logical_replication_workers=0",
 		"fsync=off", "full_page_writes=off", "shared_buffers=128MB", "huge_pages=off", "jit=off",
