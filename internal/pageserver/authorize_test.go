@@ -27,7 +27,7 @@ var wantRoles = map[access.Role]string{
 	access.Guest: "help set show reset discard begin start commit end rollback pg_exec_end",
 	access.Reader: "status pg_distribs identify_system tenant_list branch_list branch_deleted lsn mount_list mount_tree pg_list wal_dump page_dump check " +
 		"gc_plan receive_list wal_sum basebackup fullbackup export pagestream " +
-		"IDENTIFY_SYSTEM SHOW TIMELINE_HISTORY START_REPLICATION BASE_BACKUP CREATE_REPLICATION_SLOT READ_REPLICATION_SLOT",
+		"IDENTIFY_SYSTEM SHOW TIMELINE_HISTORY START_REPLICATION BASE_BACKUP CREATE_REPLICATION_SLOT READ_REPLICATION_SLOT UPLOAD_MANIFEST",
 	access.Writer: "branch_create pg_create pg_start pg_stop pg_exec lease callmemaybe receive_set receive_stop push_offer push_receive mount DROP_REPLICATION_SLOT",
 	access.Admin:  "tenant_create branch_delete branch_undelete repair gc do_gc push umount",
 }
@@ -42,7 +42,7 @@ const localOnly = "mount mount_tree umount"
 // replicationQueries has a call of each replication command.
 var replicationQueries = map[string]string{
 	"IDENTIFY_SYSTEM": "IDENTIFY_SYSTEM", "SHOW": "SHOW server_version", "TIMELINE_HISTORY": "TIMELINE_HISTORY 2",
-	"START_REPLICATION": "START_REPLICATION PHYSICAL 0/1000000", "BASE_BACKUP": "BASE_BACKUP",
+	"START_REPLICATION": "START_REPLICATION PHYSICAL 0/1000000", "BASE_BACKUP": "BASE_BACKUP", "UPLOAD_MANIFEST": "UPLOAD_MANIFEST",
 	"CREATE_REPLICATION_SLOT": "CREATE_REPLICATION_SLOT s TEMPORARY PHYSICAL", "DROP_REPLICATION_SLOT": "DROP_REPLICATION_SLOT s",
 	"READ_REPLICATION_SLOT": "READ_REPLICATION_SLOT s",
 }

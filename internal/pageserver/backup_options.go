@@ -38,6 +38,7 @@ var backupOptions = map[string]func(*backupDraft, replOption) error{
 	"checkpoint":         func(_ *backupDraft, o replOption) error { return o.oneOf("checkpoint type", "fast", "spread") },
 	"wait":               func(_ *backupDraft, o replOption) error { _, err := o.boolean(); return err },
 	"verify_checksums":   func(_ *backupDraft, o replOption) error { _, err := o.boolean(); return err },
+	"incremental":        (*backupDraft).setIncremental,
 	"max_rate":           (*backupDraft).setMaxRate,
 	"manifest":           (*backupDraft).setManifest,
 	"manifest_checksums": (*backupDraft).setChecksums,
@@ -111,6 +112,14 @@ func (o replOption) oneOf(what string, values ...string) error {
 		}
 	}
 	return api.Errorf(api.ErrSyntax, "unrecognized %s: %q", what, api.Clip(v))
+}
+
+func (d *backupDraft) setIncremental(o replOption) error {
+	wanted, err := o.boolean()
+	if err == nil && wanted {
+		err = errIncremental
+	}
+	return err
 }
 
 func (d *backupDraft) setMaxRate(o replOption) error {

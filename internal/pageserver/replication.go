@@ -43,6 +43,7 @@ var replCommands = []replCommand{
 	{name: "TIMELINE_HISTORY", role: access.Reader, cols: textColumns("filename", "content"), parse: parseTimelineHistory, run: replTimelineHistory},
 	{name: "START_REPLICATION", role: access.Reader, slot: true, gives: true, reads: true, parse: parseStartReplication, run: startReplication},
 	{name: "BASE_BACKUP", role: access.Reader, gives: true, parse: parseBaseBackup, run: baseBackup},
+	{name: "UPLOAD_MANIFEST", role: access.Reader, gives: true, parse: parseNothing, run: uploadManifest},
 	{name: "CREATE_REPLICATION_SLOT", role: access.Reader, slot: true, cols: textColumns("slot_name", "consistent_point", "snapshot_name", "output_plugin"),
 		parse: parseCreateSlot, run: createSlot},
 	{name: "DROP_REPLICATION_SLOT", role: access.Reader, slot: true, parse: parseDropSlot, run: dropSlot},
@@ -113,6 +114,14 @@ func (c *call) replicate(ctx context.Context, fn func(api.ReplicationSource) err
 }
 
 func parseNothing(*replParser, *replRequest) error { return nil }
+
+// errIncremental is the answer to clients that want an incremental backup, which PostgreSQL has from version 17 on.
+var errIncremental = &api.Error{Kind: api.ErrUnsupported, Msg: "incremental backups are not supported here: take a full one"}
+
+// uploadManifest is what a client begins an incremental backup with.
+func uploadManifest(context.Context, *call, api.ReplicationSource, *replRequest) error {
+	return errIncremental
+}
 
 // systemIDRow is the reply to IDENTIFY_SYSTEM.
 var systemIDRow = rowOf[api.SystemID]()

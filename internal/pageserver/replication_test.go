@@ -260,6 +260,8 @@ func TestReplicationGrammar(t *testing.T) {
 		{"BASE_BACKUP (COMPRESSION 'gzip', COMPRESSION_DETAIL 'workers=2')", "42601", "worker count"},
 		{"BASE_BACKUP (COMPRESSION 'zstd', COMPRESSION_DETAIL 'level=,')", "42601", "must be an integer"},
 		{"BASE_BACKUP (TARGET 'server', TARGET_DETAIL '/x')", "0A000", "only \"client\""},
+		{"BASE_BACKUP (INCREMENTAL)", "0A000", "take a full one"},
+		{"UPLOAD_MANIFEST", "0A000", "take a full one"},
 		{"BASE_BACKUP (TARGET_DETAIL '/x')", "42601", "without target"},
 		{"status", "", "127.0.0.1:6400"}, // ordinary commands go on working
 	} {

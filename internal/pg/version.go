@@ -3,6 +3,7 @@ package pg
 import (
 	"fmt"
 	"strconv"
+	"strings"
 )
 
 // Release is what tells the files of one major version from those of another: the numbers
@@ -104,6 +105,15 @@ const lastMajor = 18
 
 // Of gives v's value.
 func (p *PerVersion[T]) Of(v *Version) T { return p[v.Major] }
+
+// ParseRelease is ByMajor for what a server or a program says its release is: "17.12 (Debian 17.12-1)", "19rc1".
+func ParseRelease(text string) (*Version, error) {
+	major := text
+	if i := strings.IndexFunc(text, func(r rune) bool { return r < '0' || r > '9' }); i >= 0 {
+		major = text[:i]
+	}
+	return ParseMajor(major)
+}
 
 // ReleaseByMagic gives the release, supported or not, whose WAL pages begin with magic.
 func ReleaseByMagic(magic uint16) (Release, bool) {

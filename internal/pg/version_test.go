@@ -15,6 +15,8 @@ func TestVersions(t *testing.T) {
 			"ByMajor":       func() (*pg.Version, error) { return pg.ByMajor(v.Major) },
 			"ByStoredMajor": func() (*pg.Version, error) { return pg.ByStoredMajor(v.Major) },
 			"ParseMajor":    func() (*pg.Version, error) { return pg.ParseMajor(strconv.Itoa(v.Major)) },
+			"ParseRelease":  func() (*pg.Version, error) { return pg.ParseRelease(strconv.Itoa(v.Major) + ".1 (Debian)") },
+			"a candidate":   func() (*pg.Version, error) { return pg.ParseRelease(strconv.Itoa(v.Major) + "rc1") },
 		} {
 			if got, err := find(); err != nil || got != v {
 				t.Errorf("%s of %v is %v, %v", name, v, got, err)

@@ -157,8 +157,7 @@ func connectError(err error) error {
 // identify asks the server which cluster it is and where its WAL ends.
 func (c *conn) identify(ctx context.Context) (id identity, err error) {
 	version := c.pc.ParameterStatus("server_version")
-	major, _, _ := strings.Cut(version, ".")
-	if id.version, err = pg.ParseMajor(major); err != nil {
+	if id.version, err = pg.ParseRelease(version); err != nil {
 		return id, fmt.Errorf("the server is PostgreSQL %s: %w", version, ErrVersion)
 	}
 	rows, err := c.query(ctx, "IDENTIFY_SYSTEM")
