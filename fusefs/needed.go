@@ -45,7 +45,7 @@ func (s *saved) needed(segSize int) (*needed, error) {
 		switch dir, base := filepath.Split(path); {
 		case dir == walDir+"/"+archiveStatus+"/":
 			n.addStatus(strings.TrimSuffix(strings.TrimSuffix(base, ".ready"), ".done"))
-		case base == "state" && strings.HasPrefix(dir, "pg_replslot/") && !strings.HasSuffix(dir, ".tmp/"):
+		case isSlot(path):
 			return n.addSlot(name)
 		}
 		return nil
@@ -60,29 +60,68 @@ func (n *needed) addStatus(segment string) {
 	n.newest = max(n.newest, position(segment))
 }
 
-// slotMagic is SLOT_MAGIC of slot.c, and slotRestart where ReplicationSlotOnDisk has
-// slotdata.restart_lsn.
+// slotMagic is SLOT_MAGIC of slot.c; slotDatabase and slotRestart are where ReplicationSlotOnDisk has
+// slotdata.database, which is 0 of a physical slot, and slotdata.restart_lsn.
 const (
-	slotMagic   = 0x1051CA1
-	slotRestart = 96
+	slotMagic    = 0x1051CA1
+	slotDatabase = 80
+	slotRestart  = 96
 )
 
-// addSlot adds what the slot needs whose state file is at path on disk. A file that is no slot's is
-// for PostgreSQL to judge.
-func (n *needed) addSlot(path string) error {
+// isSlot reports whether a file of a data directory has the state of a replication slot.
+func isSlot(path string) bool {
+	dir, base := filepath.Split(path)
+	return base == "state" && strings.HasPrefix(dir, "pg_replslot/") && !strings.HasSuffix(dir, ".tmp/")
+}
+
+// slotState reads the state file of a slot at path on disk, as far as it is looked at here; nil for a file that is
+// no slot's, which is for PostgreSQL to judge.
+func slotState(path string) ([]byte, error) {
 	f, err := os.Open(path)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer f.Close()
 	state := make([]byte, slotRestart+8)
 	if _, err := io.ReadFull(f, state); errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-		return nil
+		return nil, nil
 	} else if err != nil {
+		return nil, err
+	}
+	if binary.NativeEndian.Uint32(state) != slotMagic {
+		return nil, nil
+	}
+	return state, nil
+}
+
+// KeptSlots counts the replication slots that the next server on a branch finds. workDir is the mounts'
+// WorkOptions.Dir.
+func KeptSlots(workDir string) (physical, logical int, err error) {
+	err = savedIn(workDir).each(func(path, name string) error {
+		if !isSlot(path) {
+			return nil
+		}
+		state, err := slotState(name)
+		switch {
+		case err != nil || state == nil:
+		case binary.NativeEndian.Uint32(state[slotDatabase:]) == 0:
+			physical++
+		default:
+			logical++
+		}
+		return err
+	})
+	return physical, logical, err
+}
+
+// addSlot adds what the slot needs whose state file is at path on disk.
+func (n *needed) addSlot(path string) error {
+	state, err := slotState(path)
+	if err != nil || state == nil {
 		return err
 	}
 	restart := pg.LSN(binary.NativeEndian.Uint64(state[slotRestart:]))
-	if binary.NativeEndian.Uint32(state) != slotMagic || restart == 0 {
+	if restart == 0 {
 		return nil
 	}
 	from := position(xlog.SegmentName(1, restart, n.segSize))

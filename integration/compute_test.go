@@ -1,6 +1,7 @@
 package integration
 
 import (
+	"io"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -106,4 +107,53 @@ func TestStopOneOfTwo(t *testing.T) {
 	s.ok("start")
 	s.fails(13, "pg", "stop", "main", "--copy")
 	s.fails(2, "export", "main", "--tar", filepath.Join(s.dir, "main.zip"))
+}
+
+// TestSlotsAreStartedOn: a server finds room for the slots that an earlier one on the branch has left, and writes the
+// WAL that they need, though nothing is set any more that said so. Other branches have no slots, and no such settings.
+func TestSlotsAreStartedOn(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	main := s.start("main", "--set", "wal_level=logical", "--set", "max_replication_slots=20", "--set", "track_commit_timestamp=on")
+	s.sql(main, "SELECT pg_create_logical_replication_slot('l', 'test_decoding')", "CREATE TABLE t ()",
+		"SELECT pg_create_physical_replication_slot('p' || i) FROM generate_series(1, 11) i")
+	s.ok("pg", "stop", "main")
+	s.ok("branch", "dev", "main")
+	said := s.run("pg", "start", "main", "--unset", "wal_level", "--unset", "max_replication_slots", "--unset", "track_commit_timestamp")
+	if said.code != 0 || !strings.Contains(said.err, "12 replication slots are in this state") {
+		t.Fatalf("pg start: exit %d: %s", said.code, said.err)
+	}
+	s.want(s.url("main"), "SELECT current_setting('wal_level'), current_setting('max_replication_slots'), current_setting('track_commit_timestamp')", "logical|12|on")
+	s.want(s.url("main"), "SELECT count(*) FROM pg_logical_slot_get_changes('l', NULL, NULL)", "2")
+	s.want(s.start("dev"), "SELECT current_setting('wal_level'), count(*) FROM pg_replication_slots", "replica|0")
+}
+
+// TestDestroyedDataIsNotCheckpointed: pg stop --destroy waits for no shutdown checkpoint of data that it throws away.
+// A branch keeps what a clean stop leaves.
+func TestDestroyedDataIsNotCheckpointed(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	for _, c := range []struct{ args, mode string }{
+		{"main", "fast"}, {"main --copy", "immediate"}, {"main@" + s.lsn("main"), "immediate"},
+	} {
+		args := strings.Fields(c.args)
+		s.start(args[0], args[1:]...)
+		logs, err := filepath.Glob(filepath.Join(s.work, "*", "*", "*", "postgres.log"))
+		more, merr := filepath.Glob(filepath.Join(s.work, "*", "*", "postgres.log"))
+		deep, derr := filepath.Glob(filepath.Join(s.work, "*", "*", "*", "*", "postgres.log"))
+		logs = append(append(logs, more...), deep...)
+		if err != nil || merr != nil || derr != nil || len(logs) != 1 {
+			t.Fatalf("logs of %s: %q", c.args, logs)
+		}
+		log, err := os.Open(logs[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer log.Close()
+		s.ok("pg", "stop", "--destroy", args[0])
+		said, err := io.ReadAll(log)
+		if err != nil || !strings.Contains(string(said), "received "+c.mode+" shutdown request") {
+			t.Errorf("pg stop --destroy of %s is not %s: %s, %v", c.args, c.mode, said, err)
+		}
+	}
 }

@@ -78,7 +78,7 @@ func TestCopiesAreContained(t *testing.T) {
 		production.Configure(t, way.configure...)
 	}
 	s := emptySite(t)
-	s.ok("init", "--pg-distrib", pgDistrib, "--from-pgdata", production.Dir)
+	s.ok("init", "--pg-distrib", pgDistrib, "--listen", "127.0.0.1:0", "--auth", "trust", "--from-pgdata", production.Dir)
 	s.ok("start")
 	s.ok("branch", "dev", "main")
 	before := filesOf(t, world)

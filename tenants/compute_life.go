@@ -208,6 +208,9 @@ func (c *compute) launchOf(port int) postgres.Launch {
 // stop shuts postgres down, if it runs, and unmounts. A stop in another mode may come while one waits:
 // it takes effect at once.
 func (c *compute) stop(ctx context.Context, o api.StopOptions) error {
+	if o.Destroy && o.Mode == "" && (c.throwaway || c.onState()) {
+		o.Mode = "immediate" // a shutdown checkpoint would write what is thrown away
+	}
 	hurried, err := c.hurry(o.Mode)
 	if err != nil {
 		return err

@@ -1,6 +1,7 @@
 package tenants
 
 import (
+	"slices"
 	"strings"
 
 	"zenith/internal/api"
@@ -41,7 +42,7 @@ func headSettings(logical bool) []api.Setting {
 func (c *compute) settings(saved savedCompute, ofState []api.Setting) []api.Setting {
 	list := mountSettings()
 	if c.mount.mode == api.ModeWritable {
-		list = append(list, headSettings(saved.logical() || c.mount.view.Snapshot().State().Settings.WALLevel == pg.WALLevelLogical)...)
+		list = append(list, headSettings(saved.logical() || decodes(ofState) || c.mount.view.Snapshot().State().Settings.WALLevel == pg.WALLevelLogical)...)
 	}
 	list = append(list, postgres.PlaceSettings(c.dir, c.tcp(), c.t.id.String(), c.mount.branch.tl.ID().String())...)
 	list = append(list, ofState...)
@@ -50,6 +51,11 @@ func (c *compute) settings(saved savedCompute, ofState []api.Setting) []api.Sett
 
 // logical reports whether the user has the server write WAL for logical slots.
 func (s savedCompute) logical() bool { return strings.EqualFold(s.Settings["wal_level"], "logical") }
+
+// decodes reports whether settings have a server write WAL for logical slots.
+func decodes(settings []api.Setting) bool {
+	return slices.Contains(settings, api.Setting{Name: "wal_level", Value: "logical"})
+}
 
 // recyclesWAL reports whether the user may have the server recycle segments.
 func (s savedCompute) recyclesWAL() bool {

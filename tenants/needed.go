@@ -3,6 +3,7 @@ package tenants
 import (
 	"context"
 
+	"zenith/fusefs"
 	"zenith/internal/api"
 	"zenith/internal/postgres"
 	"zenith/internal/tree"
@@ -36,5 +37,12 @@ func (f viewFiles) List(dir string) (names []string, err error) {
 
 // needed finds the settings that the state on a mount needs, beside those that the user sets.
 func (m *mount) needed(ctx context.Context, user map[string]string) ([]api.Setting, string, error) {
-	return postgres.Needed(viewFiles{ctx, m.view}, m.view.Snapshot().State().Settings, user)
+	s := postgres.State{Files: viewFiles{ctx, m.view}, Had: m.view.Snapshot().State().Settings}
+	if m.mode == api.ModeWritable { // no other mount has the slots of the branch's servers
+		var err error
+		if s.PhysicalSlots, s.LogicalSlots, err = fusefs.KeptSlots(m.branch.tl.WorkDir()); err != nil {
+			return nil, "", err
+		}
+	}
+	return postgres.Needed(s, user)
 }

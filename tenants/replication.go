@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"strconv"
+	"strings"
 	"sync"
 
 	"zenith/internal/api"
@@ -123,7 +124,14 @@ func (r *replicated) BaseBackup(ctx context.Context, o api.BackupOptions) (api.B
 	if err != nil {
 		return nil, err
 	}
-	s := &baseBackup{release: r.b.tl.Hold()} // no collection removes what the backup still has to read
+	note := ""
+	if o.Fast {
+		var err error
+		if note, err = r.b.freshCheckpoint(ctx); err != nil {
+			return nil, err
+		}
+	}
+	s := &baseBackup{release: r.b.tl.Hold(), note: note} // no collection removes what the backup still has to read
 	if err := s.begin(ctx, r.b.tl, o); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
@@ -150,7 +158,7 @@ func (s *baseBackup) begin(ctx context.Context, tl *repo.Timeline, o api.BackupO
 	if err != nil {
 		return classify(err)
 	}
-	s.info = api.BackupInfo{Start: s.b.Start, Stop: s.b.Stop, StartTLI: s.b.StartTLI, TLI: s.b.TLI, Note: h.Note()}
+	s.info = api.BackupInfo{Start: s.b.Start, Stop: s.b.Stop, StartTLI: s.b.StartTLI, TLI: s.b.TLI, Note: strings.Join(postgres.Notes(s.note, h.Note()), "; ")}
 	return classify(s.list(ctx, o.Sizes))
 }
 
@@ -169,6 +177,7 @@ type baseBackup struct {
 	b       *datadir.BaseBackup
 	info    api.BackupInfo
 	release func()
+	note    string // of the checkpoint that was asked for
 }
 
 // list lists the archives: the tablespaces', and then the data directory's.

@@ -224,11 +224,11 @@ func cmdPgStop(e *environ) *cli.Command {
 			tenantFlag(),
 			&cli.BoolFlag{Name: "destroy", Usage: "forget its settings and directory too (the branch stays)"},
 			&cli.BoolFlag{Name: "copy", Usage: "the one on a copy; --copy=false: the one on a mount (default: the only one of the two)"},
-			&cli.StringFlag{Name: "mode", Aliases: []string{"m"}, Value: "fast", Usage: "`MODE` of pg_ctl stop: smart, fast or immediate"},
+			&cli.StringFlag{Name: "mode", Aliases: []string{"m"}, Usage: "`MODE` of pg_ctl stop: smart, fast or immediate (default: fast; immediate where --destroy throws away what is on a copy or a scratch mount)"},
 		},
 		Action: withArgs(1, 1, func(c *cli.Context) error {
 			mode := c.String("mode")
-			if !slices.Contains(api.StopModes, mode) {
+			if mode != "" && !slices.Contains(api.StopModes, mode) {
 				return usagef("--mode %q: want smart, fast or immediate", mode)
 			}
 			return e.runPgStop(c, c.Args().First(), api.StopOptions{Mode: mode, Destroy: c.Bool("destroy")})

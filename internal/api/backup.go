@@ -10,6 +10,7 @@ import (
 // BackupOptions are those of BASE_BACKUP that decide what is in the archives.
 type BackupOptions struct {
 	Label         string
+	Fast          bool   // a checkpoint is asked for, if the last one is far behind
 	Sizes         bool   // the sizes of the archives must be known before the first byte
 	WAL           bool   // the WAL that the backup needs goes into the last archive
 	TablespaceMap bool   // a file tablespace_map, in place of links

@@ -35,7 +35,7 @@ var backupOptions = map[string]func(*backupDraft, replOption) error{
 		d.TablespaceMap, err = o.boolean()
 		return err
 	},
-	"checkpoint":         func(_ *backupDraft, o replOption) error { return o.oneOf("checkpoint type", "fast", "spread") },
+	"checkpoint":         (*backupDraft).setCheckpoint,
 	"wait":               func(_ *backupDraft, o replOption) error { _, err := o.boolean(); return err },
 	"verify_checksums":   func(_ *backupDraft, o replOption) error { _, err := o.boolean(); return err },
 	"incremental":        (*backupDraft).setIncremental,
@@ -120,6 +120,11 @@ func (d *backupDraft) setIncremental(o replOption) error {
 		err = errIncremental
 	}
 	return err
+}
+
+func (d *backupDraft) setCheckpoint(o replOption) error {
+	d.Fast = strings.EqualFold(o.value, "fast")
+	return o.oneOf("checkpoint type", "fast", "spread")
 }
 
 func (d *backupDraft) setMaxRate(o replOption) error {

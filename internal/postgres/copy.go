@@ -181,7 +181,7 @@ func (c *Copy) ofState(next savedCopy, o api.ComputeOptions) ([]api.Setting, err
 	if err != nil {
 		return nil, err
 	}
-	needed, note, err := Needed(files, control.Settings, next.Settings)
+	needed, note, err := Needed(State{Files: files, Had: control.Settings}, next.Settings)
 	if err != nil {
 		return nil, err
 	}
@@ -213,6 +213,9 @@ func (c *Copy) Stop(ctx context.Context, o api.StopOptions) error {
 	}
 	if running {
 		mode := cmp.Or(o.Mode, "fast")
+		if o.Destroy {
+			mode = cmp.Or(o.Mode, "immediate") // a shutdown checkpoint would write what is removed below
+		}
 		if out, err := c.ctl(ctx, "stop", "-m", mode, "-w", "-t", fmt.Sprint(int(c.cs.timeouts.withDefaults().Stop.Seconds()))); err != nil {
 			return fmt.Errorf("pg %s: stop: %s", c.saved.Point, lastLine(out))
 		}

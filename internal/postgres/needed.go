@@ -6,53 +6,112 @@ import (
 	"io/fs"
 	"slices"
 	"strconv"
+	"strings"
 
 	"zenith/internal/api"
 	"zenith/internal/pg"
 )
 
-// Needed finds the settings that a state needs and its configuration does not give: a server does not
-// start on prepared transactions for which it has no room. That a setting was enough for the server
-// that prepared them is known from pg_control: had is what that says. user is what the user sets for
+// State is what a server starts on, as far as it decides which settings it needs.
+type State struct {
+	Files DataFiles
+	Had   pg.ControlSettings // those of the last server on the state, from pg_control
+	// PhysicalSlots and LogicalSlots count the replication slots that the server finds.
+	PhysicalSlots, LogicalSlots int
+}
+
+// Needed finds the settings that a state needs and its configuration does not give. A server does not start on
+// prepared transactions for which it has no room: that a setting was enough for the server that prepared them is
+// known from State.Had. Nor does it start on replication slots that it has no room for, or whose WAL it would not
+// write; and one that does not track commit timestamps removes those that there are. user is what the user sets for
 // the start, which is left as it is. note says in one line what was raised, "" if nothing was.
-func Needed(files DataFiles, had pg.ControlSettings, user map[string]string) (settings []api.Setting, note string, err error) {
-	prepared, err := files.List("pg_twophase")
+func Needed(s State, user map[string]string) (settings []api.Setting, note string, err error) {
+	prepared, err := s.Files.List("pg_twophase")
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, "", err
 	}
-	if len(prepared) == 0 {
+	if len(prepared)+s.slots() == 0 && !s.Had.TrackCommitTimestamp {
 		return nil, "", nil
 	}
-	configured, err := configValues(files)
+	configured, err := configValues(s.Files)
 	if err != nil {
 		return nil, "", err
 	}
-	for _, s := range []struct {
-		name     string
-		standard int64 // without configuration
-		need     int64
+	var notes []string
+	for _, need := range []struct {
+		why  string
+		list []need
 	}{
-		{"max_prepared_transactions", 0, max(int64(had.MaxPreparedXacts), int64(len(prepared)))},
-		// The locks of prepared transactions are in a table whose size these two say, too.
-		{"max_connections", 100, int64(had.MaxConnections)},
-		{"max_locks_per_transaction", 64, int64(had.MaxLocksPerXact)},
+		{count(len(prepared), "prepared transaction"), s.ofPrepared(len(prepared))},
+		{count(s.slots(), "replication slot"), s.ofSlots()},
+		{"commit timestamps are", s.ofTimestamps()},
 	} {
-		if _, found := user[s.name]; found || !isBelow(configured[s.name], s.standard, s.need) {
-			continue
+		said := ""
+		for _, n := range need.list {
+			if _, found := user[n.name]; found || !n.lacking(configured[n.name]) {
+				continue
+			}
+			settings = append(settings, api.Setting{Name: n.name, Value: n.value})
+			said += " " + n.name + "=" + n.value
 		}
-		settings = append(settings, api.Setting{Name: s.name, Value: strconv.FormatInt(s.need, 10)})
+		if said != "" {
+			notes = append(notes, need.why+" in this state, so that"+said)
+		}
 	}
-	if len(settings) == 0 {
-		return nil, "", nil
+	return settings, strings.Join(notes, "; "), nil
+}
+
+// count says of how many things something is said: "a slot is", "2 slots are".
+func count(n int, thing string) string {
+	if n == 1 {
+		return "a " + thing + " is"
 	}
-	note = fmt.Sprintf("%d prepared transactions are in this state, so that", len(prepared))
-	if len(prepared) == 1 {
-		note = "a prepared transaction is in this state, so that"
+	return fmt.Sprintf("%d %ss are", n, thing)
+}
+
+// need is a setting that a state needs.
+type need struct {
+	name, value string
+	lacking     func(configured string) bool // whether what is configured, "" if nothing is, will not do
+}
+
+// atLeast needs a number, where a server without configuration has the standard one.
+func atLeast(name string, standard, want int64) need {
+	return need{name, strconv.FormatInt(want, 10), func(v string) bool { return isBelow(v, standard, want) }}
+}
+
+func (s State) slots() int { return s.PhysicalSlots + s.LogicalSlots }
+
+func (s State) ofPrepared(n int) []need {
+	if n == 0 {
+		return nil
 	}
-	for _, s := range settings {
-		note += " " + s.Name + "=" + s.Value
+	return []need{
+		atLeast("max_prepared_transactions", 0, max(int64(s.Had.MaxPreparedXacts), int64(n))),
+		// The locks of prepared transactions are in a table whose size these two say, too.
+		atLeast("max_connections", 100, int64(s.Had.MaxConnections)),
+		atLeast("max_locks_per_transaction", 64, int64(s.Had.MaxLocksPerXact)),
 	}
-	return settings, note, nil
+}
+
+// ofSlots is what RestoreSlotFromDisk asks for, and as many senders as there are slots to stream from.
+func (s State) ofSlots() []need {
+	if s.slots() == 0 {
+		return nil
+	}
+	level := need{"wal_level", "replica", func(v string) bool { return strings.EqualFold(v, "minimal") }}
+	if s.LogicalSlots > 0 {
+		level = need{"wal_level", "logical", func(v string) bool { return !strings.EqualFold(v, "logical") }}
+	}
+	return []need{level, atLeast("max_replication_slots", 10, int64(s.slots())), atLeast("max_wal_senders", 10, int64(s.slots()))}
+}
+
+// ofTimestamps keeps commit timestamps that were tracked, where the configuration does not turn them off by name.
+func (s State) ofTimestamps() []need {
+	if !s.Had.TrackCommitTimestamp {
+		return nil
+	}
+	return []need{{"track_commit_timestamp", "on", func(v string) bool { return v == "" }}}
 }
 
 // Notes lists the notes that say something.

@@ -75,6 +75,8 @@ func TestNeeded(t *testing.T) {
 		name, conf string
 		had        pg.ControlSettings
 		prepared   []string
+		physical   int
+		logical    int
 		user       map[string]string
 		want, note string
 	}{
@@ -86,12 +88,21 @@ func TestNeeded(t *testing.T) {
 		{name: "the user's", had: had, prepared: []string{"0000030A"}, user: map[string]string{"max_prepared_transactions": "1"}},
 		{name: "locks", had: pg.ControlSettings{MaxConnections: 200, MaxPreparedXacts: 5, MaxLocksPerXact: 128}, prepared: []string{"0000030A"},
 			conf: "max_connections=50\nmax_prepared_transactions=5\n", want: "max_connections=200 max_locks_per_transaction=128", note: "a prepared"},
+		{name: "a physical slot", physical: 1},
+		{name: "a logical slot", logical: 1, want: "wal_level=logical", note: "a replication slot"},
+		{name: "slots, and a configuration without", physical: 1, logical: 2, conf: "wal_level=minimal\nmax_wal_senders=0\nmax_replication_slots=2\n",
+			want: "wal_level=logical max_replication_slots=3 max_wal_senders=3", note: "3 replication slots are"},
+		{name: "a physical slot without its WAL", physical: 1, conf: "wal_level=minimal\nmax_wal_senders=0\n", want: "wal_level=replica max_wal_senders=1", note: "a replication"},
+		{name: "a logical slot, and the user's level", logical: 1, user: map[string]string{"wal_level": "replica"}},
+		{name: "a logical slot that is configured for", logical: 1, conf: "wal_level = 'Logical'"},
+		{name: "commit timestamps", had: pg.ControlSettings{TrackCommitTimestamp: true}, want: "track_commit_timestamp=on", note: "commit timestamps are"},
+		{name: "commit timestamps that are turned off", had: pg.ControlSettings{TrackCommitTimestamp: true}, conf: "track_commit_timestamp = off"},
 	} {
 		files := mapFiles{"postgresql.conf": c.conf}
 		for _, p := range c.prepared {
 			files["pg_twophase/"+p] = ""
 		}
-		got, note, err := Needed(files, c.had, c.user)
+		got, note, err := Needed(State{files, c.had, c.physical, c.logical}, c.user)
 		if err != nil || !strings.HasPrefix(note, c.note) || (note == "") != (c.note == "") || settingsText(got) != c.want {
 			t.Errorf("%s: got %q, %q, %v; want %q, %q", c.name, settingsText(got), note, err, c.want, c.note)
 		}
