@@ -1,6 +1,7 @@
 package integration
 
 import (
+	"encoding/json"
 	"fmt"
 	"os"
 	"os/exec"
@@ -93,6 +94,7 @@ func TestCopiesAreContained(t *testing.T) {
 		s.ok("pg", "exec", "--copy", point, "--", "psql", "-Xqc", "insert into t values (1)")
 		url := s.start(point)
 		s.closed("pg start "+point, point == "main", func(query string) string { return s.sql(url, query) })
+		s.owns(url, disk)
 		s.sql(url, "create tablespace big location '"+disk+"'", "create table far tablespace big as select 1 as i") // once for each copy
 		s.sql(url, "insert into t values (1)", "select pg_switch_wal()", "checkpoint")
 		s.ok("pg", "stop", "--destroy", point)
@@ -106,6 +108,27 @@ func TestCopiesAreContained(t *testing.T) {
 		t.Errorf("a copy wrote to its original's files:\nbefore %s\nafter %s", before, after)
 	}
 	s.openedByName()
+}
+
+// owns gives a directory to the account under which a postgres runs, as CREATE TABLESPACE wants it.
+func (s *site) owns(uri, dir string) {
+	s.t.Helper()
+	if os.Geteuid() != 0 {
+		return
+	}
+	var list []struct{ URI, Account string }
+	if err := json.Unmarshal([]byte(s.ok("pg", "list", "-o", "json")), &list); err != nil {
+		s.t.Fatal(err)
+	}
+	for _, c := range list {
+		if c.URI == uri {
+			if r := s.runCmd(exec.Command("chown", c.Account, dir)); r.code != 0 {
+				s.t.Fatal(r.err)
+			}
+			return
+		}
+	}
+	s.t.Fatalf("pg list has no %s", uri)
 }
 
 // closed asks a server on a copy for the settings of every channel.

@@ -31,7 +31,7 @@ func (m *Manager) loadServer(ctx context.Context, t *tenant, o InitOptions) (tl 
 	}
 	defer os.RemoveAll(dir)
 	got, err := receiver.BaseBackup(ctx, server, receiver.BackupOptions{
-		Dir: data, TblspcTo: filepath.Join(dir, "tablespaces"), Own: m.as.Own, Progress: o.Progress,
+		Dir: data, TblspcTo: filepath.Join(dir, "tablespaces"), Own: t.as.Own, Progress: o.Progress,
 		Check: func(v *pg.Version, _ uint64, _ pg.TLI) error {
 			_, err := m.pg.For(ctx, v)
 			return err
@@ -54,7 +54,7 @@ func (m *Manager) loadServer(ctx context.Context, t *tenant, o InitOptions) (tl 
 		return nil, err
 	}
 	recovery := postgres.Recovery{Dir: dir, DataDir: data, Settings: recovered.Settings()}
-	err = withPassage(dir, func() error { return postgres.Recover(ctx, distrib, m.as, recovery) })
+	err = withPassage(dir, func() error { return postgres.Recover(ctx, distrib, t.as, recovery) })
 	if err != nil {
 		return nil, fmt.Errorf("recover the base backup: %w", err)
 	}

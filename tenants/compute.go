@@ -183,7 +183,7 @@ func (c *compute) describe() api.Compute {
 		Tenant: c.t.id.String(), Name: c.name, Status: string(c.state), Restarts: c.restarts,
 		Host: postgres.HostOf(c.tcp(), c.saved.Settings), Socket: postgres.SocketDir(c.dir), Port: c.saved.Port,
 		User: cmp.Or(c.saved.User, postgres.UsualLogin.User), Database: cmp.Or(c.saved.Database, postgres.UsualLogin.Database),
-		Dir: c.dataDir(), Log: c.logPath(), Notes: c.notes, PasswordFile: c.t.passwordFile(),
+		Dir: c.dataDir(), Log: c.logPath(), Notes: c.notes, PasswordFile: c.t.passwordFile(), Account: c.t.as.Name,
 	}
 	if c.damaged && c.mount == nil {
 		d.Status = api.ComputeDamaged

@@ -129,13 +129,13 @@ func (c *compute) run(ctx context.Context, next savedCompute, o api.ComputeOptio
 	if err := c.makeDirs(); err != nil {
 		return fmt.Errorf("pg %s: %w", c.name, err)
 	}
-	if err := c.t.m.as.MakeSocketDir(c.dir); err != nil {
+	if err := c.t.as.MakeSocketDir(c.dir); err != nil {
 		return fmt.Errorf("pg %s: %w", c.name, err)
 	}
 	if err := c.unmount(ctx); err != nil {
 		return err
 	}
-	how := mountOptions{scratch: c.throwaway || c.onState(), bindWAL: !next.recyclesWAL(), libraries: next.Settings["shared_preload_libraries"]}
+	how := mountOptions{as: &c.t.as, scratch: c.throwaway || c.onState(), bindWAL: !next.recyclesWAL(), libraries: next.Settings["shared_preload_libraries"]}
 	mnt, err := c.t.m.mountPoint(ctx, c.t, c.name, c.dataDir(), how)
 	if err != nil {
 		return err
@@ -167,9 +167,9 @@ func (c *compute) launch(ctx context.Context, next savedCompute, o api.ComputeOp
 		return err
 	}
 	gate := postgres.Gate{
-		Dir: c.dir, DataDir: c.dataDir(), Account: c.t.m.as, Own: contain.Main || o.AsOriginal, Contained: contained,
+		Dir: c.dir, DataDir: c.dataDir(), Account: c.t.as, Own: contain.Main || o.AsOriginal, Contained: contained,
 	}
-	access, err := gate.Settings(viewFiles{ctx, c.mount.view})
+	access, keyless, err := gate.Settings(viewFiles{ctx, c.mount.view})
 	if err != nil {
 		return err
 	}
@@ -180,7 +180,7 @@ func (c *compute) launch(ctx context.Context, next savedCompute, o api.ComputeOp
 	next.User, next.Database = login.User, login.Database
 	l := c.launchOf(next.Port)
 	l.Settings = c.settings(next, slices.Concat(contained, access, needed))
-	proc, err := postgres.Start(ctx, distrib, c.t.m.as, l)
+	proc, err := postgres.Start(ctx, distrib, c.t.as, l)
 	if err != nil {
 		return err
 	}
@@ -189,7 +189,7 @@ func (c *compute) launch(ctx context.Context, next savedCompute, o api.ComputeOp
 		return err
 	}
 	c.change(func() {
-		c.saved, c.damaged, c.proc, c.state, c.asked, c.notes = next, false, proc, stateRunning, o, postgres.Notes(note, held, missing)
+		c.saved, c.damaged, c.proc, c.state, c.asked, c.notes = next, false, proc, stateRunning, o, postgres.Notes(note, held, missing, keyless)
 	})
 	c.watchProc(proc)
 	return nil

@@ -51,7 +51,7 @@ func (m *Manager) CreateTenant(ctx context.Context, o InitOptions) (api.TenantIn
 	if err := m.checkInstalled(ctx, o); err != nil {
 		return api.TenantInfo{}, err
 	}
-	if err := m.as.CheckReach(m.tenantDir(id)); err != nil {
+	if err := m.reaching().CheckReach(m.tenantDir(id)); err != nil {
 		return api.TenantInfo{}, err
 	}
 	building := m.tenantDir(id) + unfinished
@@ -81,7 +81,8 @@ func (m *Manager) load(ctx context.Context, id repo.TenantID, dir string, o Init
 	if err != nil {
 		return info, err
 	}
-	return api.TenantInfo{ID: id.String(), TimelineID: tl.ID().String(), LSN: tl.LastLSN(), Major: tl.Version().Major}, nil
+	info = api.TenantInfo{ID: id.String(), TimelineID: tl.ID().String(), LSN: tl.LastLSN(), Major: tl.Version().Major}
+	return info, t.as.Enclose(dir)
 }
 
 // loadDir makes the main branch from a data directory: a stopped server's, or a fresh one.

@@ -168,7 +168,7 @@ func (m *Manager) tenantForPush(ctx context.Context, tenant string) (t *tenant, 
 
 // createEmpty makes a tenant without any branch. ErrBusy: somebody else is making it.
 func (m *Manager) createEmpty(id repo.TenantID) error {
-	if err := m.as.CheckReach(m.tenantDir(id)); err != nil {
+	if err := m.reaching().CheckReach(m.tenantDir(id)); err != nil {
 		return err
 	}
 	building := m.tenantDir(id) + unfinished

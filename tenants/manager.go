@@ -30,7 +30,7 @@ type Config struct {
 	Dir           string // the work directory, absolute
 	DefaultTenant string // the tenant that an empty id means; "": an empty id is an error
 	PgDistribs    postgres.DistribSettings
-	PgUser        string        // the account that postgres runs as where root runs the page server; default postgres
+	PgUser        string        // the account that all postgres servers run as where root runs the page server; "": see Accounts
 	NoChecksums   bool          // the clusters of new tenants have no data checksums
 	MaxLag        int64         // bytes of WAL by which ingest may lag before an fsync of WAL waits for it; default 256 MiB
 	IdleTime      time.Duration // how long a tenant that nobody uses stays open; default 15 s
@@ -40,6 +40,9 @@ type Config struct {
 
 	// Helper does what takes root; default: this process does.
 	Helper privileged.Helper
+
+	// Accounts are those of the tenants' servers where root runs the page server and PgUser is "".
+	Accounts postgres.AccountRange
 
 	Egress Egress // where to connect on behalf of others than the owner
 
@@ -66,7 +69,8 @@ const defaultMaxLag = 256 << 20
 type Manager struct {
 	cfg    Config
 	log    *slog.Logger
-	as     postgres.Account
+	as     postgres.Account // owns the files of users' mounts, and runs initdb; every server, if not apart
+	apart  bool             // each tenant's servers run as an account of their own
 	pg     *postgres.Distribs
 	memory *repo.Memory
 	began  time.Time
@@ -84,6 +88,8 @@ type Manager struct {
 	tenants map[repo.TenantID]*tenant
 	closing map[repo.TenantID]chan struct{} // of idle tenants that are being closed; the channel is closed at the end of that
 	mounts  map[string]*mount               // by directory
+
+	accounts sync.Mutex // held while a tenant gets its account
 
 	opening singleflight.Group
 	execs   sync.Map // *compute -> true: the throw-away computes, which are in no tenant's list
@@ -113,10 +119,16 @@ func open(cfg Config, mounts mounter) (*Manager, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := cfg.Accounts.Check(); err != nil {
+		return nil, err
+	}
 	m := &Manager{
-		cfg: cfg, log: cfg.Log, as: as, pg: postgres.NewDistribs(cfg.PgDistribs), memory: repo.NewMemory(0), began: time.Now(), mounter: mounts,
+		cfg: cfg, log: cfg.Log, as: as, apart: cfg.PgUser == "" && cfg.Accounts.Usable(), pg: postgres.NewDistribs(cfg.PgDistribs), memory: repo.NewMemory(0), began: time.Now(), mounter: mounts,
 		tenants: map[repo.TenantID]*tenant{}, closing: map[repo.TenantID]chan struct{}{}, mounts: map[string]*mount{},
 		freed: make(chan struct{}, 1),
+	}
+	if os.Geteuid() == 0 && cfg.PgUser == "" && !m.apart {
+		m.log.Warn("the user ids for tenants do not exist in this user namespace: all postgres servers run as one account", "account", as.Name)
 	}
 	m.SetRetention(cfg.Retention, cfg.TenantRetention)
 	if err := os.MkdirAll(m.tenantsDir(), 0o711); err != nil {

@@ -14,6 +14,7 @@ import (
 	"zenith/fusefs"
 	"zenith/internal/api"
 	"zenith/internal/pg"
+	"zenith/internal/postgres"
 	"zenith/internal/privileged"
 	"zenith/internal/xlog"
 	"zenith/repo"
@@ -23,8 +24,9 @@ import (
 // mount is a mount that is there, or is being made: then it keeps its directory from other mounts.
 type mount struct {
 	dir, mode string
-	owners    []int   // the accounts of which one must own the mount point
-	tenant    *tenant // this and branch: nil for the whole tree
+	as        *postgres.Account // owns the files; nil: the account of users' mounts
+	owners    []int             // the accounts of which one must own the mount point
+	tenant    *tenant           // this and branch: nil for the whole tree
 	branch    *branch
 
 	ready chan struct{} // closed when it is there, or could not be made; what follows is valid then
@@ -63,14 +65,18 @@ func (m *Manager) options() fusefs.Options {
 func (m *Manager) optionsOf(mnt *mount) fusefs.Options {
 	o := m.options()
 	o.Owners = mnt.owners
+	if mnt.as != nil {
+		o.UID, o.GID = uint32(mnt.as.UID), uint32(mnt.as.GID)
+	}
 	return o
 }
 
 // mountOptions say how a point is mounted.
 type mountOptions struct {
-	scratch bool  // what is written is thrown away
-	owners  []int // the accounts of which one must own the mount point; nil: it is the page server's own
-	bindWAL bool  // see fusefs.WorkOptions.BindWAL; for a head
+	scratch bool              // what is written is thrown away
+	as      *postgres.Account // owns the files; nil: the account of users' mounts
+	owners  []int             // the accounts of which one must own the mount point; nil: it is the page server's own
+	bindWAL bool              // see fusefs.WorkOptions.BindWAL; for a head
 
 	libraries string // the shared_preload_libraries that the user sets for the server on the mount; "" for none
 }
@@ -81,7 +87,7 @@ func (m *Manager) mountPoint(ctx context.Context, t *tenant, at, dir string, o m
 	if err != nil {
 		return nil, err
 	}
-	mnt := &mount{dir: dir, owners: o.owners, tenant: t, branch: b, lsn: p.LSN}
+	mnt := &mount{dir: dir, as: o.as, owners: o.owners, tenant: t, branch: b, lsn: p.LSN}
 	var do func() (func() error, error)
 	switch {
 	case o.scratch:

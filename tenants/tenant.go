@@ -15,6 +15,7 @@ import (
 
 	"zenith/internal/api"
 	"zenith/internal/pg"
+	"zenith/internal/postgres"
 	"zenith/internal/xlog"
 	"zenith/repo"
 	"zenith/walredo"
@@ -28,6 +29,7 @@ type tenant struct {
 	dir  string
 	repo *repo.Repository
 	log  *slog.Logger
+	as   postgres.Account // its servers'
 
 	hints    atomic.Bool   // the value that logsHints gives
 	remaking chan struct{} // capacity 1: full while pages of a point are made, see remake
@@ -82,6 +84,13 @@ func (m *Manager) newTenant(id repo.TenantID, dir string) (*tenant, error) {
 		m: m, id: id, dir: dir, log: m.log.With("tenant", id.String()),
 		branches: map[repo.TimelineID]*branch{}, computes: map[string]*compute{}, receivers: map[repo.TimelineID]*receiving{},
 		unstarted: map[repo.TimelineID]error{}, remaking: make(chan struct{}, 1),
+	}
+	var err error
+	if t.as, err = m.accountOf(id, dir); err == nil {
+		err = t.enclose()
+	}
+	if err != nil {
+		return nil, err
 	}
 	r, err := repo.Open(repo.Options{Dir: dir, Log: t.log, Memory: m.memory, Redo: redoFunc(&t.hints)})
 	if err != nil {

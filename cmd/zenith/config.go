@@ -54,6 +54,7 @@ type serverConfig struct {
 
 	PgDistribs map[string]string       `toml:"pg_distribs,omitempty"` // PostgreSQL installations by major version
 	Auth       authConfig              `toml:"auth,omitempty"`
+	Accounts   accountsConfig          `toml:"accounts,omitempty"`
 	Egress     egressConfig            `toml:"egress,omitempty"`
 	Retention  retentionConfig         `toml:"retention,omitempty"`
 	Tenants    map[string]tenantConfig `toml:"tenants,omitempty"` // by tenant id

@@ -79,7 +79,15 @@ func (e *environ) copies(cfg *cliConfig) (*postgres.Copies, error) {
 	if err != nil {
 		return nil, err
 	}
-	return postgres.OpenCopies(postgres.CopiesOptions{Dir: filepath.Join(workdir, copiesDir), Distribs: distribs, User: user})
+	o := postgres.CopiesOptions{Dir: filepath.Join(workdir, copiesDir), Distribs: distribs, User: user}
+	if e.local() {
+		server, err := e.server()
+		if err != nil {
+			return nil, err
+		}
+		o.Accounts = server.Accounts.accounts()
+	}
+	return postgres.OpenCopies(o)
 }
 
 // pgUser gives the name of the account that runs postgres on this machine, if root runs zenith.

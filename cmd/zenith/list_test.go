@@ -55,6 +55,7 @@ func TestListsAsJSON(t *testing.T) {
 `,
 		"pg list": `[
   {
+    "account": null,
     "address": "127.0.0.1:55432",
     "branch": "main",
     "database": "postgres",

@@ -316,6 +316,7 @@ var computeColumns = []column[api.Compute]{
 	{name: "timeline", text: func(cp api.Compute) string { return cp.Timeline }, hidden: true},
 	{name: "user", text: func(cp api.Compute) string { return cp.User }, hidden: true},
 	{name: "database", text: func(cp api.Compute) string { return cp.Database }, hidden: true},
+	{name: "account", text: func(cp api.Compute) string { return cp.Account }, hidden: true},
 	{name: "dir", text: func(cp api.Compute) string { return cp.Dir }, hidden: true},
 	{name: "log", text: func(cp api.Compute) string { return cp.Log }, hidden: true},
 	{name: "uri", text: connString, hidden: true},

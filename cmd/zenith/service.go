@@ -56,6 +56,7 @@ func newManager(s *settings, log *slog.Logger) (*tenants.Manager, error) {
 		Log:           log,
 		Dial:          dialPeer,
 		Egress:        s.Egress.lists(),
+		Accounts:      s.Accounts.accounts(),
 
 		TenantRetention: s.tenantRetention(),
 	})

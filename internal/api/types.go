@@ -152,8 +152,9 @@ type Compute struct {
 	Port     int    `json:"port"`   // of both
 	User     string `json:"user"`
 	Database string `json:"database"`
-	Dir      string `json:"dir"` // its data directory
-	Log      string `json:"log"` // its log file
+	Account  string `json:"account"` // of the operating system, under which it runs: a name, or a user id that has none
+	Dir      string `json:"dir"`     // its data directory
+	Log      string `json:"log"`     // its log file
 	// PasswordFile has the password that User was given when zenith made the cluster; "": zenith did not.
 	PasswordFile string `json:"password_file"`
 	// Notes are what whoever starts it should know: one line each.

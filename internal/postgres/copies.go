@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
@@ -31,24 +32,39 @@ import (
 type Copies struct {
 	dir      string
 	distribs *Distribs
-	as       Account
-	timeouts Timeouts // of tests; zero: the defaults
+	as       func(tenant string) (Account, error) // the account of a tenant's servers
+	timeouts Timeouts                             // of tests; zero: the defaults
 }
 
 // CopiesOptions say where copies are and how they run.
 type CopiesOptions struct {
 	Dir      string    // absolute; made when it is needed
 	Distribs *Distribs // the PostgreSQL installations
-	User     string    // whom postgres runs as where this process is root's; default postgres
+	User     string    // the account that all servers run as where this process is root's; "": see Accounts
+	// Accounts are those of the tenants' servers where this process is root's and User is "".
+	Accounts AccountRange
 }
 
 // OpenCopies gives the copies in a directory.
 func OpenCopies(o CopiesOptions) (*Copies, error) {
-	as, err := LookupAccount(o.User)
-	if err != nil {
-		return nil, err
+	cs := &Copies{dir: o.Dir, distribs: o.Distribs}
+	if o.User == "" && o.Accounts.Usable() {
+		cs.as = func(tenant string) (Account, error) {
+			dir := filepath.Join(o.Dir, tenant)
+			if err := os.MkdirAll(dir, 0o711); err != nil {
+				return Account{}, err
+			}
+			as, err := o.Accounts.Of(dir, dir, slog.New(slog.DiscardHandler))
+			if err == nil {
+				err = as.Enclose(dir)
+			}
+			return as, err
+		}
+		return cs, o.Accounts.Check()
 	}
-	return &Copies{dir: o.Dir, distribs: o.Distribs, as: as}, nil
+	as, err := LookupAccount(o.User)
+	cs.as = func(string) (Account, error) { return as, nil }
+	return cs, err
 }
 
 // Source is the point that a copy is of.
@@ -123,7 +139,7 @@ func (cs *Copies) List(tenant string) ([]*Copy, error) {
 	}
 	var list []*Copy
 	for _, e := range entries {
-		if strings.HasPrefix(e.Name(), ThrowawayPrefix) {
+		if strings.HasPrefix(e.Name(), ThrowawayPrefix) || !e.IsDir() {
 			continue
 		}
 		c, ferr := cs.Find(tenant, ServerName(e.Name()))
@@ -159,7 +175,11 @@ func (cs *Copies) make(ctx context.Context, s Source, dir string, fetch func(dir
 	if err := os.MkdirAll(filepath.Dir(dir), 0o711); err != nil {
 		return nil, err
 	}
-	if err := cs.as.CheckReach(dir); err != nil {
+	as, err := cs.as(s.Tenant)
+	if err == nil {
+		err = as.CheckReach(dir)
+	}
+	if err != nil {
 		return nil, err
 	}
 	if err := os.Mkdir(dir, 0o711); err != nil {
@@ -183,7 +203,7 @@ func (cs *Copies) make(ctx context.Context, s Source, dir string, fetch func(dir
 	if _, err := c.distrib(ctx); err != nil {
 		return nil, err
 	}
-	if err := cs.as.OwnAll(c.dataDir()); err != nil {
+	if err := as.OwnAll(c.dataDir()); err != nil {
 		return nil, err
 	}
 	return c, c.save()

@@ -143,14 +143,18 @@ func (c *Copy) start(ctx context.Context, o api.ComputeOptions, more []api.Setti
 	if next.Port, err = ChoosePort(next.Port); err != nil {
 		return err
 	}
-	if err := c.cs.as.MakeSocketDir(c.dir); err != nil {
+	as, err := c.account()
+	if err == nil {
+		err = as.MakeSocketDir(c.dir)
+	}
+	if err != nil {
 		return err
 	}
 	distrib, err := c.distrib(ctx)
 	if err != nil {
 		return err
 	}
-	ofState, err := c.ofState(next, o)
+	ofState, err := c.ofState(next, as, o)
 	if err != nil {
 		return fmt.Errorf("pg %s: %w", c.saved.Point, err)
 	}
@@ -159,7 +163,7 @@ func (c *Copy) start(ctx context.Context, o api.ComputeOptions, more []api.Setti
 		return fmt.Errorf("pg %s: %w", c.saved.Point, err)
 	}
 	next.User, next.Database = login.User, login.Database
-	proc, err := Start(ctx, distrib, c.cs.as, Launch{
+	proc, err := Start(ctx, distrib, as, Launch{
 		DataDir: c.dataDir(), LogPath: c.logPath(), Port: next.Port, Settings: c.settings(next, append(ofState, more...)), Timeouts: c.cs.timeouts,
 	})
 	if err != nil {
@@ -171,7 +175,7 @@ func (c *Copy) start(ctx context.Context, o api.ComputeOptions, more []api.Setti
 
 // ofState finds the settings that the copy's state needs, and those that keep the server from reaching what
 // the original reaches, and notes them for Describe.
-func (c *Copy) ofState(next savedCopy, o api.ComputeOptions) ([]api.Setting, error) {
+func (c *Copy) ofState(next savedCopy, as Account, o api.ComputeOptions) ([]api.Setting, error) {
 	files := DirFiles(c.dataDir())
 	text, err := files.ReadFile(pg.ControlPath)
 	if err != nil {
@@ -189,11 +193,14 @@ func (c *Copy) ofState(next savedCopy, o api.ComputeOptions) ([]api.Setting, err
 	if err != nil {
 		return nil, err
 	}
-	gate := Gate{Dir: c.dir, DataDir: c.dataDir(), Account: c.cs.as, Own: o.AsOriginal, Contained: contained}
-	access, err := gate.Settings(files)
-	c.notes = Notes(note, held)
+	gate := Gate{Dir: c.dir, DataDir: c.dataDir(), Account: as, Own: o.AsOriginal, Contained: contained}
+	access, keyless, err := gate.Settings(files)
+	c.notes = Notes(note, held, keyless)
 	return slices.Concat(contained, access, needed), err
 }
+
+// account is the one that runs postgres.
+func (c *Copy) account() (Account, error) { return c.cs.as(filepath.Base(filepath.Dir(c.dir))) }
 
 // throwaway reports whether the copy is Exec's.
 func (c *Copy) throwaway() bool { return strings.HasPrefix(filepath.Base(c.dir), ThrowawayPrefix) }
@@ -251,7 +258,11 @@ func (c *Copy) ctl(ctx context.Context, args ...string) ([]byte, error) {
 		return []byte(err.Error()), err
 	}
 	cmd := exec.CommandContext(ctx, distrib.bin("pg_ctl"), append([]string{"-D", c.dataDir()}, args...)...)
-	c.cs.as.prepare(cmd)
+	as, err := c.account()
+	if err != nil {
+		return []byte(err.Error()), err
+	}
+	as.prepare(cmd)
 	return cmd.CombinedOutput()
 }
 
@@ -269,6 +280,15 @@ func (c *Copy) status() string {
 	return api.ComputeCrashed
 }
 
+// accountName gives the account that runs postgres, for people.
+func (c *Copy) accountName() string {
+	as, err := c.account()
+	if err != nil {
+		return ""
+	}
+	return as.Name
+}
+
 // Describe says what the copy is, whether it runs, and else whether its file is damaged. Its LSN is that of the point that it is a copy of.
 func (c *Copy) Describe() (api.Compute, error) {
 	lsn, err := pg.ParseLSN(c.saved.LSN)
@@ -279,6 +299,6 @@ func (c *Copy) Describe() (api.Compute, error) {
 	return api.Compute{
 		Tenant: c.saved.Tenant, Name: c.saved.Point, Timeline: c.saved.Timeline, LSN: lsn, Status: status,
 		Host: HostOf(!c.throwaway(), c.saved.Settings), Socket: SocketDir(c.dir), Port: c.saved.Port, Dir: c.dataDir(), Log: c.logPath(), Notes: c.notes,
-		User: cmp.Or(c.saved.User, UsualLogin.User), Database: cmp.Or(c.saved.Database, UsualLogin.Database),
+		Account: c.accountName(), User: cmp.Or(c.saved.User, UsualLogin.User), Database: cmp.Or(c.saved.Database, UsualLogin.Database),
 	}, err
 }

@@ -14,7 +14,7 @@ import (
 // settings. The copy and all others are listed, and it can have new ones; the file is kept.
 func TestDamagedCopy(t *testing.T) {
 	const tenant, point = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", "main@0/16B3748"
-	cs := &Copies{dir: t.TempDir()}
+	cs := &Copies{dir: t.TempDir(), as: func(string) (Account, error) { return testAccount(t), nil }}
 	for _, name := range []string{"dev", point} {
 		c := &Copy{cs: cs, dir: cs.path(tenant, name), saved: newCopy(Source{Tenant: tenant, Point: name, Timeline: "t", LSN: 0x16B3748})}
 		if err := os.MkdirAll(c.dataDir(), 0o700); err != nil {

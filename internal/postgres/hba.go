@@ -41,8 +41,18 @@ const ownerMap = "zenith_owner"
 const hbaNote = "# zenith wrote this when it started the server, and will again: see docs/copies.md.\n"
 
 // Settings writes the files for a server on a data directory with these files, and gives the settings that name
-// them.
-func (g Gate) Settings(files DataFiles) ([]api.Setting, error) {
+// them. note is what the user of the server should know, "" if that is nothing.
+func (g Gate) Settings(files DataFiles) (list []api.Setting, note string, err error) {
+	list, note, err = g.withoutKey(files)
+	if err != nil {
+		return nil, "", err
+	}
+	access, err := g.write(files)
+	return append(list, access...), note, err
+}
+
+// write writes the files, and gives the settings that name them.
+func (g Gate) write(files DataFiles) ([]api.Setting, error) {
 	roles, err := loginRoles(files)
 	if err != nil {
 		return nil, err

@@ -34,7 +34,7 @@ func (m memoryFiles) List(dir string) (names []string, err error) {
 func gateFiles(t *testing.T, g Gate, files DataFiles) (hba, ident string) {
 	t.Helper()
 	g.Dir, g.DataDir = t.TempDir(), "/data"
-	settings, err := g.Settings(files)
+	settings, _, err := g.Settings(files)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -121,5 +121,28 @@ func TestSocketDirOfALongPath(t *testing.T) {
 	}
 	if at := SocketDir("/srv/w"); at != "/srv/w/run" {
 		t.Error(at)
+	}
+}
+
+// TestKeyThatTheAccountMayNotRead: TLS is turned off, and said.
+func TestKeyThatTheAccountMayNotRead(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("an ordinary user's servers have that user's files")
+	}
+	key := filepath.Join(testDir(t), "key")
+	if err := os.WriteFile(key, nil, 0o640); err != nil {
+		t.Fatal(err)
+	}
+	files := memoryFiles{"postgresql.conf": "ssl=on\nssl_key_file='" + key + "'\n"}
+	g := Gate{Dir: t.TempDir(), DataDir: "/data", Account: AccountRange{}.Any()}
+	settings, note, err := g.Settings(files)
+	if err != nil || note == "" || settings[0] != (api.Setting{Name: "ssl", Value: "off"}) {
+		t.Errorf("%v, %q, %v", settings, note, err)
+	}
+	if err := os.Chmod(key, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if _, note, err := g.Settings(files); err != nil || note != "" {
+		t.Errorf("%q, %v", note, err)
 	}
 }
