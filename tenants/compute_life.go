@@ -201,6 +201,7 @@ func (c *compute) launchOf(port int) postgres.Launch {
 	return postgres.Launch{
 		DataDir: c.dataDir(), LogPath: c.logPath(), Port: port,
 		DieWithParent: true, // without this process it has no data files, but may have its WAL and go on to commit
+		Helper:        c.t.m.cfg.Helper,
 		ReadPIDFile:   func() ([]byte, error) { return mnt.fs.Written(postgres.PostmasterPID) },
 	}
 }
@@ -299,11 +300,11 @@ func (c *compute) unmount(ctx context.Context) error {
 		return nil
 	}
 	if c.state == stateCrashed || c.proc != nil && c.proc.Crashed() {
-		postgres.EndOrphans(c.dataDir()) // backends without a postmaster keep the mount busy
+		postgres.EndOrphans(c.t.m.cfg.Helper, c.dataDir()) // backends without a postmaster keep the mount busy
 	}
 	err := c.t.m.unmount(ctx, c.mount, false)
 	if errors.Is(err, api.ErrBusy) {
-		postgres.AwaitEnd(ctx, c.dataDir(), childPatience)
+		postgres.AwaitEnd(ctx, c.t.m.cfg.Helper, c.dataDir(), childPatience)
 		err = c.t.m.unmount(ctx, c.mount, false)
 	}
 	if err != nil {

@@ -158,7 +158,7 @@ func (c *compute) findRestarted() {
 	if err != nil {
 		return // there is none
 	}
-	pid, ok := postgres.FindPostmaster(text, c.dataDir())
+	pid, ok := postgres.FindPostmaster(c.t.m.cfg.Helper, text, c.dataDir())
 	if !ok || pid == c.proc.PID() {
 		return
 	}

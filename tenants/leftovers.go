@@ -19,11 +19,11 @@ func (m *Manager) cleanComputes(dir string) error {
 	}
 	for _, e := range entries {
 		compute := filepath.Join(dir, e.Name())
-		err = errors.Join(err, postgres.EndLeftover(compute))
+		err = errors.Join(err, postgres.EndLeftover(m.cfg.Helper, compute))
 		data := filepath.Join(compute, "data")
 		mounted, merr := m.mounter.isMounted(data)
 		if mounted {
-			postgres.EndOrphans(data) // before it is unmounted: then their directories have no paths
+			postgres.EndOrphans(m.cfg.Helper, data) // before it is unmounted: then their directories have no paths
 		}
 		_, stale := m.mounter.cleanStale(data)
 		err = errors.Join(err, merr, stale)

@@ -105,6 +105,9 @@ func Open(cfg Config) (*Manager, error) {
 }
 
 func open(cfg Config, mounts mounter) (*Manager, error) {
+	if cfg.Helper == nil { // tests call it with mounts of their own
+		cfg.Helper = &privileged.InProcess{}
+	}
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}

@@ -169,6 +169,7 @@ func (r *remaking) replay(ctx context.Context, libraries string) (err error) {
 		Dir: dir, DataDir: data, Settings: atLeast(r.from.State().Settings, r.to.State().Settings), Libraries: libraries,
 		Started:     func(pid int) error { return postgres.WritePIDFile(dir, pid) },
 		ReadPIDFile: func() ([]byte, error) { return mnt.Written(postgres.PostmasterPID) },
+		Helper:      t.m.cfg.Helper,
 	})
 	replayed = err == nil
 	if uerr := mnt.Unmount(); uerr != nil {

@@ -68,6 +68,9 @@ func (d *Dir) Close() error { return d.f.Close() }
 // and as long as d is open.
 func (d *Dir) Path() string { return fmt.Sprintf("/proc/self/fd/%d", d.f.Fd()) }
 
+// Fd is the directory's descriptor, as long as d is open.
+func (d *Dir) Fd() int { return int(d.f.Fd()) }
+
 // Stat describes the directory itself.
 func (d *Dir) Stat() (fs.FileInfo, error) { return d.f.Stat() }
 

@@ -12,6 +12,7 @@ import (
 	"syscall"
 
 	"zenith/internal/api"
+	"zenith/internal/privileged"
 )
 
 // Account is the operating system user that postgres runs as, and that owns the files of
@@ -68,6 +69,11 @@ func (a Account) prepare(cmd *exec.Cmd) {
 	if a.other {
 		cmd.SysProcAttr.Credential = &syscall.Credential{Uid: uint32(a.UID), Gid: uint32(a.GID), Groups: a.groups}
 	}
+}
+
+// command gives the command that runs a program as the account: see prepare.
+func (a Account) command(path string, args []string) privileged.Command {
+	return privileged.Command{Path: path, Args: args, UID: a.UID, GID: a.GID, Groups: a.groups, Own: !a.other}
 }
 
 // Own gives a file to the account.

@@ -55,11 +55,11 @@ func TestAdopt(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		pid, ok := FindPostmaster(text, l.DataDir)
+		pid, ok := FindPostmaster(own, text, l.DataDir)
 		if !ok || pid != started {
 			t.Fatalf("%s: found %d, %v; want %d", name, pid, ok, started)
 		}
-		if _, ok := FindPostmaster(text, t.TempDir()); ok {
+		if _, ok := FindPostmaster(own, text, t.TempDir()); ok {
 			t.Errorf("%s: found in another directory", name)
 		}
 		s, err := Adopt(pid, l)
@@ -79,7 +79,7 @@ func TestAdopt(t *testing.T) {
 		if err := s.Stop(t.Context(), "fast"); err != nil {
 			t.Errorf("%s: stop after its end: %v", name, err)
 		}
-		if _, ok := FindPostmaster(text, l.DataDir); ok {
+		if _, ok := FindPostmaster(own, text, l.DataDir); ok {
 			t.Errorf("%s: found after its end", name)
 		}
 	}
@@ -91,7 +91,7 @@ func TestAwaitEnd(t *testing.T) {
 	s := mustStart(t, l)
 	waited := make(chan struct{})
 	go func() {
-		AwaitEnd(context.Background(), l.DataDir, time.Hour)
+		AwaitEnd(context.Background(), own, l.DataDir, time.Hour)
 		close(waited)
 	}()
 	select {
@@ -104,6 +104,6 @@ func TestAwaitEnd(t *testing.T) {
 	}
 	<-waited
 	s = mustStart(t, l)
-	AwaitEnd(t.Context(), l.DataDir, 0)
+	AwaitEnd(t.Context(), own, l.DataDir, 0)
 	waitFor(t, "the server was killed", s.Crashed)
 }

@@ -187,7 +187,7 @@ func TestCopyCrashed(t *testing.T) {
 		t.Fatal(err)
 	}
 	child := sleeper(t, findSleep(t), c.dataDir())
-	waitFor(t, "postmaster and child are there", func() bool { return len(livingIn(c.dataDir())) == 2 })
+	waitFor(t, "postmaster and child are there", func() bool { return len(livingIn(own, c.dataDir())) == 2 })
 	if err := syscall.Kill(c.proc.PID(), syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
@@ -308,13 +308,13 @@ func TestRecover(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	go func() {
-		waitFor(t, "it has started", func() bool { return len(livingIn(r.DataDir)) > 0 || ctx.Err() != nil })
+		waitFor(t, "it has started", func() bool { return len(livingIn(own, r.DataDir)) > 0 || ctx.Err() != nil })
 		cancel()
 	}()
 	if err := Recover(ctx, d, testAccount(t), r); !errors.Is(err, context.Canceled) {
 		t.Errorf("a recovery that is given up: %v", err)
 	}
-	if left := livingIn(r.DataDir); len(left) > 0 {
+	if left := livingIn(own, r.DataDir); len(left) > 0 {
 		t.Errorf("processes %v are left", left)
 	}
 }

@@ -10,12 +10,12 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
 	"zenith/internal/api"
 	"zenith/internal/pg"
+	"zenith/internal/privileged"
 	"zenith/internal/sidefile"
 )
 
@@ -116,7 +116,7 @@ func (c *Copy) Start(ctx context.Context, o api.ComputeOptions) error {
 // another program's by now.
 func (c *Copy) bury(ctx context.Context) error {
 	for end := time.Now().Add(orphanTime); ; {
-		if len(livingIn(c.dataDir())) == 0 {
+		if len(livingIn(&privileged.InProcess{}, c.dataDir())) == 0 {
 			break
 		}
 		if time.Now().After(end) {
@@ -272,9 +272,8 @@ func (c *Copy) status() string {
 	if err != nil {
 		return api.ComputeStopped
 	}
-	first, _, _ := strings.Cut(string(text), "\n")
 	// A zombie has the number still, but no current directory any more.
-	if pid, err := strconv.Atoi(strings.TrimSpace(first)); err == nil && livesIn(pid, realHome(c.dataDir())) {
+	if _, ok := FindPostmaster(&privileged.InProcess{}, text, c.dataDir()); ok {
 		return api.ComputeRunning
 	}
 	return api.ComputeCrashed

@@ -10,6 +10,7 @@ import (
 	"syscall"
 
 	"zenith/internal/durable"
+	"zenith/internal/privileged"
 )
 
 // pidFile, in the directory of a server, names the process that runs it. It becomes
@@ -22,7 +23,7 @@ const (
 
 // WritePIDFile notes in dir which process runs a server, for EndLeftover in a later process.
 func WritePIDFile(dir string, pid int) error {
-	text := fmt.Sprintf("%d %s\n", pid, processStart(pid))
+	text := fmt.Sprintf("%d %s\n", pid, privileged.StartOf(pid))
 	return errors.Join(removeFile(dir, crashedFile), durable.WriteFile(filepath.Join(dir, pidFile), []byte(text), 0o644))
 }
 
@@ -48,14 +49,14 @@ func WasLost(dir string) bool {
 // EndLeftover ends the server that the pid file of dir names, if that process still is it,
 // and notes that it was lost. Where there is no pid file the server was stopped, and there is
 // nothing to do.
-func EndLeftover(dir string) error {
+func EndLeftover(h privileged.Helper, dir string) error {
 	text, err := os.ReadFile(filepath.Join(dir, pidFile))
 	if err != nil {
 		return nil
 	}
 	if fields := strings.Fields(string(text)); len(fields) == 2 {
 		if pid, err := strconv.Atoi(fields[0]); err == nil {
-			endProcess(pid, fields[1], syscall.SIGQUIT, syscall.SIGKILL)
+			endProcess(h, pid, fields[1], syscall.SIGQUIT, syscall.SIGKILL)
 		}
 	}
 	return durable.Rename(filepath.Join(dir, pidFile), filepath.Join(dir, crashedFile))

@@ -15,6 +15,7 @@ import (
 	"zenith/internal/api"
 	"zenith/internal/pg"
 	"zenith/internal/pgtest/fakepg"
+	"zenith/internal/privileged"
 )
 
 // sleeper starts a process that does nothing, in dir. It ends with the test.
@@ -42,45 +43,45 @@ func findSleep(t *testing.T) string {
 }
 
 func TestProcessStart(t *testing.T) {
-	if processStart(os.Getpid()) == "" || processStart(os.Getpid()) == processStart(1) {
-		t.Errorf("this process began at %q, process 1 at %q", processStart(os.Getpid()), processStart(1))
+	if privileged.StartOf(os.Getpid()) == "" || privileged.StartOf(os.Getpid()) == privileged.StartOf(1) {
+		t.Errorf("this process began at %q, process 1 at %q", privileged.StartOf(os.Getpid()), privileged.StartOf(1))
 	}
 	cmd := sleeper(t, findSleep(t), "/")
 	pid := cmd.Process.Pid
-	if processStart(pid) == "" {
+	if privileged.StartOf(pid) == "" {
 		t.Error("a process that lives has no start time")
 	}
 	if err := cmd.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
-	waitFor(t, "a zombie has ended", func() bool { return processStart(pid) == "" })
+	waitFor(t, "a zombie has ended", func() bool { return privileged.StartOf(pid) == "" })
 }
 
 // TestLeftover: the process that a pid file names is ended, no other of the same number.
 func TestLeftover(t *testing.T) {
 	dir := t.TempDir()
-	if err := EndLeftover(dir); err != nil || WasLost(dir) {
+	if err := EndLeftover(own, dir); err != nil || WasLost(dir) {
 		t.Errorf("no pid file: %v, lost %v", err, WasLost(dir))
 	}
 	cmd := sleeper(t, findSleep(t), "/")
 	pid := cmd.Process.Pid
 	for _, text := range []string{
-		fmt.Sprintf("%d %s0\n", pid, processStart(pid)), // the number was used again since
-		fmt.Sprintf("%d \n", pid),                       // had ended when the file was written
+		fmt.Sprintf("%d %s0\n", pid, privileged.StartOf(pid)), // the number was used again since
+		fmt.Sprintf("%d \n", pid),                             // had ended when the file was written
 		"", "x y\n",
 	} {
 		if err := os.WriteFile(filepath.Join(dir, pidFile), []byte(text), 0o644); err != nil {
 			t.Fatal(err)
 		}
-		if err := EndLeftover(dir); err != nil || !WasLost(dir) || processStart(pid) == "" {
-			t.Errorf("pid file %q: %v, lost %v, process began at %q", text, err, WasLost(dir), processStart(pid))
+		if err := EndLeftover(own, dir); err != nil || !WasLost(dir) || privileged.StartOf(pid) == "" {
+			t.Errorf("pid file %q: %v, lost %v, process began at %q", text, err, WasLost(dir), privileged.StartOf(pid))
 		}
 	}
 	if err := WritePIDFile(dir, pid); err != nil || WasLost(dir) {
 		t.Errorf("started: %v, lost %v", err, WasLost(dir))
 	}
-	if err := EndLeftover(dir); err != nil || !WasLost(dir) || processStart(pid) != "" {
-		t.Errorf("ended: %v, lost %v, process began at %q", err, WasLost(dir), processStart(pid))
+	if err := EndLeftover(own, dir); err != nil || !WasLost(dir) || privileged.StartOf(pid) != "" {
+		t.Errorf("ended: %v, lost %v, process began at %q", err, WasLost(dir), privileged.StartOf(pid))
 	}
 	if err := RemovePIDFile(dir); err != nil || WasLost(dir) {
 		t.Errorf("stopped: %v, lost %v", err, WasLost(dir))
@@ -109,12 +110,12 @@ func TestOrphans(t *testing.T) {
 		t.Fatal(err)
 	}
 	shell, orphan, elsewhere := sleeper(t, findSleep(t), dir), sleeper(t, child, dir), sleeper(t, child, "/")
-	waitFor(t, "both are in the directory", func() bool { return len(livingIn(dir)) == 2 })
-	EndOrphans(dir)
-	if processStart(orphan.Process.Pid) != "" {
+	waitFor(t, "both are in the directory", func() bool { return len(livingIn(own, dir)) == 2 })
+	EndOrphans(own, dir)
+	if privileged.StartOf(orphan.Process.Pid) != "" {
 		t.Error("a postgres is left in the directory")
 	}
-	if processStart(shell.Process.Pid) == "" || processStart(elsewhere.Process.Pid) == "" {
+	if privileged.StartOf(shell.Process.Pid) == "" || privileged.StartOf(elsewhere.Process.Pid) == "" {
 		t.Error("a process was ended that is no postgres, or is elsewhere")
 	}
 }
@@ -161,14 +162,14 @@ func TestDieWithParent(t *testing.T) {
 	if err != nil || perr != nil || !ok {
 		t.Fatalf("the parent says %q, %v", line, err)
 	}
-	start := processStart(pid)
+	start := privileged.StartOf(pid)
 	if start == "" {
 		t.Fatal("the server does not run")
 	}
 	if err := parent.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
-	waitFor(t, "the server ends", func() bool { return processStart(pid) != start })
+	waitFor(t, "the server ends", func() bool { return privileged.StartOf(pid) != start })
 }
 
 func TestSettings(t *testing.T) {
@@ -204,3 +205,6 @@ func TestPorts(t *testing.T) {
 	}
 	waitFor(t, "its port is free when it has gone", func() bool { return CheckPort(s.port) == nil })
 }
+
+// own is the Helper of tests: this process.
+var own = &privileged.InProcess{}

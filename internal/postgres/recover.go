@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -12,6 +11,7 @@ import (
 	"time"
 
 	"zenith/internal/pg"
+	"zenith/internal/privileged"
 )
 
 // Recovery is a base backup whose WAL is to be replayed.
@@ -25,6 +25,8 @@ type Recovery struct {
 	Started func(pid int) error
 	// ReadPIDFile is as that of a Launch.
 	ReadPIDFile func() ([]byte, error)
+	// Helper starts the server; nil: this process does.
+	Helper privileged.Helper
 }
 
 // Recover is Replay for a base backup on disk, of which it leaves nothing different but what replay
@@ -95,11 +97,10 @@ func (r Recovery) configure(d Distrib) error {
 
 // replay runs postgres until it has recovered, and stops it.
 func (r Recovery) replay(ctx context.Context, d Distrib, as Account) error {
-	cmd := exec.Command(d.bin("postgres"), "-D", r.DataDir, "-c", "config_file="+r.file("postgresql.conf"))
-	as.prepare(cmd)
-	cmd.SysProcAttr.Pdeathsig = syscall.SIGQUIT // its work is of no use to anybody else
-	p := &Server{cmd: cmd, logPath: r.file("log"), timeouts: Timeouts{}.withDefaults(), readPIDFile: r.ReadPIDFile, done: make(chan struct{})}
-	if err := p.start(); err != nil {
+	cmd := as.command(d.bin("postgres"), []string{"-D", r.DataDir, "-c", "config_file=" + r.file("postgresql.conf")})
+	cmd.DieWithParent = true // its work is of no use to anybody else
+	p := &Server{logPath: r.file("log"), timeouts: Timeouts{}.withDefaults(), readPIDFile: r.ReadPIDFile, done: make(chan struct{})}
+	if err := p.start(orInProcess(r.Helper), cmd); err != nil {
 		return err
 	}
 	var err error
@@ -113,7 +114,7 @@ func (r Recovery) replay(ctx context.Context, d Distrib, as Account) error {
 		p.Kill()
 		return err
 	}
-	if err := p.signal(syscall.SIGINT); err != nil {
+	if err := p.proc.Signal(syscall.SIGINT); err != nil {
 		return err
 	}
 	<-p.done // the shutdown checkpoint writes what replay has changed, and takes as long as that

@@ -3,27 +3,22 @@ package postgres
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"strconv"
 	"sync"
 	"syscall"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"zenith/internal/api"
 	"zenith/internal/dirfd"
+	"zenith/internal/privileged"
 )
 
 // Server is one running postmaster: a child of this process, or one that Adopt found.
 type Server struct {
-	cmd      *exec.Cmd // nil: it was adopted
-	pid      int
-	pidfd    *os.File // of one that was adopted: names the process for ever
+	proc     privileged.Process
 	port     int
 	logPath  string
 	logFrom  int64 // where this server's output begins in the log
@@ -46,6 +41,8 @@ type Launch struct {
 	// server whose data files this process serves could do nothing any more but commit.
 	DieWithParent bool
 	Timeouts      Timeouts
+	// Helper starts the server; nil: this process does.
+	Helper privileged.Helper
 	// ReadPIDFile gives what the server has written to postmaster.pid; nil: it is read from DataDir. A
 	// process that serves DataDir itself must not read it there.
 	ReadPIDFile func() ([]byte, error)
@@ -74,19 +71,13 @@ func Start(ctx context.Context, d Distrib, as Account, l Launch) (*Server, error
 	for _, s := range l.Settings {
 		args = append(args, "-c", s.Name+"="+s.Value)
 	}
-	cmd := exec.Command(d.bin("postgres"), args...)
-	as.prepare(cmd)
-	if l.DieWithParent {
-		cmd.SysProcAttr.Pdeathsig = syscall.SIGQUIT
-	}
-	p := &Server{
-		cmd: cmd, port: l.Port, logPath: l.LogPath, timeouts: l.Timeouts.withDefaults(), readPIDFile: l.ReadPIDFile,
-		done: make(chan struct{}),
-	}
+	p := &Server{port: l.Port, logPath: l.LogPath, timeouts: l.Timeouts.withDefaults(), readPIDFile: l.ReadPIDFile, done: make(chan struct{})}
 	if p.readPIDFile == nil {
 		p.readPIDFile = pidFileIn(l.DataDir)
 	}
-	if err := p.start(); err != nil {
+	cmd := as.command(d.bin("postgres"), args)
+	cmd.DieWithParent = l.DieWithParent
+	if err := p.start(orInProcess(l.Helper), cmd); err != nil {
 		return nil, err
 	}
 	if err := p.waitReady(ctx); err != nil {
@@ -98,7 +89,7 @@ func Start(ctx context.Context, d Distrib, as Account, l Launch) (*Server, error
 
 // start starts the process with its output appended to the log. Of this process's
 // environment it gets TZ alone: nothing else may configure it behind our back.
-func (p *Server) start() error {
+func (p *Server) start(h privileged.Helper, cmd privileged.Command) error {
 	log, err := dirfd.OpenFile(p.logPath, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o644)
 	if err != nil {
 		return err
@@ -107,20 +98,27 @@ func (p *Server) start() error {
 	if p.logFrom, err = log.Seek(0, io.SeekEnd); err != nil {
 		return err
 	}
-	p.cmd.Stdout, p.cmd.Stderr = log, log
-	p.cmd.Env = []string{"PATH=/usr/bin:/bin", "LANG=C.UTF-8", "TZ=" + os.Getenv("TZ")}
-	if err := startLasting(p.cmd); err != nil {
+	cmd.Output = log
+	cmd.Env = []string{"PATH=/usr/bin:/bin", "LANG=C.UTF-8", "TZ=" + os.Getenv("TZ")}
+	if p.proc, err = h.Start(cmd); err != nil {
 		return fmt.Errorf("start postgres: %w", err)
 	}
-	p.pid = p.cmd.Process.Pid
 	go p.wait()
 	return nil
+}
+
+// orInProcess gives the Helper that is to be used where none, or one, is given.
+func orInProcess(h privileged.Helper) privileged.Helper {
+	if h == nil {
+		return &privileged.InProcess{}
+	}
+	return h
 }
 
 // wait reaps the process. It is the goroutine that start starts; it ends with the process,
 // which Stop and Kill see to.
 func (p *Server) wait() {
-	err := p.cmd.Wait()
+	err := p.proc.Wait()
 	p.mu.Lock()
 	p.err = err
 	p.mu.Unlock()
@@ -128,7 +126,7 @@ func (p *Server) wait() {
 }
 
 // PID is the postmaster's process id.
-func (p *Server) PID() int { return p.pid }
+func (p *Server) PID() int { return p.proc.PID() }
 
 // Done is closed when the process has ended.
 func (p *Server) Done() <-chan struct{} { return p.done }
@@ -181,7 +179,7 @@ func (p *Server) Signal(mode string) error {
 	if !ok {
 		return api.Errorf(api.ErrBadArgument, "stop mode %q: want smart, fast or immediate", mode)
 	}
-	if err := p.signal(sig); err != nil {
+	if err := p.proc.Signal(sig); err != nil {
 		return fmt.Errorf("signal postgres %d: %w", p.PID(), err)
 	}
 	return nil
@@ -202,25 +200,11 @@ func (p *Server) awaitStop(ctx context.Context) error {
 // Kill ends a server that is of no more use, and waits for its end.
 func (p *Server) Kill() {
 	// SIGQUIT lets the postmaster end its children; SIGKILL would leave them.
-	_ = p.signal(syscall.SIGQUIT)
+	_ = p.proc.Signal(syscall.SIGQUIT)
 	select {
 	case <-p.done:
 	case <-time.After(p.timeouts.Kill):
-		_ = p.signal(syscall.SIGKILL)
+		_ = p.proc.Signal(syscall.SIGKILL)
 		<-p.done
 	}
-}
-
-// signal asks the process to end. One that has ended already is no error.
-func (p *Server) signal(sig syscall.Signal) error {
-	var err error
-	if p.cmd == nil {
-		err = unix.PidfdSendSignal(int(p.pidfd.Fd()), sig, nil, 0)
-	} else {
-		err = p.cmd.Process.Signal(sig)
-	}
-	if errors.Is(err, os.ErrProcessDone) || errors.Is(err, unix.ESRCH) {
-		return nil
-	}
-	return err
 }

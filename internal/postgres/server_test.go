@@ -177,7 +177,7 @@ func TestStartFails(t *testing.T) {
 			if s != nil || err == nil || !strings.Contains(err.Error(), c.want) || c.is != nil && !errors.Is(err, c.is) {
 				t.Errorf("got %v, %v; want %q", s, err, c.want)
 			}
-			if left := livingIn(l.DataDir); len(left) > 0 {
+			if left := livingIn(own, l.DataDir); len(left) > 0 {
 				t.Errorf("processes %v are left", left)
 			}
 		})
@@ -291,7 +291,7 @@ func TestStopTakesTooLong(t *testing.T) {
 	l.Timeouts.Kill = 50 * time.Millisecond
 	s = mustStart(t, l)
 	s.Kill()
-	if s.Running() || len(livingIn(l.DataDir)) > 0 {
+	if s.Running() || len(livingIn(own, l.DataDir)) > 0 {
 		t.Error("a server is left that takes no notice of SIGQUIT")
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"syscall"
 )
 
 // Helper does what takes root. Its methods are safe for concurrent use.
@@ -33,6 +34,14 @@ type Helper interface {
 	// Own gives the regular file or the directory rel, below the directory top, an owner, a group and a mode. No
 	// part of rel is followed if it is a symbolic link. Whoever can write top's parents is trusted.
 	Own(top, rel string, o Ownership) error
+	// Start starts a program as an account.
+	Start(c Command) (Process, error)
+	// LivingIn gives the processes whose current directory is dir: all of a postgres's are in its data directory,
+	// also the children of a postmaster that was killed.
+	LivingIn(dir string) ([]int, error)
+	// Signal sends a signal to the process of that number which began at start (StartOf). One that is gone is no
+	// error.
+	Signal(pid int, start string, sig syscall.Signal) error
 	// Root reports whether the Helper can do what takes root: bind, and give files away.
 	Root() bool
 }

@@ -14,6 +14,8 @@ import (
 // InProcess is the Helper that does everything in this process, with what the process may do: all of it where it is
 // root's. An ordinary user mounts by fusermount3, and binds nothing. The zero value works.
 type InProcess struct {
+	rules *Rules // nil: of a process that does all of it itself
+
 	mu     sync.Mutex
 	mounts map[MountID]*mount
 }
@@ -27,7 +29,7 @@ type mount struct {
 	mu       sync.Mutex // held while something is bound or unmounted
 	bound    MountID    // 0: nothing is
 	boundAt  string     // name in the mount's root
-	boundDir string     // what is shown there
+	boundDir *dirfd.Dir // what is shown there; nil: nothing
 }
 
 func (p *InProcess) enter(m *mount) {
@@ -56,8 +58,14 @@ func (p *InProcess) Release(id MountID) {
 	m := p.mounts[id]
 	delete(p.mounts, id)
 	p.mu.Unlock()
-	if m != nil {
-		m.at.close() // a descriptor on which nothing was ever written
+	if m == nil {
+		return
+	}
+	m.at.close() // a descriptor on which nothing was ever written
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.boundDir != nil {
+		m.boundDir.Close() // likewise
 	}
 }
 
@@ -65,13 +73,8 @@ func (p *InProcess) Release(id MountID) {
 func (p *InProcess) Root() bool { return os.Geteuid() == 0 }
 
 // Own implements Helper.
-func (p *InProcess) Own(top, rel string, o Ownership) error {
-	return own(top, rel, o, func(fs.FileInfo) error { return nil })
-}
-
-// own gives away what is called rel below top, if check allows it for what was found there.
-func own(top, rel string, o Ownership, check func(fs.FileInfo) error) (err error) {
-	dir, err := dirfd.Open(top)
+func (p *InProcess) Own(top, rel string, o Ownership) (err error) {
+	dir, err := p.rules.openDir(top)
 	if err != nil {
 		return err
 	}
@@ -86,7 +89,7 @@ func own(top, rel string, o Ownership, check func(fs.FileInfo) error) (err error
 		err = &fs.PathError{Op: "own", Path: f.Name(), Err: dirfd.ErrNotRegular}
 	}
 	if err == nil {
-		err = check(fi)
+		err = p.rules.mayOwn(fi, o)
 	}
 	if err != nil {
 		return err
@@ -135,7 +138,7 @@ func (m *mount) unmountBound() error {
 	if err == nil || bound != nil {
 		return err // an error in bound means that somebody else had unmounted it
 	}
-	again, bindErr := bind(m.at, m.id, m.boundDir, m.boundAt)
+	again, bindErr := m.bind(m.boundDir, m.boundAt)
 	if bindErr == nil {
 		m.bound = again
 	}
@@ -148,12 +151,19 @@ func (p *InProcess) Bind(id MountID, dir, at string) error {
 	if err != nil {
 		return err
 	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	bound, err := bind(m.at, m.id, dir, at)
+	if err := p.rules.mayBind(at); err != nil {
+		return err
+	}
+	shown, err := p.rules.openDir(dir)
 	if err != nil {
 		return err
 	}
-	m.bound, m.boundAt, m.boundDir = bound, at, dir
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	bound, err := m.bind(shown, at)
+	if err != nil || m.bound != 0 {
+		return errors.Join(err, shown.Close())
+	}
+	m.bound, m.boundAt, m.boundDir = bound, at, shown
 	return nil
 }

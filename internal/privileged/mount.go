@@ -11,10 +11,15 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"zenith/internal/dirfd"
 )
 
 // Mount implements Helper.
 func (p *InProcess) Mount(s MountSpec) (MountID, *os.File, error) {
+	if err := p.rules.mayMount(s); err != nil {
+		return 0, nil, err
+	}
 	at, err := openPlace(s.Dir)
 	if err != nil {
 		return 0, nil, err
@@ -189,15 +194,15 @@ func moveMount(mnt, point int) error {
 	return nil
 }
 
-// bind shows the directory dir at a directory in the root of a mount, and gives the number of that mount.
-func bind(at *place, id MountID, dir, name string) (MountID, error) {
-	fail := func(err error) (MountID, error) { return 0, fmt.Errorf("bind %s to %s/%s: %w", dir, at.dir, name, err) }
-	root, err := at.open()
+// bind shows a directory at another one, in the root of the mount, and gives the number of the mount that it makes.
+func (m *mount) bind(dir *dirfd.Dir, name string) (MountID, error) {
+	fail := func(err error) (MountID, error) { return 0, fmt.Errorf("bind to %s/%s: %w", m.at.dir, name, err) }
+	root, err := m.at.open()
 	if err != nil {
 		return fail(err)
 	}
 	defer root.Close()
-	if now, err := mountOf(root); err != nil || now != id {
+	if now, err := mountOf(root); err != nil || now != m.id {
 		return fail(errors.Join(err, fs.ErrNotExist))
 	}
 	how := unix.OpenHow{
@@ -209,11 +214,11 @@ func bind(at *place, id MountID, dir, name string) (MountID, error) {
 		return fail(err)
 	}
 	defer unix.Close(point)
-	made, err := unix.OpenTree(unix.AT_FDCWD, dir, unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC|unix.AT_SYMLINK_NOFOLLOW)
+	made, err := unix.OpenTree(dir.Fd(), "", unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC|unix.AT_EMPTY_PATH)
 	if err != nil {
 		return fail(err)
 	}
-	f := os.NewFile(uintptr(made), dir)
+	f := os.NewFile(uintptr(made), name)
 	defer f.Close()
 	if err := unix.MountSetattr(made, "", unix.AT_EMPTY_PATH, &unix.MountAttr{Attr_set: harmless}); err != nil {
 		return fail(err)

@@ -1,4 +1,4 @@
-package postgres
+package privileged
 
 import (
 	"os/exec"

@@ -1,0 +1,166 @@
+package privileged
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"zenith/internal/dirfd"
+)
+
+// ErrForbidden is returned for what a Helper is not there for.
+var ErrForbidden = errors.New("the privileged helper does not do that")
+
+// Rules are what a helper process was started with: it serves a process of a lesser account, and does nothing
+// beyond them, whatever that one asks for. A nil *Rules forbids nothing.
+type Rules struct {
+	WorkDir string    // a real path: without symbolic links
+	UID     int       // the account of the page server
+	GID     int       // its group
+	Bins    []string  // directories of programs
+	Tenants []IDRange // the accounts of servers, which are those of their groups, too
+	Groups  []int     // more groups in which servers may be
+}
+
+// IDRange are the account numbers from First to Last.
+type IDRange struct{ First, Last int }
+
+func (r *Rules) tenant(id int) bool {
+	return slices.ContainsFunc(r.Tenants, func(t IDRange) bool { return id >= t.First && id <= t.Last })
+}
+
+func forbidden(format string, args ...any) error {
+	return fmt.Errorf("%s: %w", fmt.Sprintf(format, args...), ErrForbidden)
+}
+
+// inside gives the path of dir below the work directory; false: it is not there.
+func (r *Rules) inside(dir string) (string, bool) {
+	rel, err := filepath.Rel(r.WorkDir, dir)
+	return rel, err == nil && filepath.IsLocal(rel)
+}
+
+// openDir opens a directory: below the work directory, where there are rules, and without following any link.
+func (r *Rules) openDir(dir string) (*dirfd.Dir, error) {
+	if r == nil {
+		return dirfd.Open(dir)
+	}
+	rel, ok := r.inside(dir)
+	if !ok {
+		return nil, forbidden("%s: is outside of the work directory", dir)
+	}
+	return dirfd.Beneath(r.WorkDir, rel)
+}
+
+// mayMount checks what is to be mounted: the server of it is the page server, and the directory is one in the work
+// directory, or one of an account that the page server has named.
+func (r *Rules) mayMount(s MountSpec) error {
+	if r == nil {
+		return nil
+	}
+	_, inside := r.inside(s.Dir)
+	switch {
+	case s.UID != r.UID || s.GID != r.GID:
+		return forbidden("mount for account %d", s.UID)
+	case !inside && len(s.Owners) == 0:
+		return forbidden("mount over a directory of anybody's, %s", s.Dir)
+	}
+	return nil
+}
+
+// mayBind checks the name at which something is bound.
+func (r *Rules) mayBind(at string) error {
+	if r != nil && at != walName {
+		return forbidden("bind to %s", at)
+	}
+	return nil
+}
+
+// walName is the only directory in a mount into which another one is bound.
+const walName = "pg_wal"
+
+// mayOwn checks that a file is given from one of the accounts to another one of them, and that its mode gives
+// nobody else anything.
+func (r *Rules) mayOwn(fi fs.FileInfo, o Ownership) error {
+	if r == nil {
+		return nil
+	}
+	st, ok := fi.Sys().(*syscall.Stat_t)
+	modes := fs.FileMode(0o660)
+	if fi.IsDir() {
+		modes = 0o775 | fs.ModeSetgid
+	}
+	switch {
+	case !ok || int(st.Uid) != r.UID && !r.tenant(int(st.Uid)):
+		return forbidden("take %s from its owner", fi.Name())
+	case o.UID != -1 && o.UID != r.UID && !r.tenant(o.UID):
+		return forbidden("give %s to account %d", fi.Name(), o.UID)
+	case o.GID != -1 && o.GID != r.GID && !r.tenant(o.GID):
+		return forbidden("give %s to group %d", fi.Name(), o.GID)
+	case o.Mode&^modes != 0:
+		return forbidden("mode %v for %s", o.Mode, fi.Name())
+	}
+	return nil
+}
+
+// mayStart checks that a command is the server of an allowed installation, as one of the tenants' accounts.
+func (r *Rules) mayStart(c Command) error {
+	if r == nil {
+		return nil
+	}
+	switch {
+	case filepath.Base(c.Path) != "postgres" || !slices.Contains(r.Bins, filepath.Dir(c.Path)):
+		return forbidden("run %s", c.Path)
+	case c.Own || !r.tenant(c.UID) || !r.tenant(c.GID):
+		return forbidden("run %s as account %d", c.Path, c.UID)
+	}
+	for _, g := range c.Groups {
+		if !r.tenant(int(g)) && !slices.Contains(r.Groups, int(g)) {
+			return forbidden("run %s in group %d", c.Path, g)
+		}
+	}
+	for _, v := range c.Env {
+		if strings.HasPrefix(v, "LD_") {
+			return forbidden("run %s with %s", c.Path, v)
+		}
+	}
+	return nil
+}
+
+// mayLook checks whose processes are looked for.
+func (r *Rules) mayLook(dir string) error {
+	if r == nil {
+		return nil
+	}
+	if _, ok := r.inside(dir); !ok {
+		return forbidden("look for processes in %s", dir)
+	}
+	return nil
+}
+
+// signals are what processes of tenants may get: what ends them, or asks them to.
+var signals = []syscall.Signal{unix.SIGINT, unix.SIGTERM, unix.SIGQUIT, unix.SIGKILL, unix.SIGHUP}
+
+// maySignal checks that a process runs as one of the tenants' accounts.
+func (r *Rules) maySignal(pid int, sig syscall.Signal) error {
+	if r == nil {
+		return nil
+	}
+	fi, err := os.Stat(fmt.Sprintf("/proc/%d", pid)) // its owner is the process's effective user
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if st, ok := fi.Sys().(*syscall.Stat_t); !ok || !r.tenant(int(st.Uid)) || !slices.Contains(signals, sig) {
+		return forbidden("send %v to process %d", sig, pid)
+	}
+	return nil
+}
