@@ -285,15 +285,6 @@ func TestReceiveRefuses(t *testing.T) {
 	}
 	s.ok("start")
 	failed("already been removed")
-
-	srv.Stop(t, pgtest.Fast)
-	if err := asPostgres("touch", filepath.Join(srv.Dir, "standby.signal")).Run(); err != nil {
-		t.Fatal(err)
-	}
-	srv.Configure(t, "hot_standby=on")
-	srv.Start(t)
-	srv.Psql(t, "SELECT pg_promote()")
-	failed("timeline 2")
 }
 
 // TestReceiveMoved stops the followed server, sees that its lag is told nonetheless, and starts it again; then it is

@@ -23,16 +23,21 @@ func replSite(t *testing.T, initdb ...string) *site {
 	t.Helper()
 	srv := pgtest.Init(t, pgtest.Options{InitArgs: append([]string{"--wal-segsize=1"}, initdb...)})
 	srv.Configure(t, "listen_addresses='127.0.0.1'", "max_prepared_transactions=4", "fsync=on")
+	s := emptySite(t)
+	s.ok("init", "--pg-distrib", pgDistrib, "--listen", freeAddr(t), "--auth", "trust", "--from-pgdata", srv.Dir)
+	s.ok("start")
+	return s
+}
+
+// freeAddr gives an address of this machine on which nothing listens now.
+func freeAddr(t *testing.T) string {
+	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	addr := l.Addr().String()
-	l.Close()
-	s := emptySite(t)
-	s.ok("init", "--pg-distrib", pgDistrib, "--listen", addr, "--auth", "trust", "--from-pgdata", srv.Dir)
-	s.ok("start")
-	return s
+	defer l.Close()
+	return l.Addr().String()
 }
 
 // replication gives a connection string for PostgreSQL's own replication clients that names a branch.
@@ -73,10 +78,16 @@ func (s *site) asOwner(name string, args ...string) string {
 // standby makes a standby of a branch and starts it.
 func (s *site) standby(branch string, args ...string) *server {
 	s.t.Helper()
+	return s.serveStandby(s.backup(branch, args...))
+}
+
+// backup makes a base backup of a branch, for a standby, and gives its directory.
+func (s *site) backup(branch string, args ...string) string {
+	s.t.Helper()
 	dir := filepath.Join(pgtest.TempDir(s.t), "data")
 	s.asOwner("pg_basebackup", append([]string{"-d", s.replication(branch), "-D", dir, "-R", "-c", "fast"}, args...)...)
 	s.verifyBackup(dir)
-	return s.serveStandby(dir)
+	return dir
 }
 
 // serveStandby starts a standby, and stops it at the end of the test.

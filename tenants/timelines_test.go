@@ -238,6 +238,12 @@ func TestBackupOverTimelines(t *testing.T) {
 			t.Errorf("%s is not in the backup", name)
 		}
 	}
+	if old := "pg_wal/" + xlog.SegmentName(1, at, main.tl.Info().SegSize); !slices.Contains(names, old) {
+		t.Errorf("%s, where timeline 1 was left, is not in the backup", old)
+	}
+	if slices.Sort(names); len(slices.Compact(slices.Clone(names))) != len(names) {
+		t.Errorf("names that are there twice: %v", names)
+	}
 	if !slices.Contains(names, pg.HistoryPath(2)) {
 		t.Error("the history file is not in the backup")
 	}

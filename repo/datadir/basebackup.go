@@ -223,9 +223,7 @@ func (b *BaseBackup) tail(ctx context.Context, e *exporter) error {
 	if err := e.bytes(ctx, pg.ControlPath, b.control); err != nil || !b.o.WAL {
 		return err
 	}
-	upTo := shutdown{wal: b.v.stop.wal, at: b.Stop, end: b.Stop, checkPoint: pg.CheckPoint{Redo: b.Start},
-		cfg: b.v.stop.cfg, history: b.v.stop.history}
-	for _, f := range upTo.segments() {
+	for _, f := range b.walFiles() {
 		if err := e.file(ctx, f.path(), f); err != nil {
 			return fmt.Errorf("send %s: %w", f.path(), err)
 		}
@@ -236,6 +234,18 @@ func (b *BaseBackup) tail(ctx context.Context, e *exporter) error {
 		}
 	}
 	return nil
+}
+
+// walFiles gives the WAL from Start to Stop. A segment in which a timeline was left is there under that timeline's name,
+// too, up to that place, as on the server that was promoted: pg_waldump looks for each timeline's WAL under
+// its own names.
+func (b *BaseBackup) walFiles() (list []*walFile) {
+	for _, r := range b.walRanges() {
+		upTo := shutdown{wal: b.v.stop.wal, at: r.end, end: r.end, checkPoint: pg.CheckPoint{Redo: r.start},
+			cfg: b.v.stop.cfg, history: b.v.stop.history.Until(r.end)}
+		list = append(list, upTo.segments()...)
+	}
+	return list
 }
 
 // WriteManifest ends the manifest and writes it.
