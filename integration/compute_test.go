@@ -62,7 +62,14 @@ func TestPgCtl(t *testing.T) {
 	data := s.dataOf("main")
 	s.sql(url, "CREATE TABLE t AS SELECT 1 AS i")
 	first := pidIn(t, filepath.Join(data, "postmaster.pid"))
-	s.asOwner("pg_ctl", "-D", data, "-w", "-l", "/dev/null", "restart")
+	ctl := func(args ...string) {
+		t.Helper()
+		cmd := s.compute("", "main").asAccount(program("pg_ctl"), append([]string{"-D", data, "-w"}, args...)...)
+		if r := s.runCmd(cmd); r.code != 0 {
+			t.Fatalf("pg_ctl %v: %s%s", args, r.out, r.err)
+		}
+	}
+	ctl("-l", "/dev/null", "restart")
 	eventually(t, "the restart to be noticed", func() bool { return strings.Contains(s.ok("pg", "list"), "running") })
 	second := pidIn(t, filepath.Join(data, "postmaster.pid"))
 	if second == first {
@@ -75,7 +82,7 @@ func TestPgCtl(t *testing.T) {
 	kill9(t, second)
 	eventually(t, "postgres to be started anew", func() bool { return strings.Contains(s.ok("pg", "list", "-o", "json"), `"restarts": "1"`) })
 	s.want(url, "SELECT i FROM t", "1")
-	s.asOwner("pg_ctl", "-D", data, "-w", "-m", "immediate", "stop")
+	ctl("-m", "immediate", "stop")
 	eventually(t, "the stop to be noticed", func() bool { return strings.Contains(s.ok("pg", "list"), "stopped") })
 	dir := s.mountDir("elsewhere")
 	eventually(t, "the branch to be free", func() bool { return s.run("mount", "main", dir).code == 0 })
