@@ -39,15 +39,18 @@ func (t *Timeline) WALConfig() xlog.Config {
 // up to the branch point.
 func (t *Timeline) History() pg.History { return t.wal.History() }
 
-// SwitchTLI has t's WAL go on at its head on another timeline of PostgreSQL's, durably: the server that t follows was
-// promoted there, or is one that took another's place. t's points up to the head stay on the old
-// one. All WAL that is there must have been ingested; what lies behind the head is removed. ErrCorrupt
-// if the history would not be one: tli is lower than the one that t is on.
-func (t *Timeline) SwitchTLI(ctx context.Context, tli pg.TLI) error {
+// SwitchTLI has t's WAL go on at at, its head, on another timeline of PostgreSQL's, durably: the server that t follows
+// was promoted there, or is one that took another's place. t's points up to the head stay on the old
+// one. All WAL that is there must have been ingested; what lies behind the head is removed. ErrInvalid if at is not
+// the head, ErrCorrupt if the history would not be one: tli is lower than the one that t is on.
+func (t *Timeline) SwitchTLI(ctx context.Context, tli pg.TLI, at pg.LSN) error {
 	if err := t.takeTurn(ctx); err != nil {
 		return err
 	}
 	defer t.giveTurn()
+	if head := t.LastLSN(); head != at {
+		return fmt.Errorf("switch %q to timeline %d at %v: its head is %v: %w", t.Name(), tli, at, head, ErrInvalid)
+	}
 	err := t.wal.Switch(tli, func(history pg.History) error {
 		row := t.timelineRow(statusLive)
 		row.setHistory(history)

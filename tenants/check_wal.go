@@ -91,7 +91,11 @@ func (w *walCheck) findMissing(ctx context.Context) error {
 	tl := w.h.b.tl
 	w.missing = make(map[pg.LSN]bool)
 	for seg := w.segment(tl.OwnHorizon()); seg < w.head && tl.OwnHorizon() < w.head; seg += w.size() {
-		_, err := os.Stat(tl.SegmentPath(seg))
+		path := tl.SegmentPath(seg)
+		_, err := os.Stat(path)
+		if now := tl.SegmentPath(seg); err != nil && now != path { // the branch went over to another timeline just now
+			_, err = os.Stat(now)
+		}
 		if err == nil {
 			continue
 		}

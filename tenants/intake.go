@@ -317,7 +317,7 @@ func (in *intake) goOver(ctx context.Context, b *branch) error {
 		if head != left {
 			return badFrame("WAL that goes on to timeline %d at %v, but is complete up to %v", next, left, head)
 		}
-		if err := errors.Join(in.segs.Close(), b.tl.SwitchTLI(ctx, next)); err != nil {
+		if err := errors.Join(in.segs.Close(), b.tl.SwitchTLI(ctx, next, left)); err != nil {
 			return err
 		}
 		in.segs = receiver.NewSegments(b.tl, left)

@@ -21,8 +21,12 @@ import (
 // failover.
 func (f *fixture) promote(t testing.TB, b *branch, tli pg.TLI, file string) {
 	t.Helper()
+	head := b.tl.LastLSN()
+	if err := b.tl.SwitchTLI(t.Context(), tli, head-8); !errors.Is(err, repo.ErrInvalid) {
+		t.Errorf("a switch before the head: %v", err)
+	}
 	err := b.tl.PutFile(t.Context(), pg.HistoryPath(tli), []byte(file))
-	if err = errors.Join(err, b.tl.SwitchTLI(t.Context(), tli)); err != nil {
+	if err = errors.Join(err, b.tl.SwitchTLI(t.Context(), tli, head)); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -247,4 +251,75 @@ func TestBackupOverTimelines(t *testing.T) {
 	if !slices.Contains(names, pg.HistoryPath(2)) {
 		t.Error("the history file is not in the backup")
 	}
+}
+
+// TestReceiveOverTimelines follows a branch of another page server while that goes through timelines of PostgreSQL's: at
+// its head while the stream runs, and twice, ahead of the receiver, while that is stopped.
+func TestReceiveOverTimelines(t *testing.T) {
+	t.Parallel()
+	near, far, _ := pair(t)
+	main := near.branchOf(t, MainBranch)
+	h := near.advance(t, main, 10)
+	if _, err := near.push(t, MainBranch); err != nil {
+		t.Fatal(err)
+	}
+	conninfo := near.serve(t)
+	follow := func() {
+		t.Helper()
+		if err := far.ReceiveStart(t.Context(), tenantA, MainBranch, conninfo); err != nil {
+			t.Fatal(err)
+		}
+	}
+	same := func(what string) {
+		t.Helper()
+		waitFor(t, what, func() bool {
+			there := far.branchOf(t, MainBranch)
+			return there.tl.LastLSN() == main.tl.LastLSN() && slices.Equal(there.tl.History(), main.tl.History())
+		})
+	}
+	follow()
+	first := h.ends[10]
+	file := "1\t" + first.String() + "\tno recovery target specified\n"
+	near.promote(t, main, 2, file)
+	near.advance(t, main, 20)
+	same("the receiver goes over")
+	if err := far.ReceiveStop(t.Context(), tenantA, MainBranch); err != nil {
+		t.Fatal(err)
+	}
+
+	near.advance(t, main, 5)
+	file += "\n2\t" + main.tl.LastLSN().String() + "\tno recovery target specified\n"
+	near.promote(t, main, 3, file)
+	near.advance(t, main, 5)
+	file += "\n3\t" + main.tl.LastLSN().String() + "\tno recovery target specified\n"
+	near.promote(t, main, 4, file)
+	near.advance(t, main, 5)
+	follow()
+	same("the receiver goes over twice")
+	near.advance(t, main, -1)
+	same("the receiver follows on the last timeline")
+	sameHistory(t, near, far, MainBranch)
+	for tli := pg.TLI(2); tli <= 4; tli++ {
+		var files [2]string
+		for i, f := range []*fixture{near, far} {
+			view, err := f.branchOf(t, MainBranch).view(t.Context(), h.end())
+			if err != nil {
+				t.Fatal(err)
+			}
+			files[i] = readTree(t, view, pg.HistoryPath(tli))
+		}
+		if files[0] != files[1] {
+			t.Errorf("history file of %d: %q, there %q", tli, files[0], files[1])
+		}
+	}
+	// What went another way there is refused, with the place where they parted.
+	if err := far.ReceiveStop(t.Context(), tenantA, MainBranch); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := near.BranchCreate(t.Context(), tenantA, "other", "main@"+first.String()); err != nil {
+		t.Fatal(err)
+	}
+	other := strings.Replace(conninfo, "/main", "/other", 1)
+	err := far.ReceiveStart(t.Context(), tenantA, MainBranch, other)
+	wantKind(t, "a server on the timeline that was left", err, api.ErrNotAllowed, "zenith branch create NAME main@"+first.String())
 }

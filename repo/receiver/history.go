@@ -114,7 +114,7 @@ func (r *Receiver) goOver(ctx context.Context, theirs *serverHistory) error {
 		if err := r.tl.PutFile(ctx, pg.HistoryPath(next), file); err != nil {
 			return err
 		}
-		if err := r.tl.SwitchTLI(ctx, next); err != nil {
+		if err := r.tl.SwitchTLI(ctx, next, head); err != nil {
 			return err
 		}
 		r.o.Log.Info("the server was promoted", "server", r.server.String(), "timeline", next, "at", head)

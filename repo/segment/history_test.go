@@ -79,6 +79,22 @@ func TestSwitch(t *testing.T) {
 					t.Errorf("segments %v, %v", list, err)
 				}
 			}
+			// They can be packed, and taken back, like others.
+			before, err := readSegment(w, start(1))
+			if err != nil {
+				t.Fatal(err)
+			}
+			tl.head = start(90)
+			pack(t, w, start(90))
+			if w.Close(); w.PackedUpTo() != start(len(c.files)) {
+				t.Errorf("packed up to %v", w.PackedUpTo())
+			}
+			if got, err := readSegment(w, start(1)); err != nil || !bytes.Equal(got, before) {
+				t.Errorf("after packing: %v", err)
+			}
+			if err := w.Unpack(c.files[len(c.files)-1], filepath.Join(filepath.Dir(w.Path), "unpacking")); err != nil {
+				t.Error(err)
+			}
 		})
 	}
 }
