@@ -27,7 +27,7 @@ type exchange struct {
 	state   string // the SQLSTATE, if the answer is an error
 }
 
-const branchJSON = `\{"name":"%s","timeline_id":"[0-9a-f]{32}","latest_valid_lsn":"0/[0-9A-F]+","ancestor_id":%s,"ancestor_lsn":%s\}`
+const branchJSON = `\{"name":"%s","timeline_id":"[0-9a-f]{32}","latest_valid_lsn":"0/[0-9A-F]+","ancestor_id":%s,"ancestor_lsn":%s,"pg_version":1[4-9]\}`
 
 // surface is every command that clients rely on, but for those that stream.
 func surface() []exchange {

@@ -26,7 +26,7 @@ func program(name string) string {
 }
 
 // hasOwn says whether the installation has that program itself, so that it is of the same version.
-func hasOwn(name string) bool { return strings.HasPrefix(program(name), pgDistrib+"/") }
+func hasOwn(name string) bool { return pgtest.Installation{Dir: pgDistrib}.Has(name) }
 
 // binary is bin/zenith, built once for all tests.
 var binary string

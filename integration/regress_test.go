@@ -48,7 +48,7 @@ func TestRegress(t *testing.T) {
 	first := s.lsn("main")
 	s.ok("mount", "main", dir)
 	got := s.suites("mount", dir, "wal_keep_size = 100GB")
-	wal := pgtest.WALDir{Version: pg.V15, Dir: filepath.Join(s.dir, "wal"), TLI: 1, SegSize: 16 << 20}
+	wal := pgtest.WALDir{Version: pgtest.Version(), Dir: filepath.Join(s.dir, "wal"), TLI: 1, SegSize: 16 << 20}
 	if r := s.runCmd(exec.Command("cp", "-r", filepath.Join(dir, "pg_wal"), wal.Dir)); r.code != 0 {
 		t.Fatal(r.err)
 	}

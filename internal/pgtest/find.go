@@ -113,6 +113,9 @@ func (in Installation) orDefault(tb testing.TB) Installation {
 	return in
 }
 
+// Has says whether the installation has that program itself, and not another version's in its place.
+func (in Installation) Has(name string) bool { return isThere(filepath.Join(in.BinDir(), name)) }
+
 // Program gives the path of one of the installation's programs. Some installations have the server and no
 // clients: then it is the program of the next newer major version that has it, since clients talk to older
 // servers, else that of the newest older one. If nobody has it, it is a path at which there is nothing.

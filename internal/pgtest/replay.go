@@ -18,18 +18,35 @@ import (
 // the real WAL back. It also writes a checkpoint record, far behind all WAL, whose redo point is where the
 // last recovery ended. To the server it looks as if it had crashed right after that checkpoint, with every
 // page written.
+//
+// From PostgreSQL 17 on, WAL must have a record at the redo point of such a checkpoint that says so, and there is none
+// at most points. So there each recovery begins with base again.
 type Replay struct {
-	srv *Server
-	wal WALDir
-	at  pg.LSN // the point of the state on disk; 0 if it is that of base
+	srv  *Server
+	base *Server
+	wal  WALDir
+	at   pg.LSN // the point of the state on disk; 0 if it is that of base
 }
+
+// goesOn lists the major versions whose recovery goes on from any point.
+var goesOn = map[int]bool{14: true, 15: true, 16: true}
 
 // NewReplay begins with a copy of base, a cleanly stopped data directory.
 func NewReplay(tb testing.TB, base *Server, wal WALDir) *Replay {
 	tb.Helper()
-	r := &Replay{srv: base.Copy(tb), wal: wal}
-	r.srv.Configure(tb, recoverConfig...)
+	r := &Replay{base: base, wal: wal}
+	r.begin(tb)
 	return r
+}
+
+// begin puts a copy of base in place of what is there.
+func (r *Replay) begin(tb testing.TB) {
+	tb.Helper()
+	if r.srv != nil {
+		r.srv.Remove(tb)
+	}
+	r.srv, r.at = r.base.Copy(tb), 0
+	r.srv.Configure(tb, recoverConfig...)
 }
 
 // To recovers the data directory up to the record boundary at, which must be behind that of the last call. The
@@ -40,11 +57,14 @@ func (r *Replay) To(tb testing.TB, at pg.LSN) *Server {
 	if at <= r.at {
 		tb.Fatalf("replay up to %v is at %v already", at, r.at)
 	}
+	if r.at != 0 && !goesOn[r.wal.Version.Major] {
+		r.begin(tb)
+	}
 	if r.at == 0 {
 		r.srv.replaceWAL(tb, r.wal, at)
 		r.srv.needsRecovery(tb)
 	} else {
-		r.goesOn(tb, at)
+		r.resume(tb, at)
 	}
 	if err := os.RemoveAll(r.srv.logPath()); err != nil {
 		tb.Fatal(err)
@@ -58,8 +78,8 @@ func (r *Replay) To(tb testing.TB, at pg.LSN) *Server {
 	return r.srv
 }
 
-// goesOn makes the next start of the server replay the WAL between r.at and at.
-func (r *Replay) goesOn(tb testing.TB, at pg.LSN) {
+// resume makes the next start of the server replay the WAL between r.at and at.
+func (r *Replay) resume(tb testing.TB, at pg.LSN) {
 	tb.Helper()
 	own, err := filepath.Glob(filepath.Join(r.srv.Dir, "pg_wal", "0*"))
 	if err != nil {

@@ -61,7 +61,7 @@ func sameFiles(t *testing.T, got, want string) (n int) {
 		if err != nil {
 			return err
 		}
-		switch p := pg.V15.ParsePath(rel); p.Kind {
+		switch p := pgtest.Version().ParsePath(rel); p.Kind {
 		case pg.PathRelation:
 			if p.Fork.Fork == pg.FSMFork {
 				return nil

@@ -3,6 +3,7 @@ package ingest_test
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -10,13 +11,14 @@ import (
 	"testing"
 
 	"zenith/internal/pg"
+	"zenith/internal/pgtest"
 	"zenith/internal/tree"
 	"zenith/repo/datadir"
 )
 
 // comparable tells the files that history keeps and stock recovery makes anew, byte for byte.
 func comparable(path string) bool {
-	switch p := pg.V15.ParsePath(path); p.Kind {
+	switch p := pgtest.Version().ParsePath(path); p.Kind {
 	case pg.PathRelation:
 		return p.Fork.Fork != pg.FSMFork
 	case pg.PathSLRU, pg.PathRelMap, pg.PathDBVersion, pg.PathTwoPhase:
@@ -51,7 +53,7 @@ func compareView(t *testing.T, v *datadir.View, dir string, commitTs bool) {
 		f, ok := ours[path]
 		delete(ours, path)
 		switch {
-		case !ok && len(want) == 0 && pg.V15.ParsePath(path).Segment > 0:
+		case !ok && len(want) == 0 && pgtest.Version().ParsePath(path).Segment > 0:
 		case !ok:
 			t.Errorf("%s is missing: %d bytes", path, len(want))
 		default:
@@ -128,11 +130,34 @@ func compareFile(t *testing.T, v *datadir.View, path string, f tree.File, want [
 	bad := 0
 	for at := 0; at < min(len(got), len(want)) && bad < 3; at += pg.BlockSize {
 		end := min(at+pg.BlockSize, len(got), len(want))
+		if end == at+pg.BlockSize {
+			forgetDrift(got[at:end], want[at:end])
+		}
 		if off := differs(got[at:end], want[at:end]); off >= 0 {
 			bad++
 			t.Errorf("%s block %d differs from byte %d on: got % x, want % x; %s", path, at/pg.BlockSize, off,
 				got[at+off:min(at+off+16, end)], want[at+off:min(at+off+16, end)], headers(got[at:end], want[at:end]))
 		}
+	}
+}
+
+// forgetDrift makes pages alike where stock replay differs from one minor release to the next, and both are right.
+// Since November 2026 (15.20, 17.12) it does not mark GiST pages that had tuples deleted. Before 2026 (14.23 and
+// 16.14 do so still) it left sequences of unlogged tables empty.
+func forgetDrift(got, want []byte) {
+	const gistPageID, tuplesDeleted, sequenceMagic = 0xFF81, 0x04, 0x1717
+	opaque, special := pg.BlockSize-4, pg.BlockSize-8
+	if binary.LittleEndian.Uint16(want[pg.BlockSize-2:]) == gistPageID {
+		if want[opaque]&tuplesDeleted != 0 && got[opaque]&tuplesDeleted == 0 {
+			want[opaque] &^= tuplesDeleted
+			copy(want[8:10], got[8:10]) // pd_checksum is right if all else is
+		}
+	}
+	if v := pgtest.Version(); v.Major != 14 && v.Major != 16 {
+		return
+	}
+	if binary.LittleEndian.Uint32(got[special:]) == sequenceMagic && bytes.Count(want, []byte{0}) == len(want) {
+		clear(got)
 	}
 }
 

@@ -47,7 +47,7 @@ func TestNewPageByDifference(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	index := pg.V15.ParsePath(path).Fork
+	index := pgtest.Version().ParsePath(path).Fork
 	if n, _, err := snap.RelSize(t.Context(), index); err != nil || int(n)*pg.BlockSize != len(want) || n < 30 {
 		t.Fatalf("the index has %d blocks (%v), and %d bytes in the server's directory", n, err, len(want))
 	}

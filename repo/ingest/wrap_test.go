@@ -22,6 +22,9 @@ func TestWrap(t *testing.T) {
 		InitArgs: []string{"--wal-segsize=4", "--data-checksums"},
 		Config:   []string{"max_prepared_transactions=5", "wal_keep_size=10GB", "track_commit_timestamp=on"},
 	})
+	if !pgtest.Default(t).Has("pg_resetwal") {
+		t.Skip("needs a pg_resetwal, which must be of the server's own version")
+	}
 	base.Start(t)
 	base.Psql(t, `UPDATE pg_database SET datallowconn = true;
 		CREATE TABLE acc(id int PRIMARY KEY, bal int); INSERT INTO acc SELECT g, 0 FROM generate_series(1, 200) g`)
@@ -88,10 +91,10 @@ func (c counters) set(t *testing.T, srv *pgtest.Server) {
 		args = append(args, "-O", fmt.Sprint(c.offset))
 	}
 	for slru, page := range map[pg.SLRU]uint32{
-		pg.SLRUXact: c.xid / pg.XactsPerPage, pg.SLRUMultiOffsets: c.multi / pg.V15.MultiOffsetsPerPage(),
+		pg.SLRUXact: c.xid / pg.XactsPerPage, pg.SLRUMultiOffsets: c.multi / pgtest.Version().MultiOffsetsPerPage(),
 		pg.SLRUMultiMembers: c.offset / pg.MembersPerPage,
 	} {
-		path := filepath.Join(srv.Dir, pg.V15.RelPath(slru.Page(page).RelFork, 0))
+		path := filepath.Join(srv.Dir, pgtest.Version().RelPath(slru.Page(page).RelFork, 0))
 		f, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY, 0o600)
 		if err != nil {
 			t.Fatal(err)
