@@ -53,8 +53,8 @@ func TestLogin(t *testing.T) {
 	s := newSite(t)
 	before := s.lsn("main")
 	url := s.start("main")
-	s.sql(url, `create role admin superuser login`, `create database "App Data"`)
-	other := strings.Replace(strings.Replace(url, "//postgres@", "//admin@", 1), "/postgres", "/template1", 1)
+	s.sql(url, `create role admin superuser login password 'admin'`, `create database "App Data"`)
+	other := strings.Replace(strings.Replace(url, "//postgres@", "//admin:admin@", 1), "/postgres", "/template1", 1)
 	s.sql(other, `begin; alter role postgres rename to nobody; rollback`, `alter role postgres rename to "The Boss"`, `drop database postgres`,
 		`create database half`, `update pg_database set datallowconn = false where datname = 'half'`,
 		`vacuum full pg_authid`, `vacuum full pg_database`, `alter role "The Boss" connection limit 5`)

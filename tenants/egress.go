@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"strings"
 	"time"
 
 	"zenith/internal/api"
@@ -62,6 +63,9 @@ func (b *branch) checkServer(ctx context.Context, server *receiver.Server) error
 // dialPeer connects to the page server to which a caller pushes.
 func (m *Manager) dialPeer(ctx context.Context, to string) (Peer, error) {
 	push := m.cfg.Egress.Push
+	if err := checkTarget(to, api.CallerOf(ctx).Owner); err != nil {
+		return nil, err
+	}
 	if api.CallerOf(ctx).Owner {
 		return m.cfg.Dial(ctx, to, nil)
 	}
@@ -83,4 +87,23 @@ func (m *Manager) dialPeer(ctx context.Context, to string) (Peer, error) {
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
+}
+
+// checkTarget makes sure that the address of another page server has the page server that connects there read no
+// files that are not the caller's.
+func checkTarget(to string, owner bool) error {
+	if !strings.Contains(to, "=") && !strings.Contains(to, "://") { // HOST:PORT
+		return nil
+	}
+	info, err := conninfo.Parse(to)
+	if err != nil {
+		return &api.Error{Kind: api.ErrBadArgument, Msg: err.Error()}
+	}
+	if !info.Has("hostaddr") {
+		info.Default("host", "127.0.0.1") // as for every page server's address
+	}
+	if err := info.CheckTaken(owner); err != nil {
+		return &api.Error{Kind: api.ErrNotAllowed, Msg: err.Error()}
+	}
+	return nil
 }

@@ -136,4 +136,10 @@ func TestStrangerPushes(t *testing.T) {
 	if !errors.Is(err, api.ErrUnavailable) || strings.Contains(err.Error(), "secret") {
 		t.Errorf("a stranger is told %v", err)
 	}
+	for _, to := range []string{"host=h passfile=/etc/passwd", "host=h sslkey=/etc/passwd", "postgresql://h/?sslrootcert=/etc/passwd", "host=/run/x"} {
+		_, err := near.Push(stranger(t), tenantA, MainBranch, api.PushOptions{To: to, Progress: noProgress})
+		wantKind(t, to, err, api.ErrNotAllowed)
+	}
+	_, err = near.Push(t.Context(), tenantA, MainBranch, api.PushOptions{To: "host=h service=x", Progress: noProgress})
+	wantKind(t, "a service of the owner", err, api.ErrNotAllowed)
 }

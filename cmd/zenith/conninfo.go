@@ -7,9 +7,11 @@ import (
 	"io"
 	"os"
 	"os/user"
+	"slices"
 	"strings"
 
 	"github.com/urfave/cli/v2"
+	"golang.org/x/sys/unix"
 
 	"zenith/internal/conninfo"
 )
@@ -76,13 +78,45 @@ func (e *environ) readPassword(path string) (string, error) {
 // have been started with it, by a user or a script, and connects on behalf of others.
 func forgetLibpq() error {
 	for _, kv := range os.Environ() {
-		if name, _, _ := strings.Cut(kv, "="); strings.HasPrefix(name, "PG") {
+		if name, _, _ := strings.Cut(kv, "="); isLibpq(name) {
 			if err := os.Unsetenv(name); err != nil {
 				return err
 			}
 		}
 	}
 	return nil
+}
+
+// withoutLibpq gives this process's environment without what configures clients of PostgreSQL, for the daemon:
+// in /proc, the environment that a process was started with stays to be seen as long as it runs.
+func withoutLibpq() []string {
+	return slices.DeleteFunc(os.Environ(), func(kv string) bool {
+		name, _, _ := strings.Cut(kv, "=")
+		return isLibpq(name)
+	})
+}
+
+func isLibpq(name string) bool { return strings.HasPrefix(name, "PG") }
+
+// publicConninfo gives the address of a server as it is shown: without a password.
+func publicConninfo(s string) string {
+	if !strings.Contains(s, "=") && !strings.Contains(s, "://") { // HOST:PORT
+		return s
+	}
+	info, err := conninfo.Parse(s)
+	if err != nil {
+		return "(cannot be read)" // a part of it may be a password
+	}
+	return info.Public()
+}
+
+// keepFromCores lets the kernel write no core file of this process, in which passwords would be. Root alone could
+// read it, but it may go to a collector of crashes.
+func keepFromCores() error {
+	if os.Geteuid() != 0 {
+		return nil // the files in /proc of an ordinary user's process would become root's
+	}
+	return unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0)
 }
 
 // firstLine reads up to the end of the first line, which may be the end of what there is.

@@ -146,7 +146,7 @@ func (e *environ) runDaemon(ctx context.Context, o startOptions) error {
 
 func (e *environ) daemon(ctx context.Context, o startOptions) (err error) {
 	asked := catchSignals()
-	if err := forgetLibpq(); err != nil {
+	if err := errors.Join(forgetLibpq(), keepFromCores()); err != nil {
 		return err
 	}
 	s, err := e.settings(ctx, o)

@@ -98,7 +98,7 @@ func (c *cliConfig) remote(name string) (string, error) {
 func (c *cliConfig) remoteColumns() []column[string] {
 	return []column[string]{
 		{name: "name", text: func(name string) string { return name }},
-		{name: "conninfo", text: func(name string) string { return c.Remotes[name] }},
+		{name: "conninfo", text: func(name string) string { return publicConninfo(c.Remotes[name]) }},
 	}
 }
 

@@ -123,6 +123,7 @@ func (e *environ) daemonCommand(s *settings, o startOptions, notify *os.File) (*
 		}
 	}
 	cmd := exec.Command(self, args...)
+	cmd.Env = withoutLibpq()
 	cmd.Dir = s.workdir // the user's current directory may be on a file system that is to be unmounted
 	cmd.Stderr = log
 	cmd.ExtraFiles = []*os.File{notify}

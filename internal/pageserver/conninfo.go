@@ -14,7 +14,7 @@ const DefaultPort = "6400"
 // Address gives the address of a page server from what a user writes: HOST:PORT, HOST,
 // host=H port=P, or postgresql://H:P; or DIR, the absolute path of the directory in which its unix socket
 // is, in the place of HOST. It is HOST:PORT, or the path of the socket. What else a conninfo holds is not
-// looked at.
+// looked at. No error has a part of it: it might be a password.
 func Address(conninfo string) (string, error) {
 	s := strings.TrimSpace(conninfo)
 	switch {
@@ -24,7 +24,7 @@ func Address(conninfo string) (string, error) {
 			return withPort(u.Query().Get("host"), u.Query().Get("port")), nil
 		}
 		if err != nil || u.Hostname() == "" {
-			return "", api.Errorf(api.ErrBadArgument, "conninfo %q: want postgresql://HOST:PORT", api.Clip(s))
+			return "", api.Errorf(api.ErrBadArgument, "conninfo: want postgresql://HOST:PORT")
 		}
 		return withPort(u.Hostname(), u.Port()), nil
 	case isSocket(s):
@@ -32,7 +32,7 @@ func Address(conninfo string) (string, error) {
 	case strings.Contains(s, "="):
 		return keywordAddress(s)
 	case s == "" || strings.ContainsAny(s, " \t"):
-		return "", api.Errorf(api.ErrBadArgument, "conninfo %q: want HOST:PORT", api.Clip(s))
+		return "", api.Errorf(api.ErrBadArgument, "conninfo: want HOST:PORT")
 	}
 	if host, port, err := net.SplitHostPort(s); err == nil {
 		return withPort(host, port), nil
@@ -44,13 +44,13 @@ func Address(conninfo string) (string, error) {
 func keywordAddress(s string) (string, error) {
 	statements, err := parseStatements(s)
 	if err != nil || len(statements) != 1 {
-		return "", api.Errorf(api.ErrBadArgument, "conninfo %q: want host=HOST port=PORT", api.Clip(s))
+		return "", api.Errorf(api.ErrBadArgument, "conninfo: want host=HOST port=PORT")
 	}
 	var host, port string
 	for _, w := range statements[0] {
 		key, value, found := strings.Cut(w.text, "=")
 		if !found {
-			return "", api.Errorf(api.ErrBadArgument, "conninfo %q: want KEY=VALUE, not %q", api.Clip(s), api.Clip(w.text))
+			return "", api.Errorf(api.ErrBadArgument, "conninfo: want KEY=VALUE")
 		}
 		switch key {
 		case "host", "hostaddr":
