@@ -4,6 +4,7 @@ import (
 	"errors"
 	"flag"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"testing"
 
@@ -166,6 +167,9 @@ func mutate(rng *rand.Rand, rec *xlog.Record, page pg.Page) {
 	}
 }
 
+// versionAt is where a record has two bytes of padding: a fuzz target's input has there which of pg.Versions it is of.
+const versionAt = 18
+
 // fuzz is the target of one resource manager: raw becomes a record of it, page what its
 // blocks are before.
 func fuzz(f *testing.F, rm xlog.RmgrID) {
@@ -173,6 +177,7 @@ func fuzz(f *testing.F, rm xlog.RmgrID) {
 	if worker := flag.Lookup("test.fuzzworker"); worker == nil || worker.Value.String() != "true" {
 		for _, s := range fixtureSteps(f) {
 			if s.id.op.rm == rm {
+				s.raw[versionAt] = byte(slices.Index(pg.Versions, s.v))
 				f.Add(s.raw, []byte(s.page), uint32(s.tag.SpcOID), uint32(s.tag.DBOID), uint32(s.tag.RelNumber), uint8(s.tag.Fork), uint32(s.tag.Block))
 			}
 		}
@@ -182,7 +187,7 @@ func fuzz(f *testing.F, rm xlog.RmgrID) {
 		if len(raw) > 17 {
 			raw[17] = byte(rm) // xl_rmid
 		}
-		if xlog.Decode(pg.V15, raw, 8, 16, &rec) != nil {
+		if len(raw) <= versionAt || xlog.Decode(pg.Versions[int(raw[versionAt])%len(pg.Versions)], raw, 8, 16, &rec) != nil {
 			return
 		}
 		tag := pg.RelFork{

@@ -26,6 +26,14 @@ var heap2Rmgr = rmgr{name: "Heap2", mask: heapMask, ops: ops{
 // redirects, dead or unused, and the space is closed up. The block's data are pairs
 // (from, to), then the dead, then the unused.
 func heap2Prune(page pg.Page, rec *xlog.Record, blk *xlog.BlockRef) error {
+	if err := heapPruneLines(page, rec, blk); err != nil {
+		return err
+	}
+	return page.RepairFragmentation()
+}
+
+// heapPruneLines changes the line pointers.
+func heapPruneLines(page pg.Page, rec *xlog.Record, blk *xlog.BlockRef) error {
 	x, err := xlog.ParseHeapPrune(rec)
 	if err != nil {
 		return err
@@ -49,7 +57,7 @@ func heap2Prune(page pg.Page, rec *xlog.Record, blk *xlog.BlockRef) error {
 			return err
 		}
 	}
-	return page.RepairFragmentation()
+	return nil
 }
 
 // setLine changes a line pointer that the page must have.

@@ -100,8 +100,8 @@ func consultAt(t *testing.T, base *pgtest.Server, load func(srv *pgtest.Server),
 func askStock(t *testing.T, w *world, base *pgtest.Server, wal pgtest.WALDir, rec *xlog.Record) {
 	t.Helper()
 	stock := pgtest.Recover(t, base, wal, rec.EndLSN)
-	if done := redoDone(stock.Log(t)); done != rec.StartLSN.String() {
-		t.Errorf("stock replay ended with the record at %s, ours with that at %v", done, rec.StartLSN)
+	if done := redoDone(t, stock.Log(t)); done != rec.StartLSN {
+		t.Errorf("stock replay ended with the record at %v, ours with that at %v", done, rec.StartLSN)
 	}
 	n := compareWorld(t, w, stock.Dir, base.Control(t).ChecksumVersion != 0)
 	t.Logf("at %v: %d pages compared", rec.EndLSN, n)
@@ -114,13 +114,18 @@ func askStock(t *testing.T, w *world, base *pgtest.Server, wal pgtest.WALDir, re
 	stock.Remove(t)
 }
 
-// redoDone finds in a server's log which record its recovery ended with.
-func redoDone(log string) string {
+// redoDone finds in a server's log which record its recovery ended with; 0: there is none.
+func redoDone(t *testing.T, log string) pg.LSN {
+	t.Helper()
 	m := regexp.MustCompile(`redo done at ([0-9A-F]+/[0-9A-F]+)`).FindStringSubmatch(log)
 	if m == nil {
-		return "none"
+		return 0
 	}
-	return m[1]
+	lsn, err := pg.ParseLSN(m[1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return lsn
 }
 
 // replay is apply and what the record does to whole forks.

@@ -82,9 +82,10 @@ func (c Cluster) redoBlock(page pg.Page, rec *xlog.Record, blk *xlog.BlockRef, o
 	if err := o.redo(page, rec, blk); err != nil {
 		return err
 	}
-	if !o.ownLSN.has(blk.ID) && (c.LogHints || !o.hintLSN.has(blk.ID)) {
-		page.SetLSN(rec.EndLSN)
+	if o.ownLSN.has(blk.ID) || o.hintLSN.has(blk.ID) && !c.LogHints && (o.hint == nil || o.hint(rec)) {
+		return nil
 	}
+	page.SetLSN(rec.EndLSN)
 	return nil
 }
 

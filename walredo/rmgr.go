@@ -41,14 +41,17 @@ type op struct {
 	ownLSN     blockSet // redo sets pd_lsn itself, where at all
 	hintLSN    blockSet // pd_lsn moves only in clusters that log hint bits (see Cluster)
 
+	// hint, if set, tells for which of the op's records hintLSN counts.
+	hint func(rec *xlog.Record) bool
+
 	// touches reports the pages that a record changes without registering them,
 	// and effect changes one of these. Both are nil for most ops.
 	touches func(rec *xlog.Record, fn func(tag pg.BufferTag)) error
 	effect  func(page pg.Page, tag pg.BufferTag, rec *xlog.Record) error
 
-	// vm tells which bits of the visibility map a heap record clears. Where it is set,
-	// touches and effect follow from it (clearsVM), and a page of the map may be
-	// registered, too: redo is not called for such a block.
+	// vm tells which bits of the visibility map a heap record clears on a page of the map that
+	// it registers: redo is not called for such a block. Where the page need not be registered,
+	// touches and effect follow from vm (clearsVM).
 	vm vmFunc
 }
 
@@ -112,7 +115,7 @@ func (s *rmgrs) with(more rmgrs) *rmgrs {
 }
 
 // versions are the resource managers of each major version.
-var versions = pg.PerVersion[*rmgrs]{15: &rmgrs15, 16: rmgrs16, 17: rmgrs17, 18: rmgrs18}
+var versions = pg.PerVersion[*rmgrs]{14: rmgrs14, 15: &rmgrs15, 16: rmgrs16, 17: rmgrs17, 18: rmgrs18, 19: rmgrs19}
 
 // rmgrOf finds a version's resource manager; nil if that is an extension's.
 func rmgrOf(v *pg.Version, rm xlog.RmgrID) *rmgr {

@@ -13,11 +13,11 @@ import (
 
 // What the fixtures of GIN, GiST and SP-GiST cannot show by themselves.
 
-// fixtureOf finds one fixture.
+// fixtureOf finds one fixture of PostgreSQL 15.
 func fixtureOf(t testing.TB, name string) fixture {
 	t.Helper()
 	for _, f := range fixtures(t) {
-		if f.name == name {
+		if f.String() == "15/"+name {
 			return f
 		}
 	}

@@ -24,23 +24,21 @@ func heap2PruneFreeze(page pg.Page, rec *xlog.Record, blk *xlog.BlockRef) error 
 	if err != nil {
 		return err
 	}
-	_, err = heapPruneFreeze(page, blk, x.Flags)
-	return err
+	return heapPruneFreeze(page, blk, x.Flags)
 }
 
-// heapPruneFreeze does to the heap page what the block's data say, and reports whether that is anything.
-func heapPruneFreeze(page pg.Page, blk *xlog.BlockRef, flags uint16) (changed bool, err error) {
+// heapPruneFreeze does to the heap page what the block's data say.
+func heapPruneFreeze(page pg.Page, blk *xlog.BlockRef, flags uint16) error {
 	p, err := xlog.ParsePruneItems(blk.Data, flags)
 	if err != nil {
-		return false, err
+		return err
 	}
 	if len(p.Redirected)+len(p.Dead)+len(p.Unused) > 0 {
-		changed = true
 		if err := pruneItems(page, &p, flags&xlog.PruneCleanupLock != 0); err != nil {
-			return true, err
+			return err
 		}
 	}
-	return changed || p.Plans.Len() > 0, freezeTuples(page, p.Plans, p.Frozen)
+	return freezeTuples(page, p.Plans, p.Frozen)
 }
 
 // pruneItems is heap_page_prune_execute. Without a cleanup lock no tuple may move: VACUUM's second pass only makes dead

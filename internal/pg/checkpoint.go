@@ -59,6 +59,18 @@ var checkPoint1700 = func() checkPointLayout {
 	return l
 }()
 
+// checkPoint1905 is CheckPoint in a control file of version 1905: PostgreSQL 19. Offsets of multixact members have 8 bytes.
+var checkPoint1905 = checkPointLayout{
+	size:     96,
+	walLevel: 20, logicalDecoding: 24,
+	nextXID: 32, nextOID: 40,
+	nextMulti: 44, nextMultiOffset: 48,
+	oldestXID: 56, oldestXIDDB: 60,
+	oldestMulti: 64, oldestMultiDB: 68,
+	time: 72, oldestCommitTsXID: 80, newestCommitTsXID: 84,
+	oldestActiveXID: 88,
+}
+
 // move moves all members that v's struct has.
 func (c *CheckPoint) move(s cstruct, v *Version) {
 	l := v.checkPoint

@@ -141,6 +141,31 @@ var control1800 = func() controlLayout {
 	return l
 }()
 
+// control1905 is ControlFileData of version 1905: PostgreSQL 19. (data_checksum_version_init, at 264, is one of the members
+// that are kept as they are.)
+var control1905 = controlLayout{
+	crc:         308,
+	unloggedLSN: 136, minRecoveryPoint: 144, minRecoveryTLI: 152,
+	backupStartPoint: 160, backupEndPoint: 168, backupEndNeeded: 176,
+
+	walLevel: 180, walLogHints: 184, maxConnections: 188, maxWorkerProcesses: 192,
+	maxWALSenders: 196, maxPreparedXacts: 200, maxLocksPerXact: 204, trackCommitTs: 208,
+
+	floatFormat: 216, segSize: 240, float8ByVal: 260, checksumVersion: 268, salt: 273,
+
+	constants: []controlConstant{
+		{"maxAlign", 212, 8},
+		{"blcksz", 224, BlockSize},
+		{"relseg_size", 228, RelSegBlocks},
+		{"slru_pages_per_segment", 232, SLRUPagesPerSegment},
+		{"xlog_blcksz", 236, 8192},
+		{"nameDataLen", 244, 64},
+		{"indexMaxKeys", 248, 32},
+		{"toast_max_chunk_size", 252, 1996},
+		{"loblksize", 256, 2048},
+	},
+}
+
 // Offsets in ControlFileData that are the same in all majors.
 const (
 	controlVersionAt    = 8

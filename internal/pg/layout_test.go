@@ -9,32 +9,9 @@ import (
 	"testing"
 )
 
-// v19 has the layouts of PostgreSQL 19's control file, as far as they differ: members that
-// others do not have, wider ones, and everything behind them moved. It shows that a major
-// is described by its literal alone.
-var v19 = &Version{
-	Release:         Release{Major: 19, ControlVersion: 1905, Catalog: 202610061},
-	MultiOffsetSize: 8,
-	control: &controlLayout{
-		crc:         308,
-		unloggedLSN: 136, minRecoveryPoint: 144, minRecoveryTLI: 152,
-		backupStartPoint: 160, backupEndPoint: 168, backupEndNeeded: 176,
-		walLevel: 180, walLogHints: 184, maxConnections: 188, maxWorkerProcesses: 192,
-		maxWALSenders: 196, maxPreparedXacts: 200, maxLocksPerXact: 204, trackCommitTs: 208,
-		floatFormat: 216, segSize: 240, float8ByVal: 260, checksumVersion: 268, salt: 273,
-		constants: []controlConstant{{"slru_pages_per_segment", 232, 32}},
-	},
-	checkPoint: &checkPointLayout{
-		size: 96, walLevel: 20, logicalDecoding: 24,
-		nextXID: 32, nextOID: 40, nextMulti: 44, nextMultiOffset: 48,
-		oldestXID: 56, oldestXIDDB: 60, oldestMulti: 64, oldestMultiDB: 68,
-		time: 72, oldestCommitTsXID: 80, newestCommitTsXID: 84, oldestActiveXID: 88,
-	},
-}
-
 // TestVersionsAreWhole: what every version has is set in each literal.
 func TestVersionsAreWhole(t *testing.T) {
-	for _, v := range append([]*Version{}, Versions...) {
+	for _, v := range Versions {
 		for name, ok := range map[string]bool{
 			"Release":             v.Major > 0 && v.WALMagic > 0 && v.ControlVersion > 0 && v.Catalog > 0,
 			"OverwriteContRecord": v.OverwriteContRecord&v.PageFlags != 0,
@@ -72,7 +49,7 @@ func fill(rnd *rand.Rand, v reflect.Value) {
 }
 
 func TestControlFileOfEachLayout(t *testing.T) {
-	for _, v := range append([]*Version{v19}, Versions...) {
+	for _, v := range Versions {
 		want := ControlFile{Version: v}
 		fill(rand.New(rand.NewPCG(1, uint64(v.Major))), reflect.ValueOf(&want).Elem())
 		for i := range want.AuthenticationSalt {
@@ -140,7 +117,7 @@ func TestControlFileOfAnotherMajor(t *testing.T) {
 }
 
 func TestPathsOfAnotherVersion(t *testing.T) {
-	v := &Version{Release: v19.Release, LongTwoPhaseNames: true, LongMemberNames: true}
+	v := V19
 	member := SLRUMultiMembers.Segment(0x1A)
 	for path, want := range map[string]Path{
 		"pg_tblspc/16385/PG_19_202610061/5":    {Kind: PathDatabase, Fork: inDatabase(16385, 5)},
@@ -217,7 +194,7 @@ func TestMultiOffsets(t *testing.T) {
 }
 
 func TestCheckPointOfAnotherLength(t *testing.T) {
-	b := v19.AppendCheckPoint(nil, &CheckPoint{})
+	b := V19.AppendCheckPoint(nil, &CheckPoint{})
 	if _, err := V15.ParseCheckPoint(b); !errors.Is(err, ErrCorrupt) {
 		t.Errorf("a checkpoint of %d bytes: got %v, want ErrCorrupt", len(b), err)
 	}

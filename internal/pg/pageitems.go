@@ -120,7 +120,12 @@ func (p Page) compactify(items []compactItem, presorted bool) {
 
 // RepairFragmentation is PageRepairFragmentation, for heap pages: close the gaps
 // between items, cut unused line pointers off the end, set the free-lines hint.
-func (p Page) RepairFragmentation() error {
+func (p Page) RepairFragmentation() error { return p.repairFragmentation(true) }
+
+// RepairFragmentationOnly is PageRepairFragmentation of PostgreSQL 14, which leaves unused line pointers at the end.
+func (p Page) RepairFragmentationOnly() error { return p.repairFragmentation(false) }
+
+func (p Page) repairFragmentation(cutLines bool) error {
 	if err := p.checkPointers(true); err != nil {
 		return err
 	}
@@ -162,7 +167,7 @@ func (p Page) RepairFragmentation() error {
 		return fmt.Errorf("items of %d bytes on a page with %d: %w", total, special-lower, ErrCorrupt)
 	}
 	p.compactify(buf[:n], presorted)
-	if lastUsed != nline {
+	if cutLines && lastUsed != nline {
 		unused -= int(nline - lastUsed)
 		p.SetLower(uint16(lower - int(nline-lastUsed)*ItemIDSize))
 	}

@@ -48,6 +48,9 @@ type Version struct {
 	// InplaceInvals: a record of an in-place update carries the invalidation messages of its change.
 	InplaceInvals bool
 
+	// PruneSetsVM: a record of pruning may set bits of the visibility map, and there are no records of that alone.
+	PruneSetsVM bool
+
 	RelMapSize int // sizeof(RelMapFile): of each pg_filenode.map
 
 	LongTwoPhaseNames bool // the names of two-phase state files have the transaction id's epoch
@@ -101,7 +104,7 @@ func ParseMajor(text string) (*Version, error) {
 type PerVersion[T any] [lastMajor + 1]T
 
 // lastMajor is the newest supported major.
-const lastMajor = 18
+const lastMajor = 19
 
 // Of gives v's value.
 func (p *PerVersion[T]) Of(v *Version) T { return p[v.Major] }

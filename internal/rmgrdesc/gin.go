@@ -67,10 +67,8 @@ func (w *writer) ginImage(rec *xlog.Record) bool {
 	if blk == nil || !blk.HasImage {
 		return false
 	}
-	if blk.Apply {
-		w.WriteString(" (full page image)")
-	} else {
-		w.WriteString(" (full page image, for WAL verification)")
+	if !w.style.noImageNote {
+		w.WriteString(pick(blk.Apply, " (full page image)", " (full page image, for WAL verification)"))
 	}
 	return true
 }

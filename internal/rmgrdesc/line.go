@@ -31,12 +31,19 @@ type writer struct {
 
 // style is what a version's pg_waldump prints otherwise all over.
 type style struct {
-	catalogRel bool // the members isCatalogRel are printed
-	wideLSN    bool // the lower half of each LSN is padded with zeros
+	catalogRel  bool // the members isCatalogRel are printed
+	wideLSN     bool // the lower half of each LSN is padded with zeros
+	noImageNote bool // the lines of Gin do not say that there is a page image
+	plainXact   bool // apply_feedback is not printed, and the origin only of commits
 }
 
 // styles are those of each major version.
-var styles = pg.PerVersion[style]{17: {catalogRel: true}, 18: {catalogRel: true}}
+var styles = pg.PerVersion[style]{
+	14: {plainXact: true},
+	17: {catalogRel: true},
+	18: {catalogRel: true},
+	19: {catalogRel: true, wideLSN: true, noImageNote: true},
+}
 
 func (w *writer) printf(format string, args ...any) { fmt.Fprintf(w, format, args...) }
 
@@ -63,6 +70,14 @@ func (w *writer) header(rec *xlog.Record) {
 
 // paddedLSN is the form of the line's head, with the lower half at full width.
 func paddedLSN(l pg.LSN) string { return fmt.Sprintf("%X/%08X", uint32(l>>32), uint32(l)) }
+
+// lsn gives an LSN as a record's description has it.
+func (w *writer) lsn(l pg.LSN) string {
+	if w.style.wideLSN {
+		return paddedLSN(l)
+	}
+	return l.String()
+}
 
 // describe writes what the resource manager knows. What is wrong with a damaged
 // record becomes part of the line, so that a dump goes on behind it.

@@ -62,9 +62,11 @@ func FuzzLine(f *testing.F) {
 		}
 	}
 	f.Fuzz(func(t *testing.T, rm, info uint8, main, block []byte) {
-		rec := xlog.Record{V: pg.V15, RmgrID: xlog.RmgrID(rm), Info: info, MainData: main, Blocks: []xlog.BlockRef{{Data: block, HasData: true}}}
-		if line := rmgrdesc.Line(&rec, time.Local); !strings.HasPrefix(line, "rmgr: ") {
-			t.Errorf("line %q", line)
+		for _, v := range pg.Versions {
+			rec := xlog.Record{V: v, RmgrID: xlog.RmgrID(rm), Info: info, MainData: main, Blocks: []xlog.BlockRef{{Data: block, HasData: true}}}
+			if line := rmgrdesc.Line(&rec, time.Local); !strings.HasPrefix(line, "rmgr: ") {
+				t.Errorf("line %q", line)
+			}
 		}
 	})
 }

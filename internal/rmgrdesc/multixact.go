@@ -28,5 +28,8 @@ func multixactCreate(w *writer, rec *xlog.Record) error {
 
 func multixactTruncate(w *writer, rec *xlog.Record) error {
 	x, err := xlog.ParseMultiXactTruncate(rec)
+	if rec.V.MultiOffsetSize == 8 {
+		return w.text(err, "oldestMulti %d, oldestOffset %d", x.EndID, x.EndMember)
+	}
 	return w.text(err, "offsets [%d, %d), members [%d, %d)", x.StartID, x.EndID, x.StartMember, x.EndMember)
 }

@@ -10,7 +10,7 @@ var replOriginDescs = descs{
 
 func replOriginSet(w *writer, rec *xlog.Record) error {
 	x, err := xlog.ParseReplOriginSet(rec)
-	return w.text(err, "set %d; lsn %v; force: %s", x.Node, x.RemoteLSN, pick(x.Force, "1", "0"))
+	return w.text(err, "set %d; lsn %s; force: %s", x.Node, w.lsn(x.RemoteLSN), pick(x.Force, "1", "0"))
 }
 
 func replOriginDrop(w *writer, rec *xlog.Record) error {

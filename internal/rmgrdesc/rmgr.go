@@ -17,7 +17,7 @@ type descs [16]descFunc
 type rmgrs [xlog.RmMax + 1]*descs
 
 // versions are the resource managers of each major version.
-var versions = pg.PerVersion[*rmgrs]{15: &rmgrs15, 16: rmgrs16, 17: rmgrs17, 18: rmgrs18}
+var versions = pg.PerVersion[*rmgrs]{14: rmgrs14, 15: &rmgrs15, 16: rmgrs16, 17: rmgrs17, 18: rmgrs18, 19: rmgrs19}
 
 // with gives the resource managers of a version that differs from m's by more. m stays as it is.
 func (m *rmgrs) with(more rmgrs) *rmgrs {

@@ -51,10 +51,20 @@ func heapPruneFreeze(w *writer, rec *xlog.Record) error {
 	if err != nil {
 		return err
 	}
+	w.pruneHead(&x)
+	return w.pruneBlock(rec, &x)
+}
+
+// pruneHead writes what the record's body says.
+func (w *writer) pruneHead(x *xlog.HeapPruneFreeze) {
 	if x.HasHorizon {
 		w.printf("snapshotConflictHorizon: %d", x.ConflictHorizon)
 	}
 	w.printf(", isCatalogRel: %s", letter(x.Flags&xlog.PruneCatalogRel != 0))
+}
+
+// pruneBlock writes what the heap block's data say, if it has any.
+func (w *writer) pruneBlock(rec *xlog.Record, x *xlog.HeapPruneFreeze) error {
 	data, ok := blockData(rec)
 	if !ok {
 		return nil

@@ -26,7 +26,7 @@ func xactCommit(w *writer, rec *xlog.Record) error {
 	w.invalidations(xlog.Invalidations{
 		DBOID: x.DBOID, SpcOID: x.SpcOID, RelcacheInitFileInval: x.Info&xlog.XactUpdateRelcacheFile != 0, Msgs: x.Msgs,
 	})
-	if x.Info&xlog.XactApplyFeedback != 0 {
+	if x.Info&xlog.XactApplyFeedback != 0 && !w.style.plainXact {
 		w.WriteString("; apply_feedback")
 	}
 	if x.Info&xlog.XactForceSyncCommit != 0 {
@@ -42,7 +42,9 @@ func xactAbort(w *writer, rec *xlog.Record) error {
 		return err
 	}
 	w.xactEnd(&x)
-	w.xactOrigin(&x, rec.Origin)
+	if !w.style.plainXact {
+		w.xactOrigin(&x, rec.Origin)
+	}
 	w.stats("", x.Stats)
 	return nil
 }
@@ -92,7 +94,7 @@ func (w *writer) stats(label string, items xlog.StatsItems) {
 }
 
 func (w *writer) origin(id uint16, lsn pg.LSN, time pg.TimestampTz) {
-	w.printf("; origin: node %d, lsn %v, at ", id, lsn)
+	w.printf("; origin: node %d, lsn %s, at ", id, w.lsn(lsn))
 	w.timestamp(time)
 }
 
@@ -128,7 +130,7 @@ func xactPrepare(w *writer, rec *xlog.Record) error {
 	w.stats("abort ", x.AbortStats)
 	w.subxacts(x.SubXIDs)
 	w.invalidations(xlog.Invalidations{DBOID: x.DBOID, RelcacheInitFileInval: x.InitFileInval, Msgs: x.Msgs})
-	if rec.Origin != 0 {
+	if rec.Origin != 0 && !w.style.plainXact {
 		w.origin(rec.Origin, x.OriginLSN, x.OriginTime)
 	}
 	return nil

@@ -31,7 +31,7 @@ func nextOID(w *writer, rec *xlog.Record) error {
 
 func backupEnd(w *writer, rec *xlog.Record) error {
 	start, err := xlog.ParseBackupEnd(rec)
-	return w.text(err, "%v", start)
+	return w.text(err, "%s", w.lsn(start))
 }
 
 // walLevels names wal_level.
@@ -74,7 +74,7 @@ func overwriteContRecord(w *writer, rec *xlog.Record) error {
 	if err != nil {
 		return err
 	}
-	w.printf("lsn %v; time ", x.Overwritten)
+	w.printf("lsn %s; time ", w.lsn(x.Overwritten))
 	w.timestamp(x.Time)
 	return nil
 }

@@ -7,6 +7,8 @@ const (
 	DbaseCreateFileCopy = 0x00
 	DbaseCreateWALLog   = 0x10
 	DbaseDrop           = 0x20
+
+	DbaseDrop14 = 0x10 // XLOG_DBASE_DROP in PostgreSQL 14, which has no DbaseCreateWALLog
 )
 
 // The operations of RM_TBLSPC (commands/tablespace.h).

@@ -27,32 +27,40 @@ func FuzzDecode(f *testing.F) {
 		if len(raw) >= 4 {
 			binary.LittleEndian.PutUint32(raw, uint32(len(raw)))
 		}
-		var rec xlog.Record
-		if err := xlog.Decode(pg.V15, raw, 0x1000028, 0x1000100, &rec); err != nil {
-			if !errors.Is(err, xlog.ErrCorrupt) {
-				t.Fatalf("error is no ErrCorrupt: %v", err)
-			}
-			return
+		for _, v := range pg.Versions {
+			decodeAnything(t, v, raw)
 		}
-		size := len(rec.MainData)
-		page := make(pg.Page, pg.BlockSize)
-		for i := range rec.Blocks {
-			b := &rec.Blocks[i]
-			size += len(b.Data) + len(b.Image.Bytes)
-			if i > 0 && b.ID <= rec.Blocks[i-1].ID || b.HasData != (len(b.Data) > 0) || b.Apply && !b.HasImage {
-				t.Fatalf("block %d: %+v", i, b)
-			}
-			if b.HasImage {
-				if err := b.Image.Restore(page); err != nil && !errors.Is(err, xlog.ErrCorrupt) {
-					t.Fatalf("restore: %v", err)
-				}
-			}
-		}
-		if size > len(raw)-xlog.RecordHeaderSize {
-			t.Fatalf("%d bytes in a record of %d", size, len(raw))
-		}
-		description(&rec) // no parser panics
 	})
+}
+
+// decodeAnything decodes raw as a record of PostgreSQL v, and checks what comes of it.
+func decodeAnything(t *testing.T, v *pg.Version, raw []byte) {
+	t.Helper()
+	var rec xlog.Record
+	if err := xlog.Decode(v, raw, 0x1000028, 0x1000100, &rec); err != nil {
+		if !errors.Is(err, xlog.ErrCorrupt) {
+			t.Fatalf("error is no ErrCorrupt: %v", err)
+		}
+		return
+	}
+	size := len(rec.MainData)
+	page := make(pg.Page, pg.BlockSize)
+	for i := range rec.Blocks {
+		b := &rec.Blocks[i]
+		size += len(b.Data) + len(b.Image.Bytes)
+		if i > 0 && b.ID <= rec.Blocks[i-1].ID || b.HasData != (len(b.Data) > 0) || b.Apply && !b.HasImage {
+			t.Fatalf("block %d: %+v", i, b)
+		}
+		if b.HasImage {
+			if err := b.Image.Restore(page); err != nil && !errors.Is(err, xlog.ErrCorrupt) {
+				t.Fatalf("restore: %v", err)
+			}
+		}
+	}
+	if size > len(raw)-xlog.RecordHeaderSize {
+		t.Fatalf("%d bytes in a record of %d", size, len(raw))
+	}
+	description(&rec) // no parser panics
 }
 
 // FuzzReader: any changes to real WAL leave it readable to an end or an error, with each

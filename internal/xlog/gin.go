@@ -185,14 +185,19 @@ func CutGinPostingList(b []byte) (segment, rest []byte, err error) {
 	return b[:size], b[size:], nil
 }
 
-// ParseGinSplit reads the flags of ginxlogSplit. Redo needs nothing of it: the pages come
-// as images.
-func ParseGinSplit(rec *Record) (GinFlags, error) {
+// GinSplit is ginxlogSplit, less what only the primary's own checks need.
+type GinSplit struct {
+	GinFlags
+	LeftChild, RightChild pg.BlockNumber // whose split is complete with this one; InvalidBlockNumber: there is none
+}
+
+// ParseGinSplit reads the body of a SPLIT record. Redo needs nothing of it: the pages come as images.
+func ParseGinSplit(rec *Record) (GinSplit, error) {
 	s, err := structOf(rec.MainData, "ginxlogSplit", 26)
 	if err != nil {
-		return 0, err
+		return GinSplit{}, err
 	}
-	return GinFlags(s.u16(24)), nil
+	return GinSplit{LeftChild: s.block(16), RightChild: s.block(20), GinFlags: GinFlags(s.u16(24))}, nil
 }
 
 // GinDeletePage is ginxlogDeletePage.

@@ -54,7 +54,23 @@ const (
 	pruneHasRedirect = 1 << 5
 	pruneHasDead     = 1 << 6
 	pruneHasUnused   = 1 << 7
+
+	pruneVMAllVisible = 1 << 8 // and 1 << 9: all frozen
 )
+
+// VMBits gives the bits that the record sets in the visibility map: 1 for all visible, 2 for all frozen, which is there with
+// the first only.
+func (x *HeapPruneFreeze) VMBits() uint8 {
+	if x.Flags&pruneVMAllVisible == 0 {
+		return 0
+	}
+	return uint8(x.Flags >> 8 & 3)
+}
+
+// ChangesItems reports whether the record changes tuples or line pointers of the heap page.
+func (x *HeapPruneFreeze) ChangesItems() bool {
+	return x.Flags&(pruneHasPlans|pruneHasRedirect|pruneHasDead|pruneHasUnused) != 0
+}
 
 // HeapPruneFreeze is xl_heap_prune since 17.
 type HeapPruneFreeze struct {
@@ -64,14 +80,16 @@ type HeapPruneFreeze struct {
 }
 
 // ParseHeapPruneFreeze reads the body of a PRUNE_ON_ACCESS, PRUNE_VACUUM_SCAN or PRUNE_VACUUM_CLEANUP record:
-// the reason, which nobody needs, the flags, and, if they say so, the horizon.
+// the reason, which nobody needs, and the flags, or wider flags, and, if they say so, the horizon.
 func ParseHeapPruneFreeze(rec *Record) (x HeapPruneFreeze, err error) {
 	const name = "xl_heap_prune"
 	s, err := structOf(rec.MainData, name, 2)
 	if err != nil {
 		return x, err
 	}
-	x.Flags = uint16(s[1])
+	if x.Flags = uint16(s[1]); rec.V.PruneSetsVM {
+		x.Flags = s.u16(0)
+	}
 	if x.HasHorizon = x.Flags&pruneHasHorizon != 0; !x.HasHorizon {
 		_, err = wholeStruct(rec.MainData, name, 2)
 		return x, err

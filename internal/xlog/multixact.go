@@ -48,7 +48,8 @@ func ParseMultiXactCreate(rec *Record) (c MultiXactCreate, err error) {
 }
 
 // MultiXactTruncate is xl_multixact_truncate: multixacts from StartID up to but not with
-// EndID go, and their members.
+// EndID go, and their members. Where offsets have 8 bytes all before EndID and EndMember go, and there
+// is no start: it is 0.
 type MultiXactTruncate struct {
 	OldestDB               pg.OID
 	StartID, EndID         pg.MultiXactID
@@ -58,6 +59,10 @@ type MultiXactTruncate struct {
 // ParseMultiXactTruncate reads the body of a TRUNCATE_ID record.
 func ParseMultiXactTruncate(rec *Record) (MultiXactTruncate, error) {
 	f := fields{in: rec.MainData}
+	if rec.V.MultiOffsetSize == 8 {
+		t := MultiXactTruncate{OldestDB: f.oid(), EndID: pg.MultiXactID(f.u32()), EndMember: f.multiOffset(rec.V)}
+		return t, f.end("xl_multixact_truncate")
+	}
 	t := MultiXactTruncate{
 		OldestDB:    f.oid(),
 		StartID:     pg.MultiXactID(f.u32()),

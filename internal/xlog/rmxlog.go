@@ -20,8 +20,10 @@ const (
 	XLOGEndOfRecovery       = 0x90
 	XLOGFPIForHint          = 0xA0
 	XLOGFPI                 = 0xB0
+	XLOGAssignLSN           = 0xC0 // since 19: takes up room, no more
 	XLOGOverwriteContRecord = 0xD0
 	XLOGCheckpointRedo      = 0xE0 // since 17: where the redo of an online checkpoint starts
+	XLOGLogicalDecoding     = 0xF0 // since 19: XLOG_LOGICAL_DECODING_STATUS_CHANGE
 )
 
 // IsCheckpoint reports whether the record is a checkpoint, and if so whether that of a
@@ -46,6 +48,13 @@ func ParseCheckPoint(rec *Record) (pg.CheckPoint, error) {
 func ParseCheckpointRedo(rec *Record) (walLevel int32, err error) {
 	f := fields{in: rec.MainData}
 	return f.i32(), f.end("wal_level")
+}
+
+// ParseLogicalDecoding reads the body of a LOGICAL_DECODING_STATUS_CHANGE record: whether WAL has what logical decoding
+// needs from now on.
+func ParseLogicalDecoding(rec *Record) (on bool, err error) {
+	f := fields{in: rec.MainData}
+	return f.flag(), f.end("logical decoding status")
 }
 
 // ParseNextOID reads the body of a NEXTOID record.

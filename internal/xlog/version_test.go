@@ -148,31 +148,48 @@ func TestPrepareWithoutStats(t *testing.T) {
 	}
 }
 
-// TestFixedBodies: of these records another major has longer ones.
+// TestFixedBodies: the bodies of these records have one length in each version, in which a count is 0. Every other length is refused:
+// it is another version's.
 func TestFixedBodies(t *testing.T) {
+	const none = 0 // the version has no such record
 	for name, c := range map[string]struct {
-		size  int
+		sizes [6]int // in 14 to 19
+		info  uint8
 		parse func(rec *xlog.Record) error
 	}{
-		"prune":       {8, func(rec *xlog.Record) error { _, err := xlog.ParseHeapPrune(rec); return err }},
-		"freeze":      {6, func(rec *xlog.Record) error { _, err := xlog.ParseHeapFreezePage(rec); return err }},
-		"inplace":     {2, func(rec *xlog.Record) error { _, err := xlog.ParseHeapInplace(rec); return err }},
-		"btree":       {8, func(rec *xlog.Record) error { _, err := xlog.ParseBtreeDelete(rec); return err }},
-		"btree reuse": {24, func(rec *xlog.Record) error { _, err := xlog.ParseBtreeReusePage(rec); return err }},
-		"gist":        {6, func(rec *xlog.Record) error { _, err := xlog.ParseGistDelete(rec); return err }},
-		"spgist":      {8, func(rec *xlog.Record) error { _, err := xlog.ParseSpgVacuumRedirect(rec); return err }},
-		"recovery":    {16, func(rec *xlog.Record) error { _, err := xlog.ParseEndOfRecovery(rec); return err }},
-		"new db": {8, func(rec *xlog.Record) error {
-			rec.Info = xlog.DbaseCreateWALLog
-			_, err := xlog.ParseDbaseCreate(rec)
-			return err
-		}},
-		"drop db": {8, func(rec *xlog.Record) error { _, err := xlog.ParseDbaseDrop(rec); return err }},
+		"prune":          {[6]int{8, 8, 9, none, none, none}, 0, func(rec *xlog.Record) error { _, err := xlog.ParseHeapPrune(rec); return err }},
+		"prune, freeze":  {[6]int{none, none, none, 2, 2, 2}, 0, func(rec *xlog.Record) error { _, err := xlog.ParseHeapPruneFreeze(rec); return err }},
+		"freeze":         {[6]int{6, 6, 7, none, none, none}, 0, func(rec *xlog.Record) error { _, err := xlog.ParseHeapFreezePage(rec); return err }},
+		"visible":        {[6]int{5, 5, 5, 5, 5, none}, 0, func(rec *xlog.Record) error { _, err := xlog.ParseHeapVisible(rec); return err }},
+		"inplace":        {[6]int{2, 2, 2, 2, 20, 20}, 0, func(rec *xlog.Record) error { _, err := xlog.ParseHeapInplace(rec); return err }},
+		"btree":          {[6]int{8, 8, 9, 9, 9, 9}, 0, func(rec *xlog.Record) error { _, err := xlog.ParseBtreeDelete(rec); return err }},
+		"btree reuse":    {[6]int{24, 24, 25, 25, 25, 25}, 0, func(rec *xlog.Record) error { _, err := xlog.ParseBtreeReusePage(rec); return err }},
+		"gist":           {[6]int{6, 6, 8, 8, 8, 8}, 0, func(rec *xlog.Record) error { _, err := xlog.ParseGistDelete(rec); return err }},
+		"gist reuse":     {[6]int{24, 24, 25, 25, 25, 25}, 0, func(rec *xlog.Record) error { _, err := xlog.ParseGistPageReuse(rec); return err }},
+		"spgist":         {[6]int{8, 8, 10, 10, 10, 10}, 0, func(rec *xlog.Record) error { _, err := xlog.ParseSpgVacuumRedirect(rec); return err }},
+		"checkpoint":     {[6]int{88, 88, 88, 88, 88, 96}, 0, func(rec *xlog.Record) error { _, err := xlog.ParseCheckPoint(rec); return err }},
+		"redo point":     {[6]int{none, none, none, 4, 4, 4}, 0, func(rec *xlog.Record) error { _, err := xlog.ParseCheckpointRedo(rec); return err }},
+		"recovery":       {[6]int{16, 16, 16, 24, 24, 24}, 0, func(rec *xlog.Record) error { _, err := xlog.ParseEndOfRecovery(rec); return err }},
+		"decoding":       {[6]int{none, none, none, none, none, 1}, 0, func(rec *xlog.Record) error { _, err := xlog.ParseLogicalDecoding(rec); return err }},
+		"page":           {[6]int{4, 4, 4, 8, 8, 8}, 0, func(rec *xlog.Record) error { _, err := xlog.ParseZeroPage(rec); return err }},
+		"clog":           {[6]int{12, 12, 12, 16, 16, 16}, 0, func(rec *xlog.Record) error { _, err := xlog.ParseCLOGTruncate(rec); return err }},
+		"commit ts":      {[6]int{8, 8, 8, 12, 12, 12}, 0, func(rec *xlog.Record) error { _, err := xlog.ParseCommitTsTruncate(rec); return err }},
+		"multixact":      {[6]int{12, 12, 12, 12, 12, 20}, 0, func(rec *xlog.Record) error { _, err := xlog.ParseMultiXactCreate(rec); return err }},
+		"multixacts go":  {[6]int{20, 20, 20, 20, 20, 16}, 0, func(rec *xlog.Record) error { _, err := xlog.ParseMultiXactTruncate(rec); return err }},
+		"new db, copied": {[6]int{16, 16, 16, 16, 16, 16}, xlog.DbaseCreateFileCopy, func(rec *xlog.Record) error { _, err := xlog.ParseDbaseCreate(rec); return err }},
+		"new db":         {[6]int{none, 8, 8, 8, 8, 8}, xlog.DbaseCreateWALLog, func(rec *xlog.Record) error { _, err := xlog.ParseDbaseCreate(rec); return err }},
+		"drop db":        {[6]int{8, 8, 8, 8, 8, 8}, 0, func(rec *xlog.Record) error { _, err := xlog.ParseDbaseDrop(rec); return err }},
 	} {
-		for _, n := range []int{c.size - 1, c.size, c.size + 1, c.size + 4} {
-			err := c.parse(&xlog.Record{V: pg.V15, MainData: make([]byte, n)})
-			if (err == nil) != (n == c.size) || err != nil && !errors.Is(err, xlog.ErrCorrupt) {
-				t.Errorf("%s of %d bytes, want %d: got %v", name, n, c.size, err)
+		for i, v := range pg.Versions {
+			size := c.sizes[i]
+			if size == none {
+				continue
+			}
+			for _, n := range []int{size - 1, size, size + 1, size + 4} {
+				err := c.parse(&xlog.Record{V: v, RmgrID: xlog.RmDbase, Info: c.info, MainData: make([]byte, n)})
+				if (err == nil) != (n == size) || err != nil && !errors.Is(err, xlog.ErrCorrupt) {
+					t.Errorf("%v: %s of %d bytes, want %d: got %v", v, name, n, size, err)
+				}
 			}
 		}
 	}

@@ -15,7 +15,16 @@ type effect func(*State, *xlog.Record) error
 type effects [xlog.RmMax + 1][16]effect
 
 // versions are the effects of each major version.
-var versions = pg.PerVersion[*effects]{15: &effects15, 16: &effects15, 17: &effects15, 18: &effects15}
+var versions = pg.PerVersion[*effects]{
+	14: &effects15, 15: &effects15, 16: &effects15, 17: &effects15, 18: &effects15, 19: effects19,
+}
+
+// effects19 are those of PostgreSQL 19, which logs when logical decoding becomes possible.
+var effects19 = func() *effects {
+	e := effects15
+	e[xlog.RmXLOG][xlog.XLOGLogicalDecoding>>4] = (*State).applyLogicalDecoding
+	return &e
+}()
 
 var effects15 = effects{
 	xlog.RmXLOG: {
@@ -139,6 +148,11 @@ func (s *State) applyParameterChange(rec *xlog.Record) error {
 
 func (s *State) applyNextOID(rec *xlog.Record) (err error) {
 	s.CheckPoint.NextOID, err = xlog.ParseNextOID(rec)
+	return err
+}
+
+func (s *State) applyLogicalDecoding(rec *xlog.Record) (err error) {
+	s.CheckPoint.LogicalDecoding, err = xlog.ParseLogicalDecoding(rec)
 	return err
 }
 

@@ -24,7 +24,35 @@ type handler struct {
 type handlers [xlog.RmMax + 1]*[16]handler
 
 // versions are the handlers of each major version.
-var versions = pg.PerVersion[*handlers]{15: &handlers15, 16: &handlers15, 17: &handlers15, 18: &handlers15}
+var versions = pg.PerVersion[*handlers]{
+	14: handlers14, 15: &handlers15, 16: &handlers15, 17: &handlers15, 18: &handlers15, 19: handlers19,
+}
+
+// with gives the handlers of a version whose resource managers in more are others than h's. h stays as it is.
+func (h *handlers) with(more handlers) *handlers {
+	merged := *h
+	for i, rm := range more {
+		if rm != nil {
+			merged[i] = rm
+		}
+	}
+	return &merged
+}
+
+// handlers14 are those of PostgreSQL 14, which copies the files of each new database.
+var handlers14 = handlers15.with(handlers{
+	xlog.RmDbase: {
+		xlog.DbaseCreateFileCopy >> 4: {whole: copyDatabase, alone: true},
+		xlog.DbaseDrop14 >> 4:         {apply: dropDatabase},
+	},
+})
+
+// handlers19 are those of PostgreSQL 19, whose multixact members never wrap around.
+var handlers19 = handlers15.with(handlers{
+	xlog.RmMultiXact: {
+		xlog.MultiXactTruncateID >> 4: {apply: truncateMultiXact19, alone: true},
+	},
+})
 
 var handlers15 = handlers{
 	xlog.RmXLOG: {

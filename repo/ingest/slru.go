@@ -91,8 +91,28 @@ func truncateMultiXact(ctx context.Context, in *Ingester) error {
 	if err != nil {
 		return err
 	}
-	last := uint32(t.EndID) - 1
-	if t.EndID == firstMultiXactID {
+	return in.truncateMultiOffsets(ctx, t.EndID)
+}
+
+// truncateMultiXact19 is XLOG_MULTIXACT_TRUNCATE_ID of 19: all segments of members go that end before the page of the oldest
+// one that stays.
+func truncateMultiXact19(ctx context.Context, in *Ingester) error {
+	t, err := xlog.ParseMultiXactTruncate(&in.rec)
+	if err != nil {
+		return err
+	}
+	segment := uint64(t.EndMember) / membersPerSegment
+	err = in.dropSegments(ctx, pg.SLRUMultiMembers, func(segno uint32) bool { return uint64(segno) < segment })
+	if err != nil {
+		return err
+	}
+	return in.truncateMultiOffsets(ctx, t.EndID)
+}
+
+// truncateMultiOffsets is PerformOffsetsTruncation.
+func (in *Ingester) truncateMultiOffsets(ctx context.Context, oldest pg.MultiXactID) error {
+	last := uint32(oldest) - 1
+	if oldest == firstMultiXactID {
 		last = maxMultiXactID
 	}
 	perPage := in.rec.V.MultiOffsetsPerPage()

@@ -15,3 +15,10 @@ CREATE INDEX u_bloom ON u USING bloom (a, b);
 INSERT INTO u SELECT g, g % 10, 'f' || g FROM generate_series(1, 50) g;
 CREATE UNLOGGED TABLE v (a int);
 CREATE INDEX v_bloom ON v USING bloom (a);
+
+-- Since 19 a slot makes logical decoding possible, which is logged.
+SELECT current_setting('server_version_num')::int >= 190000 AS since19 \gset
+\if :since19
+SELECT pg_create_logical_replication_slot('slot', 'test_decoding');
+SELECT pg_drop_replication_slot('slot');
+\endif

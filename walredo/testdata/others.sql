@@ -13,7 +13,12 @@ CREATE EXTENSION dblink;
 -- record
 -- databases and tablespaces
 CREATE TABLESPACE ts LOCATION '';
+SELECT current_setting('server_version_num')::int < 150000 AS before15 \gset
+\if :before15
+CREATE DATABASE w; CREATE DATABASE f TEMPLATE w TABLESPACE ts;
+\else
 CREATE DATABASE w STRATEGY wal_log; CREATE DATABASE f TEMPLATE w STRATEGY file_copy TABLESPACE ts;
+\endif
 DROP DATABASE f; DROP TABLESPACE ts;
 
 -- mapped catalogs; what logical decoding is told of a catalog that is made anew
@@ -28,7 +33,11 @@ SELECT pg_replication_origin_session_reset();
 SELECT pg_replication_origin_drop('o');
 SELECT pg_logical_emit_message(true, 'p', 'transactional'), pg_logical_emit_message(false, 'p', 'not');
 SELECT pg_create_restore_point('point');
+\if :before15
+SELECT pg_start_backup('backup', true, false); SELECT lsn FROM pg_stop_backup(false);
+\else
 SELECT pg_backup_start('backup', true); SELECT lsn FROM pg_backup_stop(false);
+\endif
 SELECT pg_switch_wal();
 
 SELECT pg_drop_replication_slot('slot');
