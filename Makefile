@@ -12,7 +12,7 @@ VERSION    ?= $(shell .ci/version)
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 DEADCODE    := golang.org/x/tools/cmd/deadcode@v0.52.0
 
-.PHONY: build deps quickstart test unit lint fuzz oracle regress soak bench testdata clean
+.PHONY: build deps quickstart test unit lint fuzz oracle regress extensions soak bench testdata clean
 
 build: bin/zenith
 
@@ -74,6 +74,11 @@ regress: deps build
 	$(GO) test ./integration -count=1 -v -timeout 3h -run 'TestRegress$$' -args -regress "$$d" -regress.points $(REGRESS_POINTS) -regress.checks 10 && \
 	$(GO) test ./integration -count=1 -v -timeout 1h -run TestRegressCorpus -args -regress "$$d" -regress.corpus "$$d/corpus" && \
 	$(GO) test ./walredo -count=1 -v -timeout 1h -run TestCorpus -args -corpus "$$d/corpus"
+
+# Extensions of Debian over kills, on branches, in the past and on standbys. `make test` runs those that are installed.
+extensions: deps build
+	@list=$$(.ci/install-extensions) && echo "extensions: $$list" && \
+	$(GO) test ./integration -count=1 -v -timeout 30m -run 'TestExtensions|TestForeign|TestCron|TestWal2JSON|TestRewind' -args -extensions "$$list"
 
 # A small production: follows a server under load for two minutes, while the receiver, the page server and
 # the server are killed at random. Compares states at twenty random LSNs with stock point-in-time recovery.

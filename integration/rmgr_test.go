@@ -19,9 +19,7 @@ func serverHeaders(t *testing.T) string {
 	if dir == "" {
 		dir = "/usr/include/postgresql/15/server"
 	}
-	if _, err := os.Stat(filepath.Join(dir, "postgres.h")); err != nil {
-		t.Skipf("needs PostgreSQL's server headers: %v", err)
-	}
+	needExtension(t, "headers", filepath.Join(dir, "postgres.h"))
 	return dir
 }
 

@@ -14,8 +14,12 @@ import (
 //
 //	0x10   refused: a record that redo does not know has changed the page at this LSN
 //	0x11   settled: a record at this LSN has an image of the page, so that redo needs nothing older
+//	0x12   bare: a record at this LSN makes the page from zeros, and has no image: stock replay cannot do that
 //	image  remade: the page as of this LSN, as a postgres with the library has made it; the value is that
 //	       of an image among the versions of a page
+//
+// Of bare pages, which redo here can rebuild, one note on a timeline is enough: it says that an extension relies
+// on full_page_writes.
 //
 // A page whose newest note at a point is that it was refused may not be readable there, and a remade one
 // always is: its records behind the note are applied to the image in the note.
@@ -24,14 +28,25 @@ import (
 const (
 	noteRefused byte = 0x10
 	noteSettled byte = 0x11
+	noteBare    byte = 0x12
 )
 
 // ForeignNote is a note that follows from WAL.
 type ForeignNote struct {
-	Tag     pg.BufferTag
-	LSN     pg.LSN // the end of the record
-	Settled bool   // the record has an image; else redo refuses it
+	Tag  pg.BufferTag
+	LSN  pg.LSN // the end of the record
+	Kind ForeignKind
 }
+
+// ForeignKind says what a ForeignNote is about.
+type ForeignKind byte
+
+// The kinds of notes that follow from WAL.
+const (
+	ForeignRefused = ForeignKind(noteRefused) // redo refuses the record
+	ForeignSettled = ForeignKind(noteSettled) // the record has an image
+	ForeignBare    = ForeignKind(noteBare)    // the record makes a new page without an image
+)
 
 // RemadePage is a page that a postgres with the extension's library has made.
 type RemadePage struct {
@@ -55,11 +70,7 @@ func (t *Timeline) NoteForeign(notes []ForeignNote) error {
 	out := t.r.store.Bulk()
 	defer out.Cancel()
 	for _, n := range notes {
-		note := noteRefused
-		if n.Settled {
-			note = noteSettled
-		}
-		if err := putStamped(out, t.foreignKey(n.Tag, n.LSN), []byte{note}); err != nil {
+		if err := putStamped(out, t.foreignKey(n.Tag, n.LSN), []byte{byte(n.Kind)}); err != nil {
 			return err
 		}
 	}
@@ -112,14 +123,22 @@ func (s *Snapshot) RefusedPages(ctx context.Context, fn func(tag pg.BufferTag, o
 	})
 }
 
-// HasForeign reports whether s has a foreign page, readable or not.
-func (s *Snapshot) HasForeign(ctx context.Context) (bool, error) {
-	found := errors.New("found")
-	err := s.eachForeign(ctx, func(pg.BufferTag, timelineNo, []byte) error { return found })
-	if errors.Is(err, found) {
-		return true, nil
+// HasForeign reports whether s has a foreign page, readable or not, and whether an extension's records
+// rely on full_page_writes: see NoteForeign.
+func (s *Snapshot) HasForeign(ctx context.Context) (foreign, bare bool, err error) {
+	enough := errors.New("enough")
+	err = s.eachForeign(ctx, func(_ pg.BufferTag, _ timelineNo, body []byte) error {
+		isBare := body[0] == noteBare
+		foreign, bare = foreign || !isBare, bare || isBare
+		if foreign && bare {
+			return enough
+		}
+		return nil
+	})
+	if errors.Is(err, enough) {
+		err = nil
 	}
-	return false, err
+	return foreign, bare, err
 }
 
 // eachForeign calls fn with the newest note on each page, its body and the number of the timeline that has it.
@@ -253,7 +272,7 @@ func (w *entryChecker) foreignValue(object, body []byte, _ pg.LSN, _ verified) e
 	if isImage(body) {
 		return decodeImage(body, w.page)
 	}
-	if len(body) != 1 || body[0] != noteRefused && body[0] != noteSettled {
+	if len(body) != 1 || body[0] < noteRefused || body[0] > noteBare {
 		return fmt.Errorf("note %x: %w", body, ErrCorrupt)
 	}
 	return nil

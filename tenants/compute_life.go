@@ -161,6 +161,10 @@ func (c *compute) launch(ctx context.Context, next savedCompute, o api.ComputeOp
 	if err != nil {
 		return err
 	}
+	images, imagesNote, err := c.mount.images(ctx, next.Settings)
+	if err != nil {
+		return err
+	}
 	contain := postgres.Contain{DataDir: c.dataDir(), Main: c.name == MainBranch && !c.throwaway, Exec: c.throwaway, Options: o}
 	contained, held, err := contain.Settings(viewFiles{ctx, c.mount.view})
 	if err != nil {
@@ -179,7 +183,7 @@ func (c *compute) launch(ctx context.Context, next savedCompute, o api.ComputeOp
 	}
 	next.User, next.Database = login.User, login.Database
 	l := c.launchOf(next.Port)
-	l.Settings = c.settings(next, slices.Concat(contained, access, needed))
+	l.Settings = c.settings(next, slices.Concat(contained, access, needed, images))
 	proc, err := postgres.Start(ctx, distrib, c.t.as, l)
 	if err != nil {
 		return err
@@ -189,7 +193,7 @@ func (c *compute) launch(ctx context.Context, next savedCompute, o api.ComputeOp
 		return err
 	}
 	c.change(func() {
-		c.saved, c.damaged, c.proc, c.state, c.asked, c.notes = next, false, proc, stateRunning, o, postgres.Notes(note, held, missing, keyless)
+		c.saved, c.damaged, c.proc, c.state, c.asked, c.notes = next, false, proc, stateRunning, o, postgres.Notes(note, held, missing, imagesNote, keyless)
 	})
 	c.watchProc(proc)
 	return nil

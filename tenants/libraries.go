@@ -93,7 +93,7 @@ func (m *mount) preloads(ctx context.Context, user map[string]string) (note stri
 	if list != "" || len(before) == 0 {
 		return "", nil
 	}
-	foreign, err := m.view.Snapshot().HasForeign(ctx)
+	foreign, _, err := m.view.Snapshot().HasForeign(ctx)
 	if err != nil || !foreign {
 		return "", err
 	}

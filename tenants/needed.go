@@ -2,6 +2,7 @@ package tenants
 
 import (
 	"context"
+	"fmt"
 
 	"zenith/fusefs"
 	"zenith/internal/api"
@@ -45,4 +46,27 @@ func (m *mount) needed(ctx context.Context, user map[string]string) ([]api.Setti
 		}
 	}
 	return postgres.Needed(s, user)
+}
+
+// images finds out whether the server on a mount is to log images of pages, though no page is ever torn
+// there: extensions may rely on that for their new pages, and a stock standby cannot replay their records
+// else. user is what the user sets. note says why, "" if it is not so.
+func (m *mount) images(ctx context.Context, user map[string]string) (settings []api.Setting, note string, err error) {
+	const name = "full_page_writes"
+	if _, set := user[name]; set || m.mode != api.ModeWritable {
+		return nil, "", nil
+	}
+	method, err := postgres.NeedsImages(viewFiles{ctx, m.view})
+	if err != nil {
+		return nil, "", fmt.Errorf("find out whether an extension needs %s: %w", name, err)
+	}
+	why := "the access method " + method + " may log"
+	if method == "" {
+		_, bare, err := m.view.Snapshot().HasForeign(ctx)
+		if err != nil || !bare {
+			return nil, "", err
+		}
+		why = "an extension logs"
+	}
+	return []api.Setting{{Name: name, Value: "on"}}, name + "=on: " + why + " new pages in a way that a standby can replay only with it", nil
 }

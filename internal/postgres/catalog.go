@@ -37,10 +37,15 @@ type sharedCatalogs struct {
 // rows gives the rows of a catalog that are visible to a transaction that begins now, if they have at least
 // size bytes of data.
 func (c *sharedCatalogs) rows(relation pg.OID, size int) (rows []catalogRow, err error) {
-	path, err := c.path(relation)
+	path, err := c.path("global", relation)
 	if err != nil {
 		return nil, err
 	}
+	return c.rowsOf(path, size)
+}
+
+// rowsOf is rows for the catalog in the file at path.
+func (c *sharedCatalogs) rowsOf(path string, size int) (rows []catalogRow, err error) {
 	heap, err := c.files.ReadFile(path)
 	if err != nil {
 		return nil, err
@@ -70,10 +75,12 @@ func (c *sharedCatalogs) rows(relation pg.OID, size int) (rows []catalogRow, err
 	return rows, nil
 }
 
-// path gives a catalog's file. Shared catalogs are mapped: VACUUM FULL gives them another file, and the map
-// says which (utils/cache/relmapper.c: a magic number, a count, and pairs of an OID and a file's number).
-func (c *sharedCatalogs) path(relation pg.OID) (string, error) {
-	const mapPath, header, pair = "global/pg_filenode.map", 8, 8
+// path gives the file of a mapped catalog in a database's directory, or of a shared one in global: VACUUM
+// FULL gives them another file, and the map says which (utils/cache/relmapper.c: a magic number, a count,
+// and pairs of an OID and a file's number).
+func (c *sharedCatalogs) path(dir string, relation pg.OID) (string, error) {
+	const header, pair = 8, 8
+	mapPath := dir + "/pg_filenode.map"
 	m, err := c.files.ReadFile(mapPath)
 	if err != nil {
 		return "", err
@@ -84,7 +91,7 @@ func (c *sharedCatalogs) path(relation pg.OID) (string, error) {
 	n := binary.LittleEndian.Uint32(m[4:])
 	for m = m[header:]; n > 0 && len(m) >= pair; n, m = n-1, m[pair:] {
 		if pg.OID(binary.LittleEndian.Uint32(m)) == relation {
-			return fmt.Sprintf("global/%d", binary.LittleEndian.Uint32(m[4:])), nil
+			return fmt.Sprintf("%s/%d", dir, binary.LittleEndian.Uint32(m[4:])), nil
 		}
 	}
 	return "", fmt.Errorf("%s does not say where relation %d is", mapPath, relation)

@@ -73,10 +73,11 @@ var channels = []channel{
 	},
 	{
 		// A setting of a library that is not loaded is a placeholder, which nobody reads. pg_cron before 1.5 has
-		// no switch: there, its jobs run.
+		// no switch; there, no job begins while none may run.
 		name: "jobs", reaches: "whatever jobs of pg_cron, TimescaleDB, pg_partman and PoWA reach: their workers run none",
 		closed: []api.Setting{
-			{Name: "cron.launch_active_jobs", Value: "off"}, {Name: "timescaledb.max_background_workers", Value: "0"},
+			{Name: "cron.launch_active_jobs", Value: "off"}, {Name: "cron.max_running_jobs", Value: "0"},
+			{Name: "timescaledb.max_background_workers", Value: "0"},
 			{Name: "pg_partman_bgw.dbname", Value: ""}, {Name: "powa.frequency", Value: "-1"},
 		},
 		libraries: []string{"pg_cron", "timescaledb", "pg_partman_bgw", "powa"},

@@ -145,7 +145,7 @@ func (c *copier) eachPage(ctx context.Context, from pg.BufferTag, n int, to pg.R
 		switch {
 		case errors.Is(err, repo.ErrUnsupported):
 			err = c.bulk.Refused(to.Tag(from.Block), c.lsn, c.snap, from)
-			c.notes = append(c.notes, repo.ForeignNote{Tag: to.Tag(from.Block), LSN: c.lsn})
+			c.notes = append(c.notes, repo.ForeignNote{Tag: to.Tag(from.Block), LSN: c.lsn, Kind: repo.ForeignRefused})
 		case err == nil && !isZero(page):
 			err = c.bulk.Image(to.Tag(from.Block), c.lsn, page)
 		}

@@ -36,7 +36,8 @@ type Ingester struct {
 	dbs     map[database]bool  // what is known of databases at the reader's EndLSN
 	stop    pg.LSN             // do not apply the record that starts there: stopErr
 	stopErr error
-	refused map[pg.BufferTag]bool // see refusedAtHead; at the reader's EndLSN
+	refused map[pg.BufferTag]bool // see loadNotes; at the reader's EndLSN
+	bare    bool                  // it is noted already that the timeline has a bare record: see note
 	badMark error                 // why the mark of durable WAL could not be read: see mendMark
 }
 
@@ -117,7 +118,7 @@ func (in *Ingester) place(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("control data at %v: %w", last, err)
 	}
-	if in.refused, err = refusedAtHead(ctx, in.tl); err != nil {
+	if err := in.loadNotes(ctx); err != nil {
 		return err
 	}
 	in.reader = xlog.NewReader(in.tl.WAL(), in.tl.WALConfig(), last)
