@@ -152,16 +152,21 @@ func TestCron(t *testing.T) {
 	needExtension(t, "pg_cron", "/usr/share/postgresql/15/extension/pg_cron.control")
 	t.Parallel()
 	s := newSite(t)
-	settings := []string{"--set", "shared_preload_libraries=pg_cron", "--set", "cron.use_background_workers=on"}
-	main := s.start("main", settings...)
+	main := s.start("main")
+	s.sql(main, "alter system set shared_preload_libraries = pg_cron")
+	s.ok("pg", "stop", "main")
+	main = s.start("main")
+	s.sql(main, "alter system set cron.use_background_workers = on")
+	s.ok("pg", "stop", "main")
+	main = s.start("main")
 	s.sql(main, "create extension pg_cron", "create table ran (at timestamptz, pid int)",
 		"select cron.schedule('* * * * *', 'insert into ran values (now(), pg_backend_pid())')")
 	ran := func(url string) string { return s.sql(url, "select count(*) from ran") }
 	const job = "select 1 from ran having count(*) > 0"
 	eventually(t, "the job to run", func() bool { return s.sql(main, job) != "" })
 	s.ok("branch", "dev", "main")
-	dev := s.start("dev", settings...)
-	copied := s.start("main@"+s.lsn("main"), append([]string{"--copy"}, settings...)...)
+	dev := s.start("dev")
+	copied := s.start("main@"+s.lsn("main"), "--copy")
 	before := []string{ran(dev), ran(copied)}
 	s.sql(main, "truncate ran")
 	s.killPostgres()

@@ -146,7 +146,7 @@ func (r *remaking) replay(ctx context.Context, libraries string) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	if err := t.m.as.CheckReach(data); err != nil {
+	if err := t.as.CheckReach(data); err != nil {
 		return err
 	}
 	private, err := t.privateDir()
@@ -161,11 +161,12 @@ func (r *remaking) replay(ctx context.Context, libraries string) (err error) {
 		}
 		return r.take(context.WithoutCancel(ctx), written)
 	}
-	mnt, err := t.m.mounter.scratch(data, tree, fusefs.WorkOptions{Dir: private, NoWriteback: t.m.cfg.NoWriteback, Ended: ended}, t.m.options())
+	work := fusefs.WorkOptions{Dir: private, NoWriteback: t.m.cfg.NoWriteback, Ended: ended}
+	mnt, err := t.m.mounter.scratch(data, tree, work, t.m.optionsOf(&mount{as: &t.as}))
 	if err != nil {
 		return mountError(data, err)
 	}
-	err = postgres.Replay(ctx, distrib, t.m.as, postgres.Recovery{
+	err = postgres.Replay(ctx, distrib, t.as, postgres.Recovery{
 		Dir: dir, DataDir: data, Settings: atLeast(r.from.State().Settings, r.to.State().Settings), Libraries: libraries,
 		Started:     func(pid int) error { return postgres.WritePIDFile(dir, pid) },
 		ReadPIDFile: func() ([]byte, error) { return mnt.Written(postgres.PostmasterPID) },

@@ -73,10 +73,10 @@ var channels = []channel{
 	},
 	{
 		// A setting of a library that is not loaded is a placeholder, which nobody reads. pg_cron before 1.5 has
-		// no switch; there, no job begins while none may run.
+		// no switch; there, it looks for the server to run its jobs on at a place where none is.
 		name: "jobs", reaches: "whatever jobs of pg_cron, TimescaleDB, pg_partman and PoWA reach: their workers run none",
 		closed: []api.Setting{
-			{Name: "cron.launch_active_jobs", Value: "off"}, {Name: "cron.max_running_jobs", Value: "0"},
+			{Name: "cron.launch_active_jobs", Value: "off"}, {Name: "cron.use_background_workers", Value: "off"}, {Name: "cron.host", Value: "/nonexistent"},
 			{Name: "timescaledb.max_background_workers", Value: "0"},
 			{Name: "pg_partman_bgw.dbname", Value: ""}, {Name: "powa.frequency", Value: "-1"},
 		},
