@@ -6,6 +6,11 @@ FUZZTIME   ?= 60s
 POINTS     ?= 300
 REGRESS_POINTS ?= 200
 ONLY       ?=
+# The other majors of PostgreSQL that make test runs the core of its tests on, if they are there (.ci/install-postgres),
+# and the one that make oracle and make regress run on.
+MAJORS     ?= 16 17 18
+MAJOR      ?= 15
+CORE       := TestExec$$|TestFromPGData$$|TestPort$$|TestKill|TestBranch|TestStandby$$|TestBaseBackupFormats$$|TestReceive$$|TestPush$$|TestGC$$
 VERSION    ?= $(shell .ci/version)
 
 # Tools are pinned here and run by `go run`, so that none of them enters go.mod.
@@ -39,6 +44,11 @@ test: deps lint build
 	$(GO) test -race -timeout 20m ./repo/... ./tenants/... ./fusefs/... ./cmd/... ./internal/pg/... ./internal/xlog/...
 	$(GO) test -timeout 20m ./walredo/... ./internal/... ./integration/...
 	GOMAXPROCS=1 $(GO) test -timeout 10m -count=1 ./fusefs/...
+	@for major in $(MAJORS); do \
+		echo "PostgreSQL $$major"; \
+		$(GO) test -timeout 20m ./repo/ingest -run 'TestOracle|TestSpecial' -pgmajor $$major && \
+		$(GO) test -timeout 20m ./integration -run '$(CORE)' -pgmajor $$major || exit 1; \
+	done
 
 # The tests that need neither postgres nor a mount.
 unit:
@@ -61,9 +71,10 @@ fuzz:
 		done; \
 	done
 
-# Compares the composed data directory with stock recovery, byte for byte, at POINTS record boundaries.
+# Compares the composed data directory with stock recovery, byte for byte, at POINTS record boundaries. MAJOR=18
+# does so with that version.
 oracle:
-	$(GO) test ./repo/ingest -count=1 -v -timeout 3h -run "TestOracle|TestWrap|TestSpecial|TestSecondFile" -oracle.points=$(POINTS) -oracle.seed=0 -oracle.big
+	$(GO) test ./repo/ingest -pgmajor $(MAJOR) -count=1 -v -timeout 3h -run "TestOracle|TestWrap|TestSpecial|TestSecondFile" -oracle.points=$(POINTS) -oracle.seed=0 -oracle.big
 
 # Runs PostgreSQL's own regression and isolation suites on a mount and on an ordinary directory. Compares
 # each record of their WAL with pg_waldump, and REGRESS_POINTS states with stock recovery. Then runs the

@@ -34,15 +34,13 @@ var binary string
 func TestMain(m *testing.M) {
 	flag.Parse()
 	os.Exit(func() int {
-		in, err := pgtest.FindDefault()
-		if err == nil {
-			_, err = os.Stat("/dev/fuse")
-		}
-		if err != nil {
+		if _, err := os.Stat("/dev/fuse"); err != nil {
 			fmt.Fprintf(os.Stderr, "integration tests: %v\n", err)
 			return 1
 		}
-		pgDistrib = in.Dir
+		if in, err := pgtest.FindDefault(); err == nil { // else each test says so
+			pgDistrib = in.Dir
+		}
 		dir, err := os.MkdirTemp("", "zenith-bin")
 		if err != nil {
 			fmt.Fprintln(os.Stderr, err)
@@ -82,6 +80,7 @@ func newSite(t *testing.T, initArgs ...string) *site {
 
 func emptySite(t *testing.T) *site {
 	t.Helper()
+	pgtest.Default(t)
 	// Not t.TempDir: only the user of this test may enter it, not the account of postgres, and its path may be
 	// too long for a unix socket.
 	dir, err := os.MkdirTemp("", "zit")

@@ -36,9 +36,13 @@ func Version() *pg.Version {
 	return v
 }
 
-// Default gives the installation of Version. The test fails if there is none; it is skipped under -short.
+// Default gives the installation of Version. If there is none, the test fails; it is skipped under -short, and, on
+// a person's machine, if -pgmajor asks for another version than pg.Default.
 func Default(tb testing.TB) Installation {
 	tb.Helper()
+	if *major != pg.Default.Major && *distrib == "" {
+		return Installed(tb, strconv.Itoa(*major))
+	}
 	in, err := FindDefault()
 	if err != nil && testing.Short() {
 		tb.Skip(err)
