@@ -224,7 +224,7 @@ func (h hbaReader) line(file, line string, depth int) ([]string, error) {
 		}
 		return h.readDir(path.Join(path.Dir(file), unquoteWord(words[1])), depth-1)
 	}
-	if n := methodIn(words); n > 0 && words[0] != "local" && unquoteWord(words[n]) == "trust" {
+	if n := methodIn(words); n > 0 && replaced(words, n) {
 		words = append(words[:n:n], "scram-sha-256")
 	}
 	for i := range words {
@@ -254,6 +254,18 @@ func (h hbaReader) readDir(dir string, depth int) (lines []string, err error) {
 		lines = append(lines, more...)
 	}
 	return lines, nil
+}
+
+// replaced reports whether a password takes the place of the method in an entry, words[n]. So it does for trust over
+// TCP, and for peer without a map: whom that would let in, as a role of the same name, the owner's lines have let in
+// already, and a role that was made since the start could not get in at all.
+func replaced(words []string, n int) bool {
+	switch method := unquoteWord(words[n]); words[0] {
+	case "local":
+		return method == "peer" && len(words) == n+1
+	default:
+		return method == "trust"
+	}
 }
 
 // methodIn gives the index of the authentication method in a line, 0 if the line is no entry.

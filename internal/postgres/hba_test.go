@@ -53,7 +53,7 @@ func gateFiles(t *testing.T, g Gate, files DataFiles) (hba, ident string) {
 func TestGateTrustsNobodyOverTCP(t *testing.T) {
 	files := memoryFiles{
 		"pg_hba.conf": "# host all all all trust\n" +
-			"local all all trust\n" +
+			"local all all trust\nlocal x all peer\nlocal y all peer map=m\n" +
 			"host all all 127.0.0.1/32 trust\n" +
 			"host all all 10.0.0.0 255.0.0.0 trust\n" +
 			"hostssl all all samenet trust clientcert=verify-full\n" +
@@ -82,7 +82,7 @@ func TestGateTrustsNobodyOverTCP(t *testing.T) {
 		t.Errorf("let in without a password: %q\n%s", trusted, hba)
 	}
 	for _, want := range []string{
-		"local all all trust\n", "host all all 10.0.0.0 255.0.0.0 scram-sha-256\n", "hostssl all all samenet scram-sha-256\n",
+		"local all all trust\n", "local x all scram-sha-256\n", "local y all peer map=m\n", "host all all 10.0.0.0 255.0.0.0 scram-sha-256\n", "hostssl all all samenet scram-sha-256\n",
 		"host a,b @/data/admins .example.com scram-sha-256\n", "host all trust all md5\n", "host x all all scram-sha-256\n",
 	} {
 		if !strings.Contains(hba, want) {
