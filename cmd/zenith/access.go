@@ -3,6 +3,8 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io/fs"
+	"log/slog"
 	"os"
 	"os/user"
 	"strconv"
@@ -50,6 +52,9 @@ func (c authConfig) method(listen hostPort) access.Method {
 
 // checkAuth refuses flags of init that contradict each other.
 func (o initOptions) checkAuth() error {
+	if o.tls && o.remote != "" {
+		return usagef("--tls is for a page server here")
+	}
 	if o.auth == "" {
 		return nil
 	}
@@ -88,11 +93,7 @@ func (e *environ) policy(c *serverConfig) (*access.Policy, error) {
 	if err != nil {
 		return nil, err
 	}
-	owner, ok := info.Sys().(*syscall.Stat_t)
-	if !ok {
-		return nil, fmt.Errorf("%s: its owner cannot be found out", e.workdir)
-	}
-	p := &access.Policy{OwnerUID: int(owner.Uid), Method: c.Auth.method(c.Listen), Accounts: map[int]access.Account{}}
+	p := &access.Policy{OwnerUID: ownerOf(info), Method: c.Auth.method(c.Listen), Accounts: map[int]access.Account{}}
 	for name, text := range c.Auth.Accounts {
 		a := access.Account{Name: name}
 		uid, err := lookupUID(name)
@@ -105,6 +106,11 @@ func (e *environ) policy(c *serverConfig) (*access.Policy, error) {
 		p.Accounts[uid] = a
 	}
 	return p, nil
+}
+
+// ownerOf gives the UID of a file's owner.
+func ownerOf(info fs.FileInfo) int {
+	return int(info.Sys().(*syscall.Stat_t).Uid) // on Linux it is always that
 }
 
 // lookupUID gives the UID of an account, by its name or the number itself.
@@ -121,4 +127,20 @@ func lookupUID(name string) (int, error) {
 		return 0, fmt.Errorf("account %q: uid %q: %w", name, u.Uid, err)
 	}
 	return uid, nil
+}
+
+// secure has the page server encrypt connections as the settings say, with the certificates as they are now; and
+// says in the log what is not as safe as it might be.
+func (e *environ) secure(c *serverConfig, server guarded, log *slog.Logger) error {
+	config, err := e.loadTLS(c.TLS)
+	if err != nil {
+		return err
+	}
+	if c.Listen != "" && c.Auth.method(c.Listen) == access.Trust {
+		log.Warn("clients on this machine are not asked who they are: each of them may do anything with all data here", "address", string(c.Listen), "setting", "auth.method = \"trust\"")
+	}
+	if c.Listen != "" && config == nil && !isLoopback(string(c.Listen)) {
+		log.Warn("connections from other machines are not encrypted: zenith init --tls makes a certificate, or tls.cert and tls.key name one", "address", string(c.Listen))
+	}
+	return server.SetTLS(config)
 }

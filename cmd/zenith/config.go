@@ -22,6 +22,7 @@ const (
 	pidFileName = "pageserver.pid"  // process id of the page server, which holds a lock on it while it runs
 	addrFile    = "pageserver.addr" // where the page server listens, while it runs: HOST:PORT, or the path of its socket if it has no port; scripts read it
 	homeFile    = "pageserver.home" // identity of the work directory that it runs in, while it runs
+	usersFile   = "users"           // users and tokens of the page server, which package access owns
 	initFile    = "init.unfinished" // there while init works: an init that was killed leaves it behind
 	tenantsDir  = "tenants"         // one directory for each tenant, which package tenants owns
 	configNote  = "zenith's command line: where the page server is, and which tenant is meant.\n"
@@ -55,6 +56,7 @@ type serverConfig struct {
 	PgDistribs map[string]string       `toml:"pg_distribs,omitempty"` // PostgreSQL installations by major version
 	Auth       authConfig              `toml:"auth,omitempty"`
 	Accounts   accountsConfig          `toml:"accounts,omitempty"`
+	TLS        tlsConfig               `toml:"tls,omitempty"`
 	Egress     egressConfig            `toml:"egress,omitempty"`
 	Retention  retentionConfig         `toml:"retention,omitempty"`
 	Tenants    map[string]tenantConfig `toml:"tenants,omitempty"` // by tenant id

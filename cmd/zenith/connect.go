@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -13,6 +14,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"zenith/internal/api"
+	"zenith/internal/conninfo"
 	"zenith/internal/egress"
 	"zenith/internal/pageserver"
 	"zenith/tenants"
@@ -21,6 +23,7 @@ import (
 // client is a connection to a page server, as the commands use it.
 type client interface {
 	api.Service
+	api.Access
 	io.Closer
 	Addr() string     // HOST:PORT, or the path of a unix socket
 	Identity() string // of the work directory, as dirIdentity gives it; "" if it is not known
@@ -66,7 +69,7 @@ func (e *environ) dial(ctx context.Context, cfg *cliConfig) (client, error) {
 	if err != nil {
 		return nil, err
 	}
-	s, err := dial(ctx, addr)
+	s, err := e.dialAt(ctx, addr)
 	if errors.Is(err, api.ErrUnavailable) && e.local() {
 		if _, running, probeErr := probe(e.path(pidFileName)); probeErr == nil && !running {
 			return nil, &kindError{e.workdir + ": the page server is not running (run zenith start)", api.ErrUnavailable}
@@ -84,13 +87,33 @@ func (e *environ) dial(ctx context.Context, cfg *cliConfig) (client, error) {
 // is reached through the socket of that name.
 const ownSocket = pageserver.SocketName
 
+// dialAt connects to an address that address gave.
+func (e *environ) dialAt(ctx context.Context, addr string) (client, error) {
+	if !e.local() {
+		return dial(ctx, addr)
+	}
+	info, err := pageserver.Conninfo(addr) // our own socket: nothing of the user's environment is about it
+	if err != nil {
+		return nil, err
+	}
+	return dialFull(ctx, info)
+}
+
 // address gives the address at which commands reach the page server: HOST:PORT, or the path of its unix
 // socket if it belongs to this work directory, whatever else it listens on.
 func (e *environ) address(c *cliConfig) (string, error) {
 	if !e.local() && c.PageServer != ownSocket {
-		return pageserver.Address(c.PageServer)
+		return c.PageServer, checkConninfo(c.PageServer)
 	}
 	return e.socketPath()
+}
+
+// addressAlone gives what of an address may be shown: HOST:PORT, or the path of a socket, and no password.
+func addressAlone(addr string) string {
+	if alone, err := pageserver.Address(addr); err == nil {
+		return alone
+	}
+	return "?"
 }
 
 // socketPath gives the absolute path of the unix socket in the work directory.
@@ -107,13 +130,36 @@ func socketHint(path string) string {
 	return fmt.Sprintf("(cd %s && psql -h /proc/self/cwd -p %s)", filepath.Dir(path), pageserver.DefaultPort)
 }
 
-// dial connects to the page server at a conninfo.
-func dial(ctx context.Context, conninfo string) (client, error) {
-	addr, err := pageserver.Address(conninfo)
+// dial connects to the page server that the user means by text; what that leaves out is taken from where libpq
+// looks in the user's process.
+func dial(ctx context.Context, text string) (client, error) {
+	full, err := fullPeer(text, true)
 	if err != nil {
 		return nil, err
 	}
-	c, err := pageserver.Dial(ctx, addr)
+	return dialFull(ctx, full)
+}
+
+// fullPeer gives the connection string for a page server that the user means by text, with what libpq would find
+// in this process. files says that who connects has this machine's files.
+func fullPeer(text string, files bool) (conninfo.Info, error) {
+	info, err := pageserver.Conninfo(text)
+	if err != nil {
+		return info, err
+	}
+	if info, err = info.FillIn(peerEnvironment(files)); err != nil {
+		err = fmt.Errorf("conninfo: %w", err)
+	}
+	return info, err
+}
+
+// dialFull connects to a page server by a connection string that leaves nothing out.
+func dialFull(ctx context.Context, info conninfo.Info) (client, error) {
+	t, err := pageserver.TargetOf(info)
+	if err != nil {
+		return nil, err
+	}
+	c, err := t.Dial(ctx)
 	if err != nil {
 		return nil, err // not c: an interface with a nil *Client in it is not nil
 	}
@@ -122,23 +168,29 @@ func dial(ctx context.Context, conninfo string) (client, error) {
 
 // dialPeer connects this page server to another one, to push a branch to it: to the first of its addresses that
 // allow allows, if that is not nil.
-func dialPeer(ctx context.Context, conninfo string, allow func(string, netip.Addr) bool) (tenants.Peer, error) {
-	if allow == nil {
-		return dial(ctx, conninfo)
+func dialPeer(ctx context.Context, text string, allow func(string, netip.Addr) bool) (tenants.Peer, error) {
+	info, err := pageserver.Conninfo(text)
+	if err == nil {
+		err = info.CheckTaken(allow == nil)
 	}
-	addr, err := pageserver.Address(conninfo)
+	if errors.Is(err, conninfo.ErrNotTaken) {
+		return nil, fmt.Errorf("%w: %w", egress.ErrRefused, err)
+	}
+	if err != nil || allow == nil {
+		return peerOf(ctx, info, err)
+	}
+	at, err := egress.Resolve(ctx, cmp.Or(info.Get("hostaddr"), info.Get("host")), allow)
+	if err == nil {
+		info.Set("hostaddr", at.String()) // the host stays: the server's certificate must name it
+	}
+	return peerOf(ctx, info, err)
+}
+
+func peerOf(ctx context.Context, info conninfo.Info, err error) (tenants.Peer, error) {
 	if err != nil {
 		return nil, err
 	}
-	host, port, err := net.SplitHostPort(addr)
-	if err != nil { // the path of a unix socket, which is for the owner to name
-		return nil, fmt.Errorf("%w", egress.ErrRefused)
-	}
-	at, err := egress.Resolve(ctx, host, allow)
-	if err != nil {
-		return nil, err
-	}
-	return dial(ctx, net.JoinHostPort(at.String(), port))
+	return dialFull(ctx, info)
 }
 
 // listenSocket makes the unix socket in a work directory.

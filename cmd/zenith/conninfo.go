@@ -53,6 +53,21 @@ func ownEnvironment(files bool) conninfo.Environment {
 	return own
 }
 
+// peerEnvironment is ownEnvironment for a page server: where that is, the settings say, and nothing else.
+func peerEnvironment(files bool) conninfo.Environment {
+	own := ownEnvironment(files)
+	own.Getenv = func(name string) string {
+		if slices.Contains(elsewhere, name) {
+			return ""
+		}
+		return os.Getenv(name)
+	}
+	return own
+}
+
+// elsewhere are the environment variables by which libpq would connect to another server.
+var elsewhere = []string{"PGHOST", "PGHOSTADDR", "PGPORT", "PGSERVICE", "PGSERVICEFILE", "PGDATABASE"}
+
 // readPassword gives the first line of a file, or of stdin for "-".
 func (e *environ) readPassword(path string) (string, error) {
 	f := e.in

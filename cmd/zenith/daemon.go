@@ -86,6 +86,9 @@ func (e *environ) checkSettings(ctx context.Context, s *settings, o startOptions
 	if _, err := e.policy(&s.serverConfig); err != nil {
 		return err
 	}
+	if _, err := e.loadTLS(s.TLS); err != nil {
+		return err
+	}
 	_, noUser := postgres.LookupAccount(s.PgUser)
 	for _, c := range []struct {
 		key, flag string
@@ -184,6 +187,7 @@ func (e *environ) daemon(ctx context.Context, o startOptions) (err error) {
 	if err != nil {
 		return err
 	}
+	policy.Store = access.OpenStore(e.path(usersFile), log)
 	doors, err := openDoors(s)
 	if err != nil {
 		return err
@@ -193,15 +197,15 @@ func (e *environ) daemon(ctx context.Context, o startOptions) (err error) {
 		return errors.Join(err, doors.close())
 	}
 	server := pageserver.New(svc, pageserver.Options{Log: log, Replication: svc, Identity: identity, MaxConns: maxConns(), Access: policy})
-	r := &reloader{e: e, o: o, log: log, level: level, current: s.serverConfig, asked: asked, access: server.SetAccess}
+	if err := e.secure(&s.serverConfig, server, log); err != nil {
+		return errors.Join(err, doors.close(), closeService(ctx))
+	}
+	r := &reloader{e: e, o: o, log: log, level: level, current: s.serverConfig, asked: asked, store: policy.Store, server: server}
 	reloading, stopReloading := context.WithCancel(context.WithoutCancel(ctx))
 	var reloads sync.WaitGroup
 	reloads.Go(func() { r.run(reloading, svc) })
 	defer reloads.Wait()
 	defer stopReloading()
-	if policy.Method == access.Trust && s.Listen != "" {
-		log.Warn("clients on this machine are not asked who they are: each of them may do anything with all data here", "address", doors.address(), "setting", "auth.method = \"trust\"")
-	}
 	err = e.serve(ctx, o, server, doors, log)
 	server.Close()
 	closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)

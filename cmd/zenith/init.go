@@ -25,6 +25,7 @@ type initOptions struct {
 	tenant      string
 	listen      string
 	auth        string
+	tls         bool
 	distrib     string
 	major       int // of PostgreSQL; 0: any
 	pgUser      string
@@ -50,6 +51,7 @@ func cmdInit(e *environ) *cli.Command {
 			tenantFlag(),
 			&cli.StringFlag{Name: "listen", Usage: "`HOST:PORT`, where the page server is to listen besides the socket in the work directory; port 0: any free one"},
 			&cli.StringFlag{Name: "auth", Usage: "`METHOD` by which clients show who they are: peer (by account, through the socket; the default), scram (by password or token; the default with --listen), or trust (over loopback they need not)"},
+			&cli.BoolFlag{Name: "tls", Usage: "make a certificate, self-signed, so that connections over TCP are encrypted; print its fingerprint"},
 			&cli.StringFlag{Name: "pg-distrib", Usage: "PostgreSQL of new tenants: `DIR` has bin/postgres (default: the newest that is installed)"},
 			versionFlag(),
 			&cli.StringFlag{Name: "pg-user", Usage: "`USER` that postgres runs as, where we are root (default: postgres)"},
@@ -65,7 +67,7 @@ func cmdInit(e *environ) *cli.Command {
 				return err
 			}
 			return e.runInit(c.Context, initOptions{
-				major: major, tenant: c.String("tenantid"), listen: c.String("listen"), auth: c.String("auth"), distrib: c.String("pg-distrib"), pgUser: c.String("pg-user"),
+				major: major, tenant: c.String("tenantid"), listen: c.String("listen"), auth: c.String("auth"), tls: c.Bool("tls"), distrib: c.String("pg-distrib"), pgUser: c.String("pg-user"),
 				noChecksums: c.Bool("no-data-checksums"), fromPGData: c.String("from-pgdata"), fromServer: c.String("from-server"),
 				remote: c.String("remote-pageserver"), password: c.String("password-file"),
 			})
@@ -195,7 +197,7 @@ func (e *environ) refuseExisting() error {
 }
 
 // made are the files and directories that init makes in the work directory.
-var made = []string{configFile, serverFile, tenantsDir}
+var made = []string{configFile, serverFile, certFile, keyFile, tenantsDir}
 
 // clearUnfinished removes what an init that was killed left behind.
 func (e *environ) clearUnfinished() error {
@@ -247,6 +249,13 @@ func (e *environ) initLocal(ctx context.Context, o initOptions, s *settings) err
 	if err := s.chooseDistrib(ctx, info.Major); err != nil {
 		return err
 	}
+	fingerprint := ""
+	if o.tls {
+		s.TLS = tlsConfig{Cert: certFile, Key: keyFile}
+		if fingerprint, err = e.makeCert(s.Listen); err != nil {
+			return err
+		}
+	}
 	if err := writeTOML(e.path(serverFile), serverNote, &s.serverConfig); err != nil {
 		return err
 	}
@@ -256,6 +265,9 @@ func (e *environ) initLocal(ctx context.Context, o initOptions, s *settings) err
 	}
 	fmt.Fprintf(e.out, "created initial timeline %s timeline.lsn %s\n", info.TimelineID, info.LSN)
 	fmt.Fprintf(e.out, "created %s branch\n", tenants.MainBranch)
+	if fingerprint != "" {
+		fmt.Fprintf(e.out, "created certificate %s, SHA-256 fingerprint %s\n", e.path(certFile), fingerprint)
+	}
 	return nil
 }
 

@@ -42,6 +42,11 @@ func (e *environ) runPush(c *cli.Context, name, remote string) error {
 		return err
 	}
 	return e.withTenant(c, func(ctx context.Context, s *session) error {
+		full, err := fullPeer(to, e.local())
+		if err != nil {
+			return fmt.Errorf("remote %s: %w", remote, err)
+		}
+		to := full.String()
 		tell, end := e.newProgress()
 		res, err := s.Push(ctx, s.tenant, name, api.PushOptions{To: to, Tenant: c.String("remote-tenantid"), Progress: tell})
 		end()

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"log/slog"
 	"os"
@@ -24,7 +25,8 @@ type reloader struct {
 	level   *slog.LevelVar // of log
 	current serverConfig   // the settings that the page server has
 	asked   chan os.Signal
-	access  func(*access.Policy) // has the page server let in who the settings say
+	store   *access.Store // users and tokens
+	server  guarded       // lets in who the settings say
 }
 
 // harmless are signals that would end a program and mean nothing to the page server. SIGPIPE
@@ -76,6 +78,12 @@ func openLog(path string) (*os.File, error) {
 	return os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o640)
 }
 
+// guarded is what can be told anew, while it runs, who is let in, and how connections are encrypted.
+type guarded interface {
+	SetAccess(p *access.Policy)
+	SetTLS(c *tls.Config) error
+}
+
 // retainer is what can be told how much history to keep while it runs.
 type retainer interface {
 	SetRetention(all tenants.Retention, single map[string]tenants.Retention)
@@ -98,7 +106,11 @@ func (r *reloader) reload(m retainer) error {
 	if err != nil {
 		return err
 	}
-	r.access(policy)
+	policy.Store = r.store
+	if err := r.e.secure(&s.serverConfig, r.server, r.log); err != nil {
+		return err
+	}
+	r.server.SetAccess(policy)
 	m.SetRetention(s.Retention.over(tenants.DefaultRetention), s.tenantRetention())
 	r.level.Set(s.LogLevel.level())
 	waiting := changedKeys(r.current, s.serverConfig)
@@ -107,7 +119,7 @@ func (r *reloader) reload(m retainer) error {
 }
 
 // reloaded are the keys of pageserver.toml that a running page server takes in.
-var reloaded = []string{"auth", "log_level", "retention", "tenants"}
+var reloaded = []string{"auth", "log_level", "retention", "tenants", "tls"}
 
 // changedKeys lists the keys of which the page server goes on with the value in old, until it is
 // started again.

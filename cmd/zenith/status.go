@@ -57,7 +57,7 @@ func (e *environ) runStatus(ctx context.Context, asJSON bool) error {
 func (e *environ) whereabouts(cfg *cliConfig) ([]api.StatusRow, error) {
 	reached, err := e.address(cfg)
 	if err != nil || !e.local() {
-		return []api.StatusRow{{Name: "address", Value: reached}}, err
+		return []api.StatusRow{{Name: "address", Value: addressAlone(reached)}}, err
 	}
 	addr := reached
 	if running, ok := e.readRunning(); ok {

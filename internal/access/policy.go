@@ -31,15 +31,27 @@ func ParseMethod(s string) (Method, error) {
 // Principal is a client that was let in. The zero value may do nothing.
 type Principal struct {
 	Grant
-	Name string // of the account, the user or the token
+	Name string // of the account, of the user, or the id of the token
 	UID  int    // of the account at the other end of a unix socket; api.NoUID: there is none
+	via  via
 }
+
+// via is how a principal was let in.
+type via uint8
+
+const (
+	viaAccount via = iota
+	viaTrust
+	viaUser
+	viaToken
+)
 
 // Policy says who is let in. The zero value lets in root, and the account with the UID 0 is the owner.
 type Policy struct {
 	OwnerUID int             // owner of the work directory
 	Method   Method          // for clients that are let in by no account
 	Accounts map[int]Account // by UID: those that are let in through the unix socket besides root and the owner
+	Store    *Store          // users and tokens; nil: there are none
 }
 
 // Account is an account of this machine that is let in.
@@ -61,4 +73,23 @@ func (p *Policy) ByAccount(uid int) (Principal, bool) {
 }
 
 // Trusted is who a client of the port of TCP is under the method Trust.
-var Trusted = Principal{Grant: Grant{Role: Admin}, Name: "trust", UID: api.NoUID}
+var Trusted = Principal{Grant: Grant{Role: Admin}, Name: "trust", UID: api.NoUID, via: viaTrust}
+
+// Current gives what a principal that was let in may do now; false: it would not be let in any more.
+func (p *Policy) Current(who Principal) (Principal, bool) {
+	switch who.via {
+	case viaAccount:
+		return p.ByAccount(who.UID)
+	case viaTrust:
+		return who, p.Method == Trust
+	}
+	if p.Store == nil || p.Method == Peer {
+		return Principal{UID: who.UID}, false
+	}
+	var ok bool
+	who.Grant, ok = p.Store.current(who)
+	return who, ok
+}
+
+// Passwords reports whether clients may show who they are by a password.
+func (p *Policy) Passwords() bool { return p.Method == Scram && p.Store != nil }

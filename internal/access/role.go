@@ -54,6 +54,9 @@ func (g Grant) On(tenant string) Role {
 // String gives the grant's text form: ROLE, or ROLE TENANT.
 func (g Grant) String() string { return strings.TrimSpace(g.Role.String() + " " + g.Tenant) }
 
+// MarshalText implements encoding.TextMarshaler.
+func (g Grant) MarshalText() ([]byte, error) { return []byte(g.String()), nil }
+
 // UnmarshalText implements encoding.TextUnmarshaler.
 func (g *Grant) UnmarshalText(text []byte) error {
 	role, tenant, scoped := strings.Cut(string(text), " ")

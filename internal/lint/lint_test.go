@@ -38,8 +38,8 @@ var allowed = map[string][]string{
 	"repo/ingest":          {"repo", "repo/control", "walredo", "internal/durable", "internal/pg", "internal/xlog"},
 	"repo/datadir":         {"repo", "repo/control", "internal/durable", "internal/pg", "internal/tree", "internal/xlog"},
 	"internal/api":         {"internal/pg"},
-	"internal/access":      {"internal/api"},
-	"internal/pageserver":  {"internal/access", "internal/api", "internal/pg"},
+	"internal/access":      {"internal/api", "internal/sidefile"},
+	"internal/pageserver":  {"internal/access", "internal/api", "internal/conninfo", "internal/pg"},
 	"internal/postgres":    {"internal/api", "internal/dirfd", "internal/durable", "internal/pg", "internal/privileged", "internal/sidefile"},
 	"repo/receiver":        {"repo", "internal/conninfo", "internal/durable", "internal/pg", "internal/xlog"},
 	"fusefs":               {"internal/dirfd", "internal/durable", "internal/pg", "internal/privileged", "internal/sidefile", "internal/tree", "internal/xlog"},
@@ -58,6 +58,7 @@ var doors = map[string]string{
 	"github.com/hanwen/go-fuse/v2":   "fusefs",
 	"github.com/jackc/pgproto3/v2":   "internal/pageserver",
 	"github.com/jackc/pgx/v5":        "repo/receiver",
+	"github.com/xdg-go/scram":        "internal/access",
 	"github.com/urfave/cli/v2":       "cmd/zenith",
 }
 

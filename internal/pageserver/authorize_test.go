@@ -3,7 +3,9 @@ package pageserver
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"net"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -29,12 +31,12 @@ var wantRoles = map[access.Role]string{
 		"gc_plan receive_list wal_sum basebackup fullbackup export pagestream " +
 		"IDENTIFY_SYSTEM SHOW TIMELINE_HISTORY START_REPLICATION BASE_BACKUP CREATE_REPLICATION_SLOT READ_REPLICATION_SLOT UPLOAD_MANIFEST",
 	access.Writer: "branch_create pg_create pg_start pg_stop pg_exec lease callmemaybe receive_set receive_stop push_offer push_receive mount DROP_REPLICATION_SLOT",
-	access.Admin:  "tenant_create branch_delete branch_undelete repair gc do_gc push umount",
+	access.Admin:  "user_create user_passwd user_drop user_list token_create token_revoke token_list tenant_create branch_delete branch_undelete repair gc do_gc push umount",
 }
 
 // aboutAll are the verbs that name no tenant and are not about each client's own either: they take the role for
 // all tenants.
-const aboutAll = "mount_tree umount"
+const aboutAll = "mount_tree umount user_create user_passwd user_drop user_list"
 
 // localOnly are the verbs for accounts of the machine.
 const localOnly = "mount mount_tree umount"
@@ -63,9 +65,9 @@ type asking struct {
 	fe *pgproto3.Frontend
 }
 
-func ask(t *testing.T, who access.Principal, tenant string, replication bool) *asking {
+func ask(t *testing.T, policy *access.Policy, who access.Principal, tenant string, replication bool) *asking {
 	t.Helper()
-	server := New(nothing{}, Options{Replication: nothing{}})
+	server := New(nothing{}, Options{Replication: nothing{}, Access: policy})
 	here, there := net.Pipe()
 	c := newConn(server, there, 1)
 	c.who, c.tenant, c.branch, c.replication = who, tenant, "main", replication
@@ -107,7 +109,7 @@ func (a *asking) query(q string) (state, message string) {
 func words(v *verb, tenant string) string {
 	sample := map[string]string{
 		tenantArg: tenant, "DIR": "/d", "LSN": "0/1", "FROM": "0/1", "TO": "0/2", "BLOCK": "0", "OFFER": "{}", "POINT": "main", "NAME": "x",
-		"BRANCH": "main", "TIMELINE": ownID, "CONNINFO": "h:1", "PATH": "base/1", "ALL": "ALL", "TRANSACTION": "TRANSACTION", "NAME = VALUE": "a = b",
+		"BRANCH": "main", "TIMELINE": ownID, "CONNINFO": "h:1", "ROLE": "reader", "USER": "x", "TOKEN_ID": "x", "VERIFIER": "x", "PATH": "base/1", "ALL": "ALL", "TRANSACTION": "TRANSACTION", "NAME = VALUE": "a = b",
 	}
 	list := []string{v.name}
 	for _, f := range v.args.fields {
@@ -125,27 +127,43 @@ func words(v *verb, tenant string) string {
 
 func has(list, name string) bool { return strings.Contains(" "+list+" ", " "+name+" ") }
 
-// principals are clients of every role, for one tenant and for all, over TCP and through the socket.
-func principals() (list []access.Principal) {
-	for _, role := range []access.Role{access.None, access.Reader, access.Writer, access.Admin} {
+// principals are clients of every role, for one tenant and for all, over TCP and through the socket; and the policy by
+// which they are let in.
+func principals(t *testing.T) (policy *access.Policy, list []access.Principal) {
+	t.Helper()
+	store := access.OpenStore(filepath.Join(t.TempDir(), "users"), slog.New(slog.DiscardHandler))
+	policy = &access.Policy{OwnerUID: 999, Method: access.Scram, Store: store, Accounts: map[int]access.Account{}}
+	v, err := access.NewVerifier("x")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, role := range []access.Role{access.Reader, access.Writer, access.Admin} {
 		for _, tenant := range []string{"", ownID} {
-			for _, uid := range []int{api.NoUID, 1000} {
-				list = append(list, access.Principal{Grant: access.Grant{Role: role, Tenant: tenant}, UID: uid})
+			grant, uid := access.Grant{Role: role, Tenant: tenant}, 1000+len(list)
+			name := fmt.Sprintf("u%d", uid)
+			if err := store.CreateUser(name, grant, v); err != nil {
+				t.Fatal(err)
 			}
+			policy.Accounts[uid] = access.Account{Name: name, Grant: grant}
+			user, _ := store.ByName(name)
+			account, _ := policy.ByAccount(uid)
+			list = append(list, user, account)
 		}
 	}
-	return append(list, access.Principal{Grant: access.Grant{Role: access.Owner}})
+	owner, _ := policy.ByAccount(999)
+	return policy, append(list, owner)
 }
 
 // TestEveryVerbAndRole walks the whole surface as each client: what it may not do is refused before anything is
 // looked up, and a tenant of which it may do nothing does not exist for it.
 func TestEveryVerbAndRole(t *testing.T) {
 	walked := map[string]bool{}
-	for _, who := range principals() {
+	policy, all := principals(t)
+	for _, who := range all {
 		t.Run(fmt.Sprintf("%v uid %d", who.Grant, who.UID), func(t *testing.T) {
-			plain, replicating := ask(t, who, "", false), map[string]*asking{}
+			plain, replicating := ask(t, policy, who, "", false), map[string]*asking{}
 			for _, id := range []string{"", ownID, otherID, noID} {
-				replicating[id] = ask(t, who, id, true)
+				replicating[id] = ask(t, policy, who, id, true)
 			}
 			for role, names := range wantRoles {
 				for name := range strings.FieldsSeq(names) {
@@ -203,13 +221,11 @@ func expect(who access.Principal, role access.Role, name, tenant string, v *verb
 	switch {
 	case role == access.Guest:
 		return "reached"
-	case who.Role == access.None:
-		return "denied"
 	case named && !mine && tenant != "":
 		return "no such tenant"
 	case !mine, who.Role < role:
 		return "denied"
-	case name == "push_receive" && tenant == noID && who.Role < access.Admin:
+	case name == "push_receive" && tenant == noID && who.Role < access.Admin, name == "token_create" && tenant == noID:
 		return "no such tenant"
 	case has(localOnly, name) && who.UID == api.NoUID:
 		return "denied"
@@ -241,8 +257,10 @@ func TestRaisedRoles(t *testing.T) {
 
 // TestPermanentSlots: a reader has temporary slots of its own and touches no others.
 func TestPermanentSlots(t *testing.T) {
-	for _, role := range []access.Role{access.Reader, access.Writer} {
-		a := ask(t, access.Principal{Grant: access.Grant{Role: role, Tenant: ownID}, UID: api.NoUID}, ownID, true)
+	policy, all := principals(t)
+	for _, who := range all {
+		role := who.Role
+		a := ask(t, policy, who, ownID, true)
 		for _, query := range []string{"CREATE_REPLICATION_SLOT s PHYSICAL", "START_REPLICATION SLOT s PHYSICAL 0/1000000", "DROP_REPLICATION_SLOT s"} {
 			state, message := a.query(query)
 			if denied := state == "42501"; denied != (role == access.Reader) {

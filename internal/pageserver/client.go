@@ -2,6 +2,7 @@ package pageserver
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -19,7 +20,7 @@ import (
 // Client is a connection to a page server. It is an api.Service, whose methods run there: one
 // at a time, others wait. Its errors are of the same kinds.
 type Client struct {
-	addr   string
+	target Target
 	nc     net.Conn
 	fe     *pgproto3.Frontend
 	br     *bufio.Reader
@@ -42,17 +43,32 @@ const (
 	maxServerMessage = 64 << 20
 )
 
-// Dial connects to the page server at addr: HOST:PORT, or the path of its unix socket. ErrUnavailable means that
-// there is none.
+// Dial connects to the page server that a user means, as Conninfo reads it. ErrUnavailable means that there is none.
 func Dial(ctx context.Context, addr string) (*Client, error) {
+	info, err := Conninfo(addr)
+	if err != nil {
+		return nil, err
+	}
+	t, err := TargetOf(info)
+	if err != nil {
+		return nil, err
+	}
+	return t.Dial(ctx)
+}
+
+// Dial connects to the target. ErrUnavailable means that there is no page server.
+func (t Target) Dial(ctx context.Context) (*Client, error) {
+	addr := t.Addr
 	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
-	nc, err := dialAddress(ctx, addr)
-	if err != nil {
+	nc, err := t.open(ctx)
+	if err != nil && !errors.As(err, new(*api.Error)) {
 		return nil, &api.Error{Kind: api.ErrUnavailable, Msg: fmt.Sprintf("page server at %s: %s", addr, dialReason(err))}
 	}
-	br := bufio.NewReaderSize(nc, 128<<10)
-	c := &Client{addr: addr, nc: nc, br: br, fe: pgproto3.NewFrontend(&chunkReader{br: br, max: maxServerMessage}, nc)}
+	if err != nil {
+		return nil, fmt.Errorf("page server at %s: %w", addr, err)
+	}
+	c := newClientConn(t, nc)
 	stop := context.AfterFunc(ctx, func() { nc.SetDeadline(time.Unix(1, 0)) })
 	err = c.startup()
 	if !stop() && err == nil {
@@ -89,7 +105,7 @@ func dialReason(err error) error {
 func (c *Client) startup() error {
 	err := c.fe.Send(&pgproto3.StartupMessage{
 		ProtocolVersion: pgproto3.ProtocolVersionNumber,
-		Parameters:      map[string]string{"user": "zenith", "application_name": "zenith"},
+		Parameters:      map[string]string{"user": cmp.Or(c.target.User, "zenith"), "application_name": "zenith"},
 	})
 	if err != nil {
 		return err
@@ -110,6 +126,10 @@ func (c *Client) startup() error {
 			if msg.Name == identityParameter {
 				c.identity = msg.Value
 			}
+		case *pgproto3.AuthenticationSASL:
+			if err := c.authenticate(msg); err != nil {
+				return err
+			}
 		case *pgproto3.AuthenticationOk, *pgproto3.NoticeResponse:
 		default:
 			return api.Errorf(api.ErrProtocol, "unexpected message %T at startup", msg)
@@ -118,7 +138,7 @@ func (c *Client) startup() error {
 }
 
 // Addr gives the address of the page server: HOST:PORT, or the path of its unix socket.
-func (c *Client) Addr() string { return c.addr }
+func (c *Client) Addr() string { return c.target.Addr }
 
 // Identity tells which work directory the page server serves; "" if it does not say.
 func (c *Client) Identity() string { return c.identity }
@@ -310,7 +330,7 @@ func (c *Client) requestCancel() {
 	c.nc.SetReadDeadline(time.Now().Add(cancelGrace))
 	ctx, cancel := context.WithTimeout(context.Background(), dialTimeout)
 	defer cancel()
-	nc, err := dialAddress(ctx, c.addr)
+	nc, err := c.target.open(ctx)
 	if err != nil {
 		c.nc.SetReadDeadline(time.Unix(1, 0))
 		return

@@ -13,7 +13,7 @@ import (
 
 // Pages is api.Service's. The stream has a connection of its own, up to its Close.
 func (c *Client) Pages(ctx context.Context, tenant, branch string) (api.PageSource, error) {
-	own, err := Dial(ctx, c.addr)
+	own, err := c.target.Dial(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -3,6 +3,7 @@ package pageserver
 import (
 	"bufio"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -11,6 +12,7 @@ import (
 	"runtime/debug"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgproto3/v2"
@@ -27,14 +29,21 @@ const readBuffer = 32 << 10
 // conn is one client's connection.
 type conn struct {
 	srv     *Server
-	nc      net.Conn
+	raw     net.Conn // as it was accepted: for deadlines, by any goroutine
+	nc      net.Conn // what messages go through: raw, or the TLS over it
 	br      *bufio.Reader
+	in      *chunkReader // what be reads from
 	be      *pgproto3.Backend
+	tls     *tls.Conn      // nil: not encrypted
+	binding access.Binding // to tls
 	id      uint32
 	secret  uint32
-	crowded bool             // over MaxConns: to be refused
-	who     access.Principal // set by startup
-	address string           // HOST:PORT of the client; "": it came through a unix socket
+	crowded bool                             // over MaxConns: to be refused
+	who     access.Principal                 // set by startup
+	session atomic.Pointer[access.Principal] // who as it was let in, for other goroutines
+	ending  atomic.Pointer[error]            // why the connection is to end, though its client did not leave
+	active  atomic.Int64                     // Unix time in nanoseconds at which the client said something last; 0: a command runs
+	address string                           // HOST:PORT of the client; "": it came through a unix socket
 
 	tenant, branch string // of dbname=tenant/branch
 	replication    bool
@@ -58,13 +67,20 @@ type conn struct {
 }
 
 func newConn(s *Server, nc net.Conn, id uint32) *conn {
-	br := bufio.NewReaderSize(nc, readBuffer)
-	return &conn{
-		srv: s, nc: nc, br: br, id: id, address: addressOf(nc), secret: newSecret(), version: pg.Default, txStatus: 'I',
-		be:       pgproto3.NewBackend(&chunkReader{br: br, max: s.opt.MaxMessage}, nil),
-		bw:       bufio.NewWriterSize(deadlineWriter{nc, s.opt.WriteTimeout}, copyChunk),
+	c := &conn{
+		srv: s, raw: nc, in: &chunkReader{max: s.opt.MaxMessage}, id: id, address: addressOf(nc), secret: newSecret(), version: pg.Default, txStatus: 'I',
 		prepared: map[string]*prepared{}, portals: map[string]*portal{},
 	}
+	c.be = pgproto3.NewBackend(c.in, nil)
+	c.use(nc)
+	return c
+}
+
+// use has all messages go through nc from now on.
+func (c *conn) use(nc net.Conn) {
+	c.nc, c.br = nc, bufio.NewReaderSize(nc, readBuffer)
+	c.in.br = c.br
+	c.bw = bufio.NewWriterSize(deadlineWriter{nc, c.srv.opt.WriteTimeout}, copyChunk)
 }
 
 // addressOf gives the HOST:PORT at the other end of a connection, "" for a unix socket.
@@ -110,7 +126,7 @@ func (c *conn) serve() {
 // the connection and throw them away.
 func (c *conn) lingerClose() {
 	tc, ok := c.nc.(interface{ CloseWrite() error })
-	if !ok || tc.CloseWrite() != nil || c.nc.SetReadDeadline(time.Now().Add(time.Second)) != nil {
+	if !ok || tc.CloseWrite() != nil || c.raw.SetReadDeadline(time.Now().Add(time.Second)) != nil {
 		return
 	}
 	io.Copy(io.Discard, io.LimitReader(c.nc, 1<<20)) // what it says and how it ends does not matter any more
@@ -122,10 +138,18 @@ func (c *conn) loop() error {
 		if err := c.flushIfIdle(); err != nil {
 			return err
 		}
+		if why := c.ending.Load(); why != nil {
+			return *why
+		}
+		c.active.Store(time.Now().UnixNano())
 		msg, err := receiveFrom(c.be)
 		if c.srv.ctx.Err() != nil {
 			return api.Errorf(api.ErrUnavailable, "terminating connection: the page server is shutting down")
 		}
+		if why := c.ending.Load(); why != nil {
+			return *why
+		}
+		c.active.Store(0)
 		if err != nil {
 			return err
 		}
@@ -168,7 +192,7 @@ func (c *conn) handle(msg pgproto3.FrontendMessage) error {
 }
 
 // wake makes a connection that waits for its client notice that the server closes.
-func (c *conn) wake() { c.nc.SetReadDeadline(time.Unix(1, 0)) }
+func (c *conn) wake() { c.raw.SetReadDeadline(time.Unix(1, 0)) }
 
 // cancelCommand ends the running command, if there is one.
 func (c *conn) cancelCommand() {
@@ -194,6 +218,10 @@ func (c *conn) caller() api.Caller {
 // run executes a command. Its context ends with the server, by a cancel request, and
 // when the client goes away.
 func (c *conn) run(cmd *verb, args []string, r *reply) error {
+	if err := c.renew(); err != nil {
+		c.broken = err
+		return err
+	}
 	if err := c.authorize(cmd, args); err != nil {
 		return err
 	}
@@ -243,7 +271,7 @@ func (c *conn) watch(gone func()) (stop func()) {
 		c.wake()
 		<-done
 		if c.srv.ctx.Err() == nil {
-			c.nc.SetReadDeadline(time.Time{})
+			c.raw.SetReadDeadline(time.Time{})
 		}
 		if c.srv.ctx.Err() != nil { // Close may have come between
 			c.wake()

@@ -1,76 +1,76 @@
 package pageserver
 
 import (
+	"cmp"
 	"net"
-	"net/url"
+	"path/filepath"
 	"strings"
 
 	"zenith/internal/api"
+	"zenith/internal/conninfo"
 )
 
 // DefaultPort is the page server's, over TCP and in the name of its socket.
 const DefaultPort = "6400"
 
-// Address gives the address of a page server from what a user writes: HOST:PORT, HOST,
-// host=H port=P, or postgresql://H:P; or DIR, the absolute path of the directory in which its unix socket
-// is, in the place of HOST. It is HOST:PORT, or the path of the socket. What else a conninfo holds is not
-// looked at. No error has a part of it: it might be a password.
-func Address(conninfo string) (string, error) {
-	s := strings.TrimSpace(conninfo)
+// Conninfo reads what a user writes for a page server: a connection string, HOST:PORT, HOST, or the absolute
+// path of its unix socket or of the directory that it is in. The result names one host, and a port. No error has
+// a part of s in it, which may be a password.
+func Conninfo(s string) (info conninfo.Info, err error) {
+	s = strings.TrimSpace(s)
 	switch {
-	case strings.HasPrefix(s, "postgres://"), strings.HasPrefix(s, "postgresql://"):
-		u, err := url.Parse(s)
-		if err == nil && u.Hostname() == "" && isSocket(u.Query().Get("host")) {
-			return withPort(u.Query().Get("host"), u.Query().Get("port")), nil
+	case isConninfo(s):
+		if info, err = conninfo.Parse(s); err != nil {
+			return info, api.Errorf(api.ErrBadArgument, "conninfo: %v", err)
 		}
-		if err != nil || u.Hostname() == "" {
-			return "", api.Errorf(api.ErrBadArgument, "conninfo: want postgresql://HOST:PORT")
-		}
-		return withPort(u.Hostname(), u.Port()), nil
 	case isSocket(s):
-		return withPort(s, ""), nil
-	case strings.Contains(s, "="):
-		return keywordAddress(s)
+		dir, port := splitSocket(s)
+		info.Set("host", dir)
+		info.Default("port", port)
 	case s == "" || strings.ContainsAny(s, " \t"):
-		return "", api.Errorf(api.ErrBadArgument, "conninfo: want HOST:PORT")
+		return info, api.Errorf(api.ErrBadArgument, "conninfo: want HOST:PORT")
+	default:
+		host, port, err := net.SplitHostPort(s)
+		if err != nil {
+			host, port = strings.Trim(s, "[]"), ""
+		}
+		info.Set("host", host)
+		info.Default("port", port)
 	}
-	if host, port, err := net.SplitHostPort(s); err == nil {
-		return withPort(host, port), nil
+	if !info.Has("host") && !info.Has("hostaddr") && !isURI(s) {
+		info.Set("host", "127.0.0.1")
 	}
-	return withPort(strings.Trim(s, "[]"), ""), nil
+	host := cmp.Or(info.Get("hostaddr"), info.Get("host"))
+	if host == "" || strings.Contains(host, ",") || strings.HasPrefix(host, "@") {
+		return info, api.Errorf(api.ErrBadArgument, "conninfo: want one host")
+	}
+	info.Default("port", DefaultPort)
+	return info, nil
 }
 
-// keywordAddress reads libpq's form, values quoted or not.
-func keywordAddress(s string) (string, error) {
-	statements, err := parseStatements(s)
-	if err != nil || len(statements) != 1 {
-		return "", api.Errorf(api.ErrBadArgument, "conninfo: want host=HOST port=PORT")
+// Address gives the address that a user means by what Conninfo reads: HOST:PORT, or the path of a unix socket.
+func Address(s string) (string, error) {
+	info, err := Conninfo(s)
+	if err != nil {
+		return "", err
 	}
-	var host, port string
-	for _, w := range statements[0] {
-		key, value, found := strings.Cut(w.text, "=")
-		if !found {
-			return "", api.Errorf(api.ErrBadArgument, "conninfo: want KEY=VALUE")
-		}
-		switch key {
-		case "host", "hostaddr":
-			host = value
-		case "port":
-			port = value
-		}
-	}
-	if host == "" {
-		host = "127.0.0.1"
-	}
-	return withPort(host, port), nil
+	return addressIn(info), nil
+}
+
+func addressIn(info conninfo.Info) string {
+	return withPort(cmp.Or(info.Get("hostaddr"), info.Get("host")), info.Get("port"))
+}
+
+// isConninfo tells a connection string from an address alone.
+func isConninfo(s string) bool { return isURI(s) || !isSocket(s) && strings.Contains(s, "=") }
+
+func isURI(s string) bool {
+	return strings.HasPrefix(s, "postgres://") || strings.HasPrefix(s, "postgresql://")
 }
 
 func withPort(host, port string) string {
-	if port == "" {
-		port = DefaultPort
-	}
 	if isSocket(host) {
-		return socketPath(host, port)
+		return filepath.Join(host, socketPrefix+port)
 	}
 	return net.JoinHostPort(host, port)
 }

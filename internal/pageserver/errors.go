@@ -12,12 +12,13 @@ import (
 
 // The kinds of error that only the wire protocol has.
 var (
-	errNoFile      = errors.New("no such file")                      // is returned for WAL that is not kept
-	errInvalidName = errors.New("invalid name")                      // is returned for a name that a slot cannot have
-	errTooMany     = errors.New("too many clients")                  // is returned when MaxConns is reached
-	errServer      = errors.New("error of the page server")          // is the kind of an error with a SQLSTATE that is none of ours
-	errNotAdmitted = fmt.Errorf("not let in: %w", api.ErrNotAllowed) // is the kind of the error of a client that may not connect
-	errCancelled   = fmt.Errorf("cancel request served: %w", io.EOF) // ends a connection that brought one
+	errNoFile      = errors.New("no such file")                                          // is returned for WAL that is not kept
+	errInvalidName = errors.New("invalid name")                                          // is returned for a name that a slot cannot have
+	errTooMany     = errors.New("too many clients")                                      // is returned when MaxConns is reached
+	errServer      = errors.New("error of the page server")                              // is the kind of an error with a SQLSTATE that is none of ours
+	errNotAdmitted = fmt.Errorf("not let in: %w", api.ErrNotAllowed)                     // is the kind of the error of a client that may not connect
+	errPassword    = fmt.Errorf("password authentication failed: %w", api.ErrNotAllowed) // is the kind of the error of a client that does not know the password
+	errCancelled   = fmt.Errorf("cancel request served: %w", io.EOF)                     // ends a connection that brought one
 )
 
 // kinds pairs errors with SQLSTATEs. An error gets the state of the first row that it
@@ -29,6 +30,7 @@ var kinds = []struct {
 	{api.ErrNotFound, "42704"},
 	{api.ErrExists, "42710"},
 	{api.ErrBusy, "55006"},
+	{errPassword, "28P01"},
 	{errNotAdmitted, "28000"},
 	{api.ErrNotAllowed, "42501"},
 	{api.ErrOutOfRange, "22003"},

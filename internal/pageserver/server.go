@@ -19,7 +19,8 @@ import (
 // Options adjusts a Server. The zero value works.
 type Options struct {
 	Log            *slog.Logger  // default: discards
-	StartupTimeout time.Duration // from accept to the end of startup; default 5 s
+	StartupTimeout time.Duration // from accept to the startup packet; default 5 s
+	AuthTimeout    time.Duration // from there on, and for a TLS handshake, until the client is let in; default 30 s
 	WriteTimeout   time.Duration // for a client to take 64 KiB; default 2 min
 	MaxConns       int           // default 500
 	MaxMessage     int           // longest message body taken, in bytes; default 1 MiB
@@ -41,6 +42,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.StartupTimeout == 0 {
 		o.StartupTimeout = 5 * time.Second
+	}
+	if o.AuthTimeout == 0 {
+		o.AuthTimeout = 30 * time.Second
 	}
 	if o.WriteTimeout == 0 {
 		o.WriteTimeout = 2 * time.Minute
@@ -65,6 +69,7 @@ type Server struct {
 	cancel context.CancelFunc
 	wg     sync.WaitGroup // connections
 	policy atomic.Pointer[access.Policy]
+	tls    atomic.Pointer[serverTLS] // nil: connections are not encrypted
 
 	mu        sync.Mutex
 	listeners map[net.Listener]struct{}
@@ -83,8 +88,24 @@ func New(svc api.Service, o Options) *Server {
 	return s
 }
 
-// SetAccess says anew who is let in. It counts for connections that come from now on.
-func (s *Server) SetAccess(p *access.Policy) { s.policy.Store(p) }
+// SetAccess says anew who is let in. Open connections of those who are not, are cut.
+func (s *Server) SetAccess(p *access.Policy) {
+	if p.Store != nil {
+		p.Store.OnChange(s.recheck)
+	}
+	s.policy.Store(p)
+	s.recheck()
+}
+
+// recheck cuts the connections of clients that would not be let in any more.
+func (s *Server) recheck() {
+	policy := s.policy.Load()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, c := range s.conns {
+		c.revoke(policy)
+	}
+}
 
 // Serve accepts connections on l until Close, and owns l from then on. A server may serve several listeners.
 func (s *Server) Serve(l net.Listener) error {

@@ -126,12 +126,13 @@ func dialSocket(ctx context.Context, path string) (net.Conn, error) {
 	return new(net.Dialer).DialContext(ctx, "unix", path)
 }
 
-// socketPath gives the path of the socket that a user means by a directory, or by the socket's own path.
-func socketPath(path, port string) string {
-	if strings.HasPrefix(filepath.Base(path), socketPrefix) {
-		return path
+// splitSocket gives the directory and the port of a socket's path. What is no such path is a directory itself.
+func splitSocket(path string) (dir, port string) {
+	port, found := strings.CutPrefix(filepath.Base(path), socketPrefix)
+	if !found {
+		return path, ""
 	}
-	return filepath.Join(path, socketPrefix+port)
+	return filepath.Dir(path), port
 }
 
 // accountOf gives the UID of the process at the other end of a unix socket, as of when it connected;

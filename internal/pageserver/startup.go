@@ -39,27 +39,39 @@ func versionParameter(v *pg.Version) [2]string {
 // maxEncryptionRequests is how often a client may ask for SSL or GSS before it must start.
 const maxEncryptionRequests = 2
 
-// startup negotiates the connection, without encryption, and lets the client in or not. A cancel request is served here too and ends with io.EOF.
+// startup negotiates the connection, encrypted if the client wants that and the server can, and lets the client in or not. A cancel request is served here too and ends with io.EOF.
 func (c *conn) startup() error {
-	if err := c.nc.SetReadDeadline(time.Now().Add(c.srv.opt.StartupTimeout)); err != nil {
+	if err := c.raw.SetReadDeadline(time.Now().Add(c.srv.opt.StartupTimeout)); err != nil {
 		return err
+	}
+	if first, err := c.br.Peek(1); err == nil && first[0] == firstOfTLS {
+		if err := c.encrypt(true); err != nil {
+			return err
+		}
 	}
 	for range maxEncryptionRequests + 1 {
 		p, err := readStartupPacket(c.br)
 		if err != nil {
 			return err
 		}
+		encrypt := p.code == codeSSL && c.tls == nil && c.srv.tls.Load() != nil && accountOf(c.raw) == api.NoUID
 		answer := []byte("N") // SSL or GSS encryption: no
-		switch p.code {
-		case codeCancel:
+		switch {
+		case p.code == codeCancel:
 			c.srv.cancelCommand(p.cancelID, p.cancelSecret)
 			return errCancelled
-		case codeSSL, codeGSS:
-		default:
+		case encrypt:
+			answer = []byte("S")
+		case p.params != nil:
 			answer = p.negotiation()
 		}
 		if _, err := (deadlineWriter{c.nc, c.srv.opt.WriteTimeout}).Write(answer); err != nil {
 			return err
+		}
+		if encrypt {
+			if err := c.encrypt(false); err != nil {
+				return err
+			}
 		}
 		if p.params != nil {
 			return c.welcome(p.params)
@@ -73,7 +85,7 @@ func (c *conn) welcome(params map[string]string) error {
 	if c.crowded {
 		return api.Errorf(errTooMany, "sorry, too many clients already")
 	}
-	if err := c.admit(); err != nil {
+	if err := c.admit(params["user"]); err != nil {
 		return err
 	}
 	c.tenant, c.branch, _ = strings.Cut(params["database"], "/")
@@ -103,7 +115,7 @@ func (c *conn) welcome(params map[string]string) error {
 	if err := c.ready(); err != nil {
 		return err
 	}
-	if err := c.nc.SetReadDeadline(time.Time{}); err != nil {
+	if err := c.raw.SetReadDeadline(time.Time{}); err != nil {
 		return err
 	}
 	if c.srv.ctx.Err() != nil { // Close may have come between

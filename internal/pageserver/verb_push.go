@@ -141,7 +141,7 @@ func (c *call) wakeAtEnd(ctx context.Context) (end func()) {
 	stop := context.AfterFunc(ctx, c.wake)
 	return func() {
 		if !stop() && c.srv.ctx.Err() == nil {
-			c.nc.SetReadDeadline(time.Time{})
+			c.raw.SetReadDeadline(time.Time{})
 		}
 	}
 }

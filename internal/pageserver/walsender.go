@@ -159,7 +159,7 @@ func (s *walSender) run(ctx context.Context) error {
 	<-done
 	<-watched
 	if err != nil && s.c.srv.ctx.Err() == nil {
-		s.c.nc.SetReadDeadline(time.Time{})
+		s.c.raw.SetReadDeadline(time.Time{})
 	}
 	return err
 }

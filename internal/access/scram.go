@@ -1,0 +1,164 @@
+package access
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/base64"
+	"errors"
+	"strings"
+
+	"crypto/tls"
+
+	"github.com/xdg-go/scram"
+
+	"zenith/internal/api"
+)
+
+// The SASL mechanisms.
+const (
+	MechanismScram     = "SCRAM-SHA-256"
+	MechanismScramPlus = "SCRAM-SHA-256-PLUS" // with channel binding: over TLS only
+)
+
+// ErrDenied is returned when a client does not know the password, or there is no such user: the two look alike.
+var ErrDenied = errors.New("password authentication failed")
+
+// Binding is what ties the conversation of SCRAM to the TLS connection that it goes through, so that nobody in
+// the middle can pass it on: the hash of the server's certificate (tls-server-end-point). The zero value is for
+// connections without TLS.
+type Binding struct{ scram scram.ChannelBinding }
+
+// NewBinding gives the binding for a certificate of the server. A certificate whose signature has no hash, as Ed25519,
+// has none.
+func NewBinding(cert *x509.Certificate) Binding {
+	cb, err := scram.NewTLSServerEndpointBinding(&tls.ConnectionState{PeerCertificates: []*x509.Certificate{cert}})
+	if err != nil {
+		return Binding{}
+	}
+	return Binding{cb}
+}
+
+// Mechanisms lists what the server offers, the best one first.
+func (b Binding) Mechanisms() []string {
+	if b.scram.IsSupported() {
+		return []string{MechanismScramPlus, MechanismScram}
+	}
+	return []string{MechanismScram}
+}
+
+// Conversation is a client's attempt to show that it knows a password.
+//
+// The user token has many passwords, and the client says which one it has in its last message only, by a
+// proof. So the conversation is had again, in memory, with each of them that fits the first two messages.
+type Conversation struct {
+	candidates []candidate
+	binding    Binding
+	nonce      string
+	first      string // the client's first message
+}
+
+// candidate is somebody who the client may be.
+type candidate struct {
+	who      Principal
+	verifier Verifier
+}
+
+// Begin takes the client's first message, by one of the mechanisms, and gives the answer. user is the one of the
+// startup message: what the client calls itself in the first message does not count, as in PostgreSQL.
+func (s *Store) Begin(user, mechanism, first string, b Binding) (*Conversation, string, error) {
+	bound := strings.HasPrefix(first, "p=")
+	if bound != (mechanism == MechanismScramPlus) || mechanism == MechanismScramPlus && !b.scram.IsSupported() {
+		return nil, "", api.Errorf(api.ErrProtocol, "malformed SCRAM message: its channel binding does not go with the mechanism %q", api.Clip(mechanism))
+	}
+	c := &Conversation{candidates: s.candidates(user), binding: b, first: first,
+		nonce: base64.StdEncoding.EncodeToString(randomBytes(18))}
+	_, answer, err := c.replay(c.candidates[0].verifier)
+	if err != nil {
+		return nil, "", api.Errorf(api.ErrProtocol, "malformed SCRAM message: %v", err)
+	}
+	return c, answer, nil
+}
+
+// replay has the client's first message answered.
+func (c *Conversation) replay(v Verifier) (*scram.ServerConversation, string, error) {
+	server, err := scram.SHA256.NewServer(func(string) (scram.StoredCredentials, error) { return v.credentials(), nil })
+	if err != nil {
+		return nil, "", err
+	}
+	server.WithNonceGenerator(func() string { return c.nonce })
+	conv := server.NewConversation()
+	if c.binding.scram.IsSupported() {
+		conv = server.NewConversationWithChannelBinding(c.binding.scram)
+	}
+	answer, err := conv.Step(c.first)
+	return conv, answer, err
+}
+
+// Finish takes the client's last message, and gives who the client is, and the answer that shows the client that
+// the server knew its password. ErrDenied: it is nobody.
+func (c *Conversation) Finish(last string) (Principal, string, error) {
+	for _, one := range c.candidates {
+		conv, _, err := c.replay(one.verifier)
+		if err != nil {
+			return Principal{}, "", err
+		}
+		answer, err := conv.Step(last)
+		if err == nil && conv.Valid() && one.who.Role != None {
+			return one.who, answer, nil
+		}
+	}
+	return Principal{}, "", ErrDenied
+}
+
+// candidates gives all whose password a user's may be: at least one, if only one that nobody is.
+func (s *Store) candidates(user string) (list []candidate) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if user == TokenUser {
+		for id, r := range s.file.Tokens {
+			if !r.expired() {
+				list = append(list, candidate{Principal{Grant: r.Grant, Name: id, UID: api.NoUID, via: viaToken}, r.Verifier})
+			}
+		}
+		if len(list) == 0 {
+			list = []candidate{{verifier: nobodys(s.file.TokenSalt)}}
+		}
+		return list
+	}
+	if r, there := s.file.Users[user]; there && !r.expired() {
+		return []candidate{{Principal{Grant: r.Grant, Name: user, UID: api.NoUID, via: viaUser}, r.Verifier}}
+	}
+	mac := hmac.New(sha256.New, s.file.Mock) // scram_mock_salt: the same each time, so that nobody learns who exists
+	mac.Write([]byte(user))
+	return []candidate{{verifier: nobodys(mac.Sum(nil)[:saltSize])}}
+}
+
+// ByName gives the user of a name, who has shown by other means than a password that it is its; false: there is
+// none.
+func (s *Store) ByName(name string) (Principal, bool) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	r, there := s.file.Users[name]
+	return Principal{Grant: r.Grant, Name: name, UID: api.NoUID, via: viaUser}, there && !r.expired()
+}
+
+// nobodys is a verifier that goes with no password.
+func nobodys(salt []byte) Verifier {
+	return Verifier{salt: salt, iters: iterations, storedKey: randomBytes(keySize), serverKey: randomBytes(keySize)}
+}
+
+// Proof is a client's side of a Conversation.
+type Proof struct{ *scram.ClientConversation }
+
+// NewProof begins to prove that the client knows a password. Its first Step is without a message of the server.
+func NewProof(password string, b Binding) (*Proof, error) {
+	c, err := newClient(password)
+	if err != nil {
+		return nil, err
+	}
+	if b.scram.IsSupported() {
+		return &Proof{c.NewConversationWithChannelBinding(b.scram)}, nil
+	}
+	return &Proof{c.NewConversation()}, nil
+}
