@@ -6,18 +6,26 @@ FUZZTIME   ?= 60s
 POINTS     ?= 300
 REGRESS_POINTS ?= 200
 ONLY       ?=
+<<<<<<< ours
 # The other majors of PostgreSQL that make test runs the core of its tests on, if they are there (.ci/install-postgres),
 # and the one that make oracle and make regress run on.
 MAJORS     ?= 16 17 18
 MAJOR      ?= 15
 CORE       := TestExec$$|TestFromPGData$$|TestPort$$|TestKill|TestBranch|TestStandby$$|TestBaseBackupFormats$$|TestReceive$$|TestPush$$|TestGC$$
+=======
+CRASHES    ?= 50
+>>>>>>> theirs
 VERSION    ?= $(shell .ci/version)
 
 # Tools are pinned here and run by `go run`, so that none of them enters go.mod.
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 DEADCODE    := golang.org/x/tools/cmd/deadcode@v0.52.0
 
+<<<<<<< ours
 .PHONY: build deps quickstart test unit lint fuzz oracle regress extensions soak bench testdata clean
+=======
+.PHONY: build deps quickstart test unit lint fuzz oracle regress soak crash bench testdata clean
+>>>>>>> theirs
 
 build: bin/zenith
 
@@ -95,6 +103,11 @@ extensions: deps build
 # the server are killed at random. Compares states at twenty random LSNs with stock point-in-time recovery.
 soak: deps build
 	$(GO) test ./integration -count=1 -v -timeout 30m -run TestSoak -args -soak.points 20 -soak.time 2m -soak.scale 10
+
+# Kills the page server, and cuts the power of a disk that tears and reorders what was not synced, CRASHES times each at
+# random moments, while commands of every kind run; judged by what was acknowledged.
+crash: deps build
+	$(GO) test ./integration -count=1 -v -timeout 12h -run 'TestKillMatrix|TestLossyPowerCut' -args -matrix.rounds $(CRASHES)
 
 # Measures zenith side by side with a peer, and writes bench/results.json. `make bench ONLY=redo` runs one
 # benchmark; bench/main.go has their names.

@@ -32,6 +32,9 @@ func hasOwn(name string) bool { return pgtest.Installation{Dir: pgDistrib}.Has(n
 var binary string
 
 func TestMain(m *testing.M) {
+	if dir := os.Getenv(lossyEnv); dir != "" {
+		os.Exit(serveLossy(dir))
+	}
 	flag.Parse()
 	os.Exit(func() int {
 		if _, err := os.Stat("/dev/fuse"); err != nil {

@@ -20,7 +20,7 @@ import (
 // goroutine at a time, tell by several at once. Entries of deleted branches are compared with their WAL if
 // ReadDeleted has opened these. No pages are rebuilt: see Snapshot.VerifyPages.
 func (r *Repository) Verify(ctx context.Context, found func(problem error) error, tell func(what string, done, total int64)) error {
-	v := &verifier{tell: tell, timelines: make(map[timelineNo]verified)}
+	v := &verifier{store: r.store, tell: tell, timelines: make(map[timelineNo]verified)}
 	v.found = func(problem error) error {
 		v.mu.Lock()
 		defer v.mu.Unlock()
@@ -57,6 +57,7 @@ func (r *Repository) Verify(ctx context.Context, found func(problem error) error
 
 // verifier is one run of Verify.
 type verifier struct {
+	store     store.Store
 	tell      func(what string, done, total int64)
 	total     atomic.Int64 // bytes of the store's files: about as many as its entries have
 	timelines map[timelineNo]verified
@@ -91,6 +92,13 @@ func (v *verifier) learn(r *Repository) error {
 		}
 	}
 	return err
+}
+
+// isNew reports whether a timeline that learn did not find is there now: it was made meanwhile. Its entries are compared
+// with no WAL.
+func (v *verifier) isNew(no timelineNo) (bool, error) {
+	var row timelineRow
+	return readRow(v.store, timelineKey(kindTimeline, no), &row)
 }
 
 // verifiedKinds are the kinds of versioned keys.

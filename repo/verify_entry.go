@@ -45,6 +45,12 @@ func (w *entryChecker) batch(ctx context.Context, batch []storeEntry) error {
 func (w *entryChecker) entry(e storeEntry) error {
 	object, no, lsn, ok := splitVersion(e.key)
 	tl, known := w.v.timelines[no]
+	if ok && !known {
+		var err error
+		if known, err = w.v.isNew(no); err != nil {
+			return err
+		}
+	}
 	if !ok || !known {
 		return fmt.Errorf("entry %x: it is of no timeline: %w", e.key, ErrCorrupt)
 	}

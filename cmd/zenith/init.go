@@ -151,7 +151,7 @@ func (e *environ) making(fill func() error) (err error) {
 		return err
 	}
 	existed := isDir(e.workdir)
-	if err := os.MkdirAll(e.workdir, 0o711); err != nil { // x for all: the account of postgres goes through it
+	if err := durable.MkdirAll(e.workdir, 0o711); err != nil { // x for all: the account of postgres goes through it
 		return err
 	}
 	lock, err := lockFile(e.path(initFile))

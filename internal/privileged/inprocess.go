@@ -94,7 +94,9 @@ func (p *InProcess) Own(top, rel string, o Ownership) (err error) {
 	if err != nil {
 		return err
 	}
-	return errors.Join(f.Chown(o.UID, o.GID), f.Chmod(o.Mode)) // in this order: chown clears the setgid bit
+	// The mode comes first: a server may open its file at any moment, and must never find one that has another owner
+	// and does not let its group in yet. And it comes again, since a change of the owner clears the setgid bit.
+	return errors.Join(f.Chmod(o.Mode), f.Chown(o.UID, o.GID), f.Chmod(o.Mode))
 }
 
 // Unmount implements Helper.

@@ -1,0 +1,110 @@
+package integration
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"zenith/integration/lossyfs"
+)
+
+// lossyEnv is set in the process that serves a lossy disk: this test binary again. It names the mount point.
+const lossyEnv = "ZENITH_TEST_LOSSY"
+
+// serveLossy is that process.
+func serveLossy(dir string) int {
+	if err := lossyfs.Serve(dir, os.Stdin, os.Stdout); err != nil {
+		fmt.Println(err)
+		return 1
+	}
+	return 0
+}
+
+// lossyDisk is a disk that forgets what was not synced when its power is cut, in another process.
+type lossyDisk struct {
+	t     *testing.T
+	dir   string
+	to    io.WriteCloser
+	reply *bufio.Scanner
+}
+
+// newLossyDisk mounts a lossy disk at dir, until the end of the test.
+func newLossyDisk(t *testing.T, dir string) *lossyDisk {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		t.Skip("a file system that other accounts may use needs root")
+	}
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(self)
+	cmd.Env = append(os.Environ(), lossyEnv+"="+dir)
+	cmd.Stderr = os.Stderr
+	d := &lossyDisk{t: t, dir: dir}
+	if d.to, err = cmd.StdinPipe(); err != nil {
+		t.Fatal(err)
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.reply = bufio.NewScanner(out)
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		d.leave()
+		d.to.Close()
+		if err := cmd.Wait(); err != nil {
+			t.Errorf("the process that serves the lossy disk: %v", err)
+		}
+	})
+	d.answer("mount")
+	return d
+}
+
+// do has the disk's process do something.
+func (d *lossyDisk) do(command string) {
+	d.t.Helper()
+	if _, err := fmt.Fprintln(d.to, command); err != nil {
+		d.t.Fatalf("tell the lossy disk to %s: %v", command, err)
+	}
+	d.answer(command)
+}
+
+func (d *lossyDisk) answer(command string) {
+	d.t.Helper()
+	if !d.reply.Scan() || d.reply.Text() != "ok" {
+		d.t.Fatalf("the lossy disk's answer to %s: %q, %v", command, d.reply.Text(), d.reply.Err())
+	}
+}
+
+// leave unmounts what a killed page server has left mounted below the disk, the last mount first.
+func (d *lossyDisk) leave() {
+	d.t.Helper()
+	text, err := os.ReadFile("/proc/self/mountinfo")
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	var below []string
+	for line := range strings.Lines(string(text)) {
+		if f := strings.Fields(line); len(f) > 4 && strings.HasPrefix(f[4], d.dir+"/") {
+			below = append([]string{f[4]}, below...)
+		}
+	}
+	for _, m := range below {
+		if err := unix.Unmount(m, unix.MNT_DETACH); err != nil {
+			d.t.Errorf("unmount %s: %v", m, err)
+		}
+	}
+}
