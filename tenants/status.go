@@ -51,8 +51,10 @@ func (m *Manager) Status(ctx context.Context) ([]api.StatusRow, error) {
 	row := func(name string, n int) api.StatusRow {
 		return api.StatusRow{Name: name, Value: strconv.Itoa(n)}
 	}
+	uptime := time.Since(m.began).Round(time.Second)
 	return []api.StatusRow{
-		{Name: "uptime", Value: time.Since(m.began).Round(time.Second).String()},
+		{Name: "uptime", Value: uptime.String()},
+		row("uptime_seconds", int(uptime/time.Second)),
 		{Name: machineRow, Value: Machine()},
 		{Name: "workdir", Value: m.cfg.Dir},
 		{Name: "default_tenant", Value: m.cfg.DefaultTenant},

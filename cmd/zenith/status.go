@@ -99,6 +99,23 @@ func (e *environ) whyDown(err error) string {
 	return "not running"
 }
 
+// statusField is a row of the status as JSON has it: the value is a number where it counts something.
+type statusField struct {
+	Name  string `json:"name"`
+	Value any    `json:"value"`
+}
+
+func statusForJSON(rows []api.StatusRow) (fields []statusField) {
+	for _, r := range rows {
+		f := statusField{r.Name, r.Value}
+		if n, ok := r.Count(); ok {
+			f.Value = n
+		}
+		fields = append(fields, f)
+	}
+	return fields
+}
+
 // printStatus prints head, which this process knows, and then the page server's rows of other names.
 func (e *environ) printStatus(head, rows []api.StatusRow, asJSON bool) error {
 	known := map[string]bool{}
@@ -111,7 +128,7 @@ func (e *environ) printStatus(head, rows []api.StatusRow, asJSON bool) error {
 		}
 	}
 	if asJSON {
-		return writeJSON(e.out, head)
+		return writeJSON(e.out, statusForJSON(head))
 	}
 	tw := tabwriter.NewWriter(e.out, 0, 0, 2, ' ', 0)
 	for _, r := range head {

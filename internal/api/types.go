@@ -1,6 +1,7 @@
 package api
 
 import (
+	"strconv"
 	"strings"
 	"time"
 
@@ -14,6 +15,20 @@ import (
 type StatusRow struct {
 	Name  string `json:"name"`
 	Value string `json:"value"`
+}
+
+// statusCounts are the names of the rows whose values are whole numbers, with the unit in the name if they are not
+// numbers of things.
+var statusCounts = map[string]bool{
+	"pid": true, "uptime_seconds": true, "tenants": true, "tenants_open": true, "branches": true, "mounts": true,
+	"postgres_running": true, "postgres_wal_through_mount": true,
+	"receivers": true, "receivers_lag_bytes": true, "receivers_lag_seconds": true,
+}
+
+// Count is the value of a row that is a whole number; ok is false for the others.
+func (r StatusRow) Count() (n int64, ok bool) {
+	n, err := strconv.ParseInt(r.Value, 10, 64)
+	return n, err == nil && statusCounts[r.Name]
 }
 
 // SystemID is the answer to IDENTIFY_SYSTEM.

@@ -25,7 +25,7 @@ var statusVerb = list[noArgs, api.StatusRow]{
 }
 
 // statusOfAny are the rows of status that are not about tenants: a client of one tenant gets no others.
-var statusOfAny = []string{"uptime", "machine"}
+var statusOfAny = []string{"uptime", "uptime_seconds", "machine"}
 
 // Status is api.Service's.
 func (c *Client) Status(ctx context.Context) ([]api.StatusRow, error) {
