@@ -77,3 +77,119 @@ func TestLogin(t *testing.T) {
 	s.ok("pg", "stop", "dev")
 	check("admin|App Data", "dev") // of the others the oldest
 }
+
+// TestImportKinds imports clusters that are not made like the usual one, and works on them: each is as it was, and postgres
+// goes on.
+func TestImportKinds(t *testing.T) {
+	t.Parallel()
+	for name, o := range map[string]pgtest.Options{
+		"no checksums": {},
+		"minimal WAL":  {InitArgs: []string{"--data-checksums"}, Config: []string{"wal_level=minimal", "max_wal_senders=0"}},
+		"small WAL":    {InitArgs: []string{"--data-checksums", "--wal-segsize=1"}},
+		"large WAL":    {InitArgs: []string{"--wal-segsize=64"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			srv := pgtest.Init(t, o)
+			srv.Start(t)
+			srv.Psql(t, "CREATE TABLE t AS SELECT g FROM generate_series(1, 20000) g")
+			settings := "SELECT current_setting('data_checksums'), current_setting('wal_segment_size'), pg_size_bytes(current_setting('wal_segment_size'))"
+			want := srv.Psql(t, settings)
+			srv.Stop(t, pgtest.Fast)
+			s := emptySite(t)
+			s.ok("init", "--pg-distrib", pgDistrib, "--from-pgdata", srv.Dir)
+			s.ok("start")
+			const count = "SELECT count(*), sum(g) FROM t"
+			if got := s.exec("main", count); got != "20000|200010000" {
+				t.Errorf("imported: %s", got)
+			}
+			s.ok("branch", "dev", "main")
+			for _, branch := range []string{"main", "dev"} {
+				url := s.start(branch)
+				s.want(url, settings, want)
+				s.sql(url, "INSERT INTO t SELECT g FROM generate_series(1, 20000) g", "CHECKPOINT", "UPDATE t SET g = -g")
+				s.ok("pg", "stop", branch)
+				s.want(s.start(branch), count, "40000|-400020000")
+				s.ok("pg", "stop", branch)
+			}
+			s.clean()
+		})
+	}
+}
+
+// readableBinary gives a copy of the binary that the account of postgres may run.
+func readableBinary(t *testing.T) string {
+	t.Helper()
+	code, err := os.ReadFile(binary)
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(pgtest.TempDir(t), "zenith")
+	if err := os.WriteFile(path, code, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// TestImportLeavesOut imports, as an account that may not read all, a cluster whose configuration lies elsewhere in part:
+// what is not taken along is told by name.
+func TestImportLeavesOut(t *testing.T) {
+	t.Parallel()
+	srv := pgtest.Init(t, pgtest.Options{})
+	elsewhere := pgtest.TempDir(t)
+	srv.Configure(t, "include '"+elsewhere+"/site.conf'", "include_dir 'conf.d'")
+	uid, gid := pgtest.Owner(t)
+	for _, path := range []string{srv.Dir + "/conf.d/a.conf", elsewhere + "/site.conf", srv.Dir + "/server.key", srv.Dir + "/backup/old"} {
+		dir := filepath.Dir(path)
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte("work_mem = '5MB'\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chown(path, uid, gid); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chown(dir, uid, gid); err != nil {
+			t.Fatal(err)
+		}
+	}
+	unreadable := func(path string) {
+		t.Helper()
+		if err := os.Chmod(filepath.Join(srv.Dir, path), 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	unreadable("server.key")
+	unreadable("backup")
+	s, program := emptySite(t), readableBinary(t)
+	importing := func() result {
+		t.Helper()
+		return s.runCmd(asPostgres(program, "-D", filepath.Join(pgtest.TempDir(t), ".zenith"), "init", "--pg-distrib", pgDistrib, "--from-pgdata", srv.Dir))
+	}
+	r := importing()
+	if r.code != 0 {
+		t.Fatalf("init: exit %d: %s", r.code, r.err)
+	}
+	for _, want := range []string{
+		"not imported: server.key: cannot be read",
+		"not imported: backup: cannot be read",
+		"not imported: " + elsewhere + "/site.conf: included by postgresql.conf",
+	} {
+		if !strings.Contains(r.err, want) {
+			t.Errorf("init says nothing of %q:\n%s", want, r.err)
+		}
+	}
+	if strings.Contains(r.err, "conf.d") {
+		t.Errorf("init complains of what it has taken:\n%s", r.err)
+	}
+	for _, path := range []string{"base/1/1259", "pg_hba.conf"} {
+		unreadable(path)
+		if r := importing(); r.code == 0 || !strings.Contains(r.err, path) {
+			t.Errorf("%s cannot be read: exit %d: %s", path, r.code, r.err)
+		}
+		if err := os.Chmod(filepath.Join(srv.Dir, path), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+}

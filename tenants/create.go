@@ -78,6 +78,9 @@ func (m *Manager) load(ctx context.Context, id repo.TenantID, dir string, o Init
 		loadMain = m.loadServer
 	}
 	tl, err := loadMain(ctx, t, o)
+	if err == nil && o.LeftOut != nil {
+		err = tellIncludes(ctx, tl, o.LeftOut)
+	}
 	if err != nil {
 		return info, err
 	}
@@ -106,6 +109,26 @@ func (m *Manager) loadDir(ctx context.Context, t *tenant, o InitOptions) (*repo.
 		}
 	}
 	return ingest.Import(ctx, t.repo, from, ingest.ImportOptions{Name: MainBranch, Progress: o.Progress, LeftOut: leftOut})
+}
+
+// tellIncludes tells which files the configuration of an imported cluster includes that did not come with it.
+func tellIncludes(ctx context.Context, tl *repo.Timeline, leftOut func(path, why string)) error {
+	snap, err := tl.AtHead(ctx)
+	if err != nil {
+		return err
+	}
+	view, err := compose(ctx, snap)
+	if err != nil {
+		return err
+	}
+	list, err := postgres.MissingIncludes(viewFiles{ctx, view})
+	if err != nil {
+		return err
+	}
+	for _, i := range list {
+		leftOut(i.Path, "included by "+i.File+", and not in the data directory")
+	}
+	return nil
 }
 
 // checkInstalled makes sure that there is an installation for what the new main branch will be, as far as that

@@ -38,7 +38,7 @@ func (f viewFiles) List(dir string) (names []string, err error) {
 
 // needed finds the settings that the state on a mount needs, beside those that the user sets.
 func (m *mount) needed(ctx context.Context, user map[string]string) ([]api.Setting, string, error) {
-	s := postgres.State{Files: viewFiles{ctx, m.view}, Had: m.view.Snapshot().State().Settings}
+	s := postgres.State{Files: viewFiles{ctx, m.view}, Had: m.view.Snapshot().State().Settings, Branch: m.mode == api.ModeWritable}
 	if m.mode == api.ModeWritable { // no other mount has the slots of the branch's servers
 		var err error
 		if s.PhysicalSlots, s.LogicalSlots, err = fusefs.KeptSlots(m.branch.tl.WorkDir()); err != nil {

@@ -18,19 +18,20 @@ type State struct {
 	Had   pg.ControlSettings // those of the last server on the state, from pg_control
 	// PhysicalSlots and LogicalSlots count the replication slots that the server finds.
 	PhysicalSlots, LogicalSlots int
+	Branch                      bool // the server writes a branch, which is made from its WAL
 }
 
 // Needed finds the settings that a state needs and its configuration does not give. A server does not start on
 // prepared transactions for which it has no room: that a setting was enough for the server that prepared them is
 // known from State.Had. Nor does it start on replication slots that it has no room for, or whose WAL it would not
-// write; and one that does not track commit timestamps removes those that there are. user is what the user sets for
+// write, nor on a branch with wal_level=minimal, which leaves changes out of WAL; and one that does not track commit timestamps removes those that there are. user is what the user sets for
 // the start, which is left as it is. note says in one line what was raised, "" if nothing was.
 func Needed(s State, user map[string]string) (settings []api.Setting, note string, err error) {
 	prepared, err := s.Files.List("pg_twophase")
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, "", err
 	}
-	if len(prepared)+s.slots() == 0 && !s.Had.TrackCommitTimestamp {
+	if len(prepared)+s.slots() == 0 && !s.Had.TrackCommitTimestamp && !s.Branch {
 		return nil, "", nil
 	}
 	configured, err := configValues(s.Files)
@@ -42,9 +43,10 @@ func Needed(s State, user map[string]string) (settings []api.Setting, note strin
 		why  string
 		list []need
 	}{
-		{count(len(prepared), "prepared transaction"), s.ofPrepared(len(prepared))},
-		{count(s.slots(), "replication slot"), s.ofSlots()},
-		{"commit timestamps are", s.ofTimestamps()},
+		{count(len(prepared), "prepared transaction") + " in this state", s.ofPrepared(len(prepared))},
+		{count(s.slots(), "replication slot") + " in this state", s.ofSlots()},
+		{"commit timestamps are in this state", s.ofTimestamps()},
+		{"a branch is made from WAL, which must have all changes", s.ofBranch()},
 	} {
 		said := ""
 		for _, n := range need.list {
@@ -55,7 +57,7 @@ func Needed(s State, user map[string]string) (settings []api.Setting, note strin
 			said += " " + n.name + "=" + n.value
 		}
 		if said != "" {
-			notes = append(notes, need.why+" in this state, so that"+said)
+			notes = append(notes, need.why+", so that"+said)
 		}
 	}
 	return settings, strings.Join(notes, "; "), nil
@@ -99,11 +101,22 @@ func (s State) ofSlots() []need {
 	if s.slots() == 0 {
 		return nil
 	}
-	level := need{"wal_level", "replica", func(v string) bool { return strings.EqualFold(v, "minimal") }}
+	level := replicaLevel
 	if s.LogicalSlots > 0 {
 		level = need{"wal_level", "logical", func(v string) bool { return !strings.EqualFold(v, "logical") }}
 	}
 	return []need{level, atLeast("max_replication_slots", 10, int64(s.slots())), atLeast("max_wal_senders", 10, int64(s.slots()))}
+}
+
+// replicaLevel has WAL that leaves nothing out.
+var replicaLevel = need{"wal_level", "replica", func(v string) bool { return strings.EqualFold(v, "minimal") }}
+
+// ofBranch is what a branch needs of its WAL.
+func (s State) ofBranch() []need {
+	if !s.Branch || s.slots() > 0 { // ofSlots asks for it, too
+		return nil
+	}
+	return []need{replicaLevel}
 }
 
 // ofTimestamps keeps commit timestamps that were tracked, where the configuration does not turn them off by name.

@@ -78,6 +78,7 @@ func TestNeeded(t *testing.T) {
 		physical   int
 		logical    int
 		user       map[string]string
+		branch     bool
 		want, note string
 	}{
 		{name: "no prepared transaction", had: had},
@@ -96,13 +97,17 @@ func TestNeeded(t *testing.T) {
 		{name: "a logical slot, and the user's level", logical: 1, user: map[string]string{"wal_level": "replica"}},
 		{name: "a logical slot that is configured for", logical: 1, conf: "wal_level = 'Logical'"},
 		{name: "commit timestamps", had: pg.ControlSettings{TrackCommitTimestamp: true}, want: "track_commit_timestamp=on", note: "commit timestamps are"},
+		{name: "a branch", branch: true},
+		{name: "a branch of a cluster with little WAL", branch: true, conf: "wal_level = 'Minimal'", want: "wal_level=replica", note: "a branch is made from WAL"},
+		{name: "a branch, and the user's level", branch: true, conf: "wal_level=minimal", user: map[string]string{"wal_level": "minimal"}},
+		{name: "a copy of one with little WAL", conf: "wal_level=minimal"},
 		{name: "commit timestamps that are turned off", had: pg.ControlSettings{TrackCommitTimestamp: true}, conf: "track_commit_timestamp = off"},
 	} {
 		files := mapFiles{"postgresql.conf": c.conf}
 		for _, p := range c.prepared {
 			files["pg_twophase/"+p] = ""
 		}
-		got, note, err := Needed(State{files, c.had, c.physical, c.logical}, c.user)
+		got, note, err := Needed(State{files, c.had, c.physical, c.logical, c.branch}, c.user)
 		if err != nil || !strings.HasPrefix(note, c.note) || (note == "") != (c.note == "") || settingsText(got) != c.want {
 			t.Errorf("%s: got %q, %q, %v; want %q, %q", c.name, settingsText(got), note, err, c.want, c.note)
 		}

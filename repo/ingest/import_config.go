@@ -19,6 +19,9 @@ const emptyDirFile = ".keep"
 // config adds files that are nobody else's, as configuration is, and tells what it leaves out.
 func (s *scanner) config(dir string) error {
 	entries, err := s.readDir(dir)
+	if errors.Is(err, fs.ErrPermission) && dir != "" {
+		return errUnread
+	}
 	if err != nil {
 		return err
 	}
@@ -37,18 +40,29 @@ func (s *scanner) config(dir string) error {
 		case err != nil:
 			return fmt.Errorf("%s: %w", name, err)
 		case info.IsDir() && e.Type()&fs.ModeSymlink == 0:
-			if err := s.config(name); err != nil {
+			err := s.config(name)
+			if errors.Is(err, errUnread) {
+				s.leftOut(name, err.Error())
+				err = nil
+			}
+			if err != nil {
 				return err
 			}
 		default:
-			s.configFile(name, filepath.Join(s.dir, name), info)
+			if err := s.configFile(name, filepath.Join(s.dir, name), info); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
 }
 
-// configFile adds the file from, under name, if history can keep it.
-func (s *scanner) configFile(name, from string, info fs.FileInfo) {
+// errUnread is why a file or directory is left out that this account may not read.
+var errUnread = errors.New("cannot be read: permission denied")
+
+// configFile adds the file from, under name, if history can keep it. It is an error if it cannot be read and no server
+// starts without it.
+func (s *scanner) configFile(name, from string, info fs.FileInfo) error {
 	switch {
 	case info.IsDir():
 		s.leftOut(name, "a link to a directory")
@@ -57,9 +71,24 @@ func (s *scanner) configFile(name, from string, info fs.FileInfo) {
 	case info.Size() > maxConfigFile:
 		s.leftOut(name, fmt.Sprintf("%d bytes, more than %d", info.Size(), maxConfigFile))
 	default:
-		s.list = append(s.list, source{path: name, from: from, size: info.Size()})
+		f, err := os.Open(from)
+		if err == nil {
+			err = f.Close()
+		}
+		switch {
+		case errors.Is(err, fs.ErrPermission) && !slices.Contains(neededFiles, name):
+			s.leftOut(name, errUnread.Error())
+		case err != nil:
+			return err
+		default:
+			s.list = append(s.list, source{path: name, from: from, size: info.Size()})
+		}
 	}
+	return nil
 }
+
+// neededFiles are files of the data directory's top that PostgreSQL reads at every start.
+var neededFiles = []string{"PG_VERSION", "postgresql.conf", "postgresql.auto.conf", "pg_hba.conf", "pg_ident.conf"}
 
 func kindOfFile(m fs.FileMode) string {
 	switch m.Type() {
@@ -144,7 +173,9 @@ func (s *scanner) takeConfig(dir string, names []string) error {
 		if err != nil {
 			return err
 		}
-		s.configFile(name, from, info)
+		if err := s.configFile(name, from, info); err != nil {
+			return err
+		}
 	}
 	const included = "conf.d"
 	entries, err := os.ReadDir(filepath.Join(dir, included))
@@ -166,7 +197,9 @@ func (s *scanner) takeConfig(dir string, names []string) error {
 		case err != nil:
 			return err
 		default:
-			s.configFile(name, from, info)
+			if err := s.configFile(name, from, info); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
