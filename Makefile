@@ -6,26 +6,19 @@ FUZZTIME   ?= 60s
 POINTS     ?= 300
 REGRESS_POINTS ?= 200
 ONLY       ?=
-<<<<<<< ours
 # The other majors of PostgreSQL that make test runs the core of its tests on, if they are there (.ci/install-postgres),
 # and the one that make oracle and make regress run on.
 MAJORS     ?= 16 17 18
 MAJOR      ?= 15
 CORE       := TestExec$$|TestFromPGData$$|TestPort$$|TestKill|TestBranch|TestStandby$$|TestBaseBackupFormats$$|TestReceive$$|TestPush$$|TestGC$$
-=======
 CRASHES    ?= 50
->>>>>>> theirs
 VERSION    ?= $(shell .ci/version)
 
 # Tools are pinned here and run by `go run`, so that none of them enters go.mod.
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 DEADCODE    := golang.org/x/tools/cmd/deadcode@v0.52.0
 
-<<<<<<< ours
-.PHONY: build deps quickstart test unit lint fuzz oracle regress extensions soak bench testdata clean
-=======
-.PHONY: build deps quickstart test unit lint fuzz oracle regress soak crash bench testdata clean
->>>>>>> theirs
+.PHONY: build deps quickstart test unit lint fuzz oracle regress extensions soak crash bench testdata clean
 
 build: bin/zenith
 
