@@ -16,7 +16,17 @@ func (m *Manager) accountOf(id repo.TenantID, dir string) (postgres.Account, err
 	}
 	m.accounts.Lock()
 	defer m.accounts.Unlock()
-	return m.cfg.Accounts.Of(dir, m.cfg.Dir+" "+id.String(), m.log)
+	as, err := m.cfg.Accounts.Of(dir, m.cfg.Dir+" "+id.String(), m.log)
+	return as.Via(m.cfg.Helper), err
+}
+
+// maker is the account that runs what this process reads the files of, or asks something of: its own, and instead of
+// root's, as which PostgreSQL does not run, the account as.
+func maker(as postgres.Account) postgres.Account {
+	if own := postgres.OwnAccount(); own.UID != 0 {
+		return own
+	}
+	return as
 }
 
 // reaching is an account that must be able to pass through the directories above a tenant's.

@@ -30,8 +30,9 @@ func (m *Manager) loadServer(ctx context.Context, t *tenant, o InitOptions) (tl 
 		return nil, err
 	}
 	defer os.RemoveAll(dir)
+	as := maker(t.as)
 	got, err := receiver.BaseBackup(ctx, server, receiver.BackupOptions{
-		Dir: data, TblspcTo: filepath.Join(dir, "tablespaces"), Own: t.as.Own, Progress: o.Progress,
+		Dir: data, TblspcTo: filepath.Join(dir, "tablespaces"), Own: as.Own, Progress: o.Progress,
 		Check: func(v *pg.Version, _ uint64, _ pg.TLI) error {
 			_, err := m.pg.For(ctx, v)
 			return err
@@ -54,7 +55,7 @@ func (m *Manager) loadServer(ctx context.Context, t *tenant, o InitOptions) (tl 
 		return nil, err
 	}
 	recovery := postgres.Recovery{Dir: dir, DataDir: data, Settings: recovered.Settings()}
-	err = withPassage(dir, func() error { return postgres.Recover(ctx, distrib, t.as, recovery) })
+	err = withPassage(dir, func() error { return postgres.Recover(ctx, distrib, as, recovery) })
 	if err != nil {
 		return nil, fmt.Errorf("recover the base backup: %w", err)
 	}

@@ -60,7 +60,7 @@ func (c *compute) checkpoint(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return postgres.Checkpoint(ctx, distrib, c.t.m.as, postgres.Address{Dir: c.dir, Port: saved.Port, Login: postgres.Login{
+	return postgres.Checkpoint(ctx, distrib, maker(c.t.m.as), postgres.Address{Dir: c.dir, Port: saved.Port, Login: postgres.Login{
 		User: cmp.Or(saved.User, postgres.UsualLogin.User), Database: cmp.Or(saved.Database, postgres.UsualLogin.Database),
 	}})
 }

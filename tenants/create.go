@@ -100,7 +100,7 @@ func (m *Manager) loadDir(ctx context.Context, t *tenant, o InitOptions) (*repo.
 		}
 		defer os.RemoveAll(home)
 		password := filepath.Join(home, passwordName)
-		if err := t.newPassword(m.as, password); err != nil {
+		if err := t.newPassword(maker(m.as), password); err != nil {
 			return nil, err
 		}
 		err := withPassage(home, func() error { return m.initdb(ctx, o, from, password) })
@@ -171,12 +171,12 @@ func (m *Manager) initdb(ctx context.Context, o InitOptions, dir, passwordFile s
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		return err
 	}
-	if err := m.as.Own(dir); err != nil {
+	if err := maker(m.as).Own(dir); err != nil {
 		return err
 	}
 	distrib, err := m.fresh(ctx, o)
 	if err != nil {
 		return err
 	}
-	return distrib.Initdb(ctx, m.as, dir, passwordFile, !m.cfg.NoChecksums)
+	return distrib.Initdb(ctx, maker(m.as), dir, passwordFile, !m.cfg.NoChecksums)
 }

@@ -118,7 +118,7 @@ func open(cfg Config, mounts mounter) (*Manager, error) {
 	}
 	cfg.RestartTime = cmp.Or(cfg.RestartTime, defaultRestartTime)
 	cfg.CollectEvery = cmp.Or(cfg.CollectEvery, defaultCollectEvery)
-	as, err := postgres.LookupAccount(cfg.PgUser)
+	as, err := postgres.LookupAccount(cfg.Helper, cfg.PgUser)
 	if err != nil {
 		return nil, err
 	}
@@ -126,11 +126,11 @@ func open(cfg Config, mounts mounter) (*Manager, error) {
 		return nil, err
 	}
 	m := &Manager{
-		cfg: cfg, log: cfg.Log, as: as, apart: cfg.PgUser == "" && cfg.Accounts.Usable(), pg: postgres.NewDistribs(cfg.PgDistribs), memory: repo.NewMemory(0), began: time.Now(), mounter: mounts,
+		cfg: cfg, log: cfg.Log, as: as, apart: cfg.PgUser == "" && cfg.Accounts.Usable(cfg.Helper), pg: postgres.NewDistribs(cfg.PgDistribs), memory: repo.NewMemory(0), began: time.Now(), mounter: mounts,
 		tenants: map[repo.TenantID]*tenant{}, closing: map[repo.TenantID]chan struct{}{}, mounts: map[string]*mount{},
 		freed: make(chan struct{}, 1),
 	}
-	if os.Geteuid() == 0 && cfg.PgUser == "" && !m.apart {
+	if cfg.Helper.Root() && cfg.PgUser == "" && !m.apart {
 		m.log.Warn("the user ids for tenants do not exist in this user namespace: all postgres servers run as one account", "account", as.Name)
 	}
 	m.SetRetention(cfg.Retention, cfg.TenantRetention)

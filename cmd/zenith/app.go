@@ -67,7 +67,7 @@ func newApp(e *environ) *cli.App {
 		Commands: []*cli.Command{
 			cmdInit(e), cmdStart(e), cmdStop(e), cmdRestart(e), cmdStatus(e),
 			cmdTenant(e), cmdUser(e), cmdToken(e), cmdBranch(e), cmdLSN(e), cmdMount(e), cmdUmount(e), cmdPg(e),
-			cmdReceive(e), cmdRemote(e), cmdPush(e), cmdExport(e), cmdGC(e), cmdCheck(e), cmdWAL(e), cmdPage(e),
+			cmdReceive(e), cmdRemote(e), cmdPush(e), cmdExport(e), cmdGC(e), cmdCheck(e), cmdWAL(e), cmdPage(e), cmdPrivileged(e),
 		},
 	}
 	finish(app.Commands)

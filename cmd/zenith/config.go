@@ -46,6 +46,7 @@ type serverConfig struct {
 	Listen      hostPort  `toml:"listen,omitempty"`
 	PgDistrib   string    `toml:"pg_distrib,omitempty"` // PostgreSQL installation of new tenants
 	PgUser      string    `toml:"pg_user,omitempty"`
+	Account     string    `toml:"account,omitempty"`           // that the page server runs as, where root starts it
 	NoChecksums bool      `toml:"no_data_checksums,omitempty"` // clusters of new tenants have no data checksums
 	MaxLag      byteSize  `toml:"max_lag,omitempty"`           // WAL that may wait for ingest before fsync waits
 	IdleTime    idleTime  `toml:"idle_time,omitempty"`         // a tenant that nobody uses for so long is closed

@@ -29,6 +29,8 @@ type startOptions struct {
 	listen     string
 	distrib    string
 	pgUser     string
+	account    string
+	helper     int // file descriptor of the socket of the privileged helper; 0: none
 	maxLag     string
 }
 
@@ -39,14 +41,15 @@ func startFlags() []cli.Flag {
 		&cli.StringFlag{Name: "pg-distrib", Usage: "`DIR` has bin/postgres; instead of what init was given"},
 		&cli.StringFlag{Name: "pg-user", Usage: "`USER` that postgres runs as, where we are root, instead of what init was given"},
 		&cli.StringFlag{Name: "max-lag", Usage: "`BYTES` of WAL (256MB) that ingest may be behind before fsync of WAL waits"},
-		&cli.IntFlag{Name: "notify-fd", Hidden: true},
+		&cli.StringFlag{Name: "account", Usage: "`USER` that the page server runs as, where root starts it; instead of what init was given"},
+		&cli.IntFlag{Name: "notify-fd", Hidden: true}, &cli.IntFlag{Name: "helper-fd", Hidden: true},
 	}
 }
 
 func readStartOptions(c *cli.Context) (startOptions, error) {
 	o := startOptions{
 		foreground: c.Bool("foreground"), notify: c.Int("notify-fd"), listen: c.String("listen"),
-		distrib: c.String("pg-distrib"), pgUser: c.String("pg-user"), maxLag: c.String("max-lag"),
+		distrib: c.String("pg-distrib"), pgUser: c.String("pg-user"), account: c.String("account"), helper: c.Int("helper-fd"), maxLag: c.String("max-lag"),
 	}
 	if o.distrib == "" {
 		return o, nil
@@ -89,7 +92,7 @@ func (e *environ) checkSettings(ctx context.Context, s *settings, o startOptions
 	if _, err := e.loadTLS(s.TLS); err != nil {
 		return err
 	}
-	_, noUser := postgres.LookupAccount(s.PgUser)
+	_, noUser := postgres.LookupAccount(nil, s.PgUser)
 	for _, c := range []struct {
 		key, flag string
 		err       error
@@ -124,7 +127,7 @@ func (s *settings) override(o startOptions, e *environ) error {
 		to   *string
 		from string
 	}{
-		{&s.PgDistrib, o.distrib}, {&s.PgUser, o.pgUser},
+		{&s.PgDistrib, o.distrib}, {&s.PgUser, o.pgUser}, {&s.Account, o.account},
 		{(*string)(&s.LogFormat), e.logFormat}, {(*string)(&s.LogLevel), e.logLevel},
 	} {
 		if f.from != "" {
@@ -155,6 +158,14 @@ func (e *environ) daemon(ctx context.Context, o startOptions) (err error) {
 	s, err := e.settings(ctx, o)
 	if err != nil {
 		return err
+	}
+	helper, err := e.privileges(s, o)
+	if err != nil {
+		return err
+	}
+	if helper != nil {
+		s.helper = helper
+		defer func() { err = errors.Join(err, helper.Close()) }()
 	}
 	lock, err := lockFile(e.path(pidFileName))
 	if err != nil {
@@ -206,6 +217,14 @@ func (e *environ) daemon(ctx context.Context, o startOptions) (err error) {
 	reloads.Go(func() { r.run(reloading, svc) })
 	defer reloads.Wait()
 	defer stopReloading()
+	if os.Geteuid() == 0 {
+		log.Warn("the page server runs as root: whoever gets it to do more than it should, by what it reads of WAL, pages or the network, is root too", "setting", "account")
+	}
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	if helper != nil {
+		go stopWithout(ctx, helper, stop, log)
+	}
 	err = e.serve(ctx, o, server, doors, log)
 	server.Close()
 	closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)

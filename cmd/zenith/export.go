@@ -104,7 +104,7 @@ func (e *environ) exportDir(cfg *cliConfig, dir string, send func(io.Writer) err
 	if err != nil {
 		return err
 	}
-	as, err := postgres.LookupAccount(user)
+	as, err := postgres.LookupAccount(nil, user)
 	if err != nil { // no postgres will run on this machine: the files stay root's
 		as = postgres.Account{}
 	}

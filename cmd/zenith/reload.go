@@ -73,11 +73,6 @@ func (r *reloader) reopenLog() error {
 	return errors.Join(syscall.Dup3(int(f.Fd()), int(os.Stderr.Fd()), 0), f.Close())
 }
 
-// openLog opens the page server's log to append to it.
-func openLog(path string) (*os.File, error) {
-	return os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o640)
-}
-
 // guarded is what can be told anew, while it runs, who is let in, and how connections are encrypted.
 type guarded interface {
 	SetAccess(p *access.Policy)

@@ -6,15 +6,17 @@ import (
 	"path/filepath"
 
 	"zenith/internal/api"
+	"zenith/internal/privileged"
 	"zenith/tenants"
 )
 
 // settings is everything that the page server is told, by flags and files together. It is made once,
 // before the page server touches anything.
 type settings struct {
-	workdir string // absolute
-	tenant  string // the default tenant's id; "" if there is none
-	damage  error  // of the settings of the command line, which name the default tenant
+	workdir string            // absolute
+	tenant  string            // the default tenant's id; "" if there is none
+	damage  error             // of the settings of the command line, which name the default tenant
+	helper  privileged.Helper // does what takes root; nil: this process does
 	serverConfig
 }
 
@@ -56,6 +58,7 @@ func newManager(s *settings, log *slog.Logger) (*tenants.Manager, error) {
 		Log:           log,
 		Dial:          dialPeer,
 		Egress:        s.Egress.lists(),
+		Helper:        s.helper,
 		Accounts:      s.Accounts.accounts(),
 
 		TenantRetention: s.tenantRetention(),

@@ -45,7 +45,7 @@ var allowed = map[string][]string{
 	"fusefs":               {"internal/dirfd", "internal/durable", "internal/pg", "internal/privileged", "internal/sidefile", "internal/tree", "internal/xlog"},
 	"tenants": {"fusefs", "repo", "repo/control", "repo/store", "repo/datadir", "repo/ingest", "repo/receiver", "walredo",
 		"internal/api", "internal/conninfo", "internal/dirfd", "internal/durable", "internal/egress", "internal/pg", "internal/postgres", "internal/privileged", "internal/sidefile", "internal/tree", "internal/xlog", "internal/rmgrdesc"},
-	"cmd/zenith":     {"tenants", "internal/access", "internal/privileged", "internal/api", "internal/conninfo", "internal/durable", "internal/egress", "internal/pageserver", "internal/postgres", "internal/sidefile", "repo", "internal/pg"},
+	"cmd/zenith":     {"tenants", "internal/access", "internal/privileged", "internal/api", "internal/conninfo", "internal/dirfd", "internal/durable", "internal/egress", "internal/pageserver", "internal/postgres", "internal/sidefile", "repo", "internal/pg"},
 	"bench":          {"repo", "repo/store", "internal/pageserver", "repo/datadir", "repo/ingest", "walredo", "internal/pg", "internal/xlog", "internal/pgtest"},
 	"bench/loopback": {},
 

@@ -14,6 +14,7 @@ import (
 var environment = map[string]string{
 	"cmd/zenith/conninfo.go":             "libpq's variables of the user who names a server",
 	"cmd/zenith/exec.go":                 "the command of pg exec gets ours",
+	"cmd/zenith/privileged.go":           "a page server that becomes another account starts anew with ours",
 	"cmd/zenith/wal.go":                  "TZ: times as the user reads them",
 	"internal/postgres/server.go":        "TZ, handed to postgres",
 	"internal/pgtest/fakepg/postgres.go": "the fake server logs what it was given",

@@ -22,15 +22,35 @@ type Account struct {
 	UID, GID int
 
 	groups []uint32
-	other  bool // it is not the user that this process runs as
+	other  bool              // it is not the user that this process runs as
+	helper privileged.Helper // gives files to the account; nil: this process does
+}
+
+// OwnAccount is the account that this process runs as.
+func OwnAccount() Account {
+	return Account{UID: os.Geteuid(), GID: os.Getegid(), Name: strconv.Itoa(os.Geteuid())}
+}
+
+// Groups are the groups that the account is in, by their numbers.
+func (a Account) Groups() (ids []int) {
+	for _, g := range a.groups {
+		ids = append(ids, int(g))
+	}
+	return append(ids, a.GID)
+}
+
+// Via gives the same account, to which a Helper gives files.
+func (a Account) Via(h privileged.Helper) Account {
+	a.helper = h
+	return a
 }
 
 // LookupAccount finds the user that postgres is to run as: the named one where this process
-// is root's, "postgres" if name is ""; elsewhere the user of this process, whatever name says.
-// ErrBadArgument: there is no such user. ErrNotAllowed: it is root by another name.
-func LookupAccount(name string) (Account, error) {
-	if os.Geteuid() != 0 {
-		return Account{UID: os.Geteuid(), GID: os.Getegid(), Name: strconv.Itoa(os.Geteuid())}, nil
+// is root's, or its Helper is, "postgres" if name is ""; elsewhere the user of this process, whatever name says.
+// A nil Helper is this process. ErrBadArgument: there is no such user. ErrNotAllowed: it is root by another name.
+func LookupAccount(h privileged.Helper, name string) (Account, error) {
+	if !orInProcess(h).Root() {
+		return OwnAccount(), nil
 	}
 	if name == "" {
 		name = "postgres"
@@ -39,13 +59,14 @@ func LookupAccount(name string) (Account, error) {
 	if err != nil {
 		return Account{}, api.Errorf(api.ErrBadArgument, "pg-user %s: no such user on this machine", name)
 	}
-	a := Account{Name: name, other: true}
+	a := Account{Name: name, helper: h}
 	if a.UID, err = strconv.Atoi(u.Uid); err != nil {
 		return Account{}, fmt.Errorf("uid of %s: %w", name, err)
 	}
 	if a.GID, err = strconv.Atoi(u.Gid); err != nil {
 		return Account{}, fmt.Errorf("gid of %s: %w", name, err)
 	}
+	a.other = a.UID != os.Geteuid()
 	if a.UID == 0 {
 		return Account{}, api.Errorf(api.ErrNotAllowed, "pg-user %s: postgres does not run as root; name another user", name)
 	}

@@ -13,6 +13,7 @@ import (
 	"strconv"
 
 	"zenith/internal/api"
+	"zenith/internal/privileged"
 	"zenith/internal/sidefile"
 )
 
@@ -49,11 +50,11 @@ func (r AccountRange) orDefault() AccountRange {
 	return r
 }
 
-// Usable reports whether this process can run others under the ids: it is root's, and the ids exist in its user
-// namespace, which in a container often has no more than 65536.
-func (r AccountRange) Usable() bool {
+// Usable reports whether a Helper, or this process if it is nil, can run others under the ids: it is root's, and
+// the ids exist in this process's user namespace, which in a container often has no more than 65536.
+func (r AccountRange) Usable(h privileged.Helper) bool {
 	r = r.orDefault()
-	return os.Geteuid() == 0 && mapped("/proc/self/uid_map", r) && mapped("/proc/self/gid_map", r)
+	return orInProcess(h).Root() && mapped("/proc/self/uid_map", r) && mapped("/proc/self/gid_map", r)
 }
 
 // mapped reports whether one line of a map of user_namespaces(7) has the whole range.
@@ -133,6 +134,12 @@ func numbered(uid int) Account {
 	return Account{Name: strconv.Itoa(uid), UID: uid, GID: uid, other: true}
 }
 
+// IDs gives the range as what a privileged helper may use.
+func (r AccountRange) IDs() privileged.IDRange {
+	r = r.orDefault()
+	return privileged.IDRange{First: r.First, Last: r.First + r.Count - 1}
+}
+
 // Any is an account that stands for all of the range where permissions for others are checked.
 func (r AccountRange) Any() Account { return numbered(r.orDefault().First) }
 
@@ -141,5 +148,5 @@ func (a Account) Enclose(dir string) error {
 	if !a.other {
 		return os.Chmod(dir, 0o700)
 	}
-	return errors.Join(os.Chown(dir, -1, a.GID), os.Chmod(dir, 0o710))
+	return orInProcess(a.helper).Own(filepath.Dir(dir), filepath.Base(dir), privileged.Ownership{UID: -1, GID: a.GID, Mode: 0o710})
 }

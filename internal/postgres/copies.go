@@ -48,7 +48,7 @@ type CopiesOptions struct {
 // OpenCopies gives the copies in a directory.
 func OpenCopies(o CopiesOptions) (*Copies, error) {
 	cs := &Copies{dir: o.Dir, distribs: o.Distribs}
-	if o.User == "" && o.Accounts.Usable() {
+	if o.User == "" && o.Accounts.Usable(nil) {
 		cs.as = func(tenant string) (Account, error) {
 			dir := filepath.Join(o.Dir, tenant)
 			if err := os.MkdirAll(dir, 0o711); err != nil {
@@ -62,7 +62,7 @@ func OpenCopies(o CopiesOptions) (*Copies, error) {
 		}
 		return cs, o.Accounts.Check()
 	}
-	as, err := LookupAccount(o.User)
+	as, err := LookupAccount(nil, o.User)
 	cs.as = func(string) (Account, error) { return as, nil }
 	return cs, err
 }

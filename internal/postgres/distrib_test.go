@@ -61,16 +61,16 @@ func TestInitdbArgs(t *testing.T) {
 
 func TestLookupAccount(t *testing.T) {
 	if os.Geteuid() != 0 {
-		as, err := LookupAccount("no-such-user")
+		as, err := LookupAccount(nil, "no-such-user")
 		if err != nil || as.UID != os.Geteuid() || as.GID != os.Getegid() {
 			t.Errorf("an ordinary user gets %+v, %v", as, err)
 		}
 		return
 	}
-	if _, err := LookupAccount("no-such-user"); !errors.Is(err, api.ErrBadArgument) {
+	if _, err := LookupAccount(nil, "no-such-user"); !errors.Is(err, api.ErrBadArgument) {
 		t.Errorf("no such user: %v", err)
 	}
-	if _, err := LookupAccount("root"); !errors.Is(err, api.ErrNotAllowed) {
+	if _, err := LookupAccount(nil, "root"); !errors.Is(err, api.ErrNotAllowed) {
 		t.Errorf("root: %v", err)
 	}
 	as := testAccount(t)

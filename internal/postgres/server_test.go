@@ -27,7 +27,7 @@ func TestMain(m *testing.M) {
 // testAccount is an account that every machine has.
 func testAccount(t *testing.T) Account {
 	t.Helper()
-	as, err := LookupAccount("nobody")
+	as, err := LookupAccount(nil, "nobody")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,6 +11,7 @@ import (
 
 	"zenith/internal/api"
 	"zenith/internal/dirfd"
+	"zenith/internal/privileged"
 )
 
 // maxSocketDir is what sun_path (108 bytes) leaves for the directory of a unix socket.
@@ -28,11 +29,14 @@ func SocketDir(dir string) string {
 }
 
 // shortHome is where directories of sockets are whose paths would be too long.
-func shortHome() string {
-	if os.Geteuid() == 0 {
+func shortHome() string { return ShortSocketHome(os.Geteuid()) }
+
+// ShortSocketHome is where a process of that user makes directories of sockets whose paths would be too long.
+func ShortSocketHome(uid int) string {
+	if uid == 0 {
 		return "/run/zenith"
 	}
-	return fmt.Sprintf("/tmp/zenith-%d", os.Geteuid())
+	return fmt.Sprintf("/tmp/zenith-%d", uid)
 }
 
 // makeSocketHome makes the directory in which there will be one of sockets of the server whose directory is dir.
@@ -77,7 +81,7 @@ func (a Account) MakeSocketDir(dir string) (err error) {
 	}
 	defer func() { err = errors.Join(err, home.Close()) }()
 	name := filepath.Base(at)
-	if err := home.Mkdir(name, 0o700, os.Geteuid(), a.GID); err != nil && !errors.Is(err, fs.ErrExist) {
+	if err := home.Mkdir(name, 0o700, -1, -1); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
 	sockets, err := home.Sub(name)
@@ -85,7 +89,7 @@ func (a Account) MakeSocketDir(dir string) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, sockets.Close()) }()
-	if err := errors.Join(sockets.Chown(os.Geteuid(), a.GID), sockets.Chmod(0o770)); err != nil {
+	if err := orInProcess(a.helper).Own(filepath.Dir(at), name, privileged.Ownership{UID: os.Geteuid(), GID: a.GID, Mode: 0o770}); err != nil {
 		return err
 	}
 	left, err := sockets.List()

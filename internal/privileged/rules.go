@@ -22,9 +22,10 @@ var ErrForbidden = errors.New("the privileged helper does not do that")
 // beyond them, whatever that one asks for. A nil *Rules forbids nothing.
 type Rules struct {
 	WorkDir string    // a real path: without symbolic links
+	Sockets string    // another directory of the page server's, for directories of unix sockets
 	UID     int       // the account of the page server
 	GID     int       // its group
-	Bins    []string  // directories of programs
+	Bins    []string  // directories of programs, beside those that root alone can change
 	Tenants []IDRange // the accounts of servers, which are those of their groups, too
 	Groups  []int     // more groups in which servers may be
 }
@@ -40,10 +41,17 @@ func forbidden(format string, args ...any) error {
 	return fmt.Errorf("%s: %w", fmt.Sprintf(format, args...), ErrForbidden)
 }
 
-// inside gives the path of dir below the work directory; false: it is not there.
-func (r *Rules) inside(dir string) (string, bool) {
-	rel, err := filepath.Rel(r.WorkDir, dir)
-	return rel, err == nil && filepath.IsLocal(rel)
+// group reports whether servers may be in a group.
+func (r *Rules) group(id int) bool { return r.tenant(id) || slices.Contains(r.Groups, id) }
+
+// inside gives the directory of the page server's in which dir is, and the path from there; false: it is in none.
+func (r *Rules) inside(dir string) (top, rel string, ok bool) {
+	for _, top := range []string{r.WorkDir, r.Sockets} {
+		if rel, err := filepath.Rel(top, dir); top != "" && err == nil && filepath.IsLocal(rel) {
+			return top, rel, true
+		}
+	}
+	return "", "", false
 }
 
 // openDir opens a directory: below the work directory, where there are rules, and without following any link.
@@ -51,11 +59,11 @@ func (r *Rules) openDir(dir string) (*dirfd.Dir, error) {
 	if r == nil {
 		return dirfd.Open(dir)
 	}
-	rel, ok := r.inside(dir)
+	top, rel, ok := r.inside(dir)
 	if !ok {
 		return nil, forbidden("%s: is outside of the work directory", dir)
 	}
-	return dirfd.Beneath(r.WorkDir, rel)
+	return dirfd.Beneath(top, rel)
 }
 
 // mayMount checks what is to be mounted: the server of it is the page server, and the directory is one in the work
@@ -64,7 +72,7 @@ func (r *Rules) mayMount(s MountSpec) error {
 	if r == nil {
 		return nil
 	}
-	_, inside := r.inside(s.Dir)
+	_, _, inside := r.inside(s.Dir)
 	switch {
 	case s.UID != r.UID || s.GID != r.GID:
 		return forbidden("mount for account %d", s.UID)
@@ -101,7 +109,7 @@ func (r *Rules) mayOwn(fi fs.FileInfo, o Ownership) error {
 		return forbidden("take %s from its owner", fi.Name())
 	case o.UID != -1 && o.UID != r.UID && !r.tenant(o.UID):
 		return forbidden("give %s to account %d", fi.Name(), o.UID)
-	case o.GID != -1 && o.GID != r.GID && !r.tenant(o.GID):
+	case o.GID != -1 && o.GID != r.GID && !r.group(o.GID):
 		return forbidden("give %s to group %d", fi.Name(), o.GID)
 	case o.Mode&^modes != 0:
 		return forbidden("mode %v for %s", o.Mode, fi.Name())
@@ -115,13 +123,13 @@ func (r *Rules) mayStart(c Command) error {
 		return nil
 	}
 	switch {
-	case filepath.Base(c.Path) != "postgres" || !slices.Contains(r.Bins, filepath.Dir(c.Path)):
+	case filepath.Base(c.Path) != "postgres" || !slices.Contains(r.Bins, filepath.Dir(c.Path)) && !rootOwns(c.Path):
 		return forbidden("run %s", c.Path)
-	case c.Own || !r.tenant(c.UID) || !r.tenant(c.GID):
+	case c.Own || !r.tenant(c.UID) || !r.group(c.GID):
 		return forbidden("run %s as account %d", c.Path, c.UID)
 	}
 	for _, g := range c.Groups {
-		if !r.tenant(int(g)) && !slices.Contains(r.Groups, int(g)) {
+		if !r.group(int(g)) {
 			return forbidden("run %s in group %d", c.Path, g)
 		}
 	}
@@ -133,12 +141,32 @@ func (r *Rules) mayStart(c Command) error {
 	return nil
 }
 
+// rootOwns reports whether nobody but root can change what a path leads to.
+func rootOwns(path string) bool {
+	if real, err := filepath.EvalSymlinks(path); err != nil || real != path {
+		return false
+	}
+	for at := path; ; at = filepath.Dir(at) {
+		fi, err := os.Lstat(at)
+		if err != nil {
+			return false
+		}
+		st, ok := fi.Sys().(*syscall.Stat_t)
+		if !ok || st.Uid != 0 || fi.Mode().Perm()&0o022 != 0 && fi.Mode()&fs.ModeSticky == 0 {
+			return false
+		}
+		if at == filepath.Dir(at) {
+			return true
+		}
+	}
+}
+
 // mayLook checks whose processes are looked for.
 func (r *Rules) mayLook(dir string) error {
 	if r == nil {
 		return nil
 	}
-	if _, ok := r.inside(dir); !ok {
+	if _, _, ok := r.inside(dir); !ok {
 		return forbidden("look for processes in %s", dir)
 	}
 	return nil

@@ -1,0 +1,141 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"os/user"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	"zenith/internal/api"
+	"zenith/internal/dirfd"
+	"zenith/internal/postgres"
+)
+
+// usualAccount is the account that the page server runs as where root makes a work directory and names none.
+const usualAccount = "zenith"
+
+// rootAccount is the account of a page server that keeps root's rights.
+const rootAccount = "root"
+
+// serverAccount gives the account that a page server runs as which root starts: root itself for "".
+func serverAccount(name string) (postgres.Account, error) {
+	if name == "" || name == rootAccount {
+		return postgres.OwnAccount(), nil
+	}
+	if _, err := user.Lookup(name); err != nil {
+		return postgres.Account{}, api.Errorf(api.ErrBadArgument, "account %s: no such user on this machine", name)
+	}
+	return postgres.LookupAccount(nil, name)
+}
+
+// makeAccount makes the account of a page server, if it is the usual one and not there. made says that it did.
+func makeAccount(name string) (made bool, err error) {
+	if _, err := user.Lookup(name); err == nil || name != usualAccount {
+		return false, nil
+	}
+	cmd := exec.Command("useradd", "--system", "--user-group", "--no-create-home", "--home-dir", "/nonexistent", "--shell", "/usr/sbin/nologin", name)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return false, fmt.Errorf("make the account %s: %w: %s (make it yourself, or choose another with --account)", name, err, strings.TrimSpace(string(out)))
+	}
+	return true, nil
+}
+
+// handOver gives the work directory to the account of its page server, if it is still root's, as earlier versions
+// left it. Only root can write the directories above it. What servers' accounts own in it stays theirs.
+func (e *environ) handOver(as postgres.Account) (err error) {
+	if err := checkParents(e.workdir, as); err != nil {
+		return err
+	}
+	fi, err := os.Stat(e.workdir)
+	if err != nil || ownerOf(fi) == as.UID {
+		return err
+	}
+	if ownerOf(fi) != 0 {
+		return api.Errorf(api.ErrNotAllowed, "%s: belongs to user %d, and its page server is to run as %s: give it to that account, or to root", e.workdir, ownerOf(fi), as.Name)
+	}
+	if pid, running, err := probe(e.path(pidFileName)); err != nil || running {
+		return errors.Join(err, api.Errorf(api.ErrBusy, "%s: page server: already running, pid %d", e.workdir, pid))
+	}
+	root, err := os.OpenRoot(e.workdir)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, root.Close()) }()
+	fmt.Fprintf(e.err, "zenith: %s now belongs to %s, as which its page server runs\n", e.workdir, as.Name)
+	return giveTree(root, as)
+}
+
+// giveTree gives what is root's below root to an account, the top last: if that fails in the middle, the next start
+// goes on with it.
+func giveTree(root *os.Root, as postgres.Account) error {
+	var dirs []string
+	err := fs.WalkDir(root.FS(), ".", func(path string, entry fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		fi, err := root.Lstat(path)
+		if err != nil || ownerOf(fi) != 0 {
+			return err
+		}
+		if entry.IsDir() {
+			dirs = append(dirs, path)
+			return nil
+		}
+		return give(root, path, fi, as)
+	})
+	for i := len(dirs) - 1; i >= 0 && err == nil; i-- {
+		var fi fs.FileInfo
+		if fi, err = root.Lstat(dirs[i]); err == nil {
+			err = give(root, dirs[i], fi, as)
+		}
+	}
+	return err
+}
+
+// give gives a file to an account; a group other than root's stays, for a tenant's account is in that.
+func give(root *os.Root, path string, fi fs.FileInfo, as postgres.Account) error {
+	gid := -1
+	if st, ok := fi.Sys().(*syscall.Stat_t); ok && st.Gid == 0 {
+		gid = as.GID
+	}
+	if err := root.Lchown(path, as.UID, gid); err != nil {
+		return err
+	}
+	if fi.IsDir() && fi.Mode()&fs.ModeSetgid != 0 {
+		return root.Chmod(path, fi.Mode()) // chown clears the setgid bit
+	}
+	return nil
+}
+
+// checkParents makes sure that the account gets to its work directory, and that nobody but root can put another one
+// in its place.
+func checkParents(workdir string, as postgres.Account) error {
+	real, err := filepath.EvalSymlinks(workdir)
+	if err != nil {
+		return err
+	}
+	return as.CheckReach(real)
+}
+
+// openLog opens the page server's log to append to it. The work directory may be another account's than root's, which
+// opens it first: nothing that this account has put in the place of the log is followed.
+func openLog(path string) (*os.File, error) {
+	f, err := dirfd.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o640)
+	if err != nil || os.Geteuid() != 0 {
+		return f, err
+	}
+	fi, err := os.Stat(filepath.Dir(path))
+	if err == nil {
+		st := fi.Sys().(*syscall.Stat_t)
+		err = f.Chown(int(st.Uid), int(st.Gid))
+	}
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
+}
