@@ -6,6 +6,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"zenith/internal/pgtest"
@@ -84,8 +85,13 @@ func TestForeignRecords(t *testing.T) {
 	before := strings.TrimSpace(s.sql(main, sum))
 	at := s.lsn("main")
 	outside := pgtest.TempDir(t)
-	if out, err := exec.Command("chown", "postgres", outside).CombinedOutput(); err != nil && os.Geteuid() == 0 {
-		t.Fatalf("%v: %s", err, out)
+	owner, err := os.Stat(s.dataOf("main"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	account := owner.Sys().(*syscall.Stat_t)
+	if err := os.Chown(outside, int(account.Uid), int(account.Gid)); err != nil {
+		t.Fatal(err)
 	}
 	for i, crash := range []func(){s.killPostgres, s.killPageServer, func() { s.killPostgres(); s.killPageServer() }} {
 		stamped = stamp(main, fmt.Sprint(66+i))
