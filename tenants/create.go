@@ -99,7 +99,7 @@ func (m *Manager) loadDir(ctx context.Context, t *tenant, o InitOptions) (*repo.
 			return nil, err
 		}
 		defer os.RemoveAll(home)
-		password := filepath.Join(home, passwordName)
+		password := filepath.Join(home, PasswordName)
 		if err := t.newPassword(maker(m.as), password); err != nil {
 			return nil, err
 		}

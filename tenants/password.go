@@ -9,13 +9,13 @@ import (
 	"zenith/internal/postgres"
 )
 
-// passwordName is the file, in a tenant's directory, with the password of the superuser of a cluster that zenith
+// PasswordName is the file, in a tenant's directory, with the password of the superuser of a cluster that zenith
 // made. Only the page server's account can read it. A password that was changed in SQL is not in it.
-const passwordName = "postgres.password"
+const PasswordName = "postgres.password"
 
 // passwordFile gives the path of the tenant's file with a password, "" if it has none.
 func (t *tenant) passwordFile() string {
-	path := filepath.Join(t.dir, passwordName)
+	path := filepath.Join(t.dir, PasswordName)
 	if _, err := os.Stat(path); err != nil {
 		return ""
 	}
@@ -26,7 +26,7 @@ func (t *tenant) passwordFile() string {
 // for initdb there is a copy at forInitdb, which the account that runs initdb can read.
 func (t *tenant) newPassword(as postgres.Account, forInitdb string) error {
 	text := []byte(rand.Text() + "\n")
-	if err := durable.WriteFile(filepath.Join(t.dir, passwordName), text, 0o600); err != nil {
+	if err := durable.WriteFile(filepath.Join(t.dir, PasswordName), text, 0o600); err != nil {
 		return err
 	}
 	if err := os.WriteFile(forInitdb, text, 0o600); err != nil {

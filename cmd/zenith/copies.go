@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"path/filepath"
 
 	"github.com/urfave/cli/v2"
@@ -172,7 +173,11 @@ func (e *environ) pgCopy(ctx context.Context, s *session, name string, o api.Com
 	if err != nil {
 		return cp, err
 	}
-	if cp, err = c.Describe(); err == nil && cp.LSN != 0 { // a damaged copy does not know it any more
+	cp, err = c.Describe()
+	if password := e.path(filepath.Join(tenantsDir, s.tenant, tenants.PasswordName)); err == nil && isFile(password) {
+		cp.PasswordFile = password
+	}
+	if err == nil && cp.LSN != 0 { // a damaged copy does not know it any more
 		fmt.Fprintf(e.err, "zenith: postgres %s is a copy, made at %v: what is written to it is not in the branch\n", name, cp.LSN)
 	}
 	return cp, err
@@ -222,4 +227,10 @@ func (e *environ) listCopies(s *session) (list []api.Compute, err error) {
 		list, err = append(list, cp), errors.Join(err, derr)
 	}
 	return list, err
+}
+
+// isFile reports whether there is a file at a path.
+func isFile(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.Mode().IsRegular()
 }

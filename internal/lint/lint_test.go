@@ -40,7 +40,7 @@ var allowed = map[string][]string{
 	"internal/api":         {"internal/pg"},
 	"internal/access":      {"internal/api", "internal/sidefile"},
 	"internal/pageserver":  {"internal/access", "internal/api", "internal/conninfo", "internal/pg"},
-	"internal/postgres":    {"internal/api", "internal/dirfd", "internal/durable", "internal/pg", "internal/privileged", "internal/sidefile"},
+	"internal/postgres":    {"internal/api", "internal/conninfo", "internal/dirfd", "internal/durable", "internal/pg", "internal/privileged", "internal/sidefile"},
 	"repo/receiver":        {"repo", "internal/conninfo", "internal/durable", "internal/pg", "internal/xlog"},
 	"fusefs":               {"internal/dirfd", "internal/durable", "internal/pg", "internal/privileged", "internal/sidefile", "internal/tree", "internal/xlog"},
 	"tenants": {"fusefs", "repo", "repo/control", "repo/store", "repo/datadir", "repo/ingest", "repo/receiver", "walredo",

@@ -63,7 +63,10 @@ func OpenCopies(o CopiesOptions) (*Copies, error) {
 		return cs, o.Accounts.Check()
 	}
 	as, err := LookupAccount(nil, o.User)
-	cs.as = func(string) (Account, error) { return as, nil }
+	cs.as = func(tenant string) (Account, error) {
+		dir := filepath.Join(o.Dir, tenant)
+		return as, errors.Join(os.MkdirAll(dir, 0o711), as.Enclose(dir))
+	}
 	return cs, err
 }
 

@@ -173,6 +173,12 @@ func TestDieWithParent(t *testing.T) {
 }
 
 func TestSettings(t *testing.T) {
+	for value, allowed := range map[string]bool{"host=a user=b": true, "host=a passfile=/x": true, "host=a password=b": false, "postgresql://a:b@c/": false} {
+		_, err := MergeSettings(nil, api.ComputeOptions{Settings: []api.Setting{{Name: "Primary_ConnInfo", Value: value}}})
+		if (err == nil) != allowed {
+			t.Errorf("%s: %v", value, err)
+		}
+	}
 	got := UserSettings(map[string]string{"b": "2", "a": "1", "c": ""})
 	if want := []api.Setting{{Name: "a", Value: "1"}, {Name: "b", Value: "2"}, {Name: "c"}}; !reflect.DeepEqual(got, want) {
 		t.Errorf("got %v, want %v", got, want)

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"zenith/internal/api"
+	"zenith/internal/conninfo"
 )
 
 // loopback is the address at which servers listen that do so on TCP.
@@ -51,9 +52,24 @@ func MergeSettings(settings map[string]string, o api.ComputeOptions) (map[string
 		if s.Name == "" || strings.ContainsAny(s.Name, "= \n") {
 			return nil, api.Errorf(api.ErrBadArgument, "setting %q: want NAME=VALUE", s.Name)
 		}
+		if err := checkSecret(s); err != nil {
+			return nil, err
+		}
 		merged[api.SettingName(s.Name)] = s.Value
 	}
 	return merged, nil
+}
+
+// checkSecret refuses a password in a setting: settings go on the command line of postgres, which every account of
+// the machine can read. ErrNotAllowed.
+func checkSecret(s api.Setting) error {
+	if api.SettingName(s.Name) != "primary_conninfo" {
+		return nil
+	}
+	if info, err := conninfo.Parse(s.Value); err == nil && info.Public() != info.String() {
+		return api.Errorf(api.ErrNotAllowed, "primary_conninfo: its password could be read by every account of this machine; name a passfile instead")
+	}
+	return nil
 }
 
 // RunsWith reports whether a server that was started with a port and settings already has the wanted ones.

@@ -95,7 +95,9 @@ func (s *Server) dialer(info conninfo.Info) error {
 func (s *Server) lookup(hostaddr string) pgconn.LookupFunc {
 	return func(ctx context.Context, host string) ([]string, error) {
 		found, err := []string{hostaddr}, error(nil)
+		name := "" // an address that the string itself gives to a name says nothing about who has that name
 		if hostaddr == "" {
+			name = host
 			found, err = net.DefaultResolver.LookupHost(ctx, host)
 		}
 		if err != nil || s.rules.Allow == nil {
@@ -103,7 +105,7 @@ func (s *Server) lookup(hostaddr string) pgconn.LookupFunc {
 		}
 		var allowed []string
 		for _, f := range found {
-			if addr, err := netip.ParseAddr(f); err == nil && s.rules.Allow(host, addr) {
+			if addr, err := netip.ParseAddr(f); err == nil && s.rules.Allow(name, addr) {
 				allowed = append(allowed, f)
 			}
 		}

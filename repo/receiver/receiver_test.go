@@ -5,6 +5,8 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
+	"fmt"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -224,5 +226,41 @@ func TestAge(t *testing.T) {
 		if got := c.s.Age(now); got != c.want {
 			t.Errorf("%s: %d s, want %d", c.name, got, c.want)
 		}
+	}
+}
+
+// TestLookupDoesNotTrustTheString: an address that a string gives to an allowed name is not allowed by that name.
+func TestLookupDoesNotTrustTheString(t *testing.T) {
+	t.Parallel()
+	allow := func(host string, _ netip.Addr) bool { return host == "localhost" }
+	for conninfo, want := range map[string]bool{"host=localhost user=u": true, "host=localhost hostaddr=169.254.169.254 user=u": false, "hostaddr=127.0.0.1 user=u": false} {
+		s, err := ParseServer(conninfo, Rules{Stranger: true, Allow: allow})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := s.cfg.LookupFunc(t.Context(), s.cfg.Host); (err == nil) != want {
+			t.Errorf("%s: %v, %v", conninfo, got, err)
+		}
+	}
+}
+
+// TestParseServerHasNoEnvironment: nothing of this process's surroundings gets into what a string means.
+func TestParseServerHasNoEnvironment(t *testing.T) {
+	home := t.TempDir()
+	if err := os.WriteFile(filepath.Join(home, ".pgpass"), []byte("*:*:*:*:geheim\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for name, value := range map[string]string{
+		"HOME": home, "PGPASSFILE": filepath.Join(home, ".pgpass"), "PGPASSWORD": "geheim", "PGOPTIONS": "-c geheim=1", "PGAPPNAME": "geheim",
+		"PGSSLROOTCERT": "/geheim", "PGSSLKEY": "/geheim", "PGSSLCERT": "/geheim", "PGDATABASE": "geheim", "PGTZ": "geheim", "PGPORT": "1", "PGHOSTADDR": "10.0.0.1",
+	} {
+		t.Setenv(name, value)
+	}
+	s, err := ParseServer("host=db7 user=u", Rules{Stranger: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if all := fmt.Sprintf("%q %q %d %q", s.cfg.Password, s.cfg.Database, s.cfg.Port, s.cfg.RuntimeParams); strings.Contains(all, "geheim") || s.cfg.Port != 5432 {
+		t.Error(all)
 	}
 }
