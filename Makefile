@@ -111,8 +111,8 @@ bench: deps build
 # Records the WAL of the fixtures anew, which needs postgres: with MAJOR=17 those of that major version alone,
 # with MAJOR=17.10 those of the minor release.
 testdata: deps
-	$(GO) test ./walredo -count=1 -run TestUpdateFixtures -update $(if $(MAJOR),-case '^$(MAJOR)/')
-ifeq ($(MAJOR),)
+	$(GO) test ./walredo -count=1 -run TestUpdateFixtures -update $(if $(filter file,$(origin MAJOR)),,-case '^$(MAJOR)/')
+ifeq ($(origin MAJOR),file)
 	$(GO) test ./internal/xlog -count=1 -run UpdateFixtures -update
 	$(GO) test ./internal/pgtest -count=1 -run UpdateFixtures -update
 endif

@@ -115,8 +115,7 @@ func (t *Timeline) stateBefore(lsn pg.LSN) (s *control.State, err error) {
 func (t *Timeline) walk(ctx context.Context, s *control.State, upTo pg.LSN, stop func(*xlog.Record) (bool, error)) (Point, error) {
 	// Below the branch point it is an ancestor's WAL. No walk crosses that: a branch has a
 	// state of its own where it begins.
-	cfg := t.WALConfig()
-	cfg.Version = t.wal.VersionAt(s.LSN)
+	cfg, _ := t.WALConfigAt(s.LSN)
 	r := xlog.NewReader(t.wal, cfg, s.LSN)
 	r.SetPrev(s.Prev)
 	var rec xlog.Record

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"path/filepath"
 
 	"zenith/internal/pg"
@@ -33,6 +34,16 @@ func (o walTimeline) Held(name string) bool {
 // WALConfig describes t's WAL to an xlog.Reader.
 func (t *Timeline) WALConfig() xlog.Config {
 	return xlog.Config{Version: t.Version(), SegSize: t.info.SegSize, SysID: t.info.SysID, TLI: t.History().TLI()}
+}
+
+// WALConfigAt describes the WAL that begins at lsn: below the branch point it is an ancestor's, which may be of another major
+// version or another cluster than t. A reader so configured must stop at end, where a descendant's begins.
+func (t *Timeline) WALConfigAt(lsn pg.LSN) (cfg xlog.Config, end pg.LSN) {
+	end = math.MaxUint64
+	for t.parent != nil && lsn < t.info.StartLSN {
+		t, end = t.parent, t.info.StartLSN
+	}
+	return t.WALConfig(), end
 }
 
 // History says which of PostgreSQL's timelines t's WAL is on, and from where. A branch has inherited its ancestor's

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -87,6 +88,53 @@ func TestVersionOfTimeline(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+}
+
+// A branch may be of another major version than its ancestor, as one is that pg_upgrade has made. What lies below the branch
+// point is the ancestor's in all respects.
+func TestBranchOfAnotherVersion(t *testing.T) {
+	dir, disk := t.TempDir(), storetest.NewMem()
+	open := func() *repo.Repository {
+		t.Helper()
+		r, err := repo.Open(repo.Options{Dir: dir, Redo: repotest.Redo, Store: disk})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r
+	}
+	r := open()
+	main := repotest.Create(t, r, "main")
+	at := main.LastLSN()
+	if _, err := r.Branch(t.Context(), repo.TimelineID{}, "dev", main, at); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Close(); err != nil {
+		t.Fatal(err)
+	}
+	disk = disk.Reopen()
+	row := func(major int) string { return fmt.Sprintf(`"Parent":0,"Start":%d,"Major":%d,`, at, major) }
+	if n := rewriteRows(t, disk, row(15), row(18)); n != 1 {
+		t.Fatalf("%d rows of the branch, want 1", n)
+	}
+	r = open()
+	defer r.Close()
+	for _, tl := range r.Timelines() {
+		if tl.Name() != "dev" {
+			continue
+		}
+		for _, c := range []struct {
+			lsn  pg.LSN
+			want *pg.Version
+			end  pg.LSN
+		}{{at - 8, pg.V15, at}, {at, pg.V18, ^pg.LSN(0)}, {at + 8, pg.V18, ^pg.LSN(0)}} {
+			cfg, end := tl.WALConfigAt(c.lsn)
+			if cfg.Version != c.want || end != c.end || tl.VersionAt(c.lsn) != c.want {
+				t.Errorf("at %v it is %v up to %v, and %v; want %v up to %v", c.lsn, cfg.Version, end, tl.VersionAt(c.lsn), c.want, c.end)
+			}
+		}
+		return
+	}
+	t.Error("the branch is not there")
 }
 
 func TestCreateRefusesVersions(t *testing.T) {

@@ -36,15 +36,30 @@ func (m *Manager) WALDump(ctx context.Context, tenant, name string, from, to pg.
 	if err != nil {
 		return err
 	}
-	r := xlog.NewReader(b.tl.WAL(), b.tl.WALConfig(), start.LSN)
 	out := bufio.NewWriter(w)
+	for at := start.LSN; at < to; {
+		cfg, end := b.tl.WALConfigAt(at)
+		r := xlog.NewReader(b.tl.WAL(), cfg, at)
+		if err := dumpRecords(ctx, r, from, min(to, end), zone, out); err != nil {
+			return err
+		}
+		if r.EndLSN() < end {
+			break // to, or the end of the WAL
+		}
+		at = r.EndLSN()
+	}
+	return out.Flush()
+}
+
+// dumpRecords writes the records that start in [from, to), of those that r reads.
+func dumpRecords(ctx context.Context, r *xlog.Reader, from, to pg.LSN, zone *time.Location, w *bufio.Writer) error {
 	var rec xlog.Record
 	for r.EndLSN() < to {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
 		if err := r.Next(&rec); errors.Is(err, io.EOF) {
-			break
+			return nil
 		} else if err != nil {
 			return classify(err)
 		}
@@ -52,13 +67,13 @@ func (m *Manager) WALDump(ctx context.Context, tenant, name string, from, to pg.
 			continue
 		}
 		if rec.StartLSN >= to {
-			break
+			return nil
 		}
-		if _, err := out.WriteString(rmgrdesc.Line(&rec, zone) + "\n"); err != nil {
+		if _, err := w.WriteString(rmgrdesc.Line(&rec, zone) + "\n"); err != nil {
 			return err
 		}
 	}
-	return out.Flush()
+	return nil
 }
 
 // lookup finds a branch of a tenant, which stays open until release is called.

@@ -120,7 +120,8 @@ func (b *BaseBackup) checkpoint(at pg.LSN) (cp pg.CheckPoint, err error) {
 // record reads the record that starts at at.
 func (b *BaseBackup) record(at pg.LSN) (*xlog.Record, error) {
 	tl := b.v.snap.Timeline()
-	rec, r := new(xlog.Record), xlog.NewReader(tl.WAL(), tl.WALConfig(), at)
+	cfg, _ := tl.WALConfigAt(at)
+	rec, r := new(xlog.Record), xlog.NewReader(tl.WAL(), cfg, at)
 	err := r.Next(rec)
 	if errors.Is(err, io.EOF) || errors.Is(err, repo.ErrOutOfRange) {
 		err = fmt.Errorf("the last checkpoint needs WAL from %v on, which is not kept: "+

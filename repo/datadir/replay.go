@@ -49,8 +49,7 @@ func NewReplay(ctx context.Context, from, to *repo.Snapshot) (*Replay, error) {
 // Without the link to a tablespace, replay makes a directory in its place.
 func (s *shutdown) createNoTablespaces(tl *repo.Timeline) error {
 	end := s.checkPoint.Redo
-	cfg := tl.WALConfig()
-	cfg.Version = tl.VersionAt(end)
+	cfg, _ := tl.WALConfigAt(end)
 	var rec xlog.Record
 	for r := xlog.NewReader(s.wal, cfg, end); end < s.at; end = rec.EndLSN {
 		if err := r.Next(&rec); err != nil {

@@ -47,7 +47,7 @@ func TestOracle(t *testing.T) {
 	t.Logf("-oracle.seed=%d: checksums %v, %v", seed, checksums, config)
 	base, busy := busyServer(t, checksums, config)
 	r, tl := follow(t, base, busy, walredo.Cluster{LogHints: checksums})
-	ends, forgot := listRecords(t, tl, mustDoHere(t))
+	ends, forgot := listRecords(t, tl, existing(mustDo))
 	t.Logf("%d records up to %v", len(ends), tl.LastLSN())
 	for i := range *oraclePoints {
 		at := ends[rnd.IntN(len(ends))]
@@ -117,7 +117,7 @@ func kindOfServer(rnd *rand.Rand, server pgtest.Installation) (checksums bool, c
 	checksums = rnd.IntN(3) > 0
 	fpw, compression := rnd.IntN(2) == 0, []string{"off", "pglz", "lz4", "zstd"}[rnd.IntN(4)]
 	if !server.Has("pg_resetwal") {
-		compression = "pglz" // an installation of the server alone has no other libraries
+		compression = "on" // pglz: an installation of the server alone has no other libraries
 	}
 	if *oracleSums != "" {
 		checksums = *oracleSums == "on"
@@ -174,15 +174,7 @@ func busyServer(t *testing.T, checksums bool, config []string) (base, busy *pgte
 // the first.
 func nearSegmentEnds(t *testing.T, srv *pgtest.Server) {
 	t.Helper()
-	if !pgtest.Default(t).Has("pg_resetwal") {
-		return // then the load begins far from the ends, and mustDo has less
-	}
-	for _, name := range []string{"pg_xact/0000", "pg_multixact/offsets/0000", "pg_multixact/members/0000"} {
-		if err := os.Truncate(filepath.Join(srv.Dir, name), pg.SLRUPagesPerSegment*pg.BlockSize); err != nil {
-			t.Fatal(err)
-		}
-	}
-	resetWAL(t, srv, "-x", "1040000", "-m", "65500,1", "-O", "52200")
+	counters{xid: 1040000, multi: 65500, oldestMulti: 1, offset: 52200}.set(t, srv)
 }
 
 // work keeps the server busy with several clients.
@@ -232,7 +224,7 @@ func testFile(t *testing.T, name string) string {
 		t.Fatal(err)
 	}
 	if !pgtest.Default(t).Has("pg_resetwal") { // see kindOfServer
-		b = bytes.ReplaceAll(b, []byte("wal_compression = lz4"), []byte("wal_compression = pglz"))
+		b = bytes.ReplaceAll(b, []byte("wal_compression = lz4"), []byte("wal_compression = on"))
 	}
 	path := filepath.Join(pgtest.TempDir(t), name)
 	if err := os.WriteFile(path, b, 0o644); err != nil {
@@ -315,16 +307,19 @@ var mustDo = []string{
 	"XLOG/PARAMETER_CHANGE", "XLOG/SWITCH", "ReplicationOrigin/SET", "Heap2/VISIBLE", "Sequence/LOG",
 }
 
-// nearEnds are those of them that are written near the end of an SLRU's segment, where only nearSegmentEnds gets.
-var nearEnds = []string{"CLOG/TRUNCATE", "MultiXact/ZERO_OFF_PAGE"}
-
-// mustDoHere is mustDo, as far as this installation can get there.
-func mustDoHere(t *testing.T) []string {
-	t.Helper()
-	if pgtest.Default(t).Has("pg_resetwal") {
-		return mustDo
-	}
-	return slices.DeleteFunc(slices.Clone(mustDo), func(name string) bool { return slices.Contains(nearEnds, name) })
+// existing gives those of the records' names that the server's major version has: 14 copies the files of each new
+// database, and 19 sets bits of the visibility map in other records.
+func existing(names []string) []string {
+	v := pgtest.Version()
+	return slices.DeleteFunc(slices.Clone(names), func(name string) bool {
+		switch name {
+		case "Database/CREATE_FILE_COPY", "Database/CREATE_WAL_LOG":
+			return v == pg.V14
+		case "Heap2/VISIBLE":
+			return v.PruneSetsVM
+		}
+		return false
+	})
 }
 
 // listRecords lists the ends of all records of the timeline, among which must be those

@@ -11,7 +11,7 @@ create index if not exists ix_spgist2 on ix using spgist (t);
 create index if not exists ix_brin on ix using brin (id) with (pages_per_range = 2, autosummarize = off);
 insert into ix select g + :round * 10000, array[g % 10, g % 100, g], point(g % 57, g % 91), box(point(g % 100, g % 37), point(g % 100 + 3, g % 37 + 3)),
   'k' || (g % 700) || repeat('z', g % 40), g % 5, jsonb_build_object('a', g % 30, 'b', g) from generate_series(1, 2500) g;
-set wal_compression = pglz;
+set wal_compression = on;
 select brin_summarize_new_values('ix_brin');
 select gin_clean_pending_list('ix_gin');
 update ix set d = d + 1, b = box(point(d, d), point(id % 100, 5)), a = a || d where id % 3 = 0;

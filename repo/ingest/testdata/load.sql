@@ -6,6 +6,13 @@
 \set db3 dc :round
 \set db4 dd :round
 \set db5 de :round
+\set logged 'strategy wal_log'
+\set copied 'strategy file_copy'
+select current_setting('server_version_num')::int < 150000 as before15 \gset
+\if :before15
+\set logged ''
+\set copied ''
+\endif
 
 -- relations made, changed and dropped
 create table t_plain(id int primary key, v text, w numeric);
@@ -89,17 +96,17 @@ alter index t_plain_pkey set tablespace :ts;
 alter table t_plain set tablespace pg_default;
 
 -- databases
-create database :db1 strategy wal_log;
-create database :db2 strategy file_copy;
-create database :db3 template :db1 strategy file_copy tablespace :ts;
+create database :db1 :logged;
+create database :db2 :copied;
+create database :db3 template :db1 :copied tablespace :ts;
 \c :db2
 create table in_db2(a int primary key); insert into in_db2 select generate_series(1, 1000);
 create unlogged table un_db2(a int primary key); insert into un_db2 values (1);
 vacuum in_db2; delete from in_db2 where a < 10;
 vacuum full pg_class;
 \c postgres
-create database :db4 template :db2 strategy wal_log;
-create database :db5 template :db2 strategy file_copy;
+create database :db4 template :db2 :logged;
+create database :db5 template :db2 :copied;
 alter database :db2 set tablespace :ts;
 drop database :db1;
 drop database :db3;
