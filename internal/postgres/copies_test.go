@@ -318,3 +318,34 @@ func TestRecover(t *testing.T) {
 		t.Errorf("processes %v are left", left)
 	}
 }
+
+// TestCopyOfAnotherAccount: a copy that was made when its servers ran as another account is given to this one.
+func TestCopyOfAnotherAccount(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("an ordinary user's copies are that user's")
+	}
+	cs := newCopies(t)
+	c := mustMake(t, cs)
+	if err := numbered(71000).OwnAll(c.dataDir()); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Start(t.Context(), with()); err != nil {
+		t.Fatal(err)
+	}
+	as, err := c.account()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"", "PG_VERSION", "base"} {
+		fi, err := os.Lstat(filepath.Join(c.dataDir(), name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if uid := int(fi.Sys().(*syscall.Stat_t).Uid); uid != as.UID {
+			t.Errorf("%s belongs to %d, want %d", name, uid, as.UID)
+		}
+	}
+	if err := c.Stop(t.Context(), api.StopOptions{Destroy: true}); err != nil {
+		t.Fatal(err)
+	}
+}

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"zenith/internal/api"
@@ -145,7 +146,7 @@ func (c *Copy) start(ctx context.Context, o api.ComputeOptions, more []api.Setti
 	}
 	as, err := c.account()
 	if err == nil {
-		err = as.MakeSocketDir(c.dir)
+		err = errors.Join(c.giveTo(as), as.MakeSocketDir(c.dir))
 	}
 	if err != nil {
 		return err
@@ -197,6 +198,19 @@ func (c *Copy) ofState(next savedCopy, as Account, o api.ComputeOptions) ([]api.
 	access, keyless, err := gate.Settings(files)
 	c.notes = Notes(note, held, keyless)
 	return slices.Concat(contained, access, needed), err
+}
+
+// giveTo gives the data directory to the account that will run postgres, if it is another's: of a copy that was made
+// when all ran as one account.
+func (c *Copy) giveTo(as Account) error {
+	fi, err := os.Lstat(c.dataDir())
+	if err != nil {
+		return err
+	}
+	if st, ok := fi.Sys().(*syscall.Stat_t); !ok || int(st.Uid) == as.UID {
+		return nil
+	}
+	return as.OwnAll(c.dataDir())
 }
 
 // account is the one that runs postgres.
