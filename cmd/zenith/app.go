@@ -6,6 +6,8 @@ import (
 	"log/slog"
 
 	"github.com/urfave/cli/v2"
+
+	"zenith/internal/access"
 )
 
 // environ is what all commands share: the standard streams and the global flags. The flags are
@@ -134,9 +136,17 @@ func parseLevel(s string) (slog.Level, error) {
 	return l, nil
 }
 
+// nameLevel writes the level of audit lines as AUDIT.
+func nameLevel(_ []string, a slog.Attr) slog.Attr {
+	if l, ok := a.Value.Any().(slog.Level); ok && a.Key == slog.LevelKey && l == access.LevelAudit {
+		return slog.String(a.Key, "AUDIT")
+	}
+	return a
+}
+
 // newLog makes a log in one of the formats.
 func newLog(w io.Writer, format string, level slog.Leveler) *slog.Logger {
-	o := &slog.HandlerOptions{Level: level}
+	o := &slog.HandlerOptions{Level: level, ReplaceAttr: nameLevel}
 	if format == logJSON {
 		return slog.New(slog.NewJSONHandler(w, o))
 	}

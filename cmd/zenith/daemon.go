@@ -191,6 +191,7 @@ func (e *environ) daemon(ctx context.Context, o startOptions) (err error) {
 	level := new(slog.LevelVar)
 	level.Set(s.LogLevel.level())
 	log := newLog(e.err, string(s.LogFormat), level)
+	raiseFiles(log)
 	if s.damage != nil {
 		log.Warn("the settings of the command line are damaged", "file", e.path(configFile), "lost", lostWithConfig, "err", s.damage)
 	}
@@ -270,6 +271,29 @@ func tellStarter(fd int, line string) error {
 	}
 	return errors.Join(err, f.Close())
 }
+
+// wantedFiles is how many file descriptors the page server would like to have: a mount takes some dozens, a
+// store some hundreds.
+const wantedFiles = 65536
+
+// raiseFiles raises the bound on the process's file descriptors, as far as it may, and says in the log if that is
+// not much. (Go has raised it to the hard limit already; the hard limit is for root to raise.)
+func raiseFiles(log *slog.Logger) {
+	var limit syscall.Rlimit
+	err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit)
+	if err == nil && limit.Cur < wantedFiles {
+		more := syscall.Rlimit{Cur: wantedFiles, Max: max(limit.Max, wantedFiles)}
+		if syscall.Setrlimit(syscall.RLIMIT_NOFILE, &more) == nil {
+			return
+		}
+	}
+	if err != nil || limit.Cur < fewFiles {
+		log.Warn("there are few file descriptors: a third of them is for connections, the rest for mounts and stores", "limit", limit.Cur, "err", err)
+	}
+}
+
+// fewFiles is how many file descriptors are few.
+const fewFiles = 4096
 
 // maxConns bounds connections to a third of the file descriptors that the process may have: mounts, stores and
 // postgres servers need the others. 0, the default, where that is more.

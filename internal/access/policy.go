@@ -93,3 +93,9 @@ func (p *Policy) Current(who Principal) (Principal, bool) {
 
 // Passwords reports whether clients may show who they are by a password.
 func (p *Policy) Passwords() bool { return p.Method == Scram && p.Store != nil }
+
+// Same reports whether two principals are the same account, user or token. Of clients that need not show who they
+// are nobody knows.
+func (p Principal) Same(q Principal) bool {
+	return p.via != viaTrust && p.via == q.via && p.Name == q.Name && p.UID == q.UID
+}

@@ -2,6 +2,7 @@ package access
 
 import (
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 )
@@ -74,3 +75,7 @@ func (g *Grant) UnmarshalText(text []byte) error {
 func isTenantID(s string) bool {
 	return len(s) == 32 && strings.Trim(s, "0123456789abcdef") == ""
 }
+
+// LevelAudit is the level of the log's lines about who did what: above all others, so that no setting of the log
+// leaves them out.
+const LevelAudit = slog.LevelError + 4

@@ -44,6 +44,9 @@ func (c *conn) admit(user string) error {
 		return err
 	}
 	c.who = who
+	if err := c.srv.checkShare(c); err != nil {
+		return err
+	}
 	c.session.Store(&who)
 	return nil
 }

@@ -215,8 +215,9 @@ func (f *argField) word(field reflect.Value) (string, error) {
 
 // placeholder is what the name of an argument stands for.
 type placeholder struct {
-	help  string
-	check func(word string) error // nil: the Service or the field's type checks it
+	help   string
+	check  func(word string) error // nil: the Service or the field's type checks it
+	secret bool                    // it is in no log
 }
 
 // placeholders has all names of arguments in capitals.
@@ -236,7 +237,7 @@ var placeholders = map[string]placeholder{
 	"NAME":           {help: "name of a branch, or of a postgres as `pg_list` shows it"},
 	"NEW_NAME":       {help: "name for a branch, instead of the one that it had"},
 	"NOTE":           {help: "any text"},
-	"OFFER":          {help: "JSON that describes a timeline; page servers send it to each other"},
+	"OFFER":          {help: "JSON that describes a timeline; page servers send it to each other", secret: true},
 	"PATH":           {help: "file of a relation in the data directory: `base/5/16384_vm`"},
 	"POINT":          {help: "state of a branch: `NAME` is its head, `NAME@LSN` and `NAME@TIME` do not move; TIME is `2026-11-30 16:18:26.4+01`, a day or a time of day in the page server's zone, or an age (`-15m`); `NAME@` may be left out before a moment of main"},
 	"ROLE":           {help: "`reader`, `writer` or `admin`"},
@@ -247,7 +248,7 @@ var placeholders = map[string]placeholder{
 	"TO":             {help: "LSN"},
 	"TOKEN_ID":       {help: "id of a token, as `token_list` shows it"},
 	"USER":           {help: "name of a user"},
-	"VERIFIER":       {help: "what is stored of a password: `SCRAM-SHA-256$ITERATIONS:SALT$STOREDKEY:SERVERKEY`, as in `pg_authid`"},
+	"VERIFIER":       {help: "what is stored of a password: `SCRAM-SHA-256$ITERATIONS:SALT$STOREDKEY:SERVERKEY`, as in `pg_authid`", secret: true},
 }
 
 // absolute refuses a path that would mean something else to the page server than to the client.

@@ -102,7 +102,7 @@ func TestClientIsTheService(t *testing.T) {
 
 	must(0, c.ReceiveSet(ctx, tenantA, "main", "host=c"))(t)
 	must(0, c.ReceiveStart(ctx, tenantA, "main", "host='a b'"))(t)
-	arrived("receive " + tenantA + ` "main" "host='a b'"`)
+	arrived("receive " + tenantA + ` "main" "host='a b' sslmode=verify-full"`)
 	must(0, c.ReceiveStop(ctx, tenantA, "main"))(t)
 	equal(t, must(c.ReceiveList(ctx, tenantA))(t)[0].LagBytes, new(int64))
 }

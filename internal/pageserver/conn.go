@@ -217,12 +217,20 @@ func (c *conn) caller() api.Caller {
 
 // run executes a command. Its context ends with the server, by a cancel request, and
 // when the client goes away.
-func (c *conn) run(cmd *verb, args []string, r *reply) error {
+func (c *conn) run(cmd *verb, args []string, r *reply) (failed error) {
 	if err := c.renew(); err != nil {
 		c.broken = err
 		return err
 	}
-	if err := c.authorize(cmd, args); err != nil {
+	began := time.Now()
+	err := c.authorize(cmd, args)
+	if cmd.audited(args) {
+		if cmd.reads && err == nil {
+			c.audit(cmd, args, began, "begun")
+		}
+		defer func() { c.audit(cmd, args, began, resultText(failed)) }()
+	}
+	if err != nil {
 		return err
 	}
 	ctx, cancel := context.WithCancel(api.WithCaller(c.srv.ctx, c.caller()))
@@ -232,7 +240,7 @@ func (c *conn) run(cmd *verb, args []string, r *reply) error {
 	if !cmd.reads {
 		defer c.watch(cancel)()
 	}
-	err := c.call(ctx, cmd, args, r)
+	err = c.call(ctx, cmd, args, r)
 	if err != nil && ctx.Err() != nil && c.srv.ctx.Err() == nil {
 		return api.Errorf(api.ErrTimeout, "%s: cancelled on request of the client", cmd.name)
 	}

@@ -18,6 +18,7 @@ var (
 	errServer      = errors.New("error of the page server")                              // is the kind of an error with a SQLSTATE that is none of ours
 	errNotAdmitted = fmt.Errorf("not let in: %w", api.ErrNotAllowed)                     // is the kind of the error of a client that may not connect
 	errPassword    = fmt.Errorf("password authentication failed: %w", api.ErrNotAllowed) // is the kind of the error of a client that does not know the password
+	errIdle        = errors.New("idle for too long")                                     // is the kind of the error that ends an idle connection
 	errCancelled   = fmt.Errorf("cancel request served: %w", io.EOF)                     // ends a connection that brought one
 )
 
@@ -46,6 +47,7 @@ var kinds = []struct {
 	{api.ErrUnavailable, "57P03"},
 	{api.ErrProtocol, "08P01"},
 	{errTooMany, "53300"},
+	{errIdle, "57P05"},
 	{errNoFile, "58P01"},
 	{errInvalidName, "42602"},
 }

@@ -13,6 +13,7 @@ import (
 type prepared struct {
 	cmd    *verb // nil: an empty query
 	st     statement
+	size   int      // of the query, in bytes
 	params []uint32 // the parameters' types
 }
 
@@ -20,6 +21,7 @@ type prepared struct {
 type portal struct {
 	*prepared
 	args    []string
+	size    int // of args, in bytes
 	formats []int16
 	held    *heldRows // once it was executed for a part of its rows
 	done    bool
@@ -71,10 +73,14 @@ func (c *conn) parse(msg *pgproto3.Parse) error {
 	if len(c.prepared) >= maxPrepared {
 		return api.Errorf(api.ErrNotAllowed, "more than %d prepared statements", maxPrepared)
 	}
+	if err := c.checkKept(len(msg.Query)); err != nil {
+		return err
+	}
 	p, err := prepare(msg.Query, msg.ParameterOIDs)
 	if err != nil {
 		return err
 	}
+	p.size = len(msg.Query)
 	c.prepared[msg.Name] = p
 	return c.send(&pgproto3.ParseComplete{})
 }
@@ -130,7 +136,14 @@ func (c *conn) bind(msg *pgproto3.Bind) error {
 			return api.Errorf(api.ErrBadArgument, "result format %d", f)
 		}
 	}
-	c.portals[msg.DestinationPortal] = &portal{prepared: p, args: args, formats: msg.ResultFormatCodes}
+	size := 2 * len(msg.ResultFormatCodes)
+	for _, a := range args {
+		size += len(a)
+	}
+	if err := c.checkKept(size); err != nil {
+		return err
+	}
+	c.portals[msg.DestinationPortal] = &portal{prepared: p, args: args, size: size, formats: msg.ResultFormatCodes}
 	return c.send(&pgproto3.BindComplete{})
 }
 

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"net"
 	"os"
+	"strings"
 	"testing"
 	"time"
 
@@ -24,6 +25,9 @@ func serve(t *testing.T, svc api.Service, o pageserver.Options) string {
 	}
 	return serveOn(t, l, svc, o)
 }
+
+// trust lets in whoever reaches the port.
+var trust = &access.Policy{Method: access.Trust}
 
 // serveTCP is serve with a port.
 func serveTCP(t *testing.T, svc api.Service, o pageserver.Options) string {
@@ -71,6 +75,14 @@ type wire struct {
 	key pgproto3.BackendKeyData
 }
 
+// network gives the network of an address.
+func network(addr string) string {
+	if strings.HasPrefix(addr, "/") {
+		return "unix"
+	}
+	return "tcp"
+}
+
 // connect opens a raw connection, and starts it up.
 func connect(t *testing.T, addr string, params map[string]string) *wire {
 	t.Helper()
@@ -93,7 +105,7 @@ const patience = 2 * time.Minute
 
 func rawConnect(t *testing.T, addr string) *wire {
 	t.Helper()
-	nc, err := net.Dial("unix", addr)
+	nc, err := net.Dial(network(addr), addr)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -111,3 +111,19 @@ func TestAddress(t *testing.T) {
 		}
 	}
 }
+
+func TestVerified(t *testing.T) {
+	for in, want := range map[string]string{
+		"host=db7 user=x":                   "host=db7 user=x sslmode=verify-full",
+		"host=db7 sslmode=disable":          "host=db7 sslmode=disable",
+		"host=127.0.0.1 user=x":             "host=127.0.0.1 user=x",
+		"host=/run/x":                       "host=/run/x",
+		"host=localhost,db8":                "host=localhost,db8 sslmode=verify-full",
+		"host=localhost hostaddr=192.0.2.1": "host=localhost hostaddr=192.0.2.1 sslmode=verify-full",
+		"nonsense":                          "nonsense",
+	} {
+		if got := verified(in); got != want {
+			t.Errorf("%q: got %q, want %q", in, got, want)
+		}
+	}
+}

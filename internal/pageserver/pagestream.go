@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"strings"
+	"time"
 
 	"github.com/jackc/pgproto3/v2"
 
@@ -98,7 +99,13 @@ func (c *call) receiveCopy(ctx context.Context) ([]byte, error) {
 		if err := c.flushIfIdle(); err != nil {
 			return nil, err
 		}
+		c.active.Store(time.Now().UnixNano())
 		msg, err := receiveFrom(c.be)
+		c.active.Store(0)
+		if why := c.ending.Load(); why != nil {
+			c.broken = *why
+			return nil, c.broken
+		}
 		if err != nil && ctx.Err() == nil {
 			c.broken = err
 		}

@@ -21,6 +21,7 @@ type Options struct {
 	Log            *slog.Logger  // default: discards
 	StartupTimeout time.Duration // from accept to the startup packet; default 5 s
 	AuthTimeout    time.Duration // from there on, and for a TLS handshake, until the client is let in; default 30 s
+	IdleTimeout    time.Duration // for a client other than the owner to say something; default 1 h
 	WriteTimeout   time.Duration // for a client to take 64 KiB; default 2 min
 	MaxConns       int           // default 500
 	MaxMessage     int           // longest message body taken, in bytes; default 1 MiB
@@ -46,6 +47,9 @@ func (o Options) withDefaults() Options {
 	if o.AuthTimeout == 0 {
 		o.AuthTimeout = 30 * time.Second
 	}
+	if o.IdleTimeout == 0 {
+		o.IdleTimeout = time.Hour
+	}
 	if o.WriteTimeout == 0 {
 		o.WriteTimeout = 2 * time.Minute
 	}
@@ -67,7 +71,7 @@ type Server struct {
 	opt    Options
 	ctx    context.Context // ends with Close: the parent of every command
 	cancel context.CancelFunc
-	wg     sync.WaitGroup // connections
+	wg     sync.WaitGroup // connections, and watchConns
 	policy atomic.Pointer[access.Policy]
 	tls    atomic.Pointer[serverTLS] // nil: connections are not encrypted
 
@@ -85,6 +89,7 @@ func New(svc api.Service, o Options) *Server {
 		listeners: map[net.Listener]struct{}{}, conns: map[uint32]*conn{},
 	}
 	s.SetAccess(s.opt.Access)
+	s.wg.Go(s.watchConns)
 	return s
 }
 
@@ -156,18 +161,16 @@ const turnedAway = 16
 
 // start serves a connection in a goroutine of its own.
 func (s *Server) start(nc net.Conn) {
+	owner := s.isOwner(accountOf(nc))
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.ctx.Err() != nil {
-		nc.Close()
-		return
-	}
-	if len(s.conns) >= s.opt.MaxConns+turnedAway {
+	taken, crowded := s.roomLocked(owner)
+	if s.ctx.Err() != nil || !taken {
 		nc.Close()
 		return
 	}
 	c := newConn(s, nc, s.nextIDLocked())
-	c.crowded = len(s.conns) >= s.opt.MaxConns
+	c.crowded = crowded
 	s.conns[c.id] = c
 	s.wg.Go(func() {
 		defer s.forget(c)

@@ -35,7 +35,7 @@ func TestNegotiateProtocol(t *testing.T) {
 		{"option alone", startupPacket(0, "_pq_.a", "", "user", "u", "_pq_.b", "x"), []byte("\x00\x03\x00\x00\x00\x00\x00\x02_pq_.a\x00_pq_.b\x00")},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			nc := must(net.Dial("unix", addr))(t)
+			nc := must(net.Dial(network(addr), addr))(t)
 			defer nc.Close()
 			must(nc.Write(tt.packet))(t)
 			kind, body := readMessage(t, nc)
@@ -57,7 +57,7 @@ func TestNegotiateProtocol(t *testing.T) {
 			}
 		})
 	}
-	nc := must(net.Dial("unix", addr))(t)
+	nc := must(net.Dial(network(addr), addr))(t)
 	defer nc.Close()
 	must(nc.Write([]byte("\x00\x00\x00\x08\x00\x02\x00\x00")))(t)
 	if kind, body := readMessage(t, nc); kind != 'E' || !bytes.Contains(body, []byte("unsupported frontend protocol 2.0")) {
@@ -82,14 +82,14 @@ func readMessage(t *testing.T, r io.Reader) (kind byte, body []byte) {
 // bound are closed, so that they cannot use up the process's file descriptors.
 func TestSilentConnections(t *testing.T) {
 	const most = 3
-	addr := serve(t, newFake(), pageserver.Options{MaxConns: most})
+	addr := serveTCP(t, newFake(), pageserver.Options{MaxConns: most, Access: trust})
 	var held []net.Conn
 	for range most + 16 {
-		nc := must(net.Dial("unix", addr))(t)
+		nc := must(net.Dial(network(addr), addr))(t)
 		defer nc.Close()
 		held = append(held, nc)
 	}
-	nc := must(net.Dial("unix", addr))(t)
+	nc := must(net.Dial(network(addr), addr))(t)
 	defer nc.Close()
 	if n, err := nc.Read(make([]byte, 1)); err == nil {
 		t.Errorf("a connection beyond the bound got %d bytes, want it closed", n)

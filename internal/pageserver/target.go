@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"zenith/internal/api"
 	"zenith/internal/conninfo"
@@ -107,4 +108,23 @@ func verifyChain(s tls.ConnectionState, roots *x509.CertPool) error {
 	}
 	_, err := s.PeerCertificates[0].Verify(o)
 	return err
+}
+
+// verified gives a connection string for a server to follow with sslmode=verify-full, if it says nothing of that and
+// the server is not on this machine: WAL that somebody in the middle made up would become history. A string that cannot be
+// understood stays as it is: who takes it says what is wrong with it.
+func verified(s string) string {
+	info, err := conninfo.Parse(s)
+	if err != nil || info.Has("sslmode") {
+		return s
+	}
+	hosts := info.Hosts()
+	if addr := info.Get("hostaddr"); addr != "" {
+		hosts = strings.Split(addr, ",")
+	}
+	if !slices.ContainsFunc(hosts, func(h string) bool { return h != "" && !isSocket(h) && !namesLoopback(h) }) {
+		return s
+	}
+	info.Set("sslmode", string(sslVerifyFull))
+	return info.String()
 }

@@ -63,8 +63,14 @@ func newCert(t *testing.T, name string, parent *tls.Certificate) (pair tls.Certi
 
 func newGuarded(t *testing.T) *guarded {
 	t.Helper()
+	return newGuardedWith(t, pageserver.Options{})
+}
+
+func newGuardedWith(t *testing.T, o pageserver.Options) *guarded {
+	t.Helper()
 	g := &guarded{store: access.OpenStore(filepath.Join(t.TempDir(), "users"), slog.New(slog.DiscardHandler))}
-	g.server = pageserver.New(newFake(), pageserver.Options{Access: &access.Policy{Method: access.Scram, Store: g.store}, Replication: newFakeBranch(0)})
+	o.Access, o.Replication = &access.Policy{Method: access.Scram, Store: g.store}, newFakeBranch(0)
+	g.server = pageserver.New(newFake(), o)
 	cert, root, _ := newCert(t, "server", nil)
 	g.root = root
 	pool := x509.NewCertPool()

@@ -24,7 +24,7 @@ type receiveStartArgs struct {
 var callMeMaybeVerb = plain[receiveStartArgs]{
 	verb: verb{name: "callmemaybe", role: access.Writer, help: "starts a WAL receiver: what the server at CONNINFO writes goes into the branch"},
 	do: func(ctx context.Context, c *call, a receiveStartArgs) error {
-		return c.svc.ReceiveStart(ctx, a.Tenant, a.Branch, a.ConnInfo)
+		return c.svc.ReceiveStart(ctx, a.Tenant, a.Branch, verified(a.ConnInfo))
 	},
 }
 
@@ -36,7 +36,7 @@ func (c *Client) ReceiveStart(ctx context.Context, tenant, branch, conninfo stri
 var receiveSetVerb = plain[receiveStartArgs]{
 	verb: verb{name: "receive_set", role: access.Writer, help: "has a branch's WAL receiver go on at CONNINFO: the server has moved, or another one took its place"},
 	do: func(ctx context.Context, c *call, a receiveStartArgs) error {
-		return c.svc.ReceiveSet(ctx, a.Tenant, a.Branch, a.ConnInfo)
+		return c.svc.ReceiveSet(ctx, a.Tenant, a.Branch, verified(a.ConnInfo))
 	},
 }
 

@@ -374,7 +374,7 @@ func TestHostileInput(t *testing.T) {
 }
 
 func TestTooManyClients(t *testing.T) {
-	addr := serve(t, newFake(), pageserver.Options{MaxConns: 2})
+	addr := serveTCP(t, newFake(), pageserver.Options{MaxConns: 2, Access: trust})
 	connect(t, addr, nil)
 	second := connect(t, addr, nil)
 	if _, err := pageserver.Dial(t.Context(), addr); err == nil || !strings.Contains(err.Error(), "too many clients") {
@@ -399,7 +399,7 @@ func TestTooManyClients(t *testing.T) {
 func TestAbandonedCopyIsCutOff(t *testing.T) {
 	f := newFake()
 	f.export = make([]byte, 64<<20)
-	addr := serve(t, f, pageserver.Options{WriteTimeout: 200 * time.Millisecond, MaxConns: 1})
+	addr := serveTCP(t, f, pageserver.Options{WriteTimeout: 200 * time.Millisecond, MaxConns: 1, Access: trust})
 	w := connect(t, addr, nil)
 	w.send(&pgproto3.Query{String: "export " + tenantA + " main"})
 	deadline := time.Now().Add(patience)

@@ -1,0 +1,95 @@
+package pageserver
+
+import (
+	"time"
+
+	"zenith/internal/access"
+	"zenith/internal/api"
+)
+
+// ofOwner is how many connections the owner has beyond MaxConns: whatever strangers do, it gets in to see
+// and end it.
+const ofOwner = 16
+
+// isOwner reports whether a connection that was accepted comes from the owner's account.
+func (s *Server) isOwner(uid int) bool {
+	who, ok := s.policy.Load().ByAccount(uid)
+	return ok && who.Role == access.Owner
+}
+
+// roomLocked reports whether a connection is taken, and whether it is crowded: then it is heard, for what it asks to
+// cancel, and told that there are too many.
+func (s *Server) roomLocked(owner bool) (taken, crowded bool) {
+	most := s.opt.MaxConns
+	if owner {
+		most += turnedAway + ofOwner
+	}
+	return len(s.conns) < most+turnedAway, len(s.conns) >= most
+}
+
+// checkShare refuses a client that has half of all connections already: others are to get in, too.
+func (s *Server) checkShare(c *conn) error {
+	if c.who.Role == access.Owner {
+		return nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n := 0
+	for _, other := range s.conns {
+		if who := other.session.Load(); who != nil && other != c && who.Same(c.who) {
+			n++
+		}
+	}
+	if n >= max(s.opt.MaxConns/2, 1) {
+		return api.Errorf(errTooMany, "too many connections of this user: %d", n)
+	}
+	return nil
+}
+
+// watchConns cuts, until Close, connections of strangers that have been idle for long, and those of clients that
+// would not be let in any more: a token may have expired.
+func (s *Server) watchConns() {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		select {
+		case <-s.ctx.Done():
+			return
+		case now := <-tick.C:
+			s.recheck()
+			s.cutIdle(now)
+		}
+	}
+}
+
+func (s *Server) cutIdle(now time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, c := range s.conns {
+		who, since := c.session.Load(), c.active.Load()
+		if who == nil || who.Role == access.Owner || since == 0 || now.Sub(time.Unix(0, since)) < s.opt.IdleTimeout {
+			continue
+		}
+		c.end(api.Errorf(errIdle, "terminating connection: it was idle for %v", s.opt.IdleTimeout))
+	}
+}
+
+// maxKept bounds what a client may leave on a connection in prepared statements and portals, in bytes.
+const maxKept = 16 << 20
+
+// checkKept refuses n bytes more of prepared statements and portals if they are too many.
+func (c *conn) checkKept(n int) error {
+	for _, p := range c.prepared {
+		n += p.size
+	}
+	for _, p := range c.portals {
+		n += p.size
+		if p.held != nil {
+			n += p.held.size
+		}
+	}
+	if n > maxKept+maxHeld {
+		return api.Errorf(api.ErrNotAllowed, "prepared statements and portals of more than %d MiB", maxKept>>20)
+	}
+	return nil
+}
