@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"sync/atomic"
 	"syscall"
 
@@ -65,7 +66,17 @@ func (s *badgerStore) verifyTable(id uint64) (err error) {
 	if err != nil {
 		return err
 	}
-	return verifyTable(name, data)
+	err = verifyTable(name, data)
+	if errors.Is(err, ErrCorrupt) && !s.lists(id) {
+		return nil // likewise: badger empties the file of a table before it removes it
+	}
+	return err
+}
+
+// lists reports whether a table is one of the store's now.
+func (s *badgerStore) lists(id uint64) bool {
+	all, _, err := s.tables()
+	return err != nil || slices.ContainsFunc(all, func(t badger.TableInfo) bool { return t.ID == id })
 }
 
 // verifyTable verifies the checksums of all blocks of a table.
