@@ -38,7 +38,7 @@ type lossyDisk struct {
 func newLossyDisk(t *testing.T, dir string) *lossyDisk {
 	t.Helper()
 	if os.Geteuid() != 0 {
-		t.Skip("a file system that other accounts may use needs root")
+		cannot(t, "a file system that other accounts may use needs root")
 	}
 	if err := os.Mkdir(dir, 0o755); err != nil {
 		t.Fatal(err)
