@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -125,9 +126,15 @@ type result struct {
 	code     int
 }
 
+// account is the account of the page servers that root starts here, for tests that name none.
+var account = flag.String("account", "", "the account that page servers run as, where root runs the tests; default root")
+
 // run runs zenith with arguments.
 func (s *site) run(args ...string) result {
 	s.t.Helper()
+	if *account != "" && args[0] == "init" && !slices.Contains(args, "--account") && !slices.Contains(args, "--remote-pageserver") {
+		args = append(slices.Clone(args), "--account", *account)
+	}
 	return s.runCmd(exec.Command(binary, append([]string{"-D", s.work}, args...)...))
 }
 

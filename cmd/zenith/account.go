@@ -1,9 +1,11 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"os"
 	"os/exec"
 	"os/user"
@@ -47,7 +49,7 @@ func makeAccount(name string) (made bool, err error) {
 
 // handOver gives the work directory to the account of its page server, if it is still root's, as earlier versions
 // left it. Only root can write the directories above it. What servers' accounts own in it stays theirs.
-func (e *environ) handOver(as postgres.Account) (err error) {
+func (e *environ) handOver(s *settings, as postgres.Account) (err error) {
 	if err := checkParents(e.workdir, as); err != nil {
 		return err
 	}
@@ -61,13 +63,31 @@ func (e *environ) handOver(as postgres.Account) (err error) {
 	if pid, running, err := probe(e.path(pidFileName)); err != nil || running {
 		return errors.Join(err, api.Errorf(api.ErrBusy, "%s: page server: already running, pid %d", e.workdir, pid))
 	}
+	if err := endLeftovers(s); err != nil {
+		return err
+	}
 	root, err := os.OpenRoot(e.workdir)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, root.Close()) }()
-	fmt.Fprintf(e.err, "zenith: %s now belongs to %s, as which its page server runs\n", e.workdir, as.Name)
+	if _, err := root.Lstat(configFile); err == nil { // it was made by, and for, root
+		fmt.Fprintf(e.err, "zenith: %s now belongs to %s, as which its page server runs\n", e.workdir, as.Name)
+	}
 	return giveTree(root, as)
+}
+
+// endLeftovers ends the mounts and servers that a page server of root's has left which was killed: nobody else may, and
+// a dead mount cannot be looked at.
+func endLeftovers(s *settings) error {
+	if _, err := os.Lstat(filepath.Join(s.workdir, tenantsDir)); err != nil {
+		return nil // a new work directory
+	}
+	m, err := newManager(s, slog.New(slog.DiscardHandler))
+	if err != nil {
+		return err
+	}
+	return m.Close(context.Background())
 }
 
 // giveTree gives what is root's below root to an account, the top last: if that fails in the middle, the next start

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"syscall"
 
 	"github.com/urfave/cli/v2"
 
@@ -16,6 +17,7 @@ import (
 	"zenith/internal/durable"
 	"zenith/internal/pg"
 	"zenith/internal/postgres"
+	"zenith/internal/privileged"
 	"zenith/repo"
 	"zenith/tenants"
 )
@@ -29,6 +31,9 @@ type initOptions struct {
 	distrib     string
 	major       int // of PostgreSQL; 0: any
 	pgUser      string
+	account     string
+	helper      int // file descriptor of the socket of the privileged helper; 0: none
+	conninfo    int // file descriptor from which the whole of fromServer is to be read; 0: none
 	noChecksums bool
 	fromPGData  string
 	fromServer  string
@@ -55,6 +60,8 @@ func cmdInit(e *environ) *cli.Command {
 			&cli.StringFlag{Name: "pg-distrib", Usage: "PostgreSQL of new tenants: `DIR` has bin/postgres (default: the newest that is installed)"},
 			versionFlag(),
 			&cli.StringFlag{Name: "pg-user", Usage: "`USER` that postgres runs as, where we are root (default: postgres)"},
+			&cli.StringFlag{Name: "account", Usage: "`USER` that the page server runs as, where root starts it: zenith, which is made if it is not there, or another; default root"},
+			&cli.IntFlag{Name: "helper-fd", Hidden: true}, &cli.IntFlag{Name: "conninfo-fd", Hidden: true},
 			&cli.BoolFlag{Name: "no-data-checksums", Usage: "the fresh cluster has none, nor have those of later tenants"},
 			&cli.StringFlag{Name: "from-pgdata", Usage: "load the data directory `DIR`, cleanly stopped"},
 			&cli.StringFlag{Name: "from-server", Usage: "load a running server, `CONNINFO`, by base backup, and follow it from zenith start on"},
@@ -68,6 +75,7 @@ func cmdInit(e *environ) *cli.Command {
 			}
 			return e.runInit(c.Context, initOptions{
 				major: major, tenant: c.String("tenantid"), listen: c.String("listen"), auth: c.String("auth"), tls: c.Bool("tls"), distrib: c.String("pg-distrib"), pgUser: c.String("pg-user"),
+				account: c.String("account"), helper: c.Int("helper-fd"), conninfo: c.Int("conninfo-fd"),
 				noChecksums: c.Bool("no-data-checksums"), fromPGData: c.String("from-pgdata"), fromServer: c.String("from-server"),
 				remote: c.String("remote-pageserver"), password: c.String("password-file"),
 			})
@@ -109,11 +117,22 @@ func (e *environ) runInit(ctx context.Context, o initOptions) error {
 		return e.initRemote(ctx, o)
 	}
 	s, err := e.initSettings(o)
-	if err == nil && o.fromServer != "" {
+	if err == nil && o.conninfo != 0 {
+		o.fromServer, err = readConninfo(o.conninfo)
+	} else if err == nil && o.fromServer != "" {
 		o.fromServer, err = e.fullConninfo(o.fromServer, o.password, true)
 	}
 	if err != nil {
 		return err
+	}
+	if as, err := serverAccount(o.account); o.helper == 0 && os.Geteuid() == 0 && (err != nil || as.UID != 0) {
+		return e.initAs(ctx, o, s)
+	}
+	if o.helper != 0 {
+		helper := privileged.NewClient(os.NewFile(uintptr(o.helper), "helper"))
+		syscall.CloseOnExec(o.helper)
+		defer helper.Close()
+		s.helper = helper
 	}
 	return e.making(func() error { return e.initLocal(ctx, o, s) })
 }
@@ -131,6 +150,7 @@ func (e *environ) initSettings(o initOptions) (*settings, error) {
 		}
 	}
 	s := &settings{workdir: workdir, tenant: o.tenant}
+	s.Account = o.account
 	s.Listen, s.PgDistrib, s.PgUser, s.NoChecksums = hostPort(o.listen), distrib, o.pgUser, o.noChecksums
 	if o.auth != "" {
 		if err := s.Auth.Method.UnmarshalText([]byte(o.auth)); err != nil {

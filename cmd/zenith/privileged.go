@@ -7,9 +7,11 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"math"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
 	"syscall"
@@ -103,12 +105,16 @@ func (e *environ) privileges(s *settings, o startOptions) (*privileged.Client, e
 	if os.Geteuid() != 0 {
 		return nil, nil
 	}
+	// What whoever started this process has left open is neither the helper's nor a server's business.
+	if err := unix.CloseRange(helperFD, math.MaxUint32, unix.CLOSE_RANGE_CLOEXEC); err != nil {
+		return nil, fmt.Errorf("close inherited files: %w", err)
+	}
 	as, err := serverAccount(s.Account)
 	if err != nil {
 		return nil, err
 	}
 	if as.UID != 0 {
-		if err := e.handOver(as); err != nil {
+		if err := e.handOver(s, as); err != nil {
 			return nil, err
 		}
 	}
@@ -140,7 +146,8 @@ func stopWithout(ctx context.Context, helper *privileged.Client, stop func(), lo
 // become makes this process one of an account, which starts this program anew, with arguments. The descriptors stay
 // open for it. It does not return, unless it fails.
 func become(as postgres.Account, args []string, fds []int) error {
-	err := errors.Join(syscall.Setgroups(as.Groups()), syscall.Setresgid(as.GID, as.GID, as.GID), syscall.Setresuid(as.UID, as.UID, as.UID))
+	runtime.LockOSThread() // what follows is about a thread; the one that calls Exec is the one that is left
+	err := errors.Join(unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), syscall.Setgroups([]int{as.GID}), syscall.Setresgid(as.GID, as.GID, as.GID), syscall.Setresuid(as.UID, as.UID, as.UID))
 	for _, fd := range fds {
 		_, ferr := unix.FcntlInt(uintptr(fd), unix.F_SETFD, 0)
 		err = errors.Join(err, ferr)
