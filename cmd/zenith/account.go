@@ -159,3 +159,28 @@ func openLog(path string) (*os.File, error) {
 	}
 	return f, nil
 }
+
+// checkServerProcess refuses to take a process for the page server that belongs to another account than the work
+// directory: its owner writes the pid file, and could have root signal any process. A page server of root's in
+// somebody else's directory is one only if it runs this program.
+func (e *environ) checkServerProcess(pid int) error {
+	dir, err := os.Stat(e.workdir)
+	if err != nil {
+		return err
+	}
+	process, err := os.Stat(fmt.Sprintf("/proc/%d", pid))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil // it has ended
+	}
+	if err == nil && ownerOf(process) != ownerOf(dir) && !runsThisProgram(pid) {
+		err = api.Errorf(api.ErrNotAllowed, "%s: names process %d, which belongs to user %d and not to the owner of the work directory", e.path(pidFileName), pid, ownerOf(process))
+	}
+	return err
+}
+
+// runsThisProgram reports whether a process runs a program of the same name.
+func runsThisProgram(pid int) bool {
+	own, err := os.Readlink(thisProgram)
+	its, ierr := os.Readlink(fmt.Sprintf("/proc/%d/exe", pid))
+	return err == nil && ierr == nil && filepath.Base(strings.TrimSuffix(its, " (deleted)")) == filepath.Base(own)
+}

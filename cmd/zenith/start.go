@@ -168,6 +168,9 @@ func (e *environ) runStop(ctx context.Context, timeout time.Duration) error {
 	if again, running, err := probe(e.path(pidFileName)); err != nil || !running || again != pid {
 		return errors.Join(err, fmt.Errorf("%s: the page server is not running", e.workdir))
 	}
+	if err := e.checkServerProcess(pid); err != nil {
+		return err
+	}
 	if err := process.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		return fmt.Errorf("signal the page server, pid %d: %w", pid, err)
 	}
