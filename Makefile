@@ -33,6 +33,7 @@ FORCE:
 
 deps:
 	@.ci/install-deps
+	@.ci/install-headers
 
 # The main job on real data, with explanations, in two minutes.
 quickstart: deps build

@@ -2,10 +2,12 @@ package tenants
 
 import (
 	"errors"
+	"fmt"
 	"syscall"
 
 	"zenith/internal/api"
 	"zenith/repo"
+	"zenith/walredo"
 )
 
 // repoKinds pairs the repository's errors with the kinds that a client can tell apart.
@@ -30,6 +32,9 @@ func classify(err error) error {
 	var known *api.Error
 	if errors.As(err, &known) {
 		return err
+	}
+	if errors.Is(err, walredo.ErrUnsupported) {
+		err = fmt.Errorf("%w; a mount, a pg start or an export of that point has such pages made, where the extension's library is", err)
 	}
 	for _, k := range repoKinds {
 		if errors.Is(err, k.is) {
