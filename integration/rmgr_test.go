@@ -130,6 +130,7 @@ func TestForeignRecords(t *testing.T) {
 	later := s.start("later")
 	s.want(later, sum, stamped)
 	s.ok("pg", "stop", "later")
+	s.ok("branch", "delete", "-f", "later")
 
 	// Without the library nothing is started, and nothing written.
 	hidden := lib + ".hidden"
