@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"runtime"
 	"strings"
 	"sync"
@@ -21,6 +23,7 @@ import (
 type checker struct {
 	p     api.Progress
 	heads []*headCheck
+	empty map[emptyPoint]*repo.Snapshot // the states of branches without anything of their own
 
 	newest     atomic.Int64 // entries of all heads' newest, and of their points' changed
 	behind     int          // deleted branches that begin where their deleted ancestor's WAL is not in the index
@@ -35,7 +38,8 @@ type checker struct {
 
 // headCheck is a branch that is checked at its head.
 type headCheck struct {
-	b       *branch // of a deleted branch that is kept it has the timeline only
+	b       *branch // of a branch that was deleted, or is empty, it has the timeline only
+	empty   bool    // nothing was ever written on it
 	deleted bool    // its head is what was flushed before it was deleted, and its WAL goes on up to wal
 	wal     pg.LSN
 	snap    *repo.Snapshot // nil: the head cannot be read
@@ -84,7 +88,7 @@ func (m *Manager) Check(ctx context.Context, tenant, name string, found func(str
 		}
 		timelines = []*repo.Timeline{b.tl}
 	}
-	c := &checker{p: p, tell: found}
+	c := &checker{p: p, tell: found, empty: map[emptyPoint]*repo.Snapshot{}}
 	for _, tl := range timelines {
 		defer tl.Hold()() // no collection changes what is being checked
 		if err := c.head(ctx, t, tl); err != nil {
@@ -138,6 +142,9 @@ func (c *checker) of(ctx context.Context, h *headCheck, err error) error {
 
 // head adds the head of a branch to what is checked. A head that cannot be read is reported as a problem.
 func (c *checker) head(ctx context.Context, t *tenant, tl *repo.Timeline) error {
+	if _, err := os.Stat(tl.WALDir()); errors.Is(err, fs.ErrNotExist) {
+		return c.emptyHead(ctx, t, tl)
+	}
 	b, err := t.branch(tl)
 	if err != nil {
 		return err
@@ -151,6 +158,31 @@ func (c *checker) head(ctx context.Context, t *tenant, tl *repo.Timeline) error 
 		}
 	}
 	return c.add(ctx, &headCheck{b: b, newest: make(map[pg.BufferTag]pg.LSN)})
+}
+
+// emptyHead adds the head of a branch on which nothing was ever written: it has no files of its own, and is the state of
+// its ancestor that all branches are which begin at the same point. So one of them is looked at, and there may be
+// thousands.
+func (c *checker) emptyHead(ctx context.Context, t *tenant, tl *repo.Timeline) error {
+	h := &headCheck{b: &branch{t: t, tl: tl}, empty: true, newest: make(map[pg.BufferTag]pg.LSN)}
+	parent, at := tl.Ancestor()
+	if parent == nil || at != tl.LastLSN() {
+		return c.add(ctx, h)
+	}
+	point := emptyPoint{parent.ID(), at}
+	if h.snap = c.empty[point]; h.snap != nil {
+		c.heads = append(c.heads, h)
+		return nil
+	}
+	err := c.add(ctx, h)
+	c.empty[point] = h.snap
+	return err
+}
+
+// emptyPoint is where a branch begins.
+type emptyPoint struct {
+	parent repo.TimelineID
+	at     pg.LSN
 }
 
 // add adds a head.

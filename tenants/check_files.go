@@ -18,6 +18,9 @@ import (
 // before, and what a branch's last mount left, with the mark of durable WAL.
 func (c *checker) checkFiles(ctx context.Context, t *tenant) error {
 	for _, h := range c.heads {
+		if h.empty {
+			continue
+		}
 		if !h.deleted { // of a deleted branch checkWAL reads all
 			if err := c.checkMark(ctx, h); err != nil {
 				return err

@@ -119,3 +119,30 @@ func TestCheckFindsFiles(t *testing.T) {
 		}
 	}
 }
+
+// TestCheckOfManyBranches counts what a check does for a thousand branches that have nothing of their own.
+func TestCheckOfManyBranches(t *testing.T) {
+	t.Parallel()
+	const many = 1000
+	f := newManager(t, Config{})
+	main := f.branchOf(t, MainBranch)
+	f.advance(t, main, -1)
+	alone, problems := checkAll(t, f.Manager)
+	if len(problems) > 0 {
+		t.Fatal(problems)
+	}
+	for i := range many {
+		if _, err := f.BranchCreate(t.Context(), tenantA, fmt.Sprintf("b%d", i), MainBranch); err != nil {
+			t.Fatal(err)
+		}
+	}
+	res, problems := checkAll(t, f.Manager)
+	if len(problems) > 0 || res.Branches != alone.Branches+many || res.Pages != alone.Pages || res.WALBytes != alone.WALBytes {
+		t.Errorf("with %d empty branches %+v, %q; without %+v", many, res, problems, alone)
+	}
+	main.t.mu.Lock()
+	defer main.t.mu.Unlock()
+	if n := len(main.t.branches); n > 1 { // it has a follower of its WAL, which reads files
+		t.Errorf("%d branches were opened for the check", n-1)
+	}
+}
