@@ -66,22 +66,32 @@ func takeTree(path string, h privileged.Helper) error {
 	if err != nil {
 		return err
 	}
-	defer d.Close()
-	entries, err := d.List()
+	return errors.Join(d.takeBelow("."), d.Close())
+}
+
+// takeBelow takes the directories below the one that is called rel, from d on: a process of the account may still put
+// links in the place of those on the way.
+func (d boundDir) takeBelow(rel string) error {
+	sub, err := d.Sub(rel)
+	if err != nil {
+		return err
+	}
+	entries, err := sub.List()
 	for _, e := range entries {
 		if !e.IsDir() {
 			continue
 		}
-		fi, ferr := d.Lstat(e.Name())
+		below := filepath.Join(rel, e.Name())
+		fi, ferr := sub.Lstat(e.Name())
 		if ferr == nil {
-			ferr = d.take(e.Name(), fi)
+			ferr = d.take(below, fi)
 		}
 		if ferr == nil {
-			ferr = takeTree(filepath.Join(path, e.Name()), h)
+			ferr = d.takeBelow(below)
 		}
 		err = errors.Join(err, ferr)
 	}
-	return err
+	return errors.Join(err, sub.Close())
 }
 
 // segmentsIn lists the segments in a directory.

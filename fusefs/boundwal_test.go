@@ -187,3 +187,42 @@ func TestBoundWALAfterAKill(t *testing.T) {
 		t.Error("the next mount does not have the branch's segment")
 	}
 }
+
+// TestBoundWALTricks: the account of a server can put what it likes into its pg_wal. Links are not followed, pipes
+// are not waited for, and a segment that is replaced while the daemon looks leads nowhere else.
+func TestBoundWALTricks(t *testing.T) {
+	s := boundSpec(t)
+	m := startMount(t, s)
+	pretendServer(t, m)
+	outside := t.TempDir()
+	secret := filepath.Join(outside, "secret")
+	if err := os.WriteFile(secret, pattern(segmentSize), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	wal := m.dir + "/pg_wal/"
+	err := errors.Join(
+		os.Symlink(secret, wal+segment(5)), syscall.Mkfifo(wal+segment(6), 0o600), os.Mkdir(wal+segment(7), 0o700),
+		os.Symlink(secret, wal+"00000002.history"), syscall.Mkfifo(wal+"00000003.history", 0o600),
+		os.Remove(wal+"archive_status"), os.Symlink(outside, wal+"archive_status"),
+		os.MkdirAll(wal+"own/deep", 0o700), os.Symlink(outside, wal+"own/deep/link"), os.Chown(wal+"own/deep", 65534, 65534), os.Chown(wal+"own", 65534, 65534))
+	if err != nil {
+		t.Fatal(err)
+	}
+	install(t, m, segment(4), pattern(segmentSize)) // the daemon goes on to see what is right
+	waitFor(t, "segment 4 in the branch", func() bool { return sameFile(t, wal+segment(4), filepath.Join(s.WALDir, segment(4))) })
+	stopServer(t, m)
+	m.unmount(t)
+	for n := 5; n <= 7; n++ {
+		if _, err := os.Lstat(filepath.Join(s.WALDir, segment(n))); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("segment %d is in the branch: %v", n, err)
+		}
+	}
+	for _, name := range []string{"saved/files/pg_wal/00000002.history", "saved/files/pg_wal/00000003.history", "saved/files/pg_wal/archive_status/secret", "pg_wal"} {
+		if _, err := os.Lstat(filepath.Join(s.State, name)); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("%s is left: %v", name, err)
+		}
+	}
+	if st := stat(t, secret); st.Uid != 0 || st.Mode&0o777 != 0o600 || st.Nlink != 1 {
+		t.Errorf("the file outside belongs to %d, has mode %o and %d names", st.Uid, st.Mode, st.Nlink)
+	}
+}
