@@ -126,7 +126,7 @@ func (e *environ) fetch(ctx context.Context, s *session, point string) func(dir 
 	return func(dir string) error {
 		tell, end := e.newProgress()
 		defer end()
-		return fillDir(dir, func(w io.Writer) error {
+		return fillDir(dir, postgres.OwnAccount(), func(w io.Writer) error {
 			return s.Export(ctx, s.tenant, point, api.ExportOptions{Progress: tell}, w)
 		})
 	}

@@ -108,33 +108,46 @@ func (e *environ) exportDir(cfg *cliConfig, dir string, send func(io.Writer) err
 	if err != nil { // no postgres will run on this machine: the files stay root's
 		as = postgres.Account{}
 	}
-	if err := fillDir(dir, send); err != nil {
-		return err
-	}
-	if err := as.OwnAll(dir); err != nil {
+	if err := fillDir(dir, as, send); err != nil {
 		return err
 	}
 	return durable.SyncFS(dir) // one call instead of one for each of a database's thousands of files
 }
 
-// fillDir is exportDir without the sync, for data that a crash may take: copies.
-func fillDir(dir string, send func(io.Writer) error) error {
+// fillDir is exportDir without the sync, for data that a crash may take: copies. The directory is opened once: whoever
+// can write the one that it is in may put another in its place meanwhile.
+func fillDir(dir string, as postgres.Account, send func(io.Writer) error) (err error) {
 	existed := isDir(dir)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
-	}
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		return err
-	}
-	if len(entries) > 0 {
-		return api.Errorf(api.ErrNotAllowed, "export: %s is not empty", dir)
 	}
 	root, err := os.OpenRoot(dir)
 	if err != nil {
 		return err
 	}
-	defer root.Close()
+	defer func() { err = errors.Join(err, root.Close()) }()
+	names, err := namesIn(root)
+	if err != nil {
+		return err
+	}
+	if len(names) > 0 {
+		return api.Errorf(api.ErrNotAllowed, "export: %s is not empty", dir)
+	}
+	err = receiveInto(root, send)
+	if err == nil {
+		err = as.OwnRoot(root)
+	}
+	if err != nil {
+		err = errors.Join(err, removeContent(root))
+	}
+	if err != nil && !existed {
+		err = errors.Join(err, os.Remove(dir))
+	}
+	return err
+}
+
+// receiveInto unpacks the archive that send sends.
+func receiveInto(root *os.Root, send func(io.Writer) error) error {
 	pr, pw := io.Pipe()
 	sent := make(chan error, 1)
 	go func() {
@@ -147,25 +160,28 @@ func fillDir(dir string, send func(io.Writer) error) error {
 		_, unpackErr = io.Copy(io.Discard, pr)
 	}
 	pr.CloseWithError(unpackErr)
-	err = <-sent
+	err := <-sent
 	if err == nil || unpackErr != nil && errors.Is(err, unpackErr) {
 		err = unpackErr
 	}
-	if err != nil {
-		return errors.Join(err, removeContent(dir, existed))
-	}
-	return nil
+	return err
 }
 
-// removeContent undoes a failed export: it deletes the directory, or only what is in it if the directory
-// existed before.
-func removeContent(dir string, existed bool) error {
-	if !existed {
-		return os.RemoveAll(dir)
+// namesIn lists what is in a directory.
+func namesIn(root *os.Root) ([]string, error) {
+	dir, err := root.Open(".")
+	if err != nil {
+		return nil, err
 	}
-	entries, err := os.ReadDir(dir)
-	for _, entry := range entries {
-		err = errors.Join(err, os.RemoveAll(filepath.Join(dir, entry.Name())))
+	names, err := dir.Readdirnames(-1)
+	return names, errors.Join(err, dir.Close())
+}
+
+// removeContent removes what a failed export has put into a directory, which was empty.
+func removeContent(root *os.Root) error {
+	names, err := namesIn(root)
+	for _, name := range names {
+		err = errors.Join(err, root.RemoveAll(name))
 	}
 	return err
 }

@@ -105,17 +105,21 @@ func (a Account) Own(path string) error {
 	return os.Chown(path, a.UID, a.GID)
 }
 
-// OwnAll gives dir and everything below it to the account. It stays below dir, whatever the account does there
-// meanwhile.
-func (a Account) OwnAll(dir string) (err error) {
-	if !a.other {
-		return nil
-	}
+// OwnAll gives dir and everything below it to the account.
+func (a Account) OwnAll(dir string) error {
 	root, err := os.OpenRoot(dir)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, root.Close()) }()
+	return errors.Join(a.OwnRoot(root), root.Close())
+}
+
+// OwnRoot gives a directory and everything below it to the account. It stays below the directory, whatever the account
+// does there meanwhile.
+func (a Account) OwnRoot(root *os.Root) error {
+	if !a.other {
+		return nil
+	}
 	return fs.WalkDir(root.FS(), ".", func(path string, _ fs.DirEntry, err error) error {
 		if err != nil {
 			return err
