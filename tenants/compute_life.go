@@ -171,7 +171,7 @@ func (c *compute) launch(ctx context.Context, next savedCompute, o api.ComputeOp
 		return err
 	}
 	gate := postgres.Gate{
-		Dir: c.dir, DataDir: c.dataDir(), Account: c.t.as, Own: contain.Main || o.AsOriginal, Contained: contained,
+		Dir: c.dir, DataDir: c.dataDir(), Account: c.t.as, Own: contain.Main || o.AsOriginal, OpenSocket: postgres.OpensSocket(next.Settings), Contained: contained,
 	}
 	access, keyless, err := gate.Settings(viewFiles{ctx, c.mount.view})
 	if err != nil {

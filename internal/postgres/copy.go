@@ -194,7 +194,7 @@ func (c *Copy) ofState(next savedCopy, as Account, o api.ComputeOptions) ([]api.
 	if err != nil {
 		return nil, err
 	}
-	gate := Gate{Dir: c.dir, DataDir: c.dataDir(), Account: as, Own: o.AsOriginal, Contained: contained}
+	gate := Gate{Dir: c.dir, DataDir: c.dataDir(), Account: as, Own: o.AsOriginal, OpenSocket: OpensSocket(next.Settings), Contained: contained}
 	access, keyless, err := gate.Settings(files)
 	c.notes = Notes(note, held, keyless)
 	return slices.Concat(contained, access, needed), err

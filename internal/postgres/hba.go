@@ -31,6 +31,8 @@ type Gate struct {
 	DataDir string // of the server
 	Account Account
 	Own     bool
+	// OpenSocket says that the socket is, or is also, in a directory that others may enter: the user said where.
+	OpenSocket bool
 	// Contained are the settings that Contain gave: they say which files of the data directory are its own.
 	Contained []api.Setting
 }
@@ -59,11 +61,11 @@ func (g Gate) write(files DataFiles) ([]api.Setting, error) {
 	}
 	owners := g.Account.owners()
 	hba := []string{hbaNote}
-	if len(owners) > 0 {
+	if named() || g.OpenSocket {
 		for _, database := range []string{"all", "replication"} {
 			hba = append(hba, fmt.Sprintf("local %s %s peer map=%s\n", database, quotedList(roles), ownerMap))
 		}
-	} else { // peer cannot work for an account without a name, and nobody else gets at the socket
+	} else { // peer does not work for this process's account, and nobody else gets at the socket
 		hba = append(hba, "local all all trust\nlocal replication all trust\n")
 	}
 	rest, ident := standardHBA, ""
@@ -135,6 +137,12 @@ func quotedList(names []string) string {
 	return strings.Join(list, ",")
 }
 
+// named reports whether this process's account has a name: without one, PostgreSQL's peer does not let it in.
+func named() bool {
+	_, err := user.LookupId(strconv.Itoa(os.Geteuid()))
+	return err == nil
+}
+
 // owners are the names of the accounts that may do everything with the server: whoever runs this process, root,
 // and the server's own account, which has its files. An account without a name has none here.
 func (a Account) owners() (names []string) {
@@ -150,7 +158,7 @@ func (a Account) owners() (names []string) {
 // ownLines gives the lines of the data directory's own pg_hba.conf, and its pg_ident.conf, as they hold from
 // outside of it. A server that has none gets the standard ones.
 func (g Gate) ownLines(files DataFiles) (hba, ident string, err error) {
-	h := hbaReader{files: files, dataDir: g.DataDir}
+	h := hbaReader{files: files, dataDir: g.DataDir, openSocket: g.OpenSocket}
 	lines, err := h.read(g.nameOf("hba_file"), maxIncludes)
 	if errors.Is(err, fs.ErrNotExist) {
 		lines, err = []string{standardHBA}, nil
@@ -177,8 +185,9 @@ func (g Gate) nameOf(setting string) string {
 
 // hbaReader reads a pg_hba.conf.
 type hbaReader struct {
-	files   DataFiles
-	dataDir string
+	files      DataFiles
+	dataDir    string
+	openSocket bool // see Gate
 }
 
 // read gives the lines of a file, and of those that it includes; each ends with a newline.
@@ -224,7 +233,7 @@ func (h hbaReader) line(file, line string, depth int) ([]string, error) {
 		}
 		return h.readDir(path.Join(path.Dir(file), unquoteWord(words[1])), depth-1)
 	}
-	if n := methodIn(words); n > 0 && replaced(words, n) {
+	if n := methodIn(words); n > 0 && h.replaced(words, n) {
 		words = append(words[:n:n], "scram-sha-256")
 	}
 	for i := range words {
@@ -257,12 +266,12 @@ func (h hbaReader) readDir(dir string, depth int) (lines []string, err error) {
 }
 
 // replaced reports whether a password takes the place of the method in an entry, words[n]. So it does for trust over
-// TCP, and for peer without a map: whom that would let in, as a role of the same name, the owner's lines have let in
+// TCP, or over a socket that strangers reach, and for peer without a map: whom that would let in, as a role of the same name, the owner's lines have let in
 // already, and a role that was made since the start could not get in at all.
-func replaced(words []string, n int) bool {
+func (h hbaReader) replaced(words []string, n int) bool {
 	switch method := unquoteWord(words[n]); words[0] {
 	case "local":
-		return method == "peer" && len(words) == n+1
+		return method == "peer" && len(words) == n+1 || method == "trust" && h.openSocket
 	default:
 		return method == "trust"
 	}

@@ -94,6 +94,13 @@ func TestGateTrustsNobodyOverTCP(t *testing.T) {
 	}
 }
 
+func TestGateOfAnOpenSocket(t *testing.T) {
+	files := memoryFiles{"pg_hba.conf": "local all all trust\nhost all all all trust\n"}
+	if hba, _ := gateFiles(t, Gate{Account: testAccount(t), Own: true, OpenSocket: true}, files); strings.Contains(hba, "trust") {
+		t.Error(hba)
+	}
+}
+
 func TestGateOfACopy(t *testing.T) {
 	files := memoryFiles{"pg_hba.conf": "local all all trust\nhost all all all trust\n"}
 	hba, ident := gateFiles(t, Gate{Account: testAccount(t)}, files)

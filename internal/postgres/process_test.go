@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -177,6 +178,11 @@ func TestSettings(t *testing.T) {
 		_, err := MergeSettings(nil, api.ComputeOptions{Settings: []api.Setting{{Name: "Primary_ConnInfo", Value: value}}})
 		if (err == nil) != allowed {
 			t.Errorf("%s: %v", value, err)
+		}
+	}
+	for _, name := range []string{"hba_file", "Ident_File"} {
+		if _, err := MergeSettings(nil, api.ComputeOptions{Settings: []api.Setting{{Name: name, Value: "/x"}}}); !errors.Is(err, api.ErrNotAllowed) {
+			t.Errorf("%s: %v", name, err)
 		}
 	}
 	got := UserSettings(map[string]string{"b": "2", "a": "1", "c": ""})

@@ -52,7 +52,7 @@ func MergeSettings(settings map[string]string, o api.ComputeOptions) (map[string
 		if s.Name == "" || strings.ContainsAny(s.Name, "= \n") {
 			return nil, api.Errorf(api.ErrBadArgument, "setting %q: want NAME=VALUE", s.Name)
 		}
-		if err := checkSecret(s); err != nil {
+		if err := checkSetting(s); err != nil {
 			return nil, err
 		}
 		merged[api.SettingName(s.Name)] = s.Value
@@ -60,10 +60,20 @@ func MergeSettings(settings map[string]string, o api.ComputeOptions) (map[string
 	return merged, nil
 }
 
-// checkSecret refuses a password in a setting: settings go on the command line of postgres, which every account of
-// the machine can read. ErrNotAllowed.
-func checkSecret(s api.Setting) error {
-	if api.SettingName(s.Name) != "primary_conninfo" {
+// OpensSocket reports whether a user's settings put the socket where others may be able to enter.
+func OpensSocket(settings map[string]string) bool {
+	_, set := settings["unix_socket_directories"]
+	return set
+}
+
+// checkSetting refuses what would undo who is let in (Gate), and a password: settings go on the command line of
+// postgres, which every account of the machine can read. ErrNotAllowed.
+func checkSetting(s api.Setting) error {
+	name := api.SettingName(s.Name)
+	if _, ours := accessFiles[name]; ours {
+		return api.Errorf(api.ErrNotAllowed, "%s: is zenith's to set; the lines of the branch's own file hold on main, and with --as-original", name)
+	}
+	if name != "primary_conninfo" {
 		return nil
 	}
 	if info, err := conninfo.Parse(s.Value); err == nil && info.Public() != info.String() {
