@@ -65,6 +65,10 @@ var verbs = []verb{
 		_, err := f.BranchCreate(ctx, tenant, MainBranch, branch)
 		return err
 	}},
+	{name: "BranchUpgrade", is: api.ErrBadArgument, noBranch: api.ErrNotFound, noTenant: api.ErrNotFound, run: func(ctx context.Context, f *fixture, tenant, branch string) error {
+		_, err := f.BranchUpgrade(ctx, tenant, "newer", branch, api.UpgradeOptions{Major: 15})
+		return err
+	}},
 	{name: "BranchUndelete", is: api.ErrNotFound, noBranch: api.ErrNotFound, noTenant: api.ErrNotFound, run: func(ctx context.Context, f *fixture, tenant, branch string) error {
 		_, err := f.BranchUndelete(ctx, tenant, branch, "")
 		return err

@@ -34,6 +34,8 @@ type tenant struct {
 	hints    atomic.Bool   // the value that logsHints gives
 	remaking chan struct{} // capacity 1: full while pages of a point are made, see remake
 
+	upgrading chan struct{} // capacity 1: full while a BranchUpgrade runs
+
 	users int       // how many hold it: callers of Manager.tenant that have not called release; guarded by m.mu
 	used  time.Time // when the last of them released it; guarded by m.mu
 
@@ -83,7 +85,7 @@ func (m *Manager) newTenant(id repo.TenantID, dir string) (*tenant, error) {
 	t := &tenant{
 		m: m, id: id, dir: dir, log: m.log.With("tenant", id.String()),
 		branches: map[repo.TimelineID]*branch{}, computes: map[string]*compute{}, receivers: map[repo.TimelineID]*receiving{},
-		unstarted: map[repo.TimelineID]error{}, remaking: make(chan struct{}, 1),
+		unstarted: map[repo.TimelineID]error{}, remaking: make(chan struct{}, 1), upgrading: make(chan struct{}, 1),
 	}
 	var err error
 	if t.as, err = m.accountOf(id, dir); err == nil {

@@ -23,9 +23,11 @@ func cmdBranch(e *environ) *cli.Command {
    zenith branch before main@0/16B3748           at an LSN
    zenith branch evening 'main@yesterday 18:00'
    zenith branch rescue main@-15m
+   zenith branch trial main --upgrade 18         of PostgreSQL 18, by pg_upgrade on a copy; main stays as it is
+   zenith branch trial main --upgrade 18 --check only find out whether pg_upgrade could
    zenith branch delete dev
    zenith branch undelete dev`,
-		Flags: []cli.Flag{tenantFlag(), outputFlag()},
+		Flags: append([]cli.Flag{tenantFlag(), outputFlag()}, upgradeFlags()...),
 		Action: func(c *cli.Context) error {
 			if reservedVerbs[c.Args().First()] {
 				return usagef("branch %[1]s: there is no such command; for a branch of that name: zenith branch create %[1]s POINT", c.Args().First())
@@ -61,7 +63,7 @@ func cmdBranch(e *environ) *cli.Command {
 		}, {
 			Name: "create", ArgsUsage: "NAME POINT",
 			Usage: "a new branch",
-			Flags: []cli.Flag{tenantFlag()},
+			Flags: append([]cli.Flag{tenantFlag()}, upgradeFlags()...),
 			Action: withArgs(2, 2, func(c *cli.Context) error {
 				return e.runBranchCreate(c, c.Args().Get(0), c.Args().Get(1))
 			}),
@@ -103,6 +105,13 @@ func (e *environ) runBranchList(c *cli.Context) error {
 }
 
 func (e *environ) runBranchCreate(c *cli.Context, name, point string) error {
+	major, err := upgradeWanted(c)
+	if err != nil {
+		return err
+	}
+	if major != 0 {
+		return e.runBranchUpgrade(c, name, point, major)
+	}
 	return e.withTenant(c, func(ctx context.Context, s *session) error {
 		point, err := e.point(ctx, s, point)
 		if err != nil {

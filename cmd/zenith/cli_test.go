@@ -71,6 +71,13 @@ func (f *fakeServer) BranchDelete(_ context.Context, _, name string, force bool)
 	return f.err
 }
 
+func (f *fakeServer) BranchUpgrade(_ context.Context, _, name, _ string, o api.UpgradeOptions) (api.Branch, error) {
+	if err := o.Output("*Clusters are compatible*"); err != nil {
+		return api.Branch{}, err
+	}
+	return api.Branch{Name: name, TimelineID: lineB, LatestValidLSN: 0x3000028, Major: o.Major}, f.err
+}
+
 func (f *fakeServer) BranchUndelete(_ context.Context, _, name, as string) (api.Branch, error) {
 	return api.Branch{Name: cmp.Or(as, name), LatestValidLSN: 0x1609610}, f.err
 }

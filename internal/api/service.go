@@ -48,6 +48,10 @@ type BranchService interface {
 	BranchList(ctx context.Context, tenant string) ([]Branch, error)
 	// BranchCreate makes a branch at a point; the result's AncestorLSN says which LSN that was.
 	BranchCreate(ctx context.Context, tenant, name, point string) (Branch, error)
+	// BranchUpgrade makes a branch of a newer major version from a point, by stock pg_upgrade on a copy. It has no
+	// ancestor; the point's branch stays as it is. ErrNotAllowed: pg_upgrade refuses, and its output says why.
+	// With o.CheckOnly there is no branch, and the result is empty.
+	BranchUpgrade(ctx context.Context, tenant, name, point string, o UpgradeOptions) (Branch, error)
 	// BranchDelete refuses while the branch has children, a mount or a running postgres: ErrBusy;
 	// and unless it is forced, if it is main, the last one, or has history of its own: ErrNotAllowed.
 	// The branch is kept for a while.

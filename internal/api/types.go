@@ -52,6 +52,14 @@ type TenantOptions struct {
 	Major int // of which major version of PostgreSQL it is; 0: the page server's default
 }
 
+// UpgradeOptions say how a branch of a newer major version is made.
+type UpgradeOptions struct {
+	Major     int                     // that version
+	CheckOnly bool                    // only find out whether it could be made
+	Output    func(line string) error // is told each line that pg_upgrade prints; never nil
+	Progress  Progress                // of the copy and the import
+}
+
 // Distrib is a PostgreSQL installation on the page server's machine, on which data directories of its major
 // version run.
 type Distrib struct {

@@ -60,6 +60,13 @@ func TestClientIsTheService(t *testing.T) {
 	equal(t, must(c.BranchList(ctx, tenantA))(t), branches)
 	equal(t, must(c.BranchCreate(ctx, tenantA, `my "new" branch;`, "main@0/16B3748"))(t), branches[1])
 	arrived(`branch ` + tenantA + ` "my \"new\" branch;" "main@0/16B3748"`)
+	var said []string
+	up := api.UpgradeOptions{Major: 18, Output: func(line string) error { said = append(said, line); return nil }}
+	equal(t, must(c.BranchUpgrade(ctx, tenantA, "trial", "main@0/16B3748", up))(t), api.Branch{Name: "trial", TimelineID: lineB, LatestValidLSN: 0x3000028, Major: 18})
+	arrived(`branch_upgrade ` + tenantA + ` "trial" "main@0/16B3748" 18 check=false`)
+	equal(t, said, []string{"Performing Consistency Checks"})
+	up.CheckOnly = true
+	equal(t, must(c.BranchUpgrade(ctx, tenantA, "trial", "main", up))(t), api.Branch{})
 	must(0, c.BranchDelete(ctx, tenantA, "it's", true))(t)
 	arrived(`delete ` + tenantA + ` "it's" true`)
 	equal(t, must(c.BranchUndelete(ctx, tenantA, "dev", "dev2"))(t).Name, "dev2")

@@ -104,6 +104,14 @@ func (f *fake) BranchDelete(_ context.Context, tenant, name string, force bool) 
 	return f.note("delete %s %q %v", tenant, name, force)
 }
 
+func (f *fake) BranchUpgrade(_ context.Context, tenant, name, point string, o api.UpgradeOptions) (api.Branch, error) {
+	err := f.note("branch_upgrade %s %q %q %d check=%v", tenant, name, point, o.Major, o.CheckOnly)
+	if err == nil {
+		err = o.Output("Performing Consistency Checks")
+	}
+	return api.Branch{Name: name, TimelineID: lineB, LatestValidLSN: 0x3000028, Major: o.Major}, err
+}
+
 func (f *fake) BranchUndelete(_ context.Context, tenant, name, as string) (api.Branch, error) {
 	return api.Branch{Name: as}, f.note("branch_undelete %s %q %q", tenant, name, as)
 }

@@ -9,7 +9,7 @@ import (
 )
 
 // branchVerbs are about branches and what their points mean.
-var branchVerbs = group{"Branches", []aVerb{&branchListVerb, &branchCreateVerb, &branchDeleteVerb, &branchUndeleteVerb, &branchDeletedVerb, &lsnVerb}}
+var branchVerbs = group{"Branches", []aVerb{&branchListVerb, &branchCreateVerb, &branchUpgradeVerb, &branchDeleteVerb, &branchUndeleteVerb, &branchDeletedVerb, &lsnVerb}}
 
 type branchListRow struct {
 	Branches []api.Branch `json:"branch_list"`
@@ -51,6 +51,47 @@ var branchCreateVerb = one[branchCreateArgs, branchCreateRow]{
 func (c *Client) BranchCreate(ctx context.Context, tenant, name, point string) (api.Branch, error) {
 	r, err := branchCreateVerb.call(ctx, c, nil, branchCreateArgs{tenant, name, point})
 	return r.Branch, err
+}
+
+type branchUpgradeArgs struct {
+	Tenant string `arg:"TENANT"`
+	Name   string `arg:"NAME"`
+	Point  string `arg:"POINT"`
+	Major  uint32 `arg:"MAJOR"`
+	Check  bool   `arg:"check"`
+}
+
+type branchUpgradeRow struct {
+	Line   *string     `json:"line"`           // of pg_upgrade's output
+	Branch *api.Branch `json:"branch_upgrade"` // in the last row
+}
+
+var branchUpgradeVerb = stream[branchUpgradeArgs, branchUpgradeRow]{
+	verb: verb{name: "branch_upgrade", role: access.Writer, help: "makes a branch of a newer major version from a point by pg_upgrade on a copy: a row for each line that it prints, and a last one with a branch object; check: only finds out whether it could"},
+	do: func(ctx context.Context, c *call, a branchUpgradeArgs, send func(branchUpgradeRow) error) error {
+		o := api.UpgradeOptions{Major: int(a.Major), CheckOnly: a.Check, Progress: c.notices(),
+			Output: func(line string) error { return send(branchUpgradeRow{Line: &line}) }}
+		b, err := c.svc.BranchUpgrade(ctx, a.Tenant, a.Name, a.Point, o)
+		if err != nil || a.Check {
+			return err
+		}
+		return send(branchUpgradeRow{Branch: &b})
+	},
+}
+
+// BranchUpgrade is api.Service's.
+func (c *Client) BranchUpgrade(ctx context.Context, tenant, name, point string, o api.UpgradeOptions) (b api.Branch, err error) {
+	a := branchUpgradeArgs{tenant, name, point, uint32(o.Major), o.CheckOnly}
+	err = branchUpgradeVerb.call(ctx, c, o.Progress, a, func(r branchUpgradeRow) error {
+		if r.Branch != nil {
+			b = *r.Branch
+		}
+		if r.Line != nil {
+			return o.Output(*r.Line)
+		}
+		return nil
+	})
+	return b, err
 }
 
 type branchDeleteArgs struct {
