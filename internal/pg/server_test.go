@@ -130,7 +130,15 @@ func testControlFile(t *testing.T, in pgtest.Installation, srv *pgtest.Server) {
 		"Data page checksum version":            c.ChecksumVersion,
 		"Mock authentication nonce":             fmt.Sprintf("%x", c.AuthenticationSalt),
 	} {
-		if want := said[name]; fmt.Sprint(got) != want {
+		want := said[name]
+		if _, ok := got.(pg.LSN); ok { // from 19 on, the lower half has all its digits
+			lsn, err := pg.ParseLSN(want)
+			if err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+			want = lsn.String()
+		}
+		if fmt.Sprint(got) != want {
 			t.Errorf("%s: %v, want %s", name, got, want)
 		}
 	}

@@ -96,10 +96,11 @@ func checkMountPoint(point *os.File, s MountSpec) error {
 	if err != nil {
 		return err
 	}
-	for _, m := range mounts {
-		if m.dead() {
-			return ErrStale
-		}
+	switch {
+	case len(mounts) == 0:
+	case mounts[0].dead():
+		return ErrStale
+	default:
 		return fmt.Errorf("has a mount already: %w", ErrBusy)
 	}
 	fi, err := point.Stat()

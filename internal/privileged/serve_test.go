@@ -2,7 +2,6 @@ package privileged_test
 
 import (
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -223,7 +222,7 @@ func TestHelperEnds(t *testing.T) {
 	})
 	for end := time.Now().Add(time.Minute); privileged.StartOf(pid) != ""; time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(end) {
-			t.Fatal(fmt.Sprintf("process %d still runs", pid))
+			t.Fatalf("process %d still runs", pid)
 		}
 	}
 }
