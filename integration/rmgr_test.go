@@ -101,7 +101,7 @@ func TestForeignRecords(t *testing.T) {
 		t.Fatal(err)
 	}
 	for i, crash := range []func(){s.killPostgres, s.killPageServer, func() { s.killPostgres(); s.killPageServer() }} {
-		stamped = stamp(main, fmt.Sprint(66+i))
+		stamp(main, fmt.Sprint(66+i))
 		s.sql(main, "update t set b = b || 'z' where a % 50 = 0")
 		stamped = stamp(main, fmt.Sprint(76+i))
 		if i == 0 {

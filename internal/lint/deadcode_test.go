@@ -13,11 +13,9 @@ var deadcode = flag.String("deadcode", "", "what the deadcode tool says of ./cmd
 // forOthers lists what the shipped packages have although zenith does not call it, and for whom. A name is
 // that of a function, or of a type for all of its methods.
 var forOthers = map[string]string{
-	"zenith/walredo.Redo": "other modules give it to repo.Open, and bench",
-	"zenith/walredo.Mask": "tests of several packages compare pages as PostgreSQL does",
-
-	"zenith/walredo.rmgr.with":  "the overlay by which the next major version is made from 15; until there is one, only its tests call it",
-	"zenith/walredo.rmgrs.with": "likewise",
+	"zenith/walredo.Redo":             "other modules give it to repo.Open, and bench",
+	"zenith/internal/pageserver.Dial": "bench and tests connect by it; the command line fills in the caller's own passwords first, and dials a Target",
+	"zenith/walredo.Mask":             "tests of several packages compare pages as PostgreSQL does",
 }
 
 // TestDeadCode refuses functions of shipped packages that no program calls. What only tests call belongs into
