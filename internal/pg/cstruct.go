@@ -66,7 +66,9 @@ func (s cstruct) multiOffset(off, size int, v *MultiXactOffset) {
 	}
 	u := uint32(*v)
 	s.u32(off, &u)
-	*v = MultiXactOffset(u)
+	if !s.store { // else *v may be larger than what was stored of it
+		*v = MultiXactOffset(u)
+	}
 }
 
 func (s cstruct) lsn(off int, v *LSN)           { s.u64(off, (*uint64)(v)) }

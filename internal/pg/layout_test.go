@@ -193,6 +193,16 @@ func TestMultiOffsets(t *testing.T) {
 	}
 }
 
+// A checkpoint is stored as a major has it whose struct has no room for all of it. It must not change by that.
+func TestStoredCheckPointStays(t *testing.T) {
+	c := CheckPoint{NextMultiOffset: 1<<32 + 167, WALLevel: 2, LogicalDecoding: true}
+	want := c
+	V15.AppendCheckPoint(nil, &c)
+	if c != want {
+		t.Errorf("stored, it became %+v, want %+v", c, want)
+	}
+}
+
 func TestCheckPointOfAnotherLength(t *testing.T) {
 	b := V19.AppendCheckPoint(nil, &CheckPoint{})
 	if _, err := V15.ParseCheckPoint(b); !errors.Is(err, ErrCorrupt) {

@@ -17,6 +17,9 @@ import (
 // States on the way equal what stock recovery makes.
 func TestWrap(t *testing.T) {
 	needPostgres(t)
+	if pgtest.Version() == pg.V14 {
+		t.Skip("14 finds its multixacts far in the past, and vacuums by itself, on what is to be compared, too")
+	}
 	base := pgtest.Init(t, pgtest.Options{
 		InitArgs: []string{"--wal-segsize=4", "--data-checksums"},
 		Config:   []string{"max_prepared_transactions=5", "wal_keep_size=10GB", "track_commit_timestamp=on"},
@@ -44,14 +47,19 @@ func TestWrap(t *testing.T) {
 	cross(t, busy)
 	busy.Stop(t, pgtest.Immediate)
 	r, tl := follow(t, base, busy, walredo.Cluster{LogHints: true})
-	ends, _ := listRecords(t, tl, []string{
+	must := []string{
 		"CLOG/ZEROPAGE", "CLOG/TRUNCATE", "CommitTs/ZEROPAGE", "CommitTs/TRUNCATE", "MultiXact/ZERO_OFF_PAGE",
-		"MultiXact/ZERO_MEM_PAGE", "MultiXact/CREATE_ID", "MultiXact/TRUNCATE_ID", "XLOG/NEXTOID",
-	})
+		"MultiXact/CREATE_ID", "MultiXact/TRUNCATE_ID", "XLOG/NEXTOID",
+	}
+	v := pgtest.Version()
+	if v.MultiOffsetSize == 4 { // others do not come to a new page here
+		must = append(must, "MultiXact/ZERO_MEM_PAGE")
+	}
+	ends, _ := listRecords(t, tl, must)
 	first := base.Control(t).CheckPointCopy
 	head := headView(t, tl).Snapshot().State().CheckPoint
 	offsetWrong := head.NextMultiOffset > 1<<31
-	if pgtest.Version().MultiOffsetSize == 8 { // such offsets go on
+	if v.MultiOffsetSize == 8 { // such offsets go on
 		offsetWrong = head.NextMultiOffset < 1<<32
 	}
 	if first.NextXID>>32 != 0 || head.NextXID>>32 != 1 || head.NextMulti > 1<<31 || offsetWrong || head.NextOID > 1<<31 {
