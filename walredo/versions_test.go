@@ -1,6 +1,7 @@
 package walredo
 
 import (
+	"strconv"
 	"testing"
 
 	"zenith/internal/pg"
@@ -59,4 +60,28 @@ func sameOps(a, b ops) bool {
 		}
 	}
 	return true
+}
+
+// TestDroppedStatistics sees that the fixtures have subtransactions that were rolled back and dropped statistics: an item has another
+// size in each of three groups of versions, and in the first of them there are none.
+func TestDroppedStatistics(t *testing.T) {
+	for _, v := range pg.Versions {
+		f := fixture{name: "xact", server: strconv.Itoa(v.Major)}
+		aborts, dropped := 0, 0
+		eachRecord(t, f.wal(t).Reader(), func(rec *xlog.Record) bool {
+			if rec.RmgrID != xlog.RmXact || rec.Op() != xlog.XactAbort {
+				return true
+			}
+			end, err := xlog.ParseXactEnd(rec)
+			if err != nil {
+				t.Errorf("%v: %s\n\t%v", v, describe(rec), err)
+			}
+			aborts++
+			dropped += end.Stats.Len()
+			return true
+		})
+		if aborts == 0 || (dropped > 0) != (v.StatsItemSize > 0) {
+			t.Errorf("%v: %d transactions were rolled back, and dropped %d statistics", v, aborts, dropped)
+		}
+	}
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 
 	"zenith/internal/pg"
@@ -56,6 +57,35 @@ func TestImageInfoIsNormalised(t *testing.T) {
 	}
 	if b := rec.Block(0); !b.Apply || b.Image.Info != xlog.ImageApply|xlog.ImagePGLZ || string(b.Image.Bytes) != "image" {
 		t.Errorf("got %+v", b)
+	}
+}
+
+// TestWALOfEachVersion reads WAL of each major version as each: it is read as what it is, and refused by name otherwise.
+func TestWALOfEachVersion(t *testing.T) {
+	const start, prev = pg.LSN(1 << 20), pg.LSN(1<<20 - 64)
+	for _, v := range pg.Versions {
+		cfg := xlog.Config{Version: v, SegSize: 1 << 20, SysID: 7, TLI: 1}
+		patches, end := xlog.ShutdownCheckpoint(start, prev, &pg.CheckPoint{ThisTLI: 1, NextMultiOffset: 5}, cfg)
+		src := newMemWAL()
+		for _, p := range patches {
+			src.write(p.At, p.Bytes)
+		}
+		src.end = end
+		for _, as := range pg.Versions {
+			cfg.Version = as
+			var rec xlog.Record
+			err := xlog.NewReader(src, cfg, start).Next(&rec)
+			if as != v {
+				if !errors.Is(err, xlog.ErrVersion) || !strings.Contains(err.Error(), v.String()) || !strings.Contains(err.Error(), as.String()) {
+					t.Errorf("wal of %v read as %v: %v", v, as, err)
+				}
+				continue
+			}
+			cp, perr := xlog.ParseCheckPoint(&rec)
+			if err != nil || perr != nil || rec.V != v || cp.NextMultiOffset != 5 || rec.EndLSN != end {
+				t.Errorf("wal of %v: %v, %v, record %+v", v, err, perr, rec)
+			}
+		}
 	}
 }
 

@@ -73,9 +73,11 @@ func TestRefusals(t *testing.T) {
 		says       string
 	}{
 		{"not a data directory", "PG_VERSION", func([]byte) []byte { return nil }, ingest.ErrNotClean, "not a PostgreSQL data directory"},
-		{"version 14", "PG_VERSION", put("14\n"), ingest.ErrVersion, "PostgreSQL 14"},
-		{"control version", "global/pg_control", patchControl(8, 1201), ingest.ErrVersion, "1201"},
-		{"control file of 17", "global/pg_control", patchControl(8, 1700), ingest.ErrVersion, "PostgreSQL 17"},
+		{"version 12", "PG_VERSION", put("12\n"), ingest.ErrVersion, "PostgreSQL 12"},
+		{"two versions", "PG_VERSION", put("16\n"), ingest.ErrDamaged, "PG_VERSION says that it is PostgreSQL 16's, pg_control that it is PostgreSQL 15's"},
+		{"control version", "global/pg_control", patchControl(8, 1201), ingest.ErrVersion, "pg_control_version is 1201: PostgreSQL 12"},
+		{"control version of 17, catalog of 15", "global/pg_control", patchControl(8, 1700), ingest.ErrVersion, "catalog_version_no is 202209061: PostgreSQL 15"},
+		{"catalog of a beta", "global/pg_control", patchControl(12, 202208121), ingest.ErrVersion, "catalog_version_no is 202208121"},
 		{"no version", "PG_VERSION", put("devel\n"), ingest.ErrVersion, "devel"},
 		{"in production", "global/pg_control", patchControl(16, 6), ingest.ErrNotClean, "in production"},
 		{"standby, stopped", "global/pg_control", patchControl(16, 2), ingest.ErrNotClean, "shut down in recovery"},

@@ -23,6 +23,8 @@ BEGIN
   END LOOP;
 END $$;
 BEGIN; INSERT INTO t VALUES (1); ROLLBACK;
+-- A subtransaction that is rolled back, and with it a table and its statistics.
+BEGIN; SAVEPOINT s; CREATE TABLE within (i int PRIMARY KEY); INSERT INTO within VALUES (1); ROLLBACK TO s; INSERT INTO t VALUES (2); COMMIT;
 
 BEGIN; CREATE TABLE never (i int); INSERT INTO never VALUES (1); ROLLBACK;
 BEGIN; INSERT INTO t VALUES (7); SAVEPOINT a; INSERT INTO t VALUES (8); PREPARE TRANSACTION 'x';
