@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 
@@ -105,6 +106,9 @@ func (u *upgrade) run(ctx context.Context) (b api.Branch, err error) {
 	if err := withPassage(home, func() error { return u.stock.Run(ctx, u.t.m.as) }); err != nil || u.o.CheckOnly {
 		return b, err
 	}
+	if err := plainFiles(u.stock.NewData()); err != nil {
+		return b, err
+	}
 	tl, err := ingest.Import(ctx, u.t.repo, u.stock.NewData(), ingest.ImportOptions{Name: u.name, Progress: u.o.Progress})
 	if errors.Is(err, repo.ErrExists) { // it was made meanwhile, or is a directory of another name
 		return b, u.t.errNameTaken(u.name)
@@ -113,6 +117,17 @@ func (u *upgrade) run(ctx context.Context) (b api.Branch, err error) {
 		return b, err
 	}
 	return describe(tl), nil
+}
+
+// plainFiles makes sure that a data directory that other code than ours has made has no links: they might lead to
+// files that only the page server may read, and the import follows those of tablespaces.
+func plainFiles(dir string) error {
+	return filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err == nil && !d.IsDir() && !d.Type().IsRegular() {
+			err = api.Errorf(api.ErrUnsupported, "%s: is no ordinary file: a cluster with tablespaces cannot be upgraded here", path)
+		}
+		return err
+	})
 }
 
 // export writes the data directory of the point, with a configuration that reaches nobody.

@@ -32,6 +32,7 @@ var ownPlaces = map[string]string{
 	"internal/postgres/account.go:os.Chown":        "a directory that was just made, behind a passage that is closed",
 	"internal/postgres/accounts.go:os.Chmod":       "a tenant's directory, in the work directory",
 	"internal/postgres/accounts.go:os.Open":        "/proc",
+	"internal/postgres/upgrade.go:os.RemoveAll":    "a directory for sockets in the directory of temporary ones; RemoveAll follows no links below it",
 	"internal/postgres/copies.go:os.Mkdir":         "a copy's directory, of which the account has data and run alone",
 	"internal/postgres/copies.go:os.MkdirAll":      "the directories of copies",
 	"internal/postgres/copies.go:os.RemoveAll":     "a copy's directory; RemoveAll follows no links below it",

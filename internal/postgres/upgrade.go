@@ -129,15 +129,19 @@ func (u Upgrade) tell(r io.Reader) (err error) {
 // tellReports passes on parts of the files in which pg_upgrade says what it found, and what the programs said that
 // it ran: its output names them, but they go with the directory.
 func (u Upgrade) tellReports() error {
-	top := filepath.Join(u.NewData(), "pg_upgrade_output.d")
-	return filepath.WalkDir(top, func(path string, d fs.DirEntry, err error) error {
+	root, err := os.OpenRoot(u.Dir) // the account may have put links there, which must lead nowhere else
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	return fs.WalkDir(root.FS(), "new/pg_upgrade_output.d", func(path string, d fs.DirEntry, err error) error {
 		if errors.Is(err, fs.ErrNotExist) {
 			return nil
 		}
 		if err != nil || !d.Type().IsRegular() || !tellsCause(d.Name()) {
 			return err
 		}
-		text, err := os.ReadFile(path)
+		text, err := root.ReadFile(path)
 		if err != nil {
 			return err
 		}
