@@ -19,7 +19,16 @@ func TestCrafted(t *testing.T) {
 	if testing.Short() {
 		t.Skip("needs pg_waldump")
 	}
-	w := newSegment()
+	pgtest.Majors(t, func(t *testing.T, v *pg.Version, in pgtest.Installation) {
+		if !hasWaldump(in) {
+			t.Skip("the installation has no pg_waldump")
+		}
+		testCrafted(t, v, in)
+	})
+}
+
+func testCrafted(t *testing.T, v *pg.Version, in pgtest.Installation) {
+	w := newSegment(v)
 	rnd := rand.New(rand.NewPCG(1, 2))
 	for i := range 24 * 256 * 4 {
 		rm, info := xlog.RmgrID(i%24), uint8(i/24)&^xlog.CheckConsistency
@@ -32,7 +41,12 @@ func TestCrafted(t *testing.T) {
 			// Without XLOG_XACT_HAS_INFO they do not say whose they are.
 		case rm == xlog.RmLogicalMsg: // its sizes are 64 bits wide, which pg_waldump would believe
 		default:
-			w.record(rm, info, body(rnd, &xlog.Record{V: pg.V15, RmgrID: rm, Info: info}), words(rnd, 20))
+			rec := &xlog.Record{V: v, RmgrID: rm, Info: info}
+			block := words(rnd, 20)
+			if prunes(rec) {
+				block = nil
+			}
+			w.record(rm, info, body(rnd, rec), block)
 		}
 	}
 	for _, msg := range [][]byte{
@@ -48,8 +62,8 @@ func TestCrafted(t *testing.T) {
 		w.record(xlog.RmHash, 0x00, append(data, make([]byte, 8)...), nil)
 	}
 	dir := w.write(t)
-	seen := compare(t, dir, w.start, func(end pg.LSN) []string { return pgWaldump(t, pgtest.Installed(t, "15"), dir, w.start, end) })
-	for op := range allOps() {
+	seen := compare(t, dir, w.start, func(end pg.LSN) []string { return pgWaldump(t, in, dir, w.start, end) })
+	for op := range allOps(v) {
 		if !seen.ops[op] && op != "XLOG/SWITCH" {
 			t.Errorf("%s was not among the records", op)
 		}
@@ -57,11 +71,11 @@ func TestCrafted(t *testing.T) {
 }
 
 // allOps lists every operation that has a name.
-func allOps() map[string]bool {
+func allOps(v *pg.Version) map[string]bool {
 	ops := map[string]bool{}
 	for rm := range xlog.RmMax + 1 {
 		for info := 0; info < 256; info += 16 {
-			name, op := walredo.Name(&xlog.Record{V: pg.V15, RmgrID: rm, Info: uint8(info)})
+			name, op := walredo.Name(&xlog.Record{V: v, RmgrID: rm, Info: uint8(info)})
 			if len(op) < 7 || op[:7] != "UNKNOWN" {
 				ops[name+"/"+op] = true
 			}
@@ -86,38 +100,54 @@ type opID struct {
 	op uint8
 }
 
+// prunes reports whether the record's block has data of which each part must be there that the body names, and no more.
+func prunes(rec *xlog.Record) bool {
+	return rec.RmgrID == xlog.RmHeap2 && rec.V.Major >= 17 && rec.Op() >= 0x10 && rec.Op() <= 0x30
+}
+
 // exactSizes are the bodies whose length we insist on, and pg_waldump does not: that of
-// another major version is different.
-var exactSizes = map[opID]int{
-	{xlog.RmXLOG, xlog.XLOGCheckpointShutdown}:    88,
-	{xlog.RmXLOG, xlog.XLOGCheckpointOnline}:      88,
-	{xlog.RmCLOG, xlog.CLOGZeroPage}:              4,
-	{xlog.RmCLOG, xlog.CLOGTruncate}:              12,
-	{xlog.RmCommitTs, xlog.CommitTsZeroPage}:      4,
-	{xlog.RmCommitTs, xlog.CommitTsTruncate}:      8,
-	{xlog.RmMultiXact, xlog.MultiXactZeroOffPage}: 4,
-	{xlog.RmMultiXact, xlog.MultiXactZeroMemPage}: 4,
-	{xlog.RmMultiXact, xlog.MultiXactTruncateID}:  20,
-	{xlog.RmXLOG, xlog.XLOGEndOfRecovery}:         16,
-	{xlog.RmDbase, xlog.DbaseCreateFileCopy}:      16,
-	{xlog.RmDbase, xlog.DbaseCreateWALLog}:        8,
-	{xlog.RmHeap, 0x70}:                           2,  // INPLACE
-	{xlog.RmHeap2, 0x10}:                          8,  // PRUNE
-	{xlog.RmHeap2, 0x20}:                          2,  // VACUUM
-	{xlog.RmHeap2, 0x30}:                          6,  // FREEZE_PAGE
-	{xlog.RmHeap2, 0x40}:                          5,  // VISIBLE
-	{xlog.RmBtree, 0x70}:                          8,  // DELETE
-	{xlog.RmBtree, 0xD0}:                          24, // REUSE_PAGE
-	{xlog.RmGist, 0x20}:                           24, // PAGE_REUSE
+// another major version is different. They are those of 15, 17, 18 and 19; 0: there is no such record.
+var exactSizes = map[opID][4]int{
+	{xlog.RmXLOG, xlog.XLOGCheckpointShutdown}:    {88, 88, 88, 96},
+	{xlog.RmXLOG, xlog.XLOGCheckpointOnline}:      {88, 88, 88, 96},
+	{xlog.RmXLOG, xlog.XLOGCheckpointRedo}:        {0, 4, 4, 4},
+	{xlog.RmXLOG, xlog.XLOGLogicalDecoding}:       {0, 0, 0, 1},
+	{xlog.RmCLOG, xlog.CLOGZeroPage}:              {4, 8, 8, 8},
+	{xlog.RmCLOG, xlog.CLOGTruncate}:              {12, 16, 16, 16},
+	{xlog.RmCommitTs, xlog.CommitTsZeroPage}:      {4, 8, 8, 8},
+	{xlog.RmCommitTs, xlog.CommitTsTruncate}:      {8, 12, 12, 12},
+	{xlog.RmMultiXact, xlog.MultiXactZeroOffPage}: {4, 8, 8, 8},
+	{xlog.RmMultiXact, xlog.MultiXactZeroMemPage}: {4, 8, 8, 8},
+	{xlog.RmMultiXact, xlog.MultiXactTruncateID}:  {20, 20, 20, 16},
+	{xlog.RmXLOG, xlog.XLOGEndOfRecovery}:         {16, 24, 24, 24},
+	{xlog.RmDbase, xlog.DbaseCreateFileCopy}:      {16, 16, 16, 16},
+	{xlog.RmDbase, xlog.DbaseCreateWALLog}:        {8, 8, 8, 8},
+	{xlog.RmHeap, 0x70}:                           {2, 2, 0, 0},     // INPLACE
+	{xlog.RmHeap2, 0x10}:                          {8, 2, 2, 2},     // PRUNE
+	{xlog.RmHeap2, 0x20}:                          {2, 2, 2, 2},     // VACUUM
+	{xlog.RmHeap2, 0x30}:                          {6, 2, 2, 2},     // FREEZE_PAGE
+	{xlog.RmHeap2, 0x40}:                          {5, 5, 5, 0},     // VISIBLE
+	{xlog.RmBtree, 0x70}:                          {8, 9, 9, 9},     // DELETE
+	{xlog.RmBtree, 0xD0}:                          {24, 25, 25, 25}, // REUSE_PAGE
+	{xlog.RmGist, 0x20}:                           {24, 25, 25, 25}, // PAGE_REUSE
 }
 
 // exactArrays are such bodies that end with an array.
-var exactArrays = map[opID]struct{ count, head, element int }{ // where its length is, and it itself
-	{xlog.RmDbase, xlog.DbaseDrop}:             {4, 8, 4},
-	{xlog.RmMultiXact, xlog.MultiXactCreateID}: {8, 12, 8},
-	{xlog.RmHash, 0xC0}:                        {4, 8, 2}, // VACUUM_ONE_PAGE
-	{xlog.RmGist, 0x10}:                        {4, 6, 2}, // DELETE
-	{xlog.RmSPGist, 0x80}:                      {0, 8, 2}, // VACUUM_REDIRECT
+var exactArrays = map[opID][4]array{
+	{xlog.RmDbase, xlog.DbaseDrop}:             {{4, 8, 4}, {4, 8, 4}, {4, 8, 4}, {4, 8, 4}},
+	{xlog.RmMultiXact, xlog.MultiXactCreateID}: {{8, 12, 8}, {8, 12, 8}, {8, 12, 8}, {16, 20, 8}},
+	{xlog.RmHeap, 0x70}:                        {{}, {}, {16, 20, 16}, {16, 20, 16}},            // INPLACE
+	{xlog.RmHash, 0xC0}:                        {{4, 8, 2}, {4, 8, 2}, {4, 8, 2}, {4, 8, 2}},    // VACUUM_ONE_PAGE
+	{xlog.RmGist, 0x10}:                        {{4, 6, 2}, {4, 8, 2}, {4, 8, 2}, {4, 8, 2}},    // DELETE
+	{xlog.RmSPGist, 0x80}:                      {{0, 8, 2}, {0, 10, 2}, {0, 10, 2}, {0, 10, 2}}, // VACUUM_REDIRECT
+}
+
+// array is where an array's length is, and it itself, and the size of an element.
+type array struct{ count, head, element int }
+
+// column is where a version is in exactSizes and exactArrays.
+func column(v *pg.Version) int {
+	return map[*pg.Version]int{pg.V15: 0, pg.V17: 1, pg.V18: 2, pg.V19: 3}[v]
 }
 
 // body makes the main data of a record: words of 0 or 1, but for what we check of them and
@@ -125,10 +155,16 @@ var exactArrays = map[opID]struct{ count, head, element int }{ // where its leng
 func body(rnd *rand.Rand, rec *xlog.Record) []byte {
 	main := words(rnd, 90)
 	id := opID{rec.RmgrID, rec.Op()}
-	if n, ok := exactSizes[id]; ok {
+	if prunes(rec) {
+		main[0], main[1] = main[0]&1, 0 // no horizon, and nothing in the block
+	}
+	if hasPageNo := rec.RmgrID == xlog.RmCLOG || rec.RmgrID == xlog.RmCommitTs || rec.RmgrID == xlog.RmMultiXact && rec.Op() <= xlog.MultiXactZeroMemPage; hasPageNo && rec.V.SLRUPageNoSize == 8 {
+		clear(main[4:8]) // we have no page of so high a number
+	}
+	if n := exactSizes[id][column(rec.V)]; n > 0 {
 		return main[:n]
 	}
-	if a, ok := exactArrays[id]; ok {
+	if a := exactArrays[id][column(rec.V)]; a.element > 0 {
 		return main[:a.head+a.element*int(main[a.count])]
 	}
 	switch id {
@@ -174,13 +210,14 @@ const segSize = 16 << 20
 
 // segment is a WAL segment in the making.
 type segment struct {
+	v           *pg.Version
 	buf         []byte
 	start, prev pg.LSN
 }
 
 // newSegment begins with the long page header.
-func newSegment() *segment {
-	s := &segment{start: segSize}
+func newSegment(v *pg.Version) *segment {
+	s := &segment{v: v, start: segSize}
 	s.pageHeader(0)
 	return s
 }
@@ -198,7 +235,7 @@ func (s *segment) pageHeader(remaining int) {
 	if remaining > 0 {
 		h[2] |= 0x0001
 	}
-	binary.LittleEndian.PutUint16(h, pg.V15.WALMagic)
+	binary.LittleEndian.PutUint16(h, s.v.WALMagic)
 	h[4] = 1
 	binary.LittleEndian.PutUint64(h[8:], uint64(s.start)+uint64(len(s.buf)))
 	binary.LittleEndian.PutUint32(h[16:], uint32(remaining))
@@ -248,7 +285,7 @@ func (s *segment) write(t *testing.T) pgtest.WALDir {
 	if len(s.buf) > segSize-xlog.PageSize {
 		t.Fatalf("segment is full: %d bytes", len(s.buf))
 	}
-	dir := pgtest.WALDir{Version: pg.V15, Dir: pgtest.TempDir(t), TLI: 1, SegSize: segSize}
+	dir := pgtest.WALDir{Version: s.v, Dir: pgtest.TempDir(t), TLI: 1, SegSize: segSize}
 	path := filepath.Join(dir.Dir, xlog.SegmentName(1, s.start, segSize))
 	if err := os.WriteFile(path, append(s.buf, make([]byte, segSize-len(s.buf))...), 0o644); err != nil {
 		t.Fatal(err)

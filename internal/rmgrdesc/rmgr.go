@@ -41,6 +41,9 @@ func (d *descs) with(more descs) *descs {
 	return &merged
 }
 
+// gone is the function, in an overlay, of an operation that the version does not have any more.
+func gone(*writer, *xlog.Record) error { return nil }
+
 var rmgrs15 = rmgrs{
 	xlog.RmXLOG:       &xlogDescs,
 	xlog.RmXact:       &xactDescs,

@@ -14,6 +14,7 @@ var rmgrs19 = rmgrs18.with(rmgrs{
 	}),
 	xlog.RmHeap2: rmgrs18[xlog.RmHeap2].with(descs{
 		0x1: heapPruneFreeze19, 0x2: heapPruneFreeze19, 0x3: heapPruneFreeze19,
+		0x4: gone, // VISIBLE
 		0x5: heapMultiInsert19,
 	}),
 	xlog.RmGin:  ginDescs.with(descs{0x3: ginSplit19, 0x6: ginUpdateMetaPage19, 0x7: ginInsertListPage19}),
