@@ -3,14 +3,13 @@ package fusefs
 import (
 	"context"
 	"path/filepath"
-	"runtime"
 	"time"
 
 	"github.com/hanwen/go-fuse/v2/fs"
 	"github.com/hanwen/go-fuse/v2/fuse"
-	"golang.org/x/sys/unix"
 
 	"zenith/internal/pg"
+	"zenith/internal/privileged"
 )
 
 // A server that makes a tablespace makes its version directory at the LOCATION, somewhere on this machine,
@@ -28,7 +27,7 @@ func (d *dir) makeTablespace(ctx context.Context, l *link, name string, out *fus
 	inside := d.t.makeDir(ctx, 0o700)
 	inside.attach(version, d.t.makeDir(ctx, 0o700))
 	d.attach(name, inside)
-	removeOutside(filepath.Join(l.target, version), inside.attr.uid, inside.attr.gid)
+	removeOutside(d.t.opts.Helper, filepath.Join(l.target, version), inside.attr.uid, inside.attr.gid)
 	return in
 }
 
@@ -36,15 +35,11 @@ func (d *dir) makeTablespace(ctx context.Context, l *link, name string, out *fus
 // so with the rights of the account that the server runs as, whose word for the path it has. What cannot be
 // removed is left: it is empty. The caller waits a moment only, since the path may be on a mount of this
 // very process.
-func removeOutside(dir string, uid, gid uint32) {
+func removeOutside(h privileged.Helper, dir string, uid, gid uint32) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		runtime.LockOSThread() // and never unlocks it: the thread, which has another user's rights, ends here
-		if unix.Setfsgid(int(gid)) != nil || unix.Setfsuid(int(uid)) != nil {
-			return
-		}
-		_ = unix.Rmdir(dir)
+		_ = h.Rmdir(dir, int(uid), int(gid)) // what cannot be removed is left
 	}()
 	select {
 	case <-done:

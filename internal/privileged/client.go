@@ -171,6 +171,11 @@ func (c *Client) CleanStale(dir string) (cleaned bool, err error) {
 // Own implements Helper.
 func (c *Client) Own(top, rel string, o Ownership) error { return c.do("own", ownArgs{top, rel, o}) }
 
+// Rmdir implements Helper.
+func (c *Client) Rmdir(dir string, uid, gid int) error {
+	return c.do("rmdir", rmdirArgs{dir, uid, gid})
+}
+
 // LivingIn implements Helper.
 func (c *Client) LivingIn(dir string) (pids []int, err error) {
 	_, err = c.call("living-in", dirArgs{dir}, &pids)

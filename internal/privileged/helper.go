@@ -34,6 +34,8 @@ type Helper interface {
 	// Own gives the regular file or the directory rel, below the directory top, an owner, a group and a mode. No
 	// part of rel is followed if it is a symbolic link. Whoever can write top's parents is trusted.
 	Own(top, rel string, o Ownership) error
+	// Rmdir removes an empty directory with the rights of an account, wherever it is.
+	Rmdir(dir string, uid, gid int) error
 	// Start starts a program as an account.
 	Start(c Command) (Process, error)
 	// LivingIn gives the processes whose current directory is dir: all of a postgres's are in its data directory,

@@ -6,7 +6,10 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"sync"
+
+	"golang.org/x/sys/unix"
 
 	"zenith/internal/dirfd"
 )
@@ -71,6 +74,23 @@ func (p *InProcess) Release(id MountID) {
 
 // Root implements Helper.
 func (p *InProcess) Root() bool { return os.Geteuid() == 0 }
+
+// Rmdir implements Helper.
+func (p *InProcess) Rmdir(dir string, uid, gid int) error {
+	if err := p.rules.mayRmdir(dir, uid, gid); err != nil {
+		return err
+	}
+	done := make(chan error, 1)
+	go func() {
+		runtime.LockOSThread() // and never unlocks it: the thread, which has another user's rights, ends here
+		err := errors.Join(unix.Setfsgid(gid), unix.Setfsuid(uid))
+		if err == nil {
+			err = unix.Rmdir(dir)
+		}
+		done <- err
+	}()
+	return <-done
+}
 
 // Own implements Helper.
 func (p *InProcess) Own(top, rel string, o Ownership) (err error) {

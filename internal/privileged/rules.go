@@ -141,6 +141,15 @@ func (r *Rules) mayStart(c Command) error {
 	return nil
 }
 
+// mayRmdir checks that a directory is of the kind that a server makes for a tablespace, and removed with the rights of
+// one of the tenants' accounts.
+func (r *Rules) mayRmdir(dir string, uid, gid int) error {
+	if r != nil && (!r.tenant(uid) || !r.group(gid) || !strings.HasPrefix(filepath.Base(dir), "PG_")) {
+		return forbidden("remove %s as account %d", dir, uid)
+	}
+	return nil
+}
+
 // rootOwns reports whether nobody but root can change what a path leads to.
 func rootOwns(path string) bool {
 	if real, err := filepath.EvalSymlinks(path); err != nil || real != path {

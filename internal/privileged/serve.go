@@ -106,6 +106,7 @@ var verbs = map[string]verb{
 	"release":     plain(func(s *server, a mountArgs) (any, error) { s.do.Release(a.ID); return nil, nil }),
 	"clean-stale": plain(func(s *server, a dirArgs) (any, error) { return s.do.CleanStale(a.Dir) }),
 	"own":         plain(func(s *server, a ownArgs) (any, error) { return nil, s.do.Own(a.Top, a.Rel, a.To) }),
+	"rmdir":       plain(func(s *server, a rmdirArgs) (any, error) { return nil, s.do.Rmdir(a.Dir, a.UID, a.GID) }),
 	"living-in":   plain(func(s *server, a dirArgs) (any, error) { return s.do.LivingIn(a.Dir) }),
 	"signal":      plain(func(s *server, a signalArgs) (any, error) { return nil, s.do.Signal(a.PID, a.Start, a.Sig) }),
 	"start": func(s *server, args json.RawMessage, files []*os.File) (any, *os.File, error) {

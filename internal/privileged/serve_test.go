@@ -106,6 +106,8 @@ func TestHelperRules(t *testing.T) {
 		"start as itself":                     start(privileged.Command{Path: postgres, UID: 65534, GID: 65534, Own: true}),
 		"start in a group of root's":          start(privileged.Command{Path: postgres, UID: 65534, GID: 65534, Groups: []uint32{0}}),
 		"start with a library":                start(privileged.Command{Path: postgres, UID: 65534, GID: 65534, Env: []string{"LD_PRELOAD=/x.so"}}),
+		"remove as root":                      h.Rmdir(outside+"/PG_15_1", 0, 0),
+		"remove anything":                     h.Rmdir(outside, 65534, 65534),
 		"signal a process of root's":          h.Signal(os.Getpid(), privileged.StartOf(os.Getpid()), syscall.SIGHUP),
 	} {
 		if !errors.Is(err, privileged.ErrForbidden) {
@@ -202,6 +204,24 @@ func TestHelperProcess(t *testing.T) {
 	}
 	if text, err := os.ReadFile(out.Name()); err != nil || string(text) != "65534\n" {
 		t.Errorf("the output is %q, %v", text, err)
+	}
+}
+
+// TestHelperRmdir: a directory is removed where the account may do so itself, and nowhere else.
+func TestHelperRmdir(t *testing.T) {
+	needRoot(t)
+	rules := room(t)
+	h := serve(t, rules)
+	mine, roots := filepath.Join(rules.WorkDir, "mine"), filepath.Join(rules.WorkDir, "PG_roots")
+	err := errors.Join(os.MkdirAll(mine+"/PG_15", 0o755), os.Chown(mine, 65534, 65534), os.Mkdir(roots, 0o755))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := h.Rmdir(mine+"/PG_15", 65534, 65534); err != nil {
+		t.Error(err)
+	}
+	if err := h.Rmdir(roots, 65534, 65534); !errors.Is(err, syscall.EACCES) {
+		t.Errorf("remove root's: %v, want EACCES", err)
 	}
 }
 

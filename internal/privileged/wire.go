@@ -109,6 +109,10 @@ type (
 		Top, Rel string
 		To       Ownership
 	}
+	rmdirArgs struct {
+		Dir      string
+		UID, GID int
+	}
 	dirArgs    struct{ Dir string }
 	signalArgs struct {
 		PID   int
