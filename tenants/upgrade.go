@@ -94,7 +94,7 @@ func (u *upgrade) run(ctx context.Context) (b api.Branch, err error) {
 		return b, api.Errorf(api.ErrBusy, "tenant %v: another upgrade runs", u.t.id)
 	}
 	work := filepath.Join(home, "work")
-	if err := errors.Join(os.MkdirAll(work, 0o700), u.t.m.as.Own(work)); err != nil {
+	if err := errors.Join(os.MkdirAll(work, 0o700), maker(u.t.m.as).Own(work)); err != nil {
 		return b, err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(home)) }()
@@ -103,7 +103,7 @@ func (u *upgrade) run(ctx context.Context) (b api.Branch, err error) {
 	if err := u.export(ctx); err != nil {
 		return b, err
 	}
-	if err := withPassage(home, func() error { return u.stock.Run(ctx, u.t.m.as) }); err != nil || u.o.CheckOnly {
+	if err := withPassage(home, func() error { return u.stock.Run(ctx, maker(u.t.m.as)) }); err != nil || u.o.CheckOnly {
 		return b, err
 	}
 	if err := plainFiles(u.stock.NewData()); err != nil {
@@ -169,7 +169,7 @@ func (u *upgrade) export(ctx context.Context) (err error) {
 	if err != nil {
 		return fmt.Errorf("export %s: %w", u.b.tl.Name(), err)
 	}
-	return u.t.m.as.OwnAll(u.stock.OldData)
+	return maker(u.t.m.as).OwnAll(u.stock.OldData)
 }
 
 // untar unpacks a stream of directories and files into dir, which is there and empty.
