@@ -241,6 +241,10 @@ func (c *conn) run(cmd *verb, args []string, r *reply) (failed error) {
 		defer c.watch(cancel)()
 	}
 	err = c.call(ctx, cmd, args, r)
+	if why := c.ending.Load(); why != nil {
+		c.broken = *why
+		return *why
+	}
 	if err != nil && ctx.Err() != nil && c.srv.ctx.Err() == nil {
 		return api.Errorf(api.ErrTimeout, "%s: cancelled on request of the client", cmd.name)
 	}
