@@ -103,7 +103,8 @@ func openLocked(dir string, o BadgerOptions) (b *badgerStore, err error) {
 	b = &badgerStore{dir: dir, db: db, ledger: l, apartFrom: valuesApart(o), read: db.NewTransactionAt(math.MaxUint64, false)}
 	b.ts.Store(db.MaxVersion())
 	b.apartEver.Store(len(v.values) > 0)
-	if err := b.ledger.note(b.apartEver.Load()); err != nil {
+	b.apart.Store(len(v.values) > 0)
+	if err := b.syncLogs(); err != nil { // a process that was killed may have left what is written and not durable
 		return nil, errors.Join(err, db.Close())
 	}
 	return b, nil
@@ -157,6 +158,16 @@ func (s *badgerStore) Sync() (err error) {
 		return fmt.Errorf("sync store %s: %w", s.dir, ErrClosed)
 	}
 	defer recovered("sync store", &err)
+	return s.syncLogs()
+}
+
+// syncLogs makes what is written durable, and notes how much that is: what was there before it began. What others write
+// meanwhile is not in the note. A power cut may take it, and a store that has less than was noted is refused.
+func (s *badgerStore) syncLogs() error {
+	seen, err := s.ledger.look(s.apartEver.Load())
+	if err != nil {
+		return err
+	}
 	logs, err := filepath.Glob(filepath.Join(s.dir, "*.mem"))
 	if err != nil {
 		return err
@@ -176,7 +187,7 @@ func (s *badgerStore) Sync() (err error) {
 	if err := s.syncNames(strings.Join(logs, " ")); err != nil {
 		return err
 	}
-	return s.ledger.note(s.apartEver.Load())
+	return s.ledger.note(seen)
 }
 
 // syncNames makes the names of the memtables' logs durable, if there are new ones.
@@ -209,7 +220,11 @@ func (s *badgerStore) Close() (err error) {
 	if err := s.db.Close(); err != nil {
 		return fmt.Errorf("close store %s: %w", s.dir, err)
 	}
-	return s.ledger.note(s.apartEver.Load())
+	seen, err := s.ledger.look(s.apartEver.Load()) // badger has synced what it leaves
+	if err != nil {
+		return err
+	}
+	return s.ledger.note(seen)
 }
 
 // recovered turns a panic of badger, by which it reports damage and use after Close, into an error.

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -24,9 +23,10 @@ type ledger struct {
 	mu       sync.Mutex
 	inv      *inventory
 	mark     mark
-	manifest os.FileInfo // of the MANIFEST when the inventory was written
-	known    map[string]logState
-	anew     bool // badger has written the MANIFEST anew: what its flushes were is not known
+	manifest os.FileInfo         // of the MANIFEST when the inventory was written
+	written  bool                // the mark was, since the store was opened
+	known    map[string]logState // what was seen of the logs
+	anew     bool                // badger has written the MANIFEST anew: what its flushes were is not known
 }
 
 // openLedger is called when the store is settled, before badger opens it.
@@ -56,15 +56,25 @@ func (v *survey) openLedger() (*ledger, error) {
 	return l, err
 }
 
-// note brings the inventory and the mark up to date. What is in the logs must be durable, up to what
-// was written before the call of Sync that note is part of.
-func (l *ledger) note(values bool) error {
+// look finds out what is written in the logs of memtables, and in those of values if values is set. The caller syncs
+// the logs then, and calls note. What others write meanwhile may be durable or not, so it must not be in the mark.
+func (l *ledger) look(values bool) (seen []markedLog, err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if seen, err = l.lookAt(values); err != nil {
+		return nil, fmt.Errorf("look at the logs of store %s: %w", l.dir, err)
+	}
+	return seen, nil
+}
+
+// note brings the inventory and the mark up to date. What was seen in the logs must be durable.
+func (l *ledger) note(seen []markedLog) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if err := l.noteTables(); err != nil {
 		return fmt.Errorf("note tables of store %s: %w", l.dir, err)
 	}
-	if err := l.noteLogs(values); err != nil {
+	if err := l.noteLogs(seen); err != nil {
 		return fmt.Errorf("note logs of store %s: %w", l.dir, err)
 	}
 	return nil
@@ -104,22 +114,19 @@ func (l *ledger) noteTables() error {
 	return nil
 }
 
-func (l *ledger) noteLogs(values bool) error {
+func (l *ledger) lookAt(values bool) (seen []markedLog, err error) {
 	names, err := listLogs(l.dir, memSuffix)
 	if err != nil {
-		return err
-	}
-	if l.anew {
-		names = nil
+		return nil, err
 	}
 	if values {
 		logs, err := listLogs(l.dir, valueSuffix)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		names = append(names, logs...)
 	}
-	next, known := mark{Seq: l.mark.Seq + 1, Opened: l.mark.Opened}, map[string]logState{}
+	known := map[string]logState{}
 	for _, name := range names {
 		rank, ok := l.rank(name)
 		if !ok {
@@ -132,15 +139,26 @@ func (l *ledger) noteLogs(values bool) error {
 			continue // it became a table
 		}
 		if err != nil {
-			return err
+			return nil, err
 		}
 		known[name] = log
-		next.Logs = append(next.Logs, markedLog{log, rank})
+		seen = append(seen, markedLog{log, rank})
 	}
-	if l.mark.Seq > 0 && maps.Equal(known, l.known) && slices.Equal(next.Logs, l.mark.Logs) {
+	l.known = known
+	return seen, nil
+}
+
+func (l *ledger) noteLogs(seen []markedLog) error {
+	next := mark{Seq: l.mark.Seq + 1, Opened: l.mark.Opened}
+	for _, log := range seen {
+		if !l.anew || filepath.Ext(log.Name) == valueSuffix {
+			next.Logs = append(next.Logs, log)
+		}
+	}
+	if l.written && slices.Equal(next.Logs, l.mark.Logs) {
 		return nil
 	}
-	l.known, l.mark = known, next
+	l.mark, l.written = next, true
 	return next.write(l.dir)
 }
 
