@@ -176,11 +176,11 @@ var verbs = []verb{
 		return err
 	}},
 	{name: "PushOffer", is: api.ErrNotAllowed, run: func(ctx context.Context, f *fixture, _, _ string) error {
-		_, err := f.PushOffer(ctx, tenantA, api.Offer{TimelineID: tenantB})
+		_, err := f.PushOffer(ctx, tenantA, api.Offer{TimelineID: tenantB, TLI: 1})
 		return err
 	}},
 	{name: "PushOffer", run: func(ctx context.Context, f *fixture, _, _ string) error {
-		_, err := f.PushOffer(ctx, tenantB, api.Offer{TimelineID: tenantB})
+		_, err := f.PushOffer(ctx, tenantB, api.Offer{TimelineID: tenantB, TLI: 1})
 		return err
 	}},
 	{name: "PushReceive", is: api.ErrProtocol, run: func(ctx context.Context, f *fixture, _, _ string) error {
