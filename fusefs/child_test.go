@@ -43,6 +43,7 @@ type spec struct {
 	UID, GID    uint32
 	ConfDir     string // where PutFile stores files
 	Clean       bool   // call CleanStale first
+	StopFails   bool   // the branch's Stopped gives an error
 }
 
 func TestMain(m *testing.M) {
@@ -145,6 +146,9 @@ func (b *sayingBranch) Throttle(context.Context)               {}
 func (b *sayingBranch) SegmentSynced(segment string, _ int64)  { sayOnce("synced", segment) }
 
 func (b *sayingBranch) Stopped(context.Context, pg.LSN, fusefs.WrittenPages) (*pg.CheckPoint, error) {
+	if b.StopFails {
+		return nil, errors.New("stop fails")
+	}
 	return nil, nil
 }
 

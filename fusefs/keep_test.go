@@ -140,6 +140,23 @@ func TestKeepAfterACleanStop(t *testing.T) {
 	wantUnlogged(t, startMount(t, s), false)
 }
 
+// TestStopFails: where a branch cannot take what only the mount has, that is moved aside, and the next mount does
+// not remove it.
+func TestStopFails(t *testing.T) {
+	s := keepSpec(t, 0x3000028)
+	s.StopFails = true
+	m := startMount(t, s)
+	writeUnlogged(t, m)
+	stopServer(t, m)
+	m.ask(t, "unmount")
+	aside := filepath.Join(s.State, "private.damaged-1")
+	m.eventually(t, "stop fails (what was written on the mount is in "+aside+")")
+	startMount(t, s)
+	if files, err := os.ReadDir(aside); err != nil || len(files) == 0 {
+		t.Errorf("%s has %v, %v", aside, files, err)
+	}
+}
+
 func TestKeepAfterACrash(t *testing.T) {
 	s := keepSpec(t, 0x3000028)
 	m := startMount(t, s)
