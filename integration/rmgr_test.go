@@ -233,3 +233,30 @@ func TestForeignRecordsReceived(t *testing.T) {
 		t.Errorf("main has %s, want %s", got, want)
 	}
 }
+
+// TestForeignRecordsPushed pushes a branch whose last pages only an extension's library can make: the page server
+// there makes them with its own, which the user names, and then knows it by itself.
+func TestForeignRecordsPushed(t *testing.T) {
+	t.Parallel()
+	lib := stampLibrary(t)
+	a, b := newSite(t), newSite(t)
+	tenant := a.ok("tenant", "list")
+	main := a.start("main", "--set", "shared_preload_libraries="+lib)
+	a.sql(main, "create function stamp(oid, int, int, int) returns void language c as '"+lib+"'",
+		"create table t as select g as a, repeat('x', 100) as b from generate_series(1, 2000) g",
+		"select stamp('t'::regclass, g, 8150, 65) from generate_series(1, 30) g", "create table flushed (a int)")
+	const sum = "select md5(string_agg(b, '' order by a)) from t"
+	want := a.sql(main, sum)
+	a.ok("remote", "add", "there", b.addr())
+	a.push("main", "there")
+	there := []string{"pg", "exec", "--tenantid", tenant, "main"}
+	query := []string{"--", program("psql"), "-XAtqc", sum}
+	if said := b.run(append(there, query...)...); said.code == 0 || !strings.Contains(said.err, "it is not known with which shared_preload_libraries") {
+		t.Errorf("without the library: exit %d: %s%s", said.code, said.out, said.err)
+	}
+	for _, args := range [][]string{append([]string{"pg", "exec", "--set", "shared_preload_libraries=" + lib}, append(there[2:], query...)...), append(there, query...)} {
+		if got := b.ok(args...); got != want {
+			t.Errorf("there: got %s, want %s", got, want)
+		}
+	}
+}
