@@ -111,6 +111,9 @@ func TestForeignRecords(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
+		if i == 1 { // the pages of a backup are made, too
+			s.asOwner("pg_basebackup", "-d", s.replication("main"), "-D", filepath.Join(pgtest.TempDir(t), "data"), "-c", "fast")
+		}
 		crash()
 		main = s.start("main")
 		s.want(main, sum, stamped)

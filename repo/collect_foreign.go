@@ -31,7 +31,11 @@ func (t *Timeline) replayable(ctx context.Context, h pg.LSN) (pg.LSN, error) {
 		case err != nil:
 			return 0, err
 		case from != s:
-			h = min(h, from.LSN(), from.State().CheckPoint.Redo)
+			need := min(from.LSN(), from.State().CheckPoint.Redo)
+			if need < h {
+				t.r.log.Warn("history is kept for pages that only an extension's library can make", "timeline", t.info.ID, "at", at, "from", need)
+			}
+			h = min(h, need)
 		}
 	}
 	return max(h, now), nil

@@ -117,11 +117,7 @@ func (r *replicated) Slots() api.SlotService { return branchSlots{r.b} }
 
 // BaseBackup begins a base backup as of the head.
 func (r *replicated) BaseBackup(ctx context.Context, o api.BackupOptions) (api.Backup, error) {
-	head, err := r.b.catchup(ctx)
-	if err == nil {
-		err = r.b.remake(ctx, head, "")
-	}
-	if err != nil {
+	if _, err := r.b.catchup(ctx); err != nil {
 		return nil, err
 	}
 	note := ""
@@ -132,17 +128,20 @@ func (r *replicated) BaseBackup(ctx context.Context, o api.BackupOptions) (api.B
 		}
 	}
 	s := &baseBackup{release: r.b.tl.Hold(), note: note} // no collection removes what the backup still has to read
-	if err := s.begin(ctx, r.b.tl, o); err != nil {
+	if err := s.begin(ctx, r.b, o); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
 	return s, nil
 }
 
 // begin composes the backup.
-func (s *baseBackup) begin(ctx context.Context, tl *repo.Timeline, o api.BackupOptions) error {
-	snap, err := tl.AtHead(ctx)
+func (s *baseBackup) begin(ctx context.Context, b *branch, o api.BackupOptions) error {
+	snap, err := b.tl.AtHead(ctx)
 	if err != nil {
 		return classify(err)
+	}
+	if err := b.remake(ctx, snap.LSN(), ""); err != nil {
+		return err
 	}
 	h, err := s.configuration(ctx, snap)
 	if err != nil {
@@ -153,7 +152,7 @@ func (s *baseBackup) begin(ctx context.Context, tl *repo.Timeline, o api.BackupO
 		Manifest: o.Manifest, ForceEncode: o.ForceEncode, Checksums: o.Checksums, Files: h.Files,
 	})
 	if errors.Is(err, repo.ErrNotFound) {
-		return &api.Error{Kind: api.ErrOutOfRange, Msg: "base backup of branch " + tl.Name() + ": " + err.Error()}
+		return &api.Error{Kind: api.ErrOutOfRange, Msg: "base backup of branch " + b.tl.Name() + ": " + err.Error()}
 	}
 	if err != nil {
 		return classify(err)
