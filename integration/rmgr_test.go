@@ -7,7 +7,6 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 
 	"zenith/internal/pgtest"
@@ -92,14 +91,7 @@ func TestForeignRecords(t *testing.T) {
 	before := strings.TrimSpace(s.sql(main, sum))
 	at := s.lsn("main")
 	outside := pgtest.TempDir(t)
-	owner, err := os.Stat(s.dataOf("main"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	account := owner.Sys().(*syscall.Stat_t)
-	if err := os.Chown(outside, int(account.Uid), int(account.Gid)); err != nil {
-		t.Fatal(err)
-	}
+	s.owns(main, outside)
 	for i, crash := range []func(){s.killPostgres, s.killPageServer, func() { s.killPostgres(); s.killPageServer() }} {
 		stamp(main, fmt.Sprint(66+i))
 		s.sql(main, "update t set b = b || 'z' where a % 50 = 0")

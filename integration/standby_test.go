@@ -257,7 +257,13 @@ func TestBaseBackupFormats(t *testing.T) {
 	s := replSite(t, "--data-checksums")
 	spc := pgtest.TempDir(t)
 	url := s.start("main")
+	s.owns(url, spc)
 	s.sql(url, "CREATE TABLESPACE far LOCATION '"+spc+"'", "CREATE TABLE afar TABLESPACE far AS SELECT g FROM generate_series(1, 1000) g")
+	if os.Geteuid() == 0 { // the servers on the backups are the account's of the other tests
+		if r := s.runCmd(exec.Command("chown", "postgres", spc)); r.code != 0 {
+			t.Fatal(r.err)
+		}
+	}
 	s.sql(url, churn...)
 	s.sql(url, "CREATE UNLOGGED TABLE unlogged AS SELECT 1 AS i")
 	const counts = "SELECT (SELECT count(*) FROM keep), (SELECT count(*) FROM afar), (SELECT count(*) FROM unlogged)"
