@@ -15,6 +15,12 @@ import (
 // badger makes its files large and empty, and writes to them through mapped memory. Where the disk turns
 // out to be full then, that is no error but a fault (SIGBUS), which kills the process. So nothing is
 // written unless there is room for it and for what badger may make of it meanwhile.
+//
+// One way is left. A table that badger makes in the background, of a full memtable or in a compaction, is written in
+// goroutines of badger's, where a fault cannot be turned into an error (SetPanicOnFault is for the goroutine that calls it).
+// If another process takes the last reserveBulk bytes of the disk while that goes on, which is some tens of MiB at a
+// time, the page server ends by SIGBUS. Nothing is lost: the memtable's log has all of it, and was reserved. Badger has
+// no option to write tables otherwise. A file system of its own for the work directory, or a quota, rules it out.
 const (
 	reserveBulk  = 128 << 20 // bytes that must be free for a bulk write to go on
 	reserveSmall = 32 << 20  // bytes for an update
