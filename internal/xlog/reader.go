@@ -41,6 +41,8 @@ type Reader struct {
 	lastTLI  pg.TLI
 	seg      pg.LSN // a segment whose first page is known to be this cluster's
 	reason   error
+
+	aborted, missing pg.LSN // see Aborted; 0: there is no such record
 }
 
 const invalidLSN = ^pg.LSN(0)
@@ -64,6 +66,13 @@ func (r *Reader) PrevLSN() pg.LSN { return r.prev }
 // EndReason says why the last Next returned io.EOF: what stands where the next record
 // would be.
 func (r *Reader) EndReason() error { return r.reason }
+
+// Aborted tells, after Next has found no record, whether there is the beginning of one that runs on over the end of a
+// page: start is where it begins, and missing the page on which it does not go on. PostgreSQL calls those
+// abortedRecPtr and missingContrecPtr.
+func (r *Reader) Aborted() (start, missing pg.LSN, ok bool) {
+	return r.aborted, r.missing, r.aborted != 0
+}
 
 // Next reads the next record into rec, whose bytes are valid until the next call.
 //
@@ -132,6 +141,7 @@ func (r *Reader) judge(cause error) error {
 
 // read is XLogDecodeNextRecord. On success the reader stands behind the record.
 func (r *Reader) read(rec *Record) error {
+	r.aborted, r.missing = 0, 0
 	pos := r.next
 	for {
 		pageAt := pos &^ (PageSize - 1)
@@ -225,10 +235,12 @@ func (r *Reader) assemble(pageAt pg.LSN, off int, total uint32) (raw []byte, end
 	checked := len(r.asm) >= RecordHeaderSize
 	for len(r.asm) < int(total) {
 		pageAt += PageSize
+		r.aborted, r.missing = pos, pageAt // unless it goes on there
 		if page, err = r.page(pageAt, ShortPageHeaderSize); err != nil {
 			return nil, 0, 0, err
 		}
 		if r.hdr.Info&r.cfg.Version.OverwriteContRecord != 0 {
+			r.aborted, r.missing = 0, 0
 			return nil, 0, pageAt, nil
 		}
 		if r.hdr.Info&pageFirstIsContRecord == 0 || uint64(total) != uint64(r.hdr.RemLen)+uint64(len(r.asm)) {
@@ -242,6 +254,7 @@ func (r *Reader) assemble(pageAt pg.LSN, off int, total uint32) (raw []byte, end
 				return nil, 0, 0, err
 			}
 		}
+		r.aborted, r.missing = 0, 0
 		r.asm = append(r.asm, page[size:stop]...)
 		end = (pageAt + pg.LSN(stop)).Align()
 		if !checked {

@@ -72,6 +72,27 @@ func Noop(at pg.LSN, raw []byte, cfg Config) []Patch {
 	return patches
 }
 
+// OverwriteAborted makes the record with which WAL goes on on the page missing, the first of those that a record
+// which began at aborted was to have and does not: from then on no reader looks for them
+// (CreateOverwriteContrecordRecord). The record before the aborted one started at prev; now is the time. start is
+// where the record begins. The patches are as ShutdownCheckpoint's. cfg has a Version and a TLI.
+func OverwriteAborted(missing, prev, aborted pg.LSN, now pg.TimestampTz, cfg Config) (patches []Patch, start, end pg.LSN) {
+	const size = 16 // sizeof(xl_overwrite_contrecord)
+	cfg = cfg.withDefaults()
+	raw := make([]byte, RecordHeaderSize, RecordHeaderSize+2+size)
+	binary.LittleEndian.PutUint64(raw[8:], uint64(prev))
+	raw[16], raw[17] = XLOGOverwriteContRecord, byte(RmXLOG)
+	raw = append(raw, blockIDDataShort, size)
+	raw = binary.LittleEndian.AppendUint64(raw, uint64(aborted))
+	raw = binary.LittleEndian.AppendUint64(raw, uint64(now))
+	binary.LittleEndian.PutUint32(raw, uint32(len(raw)))
+	binary.LittleEndian.PutUint32(raw[20:], RecordCRC(raw))
+	patches, end = layRecord(missing, raw, &cfg)
+	header := patches[0].Bytes // of the page
+	binary.LittleEndian.PutUint16(header[2:], binary.LittleEndian.Uint16(header[2:])|cfg.Version.OverwriteContRecord)
+	return patches, RecordStart(missing, cfg.SegSize), end
+}
+
 // layRecord lays a record into WAL pages behind at: page headers before it, if at is on
 // a page boundary, and wherever it runs on, and zeros up to its aligned end.
 func layRecord(at pg.LSN, raw []byte, cfg *Config) (patches []Patch, end pg.LSN) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -21,8 +22,10 @@ import (
 // follows the head, and zeros follow that. If the head is the end of a shutdown checkpoint
 // already, none is added, unless the timeline goes on from there on another one of PostgreSQL's.
 //
-// All WAL that is there must have been ingested: what is behind the head is the rest of a
-// record that was never completed, and is removed. The checkpoint is not ingested here: the head
+// All WAL that is there must have been ingested: what is behind the head is the beginning of a
+// record that was never completed, and is removed. But if that fills the segment with the head, the segment may have
+// been archived, and stays as it is: as after PostgreSQL's recovery, the checkpoint follows on the first page that
+// the record lacks, behind a record that says so. The checkpoint is not ingested here: the head
 // moves to its end when the timeline's WAL is ingested next. PrepareHead returns that end.
 //
 // A crash in between leaves WAL that ends at the head.
@@ -32,7 +35,31 @@ func PrepareHead(ctx context.Context, tl *repo.Timeline) (pg.LSN, error) {
 		return 0, err
 	}
 	stop := shutdownAt(snap, tl.History())
+	aborted, missing, err := abortedRecord(snap)
+	if err != nil {
+		return 0, err
+	}
+	if size := pg.LSN(tl.Info().SegSize); missing/size > aborted/size {
+		stop = shutdownOver(snap, tl.History(), aborted, missing)
+	}
 	return stop.end, stop.store(ctx, tl)
+}
+
+// abortedRecord finds the beginning of a record behind the head that was never completed: where it begins, and the page on
+// which it does not go on; 0 if there is none.
+func abortedRecord(snap *repo.Snapshot) (aborted, missing pg.LSN, err error) {
+	tl := snap.Timeline()
+	r := xlog.NewReader(tl.WAL(), tl.WALConfig(), snap.LSN())
+	r.SetPrev(snap.State().Prev)
+	err = r.Next(new(xlog.Record))
+	switch {
+	case err == nil:
+		return 0, 0, nil
+	case errors.Is(err, io.EOF), errors.Is(err, xlog.ErrCorrupt):
+		aborted, missing, _ = r.Aborted()
+		return aborted, missing, nil
+	}
+	return 0, 0, fmt.Errorf("look behind the head, %v: %w", snap.LSN(), err)
 }
 
 // AddImages adds images of pages to a timeline's WAL, behind its head, and a shutdown checkpoint

@@ -10,6 +10,7 @@ import (
 
 	"zenith/internal/pg"
 	"zenith/internal/pgtest"
+	"zenith/internal/xlog"
 	"zenith/repo"
 	"zenith/repo/datadir"
 	"zenith/repo/ingest"
@@ -99,4 +100,87 @@ func TestPrepareHeadBesideReaders(t *testing.T) {
 	}
 	stop()
 	readers.Wait()
+}
+
+// abortedAtEnd writes WAL behind the head of a timeline up to the end of the segment: images of a page, of which the last
+// one runs on into the next segment, and does not. It gives that record's beginning, and what the segment has then.
+func abortedAtEnd(t *testing.T, tl *repo.Timeline) (aborted pg.LSN, segment []byte) {
+	t.Helper()
+	size := pg.LSN(tl.Info().SegSize)
+	end, prev := tl.Head()
+	path, seg := tl.SegmentPath(end), end&^(size-1)
+	f, err := os.OpenFile(path, os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	tag := pg.RelFork{RelFileLocator: pg.RelFileLocator{SpcOID: pg.DefaultTablespace, DBOID: 1, RelNumber: 1259}}.Tag(0)
+	for end < seg+size {
+		var patches []xlog.Patch
+		aborted = end
+		patches, prev, end = xlog.PageImage(end, prev, tag, make(pg.Page, pg.BlockSize), tl.WALConfig())
+		for _, p := range patches {
+			if p.At >= seg+size {
+				continue // that is what was lost
+			}
+			if _, err := f.WriteAt(p.Bytes, int64(p.At-seg)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if segment, err = os.ReadFile(path); err != nil {
+		t.Fatal(err)
+	}
+	return aborted, segment
+}
+
+// TestPrepareHeadKeepsFullSegment: a segment that a record fills which was never completed may have been archived. It
+// stays as it is, whatever is left in the next one, and the timeline goes on behind it.
+func TestPrepareHeadKeepsFullSegment(t *testing.T) {
+	for name, next := range map[string][]byte{
+		"no next segment": nil, "one of zeros": make([]byte, pgtest.ClusterSegSize), "one with garbage": bytes.Repeat([]byte("x"), pgtest.ClusterSegSize),
+	} {
+		t.Run(name, func(t *testing.T) {
+			tl := importCluster(t)
+			if err := tl.PrepareWAL(); err != nil {
+				t.Fatal(err)
+			}
+			aborted, segment := abortedAtEnd(t, tl)
+			if next != nil {
+				if err := os.WriteFile(tl.SegmentPath(aborted+pg.LSN(len(segment))), next, 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			in, err := ingest.New(tl, ingest.Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if head, err := in.Catchup(t.Context()); err != nil || head != aborted {
+				t.Fatalf("head %v, %v; want %v", head, err, aborted)
+			}
+			for range 2 { // the second finds that there is nothing to do
+				end, err := datadir.PrepareHead(t.Context(), tl)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if now, err := os.ReadFile(tl.SegmentPath(aborted)); err != nil || !bytes.Equal(now, segment) {
+					t.Fatalf("the segment was changed: %v", err)
+				}
+				if head, err := in.Catchup(t.Context()); err != nil || head != end || head <= aborted {
+					t.Fatalf("head %v, %v; want %v", head, err, end)
+				}
+			}
+			var rec xlog.Record
+			r := xlog.NewReader(tl.WAL(), tl.WALConfig(), aborted)
+			if err := r.Next(&rec); err != nil || rec.Op() != xlog.XLOGOverwriteContRecord {
+				t.Errorf("behind the segment: %+v, %v", rec, err)
+			}
+			if err := r.Next(&rec); err != nil {
+				t.Fatal(err)
+			}
+			if shutdown, ok := rec.IsCheckpoint(); !ok || !shutdown || rec.EndLSN != tl.LastLSN() {
+				t.Errorf("then: %+v", rec)
+			}
+		})
+	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 
 	"zenith/internal/pg"
 	"zenith/internal/xlog"
@@ -50,6 +51,17 @@ func shutdownBehind(snap *repo.Snapshot, history pg.History, images []Image) shu
 		s.patches = append(s.patches, patches...)
 	}
 	s.add(prev)
+	return s
+}
+
+// shutdownOver gives a shutdown that follows the beginning of a record, behind snap's LSN, which was never completed. It
+// begins on the page missing, where the record does not go on.
+func shutdownOver(snap *repo.Snapshot, history pg.History, aborted, missing pg.LSN) shutdown {
+	s := shutdownOf(snap, history)
+	s.at = missing
+	patches, start, end := xlog.OverwriteAborted(missing, snap.State().Prev, aborted, pg.TimestampOf(time.Now()), s.cfg)
+	s.patches, s.end = patches, end
+	s.add(start)
 	return s
 }
 
