@@ -8,7 +8,6 @@ import (
 	"testing"
 
 	"zenith/internal/pg"
-	"zenith/internal/pgtest"
 )
 
 // slotCounts asks how many replication slots there are of each type.
@@ -79,7 +78,7 @@ func TestConsumersOverKills(t *testing.T) {
 	other, conninfo := native(t, nil, "wal_level=logical")
 	other.Start(t)
 	other.Psql(t, "CREATE TABLE ledger (i int PRIMARY KEY); CREATE TABLE inward (i int); CREATE PUBLICATION inward FOR TABLE inward")
-	archive := pgtest.TempDir(t)
+	archive := openDir(t) // each tenant has an account of its own
 	s, l := newSite(t), &ledger{}
 	// A segment that was archived just before a kill is archived again, and must be the same then.
 	command := fmt.Sprintf("if test -f %[1]s/%%f; then cmp %%p %[1]s/%%f; else cp %%p %[1]s/%%f.part && mv %[1]s/%%f.part %[1]s/%%f; fi", archive)
@@ -125,8 +124,8 @@ func (s *site) archived(url, archive string) {
 }
 
 // wholeArchive checks that an archive has all segments from its first to its last, at least that many,
-// and that their records follow each other.
-func wholeArchive(s *site, archive string, least int) {
+// and that their records follow each other. It gives the statistics of those.
+func wholeArchive(s *site, archive string, least int) string {
 	t := s.t
 	t.Helper()
 	entries, err := os.ReadDir(archive)
@@ -144,8 +143,9 @@ func wholeArchive(s *site, archive string, least int) {
 	}
 	// pg_waldump reads one segment after the other, and ends with an error where one is missing or a
 	// record does not follow the one before it. The last one has no end.
-	out := s.tool("pg_waldump", "-p", archive, "--stats", segments[0], segments[len(segments)-2])
+	out := s.tool("pg_waldump", "-p", archive, "--stats=record", segments[0], segments[len(segments)-2])
 	if !strings.Contains(out, "Total") {
 		t.Errorf("pg_waldump of the archive: %s", out)
 	}
+	return out
 }
