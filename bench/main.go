@@ -60,6 +60,7 @@ var benches = []struct {
 	{"past", benchPast},
 	{"many", benchMany},
 	{"lag", benchLag},
+	{"connect", benchConnect},
 }
 
 // names lists the benchmarks in the order in which they run.

@@ -1,0 +1,161 @@
+package access_test
+
+import (
+	"bytes"
+	"errors"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"zenith/internal/access"
+	"zenith/internal/api"
+)
+
+func quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }
+
+func verifier(t *testing.T, password string) access.Verifier {
+	t.Helper()
+	v, err := access.NewVerifier(password)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return v
+}
+
+// logIn has a user show a password, and gives who it is.
+func logIn(s *access.Store, user, password string) (access.Principal, error) {
+	proof, err := access.NewProof(password, access.Binding{})
+	if err != nil {
+		return access.Principal{}, err
+	}
+	first, _ := proof.Step("")
+	conv, answer, err := s.Begin(user, access.MechanismScram, first, access.Binding{})
+	if err != nil {
+		return access.Principal{}, err
+	}
+	last, err := proof.Step(answer)
+	if err != nil {
+		return access.Principal{}, err
+	}
+	who, _, err := conv.Finish(last)
+	return who, err
+}
+
+// TestStore: users and tokens outlive the process, in a file that only its owner reads and that lets nobody in.
+func TestStore(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "users")
+	s := access.OpenStore(path, quiet())
+	grant := access.Grant{Role: access.Writer, Tenant: strings.Repeat("a", 32)}
+	if err := s.CreateUser("ann", grant, verifier(t, "ann's password")); err != nil {
+		t.Fatal(err)
+	}
+	token, secret, err := s.CreateToken(access.Grant{Role: access.Reader}, time.Hour, "ci")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"ann", "token", "", "a b", "x\n", strings.Repeat("x", 64)} {
+		if err := s.CreateUser(name, grant, verifier(t, "x")); err == nil {
+			t.Errorf("user %q was made", name)
+		}
+	}
+	info, err := os.Stat(path)
+	text, readErr := os.ReadFile(path)
+	if err != nil || readErr != nil || info.Mode().Perm() != 0o600 || bytes.Contains(text, []byte("ann's password")) || bytes.Contains(text, []byte(secret)) {
+		t.Errorf("the file: %v, %v, %v", info, err, readErr)
+	}
+	s = access.OpenStore(path, quiet())
+	if who, err := logIn(s, "ann", "ann's password"); err != nil || who.Grant != grant || who.Name != "ann" {
+		t.Errorf("got %+v, %v", who, err)
+	}
+	if who, err := logIn(s, access.TokenUser, secret); err != nil || who.Name != token.ID || who.Role != access.Reader {
+		t.Errorf("got %+v, %v", who, err)
+	}
+	if err := s.SetPassword("ann", verifier(t, "another")); err != nil {
+		t.Fatal(err)
+	}
+	for user, password := range map[string]string{"ann": "ann's password", "bob": "another", access.TokenUser: "another"} {
+		if who, err := logIn(s, user, password); !errors.Is(err, access.ErrDenied) || who.Role != access.None {
+			t.Errorf("%s: got %+v, %v", user, who, err)
+		}
+	}
+	if err := s.RevokeToken(token.ID, func(tenant string) bool { return tenant != "" }); !errors.Is(err, api.ErrNotFound) {
+		t.Errorf("a token for all tenants was revoked by somebody who may not know it: %v", err)
+	}
+
+	// From a damaged file nobody is let in, and it is not lost when it is written anew.
+	if err := os.WriteFile(path, text[:len(text)/2], 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s = access.OpenStore(path, quiet())
+	if _, err := logIn(s, "ann", "another"); !errors.Is(err, access.ErrDenied) {
+		t.Errorf("got %v", err)
+	}
+	if err := s.CreateUser("eve", grant, verifier(t, "x")); err != nil {
+		t.Fatal(err)
+	}
+	if kept, err := os.ReadFile(path + ".damaged-1"); err != nil || !bytes.Equal(kept, text[:len(text)/2]) {
+		t.Errorf("what was in the damaged file is gone: %v", err)
+	}
+}
+
+// TestUnknownUsersLookAlike: one that does not exist is told a salt, the same each time, and fails where a wrong password
+// does.
+func TestUnknownUsersLookAlike(t *testing.T) {
+	s := access.OpenStore(filepath.Join(t.TempDir(), "users"), quiet())
+	salt := func(user string) string {
+		_, answer, err := s.Begin(user, access.MechanismScram, "n,,n=,r=abc", access.Binding{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return strings.Split(answer, ",")[1]
+	}
+	if a, b, c := salt("a"), salt("a"), salt("c"); a != b || a == c {
+		t.Errorf("salts %s, %s, %s", a, b, c)
+	}
+	for _, bad := range []string{"", "n,,", "p=tls-server-end-point,,n=,r=abc", "y,,n=,r=", strings.Repeat("n", 10000)} {
+		if _, _, err := s.Begin("a", access.MechanismScram, bad, access.Binding{}); bad != "y,,n=,r=" && !errors.Is(err, api.ErrProtocol) {
+			t.Errorf("%.20q: got %v", bad, err)
+		}
+	}
+	if _, _, err := s.Begin("a", access.MechanismScramPlus, "p=tls-server-end-point,,n=,r=abc", access.Binding{}); !errors.Is(err, api.ErrProtocol) {
+		t.Errorf("channel binding without TLS: %v", err)
+	}
+}
+
+// TestVerifierText: the text form of a verifier, which is that of pg_authid.
+func TestVerifierText(t *testing.T) {
+	v := verifier(t, "x")
+	text, err := v.MarshalText()
+	var back access.Verifier
+	if err == nil {
+		err = back.UnmarshalText(text)
+	}
+	again, _ := back.MarshalText()
+	if err != nil || !bytes.Equal(text, again) || !strings.HasPrefix(string(text), "SCRAM-SHA-256$4096:") {
+		t.Errorf("%s, %s, %v", text, again, err)
+	}
+	for _, bad := range []string{"", "md5abc", "SCRAM-SHA-256$", "SCRAM-SHA-256$0:eA==$eA==:eA==", "SCRAM-SHA-256$4096:eA==$eA==:eA==", "SCRAM-SHA-256$99999999:eA==$eA==:eA==", string(text) + "x"} {
+		if err := new(access.Verifier).UnmarshalText([]byte(bad)); err == nil || strings.Contains(err.Error(), "eA==") {
+			t.Errorf("%q: %v", bad, err)
+		}
+	}
+}
+
+func TestGrants(t *testing.T) {
+	a := strings.Repeat("a", 32)
+	for text, want := range map[string]access.Grant{
+		"reader": {Role: access.Reader}, "admin " + a: {Role: access.Admin, Tenant: a}, "owner": {}, "none": {}, "guest": {}, "reader x": {}, "reader ": {}, "": {},
+	} {
+		var g access.Grant
+		if err := g.UnmarshalText([]byte(text)); (err == nil) != (want.Role != access.None) || err == nil && g != want {
+			t.Errorf("%q: %+v, %v", text, g, err)
+		}
+	}
+	one := access.Grant{Role: access.Admin, Tenant: a}
+	if one.On(a) != access.Admin || one.On("") != access.None || one.On("b") != access.None || (access.Grant{Role: access.Reader}).On(a) != access.Reader {
+		t.Error("a grant is for its tenant, or for all")
+	}
+}
