@@ -8,7 +8,7 @@ REGRESS_POINTS ?= 200
 ONLY       ?=
 # The other majors of PostgreSQL that make test runs the core of its tests on, if they are there (.ci/install-postgres),
 # and the one that make oracle and make regress run on.
-MAJORS     ?= 16 17 18
+MAJORS     ?= 14 16 17 18 19
 MAJOR      ?= 15
 CORE       := TestExec$$|TestFromPGData$$|TestPort$$|TestKill|TestBranch|TestStandby$$|TestBaseBackupFormats$$|TestReceive$$|TestPush$$|TestGC$$
 CRASHES    ?= 50

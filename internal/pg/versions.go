@@ -12,6 +12,7 @@ var V14 = &Version{
 	StatsItemSize:  0,
 
 	OriginsSetting: "max_replication_slots",
+	OldBaseBackup:  true,
 
 	RelMapSize:      512,
 	MultiOffsetSize: 4,

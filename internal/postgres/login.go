@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"slices"
+	"strings"
 
 	"zenith/internal/pg"
 )
@@ -30,14 +31,18 @@ func FindLogin(files DataFiles) (Login, error) {
 	if err != nil {
 		return l, fmt.Errorf("find the superuser: %w", err)
 	}
-	databases, err := c.rows(databaseRelation, sizeofDatabase)
+	in, err := databaseLayoutOf(files)
+	if err != nil {
+		return l, err
+	}
+	databases, err := c.rows(databaseRelation, in.size)
 	if err != nil {
 		return l, fmt.Errorf("find a database to connect to: %w", err)
 	}
 	if role, ok := best(roles, roleRank); ok {
 		l.User = role.name()
 	}
-	if db, ok := best(databases, databaseRank); ok {
+	if db, ok := best(databases, in.rank); ok {
 		l.Database = db.name()
 	}
 	return l, nil
@@ -58,8 +63,8 @@ func best(rows []catalogRow, rank func(catalogRow) int) (catalogRow, bool) {
 // bootstrapSuperuser is BOOTSTRAP_SUPERUSERID of pg_authid.h.
 const bootstrapSuperuser = 10
 
-// Where columns lie in the rows of pg_authid and pg_database of PostgreSQL 15 (catalog/pg_authid.h,
-// pg_database.h). An OID and a name come first in both.
+// Where columns lie in the rows of pg_authid (catalog/pg_authid.h). An OID and a name come first in it and in
+// pg_database.
 const (
 	nameOffset = 4
 	sizeofName = 64 // NAMEDATALEN
@@ -67,13 +72,32 @@ const (
 	rolSuper    = 68
 	rolCanLogin = 72
 
-	datIsTemplate = 77
-	datAllowConn  = 78
-	datConnLimit  = 80
-
-	sizeofAuthID   = 73 // as far as it is looked at
-	sizeofDatabase = 84
+	sizeofAuthID = 73 // as far as it is looked at
 )
+
+// databaseLayout says where columns lie in the rows of pg_database (catalog/pg_database.h).
+type databaseLayout struct {
+	isTemplate, allowConn, connLimit int
+	size                             int // as far as it is looked at
+}
+
+// Up to PostgreSQL 14 the names of two locales come before these columns; since 15 they come behind.
+var (
+	databaseLayout14 = databaseLayout{isTemplate: 204, allowConn: 205, connLimit: 208, size: 212}
+	databaseLayout15 = databaseLayout{isTemplate: 77, allowConn: 78, connLimit: 80, size: 84}
+)
+
+// databaseLayoutOf gives the layout in a data directory.
+func databaseLayoutOf(files DataFiles) (databaseLayout, error) {
+	text, err := files.ReadFile("PG_VERSION")
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return databaseLayout{}, err
+	}
+	if strings.TrimSpace(string(text)) == "14" {
+		return databaseLayout14, nil
+	}
+	return databaseLayout15, nil
+}
 
 // invalidDatabase is DATCONNLIMIT_INVALID_DB: a DROP DATABASE was interrupted.
 const invalidDatabase = -2
@@ -91,13 +115,13 @@ func roleRank(r catalogRow) int {
 	return 0
 }
 
-func databaseRank(r catalogRow) int {
+func (in databaseLayout) rank(r catalogRow) int {
 	switch {
-	case r[datAllowConn] == 0 || r.i32(datConnLimit) == invalidDatabase:
+	case r[in.allowConn] == 0 || r.i32(in.connLimit) == invalidDatabase:
 		return 0
 	case r.name() == UsualLogin.Database:
 		return 1
-	case r[datIsTemplate] == 0:
+	case r[in.isTemplate] == 0:
 		return 2
 	}
 	return 3

@@ -34,16 +34,22 @@ func heapOf(t *testing.T, tuples ...[]byte) string {
 
 // TestFindLogin has catalogs with rows that no query would see: aborted, deleted, of an interrupted drop.
 func TestFindLogin(t *testing.T) {
+	testFindLogin(t, "14\n", databaseLayout14)
+	testFindLogin(t, "18\n", databaseLayout15)
+}
+
+func testFindLogin(t *testing.T, version string, in databaseLayout) {
+	t.Helper()
 	const frozen, committed, aborted, early = xminCommitted | xminInvalid, 700, 701, 2
 	super, plain := []byte{1, 1, 1, 1, 1}, []byte{0, 1, 0, 0, 1}
 	db := func(template, allowed bool, limit int32) []byte {
-		b := make([]byte, 16)
-		for i, on := range []bool{template, allowed} {
+		b := make([]byte, in.size-68)
+		for off, on := range map[int]bool{in.isTemplate: template, in.allowConn: allowed} {
 			if on {
-				b[datIsTemplate-68+i] = 1
+				b[off-68] = 1
 			}
 		}
-		binary.LittleEndian.PutUint32(b[datConnLimit-68:], uint32(limit))
+		binary.LittleEndian.PutUint32(b[in.connLimit-68:], uint32(limit))
 		return b
 	}
 	clog := make([]byte, pg.BlockSize)
@@ -79,7 +85,7 @@ func TestFindLogin(t *testing.T) {
 			Login{"postgres", "postgres"}},
 	} {
 		got, err := FindLogin(mapFiles{
-			"global/pg_filenode.map": string(relmap), "global/16999": heapOf(t, c.roles...), "global/1262": heapOf(t, c.databases...), "pg_xact/0000": string(clog),
+			"PG_VERSION": version, "global/pg_filenode.map": string(relmap), "global/16999": heapOf(t, c.roles...), "global/1262": heapOf(t, c.databases...), "pg_xact/0000": string(clog),
 		})
 		if err != nil || got != c.want {
 			t.Errorf("%s: %+v, %v; want %+v", c.name, got, err, c.want)
