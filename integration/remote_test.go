@@ -134,11 +134,11 @@ func TestCopies(t *testing.T) {
 	listed("crashed")
 	r.ok("pg", "start", "main", "--copy") // a copy is an ordinary directory: postgres does crash recovery on it
 	r.want(url, "SELECT count(*) FROM t", "57")
-	r.ok("pg", "stop", "main", "--destroy")
+	r.ok("pg", "stop", "main", "--destroy", "--copy")
 	if list := r.ok("pg", "list"); strings.Contains(list, "copy") {
 		t.Errorf("destroyed, and listed:\n%s", list)
 	}
-	if left, err := filepath.Glob(filepath.Join(r.work, "pg", "*", "*")); err != nil || len(left) != 0 {
+	if left, err := filepath.Glob(filepath.Join(r.work, "pg", "*", "[^.]*")); err != nil || len(left) != 0 {
 		t.Errorf("something is left of copies: %v, %v", left, err)
 	}
 }
