@@ -98,7 +98,8 @@ func newMatrix(t *testing.T, s *site, random *rand.Rand) *matrix {
 	s.ok("start")
 	s.ok("remote", "add", "other", m.other.addr())
 	s.ok("branch", "dev", "main")
-	m.url = s.start("dev", "--set", "fsync=on") // the source, a cluster for tests, does not sync
+	// The source, a cluster for tests, does not sync. Slots whose making was not acknowledged stay.
+	m.url = s.start("dev", "--set", "fsync=on", "--set", "max_replication_slots=1000")
 	s.sql(m.url, "CREATE TABLE ledger (i int PRIMARY KEY)", "CREATE TABLE bulk (t text)")
 	for name := range m.commands() {
 		m.done[name] = &atomic.Int64{}
