@@ -92,11 +92,11 @@ func (e *environ) dialAt(ctx context.Context, addr string) (client, error) {
 	if !e.local() {
 		return dial(ctx, addr)
 	}
-	info, err := pageserver.Conninfo(addr) // our own socket: nothing of the user's environment is about it
+	c, err := pageserver.Dial(ctx, addr) // our own socket: nothing of the user's environment is about it
 	if err != nil {
-		return nil, err
+		return nil, err // not c: an interface with a nil *Client in it is not nil
 	}
-	return dialFull(ctx, info)
+	return c, nil
 }
 
 // address gives the address at which commands reach the page server: HOST:PORT, or the path of its unix
