@@ -97,6 +97,10 @@ func (r *reloader) reload(m retainer) error {
 	if err := s.checkAccess(); err != nil {
 		return err
 	}
+	running := serverConfig{Listen: r.current.Listen, Auth: s.Auth} // the port stays as it is until a restart
+	if err := running.checkAccess(); err != nil {
+		return err
+	}
 	policy, err := r.e.policy(&s.serverConfig)
 	if err != nil {
 		return err
