@@ -11,9 +11,10 @@ import (
 	"zenith/internal/api"
 )
 
-// maxAuthMessage is how long a message of a client may be that was not let in yet, in bytes
-// (PG_MAX_AUTH_TOKEN_LENGTH).
-const maxAuthMessage = 65535
+// maxAuthMessage is how long a SASL message of a client may be that was not let in yet, in bytes. PostgreSQL takes
+// 64 KiB (PG_MAX_AUTH_TOKEN_LENGTH), but those of SCRAM have a few hundred bytes, and for the user token each is
+// processed once for every token there is.
+const maxAuthMessage = 2 << 10
 
 // admit finds out who the client is, as the policy of the server says, and lets it in or not: an account of this
 // machine by the socket, a certificate by TLS, or a password by SCRAM.
@@ -34,6 +35,8 @@ func (c *conn) admit(user string) error {
 		err = api.Errorf(errNotAdmitted, "connections over TCP must be encrypted here: use sslmode=verify-full")
 	case policy.Passwords():
 		who, err = c.byPassword(policy, user)
+	case uid == api.NoUID && policy.Method == access.Trust:
+		err = api.Errorf(errNotAdmitted, "auth trust is for connections within this machine only (auth.method in pageserver.toml)")
 	case uid == api.NoUID:
 		err = api.Errorf(errNotAdmitted, "no client is let in over TCP (auth.method in pageserver.toml)")
 	default:
@@ -51,10 +54,10 @@ func (c *conn) admit(user string) error {
 	return nil
 }
 
-// byPort gives who a client of the port is without a password: anybody under the method trust, else the user
-// that its certificate names.
+// byPort gives who a client of the port is without a password: anybody on this machine under the method trust, else
+// the user that its certificate names.
 func (c *conn) byPort(policy *access.Policy, user string) (access.Principal, bool) {
-	if policy.Method == access.Trust {
+	if policy.Method == access.Trust && isLoopbackTCP(c.raw.LocalAddr()) && isLoopbackTCP(c.raw.RemoteAddr()) {
 		return access.Trusted, true
 	}
 	chains := c.tlsState().VerifiedChains
@@ -133,16 +136,17 @@ func (c *conn) renew() error {
 	return nil
 }
 
-// errRevoked ends the connection of a client that would not be let in any more.
-var errRevoked = api.Errorf(errNotAdmitted, "terminating connection: what let this client in was revoked, or has expired")
+// errRevoked ends the connection of a client that would not be let in any more, or with another role.
+var errRevoked = api.Errorf(errNotAdmitted, "terminating connection: what let this client in was revoked or changed, or has expired")
 
-// revoke ends the connection if its client would not be let in any more. It may be called at any time.
+// revoke ends the connection if its client would not be let in any more, or with another role: what it runs, such
+// as a stream, was begun by the old one. It may be called at any time.
 func (c *conn) revoke(policy *access.Policy) {
 	who := c.session.Load()
 	if who == nil {
 		return
 	}
-	if _, ok := policy.Current(*who); !ok {
+	if now, ok := policy.Current(*who); !ok || now.Grant != who.Grant {
 		c.end(errRevoked)
 	}
 }

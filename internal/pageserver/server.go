@@ -93,7 +93,7 @@ func New(svc api.Service, o Options) *Server {
 	return s
 }
 
-// SetAccess says anew who is let in. Open connections of those who are not, are cut.
+// SetAccess says anew who is let in. Open connections of those who are not, or whose role has changed, are cut.
 func (s *Server) SetAccess(p *access.Policy) {
 	if p.Store != nil {
 		p.Store.OnChange(s.recheck)
@@ -102,7 +102,7 @@ func (s *Server) SetAccess(p *access.Policy) {
 	s.recheck()
 }
 
-// recheck cuts the connections of clients that would not be let in any more.
+// recheck cuts the connections of clients that would not be let in any more, or with another role.
 func (s *Server) recheck() {
 	policy := s.policy.Load()
 	s.mu.Lock()

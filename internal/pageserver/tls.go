@@ -91,3 +91,9 @@ func isLoopback(a net.Addr) bool {
 	tcp, ok := a.(*net.TCPAddr)
 	return !ok || tcp.IP.IsLoopback()
 }
+
+// isLoopbackTCP reports whether an address is one of TCP by which this machine reaches itself.
+func isLoopbackTCP(a net.Addr) bool {
+	tcp, ok := a.(*net.TCPAddr)
+	return ok && tcp.IP.IsLoopback()
+}
