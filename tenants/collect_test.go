@@ -161,13 +161,13 @@ func TestSlotsKeepWAL(t *testing.T) {
 	if got := horizon(); got != h.ends[30] {
 		t.Errorf("the child's slot needs WAL from %v on, its ancestor is forgotten up to %v", h.ends[30], got)
 	}
-	if err := (branchSlots{f.branchOf(t, "child")}).Drop("slot"); err != nil {
+	if err := (branchSlots{f.branchOf(t, "child")}).Drop("slot", false); err != nil {
 		t.Fatal(err)
 	}
 	if got := horizon(); got != h.ends[50] {
 		t.Errorf("the branch's slot needs WAL from %v on, it is forgotten up to %v", h.ends[50], got)
 	}
-	if err := (branchSlots{main}).Drop("slot"); err != nil {
+	if err := (branchSlots{main}).Drop("slot", false); err != nil {
 		t.Fatal(err)
 	}
 	if got := horizon(); got != h.end() {

@@ -158,7 +158,7 @@ var steps = map[string]func(ctx context.Context, w *worker) error{
 			return err
 		}
 		s := src.Slots()
-		err = errors.Join(s.Create("s", false, true), s.Acquire("s"), s.Advance("s", w.heads[name]), s.Release("s"), s.Drop("s"))
+		err = errors.Join(s.Create("s", false, true), s.Acquire("s", false), s.Advance("s", w.heads[name]), s.Release("s"), s.Drop("s", false))
 		return errors.Join(err, src.Close())
 	},
 	"forget": func(ctx context.Context, w *worker) error {

@@ -195,11 +195,11 @@ func TestSlotLife(t *testing.T) {
 	if at, err := s.Get("kept"); err != nil || at != 0 {
 		t.Errorf("a slot that does not is at %v, %v", at, err)
 	}
-	if err := s.Acquire("kept"); err != nil {
+	if err := s.Acquire("kept", false); err != nil {
 		t.Fatal(err)
 	}
-	wantKind(t, "take it twice", s.Acquire("kept"), api.ErrBusy, "is active")
-	wantKind(t, "drop it meanwhile", s.Drop("kept"), api.ErrBusy, "is active")
+	wantKind(t, "take it twice", s.Acquire("kept", false), api.ErrBusy, "is active")
+	wantKind(t, "drop it meanwhile", s.Drop("kept", false), api.ErrBusy, "is active")
 	for _, at := range []pg.LSN{h.ends[20], h.ends[10], h.ends[60] + 1<<20} {
 		if err := s.Advance("kept", at); err != nil {
 			t.Fatal(err)
@@ -211,17 +211,22 @@ func TestSlotLife(t *testing.T) {
 	if err := s.Release("kept"); err != nil {
 		t.Fatal(err)
 	}
-	for _, do := range []func(string) error{s.Drop, s.Acquire, s.Release, func(n string) error { _, err := s.Get(n); return err }} {
-		wantKind(t, "no such slot", do("none"), api.ErrNotFound, `"none" does not exist`)
+	_, err := s.Get("none")
+	for _, err := range []error{s.Drop("none", false), s.Acquire("none", false), s.Release("none"), err} {
+		wantKind(t, "no such slot", err, api.ErrNotFound, `"none" does not exist`)
+	}
+	for _, do := range []func(string, bool) error{s.Drop, s.Acquire} {
+		wantKind(t, "a permanent slot as one's own temporary one", do("kept", true), api.ErrNotFound, `temporary replication slot "kept" does not exist`)
+		wantKind(t, "another's temporary slot", do("temporary", false), api.ErrBusy, "another connection's")
 	}
 	f.restart(t)
 	s = slots()
 	if at, err := s.Get("kept"); err != nil || at != h.ends[60] {
 		t.Errorf("after a restart the slot is at %v, %v; want the head, %v", at, err, h.ends[60])
 	}
-	_, err := s.Get("temporary")
+	_, err = s.Get("temporary")
 	wantKind(t, "a temporary slot after a restart", err, api.ErrNotFound)
-	if err := errors.Join(s.Drop("kept"), s.Drop("reserved")); err != nil {
+	if err := errors.Join(s.Drop("kept", false), s.Drop("reserved", false)); err != nil {
 		t.Error(err)
 	}
 }

@@ -142,18 +142,28 @@ func (s branchSlots) Create(name string, temporary, reserve bool) error {
 }
 
 // Drop removes a slot.
-func (s branchSlots) Drop(name string) error {
+func (s branchSlots) Drop(name string, own bool) error {
 	return s.b.slots.change(name, func(one *slot) (bool, error) {
-		if one.active {
-			return false, slotActive(name)
+		if err := one.free(name, own); err != nil {
+			return false, err
 		}
 		delete(s.b.slots.list, name)
 		return true, nil
 	})
 }
 
-func slotActive(name string) error {
-	return api.Errorf(api.ErrBusy, "replication slot \"%s\" is active: somebody streams with it", name)
+// free reports why a caller may not take a slot. own: it means a temporary slot that it made itself. As in PostgreSQL,
+// a temporary slot is taken by its connection as long as it is there.
+func (one *slot) free(name string, own bool) error {
+	switch {
+	case own && !one.temporary:
+		return api.Errorf(api.ErrNotFound, "temporary replication slot \"%s\" does not exist", name)
+	case one.active:
+		return api.Errorf(api.ErrBusy, "replication slot \"%s\" is active: somebody streams with it", name)
+	case one.temporary && !own:
+		return api.Errorf(api.ErrBusy, "replication slot \"%s\" is active: it is temporary, and another connection's", name)
+	}
+	return nil
 }
 
 // Get gives the LSN from which on a slot keeps WAL, 0 if it keeps none yet.
@@ -166,10 +176,10 @@ func (s branchSlots) Get(name string) (restart pg.LSN, err error) {
 }
 
 // Acquire takes a slot for a stream.
-func (s branchSlots) Acquire(name string) error {
+func (s branchSlots) Acquire(name string, own bool) error {
 	return s.b.slots.change(name, func(one *slot) (bool, error) {
-		if one.active {
-			return false, slotActive(name)
+		if err := one.free(name, own); err != nil {
+			return false, err
 		}
 		one.active = true
 		return false, nil

@@ -49,7 +49,7 @@ func TestSlotIsNotDroppedInMemoryAlone(t *testing.T) {
 	if err := os.WriteFile(slotsDir(dir), nil, 0o600); err != nil { // in the way of the directory
 		t.Fatal(err)
 	}
-	if err := slots.Drop("standby"); err == nil {
+	if err := slots.Drop("standby", false); err == nil {
 		t.Error("dropped, though it cannot be put on disk")
 	}
 	if _, err := slots.Get("standby"); err != nil {

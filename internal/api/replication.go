@@ -51,14 +51,15 @@ type ReplicationSystem struct {
 type SlotService interface {
 	// Create makes a slot: ErrExists if there is one. reserve keeps WAL from the last
 	// checkpoint on at once; without, that begins with the first stream. A temporary one is
-	// not kept on disk: whoever made it drops it.
+	// not kept on disk, and belongs to the connection that made it, which drops it.
 	Create(name string, temporary, reserve bool) error
-	// Drop removes it: ErrNotFound if there is none, ErrBusy while somebody streams.
-	Drop(name string) error
+	// Drop removes it: ErrNotFound if there is none, ErrBusy while somebody streams. own: the caller means a temporary
+	// slot that it made, and a permanent one is ErrNotFound; else a temporary one is another's, and ErrBusy.
+	Drop(name string, own bool) error
 	// Get gives where a slot keeps WAL from, 0 if it does not yet: ErrNotFound.
 	Get(name string) (restart pg.LSN, err error)
-	// Acquire takes it for a stream: ErrNotFound, ErrBusy.
-	Acquire(name string) error
+	// Acquire takes it for a stream: ErrNotFound, ErrBusy. own is as for Drop.
+	Acquire(name string, own bool) error
 	// Advance says up to where the stream has got WAL and has it safe.
 	Advance(name string, flushed pg.LSN) error
 	// Release undoes Acquire.

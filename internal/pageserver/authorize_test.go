@@ -62,26 +62,34 @@ func (nothing) Replicate(_ context.Context, tenant, _ string) (api.ReplicationSo
 type asking struct {
 	t *testing.T
 	net.Conn
-	fe *pgproto3.Frontend
+	fe    *pgproto3.Frontend
+	leave func() // ends the connection, and waits until the server is done with it
 }
 
 func ask(t *testing.T, policy *access.Policy, who access.Principal, tenant string, replication bool) *asking {
 	t.Helper()
-	server := New(nothing{}, Options{Replication: nothing{}, Access: policy})
+	return askOf(t, New(nothing{}, Options{Replication: nothing{}, Access: policy}), who, tenant, replication)
+}
+
+// askOf is ask, of a server.
+func askOf(t *testing.T, server *Server, who access.Principal, tenant string, replication bool) *asking {
+	t.Helper()
 	here, there := net.Pipe()
 	c := newConn(server, there, 1)
 	c.who, c.tenant, c.branch, c.replication = who, tenant, "main", replication
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
+		defer c.dropTemporary()
 		c.loop()
 	}()
-	t.Cleanup(func() {
+	leave := func() {
 		here.Close()
 		<-done
-	})
+	}
+	t.Cleanup(leave)
 	here.SetDeadline(time.Now().Add(2 * time.Minute))
-	return &asking{t, here, pgproto3.NewFrontend(chunkreader.New(here), here)}
+	return &asking{t, here, pgproto3.NewFrontend(chunkreader.New(here), here), leave}
 }
 
 // query gives the SQLSTATE and the message of the answer to a query, both "" if it is no error.

@@ -55,8 +55,7 @@ type conn struct {
 	portals        map[string]*portal
 	progress       bool                        // the client asked for progress notices
 	stopExec       func(context.Context) error // tears down this connection's pg_exec
-	ownSlots       []string                    // names of this connection's temporary slots
-	atEnd          []func() error              // drop this connection's temporary slots
+	ownSlots       map[string]func() error     // by name: drop this connection's temporary slots
 
 	wmu  sync.Mutex // guards bw and wbuf: progress comes from other goroutines
 	bw   *bufio.Writer
@@ -69,7 +68,7 @@ type conn struct {
 func newConn(s *Server, nc net.Conn, id uint32) *conn {
 	c := &conn{
 		srv: s, raw: nc, in: &chunkReader{max: s.opt.MaxMessage}, id: id, address: addressOf(nc), secret: newSecret(), version: pg.Default, txStatus: 'I',
-		prepared: map[string]*prepared{}, portals: map[string]*portal{},
+		prepared: map[string]*prepared{}, portals: map[string]*portal{}, ownSlots: map[string]func() error{},
 	}
 	c.be = pgproto3.NewBackend(c.in, nil)
 	c.use(nc)
@@ -300,7 +299,7 @@ func (c *conn) endExec() {
 
 // dropTemporary drops the temporary slots of this connection that are still there.
 func (c *conn) dropTemporary() {
-	for _, drop := range c.atEnd {
+	for _, drop := range c.ownSlots {
 		if err := drop(); err != nil && !isKind(err, api.ErrNotFound) {
 			c.srv.opt.Log.Error("drop temporary slot", "err", err)
 		}

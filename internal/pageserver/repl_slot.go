@@ -79,8 +79,7 @@ func createSlot(_ context.Context, c *call, src api.ReplicationSource, r *replRe
 		return err
 	}
 	if r.temporary {
-		c.ownSlots = append(c.ownSlots, r.slot)
-		c.atEnd = append(c.atEnd, func() error { return slots.Drop(r.slot) })
+		c.ownSlots[r.slot] = func() error { return slots.Drop(r.slot, true) }
 	}
 	return c.reply.row(r.slot, "0/0", nil, nil)
 }
@@ -94,8 +93,19 @@ func parseDropSlot(p *replParser, r *replRequest) (err error) {
 	return err
 }
 
-func dropSlot(_ context.Context, _ *call, src api.ReplicationSource, r *replRequest) error {
-	return src.Slots().Drop(r.slot)
+// dropSlot forgets a temporary slot of the connection: the next slot of that name may be somebody else's.
+func dropSlot(_ context.Context, c *call, src api.ReplicationSource, r *replRequest) error {
+	err := src.Slots().Drop(r.slot, c.owns(r.slot))
+	if err == nil || isKind(err, api.ErrNotFound) {
+		delete(c.ownSlots, r.slot)
+	}
+	return err
+}
+
+// owns reports whether the connection made a temporary slot of that name, and did not drop it.
+func (c *conn) owns(slot string) bool {
+	_, own := c.ownSlots[slot]
+	return own
 }
 
 func parseReadSlot(p *replParser, r *replRequest) (err error) {

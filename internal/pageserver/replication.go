@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -97,7 +96,7 @@ var replArgs = argsOf[tenantArgs]()
 
 // slotRole gives the role that a replication command takes: a reader has only temporary slots of its own.
 func (c *conn) slotRole(rc *replCommand, r *replRequest) access.Role {
-	if !rc.slot || r.slot == "" || r.temporary || slices.Contains(c.ownSlots, r.slot) {
+	if !rc.slot || r.slot == "" || r.temporary || c.owns(r.slot) {
 		return rc.role
 	}
 	return access.Writer

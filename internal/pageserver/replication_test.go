@@ -49,8 +49,8 @@ func (f *fakeBranch) Replicate(_ context.Context, tenant, branch string) (api.Re
 
 func noSlot() error { return api.Errorf(api.ErrNotFound, "no such slot") }
 
-func (f *fakeBranch) Acquire(string) error            { return noSlot() }
-func (f *fakeBranch) Drop(string) error               { return noSlot() }
+func (f *fakeBranch) Acquire(string, bool) error      { return noSlot() }
+func (f *fakeBranch) Drop(string, bool) error         { return noSlot() }
 func (f *fakeBranch) Get(string) (pg.LSN, error)      { return 0, noSlot() }
 func (f *fakeBranch) Create(string, bool, bool) error { return nil }
 

@@ -87,7 +87,7 @@ func startReplication(ctx context.Context, c *call, src api.ReplicationSource, r
 		return err
 	}
 	if r.slot != "" {
-		if err := src.Slots().Acquire(r.slot); err != nil {
+		if err := src.Slots().Acquire(r.slot, c.owns(r.slot)); err != nil {
 			return err
 		}
 		defer func() { err = errors.Join(err, src.Slots().Release(r.slot)) }()
