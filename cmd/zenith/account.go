@@ -48,25 +48,33 @@ func makeAccount(name string) (made bool, err error) {
 }
 
 // handOver gives the work directory to the account of its page server, if it is still root's, as earlier versions
-// left it. Only root can write the directories above it. What servers' accounts own in it stays theirs.
+// left it. What servers' accounts own in it stays theirs. The directory is the one that was checked, whatever becomes of
+// the links on the way to it: from here on s names it by its real path.
 func (e *environ) handOver(s *settings, as postgres.Account) (err error) {
-	if err := checkParents(e.workdir, as); err != nil {
+	real, err := checkParents(s.workdir, as)
+	if err != nil {
 		return err
 	}
-	fi, err := os.Stat(e.workdir)
+	s.workdir = real
+	dir, err := dirfd.Open(real)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, dir.Close()) }()
+	fi, err := dir.Stat()
 	if err != nil || ownerOf(fi) == as.UID {
 		return err
 	}
 	if ownerOf(fi) != 0 {
 		return api.Errorf(api.ErrNotAllowed, "%s: belongs to user %d, and its page server is to run as %s: give it to that account, or to root", e.workdir, ownerOf(fi), as.Name)
 	}
-	if pid, running, err := probe(e.path(pidFileName)); err != nil || running {
+	if pid, running, err := probe(filepath.Join(real, pidFileName)); err != nil || running {
 		return errors.Join(err, api.Errorf(api.ErrBusy, "%s: page server: already running, pid %d", e.workdir, pid))
 	}
 	if err := endLeftovers(s); err != nil {
 		return err
 	}
-	root, err := os.OpenRoot(e.workdir)
+	root, err := os.OpenRoot(dir.Path())
 	if err != nil {
 		return err
 	}
@@ -133,13 +141,40 @@ func give(root *os.Root, path string, fi fs.FileInfo, as postgres.Account) error
 }
 
 // checkParents makes sure that the account gets to its work directory, and that nobody but root can put another one
-// in its place.
-func checkParents(workdir string, as postgres.Account) error {
-	real, err := filepath.EvalSymlinks(workdir)
-	if err != nil {
-		return err
+// in its place: root would give that to the account. It gives the directory's path without symbolic links.
+func checkParents(workdir string, as postgres.Account) (real string, err error) {
+	if real, err = filepath.EvalSymlinks(workdir); err != nil {
+		return "", err
 	}
-	return as.CheckReach(real)
+	if err := as.CheckReach(real); err != nil {
+		return "", err
+	}
+	below, err := os.Lstat(real)
+	for at := real; err == nil && at != filepath.Dir(at); {
+		at = filepath.Dir(at)
+		var fi fs.FileInfo
+		if fi, err = os.Lstat(at); err != nil {
+			break
+		}
+		if !keepsName(fi, below, as) {
+			return "", api.Errorf(api.ErrNotAllowed, "%s: others than root can put another directory in the place of the work directory %s: "+
+				"each directory above it must be root's, and not writable for its group or others", at, workdir)
+		}
+		below = fi
+	}
+	return real, err
+}
+
+// keepsName reports whether nobody but root can rename what is below in the directory parent. In a sticky one, as
+// /tmp, its own owner can: that is root, or for the work directory itself the account, which root gives nothing then.
+func keepsName(parent, below fs.FileInfo, as postgres.Account) bool {
+	switch {
+	case !parent.IsDir() || ownerOf(parent) != 0:
+		return false
+	case parent.Mode().Perm()&0o022 == 0:
+		return true
+	}
+	return parent.Mode()&fs.ModeSticky != 0 && (ownerOf(below) == 0 || ownerOf(below) == as.UID)
 }
 
 // openLog opens the page server's log to append to it. The work directory may be another account's than root's, which

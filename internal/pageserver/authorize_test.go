@@ -30,8 +30,9 @@ var wantRoles = map[access.Role]string{
 	access.Reader: "status pg_distribs identify_system tenant_list branch_list branch_deleted lsn mount_list mount_tree pg_list wal_dump page_dump check " +
 		"gc_plan receive_list wal_sum basebackup fullbackup export pagestream " +
 		"IDENTIFY_SYSTEM SHOW TIMELINE_HISTORY START_REPLICATION BASE_BACKUP CREATE_REPLICATION_SLOT READ_REPLICATION_SLOT UPLOAD_MANIFEST",
-	access.Writer: "branch_create branch_upgrade pg_create pg_start pg_stop pg_exec lease callmemaybe receive_set receive_stop push_offer push_receive mount DROP_REPLICATION_SLOT",
+	access.Writer: "branch_create pg_create pg_start pg_stop pg_exec lease callmemaybe receive_set receive_stop push_offer push_receive mount DROP_REPLICATION_SLOT",
 	access.Admin:  "user_create user_passwd user_drop user_list token_create token_revoke token_list tenant_create branch_delete branch_undelete repair gc do_gc push umount",
+	access.Owner:  "branch_upgrade",
 }
 
 // aboutAll are the verbs that name no tenant and are not about each client's own either: they take the role for

@@ -66,8 +66,10 @@ type branchUpgradeRow struct {
 	Branch *api.Branch `json:"branch_upgrade"` // in the last row
 }
 
+// branchUpgradeVerb is for the owner alone: pg_upgrade loads the libraries that the cluster's pg_proc names, which a
+// writer chooses, and it runs as the account that all tenants share, because it wants an account that has a name.
 var branchUpgradeVerb = stream[branchUpgradeArgs, branchUpgradeRow]{
-	verb: verb{name: "branch_upgrade", role: access.Writer, help: "makes a branch of a newer major version from a point by pg_upgrade on a copy: a row for each line that it prints, and a last one with a branch object; check: only finds out whether it could"},
+	verb: verb{name: "branch_upgrade", role: access.Owner, help: "makes a branch of a newer major version from a point by pg_upgrade on a copy: a row for each line that it prints, and a last one with a branch object; check: only finds out whether it could"},
 	do: func(ctx context.Context, c *call, a branchUpgradeArgs, send func(branchUpgradeRow) error) error {
 		o := api.UpgradeOptions{Major: int(a.Major), CheckOnly: a.Check, Progress: c.notices(),
 			Output: func(line string) error { return send(branchUpgradeRow{Line: &line}) }}

@@ -24,8 +24,8 @@ import (
 //	              start; who else gets into the directory of the socket, by a password
 //	TCP           by a password (SCRAM-SHA-256), never without
 //
-// On what takes the original's place (Own) the lines of its own pg_hba.conf follow, less what would let somebody
-// in over TCP without a password.
+// On what takes the original's place (Own) the lines of its own pg_hba.conf follow, less what could let somebody
+// in over TCP who proves nothing (provingMethods).
 type Gate struct {
 	Dir     string // where the files go
 	DataDir string // of the server
@@ -216,8 +216,8 @@ func (h hbaReader) line(file, line string, depth int) ([]string, error) {
 	if len(words) == 0 {
 		return nil, nil
 	}
-	words[0] = unquoteWord(words[0])
-	switch words[0] {
+	kind := unquoteWord(words[0])
+	switch kind {
 	case "include", "include_if_exists":
 		if len(words) < 2 {
 			return nil, nil
@@ -233,6 +233,11 @@ func (h hbaReader) line(file, line string, depth int) ([]string, error) {
 		}
 		return h.readDir(path.Join(path.Dir(file), unquoteWord(words[1])), depth-1)
 	}
+	if !slices.Contains(hbaTypes, kind) { // quoted, it is an error of PostgreSQL's, and never the name of a file
+		words[0] = quoted(kind)
+		return []string{strings.Join(words, " ") + "\n"}, nil
+	}
+	words[0] = kind
 	if n := methodIn(words); n > 0 && h.replaced(words, n) {
 		words = append(words[:n:n], "scram-sha-256")
 	}
@@ -265,25 +270,40 @@ func (h hbaReader) readDir(dir string, depth int) (lines []string, err error) {
 	return lines, nil
 }
 
-// replaced reports whether a password takes the place of the method in an entry, words[n]. So it does for trust over
-// TCP, or over a socket that strangers reach, and for peer without a map: whom that would let in, as a role of the same name, the owner's lines have let in
-// already, and a role that was made since the start could not get in at all.
+// hbaTypes are the types of entries.
+var hbaTypes = []string{"local", "host", "hostssl", "hostnossl", "hostgssenc", "hostnogssenc"}
+
+// provingMethods are the methods that stay where strangers can connect: nobody gets in without a secret.
+var provingMethods = []string{"scram-sha-256", "md5", "cert", "gss", "ldap", "oauth", "pam", "radius", "reject"}
+
+// replaced reports whether a password takes the place of the method in an entry, words[n].
+//
+// Where strangers can connect, over TCP or a socket that they reach, that is every method that is not known to ask
+// for a proof. A peer on a socket needs a map, too: without one it lets an account in as the role of the same name;
+// the owner's lines have done so already, and a role that was made since the start could not get in at all.
 func (h hbaReader) replaced(words []string, n int) bool {
-	switch method := unquoteWord(words[n]); words[0] {
-	case "local":
-		return method == "peer" && len(words) == n+1 || method == "trust" && h.openSocket
+	method, options := strings.TrimRight(unquoteWord(words[n]), ","), words[n+1:]
+	local := words[0] == "local"
+	// An option without "=" is an error, unless a word before it is a file (@FILE) without words: PostgreSQL
+	// leaves that word out, and reads the one behind words[n] as the method.
+	shifted := slices.ContainsFunc(options, func(word string) bool { return !strings.Contains(word, "=") })
+	switch {
+	case local && method == "peer":
+		return len(options) == 0 || shifted
+	case local && !h.openSocket:
+		return false
 	default:
-		return method == "trust"
+		return shifted || !slices.Contains(provingMethods, method)
 	}
 }
 
-// methodIn gives the index of the authentication method in a line, 0 if the line is no entry.
+// methodIn gives the index of the authentication method in an entry, 0 if it has none.
 func methodIn(words []string) int {
 	n := 4 // type, database, user, address
 	switch {
 	case words[0] == "local":
 		n = 3
-	case !strings.HasPrefix(words[0], "host") || len(words) < 5:
+	case len(words) < 5:
 		return 0
 	default:
 		if _, err := netip.ParseAddr(unquoteWord(words[4])); err == nil { // a mask
@@ -311,8 +331,8 @@ func (h hbaReader) absolute(file, word string) string {
 	return strings.Join(parts, ",")
 }
 
-// hbaWords cuts a line into its words (next_field_expand of hba.c), quotes left on. Words with commas between
-// them, and blanks only behind these, are one.
+// hbaWords cuts a line into its words (next_field_expand and next_token of hba.c), quotes left on. Words with commas
+// between them, and blanks only behind these, are one; commas before a word are no part of it.
 func hbaWords(line string) (words []string) {
 	var b strings.Builder
 	inQuote := false
@@ -334,6 +354,7 @@ func hbaWords(line string) (words []string) {
 			if !strings.HasSuffix(b.String(), ",") {
 				flush()
 			}
+		case r == ',' && b.Len() == 0:
 		default:
 			b.WriteRune(r)
 		}

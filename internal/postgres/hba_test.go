@@ -94,8 +94,50 @@ func TestGateTrustsNobodyOverTCP(t *testing.T) {
 	}
 }
 
+// TestLinesOverTCP takes lines that let people in who prove nothing, as PostgreSQL reads them, and lines that stay.
+func TestLinesOverTCP(t *testing.T) {
+	const scram = "host all all all scram-sha-256\n"
+	for line, want := range map[string]string{
+		"host all all all , trust":                scram,
+		"host all all all ,trust":                 scram,
+		"host all all all trust,":                 scram,
+		"host all all all trust, # a remark":      scram,
+		", host all all all trust":                scram,
+		",host ,all , all ,,all ,\ttrust":         scram,
+		"host all all all \"trust":                scram,
+		"host all all all @file":                  scram,
+		"host all all all ident":                  scram,
+		"host all all all ident map=m":            scram,
+		"host all all all peer":                   scram,
+		"host all all all password":               scram,
+		"host all all all md5,trust":              scram,
+		"host all all all sometime":               scram,
+		"host all all 10.0.0.0 255.0 trust":       "host all all 10.0.0.0 scram-sha-256\n", // PostgreSQL says that this is no mask
+		"host @empty all all md5 trust":           "host @/data/empty all all scram-sha-256\n",
+		"\"\" host all all all trust":             "\"\" host all all all trust\n", // no type
+		"\"host all\" all all trust":              "\"host all\" all all trust\n",
+		"@type all all all trust":                 "\"@type\" all all all trust\n",
+		"include,x /data/other.conf":              "\"include,x\" /data/other.conf\n",
+		"host all all all md5":                    "host all all all md5\n",
+		"hostssl all all all cert map=m":          "hostssl all all all cert map=m\n",
+		"host all all 10.0.0.0/8 , reject":        "host all all 10.0.0.0/8 reject\n",
+		"host a, b c all ldap ldapserver=\"x y\"": "host a,b c all ldap ldapserver=\"x y\"\n",
+		"hostgssenc all all all gss krb_realm=X":  "hostgssenc all all all gss krb_realm=X\n",
+		"host all all all radius":                 "host all all all radius\n",
+		"host all all all pam":                    "host all all all pam\n",
+		"local all all , trust":                   "local all all trust\n",
+		"local all all ,peer":                     "local all all scram-sha-256\n",
+	} {
+		hba, _ := gateFiles(t, Gate{Account: testAccount(t), Own: true}, memoryFiles{"pg_hba.conf": line + "\n"})
+		own := hba[strings.LastIndex(strings.TrimSuffix(hba, "\n"), "\n")+1:]
+		if own != want {
+			t.Errorf("%q became %q, want %q", line, own, want)
+		}
+	}
+}
+
 func TestGateOfAnOpenSocket(t *testing.T) {
-	files := memoryFiles{"pg_hba.conf": "local all all trust\nhost all all all trust\n"}
+	files := memoryFiles{"pg_hba.conf": "local all all trust\nlocal all all ,trust\nlocal all all @trust\nlocal @empty all peer trust\nhost all all all trust\n"}
 	if hba, _ := gateFiles(t, Gate{Account: testAccount(t), Own: true, OpenSocket: true}, files); strings.Contains(hba, "trust") {
 		t.Error(hba)
 	}

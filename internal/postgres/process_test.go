@@ -194,6 +194,9 @@ func TestSettings(t *testing.T) {
 	if err := as.MakeSocketDir(dir); err != nil {
 		t.Fatal(err)
 	}
+	if fi, err := os.Stat(sockets); err != nil || fi.Mode().Perm() != 0o700 {
+		t.Fatalf("the directory of sockets of this process's own account lets others in: %v, %v", fi, err)
+	}
 	for _, name := range []string{".s.PGSQL.5432", ".s.PGSQL.5432.lock", "postgres.log"} {
 		if err := os.WriteFile(filepath.Join(sockets, name), nil, 0o644); err != nil {
 			t.Fatal(err)

@@ -69,7 +69,7 @@ func RemoveSocketDir(dir string) error {
 
 // MakeSocketDir makes the SocketDir of the server whose directory is dir, and removes the unix sockets that a
 // server which was killed has left there: their lock files would keep the next one from starting. It is this
-// process's account's, and the group of the server's account may write there: nobody else gets in.
+// process's account's. If the server has another account, that account's group may write there. Nobody else gets in.
 func (a Account) MakeSocketDir(dir string) (err error) {
 	at := SocketDir(dir)
 	if err := makeSocketHome(filepath.Dir(at), dir); err != nil {
@@ -89,7 +89,11 @@ func (a Account) MakeSocketDir(dir string) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, sockets.Close()) }()
-	if err := orInProcess(a.helper).Own(filepath.Dir(at), name, privileged.Ownership{UID: os.Geteuid(), GID: a.GID, Mode: 0o770}); err != nil {
+	mode := fs.FileMode(0o700)
+	if a.other {
+		mode = 0o770
+	}
+	if err := orInProcess(a.helper).Own(filepath.Dir(at), name, privileged.Ownership{UID: os.Geteuid(), GID: a.GID, Mode: mode}); err != nil {
 		return err
 	}
 	left, err := sockets.List()
