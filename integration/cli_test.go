@@ -100,14 +100,14 @@ func TestWithoutServer(t *testing.T) {
 	if _, err := os.Stat(s.work); !os.IsNotExist(err) {
 		t.Errorf("a failed init left %s: %v", s.work, err)
 	}
-	old := filepath.Join(s.dir, "pg14")
+	old := filepath.Join(s.dir, "pg13")
 	if err := os.MkdirAll(filepath.Join(old, "bin"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(filepath.Join(old, "bin", "postgres"), []byte("#!/bin/sh\necho 'postgres (PostgreSQL) 14.1'\n"), 0o755); err != nil {
+	if err := os.WriteFile(filepath.Join(old, "bin", "postgres"), []byte("#!/bin/sh\necho 'postgres (PostgreSQL) 13.1'\n"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if line := s.fails(1, "init", "--pg-distrib", old); !strings.Contains(line, "14.1") {
+	if line := s.fails(2, "init", "--pg-distrib", old); !strings.Contains(line, "13.1") {
 		t.Errorf("another major version: %q", line)
 	}
 	first := s.ok("init", "--pg-distrib", pgDistrib, "--tenantid", strings.Repeat("a", 32))

@@ -9,8 +9,6 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
-
-	"zenith/internal/pgtest"
 )
 
 // disk is a file system in a file, whose power the test can cut.
@@ -124,7 +122,7 @@ func TestPowerCut(t *testing.T) {
 			s.ok("init", "--pg-distrib", pgDistrib)
 			s.set(setting)
 			s.ok("start")
-			archive := pgtest.TempDir(t) // on another disk
+			archive := openDir(t) // on another disk
 			main := s.start("main", "--set", "archive_mode=on", "--set", fmt.Sprintf("archive_command=cp %%p %[1]s/%%f.part && mv %[1]s/%%f.part %[1]s/%%f", archive))
 			s.sql(main, "CREATE TABLE ledger (i int PRIMARY KEY)")
 			d.command("sync", "-f", d.dir) // the kernel writes everything within half a minute; the test does not wait so long

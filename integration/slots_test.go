@@ -76,13 +76,16 @@ func TestSlotsOutliveKills(t *testing.T) {
 func TestConsumersOverKills(t *testing.T) {
 	t.Parallel()
 	other, conninfo := native(t, nil, "wal_level=logical")
+	if err := os.Chmod(other.Socket, 0o755); err != nil { // the tenant's account connects, too
+		t.Fatal(err)
+	}
 	other.Start(t)
 	other.Psql(t, "CREATE TABLE ledger (i int PRIMARY KEY); CREATE TABLE inward (i int); CREATE PUBLICATION inward FOR TABLE inward")
 	archive := openDir(t) // each tenant has an account of its own
 	s, l := newSite(t), &ledger{}
 	// A segment that was archived just before a kill is archived again, and must be the same then.
 	command := fmt.Sprintf("if test -f %[1]s/%%f; then cmp %%p %[1]s/%%f; else cp %%p %[1]s/%%f.part && mv %[1]s/%%f.part %[1]s/%%f; fi", archive)
-	main := s.start("main", "--set", "wal_level=logical", "--set", "archive_mode=on", "--set", "archive_command="+command)
+	main := s.start("main", "--tcp", "--set", "wal_level=logical", "--set", "archive_mode=on", "--set", "archive_command="+command)
 	s.sql(main, "CREATE TABLE ledger (i int PRIMARY KEY)", "CREATE TABLE inward (i int)", "CREATE PUBLICATION outward FOR TABLE ledger",
 		fmt.Sprintf("CREATE SUBSCRIPTION inward CONNECTION '%s dbname=postgres' PUBLICATION inward", conninfo))
 	other.Psql(t, fmt.Sprintf("CREATE SUBSCRIPTION outward CONNECTION '%s' PUBLICATION outward", main))
@@ -96,7 +99,7 @@ func TestConsumersOverKills(t *testing.T) {
 			}
 			kill()
 		})
-		main = s.start("main")
+		main = s.start("main", "--tcp")
 		other.Psql(t, fmt.Sprintf("ALTER SUBSCRIPTION outward CONNECTION '%s'", main))
 		l.check(s, main)
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"zenith/internal/postgres"
+	"zenith/repo/receiver"
 )
 
 // A base backup begins at the last real checkpoint of the branch's server. Since a server on a mount needs no
@@ -51,16 +52,14 @@ func (b *branch) freshCheckpoint(ctx context.Context) (note string, err error) {
 // checkpoint has the compute's postgres write a checkpoint.
 func (c *compute) checkpoint(ctx context.Context) error {
 	c.mu.Lock()
-	running, saved, mnt := c.state == stateRunning, c.saved, c.mount
+	running, saved := c.state == stateRunning && c.mount != nil, c.saved
 	c.mu.Unlock()
-	if !running || mnt == nil {
+	if !running {
 		return errors.New("the postgres on the branch is not running")
 	}
-	distrib, err := c.t.m.pg.For(ctx, mnt.branch.tl.VersionAt(mnt.lsn))
-	if err != nil {
-		return err
+	socket := postgres.SocketDir(c.dir)
+	if socket == "" {
+		return errors.New("the postgres on the branch has no unix socket")
 	}
-	return postgres.Checkpoint(ctx, distrib, maker(c.t.m.as), postgres.Address{Dir: c.dir, Port: saved.Port, Login: postgres.Login{
-		User: cmp.Or(saved.User, postgres.UsualLogin.User), Database: cmp.Or(saved.Database, postgres.UsualLogin.Database),
-	}})
+	return receiver.Checkpoint(ctx, socket, uint16(saved.Port), cmp.Or(saved.User, postgres.UsualLogin.User), cmp.Or(saved.Database, postgres.UsualLogin.Database))
 }
