@@ -13,9 +13,8 @@ var deadcode = flag.String("deadcode", "", "what the deadcode tool says of ./cmd
 // forOthers lists what the shipped packages have although zenith does not call it, and for whom. A name is
 // that of a function, or of a type for all of its methods.
 var forOthers = map[string]string{
-	"zenith/walredo.Redo":             "other modules give it to repo.Open, and bench",
-	"zenith/internal/pageserver.Dial": "bench and tests connect by it; the command line fills in the caller's own passwords first, and dials a Target",
-	"zenith/walredo.Mask":             "tests of several packages compare pages as PostgreSQL does",
+	"zenith/walredo.Redo": "other modules give it to repo.Open, and bench",
+	"zenith/walredo.Mask": "tests of several packages compare pages as PostgreSQL does",
 }
 
 // TestDeadCode refuses functions of shipped packages that no program calls. What only tests call belongs into
