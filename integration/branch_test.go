@@ -85,7 +85,7 @@ func TestBranchAfterRelmapChange(t *testing.T) {
 	main := s.start("main")
 	s.sql(main, "CREATE TABLE t AS SELECT g FROM generate_series(1, 10) g",
 		"VACUUM FULL pg_class", "VACUUM FULL pg_database", "REINDEX SYSTEM postgres",
-		"CREATE DATABASE copied STRATEGY wal_log", "CREATE DATABASE filecopied STRATEGY file_copy",
+		"CREATE DATABASE copied"+strategy("wal_log"), "CREATE DATABASE filecopied"+strategy("file_copy"),
 		"CREATE DATABASE fromhere TEMPLATE template1")
 	s.sql(database(main, "copied"), "CREATE TABLE c AS SELECT 1 AS x", "VACUUM FULL pg_class")
 	s.sql(database(main, "filecopied"), "CREATE TABLE f AS SELECT 2 AS x")

@@ -205,7 +205,9 @@ func killPostgres(t *testing.T, s *site) {
 	}
 	s.checkIndexes(v.url)
 	v.stop("fast")
-	s.tool("pg_checksums", "--check", "-D", dir)
+	if hasOwn("pg_checksums") { // another version's does not read the control file
+		s.tool("pg_checksums", "--check", "-D", dir)
+	}
 }
 
 // TestKillPageServer kills the page server under load, and postgres dies with it. The next postgres needs no

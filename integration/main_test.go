@@ -29,6 +29,23 @@ func program(name string) string {
 // hasOwn says whether the installation has that program itself, so that it is of the same version.
 func hasOwn(name string) bool { return pgtest.Installation{Dir: pgDistrib}.Has(name) }
 
+// strategy is the clause of CREATE DATABASE that chooses how it is copied. PostgreSQL 14 has one way, file_copy, and
+// no clause.
+func strategy(how string) string {
+	if pgtest.Version().Major < 15 {
+		return ""
+	}
+	return " STRATEGY " + how
+}
+
+// needsBaseBackup skips a test on versions whose own pg_basebackup asks in a form that the page server does not serve.
+func needsBaseBackup(t *testing.T) {
+	t.Helper()
+	if pgtest.Version().OldBaseBackup {
+		t.Skipf("PostgreSQL %d asks for base backups in the old form, which is not served", pgtest.Version().Major)
+	}
+}
+
 // binary is bin/zenith, built once for all tests.
 var binary string
 

@@ -132,7 +132,7 @@ func TestPush(t *testing.T) {
 	points := []string{lsn(main)}
 	a.sql(main, "ALTER SYSTEM SET work_mem = '5MB'", "UPDATE t SET v = v || '!' WHERE i % 3 = 0", "CREATE UNLOGGED TABLE u AS SELECT 1 AS i")
 	points = append(points, lsn(main))
-	a.sql(main, "CREATE DATABASE other STRATEGY file_copy", "ALTER SYSTEM SET work_mem = '6MB'")
+	a.sql(main, "CREATE DATABASE other"+strategy("file_copy"), "ALTER SYSTEM SET work_mem = '6MB'")
 	a.ok("branch", "dev", "main")
 	branched := a.lsn("dev")
 	dev := a.start("dev")

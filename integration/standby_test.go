@@ -176,6 +176,7 @@ func (s *site) churning(url string) (stop func()) {
 // TestStandby: a stock standby follows a branch, to which postgres writes on a mount all the time, while each of
 // them is restarted. At the end, its files are compared with those of the branch at the same LSN.
 func TestStandby(t *testing.T) {
+	needsBaseBackup(t)
 	t.Parallel()
 	s := replSite(t, "--data-checksums")
 	url := s.start("main")
@@ -253,6 +254,7 @@ func TestStandbyOfBranch(t *testing.T) {
 
 // TestBaseBackupFormats takes base backups with the usual options, and starts stock postgres on each.
 func TestBaseBackupFormats(t *testing.T) {
+	needsBaseBackup(t)
 	t.Parallel()
 	s := replSite(t, "--data-checksums")
 	spc := pgtest.TempDir(t)
