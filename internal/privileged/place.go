@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 
 	"golang.org/x/sys/unix"
 )
@@ -19,6 +20,9 @@ import (
 type place struct {
 	dir    string   // the real path of the mount point; for messages and for fusermount3
 	parent *os.File // O_PATH
+
+	mu     sync.Mutex // unmount and close: a mount may be taken away while the one who serves it lets go of it
+	closed bool
 }
 
 // openPlace finds the place of a real path: a symbolic link anywhere in it is an error.
@@ -28,10 +32,15 @@ func openPlace(dir string) (*place, error) {
 	if err != nil {
 		return nil, &fs.PathError{Op: "open mount point", Path: dir, Err: err}
 	}
-	return &place{dir, os.NewFile(uintptr(fd), dir)}, nil
+	return &place{dir: dir, parent: os.NewFile(uintptr(fd), dir)}, nil
 }
 
-func (p *place) close() error { return p.parent.Close() }
+func (p *place) close() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.closed = true
+	return p.parent.Close()
+}
 
 // open opens what is mounted at the place, or the directory there if nothing is. It asks nothing of the file
 // system that is mounted.
@@ -72,6 +81,11 @@ func mountOf(f *os.File) (MountID, error) {
 // unmount takes the mount of that number away, if it still is what the place shows. lazy does so even if it is in
 // use, else that is an ErrBusy. It is no error if it is gone.
 func (p *place) unmount(id MountID, lazy bool) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed {
+		return checkGone(id, p.dir)
+	}
 	there, err := p.has(id)
 	if err == nil && !there {
 		err = checkGone(id, p.dir)
