@@ -61,5 +61,5 @@ func (c *compute) checkpoint(ctx context.Context) error {
 	if socket == "" {
 		return errors.New("the postgres on the branch has no unix socket")
 	}
-	return receiver.Checkpoint(ctx, socket, uint16(saved.Port), cmp.Or(saved.User, postgres.UsualLogin.User), cmp.Or(saved.Database, postgres.UsualLogin.Database))
+	return receiver.Checkpoint(ctx, socket, saved.Port, cmp.Or(saved.User, postgres.UsualLogin.User), cmp.Or(saved.Database, postgres.UsualLogin.Database))
 }

@@ -3,19 +3,26 @@ package receiver
 import (
 	"context"
 	"fmt"
+	"strconv"
 
 	"github.com/jackc/pgx/v5/pgconn"
+
+	"zenith/internal/conninfo"
 )
 
 // Checkpoint has the server whose unix socket is in the directory socket write a checkpoint now (CHECKPOINT), and
 // returns when it has. This process connects as itself: the server lets its owner's account in by peer.
-func Checkpoint(ctx context.Context, socket string, port uint16, user, database string) (err error) {
-	cfg, err := pgconn.ParseConfig("host=" + socketPlaceholder + " sslmode=disable passfile=/dev/null")
+func Checkpoint(ctx context.Context, socket string, port int, user, database string) error {
+	var info conninfo.Info
+	info.Set("host", socket)
+	info.Set("port", strconv.Itoa(port))
+	info.Set("user", user)
+	info.Set("dbname", database)
+	cfg, err := config(info)
 	if err != nil {
 		return fmt.Errorf("ask for a checkpoint: %w", err)
 	}
-	cfg.Host, cfg.Port, cfg.User, cfg.Database, cfg.Password, cfg.Fallbacks = socket, port, user, database, "", nil
-	cfg.RuntimeParams = map[string]string{"application_name": usualName}
+	delete(cfg.RuntimeParams, "replication") // a sender of physical replication takes no SQL
 	pc, err := pgconn.ConnectConfig(ctx, cfg)
 	if err != nil {
 		return fmt.Errorf("ask for a checkpoint: %w", connectError(err))
@@ -26,6 +33,3 @@ func Checkpoint(ctx context.Context, socket string, port uint16, user, database 
 	}
 	return nil
 }
-
-// socketPlaceholder is a host that is parsed as a unix socket's directory; the real one may have any characters.
-const socketPlaceholder = "/"
