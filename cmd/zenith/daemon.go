@@ -167,27 +167,11 @@ func (e *environ) daemon(ctx context.Context, o startOptions) (err error) {
 		s.helper = helper
 		defer func() { err = errors.Join(err, helper.Close()) }()
 	}
-	lock, err := lockFile(e.path(pidFileName))
-	if err != nil {
-		return fmt.Errorf("%s: page server: %w", e.workdir, err)
-	}
-	defer lock.Close()
-	defer func() { err = errors.Join(err, os.Remove(e.path(pidFileName))) }()
-	unlock, err := lockWorkdir(e.workdir)
-	if err != nil {
-		return fmt.Errorf("%s: page server: %w", e.workdir, err)
-	}
-	defer func() { err = errors.Join(err, unlock()) }()
-	identity, err := dirIdentity(e.workdir)
-	if err == nil {
-		err = e.checkCopied(identity)
-	}
+	identity, leave, err := e.claim()
 	if err != nil {
 		return err
 	}
-	if err := writePid(lock); err != nil {
-		return err
-	}
+	defer func() { err = errors.Join(err, leave()) }()
 	level := new(slog.LevelVar)
 	level.Set(s.LogLevel.level())
 	log := newLog(e.err, string(s.LogFormat), level)
@@ -233,6 +217,31 @@ func (e *environ) daemon(ctx context.Context, o startOptions) (err error) {
 	err = errors.Join(err, closeService(closing))
 	log.Info("page server stopped", "err", err)
 	return err
+}
+
+// claim takes the work directory for this process, as its only page server: no other one runs in it, and it is not a
+// copy of one that does. identity is the directory's, see dirIdentity; leave gives it up.
+func (e *environ) claim() (identity string, leave func() error, err error) {
+	lock, err := lockFile(e.path(pidFileName))
+	if err != nil {
+		return "", nil, fmt.Errorf("%s: page server: %w", e.workdir, err)
+	}
+	leave = func() error { return errors.Join(os.Remove(e.path(pidFileName)), lock.Close()) }
+	unlock, err := lockWorkdir(e.workdir)
+	if err != nil {
+		return "", nil, errors.Join(fmt.Errorf("%s: page server: %w", e.workdir, err), leave())
+	}
+	leave = func() error { return errors.Join(unlock(), os.Remove(e.path(pidFileName)), lock.Close()) }
+	if identity, err = dirIdentity(e.workdir); err == nil {
+		err = e.checkCopied(identity)
+	}
+	if err == nil {
+		err = writePid(lock)
+	}
+	if err != nil {
+		return "", nil, errors.Join(err, leave())
+	}
+	return identity, leave, nil
 }
 
 // serve accepts connections until ctx ends. It writes the address file for the commands, and tells the
