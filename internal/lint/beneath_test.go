@@ -1,10 +1,8 @@
 package lint_test
 
 import (
-	"go/ast"
-	"go/parser"
-	"go/token"
-	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 )
 
@@ -69,31 +67,15 @@ var ownPlaces = map[string]string{
 
 // TestByPath: the rooms that work in directories of lesser accounts do nothing there by paths.
 func TestByPath(t *testing.T) {
-	root, used := moduleRoot(t), map[string]bool{}
-	forEachFile(t, func(dir, name string, _ *ast.File, _ []byte) {
-		file := filepath.ToSlash(filepath.Join(dir, name))
-		if !inLesserRoom(file) {
+	used := map[string]bool{}
+	forEachUse(t, func(_, file, use string) {
+		if !inLesserRoom(file) || !byPath[use] {
 			return
 		}
-		f, err := parser.ParseFile(token.NewFileSet(), filepath.Join(root, dir, name), nil, parser.SkipObjectResolution)
-		if err != nil {
-			t.Fatal(err)
+		call := file + ":" + use
+		if used[call] = true; ownPlaces[call] == "" {
+			t.Errorf("%s: use internal/dirfd, or say in the table whose directory it is in", call)
 		}
-		ast.Inspect(f, func(n ast.Node) bool {
-			sel, ok := n.(*ast.SelectorExpr)
-			if !ok {
-				return true
-			}
-			pkg, ok := sel.X.(*ast.Ident)
-			if !ok || !byPath[pkg.Name+"."+sel.Sel.Name] {
-				return true
-			}
-			call := file + ":" + pkg.Name + "." + sel.Sel.Name
-			if used[call] = true; ownPlaces[call] == "" {
-				t.Errorf("%s: use internal/dirfd, or say in the table whose directory it is in", call)
-			}
-			return true
-		})
 	})
 	for call := range ownPlaces {
 		if !used[call] {
@@ -103,10 +85,5 @@ func TestByPath(t *testing.T) {
 }
 
 func inLesserRoom(file string) bool {
-	for _, room := range lesserRooms {
-		if len(file) >= len(room) && file[:len(room)] == room {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(lesserRooms, func(room string) bool { return strings.HasPrefix(file, room) })
 }

@@ -1,12 +1,6 @@
 package lint_test
 
-import (
-	"go/ast"
-	"go/parser"
-	"go/token"
-	"path/filepath"
-	"testing"
-)
+import "testing"
 
 // durablyDone are the functions that internal/durable calls in the right order with the right
 // syncs, so that nobody else has to.
@@ -41,35 +35,19 @@ var tools = map[string]bool{"bench": true, "bench/loopback": true, "internal/pgt
 
 // TestDurably: files are replaced and synced in one place.
 func TestDurably(t *testing.T) {
-	root, used := moduleRoot(t), map[string]bool{}
-	forEachFile(t, func(dir, name string, _ *ast.File, src []byte) {
+	used := map[string]bool{}
+	forEachUse(t, func(dir, file, use string) {
 		if tools[dir] {
 			return
 		}
-		f, err := parser.ParseFile(token.NewFileSet(), filepath.Join(root, dir, name), src, parser.SkipObjectResolution)
-		if err != nil {
-			t.Fatal(err)
+		call := file + ":" + use
+		switch {
+		case durablyDone[use] && undurable[call] == "":
+			t.Errorf("%s: use internal/durable", call)
+		case sideFileDirs[dir] && sideFileDone[use] && undurable[call] == "":
+			t.Errorf("%s: use internal/sidefile", call)
 		}
-		ast.Inspect(f, func(n ast.Node) bool {
-			sel, ok := n.(*ast.SelectorExpr)
-			if !ok {
-				return true
-			}
-			pkg, ok := sel.X.(*ast.Ident)
-			if !ok {
-				return true
-			}
-			done := pkg.Name + "." + sel.Sel.Name
-			call := filepath.ToSlash(filepath.Join(dir, name)) + ":" + done
-			switch {
-			case durablyDone[done] && undurable[call] == "":
-				t.Errorf("%s: use internal/durable", call)
-			case sideFileDirs[dir] && sideFileDone[done] && undurable[call] == "":
-				t.Errorf("%s: use internal/sidefile", call)
-			}
-			used[call] = true
-			return true
-		})
+		used[call] = true
 	})
 	for call := range undurable {
 		if !used[call] {

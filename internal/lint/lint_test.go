@@ -178,3 +178,23 @@ func forEachFile(t *testing.T, fn func(dir, name string, f *ast.File, src []byte
 		t.Fatal("found no Go files: the rules were not checked")
 	}
 }
+
+// forEachUse calls fn with each use of a name of another package in the program's files, as os.Open; file is the path
+// from the module's root, with slashes.
+func forEachUse(t *testing.T, fn func(dir, file, use string)) {
+	t.Helper()
+	forEachFile(t, func(dir, name string, _ *ast.File, src []byte) {
+		f, err := parser.ParseFile(token.NewFileSet(), filepath.Join(dir, name), src, parser.SkipObjectResolution)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ast.Inspect(f, func(n ast.Node) bool {
+			if sel, ok := n.(*ast.SelectorExpr); ok {
+				if pkg, ok := sel.X.(*ast.Ident); ok {
+					fn(dir, filepath.ToSlash(filepath.Join(dir, name)), pkg.Name+"."+sel.Sel.Name)
+				}
+			}
+			return true
+		})
+	})
+}
