@@ -75,6 +75,22 @@ type sight struct {
 	ops     map[string]bool
 }
 
+// eachRecord calls fn with each record up to the end of WAL.
+func eachRecord(t *testing.T, rd *xlog.Reader, fn func(rec *xlog.Record)) {
+	t.Helper()
+	for {
+		var rec xlog.Record
+		err := rd.Next(&rec)
+		if errors.Is(err, io.EOF) {
+			return
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		fn(&rec)
+	}
+}
+
 // compare compares our line about each record of the WAL from start on with that of dump, which tells of the
 // records up to an LSN.
 func compare(t *testing.T, dir pgtest.WALDir, start pg.LSN, dump func(end pg.LSN) []string) sight {
@@ -86,20 +102,13 @@ func compare(t *testing.T, dir pgtest.WALDir, start pg.LSN, dump func(end pg.LSN
 	seen := sight{ops: map[string]bool{}}
 	var ours []string
 	rd := dir.Reader(start)
-	for {
-		var rec xlog.Record
-		err := rd.Next(&rec)
-		if errors.Is(err, io.EOF) {
-			break
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
+	eachRecord(t, rd, func(rec *xlog.Record) {
 		seen.records++
-		rm, op := walredo.Name(&rec)
+		rm, op := walredo.Name(rec)
 		seen.ops[rm+"/"+op] = true
-		ours = append(ours, rmgrdesc.Line(&rec, loc))
-	}
+		ours = append(ours, rmgrdesc.Line(rec, loc))
+	})
+
 	differ := 0
 	theirs := dump(rd.EndLSN())
 	for i := range max(len(ours), len(theirs)) {

@@ -1,9 +1,7 @@
 package rmgrdesc_test
 
 import (
-	"errors"
 	"fmt"
-	"io"
 	"regexp"
 	"strconv"
 	"strings"
@@ -26,17 +24,8 @@ func TestWALInspect(t *testing.T) {
 	wal := srv.WAL(t)
 	var ours []string
 	rd := wal.Reader(start)
-	for {
-		var rec xlog.Record
-		err := rd.Next(&rec)
-		if errors.Is(err, io.EOF) {
-			break
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		ours = append(ours, rmgrdesc.Line(&rec, time.UTC))
-	}
+	eachRecord(t, rd, func(rec *xlog.Record) { ours = append(ours, rmgrdesc.Line(rec, time.UTC)) })
+
 	end := rd.EndLSN()
 	srv.Start(t)
 	theirs := inspect(t, srv, start, end)

@@ -19,9 +19,16 @@ func standbyLock(w *writer, rec *xlog.Record) error {
 }
 
 func runningXacts(w *writer, rec *xlog.Record) error {
+	_, err := topXacts(w, rec, "subxid ovf")
+	return err
+}
+
+// topXacts prints a record of running transactions, less their subtransactions. overflow is what it says of a list that
+// lacks some of these.
+func topXacts(w *writer, rec *xlog.Record, overflow string) (xlog.RunningXacts, error) {
 	x, err := xlog.ParseRunningXacts(rec)
 	if err != nil {
-		return err
+		return x, err
 	}
 	w.printf("nextXid %d latestCompletedXid %d oldestRunningXid %d", x.NextXID, x.LatestCompleted, x.OldestRunning)
 	if n := x.XIDs.Len(); n > 0 {
@@ -29,9 +36,9 @@ func runningXacts(w *writer, rec *xlog.Record) error {
 		w.xids(x.XIDs)
 	}
 	if x.SubXIDOverflow {
-		w.WriteString("; subxid ovf")
+		w.WriteString("; " + overflow)
 	}
-	return nil
+	return x, nil
 }
 
 // xids writes a list of transactions, each with a space before it.

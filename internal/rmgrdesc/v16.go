@@ -85,17 +85,9 @@ func spgVacuumRedirect16(w *writer, rec *xlog.Record) error {
 }
 
 func runningXacts16(w *writer, rec *xlog.Record) error {
-	x, err := xlog.ParseRunningXacts(rec)
+	x, err := topXacts(w, rec, "subxid overflowed")
 	if err != nil {
 		return err
-	}
-	w.printf("nextXid %d latestCompletedXid %d oldestRunningXid %d", x.NextXID, x.LatestCompleted, x.OldestRunning)
-	if n := x.XIDs.Len(); n > 0 {
-		w.printf("; %d xacts:", n)
-		w.xids(x.XIDs)
-	}
-	if x.SubXIDOverflow {
-		w.WriteString("; subxid overflowed")
 	}
 	if n := x.SubXIDs.Len(); n > 0 {
 		w.printf("; %d subxacts:", n)
