@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"maps"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -169,8 +170,8 @@ var accessFiles = map[string]string{"hba_file": "pg_hba.conf", "ident_file": "pg
 // others, by absolute paths, which a server that is given -D alone would open, and write.
 func (c Contain) ownFiles(files DataFiles, configured map[string]string) []api.Setting {
 	settings := []api.Setting{{Name: "data_directory", Value: c.DataDir}, {Name: "external_pid_file", Value: ""}}
-	for setting, standard := range accessFiles {
-		name := configured[setting]
+	for _, setting := range slices.Sorted(maps.Keys(accessFiles)) { // the same command line at each start
+		name, standard := configured[setting], accessFiles[setting]
 		if !filepath.IsLocal(name) { // often an absolute path of a file in the original's own data directory
 			name = filepath.Base(name)
 		}
