@@ -3,6 +3,7 @@ package dirfd
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -206,7 +207,7 @@ func (d *Dir) ReadFile(name string, limit int64) ([]byte, error) {
 		return nil, err
 	}
 	defer f.Close()
-	return readUpTo(f, limit)
+	return io.ReadAll(io.LimitReader(f, limit))
 }
 
 func (d *Dir) fail(op, name string, err error) error {

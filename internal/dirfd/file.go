@@ -1,13 +1,9 @@
 package dirfd
 
 import (
-	"io"
 	"os"
 	"path/filepath"
 )
-
-// readUpTo gives what is left of a file, at most limit bytes of it.
-func readUpTo(f *os.File, limit int64) ([]byte, error) { return io.ReadAll(io.LimitReader(f, limit)) }
 
 // OpenFile opens the regular file at path: Dir.OpenFile in the directory that it is in, which must not be a
 // symbolic link.
