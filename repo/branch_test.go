@@ -82,15 +82,21 @@ func TestBranchOfOldLSN(t *testing.T) {
 	}
 }
 
+// openOn opens a repository with a store in memory; the test ends if that fails.
+func openOn(t *testing.T, dir string, disk *storetest.Mem) *repo.Repository {
+	t.Helper()
+	r, err := repo.Open(repo.Options{Dir: dir, Redo: repotest.Redo, Store: disk})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
 func TestHalfMadeIsGone(t *testing.T) {
 	dir, disk := t.TempDir(), storetest.NewMem()
 	open := func() *repo.Repository {
 		t.Helper()
-		r, err := repo.Open(repo.Options{Dir: dir, Redo: repotest.Redo, Store: disk})
-		if err != nil {
-			t.Fatal(err)
-		}
-		return r
+		return openOn(t, dir, disk)
 	}
 	r := open()
 	repotest.Create(t, r, "main")

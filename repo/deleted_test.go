@@ -18,11 +18,7 @@ func TestUndelete(t *testing.T) {
 	open := func() *repo.Repository {
 		t.Helper()
 		disk = disk.Reopen()
-		r, err := repo.Open(repo.Options{Dir: dir, Redo: repotest.Redo, Store: disk})
-		if err != nil {
-			t.Fatal(err)
-		}
-		return r
+		return openOn(t, dir, disk)
 	}
 	ctx := t.Context()
 	r := open()

@@ -96,11 +96,7 @@ func TestBranchOfAnotherVersion(t *testing.T) {
 	dir, disk := t.TempDir(), storetest.NewMem()
 	open := func() *repo.Repository {
 		t.Helper()
-		r, err := repo.Open(repo.Options{Dir: dir, Redo: repotest.Redo, Store: disk})
-		if err != nil {
-			t.Fatal(err)
-		}
-		return r
+		return openOn(t, dir, disk)
 	}
 	r := open()
 	main := repotest.Create(t, r, "main")

@@ -78,12 +78,7 @@ func TestStrangerSeesNoPorts(t *testing.T) {
 // are told. What a stranger's string may have does not depend on that, and a restart changes nothing.
 func TestStrangerFollowsWhatIsAllowed(t *testing.T) {
 	t.Parallel()
-	near, far, _ := pair(t)
-	main := near.branchOf(t, MainBranch)
-	near.advance(t, main, 10)
-	if _, err := near.push(t, MainBranch); err != nil {
-		t.Fatal(err)
-	}
+	near, far, _, main, _ := pushedPair(t)
 	list, err := egress.Parse([]string{"127.0.0.0/8"})
 	if err != nil {
 		t.Fatal(err)

@@ -44,6 +44,18 @@ func pair(t *testing.T) (near, far *fixture, peer *directPeer) {
 	return near, far, peer
 }
 
+// pushedPair is a pair of which both have the branch main, and in it the history that near has given it.
+func pushedPair(t *testing.T) (near, far *fixture, peer *directPeer, main *branch, h *history) {
+	t.Helper()
+	near, far, peer = pair(t)
+	main = near.branchOf(t, MainBranch)
+	h = near.advance(t, main, 10)
+	if _, err := near.push(t, MainBranch); err != nil {
+		t.Fatal(err)
+	}
+	return near, far, peer, main, h
+}
+
 func (f *fixture) push(t testing.TB, name string) (api.PushResult, error) {
 	t.Helper()
 	return f.Push(t.Context(), tenantA, name, api.PushOptions{To: "peer", Progress: noProgress})
@@ -145,12 +157,7 @@ func TestPushBranch(t *testing.T) {
 // TestPushRefuses what would lose history there, or is of another cluster.
 func TestPushRefuses(t *testing.T) {
 	t.Parallel()
-	near, far, peer := pair(t)
-	main := near.branchOf(t, MainBranch)
-	near.advance(t, main, 10)
-	if _, err := near.push(t, MainBranch); err != nil {
-		t.Fatal(err)
-	}
+	near, far, peer, main, _ := pushedPair(t)
 	there := far.branchOf(t, MainBranch)
 	far.advance(t, there, 10)
 	_, err := near.push(t, MainBranch)

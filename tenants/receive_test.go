@@ -45,12 +45,7 @@ func (f *fixture) receiverOn(t testing.TB) api.Receiver {
 // TestReceive follows a server, here another page server's branch, through a restart.
 func TestReceive(t *testing.T) {
 	t.Parallel()
-	near, far, _ := pair(t)
-	main := near.branchOf(t, MainBranch)
-	h := near.advance(t, main, 10)
-	if _, err := near.push(t, MainBranch); err != nil {
-		t.Fatal(err)
-	}
+	near, far, _, main, h := pushedPair(t)
 	conninfo := near.serve(t)
 	if err := far.ReceiveStart(t.Context(), tenantA, MainBranch, conninfo+" password=secret"); err != nil {
 		t.Fatal(err)
@@ -106,12 +101,7 @@ func TestReceive(t *testing.T) {
 // TestReceiveRefuses a server that cannot be followed, at once, and gives the branch back.
 func TestReceiveRefuses(t *testing.T) {
 	t.Parallel()
-	near, far, _ := pair(t)
-	main := near.branchOf(t, MainBranch)
-	near.advance(t, main, 10)
-	if _, err := near.push(t, MainBranch); err != nil {
-		t.Fatal(err)
-	}
+	near, far, _, _, _ := pushedPair(t)
 	there := far.branchOf(t, MainBranch)
 	far.advance(t, there, 10) // beyond the server
 	conninfo := near.serve(t)
@@ -142,12 +132,7 @@ func TestReceiveRefuses(t *testing.T) {
 // where it cannot go on is refused, and the old one stays.
 func TestReceiveSet(t *testing.T) {
 	t.Parallel()
-	near, far, _ := pair(t)
-	main := near.branchOf(t, MainBranch)
-	near.advance(t, main, 10)
-	if _, err := near.push(t, MainBranch); err != nil {
-		t.Fatal(err)
-	}
+	near, far, _, main, _ := pushedPair(t)
 	before, after := near.serve(t), near.serve(t)
 	wantKind(t, "before there is one", far.ReceiveSet(t.Context(), tenantA, MainBranch, after), api.ErrNotFound, "has no receiver")
 	if err := far.ReceiveStart(t.Context(), tenantA, MainBranch, before); err != nil {

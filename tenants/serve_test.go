@@ -257,22 +257,9 @@ func TestBaseBackup(t *testing.T) {
 	if info.Archives[0].Size > int64(archive.Len()) || info.Archives[0].Size <= 0 {
 		t.Errorf("it was to have %d bytes of files, the archive has %d", info.Archives[0].Size, archive.Len())
 	}
-	var names []string
-	for r := tar.NewReader(&archive); ; {
-		e, err := r.Next()
-		if errors.Is(err, io.EOF) {
-			break
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		names = append(names, e.Name)
-		if e.Name == "backup_label" {
-			label, err := io.ReadAll(r)
-			if err != nil || !strings.Contains(string(label), "LABEL: a test") {
-				t.Errorf("the label is %q, %v", label, err)
-			}
-		}
+	names, files := unpack(t, &archive)
+	if label := files["backup_label"]; !strings.Contains(label, "LABEL: a test") {
+		t.Errorf("the label is %q", label)
 	}
 	for _, want := range []string{"backup_label", "global/pg_control", relations(t, main, "base/1")[0], "pg_xact/0000"} {
 		if !slices.Contains(names, want) {
@@ -281,6 +268,26 @@ func TestBaseBackup(t *testing.T) {
 		if want != "backup_label" && want != "global/pg_control" && !strings.Contains(manifest.String(), want) {
 			t.Errorf("%s is not in the manifest", want)
 		}
+	}
+}
+
+// unpack gives the names in a tar archive, in their order, and what the files have in them.
+func unpack(t *testing.T, archive io.Reader) (names []string, files map[string]string) {
+	t.Helper()
+	files = map[string]string{}
+	for r := tar.NewReader(archive); ; {
+		e, err := r.Next()
+		if errors.Is(err, io.EOF) {
+			return names, files
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, err := io.ReadAll(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		names, files[e.Name] = append(names, e.Name), string(text)
 	}
 }
 

@@ -1,10 +1,8 @@
 package tenants
 
 import (
-	"archive/tar"
 	"bytes"
 	"errors"
-	"io"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -223,19 +221,9 @@ func TestBackupOverTimelines(t *testing.T) {
 	if !strings.Contains(manifest.String(), wal) {
 		t.Errorf("the manifest lacks %s:\n%s", wal, manifest.String()[max(0, manifest.Len()-600):])
 	}
-	var names []string
-	for r := tar.NewReader(&archive); ; {
-		e, err := r.Next()
-		if errors.Is(err, io.EOF) {
-			break
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		names = append(names, e.Name)
-		if label, err := io.ReadAll(r); e.Name == "backup_label" && (err != nil || !strings.Contains(string(label), "START TIMELINE: 1\n")) {
-			t.Errorf("backup_label: %s%v", label, err)
-		}
+	names, files := unpack(t, &archive)
+	if label := files["backup_label"]; !strings.Contains(label, "START TIMELINE: 1\n") {
+		t.Errorf("backup_label: %s", label)
 	}
 	for _, name := range walNames(t, main.tl) {
 		if !slices.Contains(names, filepath.Join("pg_wal", name)) {
@@ -257,12 +245,7 @@ func TestBackupOverTimelines(t *testing.T) {
 // its head while the stream runs, and twice, ahead of the receiver, while that is stopped.
 func TestReceiveOverTimelines(t *testing.T) {
 	t.Parallel()
-	near, far, _ := pair(t)
-	main := near.branchOf(t, MainBranch)
-	h := near.advance(t, main, 10)
-	if _, err := near.push(t, MainBranch); err != nil {
-		t.Fatal(err)
-	}
+	near, far, _, main, h := pushedPair(t)
 	conninfo := near.serve(t)
 	follow := func() {
 		t.Helper()
