@@ -57,9 +57,5 @@ func (c *compute) checkpoint(ctx context.Context) error {
 	if !running {
 		return errors.New("the postgres on the branch is not running")
 	}
-	socket := postgres.SocketDir(c.dir)
-	if socket == "" {
-		return errors.New("the postgres on the branch has no unix socket")
-	}
-	return receiver.Checkpoint(ctx, socket, saved.Port, cmp.Or(saved.User, postgres.UsualLogin.User), cmp.Or(saved.Database, postgres.UsualLogin.Database))
+	return receiver.Checkpoint(ctx, postgres.SocketDir(c.dir), saved.Port, cmp.Or(saved.User, postgres.UsualLogin.User), cmp.Or(saved.Database, postgres.UsualLogin.Database))
 }
