@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -107,7 +108,12 @@ func TestAccessOverTLS(t *testing.T) {
 		}
 	}
 	eventually(t, "the standby to stream", receiving("1"))
-	id, _, _ := strings.Cut(strings.Split(s.ok("token", "list"), "\n")[1], " ")
+	lines := strings.Split(s.ok("token", "list"), "\n")
+	of := slices.IndexFunc(lines, func(line string) bool { return strings.Contains(line, "standby") }) // its note
+	if of < 0 {
+		t.Fatalf("token list lacks the standby's token:\n%s", strings.Join(lines, "\n"))
+	}
+	id, _, _ := strings.Cut(lines[of], " ")
 	s.ok("token", "revoke", id)
 	eventually(t, "the standby's stream to end", receiving("0"))
 	s.denied("password authentication failed", clientCommand("psql", reader, "-Xc", "status"))
