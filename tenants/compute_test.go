@@ -3,11 +3,13 @@ package tenants
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -471,4 +473,36 @@ func TestCloseStopsEverything(t *testing.T) {
 	wantKind(t, "stop what Close has stopped", stop(t.Context()), api.ErrNotFound)
 	_, err = f.PgStart(t.Context(), tenantA, MainBranch, set())
 	wantKind(t, "start after Close", err, api.ErrUnavailable, "shutting down")
+}
+
+// TestOrphansWrite: an initdb that outlives the page server that started it may still write where half a
+// tenant is being removed. The next page server starts, and removes it.
+func TestOrphansWrite(t *testing.T) {
+	t.Parallel()
+	f := newManager(t, Config{})
+	if err := f.Close(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	building := filepath.Join(f.cfg.Dir, "tenants", strings.Repeat("b", 32)+unfinished)
+	var dirs []string // many, so that a new file meets the removal of one of them
+	for i := range 200 {
+		dirs = append(dirs, filepath.Join(building, "initdb", strconv.Itoa(i)))
+		if err := os.MkdirAll(dirs[i], 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var orphans sync.WaitGroup
+	end := time.Now().Add(300 * time.Millisecond)
+	for w := range 4 {
+		orphans.Go(func() {
+			for i := 0; time.Now().Before(end); i++ {
+				_ = os.WriteFile(filepath.Join(dirs[i%len(dirs)], fmt.Sprintf("%d.%d", w, i)), nil, 0o600) // some directories are gone
+			}
+		})
+	}
+	f.open(t)
+	orphans.Wait()
+	if exists(building) {
+		t.Error("half a tenant is left")
+	}
 }

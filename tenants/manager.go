@@ -15,6 +15,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"golang.org/x/sync/singleflight"
@@ -177,12 +178,29 @@ func (m *Manager) clean() error {
 	for _, e := range entries {
 		dir := filepath.Join(m.tenantsDir(), e.Name())
 		if strings.HasSuffix(e.Name(), unfinished) {
-			err = errors.Join(err, os.RemoveAll(dir))
+			m.removeUnfinished(dir)
 			continue
 		}
 		err = errors.Join(err, m.cleanComputes(filepath.Join(dir, "pg")), os.RemoveAll(filepath.Join(dir, "mounts")))
 	}
 	return err
+}
+
+// orphansEnd bounds how long a start waits for the programs of a page server that was killed.
+const orphansEnd = 30 * time.Second
+
+// removeUnfinished removes what a killed page server left of a tenant that it was making. An initdb or a
+// pg_upgrade that it had started may still be writing there for a moment: a directory that gets new files
+// while it is being removed is tried again. What cannot be removed is told and left for the next start:
+// no tenant is known by such a name.
+func (m *Manager) removeUnfinished(dir string) {
+	err := os.RemoveAll(dir)
+	for end := time.Now().Add(orphansEnd); errors.Is(err, syscall.ENOTEMPTY) && time.Now().Before(end); err = os.RemoveAll(dir) {
+		time.Sleep(20 * time.Millisecond)
+	}
+	if err != nil {
+		m.log.Warn("what is left of a tenant that was being made cannot be removed", "directory", dir, "error", err)
+	}
 }
 
 // Close stops every postgres, unmounts what is mounted, flushes and closes every tenant, and
