@@ -50,12 +50,14 @@ func (b Binding) Mechanisms() []string {
 // Conversation is a client's attempt to show that it knows a password.
 //
 // The user token has many passwords, and the client says which one it has in its last message only, by a
-// proof. So the conversation is had again, in memory, with each of them that fits the first two messages.
+// proof. So the proof is compared with each of them, and the conversation is had again, in memory, with the one that it
+// fits.
 type Conversation struct {
 	candidates []candidate
 	binding    Binding
 	nonce      string
 	first      string // the client's first message
+	answer     string // to it
 }
 
 // candidate is somebody who the client may be.
@@ -73,11 +75,11 @@ func (s *Store) Begin(user, mechanism, first string, b Binding) (*Conversation, 
 	}
 	c := &Conversation{candidates: s.candidates(user), binding: b, first: first,
 		nonce: base64.StdEncoding.EncodeToString(randomBytes(18))}
-	_, answer, err := c.replay(c.candidates[0].verifier)
-	if err != nil {
+	var err error
+	if _, c.answer, err = c.replay(c.candidates[0].verifier); err != nil {
 		return nil, "", api.Errorf(api.ErrProtocol, "malformed SCRAM message: %v", err)
 	}
-	return c, answer, nil
+	return c, c.answer, nil
 }
 
 // replay has the client's first message answered.
@@ -98,32 +100,54 @@ func (c *Conversation) replay(v Verifier) (*scram.ServerConversation, string, er
 // Finish takes the client's last message, and gives who the client is, and the answer that shows the client that
 // the server knew its password. ErrDenied: it is nobody.
 func (c *Conversation) Finish(last string) (Principal, string, error) {
+	one, found := c.find(last)
+	if !found || one.who.Role == None {
+		return Principal{}, "", ErrDenied
+	}
+	conv, _, err := c.replay(one.verifier)
+	if err != nil {
+		return Principal{}, "", err
+	}
+	answer, err := conv.Step(last)
+	if err != nil || !conv.Valid() {
+		return Principal{}, "", ErrDenied
+	}
+	return one.who, answer, nil
+}
+
+// find gives the candidate whose password the proof in the client's last message fits. Whether the rest of the
+// message is as it must be is not looked at.
+func (c *Conversation) find(last string) (candidate, bool) {
+	bare, encoded, found := strings.Cut(last, ",p=")
+	proof, err := base64.StdEncoding.DecodeString(encoded)
+	header := strings.SplitN(c.first, ",", 3) // gs2-cbind-flag, authzid, client-first-message-bare
+	if !found || err != nil || len(proof) != keySize || len(header) != 3 {
+		return candidate{}, false
+	}
+	message := []byte(header[2] + "," + c.answer + "," + bare)
 	for _, one := range c.candidates {
-		conv, _, err := c.replay(one.verifier)
-		if err != nil {
-			return Principal{}, "", err
-		}
-		answer, err := conv.Step(last)
-		if err == nil && conv.Valid() && one.who.Role != None {
-			return one.who, answer, nil
+		if one.verifier.fits(message, proof) {
+			return one, true
 		}
 	}
-	return Principal{}, "", ErrDenied
+	return candidate{}, false
 }
 
 // candidates gives all whose password a user's may be: at least one, if only one that nobody is.
 func (s *Store) candidates(user string) (list []candidate) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	if user == TokenUser {
-		for id, r := range s.file.Tokens {
-			if !r.expired() {
-				list = append(list, candidate{Principal{Grant: r.Grant, Name: id, UID: api.NoUID, via: viaToken}, r.Verifier})
-			}
+	if id, single := strings.CutPrefix(user, tokenPrefix); single {
+		list = s.appendToken(list, id)
+	} else if user == TokenUser {
+		for id := range s.file.Tokens {
+			list = s.appendToken(list, id)
 		}
-		if len(list) == 0 {
-			list = []candidate{{verifier: nobodys(s.file.TokenSalt)}}
-		}
+	}
+	if len(list) == 0 && isTokenUser(user) {
+		list = []candidate{{verifier: nobodys(s.file.TokenSalt)}}
+	}
+	if len(list) > 0 {
 		return list
 	}
 	if r, there := s.file.Users[user]; there && !r.expired() {
@@ -132,6 +156,15 @@ func (s *Store) candidates(user string) (list []candidate) {
 	mac := hmac.New(sha256.New, s.file.Mock) // scram_mock_salt: the same each time, so that nobody learns who exists
 	mac.Write([]byte(user))
 	return []candidate{{verifier: nobodys(mac.Sum(nil)[:saltSize])}}
+}
+
+// appendToken adds the token of an id, if there is one and it has not expired.
+func (s *Store) appendToken(list []candidate, id string) []candidate {
+	r, there := s.file.Tokens[id]
+	if !there || r.expired() {
+		return list
+	}
+	return append(list, candidate{Principal{Grant: r.Grant, Name: id, UID: api.NoUID, via: viaToken}, r.Verifier})
 }
 
 // ByName gives the user of a name, who has shown by other means than a password that it is its; false: there is

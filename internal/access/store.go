@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"regexp"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -16,8 +17,34 @@ import (
 	"zenith/internal/sidefile"
 )
 
-// TokenUser is the name of the user whose passwords the tokens are.
+// TokenUser is the name of the user whose passwords the tokens are. There is one more for each token: tokenPrefix
+// and the token's id. A client that calls itself by this is compared with that token alone.
 const TokenUser = "token"
+
+const tokenPrefix = TokenUser + "."
+
+// isTokenUser reports whether a user's passwords are tokens.
+func isTokenUser(user string) bool {
+	return user == TokenUser || strings.HasPrefix(user, tokenPrefix)
+}
+
+// The text of a token: secretPrefix, its id, an underscore, and 256 random bits. So whoever finds one knows
+// what it is for, and which one to revoke.
+const (
+	secretPrefix = "zenith_"
+	idSize       = 4 // in bytes: twice as many hex digits
+)
+
+// UserOf gives the user as which a client with this password connects, if it was told to be TokenUser: the token's
+// own. Any other password is one of TokenUser itself.
+func UserOf(password string) string {
+	rest, found := strings.CutPrefix(password, secretPrefix)
+	id, _, whole := strings.Cut(rest, "_")
+	if _, err := hex.DecodeString(id); !found || !whole || err != nil || len(id) != 2*idSize {
+		return TokenUser
+	}
+	return tokenPrefix + id
+}
 
 // Store has the users and tokens of a page server, in one file that only its owner reads. Of a password it has
 // the verifier, of a token too: nothing in the file lets anybody in.
@@ -52,7 +79,7 @@ var storeKind = sidefile.Kind[storeFile]{Lost: "users and tokens", Perm: 0o600, 
 // Bounds of a store.
 const (
 	maxUsers  = 10000
-	maxTokens = 1000 // each try with a token is compared with all of them
+	maxTokens = 10000 // each try of the user token is compared with all of them
 )
 
 // userName is what a user may be called.
@@ -116,8 +143,8 @@ func copyOf(m map[string]record) map[string]record {
 
 // CreateUser makes a user. ErrExists: there is one of that name.
 func (s *Store) CreateUser(name string, g Grant, v Verifier) error {
-	if !userName.MatchString(name) || name == TokenUser {
-		return api.Errorf(api.ErrBadArgument, "user %q: want a name of letters, digits, _, ., @ and -, other than %s", api.Clip(name), TokenUser)
+	if !userName.MatchString(name) || isTokenUser(name) {
+		return api.Errorf(api.ErrBadArgument, "user %q: want a name of letters, digits, _, ., @ and -, other than %s and %s...", api.Clip(name), TokenUser, tokenPrefix)
 	}
 	return s.change(func(f *storeFile) error {
 		if _, there := f.Users[name]; there {
@@ -161,8 +188,8 @@ func errNoUser(name string) error {
 
 // CreateToken makes a token and gives it, this once. life is how long it is valid; 0: for ever.
 func (s *Store) CreateToken(g Grant, life time.Duration, note string) (api.Token, string, error) {
-	secret := "zenith_" + base64.RawURLEncoding.EncodeToString(randomBytes(keySize))
-	id := hex.EncodeToString(randomBytes(4))
+	id := hex.EncodeToString(randomBytes(idSize))
+	secret := secretPrefix + id + "_" + base64.RawURLEncoding.EncodeToString(randomBytes(keySize))
 	r := record{Grant: g, Created: now(), Note: note}
 	if life != 0 {
 		end := r.Created.Add(life)
@@ -171,6 +198,9 @@ func (s *Store) CreateToken(g Grant, life time.Duration, note string) (api.Token
 	err := s.change(func(f *storeFile) (err error) {
 		if len(f.Tokens) >= maxTokens {
 			return api.Errorf(api.ErrNotAllowed, "more than %d tokens: revoke some", maxTokens)
+		}
+		if _, there := f.Tokens[id]; there {
+			return api.Errorf(api.ErrExists, "token %s: already exists: try again", id)
 		}
 		r.Verifier, err = makeVerifier(secret, f.TokenSalt)
 		f.Tokens[id] = r

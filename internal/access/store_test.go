@@ -159,3 +159,77 @@ func TestGrants(t *testing.T) {
 		t.Error("a grant is for its tenant, or for all")
 	}
 }
+
+// TestTokenUsers: a token is a password of the user token, and of a user of its own, which is compared with no other.
+// What is told of a token that does not exist, or not any more, is what is told of one that does.
+func TestTokenUsers(t *testing.T) {
+	s := access.OpenStore(filepath.Join(t.TempDir(), "users"), quiet())
+	var tokens []api.Token
+	var secrets []string
+	for range 3 {
+		made, secret, err := s.CreateToken(access.Grant{Role: access.Reader}, 0, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		tokens, secrets = append(tokens, made), append(secrets, secret)
+	}
+	own := "token." + tokens[1].ID
+	if got := access.UserOf(secrets[1]); got != own {
+		t.Errorf("the user of %s is %s, want %s", secrets[1], got, own)
+	}
+	for _, other := range []string{"", "zenith_", "zenith_zzzzzzzz_x", "zenith_abcd_x", "zenith_" + tokens[0].ID} {
+		if got := access.UserOf(other); got != access.TokenUser {
+			t.Errorf("the user of %q is %s", other, got)
+		}
+	}
+	for _, tt := range []struct {
+		user, secret string
+		ok           bool
+	}{
+		{access.TokenUser, secrets[1], true}, {own, secrets[1], true}, {own, secrets[0], false}, {"token.", secrets[1], false}, {"token.00000000", secrets[1], false},
+	} {
+		who, err := logIn(s, tt.user, tt.secret)
+		if (err == nil) != tt.ok || tt.ok && who.Name != tokens[1].ID {
+			t.Errorf("%s: got %+v, %v", tt.user, who, err)
+		}
+	}
+	salt := func(user string) string {
+		_, answer, err := s.Begin(user, access.MechanismScram, "n,,n=,r=abc", access.Binding{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return strings.Split(answer, ",")[1]
+	}
+	if a, b, c := salt(access.TokenUser), salt(own), salt("token.00000000"); a != b || b != c {
+		t.Errorf("salts %s, %s, %s", a, b, c)
+	}
+	if err := s.CreateUser("token.x", access.Grant{Role: access.Admin}, verifier(t, "x")); err == nil {
+		t.Error("somebody was made a user of a name that is for tokens")
+	}
+}
+
+// BenchmarkTokens is the work of one try of the user token, with many tokens, and of a token's own user.
+func BenchmarkTokens(b *testing.B) {
+	s := access.OpenStore(filepath.Join(b.TempDir(), "users"), quiet())
+	for range 200 {
+		if _, _, err := s.CreateToken(access.Grant{Role: access.Reader}, 0, ""); err != nil {
+			b.Fatal(err)
+		}
+	}
+	for _, user := range []string{access.TokenUser, "token.00000000"} {
+		b.Run(user, func(b *testing.B) {
+			proof, _ := access.NewProof("x", access.Binding{})
+			first, _ := proof.Step("")
+			conv, answer, err := s.Begin(user, access.MechanismScram, first, access.Binding{})
+			if err != nil {
+				b.Fatal(err)
+			}
+			last, _ := proof.Step(answer)
+			for b.Loop() {
+				if _, _, err := conv.Finish(last); err == nil {
+					b.Fatal("let in")
+				}
+			}
+		})
+	}
+}

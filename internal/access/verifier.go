@@ -7,7 +7,10 @@ import (
 	"strconv"
 	"strings"
 
+	"crypto/hmac"
 	"crypto/rand"
+	"crypto/sha256"
+	"crypto/subtle"
 
 	"github.com/xdg-go/scram"
 )
@@ -77,6 +80,20 @@ func (v Verifier) credentials() scram.StoredCredentials {
 		KeyFactors: scram.KeyFactors{Salt: string(v.salt), Iters: v.iters},
 		StoredKey:  v.storedKey, ServerKey: v.serverKey,
 	}
+}
+
+// fits reports whether a client's proof, of keySize bytes, shows that it knows the password; message is what RFC 5802 calls
+// AuthMessage.
+func (v Verifier) fits(message, proof []byte) bool {
+	if len(v.storedKey) != keySize {
+		return false
+	}
+	mac := hmac.New(sha256.New, v.storedKey)
+	mac.Write(message)
+	clientKey := mac.Sum(nil) // the signature, and without the proof the key
+	subtle.XORBytes(clientKey, clientKey, proof)
+	stored := sha256.Sum256(clientKey)
+	return hmac.Equal(stored[:], v.storedKey)
 }
 
 // MarshalText implements encoding.TextMarshaler.

@@ -12,8 +12,8 @@ import (
 )
 
 // maxAuthMessage is how long a SASL message of a client may be that was not let in yet, in bytes. PostgreSQL takes
-// 64 KiB (PG_MAX_AUTH_TOKEN_LENGTH), but those of SCRAM have a few hundred bytes, and for the user token each is
-// processed once for every token there is.
+// 64 KiB (PG_MAX_AUTH_TOKEN_LENGTH), but those of SCRAM have a few hundred bytes, and for the user token the last one is
+// hashed once for every token there is.
 const maxAuthMessage = 2 << 10
 
 // admit finds out who the client is, as the policy of the server says, and lets it in or not: an account of this
@@ -93,12 +93,28 @@ func (c *conn) byPassword(policy *access.Policy, user string) (access.Principal,
 	if err != nil {
 		return access.Principal{}, err
 	}
-	who, answer, err := conv.Finish(string(last.Data))
+	who, answer, err := c.checkProof(user, conv, string(last.Data))
 	if err != nil {
-		return who, api.Errorf(errPassword, "password authentication failed for user %q", api.Clip(user))
+		return who, err
 	}
 	who.UID = accountOf(c.raw)
 	return who, c.say(&pgproto3.AuthenticationSASLFinal{Data: []byte(answer)})
+}
+
+// checkProof finds out whether the client knows the password, unless too many wrong ones came from there: then it is
+// told to wait, whether or not this is the right one.
+func (c *conn) checkProof(user string, conv *access.Conversation, last string) (access.Principal, string, error) {
+	from := access.OriginOf(c.raw.RemoteAddr(), accountOf(c.raw))
+	if wait := c.srv.guesses.Wait(user, from); wait > 0 {
+		return access.Principal{}, "", api.Errorf(errNotAdmitted, "too many wrong passwords for user %q: try again in %v", api.Clip(user), wait.Round(time.Second)+time.Second)
+	}
+	who, answer, err := conv.Finish(last)
+	if err != nil {
+		c.srv.guesses.Wrong(user, from)
+		return who, "", api.Errorf(errPassword, "password authentication failed for user %q", api.Clip(user))
+	}
+	c.srv.guesses.Right(user, from)
+	return who, answer, nil
 }
 
 // say sends a message at once.

@@ -15,6 +15,7 @@ import (
 
 	"github.com/jackc/pgproto3/v2"
 
+	"zenith/internal/access"
 	"zenith/internal/pageserver"
 )
 
@@ -135,6 +136,8 @@ func encodeAll(msgs ...pgproto3.FrontendMessage) (b []byte) {
 // nor make it grow.
 func TestHostileStartups(t *testing.T) {
 	g := newGuarded(t)
+	must(0, g.store.CreateUser("bob", access.Grant{Role: access.Reader}, must(access.NewVerifier("x"))(t)))(t)
+	must(pageserver.Dial(t.Context(), g.conninfo("bob", "x", "")))(t).Close() // from here, before others guess here
 	seeds := startups()
 	watched(t, func() {
 		hostile(t, hostileRuns, func(r *rand.Rand) {
@@ -145,7 +148,7 @@ func TestHostileStartups(t *testing.T) {
 			spit(g.addr, mutate(r, seeds[r.IntN(len(seeds))]))
 		})
 	})
-	c := must(pageserver.Dial(t.Context(), g.conninfo("ann", "pässword", "")))(t)
+	c := must(pageserver.Dial(t.Context(), g.conninfo("bob", "x", "")))(t)
 	defer c.Close()
 	must(c.Status(t.Context()))(t)
 }

@@ -75,6 +75,8 @@ type Server struct {
 	policy atomic.Pointer[access.Policy]
 	tls    atomic.Pointer[serverTLS] // nil: connections are not encrypted
 
+	guesses *access.Guesses // of passwords
+
 	mu        sync.Mutex
 	listeners map[net.Listener]struct{}
 	conns     map[uint32]*conn // by the process id told to the client, for cancel requests
@@ -86,7 +88,7 @@ func New(svc api.Service, o Options) *Server {
 	ctx, cancel := context.WithCancel(context.Background())
 	s := &Server{
 		svc: svc, opt: o.withDefaults(), ctx: ctx, cancel: cancel,
-		listeners: map[net.Listener]struct{}{}, conns: map[uint32]*conn{},
+		listeners: map[net.Listener]struct{}{}, conns: map[uint32]*conn{}, guesses: access.NewGuesses(),
 	}
 	s.SetAccess(s.opt.Access)
 	s.wg.Go(s.watchConns)

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 
+	"zenith/internal/access"
 	"zenith/internal/api"
 	"zenith/internal/conninfo"
 )
@@ -45,6 +46,9 @@ var sslModes = []sslMode{sslDisable, sslPrefer, sslRequire, sslVerifyCA, sslVeri
 func TargetOf(info conninfo.Info) (t Target, err error) {
 	addr := addressIn(info)
 	t = Target{Addr: addr, User: info.Get("user"), Password: info.Get("password"), mode: sslVerifyFull}
+	if t.User == access.TokenUser {
+		t.User = access.UserOf(t.Password)
+	}
 	t.host = cmp.Or(info.Get("host"), info.Get("hostaddr"))
 	switch {
 	case isSocket(addr):
