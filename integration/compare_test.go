@@ -26,6 +26,7 @@ const (
 // the same LSN.
 type comparison struct {
 	t              *testing.T
+	version        *pg.Version // of both directories
 	wrote, rebuilt string
 	raw            bool // no masks: both directories were made from WAL, so they must be equal to the byte
 	files          int  // number of files compared
@@ -44,6 +45,7 @@ func compareFiles(t *testing.T, wrote, rebuilt string) {
 
 func (c *comparison) run() {
 	c.t.Helper()
+	c.version = versionOf(c.t, c.wrote)
 	for _, p := range c.paths(c.wrote) {
 		c.file(p)
 	}
@@ -55,6 +57,20 @@ func (c *comparison) run() {
 	if c.pages < 1000 {
 		c.t.Error("too few pages for a data directory")
 	}
+}
+
+// versionOf reads of which major version a data directory is.
+func versionOf(t *testing.T, dir string) *pg.Version {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(dir, "PG_VERSION"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	v, err := pg.ParseMajor(strings.TrimSpace(string(text)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return v
 }
 
 func (c *comparison) fail(format string, args ...any) {
@@ -74,12 +90,12 @@ func (c *comparison) paths(dir string) (found []string) {
 		if err != nil {
 			return err
 		}
-		p := pg.V15.ParsePath(rel)
+		p := c.version.ParsePath(rel)
 		switch p.Kind {
 		case pg.PathRelation:
 			init := p.Fork
 			init.Fork = pg.InitFork
-			_, err := os.Stat(filepath.Join(dir, pg.V15.RelPath(init, 0)))
+			_, err := os.Stat(filepath.Join(dir, c.version.RelPath(init, 0)))
 			if unlogged := err == nil; p.Fork.Fork != pg.FSMFork && (!unlogged || p.Fork.Fork == pg.InitFork) {
 				found = append(found, rel)
 			}
@@ -99,7 +115,7 @@ func (c *comparison) file(path string) {
 	c.files++
 	a := c.read(c.wrote, path)
 	b := c.read(c.rebuilt, path)
-	p := pg.V15.ParsePath(path)
+	p := c.version.ParsePath(path)
 	if p.Kind != pg.PathRelation && p.Kind != pg.PathSLRU {
 		if !bytes.Equal(a, b) {
 			c.fail("%s: differs", path)
@@ -120,7 +136,7 @@ func (c *comparison) file(path string) {
 		lsns := fmt.Sprintf("LSN %v, rebuilt %v", x.LSN(), y.LSN())
 		kind := "unmasked"
 		if !c.raw {
-			kind = maskPage(p, x, y, pg.BlockNumber(off/pg.BlockSize))
+			kind = maskPage(c.version, p, x, y, pg.BlockNumber(off/pg.BlockSize))
 		}
 		if !bytes.Equal(x, y) {
 			at := 0
@@ -164,7 +180,7 @@ func (c *comparison) read(dir, path string) []byte {
 
 // maskPage overwrites hint bits and free space on two images of a page, so that they can be compared. It gives
 // the kind of the page, for messages.
-func maskPage(p pg.Path, x, y pg.Page, blk pg.BlockNumber) string {
+func maskPage(v *pg.Version, p pg.Path, x, y pg.Page, blk pg.BlockNumber) string {
 	if p.Kind == pg.PathSLRU {
 		return "SLRU"
 	}
@@ -184,8 +200,8 @@ func maskPage(p pg.Path, x, y pg.Page, blk pg.BlockNumber) string {
 		return "new"
 	}
 	rm := rmgrOf(y)
-	walredo.Mask(pg.V15, rm, x, blk)
-	walredo.Mask(pg.V15, rm, y, blk)
+	walredo.Mask(v, rm, x, blk)
+	walredo.Mask(v, rm, y, blk)
 	switch {
 	case rm == xlog.RmSeq:
 		// WAL has a sequence's value some steps ahead of what postgres has on its page.
@@ -197,7 +213,7 @@ func maskPage(p pg.Path, x, y pg.Page, blk pg.BlockNumber) string {
 		clear(y[pageHeader+4:])
 		return "spgist meta page"
 	}
-	name, _ := walredo.Name(&xlog.Record{V: pg.V15, RmgrID: rm})
+	name, _ := walredo.Name(&xlog.Record{V: v, RmgrID: rm})
 	return strings.ToLower(name)
 }
 
