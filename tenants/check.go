@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -31,6 +32,8 @@ type checker struct {
 	pages      atomic.Int64
 	wal        atomic.Int64
 	found      atomic.Int64
+
+	releases []func() // of the points that are checked
 
 	mu   sync.Mutex                 // held while tell runs
 	tell func(problem string) error // the caller's
@@ -89,6 +92,7 @@ func (m *Manager) Check(ctx context.Context, tenant, name string, found func(str
 		timelines = []*repo.Timeline{b.tl}
 	}
 	c := &checker{p: p, tell: found, empty: map[emptyPoint]*repo.Snapshot{}}
+	defer c.release()
 	for _, tl := range timelines {
 		defer tl.Hold()() // no collection changes what is being checked
 		if err := c.head(ctx, t, tl); err != nil {
@@ -127,11 +131,14 @@ func (c *checker) problem(err error) error {
 	return c.tell(err.Error())
 }
 
-// of is problem for a problem of a branch, which it names. It is ctx's error once that has ended: then reads
-// fail without anything being damaged.
+// of is problem for a problem of a branch, which it names. Nothing is damaged where reads fail because the branch
+// was deleted meanwhile, or because ctx has ended, whose error it is then.
 func (c *checker) of(ctx context.Context, h *headCheck, err error) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
+	}
+	if h.isGone() {
+		return nil
 	}
 	kind := "branch"
 	if h.deleted {
@@ -188,7 +195,7 @@ type emptyPoint struct {
 // add adds a head.
 func (c *checker) add(ctx context.Context, h *headCheck) (err error) {
 	c.heads = append(c.heads, h)
-	if h.snap, err = h.b.tl.At(ctx, h.b.tl.LastLSN()); err != nil {
+	if h.snap, err = c.pin(ctx, h.b.tl, h.b.tl.LastLSN()); err != nil {
 		h.snap = nil
 		if h.deleted && errors.Is(err, repo.ErrBusy) {
 			c.behind++
@@ -197,6 +204,28 @@ func (c *checker) add(ctx context.Context, h *headCheck) (err error) {
 		return c.of(ctx, h, err)
 	}
 	return nil
+}
+
+// pin gives the state of a timeline at a point, which is kept until the check ends: below a horizon a point is
+// kept for a branch that begins there, and that may be deleted meanwhile.
+func (c *checker) pin(ctx context.Context, tl *repo.Timeline, at pg.LSN) (*repo.Snapshot, error) {
+	release, err := tl.Pin(at)
+	if err != nil {
+		return nil, err
+	}
+	c.releases = append(c.releases, release)
+	return tl.At(ctx, at)
+}
+
+func (c *checker) release() {
+	for _, release := range c.releases {
+		release()
+	}
+}
+
+// isGone reports whether the branch was deleted after the check had begun.
+func (h *headCheck) isGone() bool {
+	return !h.deleted && !slices.Contains(h.b.t.repo.Timelines(), h.b.tl)
 }
 
 // deletedHeads adds the heads of the branches that were deleted and can be brought back, which they cannot until

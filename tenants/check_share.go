@@ -41,7 +41,7 @@ func (c *checker) share(ctx context.Context) error {
 		if h.all = parent == nil || h.b.tl.OwnHorizon() > h.b.tl.StartLSN(); h.all {
 			continue
 		}
-		if err := parent.add(ctx, at); err != nil {
+		if err := c.addPoint(ctx, parent, at); err != nil {
 			if err := c.of(ctx, h, err); err != nil {
 				return err
 			}
@@ -75,12 +75,12 @@ func owner(byID map[repo.TimelineID]*headCheck, tl *repo.Timeline, at pg.LSN) *h
 	return byID[tl.ID()]
 }
 
-// add adds a point below the head to what is checked of the branch.
-func (h *headCheck) add(ctx context.Context, at pg.LSN) error {
+// addPoint adds a point below the head to what is checked of a branch.
+func (c *checker) addPoint(ctx context.Context, h *headCheck, at pg.LSN) error {
 	if at == h.snap.LSN() || slices.ContainsFunc(h.points, func(p *pointCheck) bool { return p.lsn == at }) {
 		return nil
 	}
-	snap, err := h.b.tl.At(ctx, at)
+	snap, err := c.pin(ctx, h.b.tl, at)
 	if err == nil {
 		h.points = append(h.points, &pointCheck{lsn: at, snap: snap})
 	}

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"zenith/internal/api"
@@ -144,5 +145,40 @@ func TestCheckOfManyBranches(t *testing.T) {
 	defer main.t.mu.Unlock()
 	if n := len(main.t.branches); n > 1 { // it has a follower of its WAL, which reads files
 		t.Errorf("%d branches were opened for the check", n-1)
+	}
+}
+
+// TestCheckBesideDeletion: a branch that is deleted and collected while a check runs is no problem, nor is the point
+// of its ancestor that was kept for it alone.
+func TestCheckBesideDeletion(t *testing.T) {
+	t.Parallel()
+	f := newManager(t, Config{})
+	main := f.branchOf(t, MainBranch)
+	h := f.advance(t, main, -1)
+	if _, err := f.BranchCreate(t.Context(), tenantA, "child", "main@"+h.ends[10].String()); err != nil {
+		t.Fatal(err)
+	}
+	collect := func() error {
+		_, err := f.GC(t.Context(), tenantA, "", api.GCOptions{Retain: api.Retain{Set: true, Bytes: 1000}, Force: true, Progress: noProgress})
+		return err
+	}
+	if err := collect(); err != nil {
+		t.Fatal(err)
+	}
+	var problems []string
+	once := sync.OnceFunc(func() {
+		if err := f.BranchDelete(t.Context(), tenantA, "child", true); err != nil {
+			t.Error(err)
+		}
+		if err := collect(); err != nil {
+			t.Error(err)
+		}
+	})
+	_, err := f.Check(t.Context(), tenantA, "", func(p string) error { problems = append(problems, p); return nil }, func(string, int64, int64) { once() })
+	if err != nil || len(problems) > 0 {
+		t.Errorf("%q, %v", problems, err)
+	}
+	if err := collect(); err != nil || !f.gone(t, h.ends[10]) {
+		t.Errorf("the check goes on keeping the point: %v", err)
 	}
 }
