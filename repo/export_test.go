@@ -23,3 +23,6 @@ func (r *Repository) Kill() {
 		}
 	})
 }
+
+// FormatVersion is the version of the layout that this code writes.
+const FormatVersion = formatVersion
