@@ -54,7 +54,7 @@ func (e *environ) unconnected(c *cli.Context) (*session, error) {
 	}
 	e.warnDamage(cfg.damage)
 	s := &session{cfg: cfg, tenant: string(cfg.TenantID)}
-	if id := c.String("tenantid"); id != "" {
+	if id, _ := c.Value("tenantid").(string); id != "" { // of user create and token create it is a list: they are about no tenant's data
 		if !hex32.MatchString(id) {
 			return nil, usagef("--tenantid %q: want 32 lower-case hex digits", id)
 		}

@@ -39,9 +39,10 @@ func jsonWanted(c *cli.Context) (bool, error) {
 // key of a JSON object.
 type column[T any] struct {
 	name   string
-	text   func(T) string // "" is null in JSON
-	hidden bool           // not in the table
-	number func(T) *int64 // in place of text: a number in JSON, nil is null; it is hidden
+	text   func(T) string   // "" is null in JSON
+	hidden bool             // not in the table
+	number func(T) *int64   // in place of text: a number in JSON, nil is null; it is hidden
+	list   func(T) []string // in place of text in JSON: an array
 }
 
 // list runs a command that lists things. within connects to the page server, and get gets them.
@@ -99,6 +100,9 @@ func objects[T any](things []T, cols []column[T]) []map[string]any {
 func (col column[T]) value(thing T) any {
 	if col.number != nil {
 		return col.number(thing)
+	}
+	if col.list != nil {
+		return col.list(thing)
 	}
 	if text := col.text(thing); text != "" {
 		return text

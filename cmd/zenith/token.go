@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -14,6 +15,7 @@ func cmdToken(e *environ) *cli.Command {
 	return &cli.Command{
 		Name: "token", Usage: "secrets by which programs are let in over TCP: passwords of the user token",
 		Description: `   zenith token create --tenant 0123456789abcdef0123456789abcdef --role reader --expires 30d
+   zenith token create --tenant all --role admin --note deploy
    pg_basebackup -D /srv/copy -d "host=db7 port=6400 user=token sslmode=verify-full sslrootcert=server.crt"`,
 		Action: func(*cli.Context) error { return usagef("want zenith token create, revoke or list") },
 		Subcommands: []*cli.Command{
@@ -45,7 +47,7 @@ func cmdToken(e *environ) *cli.Command {
 }
 
 func (e *environ) runTokenCreate(c *cli.Context) error {
-	tenant, err := tenantGranted(c)
+	tenants, err := tenantsGranted(c)
 	if err != nil {
 		return err
 	}
@@ -57,7 +59,7 @@ func (e *environ) runTokenCreate(c *cli.Context) error {
 		}
 	}
 	return e.withSession(c, func(ctx context.Context, s *session) error {
-		_, secret, err := s.TokenCreate(ctx, api.Token{Role: c.String("role"), Tenant: tenant, Note: c.String("note")}, life)
+		_, secret, err := s.TokenCreate(ctx, api.Token{Role: c.String("role"), Tenants: tenants, Note: c.String("note")}, life)
 		if err == nil {
 			fmt.Fprintln(e.out, secret)
 		}
@@ -68,7 +70,7 @@ func (e *environ) runTokenCreate(c *cli.Context) error {
 var tokenColumns = []column[api.Token]{
 	{name: "id", text: func(t api.Token) string { return t.ID }},
 	{name: "role", text: func(t api.Token) string { return t.Role }},
-	{name: "tenant", text: func(t api.Token) string { return tenantText(t.Tenant) }},
+	{name: "tenants", text: func(t api.Token) string { return strings.Join(t.Tenants, ",") }, list: func(t api.Token) []string { return t.Tenants }},
 	{name: "created", text: func(t api.Token) string { return t.Created.Local().Format(time.RFC3339) }},
 	{name: "expires", text: func(t api.Token) string { return expiryText(t.Expires) }},
 	{name: "note", text: func(t api.Token) string { return t.Note }},

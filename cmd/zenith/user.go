@@ -4,10 +4,12 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/urfave/cli/v2"
 
+	"zenith/internal/access"
 	"zenith/internal/api"
 )
 
@@ -51,20 +53,24 @@ func roleFlag() cli.Flag {
 }
 
 func grantFlag() cli.Flag {
-	return &cli.StringFlag{Name: "tenant", Aliases: []string{"tenantid"}, Usage: "for one tenant only, 32 `HEX` digits (default: all)"}
+	return &cli.StringSliceFlag{Name: "tenant", Aliases: []string{"tenantid"}, Usage: "for this tenant, 32 `HEX` digits; may be given several times (default: all)"}
 }
 
 func newPasswordFlag() cli.Flag {
 	return &cli.StringFlag{Name: "password-file", Usage: "`FILE` whose first line is the password; - is stdin"}
 }
 
-// tenantGranted gives the tenant that a grant is for; "": all.
-func tenantGranted(c *cli.Context) (string, error) {
-	id := c.String("tenant")
-	if id != "" && !hex32.MatchString(id) {
-		return "", usagef("--tenant %q: want 32 lower-case hex digits", id)
+// tenantsGranted gives the tenants that a grant is for; nil: all.
+func tenantsGranted(c *cli.Context) ([]string, error) {
+	text := strings.Join(c.StringSlice("tenant"), ",")
+	if c.IsSet("tenant") && text == "" { // a variable of a script that has no value
+		return nil, usagef("--tenant: want a tenant's id, or %s", access.AllTenants)
 	}
-	return id, nil
+	tenants, err := access.ParseTenants(text)
+	if err != nil {
+		return nil, usagef("--tenant: %v", err)
+	}
+	return tenants.IDs(), nil
 }
 
 // newPassword gives the password that the user chose, or a random one, which is to be printed.
@@ -86,7 +92,7 @@ func (e *environ) tellPassword(password string, random bool, done string) {
 
 func (e *environ) runUserCreate(c *cli.Context) error {
 	name := c.Args().First()
-	tenant, err := tenantGranted(c)
+	tenants, err := tenantsGranted(c)
 	if err != nil {
 		return err
 	}
@@ -95,7 +101,7 @@ func (e *environ) runUserCreate(c *cli.Context) error {
 		return err
 	}
 	return e.withSession(c, func(ctx context.Context, s *session) error {
-		if err := s.UserCreate(ctx, api.User{Name: name, Role: c.String("role"), Tenant: tenant}, password); err != nil {
+		if err := s.UserCreate(ctx, api.User{Name: name, Role: c.String("role"), Tenants: tenants}, password); err != nil {
 			return err
 		}
 		e.tellPassword(password, random, fmt.Sprintf("Created user '%s'", name))
@@ -120,13 +126,6 @@ func (e *environ) runUserPasswd(c *cli.Context) error {
 var userColumns = []column[api.User]{
 	{name: "name", text: func(u api.User) string { return u.Name }},
 	{name: "role", text: func(u api.User) string { return u.Role }},
-	{name: "tenant", text: func(u api.User) string { return tenantText(u.Tenant) }},
+	{name: "tenants", text: func(u api.User) string { return strings.Join(u.Tenants, ",") }, list: func(u api.User) []string { return u.Tenants }},
 	{name: "created", text: func(u api.User) string { return u.Created.Local().Format(time.RFC3339) }},
-}
-
-func tenantText(id string) string {
-	if id == "" {
-		return "all"
-	}
-	return id
 }

@@ -3,7 +3,7 @@
 //	a connection  ->  Policy  ->  Principal  ->  may it do this verb to that tenant?
 //
 // A Principal is a client that was let in: the owner of the work directory, an account of this
-// machine, or a client of the port of TCP. It has a Role for one tenant, or for all of them. Roles are ordered,
+// machine, or a client of the port of TCP. It has a Role for some tenants, or for all of them. Roles are ordered,
 // each may do what the ones below it may:
 //
 //	reader  lists, pages, WAL, backups: whatever gives data out and changes nothing

@@ -38,42 +38,36 @@ func (r *Role) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// Grant is a role for one tenant, or for all.
+// Grant is a role for some tenants, or for all.
 type Grant struct {
-	Role   Role
-	Tenant string // id; "": all tenants, also those to come
+	Role    Role
+	Tenants Tenants
 }
 
 // On gives the role for a tenant; "" stands for what is about all tenants, or about none.
 func (g Grant) On(tenant string) Role {
-	if g.Tenant != "" && g.Tenant != tenant {
+	if !g.Tenants.Has(tenant) {
 		return None
 	}
 	return g.Role
 }
 
-// String gives the grant's text form: ROLE, or ROLE TENANT.
-func (g Grant) String() string { return strings.TrimSpace(g.Role.String() + " " + g.Tenant) }
+// String gives the grant's text form: ROLE, or ROLE TENANT,TENANT...
+func (g Grant) String() string { return strings.TrimSpace(g.Role.String() + " " + string(g.Tenants)) }
 
 // MarshalText implements encoding.TextMarshaler.
 func (g Grant) MarshalText() ([]byte, error) { return []byte(g.String()), nil }
 
 // UnmarshalText implements encoding.TextUnmarshaler.
 func (g *Grant) UnmarshalText(text []byte) error {
-	role, tenant, scoped := strings.Cut(string(text), " ")
-	if scoped && !isTenantID(tenant) {
-		return fmt.Errorf("%q: want ROLE, or ROLE TENANT with the tenant's 32 lower-case hex digits", text)
+	role, tenants, scoped := strings.Cut(string(text), " ")
+	if scoped && strings.TrimSpace(tenants) == "" {
+		return fmt.Errorf("%q: want ROLE, or ROLE TENANT,TENANT...", text)
 	}
 	if err := g.Role.UnmarshalText([]byte(role)); err != nil {
 		return err
 	}
-	g.Tenant = tenant
-	return nil
-}
-
-// isTenantID reports whether s has the form of a tenant's id.
-func isTenantID(s string) bool {
-	return len(s) == 32 && strings.Trim(s, "0123456789abcdef") == ""
+	return g.Tenants.UnmarshalText([]byte(tenants))
 }
 
 // LevelAudit is the level of the log's lines about who did what: above all others, so that no setting of the log

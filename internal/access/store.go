@@ -209,11 +209,12 @@ func (s *Store) CreateToken(g Grant, life time.Duration, note string) (api.Token
 	return r.token(id), secret, err
 }
 
-// RevokeToken removes a token that may grant what g does. ErrNotFound: there is none, or it grants more.
-func (s *Store) RevokeToken(id string, may func(tenant string) bool) error {
+// RevokeToken removes a token; may says of which tenants the caller may revoke those. ErrNotFound: there is none, or it
+// is for other tenants, too.
+func (s *Store) RevokeToken(id string, may func(Tenants) bool) error {
 	return s.change(func(f *storeFile) error {
 		r, there := f.Tokens[id]
-		if !there || !may(r.Grant.Tenant) {
+		if !there || !may(r.Grant.Tenants) {
 			return api.Errorf(api.ErrNotFound, "token %s: no such token", api.Clip(id))
 		}
 		delete(f.Tokens, id)
@@ -227,19 +228,22 @@ func (s *Store) Users() []api.User {
 	defer s.mu.RUnlock()
 	list := []api.User{}
 	for name, r := range s.file.Users {
-		list = append(list, api.User{Name: name, Role: r.Grant.Role.String(), Tenant: r.Grant.Tenant, Created: r.Created})
+		list = append(list, api.User{Name: name, Role: r.Grant.Role.String(), Tenants: r.Grant.Tenants.Names(), Created: r.Created})
 	}
 	slices.SortFunc(list, func(a, b api.User) int { return cmp.Compare(a.Name, b.Name) })
 	return list
 }
 
-// Tokens lists the tokens in the order of their creation. Those that have expired are among them.
-func (s *Store) Tokens() []api.Token {
+// Tokens lists the tokens of tenants of which the caller may know them, in the order of their creation. Those that have
+// expired are among them.
+func (s *Store) Tokens(may func(Tenants) bool) []api.Token {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	list := []api.Token{}
 	for id, r := range s.file.Tokens {
-		list = append(list, r.token(id))
+		if may(r.Grant.Tenants) {
+			list = append(list, r.token(id))
+		}
 	}
 	slices.SortFunc(list, func(a, b api.Token) int {
 		if c := a.Created.Compare(b.Created); c != 0 {
@@ -251,7 +255,7 @@ func (s *Store) Tokens() []api.Token {
 }
 
 func (r record) token(id string) api.Token {
-	return api.Token{ID: id, Role: r.Grant.Role.String(), Tenant: r.Grant.Tenant, Created: r.Created, Expires: r.Expires, Note: r.Note}
+	return api.Token{ID: id, Role: r.Grant.Role.String(), Tenants: r.Grant.Tenants.Names(), Created: r.Created, Expires: r.Expires, Note: r.Note}
 }
 
 func (r record) expired() bool { return r.Expires != nil && !time.Now().Before(*r.Expires) }

@@ -48,7 +48,7 @@ func logIn(s *access.Store, user, password string) (access.Principal, error) {
 func TestStore(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "users")
 	s := access.OpenStore(path, quiet())
-	grant := access.Grant{Role: access.Writer, Tenant: strings.Repeat("a", 32)}
+	grant := access.Grant{Role: access.Writer, Tenants: access.Tenants(strings.Repeat("a", 32) + "," + strings.Repeat("b", 32))}
 	if err := s.CreateUser("ann", grant, verifier(t, "ann's password")); err != nil {
 		t.Fatal(err)
 	}
@@ -81,7 +81,7 @@ func TestStore(t *testing.T) {
 			t.Errorf("%s: got %+v, %v", user, who, err)
 		}
 	}
-	if err := s.RevokeToken(token.ID, func(tenant string) bool { return tenant != "" }); !errors.Is(err, api.ErrNotFound) {
+	if err := s.RevokeToken(token.ID, func(tenants access.Tenants) bool { return tenants != "" }); !errors.Is(err, api.ErrNotFound) {
 		t.Errorf("a token for all tenants was revoked by somebody who may not know it: %v", err)
 	}
 
@@ -145,18 +145,38 @@ func TestVerifierText(t *testing.T) {
 }
 
 func TestGrants(t *testing.T) {
-	a := strings.Repeat("a", 32)
+	a, b := strings.Repeat("a", 32), strings.Repeat("b", 32)
+	two := access.Grant{Role: access.Writer, Tenants: access.Tenants(a + "," + b)}
 	for text, want := range map[string]access.Grant{
-		"reader": {Role: access.Reader}, "admin " + a: {Role: access.Admin, Tenant: a}, "owner": {}, "none": {}, "guest": {}, "reader x": {}, "reader ": {}, "": {},
+		"reader": {Role: access.Reader}, "reader all": {Role: access.Reader}, "admin " + a: {Role: access.Admin, Tenants: access.Tenants(a)},
+		"writer " + a + "," + b: two, "writer " + b + " " + a + "," + b: two,
+		"owner": {}, "none": {}, "guest": {}, "reader x": {}, "reader ": {}, "": {}, "reader ,": {}, "reader all," + a: {}, "reader " + a + ",x": {},
+		"reader " + strings.Repeat(a+",", 100) + strings.ToUpper(a): {},
 	} {
 		var g access.Grant
 		if err := g.UnmarshalText([]byte(text)); (err == nil) != (want.Role != access.None) || err == nil && g != want {
 			t.Errorf("%q: %+v, %v", text, g, err)
 		}
 	}
-	one := access.Grant{Role: access.Admin, Tenant: a}
-	if one.On(a) != access.Admin || one.On("") != access.None || one.On("b") != access.None || (access.Grant{Role: access.Reader}).On(a) != access.Reader {
-		t.Error("a grant is for its tenant, or for all")
+	one := access.Grant{Role: access.Admin, Tenants: access.Tenants(a)}
+	for _, tt := range []struct {
+		grant  access.Grant
+		tenant string
+		want   access.Role
+	}{
+		{one, a, access.Admin}, {one, b, access.None}, {one, "", access.None}, {one, "all", access.None},
+		{two, a, access.Writer}, {two, b, access.Writer}, {two, "", access.None}, {two, a + "," + b, access.None}, {two, ",", access.None},
+		{access.Grant{Role: access.Reader}, a, access.Reader}, {access.Grant{Role: access.Reader}, "", access.Reader},
+	} {
+		if got := tt.grant.On(tt.tenant); got != tt.want {
+			t.Errorf("%v gives %v for %q, want %v", tt.grant, got, tt.tenant, tt.want)
+		}
+	}
+	if all := access.Tenants(""); !all.Covers(all) || !all.Covers(two.Tenants) || two.Tenants.Covers(all) || one.Tenants.Covers(two.Tenants) || !two.Tenants.Covers(one.Tenants) {
+		t.Error("some tenants cover others, or do not, that they should not, or should")
+	}
+	if one.Tenants.Only() != a || two.Tenants.Only() != "" || access.Tenants("").Only() != "" {
+		t.Error("what is one tenant is not, or what is none")
 	}
 }
 

@@ -9,7 +9,7 @@ import (
 type User struct {
 	Name    string    `json:"name"`
 	Role    string    `json:"role"`
-	Tenant  string    `json:"tenant"` // id; "": all
+	Tenants []string  `json:"tenants"` // ids; or "all" alone
 	Created time.Time `json:"created"`
 }
 
@@ -17,7 +17,7 @@ type User struct {
 type Token struct {
 	ID      string     `json:"id"`
 	Role    string     `json:"role"`
-	Tenant  string     `json:"tenant"` // id; "": all
+	Tenants []string   `json:"tenants"` // ids; or "all" alone
 	Created time.Time  `json:"created"`
 	Expires *time.Time `json:"expires"` // nil: never
 	Note    string     `json:"note"`
@@ -29,7 +29,7 @@ type Access interface {
 	UserPasswd(ctx context.Context, name, password string) error
 	UserDrop(ctx context.Context, name string) error
 	UserList(ctx context.Context) ([]User, error)
-	// TokenCreate makes a token with t's role, tenant and note, valid for life, or for ever if that is 0. It
+	// TokenCreate makes a token with t's role, tenants and note, valid for life, or for ever if that is 0. It
 	// gives its secret, which nobody can be told later.
 	TokenCreate(ctx context.Context, t Token, life time.Duration) (made Token, secret string, err error)
 	TokenRevoke(ctx context.Context, id string) error

@@ -112,7 +112,7 @@ func TestChangedGrant(t *testing.T) {
 	}{
 		{was, false},
 		{access.Grant{Role: access.Reader}, true},
-		{access.Grant{Role: access.Writer, Tenant: ownID}, true},
+		{access.Grant{Role: access.Writer, Tenants: ownID}, true},
 	} {
 		here, there := net.Pipe()
 		defer here.Close()

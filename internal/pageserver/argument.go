@@ -242,6 +242,7 @@ var placeholders = map[string]placeholder{
 	"POINT":          {help: "state of a branch: `NAME` is its head, `NAME@LSN` and `NAME@TIME` do not move; TIME is `2026-11-30 16:18:26.4+01`, a day or a time of day in the page server's zone, or an age (`-15m`); `NAME@` may be left out before a moment of main"},
 	"ROLE":           {help: "`reader`, `writer` or `admin`"},
 	"TENANT":         {help: "id of a tenant, 32 hex digits"},
+	"TENANTS":        {help: "ids of tenants, with commas between them; or `all`"},
 	"THEIR_TENANT":   {help: "id of the tenant there, if it is another one"},
 	"TIMELINE":       {help: "id of a timeline, 32 hex digits"},
 	"TIMEZONE":       {help: "name of a time zone: `Europe/Vienna`; default UTC"},

@@ -8,20 +8,36 @@ import (
 	"zenith/internal/api"
 )
 
-// tenantArg is the name of the argument that says which tenant a verb is about. Where a verb has it, it is the
-// first.
-const tenantArg = "TENANT"
+// The names of the arguments that say which tenant, or which several, a verb is about. Where a verb has one of them, it is
+// the first.
+const (
+	tenantArg  = "TENANT"
+	tenantsArg = "TENANTS"
+)
 
-// tenant gives the tenant that a call of the verb names. Without it, "", the call is about all tenants or none,
-// or, if named is true, about the one that the connection stands for.
-func (v *verb) tenant(words []string) (id string, named bool) {
-	if v.args == nil || len(v.args.fields) == 0 || v.args.fields[0].name != tenantArg {
-		return "", false
+// tenants gives the tenants that a call of the verb names; "" among them stands for all. Without any, the call is
+// about all tenants or none, or, if named is true, about the one that the connection stands for.
+func (v *verb) tenants(words []string) (ids []string, named bool) {
+	name := ""
+	if v.args != nil && len(v.args.fields) > 0 {
+		name = v.args.fields[0].name
 	}
-	if len(words) == 0 {
-		return "", true
+	switch {
+	case name != tenantArg && name != tenantsArg:
+		return nil, false
+	case len(words) == 0:
+		return nil, true
+	case name == tenantArg:
+		return words[:1], true
 	}
-	return words[0], true
+	several, err := access.ParseTenants(words[0])
+	if err != nil {
+		return words[:1], true // it is nobody's tenant
+	}
+	if several == "" {
+		return []string{""}, true
+	}
+	return several.IDs(), true
 }
 
 // least gives the least role that may call the verb with these words.
@@ -39,12 +55,17 @@ func (c *conn) authorize(v *verb, words []string) error {
 	if role == access.Guest {
 		return nil
 	}
-	tenant, named := v.tenant(words)
-	if named && len(words) == 0 { // it was left out
-		tenant = c.ownTenant()
+	tenants, named := v.tenants(words)
+	switch {
+	case named && len(words) == 0: // it was left out
+		tenants = []string{c.ownTenant()}
+	case !named:
+		tenants = []string{""}
 	}
-	if err := c.allow(v.name, role, tenant, v.each); err != nil {
-		return err
+	for _, tenant := range tenants {
+		if err := c.allow(v.name, role, tenant, v.each); err != nil {
+			return err
+		}
 	}
 	if v.local && c.who.UID == api.NoUID {
 		return api.Errorf(api.ErrNotAllowed, "%s: only for accounts of the page server's machine, through the unix socket in its work directory", v.name)
@@ -85,7 +106,7 @@ func (c *conn) ownTenant() string {
 	if c.tenant != "" {
 		return c.tenant
 	}
-	return c.who.Tenant
+	return c.who.Tenants.Only()
 }
 
 // mayRead reports whether the client may read anything of a tenant; "" stands for all of them.

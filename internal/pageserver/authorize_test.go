@@ -21,6 +21,7 @@ const (
 	ownID   = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
 	otherID = "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb" // exists
 	noID    = "cccccccccccccccccccccccccccccccc" // does not
+	thirdID = "dddddddddddddddddddddddddddddddd" // exists; clients of two tenants have this one, too
 )
 
 // wantRoles says once more, for the test, which role each verb and replication command takes. What changes here
@@ -53,7 +54,9 @@ var replicationQueries = map[string]string{
 // reached is what a command of this test that was let through fails with: nothing is behind it.
 type nothing struct{ api.Service }
 
-func (nothing) TenantList(context.Context) ([]string, error) { return []string{ownID, otherID}, nil }
+func (nothing) TenantList(context.Context) ([]string, error) {
+	return []string{ownID, otherID, thirdID}, nil
+}
 
 func (nothing) Replicate(_ context.Context, tenant, _ string) (api.ReplicationSource, error) {
 	return nil, api.Errorf(api.ErrUnsupported, "reached %s", tenant)
@@ -117,7 +120,7 @@ func (a *asking) query(q string) (state, message string) {
 // words makes a call of a verb about a tenant.
 func words(v *verb, tenant string) string {
 	sample := map[string]string{
-		tenantArg: tenant, "DIR": "/d", "LSN": "0/1", "FROM": "0/1", "TO": "0/2", "BLOCK": "0", "OFFER": "{}", "POINT": "main", "NAME": "x",
+		tenantArg: tenant, tenantsArg: tenant, "DIR": "/d", "LSN": "0/1", "FROM": "0/1", "TO": "0/2", "BLOCK": "0", "OFFER": "{}", "POINT": "main", "NAME": "x",
 		"BRANCH": "main", "TIMELINE": ownID, "CONNINFO": "h:1", "ROLE": "reader", "USER": "x", "TOKEN_ID": "x", "VERIFIER": "x", "PATH": "base/1", "ALL": "ALL", "TRANSACTION": "TRANSACTION", "NAME = VALUE": "a = b",
 	}
 	list := []string{v.name}
@@ -147,8 +150,8 @@ func principals(t *testing.T) (policy *access.Policy, list []access.Principal) {
 		t.Fatal(err)
 	}
 	for _, role := range []access.Role{access.Reader, access.Writer, access.Admin} {
-		for _, tenant := range []string{"", ownID} {
-			grant, uid := access.Grant{Role: role, Tenant: tenant}, 1000+len(list)
+		for _, tenants := range []access.Tenants{"", ownID, ownID + "," + thirdID} {
+			grant, uid := access.Grant{Role: role, Tenants: tenants}, 1000+len(list)
 			name := fmt.Sprintf("u%d", uid)
 			if err := store.CreateUser(name, grant, v); err != nil {
 				t.Fatal(err)
@@ -171,13 +174,13 @@ func TestEveryVerbAndRole(t *testing.T) {
 	for _, who := range all {
 		t.Run(fmt.Sprintf("%v uid %d", who.Grant, who.UID), func(t *testing.T) {
 			plain, replicating := ask(t, policy, who, "", false), map[string]*asking{}
-			for _, id := range []string{"", ownID, otherID, noID} {
+			for _, id := range []string{"", ownID, otherID, noID, thirdID} {
 				replicating[id] = ask(t, policy, who, id, true)
 			}
 			for role, names := range wantRoles {
 				for name := range strings.FieldsSeq(names) {
 					walked[name] = true
-					for _, tenant := range []string{"", ownID, otherID, noID} {
+					for _, tenant := range []string{"", ownID, otherID, noID, thirdID} {
 						on, query := plain, ""
 						v, isVerb := verbs[name]
 						if isVerb {
@@ -218,14 +221,14 @@ func TestEveryVerbAndRole(t *testing.T) {
 func expect(who access.Principal, role access.Role, name, tenant string, v *verb) string {
 	named := v == nil
 	if v != nil {
-		_, named = v.tenant([]string{tenant})
+		_, named = v.tenants([]string{tenant})
 	}
-	mine := who.Tenant == "" || who.Tenant == tenant
+	mine := who.Tenants.Has(tenant)
 	switch {
-	case v == nil && tenant == "": // the client's own tenant
-		mine, named = true, true
+	case v == nil && tenant == "": // the client's own tenant, if it is the only one
+		mine, named = who.Tenants == "" || who.Tenants.Only() != "", true
 	case !named:
-		mine = who.Tenant == "" || !has(aboutAll, name)
+		mine = who.Tenants == "" || !has(aboutAll, name)
 	}
 	switch {
 	case role == access.Guest:
@@ -274,6 +277,40 @@ func TestPermanentSlots(t *testing.T) {
 			state, message := a.query(query)
 			if denied := state == "42501"; denied != (role == access.Reader) {
 				t.Errorf("%s as %v: %s %s", query, role, state, message)
+			}
+		}
+	}
+}
+
+// TestGrantsOfSeveralTenants: who makes a token for several tenants is an admin of each; and sees and revokes those
+// tokens that are for its own tenants alone.
+func TestGrantsOfSeveralTenants(t *testing.T) {
+	policy, all := principals(t)
+	three := access.Tenants(ownID + "," + otherID + "," + thirdID)
+	made, _, err := policy.Store.CreateToken(access.Grant{Role: access.Reader, Tenants: three}, 0, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, who := range all {
+		a := ask(t, policy, who, "", false)
+		for tenants, within := range map[access.Tenants]bool{
+			ownID: who.Tenants.Has(ownID), ownID + "," + thirdID: who.Tenants.Has(thirdID), three: who.Tenants == "", "all": who.Tenants == "",
+			ownID + "," + noID: false, ownID + ",": who.Tenants.Has(ownID),
+		} {
+			state, message := a.query("token_create " + quoteWord(string(tenants)) + " reader")
+			if ok := who.Role >= access.Admin && within; ok != (state == "") {
+				t.Errorf("%v makes a token for %v: %s %s", who.Grant, tenants, state, message)
+			}
+		}
+		if who.Tenants == "" {
+			continue
+		}
+		if state, _ := a.query("token_revoke " + made.ID); state != "42704" && state != "42501" {
+			t.Errorf("%v revokes a token for more than its tenants: %s", who.Grant, state)
+		}
+		for _, seen := range policy.Store.Tokens((&conn{who: who}).mayGrant) {
+			if seen.ID == made.ID {
+				t.Errorf("%v sees a token for more than its tenants", who.Grant)
 			}
 		}
 	}

@@ -144,7 +144,7 @@ understood as well, as in its documentation, for readers: `)
 // roleMarkdown says who may do a verb.
 func roleMarkdown(v *verb) string {
 	text := v.role.String()
-	if _, named := v.tenant(nil); !named && !v.each && v.role != access.Guest {
+	if _, named := v.tenants(nil); !named && !v.each && v.role != access.Guest {
 		text += " of all"
 	}
 	if v.raise != nil {

@@ -263,7 +263,7 @@ func TestRevoked(t *testing.T) {
 	ann := must(pageserver.Dial(t.Context(), g.conninfo("ann", "pässword", "")))(t)
 	defer ann.Close()
 	must(c.Exec(t.Context(), "status").ReadAll())(t)
-	must(0, g.store.RevokeToken(made.ID, func(string) bool { return true }))(t)
+	must(0, g.store.RevokeToken(made.ID, func(access.Tenants) bool { return true }))(t)
 	_, err = c.Exec(t.Context(), "status").ReadAll()
 	if err == nil {
 		t.Error("a revoked token is still good for a connection that was there")

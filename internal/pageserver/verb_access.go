@@ -2,7 +2,9 @@ package pageserver
 
 import (
 	"context"
+	"errors"
 	"slices"
+	"strings"
 	"time"
 
 	"zenith/internal/access"
@@ -21,43 +23,48 @@ func (c *call) store() (*access.Store, error) {
 	return s, nil
 }
 
-// checkTenant refuses a tenant that does not exist; "" stands for all.
-func (c *call) checkTenant(ctx context.Context, id string) error {
-	if id == "" {
+// checkTenants refuses tenants that do not exist.
+func (c *call) checkTenants(ctx context.Context, tenants access.Tenants) error {
+	if tenants == "" {
 		return nil
 	}
-	ids, err := c.svc.TenantList(ctx)
-	if err == nil && !slices.Contains(ids, id) {
-		err = errNoTenant(id)
+	there, err := c.svc.TenantList(ctx)
+	if err != nil {
+		return err
 	}
-	return err
+	for _, id := range tenants.IDs() {
+		if !slices.Contains(there, id) {
+			return errNoTenant(id)
+		}
+	}
+	return nil
 }
 
 type userCreateArgs struct {
 	Name     string          `arg:"USER"`
 	Role     access.Role     `arg:"ROLE"`
 	Verifier access.Verifier `arg:"VERIFIER"`
-	Tenant   string          `arg:"TENANT,optional"`
+	Tenants  access.Tenants  `arg:"TENANTS,optional"`
 }
 
 var userCreateVerb = plain[userCreateArgs]{
-	verb: verb{name: "user_create", role: access.Admin, help: "lets somebody in by a name and a password, for a tenant or for all"},
+	verb: verb{name: "user_create", role: access.Admin, help: "lets somebody in by a name and a password, for some tenants or for all"},
 	do: func(ctx context.Context, c *call, a userCreateArgs) error {
 		s, err := c.store()
 		if err == nil {
-			err = c.checkTenant(ctx, a.Tenant)
+			err = c.checkTenants(ctx, a.Tenants)
 		}
 		if err != nil {
 			return err
 		}
-		return s.CreateUser(a.Name, access.Grant{Role: a.Role, Tenant: a.Tenant}, a.Verifier)
+		return s.CreateUser(a.Name, access.Grant{Role: a.Role, Tenants: a.Tenants}, a.Verifier)
 	},
 }
 
 // UserCreate is api.Access's. The password stays here: its verifier goes to the page server.
 func (c *Client) UserCreate(ctx context.Context, u api.User, password string) error {
-	a := userCreateArgs{Name: u.Name, Tenant: u.Tenant}
-	err := badArgument(a.Role.UnmarshalText([]byte(u.Role)))
+	a := userCreateArgs{Name: u.Name}
+	err := badArgument(errors.Join(a.Role.UnmarshalText([]byte(u.Role)), a.Tenants.UnmarshalText([]byte(strings.Join(u.Tenants, ",")))))
 	if err == nil {
 		a.Verifier, err = access.NewVerifier(password)
 	}
@@ -113,7 +120,7 @@ func (c *Client) UserDrop(ctx context.Context, name string) error {
 }
 
 var userListVerb = list[noArgs, api.User]{
-	verb: verb{name: "user_list", role: access.Admin, help: "the users; a tenant of \"\" means all tenants"},
+	verb: verb{name: "user_list", role: access.Admin, help: "the users; tenants is a JSON array of ids, or of `all` alone"},
 	do: func(_ context.Context, c *call, _ noArgs) ([]api.User, error) {
 		s, err := c.store()
 		if err != nil {
@@ -129,10 +136,10 @@ func (c *Client) UserList(ctx context.Context) ([]api.User, error) {
 }
 
 type tokenCreateArgs struct {
-	Tenant string      `arg:"TENANT"`
-	Role   access.Role `arg:"ROLE"`
-	Life   lifeArg     `arg:"EXPIRES,optional"`
-	Note   string      `arg:"NOTE,optional"`
+	Tenants access.Tenants `arg:"TENANTS"`
+	Role    access.Role    `arg:"ROLE"`
+	Life    lifeArg        `arg:"EXPIRES,optional"`
+	Note    string         `arg:"NOTE,optional"`
 }
 
 // lifeArg is how long a token is valid; 0: for ever.
@@ -169,24 +176,24 @@ type tokenRow struct {
 }
 
 var tokenCreateVerb = one[tokenCreateArgs, tokenRow]{
-	verb: verb{name: "token_create", role: access.Admin, help: "makes a token for a program, which is the password of the user `token`; it is told this once. A TENANT of \"\" means all tenants"},
+	verb: verb{name: "token_create", role: access.Admin, help: "makes a token for a program, which is the password of the user `token`; it is told this once"},
 	do: func(ctx context.Context, c *call, a tokenCreateArgs) (tokenRow, error) {
 		s, err := c.store()
 		if err == nil {
-			err = c.checkTenant(ctx, a.Tenant)
+			err = c.checkTenants(ctx, a.Tenants)
 		}
 		if err != nil {
 			return tokenRow{}, err
 		}
-		t, secret, err := s.CreateToken(access.Grant{Role: a.Role, Tenant: a.Tenant}, time.Duration(a.Life), a.Note)
+		t, secret, err := s.CreateToken(access.Grant{Role: a.Role, Tenants: a.Tenants}, time.Duration(a.Life), a.Note)
 		return tokenRow{secret, t}, err
 	},
 }
 
 // TokenCreate is api.Access's.
 func (c *Client) TokenCreate(ctx context.Context, t api.Token, life time.Duration) (api.Token, string, error) {
-	a := tokenCreateArgs{Tenant: t.Tenant, Life: lifeArg(life), Note: t.Note}
-	if err := badArgument(a.Role.UnmarshalText([]byte(t.Role))); err != nil {
+	a := tokenCreateArgs{Life: lifeArg(life), Note: t.Note}
+	if err := badArgument(errors.Join(a.Role.UnmarshalText([]byte(t.Role)), a.Tenants.UnmarshalText([]byte(strings.Join(t.Tenants, ","))))); err != nil {
 		return api.Token{}, "", err
 	}
 	r, err := tokenCreateVerb.call(ctx, c, nil, a)
@@ -208,8 +215,10 @@ var tokenRevokeVerb = plain[tokenArgs]{
 	},
 }
 
-// mayGrant reports whether the client may make and revoke the tokens of a tenant; "" stands for all of them.
-func (c *conn) mayGrant(tenant string) bool { return c.who.On(tenant) >= access.Admin }
+// mayGrant reports whether the client may make, see and revoke tokens for tenants.
+func (c *conn) mayGrant(tenants access.Tenants) bool {
+	return c.who.Role >= access.Admin && c.who.Tenants.Covers(tenants)
+}
 
 // TokenRevoke is api.Access's.
 func (c *Client) TokenRevoke(ctx context.Context, id string) error {
@@ -217,13 +226,13 @@ func (c *Client) TokenRevoke(ctx context.Context, id string) error {
 }
 
 var tokenListVerb = list[noArgs, api.Token]{
-	verb: verb{name: "token_list", role: access.Admin, each: true, help: "the tokens, without their secrets; a tenant of \"\" means all tenants"},
+	verb: verb{name: "token_list", role: access.Admin, each: true, help: "the tokens, without their secrets; tenants is a JSON array of ids, or of `all` alone"},
 	do: func(_ context.Context, c *call, _ noArgs) ([]api.Token, error) {
 		s, err := c.store()
 		if err != nil {
 			return nil, err
 		}
-		return slices.DeleteFunc(s.Tokens(), func(t api.Token) bool { return !c.mayGrant(t.Tenant) }), nil
+		return s.Tokens(c.mayGrant), nil
 	},
 }
 
