@@ -10,7 +10,7 @@ ONLY       ?=
 # and the one that make oracle and make regress run on.
 MAJORS     ?= 14 16 17 18 19
 MAJOR      ?= 15
-CORE       := TestExec$$|TestFromPGData$$|TestPort$$|TestKill|TestBranch|TestStandby$$|TestBaseBackupFormats$$|TestReceive$$|TestPush$$|TestGC$$
+CORE       := TestExec$$|TestFromPGData$$|TestPort$$|TestKill|TestBranch|TestStandby$$|TestBaseBackupFormats$$|TestReceiveWAL$$|TestReceive$$|TestPush$$|TestGC$$
 CRASHES    ?= 50
 VERSION    ?= $(shell .ci/version)
 

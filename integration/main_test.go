@@ -38,14 +38,6 @@ func strategy(how string) string {
 	return " STRATEGY " + how
 }
 
-// needsBaseBackup skips a test on versions whose own pg_basebackup asks in a form that the page server does not serve.
-func needsBaseBackup(t *testing.T) {
-	t.Helper()
-	if pgtest.Version().OldBaseBackup {
-		t.Skipf("PostgreSQL %d asks for base backups in the old form, which is not served", pgtest.Version().Major)
-	}
-}
-
 // binary is bin/zenith, built once for all tests.
 var binary string
 

@@ -176,7 +176,6 @@ func (s *site) churning(url string) (stop func()) {
 // TestStandby: a stock standby follows a branch, to which postgres writes on a mount all the time, while each of
 // them is restarted. At the end, its files are compared with those of the branch at the same LSN.
 func TestStandby(t *testing.T) {
-	needsBaseBackup(t)
 	t.Parallel()
 	s := replSite(t, "--data-checksums")
 	url := s.start("main")
@@ -254,7 +253,6 @@ func TestStandbyOfBranch(t *testing.T) {
 
 // TestBaseBackupFormats takes base backups with the usual options, and starts stock postgres on each.
 func TestBaseBackupFormats(t *testing.T) {
-	needsBaseBackup(t)
 	t.Parallel()
 	s := replSite(t, "--data-checksums")
 	spc := pgtest.TempDir(t)
@@ -277,6 +275,9 @@ func TestBaseBackupFormats(t *testing.T) {
 		"-Ft -X fetch --compress=server-zstd:level=1,workers=2",
 		"-Ft -X stream -z",
 	} {
+		if pgtest.Version().OldBaseBackup && strings.Contains(args, "server-") {
+			continue // no server of that version compresses
+		}
 		top := pgtest.TempDir(t)
 		dir, moved := filepath.Join(top, "data"), filepath.Join(top, "far")
 		say := s.asOwner("pg_basebackup", append(strings.Fields(args), "-d", s.replication("main"), "-D", dir, "-T", spc+"="+moved)...)

@@ -48,6 +48,52 @@ var backupOptions = map[string]func(*backupDraft, replOption) error{
 	"compression_detail": func(d *backupDraft, o replOption) (err error) { d.detail, err = o.text(); return err },
 }
 
+// oldBackupOptions are the options of servers before PostgreSQL 15, which later ones up to 16 take as well: words without
+// parentheses and commas (repl_gram.y, base_backup_legacy_opt_list). value is what a word without a value means.
+var oldBackupOptions = map[string]struct {
+	name, value string
+	takes       []int // the kind of token that follows, if one does
+}{
+	"label":              {name: "label", takes: []int{tokenString}},
+	"progress":           {name: "progress", value: "true"},
+	"fast":               {name: "checkpoint", value: "fast"},
+	"wal":                {name: "wal", value: "true"},
+	"nowait":             {name: "wait", value: "false"},
+	"max_rate":           {name: "max_rate", takes: []int{tokenNumber}},
+	"tablespace_map":     {name: "tablespace_map", value: "true"},
+	"noverify_checksums": {name: "verify_checksums", value: "false"},
+	"manifest":           {name: "manifest", takes: []int{tokenString}},
+	"manifest_checksums": {name: "manifest_checksums", takes: []int{tokenString}},
+}
+
+// parseBaseBackup takes the options in either form.
+func parseBaseBackup(p *replParser, r *replRequest) (err error) {
+	if r.options, err = p.options(); err != nil || r.options != nil {
+		return err
+	}
+	seen := map[string]bool{}
+	for p.next.kind == tokenIdent {
+		word := p.next.text
+		old, known := oldBackupOptions[word]
+		if !known {
+			return p.errSyntaxAt()
+		}
+		if seen[word] {
+			return api.Errorf(api.ErrSyntax, "duplicate option %q", word)
+		}
+		seen[word] = true
+		o := replOption{name: old.name, value: old.value, given: true}
+		if err = p.advance(); err == nil && old.takes != nil {
+			o.value, err = p.take(old.takes...)
+		}
+		if err != nil {
+			return err
+		}
+		r.options = append(r.options, o)
+	}
+	return nil
+}
+
 // backupDraft is a backupRequest being put together.
 type backupDraft struct {
 	backupRequest

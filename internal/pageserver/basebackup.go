@@ -14,13 +14,8 @@ import (
 	"zenith/internal/pg"
 )
 
-func parseBaseBackup(p *replParser, r *replRequest) (err error) {
-	r.options, err = p.options()
-	return err
-}
-
-// baseBackup is SendBaseBackup: a result set with the start, one with the archives, one
-// stream with all of them and the manifest, and a result set with the stop.
+// baseBackup is SendBaseBackup: a result set with the start, one with the archives, their streams, and a result set with
+// the stop.
 func baseBackup(ctx context.Context, c *call, src api.ReplicationSource, r *replRequest) error {
 	o, err := parseBackupOptions(r.options)
 	if err != nil {
@@ -31,8 +26,12 @@ func baseBackup(ctx context.Context, c *call, src api.ReplicationSource, r *repl
 		return err
 	}
 	defer b.Close()
-	s := &backupSender{c: c, b: b, o: o, info: b.Info(), rate: throttle{perSecond: o.maxRate}}
-	return s.send(ctx)
+	s := &backupSender{c: c, b: b, o: o, info: b.Info(), rate: throttle{perSecond: o.maxRate}, dataKind: []byte{'d'}}
+	if c.version.OldBaseBackup {
+		s.dataKind = nil
+		return s.send(s.streams(ctx))
+	}
+	return s.send(s.stream(ctx))
 }
 
 // backupSender sends one backup.
@@ -43,11 +42,14 @@ type backupSender struct {
 	info api.BackupInfo
 	rate throttle
 
+	dataKind []byte // what a message of data begins with
+
 	done     int64     // bytes of the archives, before they were compressed
 	reported time.Time // when the client was told last
 }
 
-func (s *backupSender) send(ctx context.Context) error {
+// send sends what all versions have in common, and the archives in between.
+func (s *backupSender) send(archives func() error) error {
 	if s.info.Note != "" {
 		if err := s.c.note(s.info.Note); err != nil {
 			return err
@@ -59,26 +61,41 @@ func (s *backupSender) send(ctx context.Context) error {
 	if err := s.tablespaces(); err != nil {
 		return err
 	}
-	if err := s.c.send(&pgproto3.CopyOutResponse{}); err != nil {
-		return err
-	}
-	for i := range s.info.Archives {
-		if err := s.archive(ctx, i); err != nil {
-			return err
-		}
-	}
-	if s.o.Manifest {
-		if err := s.c.sendCopyData([]byte{'m'}); err != nil {
-			return err
-		}
-		if err := s.b.WriteManifest(archiveWriter{s, ctx}); err != nil {
-			return err
-		}
-	}
-	if err := s.c.send(&pgproto3.CopyDone{}); err != nil {
+	if err := archives(); err != nil {
 		return err
 	}
 	return s.position(s.info.Stop, s.info.TLI)
+}
+
+// stream gives what sends one stream with all archives and the manifest, in messages that say what they are.
+func (s *backupSender) stream(ctx context.Context) func() error {
+	return s.copyOut(func() error {
+		for i := range s.info.Archives {
+			if err := s.archive(ctx, i); err != nil {
+				return err
+			}
+		}
+		if !s.o.Manifest {
+			return nil
+		}
+		if err := s.c.sendCopyData([]byte{'m'}); err != nil {
+			return err
+		}
+		return s.b.WriteManifest(archiveWriter{s, ctx})
+	})
+}
+
+// copyOut gives what sends a stream with a content.
+func (s *backupSender) copyOut(content func() error) func() error {
+	return func() error {
+		if err := s.c.send(&pgproto3.CopyOutResponse{}); err != nil {
+			return err
+		}
+		if err := content(); err != nil {
+			return err
+		}
+		return s.c.send(&pgproto3.CopyDone{})
+	}
 }
 
 // position sends an LSN and the timeline as a result set.
@@ -150,7 +167,7 @@ func (w archiveWriter) Write(p []byte) (int, error) {
 		if err := w.s.rate.wait(w.ctx, len(part)); err != nil {
 			return 0, err
 		}
-		if err := w.s.c.sendCopyData([]byte{'d'}, part); err != nil {
+		if err := w.s.c.sendCopyData(w.s.dataKind, part); err != nil {
 			return 0, err
 		}
 		rest = rest[len(part):]

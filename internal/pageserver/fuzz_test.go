@@ -31,6 +31,7 @@ func FuzzServer(f *testing.F) {
 	f.Add(encode(&pgproto3.FunctionCall{}, &pgproto3.Describe{ObjectType: 'P'}, &pgproto3.Close{ObjectType: 'S'}, &pgproto3.Flush{}))
 	f.Add(encode(&pgproto3.Query{String: "START_REPLICATION SLOT s PHYSICAL 0/300000 TIMELINE 2"}, &pgproto3.CopyData{Data: []byte("r")}, &pgproto3.CopyDone{}))
 	f.Add(encode(&pgproto3.Query{String: "BASE_BACKUP (LABEL 'x', COMPRESSION 'gzip', COMPRESSION_DETAIL 'level=1')"}))
+	f.Add(encode(&pgproto3.Query{String: "BASE_BACKUP LABEL 'x' FAST MAX_RATE 1048576 MANIFEST 'yes'"}))
 	startup := encode(&pgproto3.StartupMessage{ProtocolVersion: pgproto3.ProtocolVersionNumber,
 		Parameters: map[string]string{"user": "u", "replication": "true"}}) // which takes the other commands, too
 

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/binary"
 	"io"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -134,7 +135,8 @@ func (b fakeBackup) WriteArchive(_ context.Context, i int, w io.Writer) error {
 	if b.failAt > 0 && i == 1 {
 		return api.Errorf(api.ErrCorrupt, "page 7 is damaged")
 	}
-	return nil
+	_, err := w.Write(make([]byte, 1024)) // the end of a tar archive
+	return err
 }
 
 func (fakeBackup) WriteManifest(w io.Writer) error {
@@ -248,7 +250,13 @@ func TestReplicationGrammar(t *testing.T) {
 		{"BASE_BACKUP (LABEL 'it''s', WAL 'maybe')", "42601", "Boolean"},
 		{"BASE_BACKUP (LABEL 'x' PROGRESS)", "42601", "progress"},
 		{"BASE_BACKUP (", "42601", "at the end"},
-		{"BASE_BACKUP LABEL 'x'", "42601", "label"},
+		{"BASE_BACKUP LABEL x", "42601", "\"x\""},
+		{"BASE_BACKUP LABEL 'x', WAL", "42601", "\",\""},
+		{"BASE_BACKUP SPEED 1", "42601", "speed"},
+		{"BASE_BACKUP WAL WAL", "42601", "duplicate option"},
+		{"BASE_BACKUP MAX_RATE 'fast'", "42601", "fast"},
+		{"BASE_BACKUP MAX_RATE 31", "22003", "MAX_RATE"},
+		{"BASE_BACKUP MANIFEST_CHECKSUMS 'SHA256'", "42601", "require a backup manifest"},
 		{"BASE_BACKUP (SPEED 1)", "42601", "unrecognized base backup option"},
 		{"BASE_BACKUP (CHECKPOINT 'later')", "42601", "checkpoint type"},
 		{"BASE_BACKUP (MANIFEST_CHECKSUMS 'SHA256')", "42601", "require a backup manifest"},
@@ -445,8 +453,46 @@ func TestBaseBackupFrames(t *testing.T) {
 			}
 		}
 	}
-	if strings.Join(archives, ",") != "n5.tar\x00/x\x00,nbase.tar\x00\x00,m" || content.Len() != 200<<10+len("manifest") {
+	if strings.Join(archives, ",") != "n5.tar\x00/x\x00,nbase.tar\x00\x00,m" || content.Len() != 202<<10+len("manifest") {
 		t.Errorf("archives %q, %d bytes", archives, content.Len())
+	}
+}
+
+// TestOldBaseBackup reads a base backup of a branch of PostgreSQL 14 as that version's pg_basebackup does: a stream
+// for each archive, without the blocks that end it, and one for the manifest.
+func TestOldBaseBackup(t *testing.T) {
+	t.Parallel()
+	f := newFakeBranch(0)
+	f.version = pg.V14
+	w := replicate(t, f, pageserver.Options{}, nil)
+	command := "BASE_BACKUP LABEL 'x' PROGRESS FAST WAL NOWAIT MAX_RATE 1048576 TABLESPACE_MAP NOVERIFY_CHECKSUMS MANIFEST 'yes' MANIFEST_CHECKSUMS 'SHA256'"
+	msgs := w.query(command)
+	if n := count[*pgproto3.CommandComplete](msgs); n != 4 || count[*pgproto3.DataRow](msgs) != 4 {
+		t.Errorf("%d results, of them: %#v", n, msgs)
+	}
+	var streams []string
+	var content bytes.Buffer
+	for _, m := range msgs {
+		switch m := m.(type) {
+		case *pgproto3.CopyData:
+			content.Write(m.Data)
+		case *pgproto3.CopyDone:
+			streams = append(streams, content.String())
+			content.Reset()
+		}
+	}
+	want := []string{strings.Repeat("a", 100<<10), strings.Repeat("b", 100<<10), "manifest"}
+	if !slices.Equal(streams, want) {
+		t.Errorf("%d streams, not an archive's each", len(streams))
+	}
+
+	f.failAt = 1
+	msgs = w.query("BASE_BACKUP")
+	if count[*pgproto3.CopyDone](msgs) != 1 || count[*pgproto3.CommandComplete](msgs) != 2 {
+		t.Error("a broken copy has an end")
+	}
+	if e := find[*pgproto3.ErrorResponse](t, msgs); e.Code != "XX001" {
+		t.Errorf("a page that cannot be read: %#v", e)
 	}
 }
 
