@@ -103,7 +103,7 @@ soak: deps build
 # Kills the page server, and cuts the power of a disk that tears and reorders what was not synced, CRASHES times each at
 # random moments, while commands of every kind run; judged by what was acknowledged.
 crash: deps build
-	$(GO) test ./integration -count=1 -v -timeout 12h -run 'TestKillMatrix|TestLossyPowerCut' -args -matrix.rounds $(CRASHES)
+	$(GO) test ./integration -count=1 -v -timeout 12h -run 'TestKillMatrix|TestLossyPowerCut|TestMajorsSideBySide' -args -matrix.rounds $(CRASHES)
 
 # Measures zenith side by side with a peer, and writes bench/results.json. `make bench ONLY=redo` runs one
 # benchmark; bench/main.go has their names.
