@@ -30,6 +30,7 @@ func TestCorpus(t *testing.T) {
 	records, blocks, images, differ := 0, 0, 0, 0
 	eachRecord(t, rd, func(rec *xlog.Record) bool {
 		records++
+		w.seen[opOf(rec)] = true
 		blocks += len(rec.Blocks)
 		n, err := 0, w.replay(rec)
 		if err == nil {
