@@ -24,15 +24,13 @@ type State struct {
 // Needed finds the settings that a state needs and its configuration does not give. A server does not start on
 // prepared transactions for which it has no room: that a setting was enough for the server that prepared them is
 // known from State.Had. Nor does it start on replication slots that it has no room for, or whose WAL it would not
-// write, nor on a branch with wal_level=minimal, which leaves changes out of WAL; and one that does not track commit timestamps removes those that there are. user is what the user sets for
+// write, nor on a branch with wal_level=minimal, which leaves changes out of WAL; and one that does not track commit timestamps removes those that there are.
+// Nor can it make a segment by direct I/O with wal_init_zero=off, which mounts have. user is what the user sets for
 // the start, which is left as it is. note says in one line what was raised, "" if nothing was.
 func Needed(s State, user map[string]string) (settings []api.Setting, note string, err error) {
 	prepared, err := s.Files.List("pg_twophase")
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, "", err
-	}
-	if len(prepared)+s.slots() == 0 && !s.Had.TrackCommitTimestamp && !s.Branch {
-		return nil, "", nil
 	}
 	configured, err := configValues(s.Files)
 	if err != nil {
@@ -47,6 +45,7 @@ func Needed(s State, user map[string]string) (settings []api.Setting, note strin
 		{count(s.slots(), "replication slot") + " in this state", s.ofSlots()},
 		{"commit timestamps are in this state", s.ofTimestamps()},
 		{"a branch is made from WAL, which must have all changes", s.ofBranch()},
+		{"new segments of WAL are written by direct I/O, which is of whole blocks", ofDirectIO(inEffect("debug_io_direct", user, configured))},
 	} {
 		said := ""
 		for _, n := range need.list {
@@ -125,6 +124,25 @@ func (s State) ofTimestamps() []need {
 		return nil
 	}
 	return []need{{"track_commit_timestamp", "on", func(v string) bool { return v == "" }}}
+}
+
+// ofDirectIO has a server that opens new segments for direct I/O fill them with zeros: otherwise it writes their last
+// byte alone (XLogFileInitInternal), which such a file refuses.
+func ofDirectIO(direct string) []need {
+	for name := range strings.SplitSeq(direct, ",") {
+		if strings.EqualFold(strings.TrimSpace(name), "wal_init") {
+			return []need{{"wal_init_zero", "on", func(string) bool { return true }}}
+		}
+	}
+	return nil
+}
+
+// inEffect gives the value of a setting that the user may set, or the configuration.
+func inEffect(name string, user, configured map[string]string) string {
+	if v, set := user[name]; set {
+		return v
+	}
+	return configured[name]
 }
 
 // Notes lists the notes that say something.

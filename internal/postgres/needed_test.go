@@ -101,6 +101,10 @@ func TestNeeded(t *testing.T) {
 		{name: "a branch of a cluster with little WAL", branch: true, conf: "wal_level = 'Minimal'", want: "wal_level=replica", note: "a branch is made from WAL"},
 		{name: "a branch, and the user's level", branch: true, conf: "wal_level=minimal", user: map[string]string{"wal_level": "minimal"}},
 		{name: "a copy of one with little WAL", conf: "wal_level=minimal"},
+		{name: "direct I/O", user: map[string]string{"debug_io_direct": "data, WAL_init"}, want: "wal_init_zero=on", note: "new segments"},
+		{name: "direct I/O that is configured", conf: "debug_io_direct = 'wal,wal_init'", branch: true, want: "wal_init_zero=on", note: "new segments"},
+		{name: "direct I/O that the user turns off", conf: "debug_io_direct = 'wal_init'", user: map[string]string{"debug_io_direct": ""}},
+		{name: "direct I/O of pages and WAL", user: map[string]string{"debug_io_direct": "data, wal"}},
 		{name: "commit timestamps that are turned off", had: pg.ControlSettings{TrackCommitTimestamp: true}, conf: "track_commit_timestamp = off"},
 	} {
 		files := mapFiles{"postgresql.conf": c.conf}
