@@ -57,6 +57,9 @@ func (r *Repository) checkFree(name string) error {
 	if r.byName[name] != nil || r.names[name] {
 		return fmt.Errorf("branch %q: %w", name, ErrExists)
 	}
+	if _, found := r.tags[name]; found {
+		return fmt.Errorf("branch %q: there is a tag of that name: %w", name, ErrExists)
+	}
 	for other := range r.byName {
 		if Nested(name, other) {
 			return fmt.Errorf("branch %q: there is a branch %q: %w", name, other, ErrExists)
@@ -107,10 +110,18 @@ func (r *Repository) release(id TimelineID, name string) {
 }
 
 // add makes a timeline that is complete and durable visible to callers.
-func (r *Repository) add(t *Timeline) {
+func (r *Repository) add(t *Timeline) { r.enter(t, nil) }
+
+// enter makes a timeline that is complete and durable visible to callers, and gives the one whose place it takes its
+// new name.
+func (r *Repository) enter(t *Timeline, over *succession) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.byID[t.info.ID], r.byName[t.Name()] = t, t
+	if over != nil {
+		over.old.label.Store(&over.kept)
+		r.byName[over.kept.name] = over.old
+	}
 }
 
 // MakeDirs makes t's directories, durably, if they are not there. A new branch has none, and costs
@@ -129,10 +140,11 @@ func (t *Timeline) MakeDirs() error {
 
 func (t *Timeline) timelineRow(status timelineStatus) timelineRow {
 	row := timelineRow{
-		ID: t.info.ID.String(), Name: t.Name(), Status: status, Start: rowLSN(t.info.StartLSN),
+		ID: t.info.ID.String(), Status: status, Start: rowLSN(t.info.StartLSN),
 		Major: t.info.Version.Major, SegSize: t.info.SegSize, SysID: t.info.SysID,
 	}
 	row.setHistory(t.History())
+	row.setLabel(*t.label.Load())
 	if t.parent != nil {
 		row.Parent = &t.parent.no
 	}
@@ -165,6 +177,7 @@ func (r *Repository) Create(ctx context.Context, o CreateOptions) (*Bulk, error)
 	}
 	info := Info{ID: o.ID, Name: o.Name, Version: version, SegSize: o.SegSize, SysID: o.SysID}
 	t := newTimeline(r, no, info, history, nil, flushedRow{})
+	t.label.Store(&label{name: o.Name, created: time.Now()})
 	b, err := t.create(ctx)
 	if err != nil {
 		r.release(o.ID, o.Name)
@@ -186,12 +199,27 @@ func (t *Timeline) create(ctx context.Context) (*Bulk, error) {
 	return &Bulk{t: t, creating: true, out: t.r.store.Bulk()}, nil
 }
 
+// NewBranch says what a branch that is made is called, and what users say of it.
+type NewBranch struct {
+	ID   TimelineID // zero: random
+	Name string
+	Attributes
+}
+
 // Branch makes a timeline whose history is parent's up to at. at must be a record boundary, as
 // Resolve gives it: ErrInvalid if it is none, ErrOutOfRange if it is beyond parent's head or
 // forgotten, ErrExists if the name or id is taken. A branch at the head also has the files that
-// PutFile stored since. It takes constant time and space, and is durable on return. A zero id
-// becomes a random one.
-func (r *Repository) Branch(ctx context.Context, id TimelineID, name string, parent *Timeline, at pg.LSN) (*Timeline, error) {
+// PutFile stored since. It takes constant time and space, and is durable on return.
+func (r *Repository) Branch(ctx context.Context, as NewBranch, parent *Timeline, at pg.LSN) (*Timeline, error) {
+	t, err := r.branchAt(ctx, as, parent, at, nil)
+	if err != nil {
+		return nil, fmt.Errorf("branch %q: %w", as.Name, err)
+	}
+	return t, nil
+}
+
+// branchAt makes a timeline that begins at at, with the files that parent has there.
+func (r *Repository) branchAt(ctx context.Context, as NewBranch, parent *Timeline, at pg.LSN, over *succession) (*Timeline, error) {
 	var s *Snapshot
 	var err error
 	if at == parent.LastLSN() {
@@ -203,65 +231,87 @@ func (r *Repository) Branch(ctx context.Context, id TimelineID, name string, par
 		err = s.isAt(at)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("branch %q: %w", name, err)
+		return nil, err
 	}
-	t, err := r.branchFrom(ctx, id, name, parent, s, func(no timelineNo) ([]store.Op, error) { return newFiles(ctx, s, no) })
-	if err != nil {
-		return nil, fmt.Errorf("branch %q: %w", name, err)
-	}
-	return t, nil
+	return r.branchFrom(ctx, as, parent, s, over, func(no timelineNo) ([]store.Op, error) { return newFiles(ctx, s, no) })
 }
 
 // branchFrom makes a timeline that begins at s. files gives the writes that store its own files
-// there.
-func (r *Repository) branchFrom(ctx context.Context, id TimelineID, name string, parent *Timeline, s *Snapshot, files func(timelineNo) ([]store.Op, error)) (*Timeline, error) {
+// there. over says whose place it takes; nil: nobody's.
+func (r *Repository) branchFrom(ctx context.Context, as NewBranch, parent *Timeline, s *Snapshot, over *succession, files func(timelineNo) ([]store.Op, error)) (*Timeline, error) {
 	unpin, err := parent.Pin(s.LSN()) // as soon as the branch is there, it pins the point itself
 	if err != nil {
 		return nil, err
 	}
 	defer unpin()
-	no, err := r.reserve(&id, name)
+	free := as.Name // must be a free name
+	if over != nil {
+		free = over.kept.name
+	}
+	no, err := r.reserve(&as.ID, free)
 	if err != nil {
 		return nil, err
 	}
-	defer r.release(id, name)
+	defer r.release(as.ID, free)
 	// The parent is the ancestor that has the branch point in its own WAL. It cannot be deleted while
 	// it has a child, so whoever deletes it must be kept out until the branch is there.
 	parent = parent.owner(s.LSN())
-	if err := parent.takeTurn(ctx); err != nil {
+	giveTurns, err := takeTurns(ctx, parent, over.predecessor())
+	if err != nil {
 		return nil, err
 	}
-	defer parent.giveTurn()
+	defer giveTurns()
+	if err := over.check(as.Name); err != nil {
+		return nil, err
+	}
 	own, err := files(no)
 	if err != nil {
 		return nil, err
 	}
-	t, err := parent.branch(no, id, name, s, own)
+	t, err := parent.branch(no, as, s, own, over)
 	if err != nil {
 		return nil, err
 	}
-	r.add(t)
+	r.enter(t, over)
 	return t, nil
 }
 
-func (parent *Timeline) branch(no timelineNo, id TimelineID, name string, s *Snapshot, files []store.Op) (*Timeline, error) {
+// branch stores a timeline that begins at s, and with it, at once, the row of the one whose place it takes. The
+// caller has the turn of both.
+func (parent *Timeline) branch(no timelineNo, as NewBranch, s *Snapshot, files []store.Op, over *succession) (*Timeline, error) {
 	info := parent.info
-	info.ID, info.Name, info.Parent, info.StartLSN = id, name, parent.info.ID, s.LSN()
+	info.ID, info.Name, info.Parent, info.StartLSN = as.ID, as.Name, parent.info.ID, s.LSN()
 	at := flushedRow{LSN: s.LSN(), Prev: s.State().Prev, Intent: s.LSN()}
 	t := newTimeline(parent.r, no, info, parent.History().Until(s.LSN()), parent, at)
+	t.label.Store(&label{name: as.Name, created: time.Now(), Attributes: as.Attributes})
 	ops := []store.Op{
 		stampedOp(appendVersion(appendState(nil), no, s.LSN()), s.State().Encode()),
 		rowOp(timelineKey(kindFlushed, no), at),
 		t.statusOp(statusLive),
 	}
-	// The files may be too many for one update. Those of a branch that is not there, since a crash
-	// came before its row was stored, nobody sees.
+	ops = append(ops, over.ops()...)
+	if sizeOf(ops)+sizeOf(files) < store.MaxUpdate {
+		return t, parent.r.update(append(files, ops...)...)
+	}
+	// The files are too many for one update. A crash before the last one leaves a row by which the next Open knows that
+	// the timeline was never finished: its number is not given to another one, which would have these files.
+	if err := parent.r.update(t.statusOp(statusCreating)); err != nil {
+		return nil, err
+	}
 	for _, op := range files {
 		if err := parent.r.store.Update([]store.Op{op}); err != nil {
 			return nil, err
 		}
 	}
 	return t, parent.r.update(ops...)
+}
+
+// sizeOf is how many bytes of an update's room ops take.
+func sizeOf(ops []store.Op) (n int) {
+	for _, op := range ops {
+		n += len(op.Key) + len(op.Value)
+	}
+	return n
 }
 
 // newFiles gives the writes that make the files which PutFile stored above s.LSN() the branch's own.
@@ -280,36 +330,8 @@ func newFiles(ctx context.Context, s *Snapshot, no timelineNo) (ops []store.Op, 
 	return ops, err
 }
 
-// Rename gives t another branch name, durably. ErrExists if another branch has it.
-func (r *Repository) Rename(ctx context.Context, t *Timeline, name string) error {
-	if err := CheckName(name); err != nil {
-		return err
-	}
-	if err := t.takeTurn(ctx); err != nil {
-		return err
-	}
-	defer t.giveTurn()
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.byName[name] == t {
-		return nil
-	}
-	if err := r.checkFree(name); err != nil {
-		return err
-	}
-	row := t.timelineRow(statusLive)
-	row.Name = name
-	if err := r.update(rowOp(timelineKey(kindTimeline, t.no), row)); err != nil {
-		return fmt.Errorf("rename %q: %w", t.Name(), err)
-	}
-	delete(r.byName, t.Name())
-	t.name.Store(&name)
-	r.byName[name] = t
-	return nil
-}
-
 func errDeleted(t *Timeline) error {
-	return fmt.Errorf("branch %q was deleted: %w", t.info.Name, ErrNotFound)
+	return fmt.Errorf("branch %q was deleted: %w", t.Name(), ErrNotFound)
 }
 
 // Delete removes a branch. Its name is free at once; Undelete brings it back until the first
@@ -338,7 +360,12 @@ func (r *Repository) remove(t *Timeline, until time.Time) error {
 	defer r.mu.Unlock()
 	for _, c := range r.byID {
 		if c.parent == t {
-			return fmt.Errorf("it has the child %q: %w", c.info.Name, ErrBusy)
+			return fmt.Errorf("it has the child %q: %w", c.Name(), ErrBusy)
+		}
+	}
+	for _, tag := range r.tags {
+		if tag.t == t {
+			return fmt.Errorf("it has the tag %q: %w", tag.name, ErrBusy)
 		}
 	}
 	row := t.timelineRow(statusDeleted)

@@ -20,7 +20,7 @@ func TestBranchRefuses(t *testing.T) {
 	ends := add(t, main, noop(10), noop(10))
 	ctx := t.Context()
 	id := repo.RandomTimelineID()
-	if _, err := r.Branch(ctx, id, "dev", main, ends[0]); err != nil {
+	if _, err := r.Branch(ctx, repo.NewBranch{ID: id, Name: "dev"}, main, ends[0]); err != nil {
 		t.Fatal(err)
 	}
 	for name, c := range map[string]struct {
@@ -36,7 +36,7 @@ func TestBranchRefuses(t *testing.T) {
 		"beyond the head":  {repo.TimelineID{}, "x", ends[1] + 8, repo.ErrOutOfRange},
 		"before the start": {repo.TimelineID{}, "x", repotest.Start - 8, repo.ErrOutOfRange},
 	} {
-		if _, err := r.Branch(ctx, c.id, c.name, main, c.at); !errors.Is(err, c.want) {
+		if _, err := r.Branch(ctx, repo.NewBranch{ID: c.id, Name: c.name}, main, c.at); !errors.Is(err, c.want) {
 			t.Errorf("%s: %v, want %v", name, err, c.want)
 		}
 	}
@@ -57,11 +57,11 @@ func TestBranchOfOldLSN(t *testing.T) {
 	r := repotest.Open(t, repotest.Redo)
 	main := repotest.Create(t, r, "main")
 	ends := add(t, main, noop(10), noop(10))
-	dev, err := r.Branch(t.Context(), repo.TimelineID{}, "dev", main, ends[1])
+	dev, err := r.Branch(t.Context(), repo.NewBranch{Name: "dev"}, main, ends[1])
 	if err != nil {
 		t.Fatal(err)
 	}
-	old, err := r.Branch(t.Context(), repo.TimelineID{}, "old", dev, ends[0])
+	old, err := r.Branch(t.Context(), repo.NewBranch{Name: "old"}, dev, ends[0])
 	if err != nil {
 		t.Fatal(err)
 	}

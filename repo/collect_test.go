@@ -91,7 +91,7 @@ func TestForgetDeleted(t *testing.T) {
 	before := len(entriesOf(t, *disk))
 	for range 2 {
 		m.names++
-		tl, err := m.r.Branch(t.Context(), repo.TimelineID{}, "gone", main.tl, main.lsns[100])
+		tl, err := m.r.Branch(t.Context(), repo.NewBranch{Name: "gone"}, main.tl, main.lsns[100])
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -225,7 +225,7 @@ func TestCollectDroppedForkMadeAgain(t *testing.T) {
 func TestCollectOwnWALOfBranch(t *testing.T) {
 	m, _, main := newForgetting(t)
 	start := len(main.lsns) - 1
-	tl, err := m.r.Branch(t.Context(), repo.TimelineID{}, "b", main.tl, main.lsns[start])
+	tl, err := m.r.Branch(t.Context(), repo.NewBranch{Name: "b"}, main.tl, main.lsns[start])
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -134,6 +134,9 @@ func (r *Repository) Undelete(ctx context.Context, id TimelineID, name string) (
 	}
 	row := k.row
 	row.Name, row.Status, row.Deleted, row.Until, row.Head = cmp.Or(name, row.Name), statusLive, nil, nil, 0
+	if row.Expires != nil && !time.Now().Before(*row.Expires) {
+		row.Expires = nil // else it would be deleted again at once
+	}
 	if err := CheckName(row.Name); row.Name != row.ID && err != nil {
 		return nil, err
 	}

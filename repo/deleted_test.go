@@ -25,7 +25,7 @@ func TestUndelete(t *testing.T) {
 	main := repotest.Create(t, r, "main")
 	branch := func(name string, parent *repo.Timeline) *repo.Timeline {
 		t.Helper()
-		tl, err := r.Branch(ctx, repo.TimelineID{}, name, parent, parent.LastLSN())
+		tl, err := r.Branch(ctx, repo.NewBranch{Name: name}, parent, parent.LastLSN())
 		if err != nil {
 			t.Fatal(err)
 		}

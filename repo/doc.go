@@ -44,6 +44,7 @@
 //
 //	| 0x01 | the layout's version    | 0x02 | timeline 4 | its row    | 0x03 | timeline 4 | its flushed LSN |
 //	| 0x04 | timeline 4 | its horizon             | 0x05 | timeline 4 | LSN 8 | a lease                |
+//	| 0x06 | name ... | a tag                     |
 //
 // The timeline's number is small and counts up, so that a descendant's is above its
 // ancestors'. To read page P on timeline t at L, seek P ^t ^L: the entry found is the newest
@@ -59,7 +60,7 @@
 // # Forgetting
 //
 // Collect forgets what is below a timeline's horizon, for all points but those that are
-// pinned: branch points, leases, and what Pin keeps. Of each page it keeps an image at the
+// pinned: branch points, tags, leases, and what Pin keeps. Of each page it keeps an image at the
 // horizon and at each pinned point, in the place of the chunk that had the records (a trimmed
 // chunk: see chunk.go), and what is newer; of the rest, the newest version at each of these points.
 // Then WAL that no kept version points at, and no point shows, is removed. See collect.go
@@ -82,7 +83,7 @@
 //     chunk.go and relstate.go draw the values that they write; bulk.go writes past memory.
 //  3. Reading: lineage.go and probe.go find versions, chain.go rebuilds a page from them, snapshot.go
 //     offers both to callers; timeline_read.go finds the record boundaries that snapshots stand on.
-//  4. Branches: branch.go, graft.go, ownfile.go.
+//  4. Branches: branch.go, label.go, succession.go, tag.go, graft.go, ownfile.go.
 //  5. Forgetting: horizon.go says what is kept; collect.go, collect_scan.go and collect_page.go delete
 //     the rest, collect_wal.go the WAL.
 //  6. timeline_wal.go, packer.go: what this package does with the WAL's files (package segment).
@@ -113,7 +114,9 @@
 //	horizon   the LSN of a timeline below which points are forgotten unless they are kept
 //	kept      of a point: it can be read, since it is at or above the horizon or something pins it
 //	needed    of a version: a kept point at or below the horizon cannot be read without it
-//	pin       a reason to keep a point: a branch begins there, a lease, or somebody who called Pin
+//	pin       a reason to keep a point: a branch begins there, a tag, a lease, or somebody who called Pin
+//	label     the name of a timeline's branch and what users say of it
+//	place     a branch name, as what timelines have one after the other: see succession.go
 //	hold      a promise that a horizon stays where it is (Hold), or a segment the file it is (HoldWAL)
 //	gone      of a timeline: it was deleted, or never finished, and the store may still have versions of it
 //	stamp     to append to a value the checksum of its key and itself

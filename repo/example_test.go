@@ -48,11 +48,11 @@ func branchAndChange(ctx context.Context) error {
 
 	// dev has a configuration of its own. early branches off from a point of dev's that is before the change.
 	main := bulk.Timeline()
-	dev, err := r.Branch(ctx, repo.TimelineID{}, "dev", main, main.LastLSN())
+	dev, err := r.Branch(ctx, repo.NewBranch{Name: "dev"}, main, main.LastLSN())
 	if err != nil {
 		return err
 	}
-	early, err := r.Branch(ctx, repo.TimelineID{}, "early", dev, start)
+	early, err := r.Branch(ctx, repo.NewBranch{Name: "early"}, dev, start)
 	if err != nil {
 		return err
 	}

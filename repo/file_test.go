@@ -67,7 +67,7 @@ func TestFileSizes(t *testing.T) {
 		for i := range sizes {
 			check(main, i)
 		}
-		branch, err := r.Branch(t.Context(), repo.TimelineID{}, fmt.Sprint("branch", round), main, at[6])
+		branch, err := r.Branch(t.Context(), repo.NewBranch{Name: fmt.Sprint("branch", round)}, main, at[6])
 		if err != nil {
 			t.Fatal(err)
 		}

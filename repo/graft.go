@@ -31,7 +31,7 @@ func (r *Repository) Graft(ctx context.Context, id TimelineID, name string, pare
 	if err != nil {
 		return nil, fmt.Errorf("graft %q: %w", name, err)
 	}
-	t, err := r.branchFrom(ctx, id, name, parent, s, func(no timelineNo) ([]store.Op, error) {
+	t, err := r.branchFrom(ctx, NewBranch{ID: id, Name: name}, parent, s, nil, func(no timelineNo) ([]store.Op, error) {
 		var ops []store.Op
 		for path, content := range files {
 			ops = append(ops, stampedOp(appendVersion(appendFile(nil, path), no, at), encodeFile(content)))

@@ -13,7 +13,7 @@ import (
 // A timeline's horizon is where its kept history begins: points below it are forgotten, but for
 // those that are pinned. It is stored before anything is deleted, and moves forward only.
 //
-// A point below the horizon is pinned by a Pin or a lease, or because a branch begins there. Pins
+// A point below the horizon is pinned by a Pin, a lease or a tag, or because a branch begins there. Pins
 // come and go, and the horizon moves, under one lock: so no caller is given a pin on a point that a
 // collection has already decided to forget.
 
@@ -76,7 +76,8 @@ func (t *Timeline) pinnedPoint(lsn pg.LSN) (pg.LSN, bool) {
 	return lsn, slices.Contains(t.r.branchPoints(t), lsn)
 }
 
-// branchPoints lists the LSNs at which t's children begin, those included that were deleted and are kept.
+// branchPoints lists the LSNs at which t's children begin, those included that were deleted and are kept, and
+// those that have a tag.
 func (r *Repository) branchPoints(t *Timeline) (all []pg.LSN) {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
@@ -88,6 +89,11 @@ func (r *Repository) branchPoints(t *Timeline) (all []pg.LSN) {
 	for _, k := range r.kept {
 		if k.row.Parent != nil && *k.row.Parent == t.no {
 			all = append(all, pg.LSN(k.row.Start))
+		}
+	}
+	for _, tag := range r.tags {
+		if tag.t == t {
+			all = append(all, pg.LSN(tag.row.LSN))
 		}
 	}
 	return all

@@ -16,6 +16,7 @@ const (
 	kindFlushed  kind = 0x03 // [no 4]: a flushedRow
 	kindHorizon  kind = 0x04 // [no 4]: a horizonRow
 	kindLease    kind = 0x05 // [no 4, LSN 8]: a leaseRow
+	kindTag      kind = 0x06 // [name ...]: a tagRow
 	kindState    kind = 0x10 // object: the kind alone
 	kindDatabase kind = 0x20 // object: spc, db
 	kindFile     kind = 0x30 // object: path, NUL
@@ -125,6 +126,8 @@ func parseTimelineKey(key []byte) (timelineNo, bool) {
 func leaseKey(no timelineNo, lsn pg.LSN) []byte {
 	return binary.BigEndian.AppendUint64(timelineKey(kindLease, no), uint64(lsn))
 }
+
+func tagKey(name string) []byte { return append([]byte{byte(kindTag)}, name...) }
 
 func parseLeaseKey(key []byte) (no timelineNo, lsn pg.LSN, ok bool) {
 	if len(key) != 1+4+8 {

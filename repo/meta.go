@@ -9,13 +9,6 @@ import (
 	"zenith/repo/store"
 )
 
-// formatVersion is the version of the layout of keys and values that this code reads and writes. Up to
-// version 4 chunks had the records themselves.
-const formatVersion = 5
-
-// formatRow stores the version of a store's layout.
-type formatRow struct{ Version int }
-
 // timelineStatus is where a timeline is in its life.
 type timelineStatus string
 
@@ -28,7 +21,8 @@ const (
 // rowLSN is an LSN in a row: a number in JSON, where pg.LSN would be text.
 type rowLSN pg.LSN
 
-// timelineRow stores a timeline. Only its name, its status and its switches ever change.
+// timelineRow stores a timeline. Only its name, its status, its switches and what users say of the branch
+// ever change.
 type timelineRow struct {
 	ID      string
 	Name    string
@@ -45,6 +39,15 @@ type timelineRow struct {
 	Deleted *time.Time `json:",omitempty"` // of a deleted one: when
 	Until   *time.Time `json:",omitempty"` // and until when it is kept; nil: it is gone
 	Head    rowLSN     `json:",omitempty"` // and what its head was; 0 in rows of earlier builds
+
+	// Since layout 6:
+
+	Created   *time.Time `json:",omitempty"` // nil: by an earlier build
+	Was       string     `json:",omitempty"` // see label
+	Expires   *time.Time `json:",omitempty"` // this and what follows: see Attributes
+	Protected *bool      `json:",omitempty"`
+	Owner     string     `json:",omitempty"`
+	Note      string     `json:",omitempty"`
 }
 
 // tliSwitch stores where a timeline went on to another one of PostgreSQL's timelines.
@@ -171,24 +174,6 @@ func readLeases(s store.Store, fn func(timelineNo, pg.LSN, leaseRow)) error {
 		fn(no, at, row)
 		return nil
 	})
-}
-
-// checkFormat stores the layout's version in a new store. ErrUnsupported if that of an old one is
-// another.
-func checkFormat(s store.Store) error {
-	key := []byte{byte(kindFormat)}
-	var row formatRow
-	found, err := readRow(s, key, &row)
-	if err != nil {
-		return err
-	}
-	if !found {
-		return s.Update([]store.Op{rowOp(key, formatRow{formatVersion})})
-	}
-	if row.Version != formatVersion {
-		return fmt.Errorf("store has layout %d, this program reads %d: %w", row.Version, formatVersion, ErrUnsupported)
-	}
-	return nil
 }
 
 // closeIterator closes it. Its error becomes *err if there is none yet: a store may report only then

@@ -151,6 +151,41 @@ func (m *model) lookAtHead() {
 }
 
 func (m *model) branch() {
+	m.names++
+	m.branchAs(fmt.Sprint("b", m.names), func(p *timeline, at pg.LSN) (*repo.Timeline, error) {
+		return m.r.Branch(m.t.Context(), repo.NewBranch{Name: fmt.Sprint("b", m.names)}, p.tl, at)
+	})
+}
+
+// replace has a new branch of any point take the place of any timeline.
+func (m *model) replace() {
+	old := m.any()
+	m.names++
+	place, kept := old.name, fmt.Sprint("old", m.names)
+	done := m.branchAs(place, func(p *timeline, at pg.LSN) (*repo.Timeline, error) {
+		return m.r.Replace(m.t.Context(), old.tl, repo.Kept{Name: kept}, p.tl, at)
+	})
+	if done {
+		old.name = kept
+	}
+}
+
+// promote has a timeline take the place of another one.
+func (m *model) promote() {
+	t, old := m.any(), m.any()
+	if t == old {
+		return
+	}
+	m.names++
+	kept := fmt.Sprint("old", m.names)
+	if err := m.r.Promote(m.t.Context(), t.tl, old.tl, repo.Kept{Name: kept}); err != nil {
+		m.t.Fatal(err)
+	}
+	t.name, old.name = old.name, kept
+}
+
+// branchAs makes a branch at a random point by make; it is false if the point was forgotten.
+func (m *model) branchAs(name string, make func(p *timeline, at pg.LSN) (*repo.Timeline, error)) bool {
 	p := m.any()
 	all := p.points()
 	at := all[m.rnd.IntN(len(all))]
@@ -159,8 +194,7 @@ func (m *model) branch() {
 		at = all[len(all)-1]
 		w = p.headWorld()
 	}
-	m.names++
-	c := &timeline{name: fmt.Sprint("b", m.names), start: at, lsns: []pg.LSN{at}, put: map[string]string{}}
+	c := &timeline{name: name, start: at, lsns: []pg.LSN{at}, put: map[string]string{}}
 	for c.parent = p; at < c.parent.start; {
 		c.parent = c.parent.parent
 	}
@@ -169,15 +203,16 @@ func (m *model) branch() {
 	}
 	c.worlds = []*world{w}
 	var err error
-	c.tl, err = m.r.Branch(m.t.Context(), repo.TimelineID{}, c.name, p.tl, at)
+	c.tl, err = make(p, at)
 	if !m.kept(p, at) && errors.Is(err, repo.ErrOutOfRange) {
-		return
+		return false
 	}
 	if err != nil || !m.kept(p, at) {
 		m.t.Fatalf("branch of %s at %v: %v", p.name, at, err)
 	}
 	m.start(c)
 	m.timelines = append(m.timelines, c)
+	return true
 }
 
 func (m *model) start(c *timeline) {
@@ -314,7 +349,14 @@ func (m *model) run(steps int) {
 		case n < 85:
 			m.flush(m.any())
 		case n < 91 && len(m.timelines) < 12:
-			m.branch()
+			switch m.rnd.IntN(4) {
+			case 0:
+				m.replace()
+			case 1:
+				m.promote()
+			default:
+				m.branch()
+			}
 		case n < 94:
 			m.putFile()
 		case n < 96:

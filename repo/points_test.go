@@ -48,7 +48,7 @@ func TestResolve(t *testing.T) {
 	r := repotest.Open(t, repotest.Redo)
 	main := repotest.Create(t, r, "main")
 	ends := add(t, main, noop(10), noop(9000), noop(2<<20), noop(10)) // one crosses a page's end, one a segment's
-	dev, err := r.Branch(t.Context(), repo.TimelineID{}, "dev", main, ends[1])
+	dev, err := r.Branch(t.Context(), repo.NewBranch{Name: "dev"}, main, ends[1])
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -101,7 +101,7 @@ func TestFindTime(t *testing.T) {
 			}
 		})
 	}
-	dev, err := r.Branch(t.Context(), repo.TimelineID{}, "dev", main, ends[40])
+	dev, err := r.Branch(t.Context(), repo.NewBranch{Name: "dev"}, main, ends[40])
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -255,7 +255,7 @@ func TestNestedNames(t *testing.T) {
 	r := repotest.Open(t, repotest.Redo)
 	main := repotest.Create(t, r, "main")
 	branch := func(name string) error {
-		_, err := r.Branch(t.Context(), repo.TimelineID{}, name, main, repotest.Start)
+		_, err := r.Branch(t.Context(), repo.NewBranch{Name: name}, main, repotest.Start)
 		return err
 	}
 	for _, name := range []string{"a/b", "a_b", "ab"} {

@@ -54,6 +54,7 @@ type Repository struct {
 	byName map[string]*Timeline
 	names  map[string]bool // the names and ids of timelines that are being made
 	nextNo timelineNo
+	tags   map[string]tag         // by their names
 	kept   map[TimelineID]keptRow // deleted branches that can be brought back
 	// readsDeleted says that a check reads the deleted branches: see ReadDeleted.
 	readsDeleted bool
@@ -102,7 +103,7 @@ func Open(o Options) (r *Repository, err error) {
 		dir: o.Dir, redo: o.Redo, log: o.Log, store: o.Store, mem: o.Memory,
 		cache: newPageCache(cmp.Or(o.Cache, defaultCache), &o.Memory.pages),
 		byID:  make(map[TimelineID]*Timeline), byName: make(map[string]*Timeline), names: make(map[string]bool),
-		kept: make(map[TimelineID]keptRow), gone: make(map[timelineNo]gone), collecting: make(chan struct{}, 1), closing: make(chan struct{}),
+		tags: make(map[string]tag), kept: make(map[TimelineID]keptRow), gone: make(map[timelineNo]gone), collecting: make(chan struct{}, 1), closing: make(chan struct{}),
 		done: make(chan struct{}), flusherDone: make(chan struct{}), kick: make(chan struct{}, 1),
 		cold: make(chan struct{}, 1), packerDone: make(chan struct{}),
 	}
@@ -161,6 +162,9 @@ func (r *Repository) load() error {
 	})
 	if err == nil && len(unfinished) > 0 {
 		err = r.store.Update(unfinished)
+	}
+	if err == nil {
+		err = r.loadTags(byNo)
 	}
 	if err == nil {
 		err = r.loadPins(byNo)
@@ -233,7 +237,9 @@ func (r *Repository) loadTimeline(no timelineNo, row timelineRow, byNo map[timel
 	if flushed.Intent > flushed.LSN {
 		flushed.left = flushed.Intent
 	}
-	return newTimeline(r, no, info, history, parent, flushed), nil
+	t := newTimeline(r, no, info, history, parent, flushed)
+	t.label.Store(new(row.label()))
+	return t, nil
 }
 
 // checkDirs looks at the directories of timelines that the store does not have. A crash leaves one

@@ -16,8 +16,8 @@ import (
 type Timeline struct {
 	r      *Repository
 	no     timelineNo
-	info   Info                   // its Name and TLI may be out of date
-	name   atomic.Pointer[string] // the branch name
+	info   Info                  // its Name and TLI may be out of date
+	label  atomic.Pointer[label] // replaced under the turn and the repository's mu
 	parent *Timeline
 	first  pg.LSN // the start of the root of the lineage, before which there never was anything
 	wal    *segment.WAL
@@ -66,7 +66,7 @@ type Info struct {
 // newTimeline makes a timeline of which the store has all up to row.LSN. info.TLI is not used: history has it.
 func newTimeline(r *Repository, no timelineNo, info Info, history pg.History, parent *Timeline, row flushedRow) *Timeline {
 	t := &Timeline{r: r, no: no, info: info, parent: parent, first: info.StartLSN, row: row, turn: make(chan struct{}, 1)}
-	t.name.Store(&info.Name)
+	t.label.Store(&label{name: info.Name})
 	if parent != nil {
 		t.first = parent.first
 	}
@@ -88,7 +88,7 @@ func newTimeline(r *Repository, no timelineNo, info Info, history pg.History, pa
 func (t *Timeline) ID() TimelineID { return t.info.ID }
 
 // Name is the branch name that t has now.
-func (t *Timeline) Name() string { return *t.name.Load() }
+func (t *Timeline) Name() string { return t.label.Load().name }
 
 // Info describes t, with the name and the TLI that it has now.
 func (t *Timeline) Info() Info {

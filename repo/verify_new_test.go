@@ -21,7 +21,7 @@ func TestVerifyWhileBranchesAreMade(t *testing.T) {
 			return
 		}
 		made = true // before the entries of the other kinds are read
-		tl, err := r.Branch(t.Context(), repo.TimelineID{}, "dev", main, main.LastLSN())
+		tl, err := r.Branch(t.Context(), repo.NewBranch{Name: "dev"}, main, main.LastLSN())
 		if err != nil {
 			t.Error(err)
 			return

@@ -47,7 +47,7 @@ func TestVersionOfTimeline(t *testing.T) {
 		t.Fatal(err)
 	}
 	main := repotest.Create(t, r, "main")
-	if _, err := r.Branch(t.Context(), repo.TimelineID{}, "dev", main, main.LastLSN()); err != nil {
+	if _, err := r.Branch(t.Context(), repo.NewBranch{Name: "dev"}, main, main.LastLSN()); err != nil {
 		t.Fatal(err)
 	}
 	if err := r.Close(); err != nil {
@@ -101,7 +101,7 @@ func TestBranchOfAnotherVersion(t *testing.T) {
 	r := open()
 	main := repotest.Create(t, r, "main")
 	at := main.LastLSN()
-	if _, err := r.Branch(t.Context(), repo.TimelineID{}, "dev", main, at); err != nil {
+	if _, err := r.Branch(t.Context(), repo.NewBranch{Name: "dev"}, main, at); err != nil {
 		t.Fatal(err)
 	}
 	if err := r.Close(); err != nil {

@@ -51,7 +51,7 @@ func (m *Manager) BranchCreate(ctx context.Context, tenant, name, point string) 
 	if err != nil {
 		return api.Branch{}, err
 	}
-	tl, err := t.repo.Branch(ctx, repo.TimelineID{}, name, parent.tl, at.LSN)
+	tl, err := t.repo.Branch(ctx, repo.NewBranch{Name: name}, parent.tl, at.LSN)
 	if errors.Is(err, repo.ErrExists) {
 		return api.Branch{}, t.errNameTaken(name)
 	}

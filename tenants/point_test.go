@@ -85,7 +85,7 @@ func TestOldNames(t *testing.T) {
 	main := f.branchOf(t, MainBranch)
 	f.advance(t, main, 20)
 	for _, name := range []string{"2026-11-30", "0_16B3748", "with blank", "*", "HEAD"} {
-		if _, err := main.t.repo.Branch(t.Context(), repo.TimelineID{}, name, main.tl, main.tl.LastLSN()); err != nil {
+		if _, err := main.t.repo.Branch(t.Context(), repo.NewBranch{Name: name}, main.tl, main.tl.LastLSN()); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := f.BranchCreate(t.Context(), tenantA, name+"x", name); name != "*" && name != "with blank" && err != nil {

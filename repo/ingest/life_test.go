@@ -36,7 +36,7 @@ func TestLife(t *testing.T) {
 	if size := pg.LSN(tl.Info().SegSize); tl.LastLSN()%size != 0 {
 		t.Errorf("the head, %v, is not at a segment's end", tl.LastLSN())
 	}
-	branch, err := r.Branch(t.Context(), repo.TimelineID{}, "branch", tl, mid)
+	branch, err := r.Branch(t.Context(), repo.NewBranch{Name: "branch"}, tl, mid)
 	if err != nil {
 		t.Fatal(err)
 	}

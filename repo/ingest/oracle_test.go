@@ -99,7 +99,7 @@ func snapshot(t *testing.T, r *repo.Repository, tl *repo.Timeline, at pg.LSN, i 
 		}
 	}
 	if i%2 == 1 {
-		branch, err := r.Branch(t.Context(), repo.TimelineID{}, fmt.Sprint("branch", i), tl, at)
+		branch, err := r.Branch(t.Context(), repo.NewBranch{Name: fmt.Sprint("branch", i)}, tl, at)
 		if err != nil {
 			t.Fatal(err)
 		}
