@@ -28,6 +28,11 @@ type inventory struct {
 	Sum    uint32                    // and its CRC-32C
 	Next   uint64                    // above the ids of all tables that were ever made
 	Tables map[uint64]inventoryTable // by id
+
+	// How many memtables had become tables since a process opened the store when the MANIFEST had this size. Without
+	// them, a log that a mark names as needed and that became one of these tables would be missed.
+	Opened  int64
+	Flushed int
 }
 
 // inventoryTable is a table, which never changes.

@@ -88,7 +88,9 @@ func (l *ledger) noteTables() error {
 	}
 	if l.manifest != nil {
 		if !os.SameFile(l.manifest, st) {
-			l.anew = true
+			if err := l.forgetFlushes(); err != nil {
+				return err
+			}
 		} else if l.manifest.Size() == st.Size() {
 			return nil
 		}
@@ -101,6 +103,10 @@ func (l *ledger) noteTables() error {
 	if err != nil {
 		return err
 	}
+	inv.Opened = l.mark.Opened
+	if !l.anew {
+		inv.Flushed = m.flushedSince(inv.Opened)
+	}
 	if l.inv == nil || inv.Size != l.inv.Size || inv.Sum != l.inv.Sum {
 		// The inventory must not be ahead of what it is a copy of.
 		if err := durable.SyncFile(name); err != nil {
@@ -111,6 +117,28 @@ func (l *ledger) noteTables() error {
 		}
 	}
 	l.inv, l.manifest = inv, st
+	return nil
+}
+
+// forgetFlushes is called when badger has written the MANIFEST anew, where its flushes cannot be counted any more: the
+// mark must not name logs of memtables from now on. It is durable before the inventory knows the new MANIFEST.
+func (l *ledger) forgetFlushes() error {
+	if l.anew {
+		return nil
+	}
+	next := mark{Seq: l.mark.Seq + 1, Opened: l.mark.Opened}
+	for _, log := range l.mark.Logs {
+		if filepath.Ext(log.Name) == valueSuffix {
+			next.Logs = append(next.Logs, log)
+		}
+	}
+	if err := next.write(l.dir); err != nil {
+		return err
+	}
+	if err := durable.SyncFile(markPath(l.dir)); err != nil {
+		return err
+	}
+	l.mark, l.anew = next, true
 	return nil
 }
 

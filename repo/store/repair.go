@@ -42,7 +42,8 @@ func Repair(dir string, log *slog.Logger) (done string, err error) {
 // levels gives all tables of the store as the inventory knows them, and at level 0 those that were made
 // since: where badger finds a key in several tables of level 0, the numbers that the keys end with say
 // which is the newest. A table that the inventory does not know is part of the store only if nothing was
-// deleted since; then those tables' ids have no gap.
+// deleted since; then those tables' ids have no gap. One that is not whole was being made when the process
+// ended, and what was to be in it is still where it came from.
 func (v *survey) levels() (map[uint64]uint32, error) {
 	if v.inv == nil {
 		return nil, fmt.Errorf("there is no second copy, %s: %w", inventoryPath(v.dir), ErrCorrupt)
@@ -59,22 +60,29 @@ func (v *survey) levels() (map[uint64]uint32, error) {
 		if id < v.inv.Next {
 			continue
 		}
-		newer++
 		whole, err := tableIsWhole(v.tableName(id))
 		if err != nil {
 			return nil, err
 		}
-		if !whole {
-			return nil, fmt.Errorf("store's file %s: %w", v.tableName(id), ErrCorrupt)
+		if whole {
+			newer++
+			levels[id] = 0
 		}
-		levels[id] = 0
 	}
 	for id := v.inv.Next; id < v.inv.Next+uint64(newer); id++ {
 		if _, there := levels[id]; !there {
 			return nil, fmt.Errorf("store's file %s is missing, and it is not known whether it was needed: %w", v.tableName(id), ErrCorrupt)
 		}
 	}
-	return levels, v.checkLogs(newer)
+	return levels, v.checkLogs(newer + v.flushedInInventory())
+}
+
+// flushedInInventory counts the memtables that became tables between the open that the mark is about and the inventory.
+func (v *survey) flushedInInventory() int {
+	if v.inv.Opened != v.mark.Opened {
+		return 0
+	}
+	return v.inv.Flushed
 }
 
 // rebuild writes a MANIFEST with those tables, and moves the one that is there aside.
