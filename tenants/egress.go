@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"net/netip"
 	"strings"
 	"time"
 
@@ -24,14 +25,20 @@ type Egress struct {
 
 const defaultDiscreet = 5 * time.Second
 
+// SetEgress changes where the page server connects on behalf of others than its owner, from the next attempt on, also
+// of receivers that run. Connections that are there stay.
+func (m *Manager) SetEgress(e Egress) { m.egress.Store(&e) }
+
 // rulesFor bounds what a caller's connection string does. The owner could connect himself from where the
 // page server runs, so nothing is kept from him.
-func (e Egress) rulesFor(stranger bool) receiver.Rules {
+func (m *Manager) rulesFor(stranger bool) receiver.Rules {
 	if !stranger {
 		return receiver.Rules{}
 	}
-	rules := receiver.Rules{Stranger: true, Allow: e.Receive.Allows}
-	if !e.Receive.Explicit() {
+	rules := receiver.Rules{Stranger: true, Allow: func(host string, addr netip.Addr) bool {
+		return m.egress.Load().Receive.Allows(host, addr)
+	}}
+	if e := m.egress.Load(); !e.Receive.Explicit() {
 		rules.Discreet = cmp.Or(e.Discreet, defaultDiscreet)
 	}
 	return rules
@@ -39,7 +46,7 @@ func (e Egress) rulesFor(stranger bool) receiver.Rules {
 
 // parseServer parses the connection string of a receiver that is to be started, or was kept.
 func (m *Manager) parseServer(f receiverFile) (*receiver.Server, error) {
-	server, err := receiver.ParseServer(f.ConnInfo, m.cfg.Egress.rulesFor(f.Stranger))
+	server, err := receiver.ParseServer(f.ConnInfo, m.rulesFor(f.Stranger))
 	switch {
 	case errors.Is(err, conninfo.ErrNotTaken):
 		return nil, &api.Error{Kind: api.ErrNotAllowed, Msg: err.Error()}
@@ -62,7 +69,8 @@ func (b *branch) checkServer(ctx context.Context, server *receiver.Server) error
 
 // dialPeer connects to the page server to which a caller pushes.
 func (m *Manager) dialPeer(ctx context.Context, to string) (Peer, error) {
-	push := m.cfg.Egress.Push
+	rules := m.egress.Load()
+	push := rules.Push
 	if err := checkTarget(to, api.CallerOf(ctx).Owner); err != nil {
 		return nil, err
 	}
@@ -72,7 +80,7 @@ func (m *Manager) dialPeer(ctx context.Context, to string) (Peer, error) {
 	if push.Explicit() {
 		return m.cfg.Dial(ctx, to, push.Allows)
 	}
-	patience := cmp.Or(m.cfg.Egress.Discreet, defaultDiscreet)
+	patience := cmp.Or(rules.Discreet, defaultDiscreet)
 	late := time.After(patience)
 	bounded, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()

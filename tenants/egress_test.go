@@ -29,7 +29,7 @@ func TestStrangerSeesNoPorts(t *testing.T) {
 	if _, err := near.push(t, MainBranch); err != nil {
 		t.Fatal(err)
 	}
-	far.Manager.cfg.Egress.Discreet = 50 * time.Millisecond
+	far.SetEgress(Egress{Discreet: 50 * time.Millisecond})
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -83,7 +83,7 @@ func TestStrangerFollowsWhatIsAllowed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	far.Manager.cfg.Egress.Receive = list
+	far.SetEgress(Egress{Receive: list})
 	conninfo := near.serve(t)
 	for _, more := range []string{" passfile=/etc/passwd", " sslkey=/etc/passwd sslcert=/etc/passwd", " service=x", " sslrootcert=/etc/passwd", " host=/tmp"} {
 		err := far.ReceiveStart(stranger(t), tenantA, MainBranch, conninfo+more)
@@ -111,6 +111,23 @@ func TestStrangerFollowsWhatIsAllowed(t *testing.T) {
 	if err != nil || !kept.Stranger {
 		t.Errorf("kept %+v, %v", kept, err)
 	}
+
+	// A list that changes counts at the next attempt, also of a receiver that was made before.
+	server, err := far.parseServer(kept)
+	if err != nil {
+		t.Fatal(err)
+	}
+	nothing, err := egress.Parse(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := receiver.Check(t.Context(), server, main.tl); err != nil {
+		t.Errorf("before the change: %v", err)
+	}
+	far.SetEgress(Egress{Receive: nothing})
+	if err := receiver.Check(t.Context(), server, main.tl); err == nil || !strings.Contains(err.Error(), egress.ErrRefused.Error()) {
+		t.Errorf("after the change: %v", err)
+	}
 }
 
 // TestStrangerPushes has a stranger push: the dialer is given what decides on addresses, and the reason of a
@@ -119,7 +136,7 @@ func TestStrangerPushes(t *testing.T) {
 	t.Parallel()
 	near, _, _ := pair(t)
 	near.advance(t, near.branchOf(t, MainBranch), 10)
-	near.Manager.cfg.Egress.Discreet = 10 * time.Millisecond
+	near.SetEgress(Egress{Discreet: 10 * time.Millisecond})
 	loopback := netip.MustParseAddr("127.0.0.1")
 	near.Manager.cfg.Dial = func(_ context.Context, to string, allow func(string, netip.Addr) bool) (Peer, error) {
 		if allow == nil || allow(to, loopback) {

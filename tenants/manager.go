@@ -78,6 +78,7 @@ type Manager struct {
 
 	mounter mounter
 	retain  atomic.Pointer[retentions]
+	egress  atomic.Pointer[Egress]
 
 	ctx    context.Context // ends at Close; of work that outlives the request that began it
 	cancel context.CancelFunc
@@ -135,6 +136,7 @@ func open(cfg Config, mounts mounter) (*Manager, error) {
 		m.log.Warn("the user ids for tenants do not exist in this user namespace: all postgres servers run as one account", "account", as.Name)
 	}
 	m.SetRetention(cfg.Retention, cfg.TenantRetention)
+	m.SetEgress(cfg.Egress)
 	if err := os.MkdirAll(m.tenantsDir(), 0o711); err != nil {
 		return nil, err
 	}

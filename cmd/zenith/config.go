@@ -59,6 +59,7 @@ type serverConfig struct {
 	Accounts   accountsConfig          `toml:"accounts,omitempty"`
 	TLS        tlsConfig               `toml:"tls,omitempty"`
 	Egress     egressConfig            `toml:"egress,omitempty"`
+	Limits     limitsConfig            `toml:"limits,omitempty"`
 	Retention  retentionConfig         `toml:"retention,omitempty"`
 	Tenants    map[string]tenantConfig `toml:"tenants,omitempty"` // by tenant id
 }

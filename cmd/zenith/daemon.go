@@ -192,11 +192,11 @@ func (e *environ) daemon(ctx context.Context, o startOptions) (err error) {
 	if err != nil {
 		return errors.Join(err, doors.close())
 	}
-	server := pageserver.New(svc, pageserver.Options{Log: log, Replication: svc, Identity: identity, MaxConns: maxConns(), Access: policy})
+	server := pageserver.New(svc, pageserver.Options{Log: log, Replication: svc, Identity: identity, MaxConns: maxConns(), Access: policy, Limits: s.Limits.limits()})
 	if err := e.secure(&s.serverConfig, server, log); err != nil {
 		return errors.Join(err, doors.close(), closeService(ctx))
 	}
-	r := &reloader{e: e, o: o, log: log, level: level, current: s.serverConfig, asked: asked, store: policy.Store, server: server}
+	r := &reloader{e: e, o: o, log: log, level: level, current: s.serverConfig, asked: asked, store: policy.Store, server: server, doors: doors}
 	reloading, stopReloading := context.WithCancel(context.WithoutCancel(ctx))
 	var reloads sync.WaitGroup
 	reloads.Go(func() { r.run(reloading, svc) })

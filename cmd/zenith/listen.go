@@ -30,6 +30,16 @@ func openDoors(s *settings) (listeners, error) {
 	return listeners{socket, port}, nil
 }
 
+// setSocketMode changes who may connect to the socket, as the settings say now.
+func (l listeners) setSocketMode(mode fs.FileMode) error {
+	for _, one := range l {
+		if socket, ok := one.(interface{ Chmod(fs.FileMode) error }); ok {
+			return socket.Chmod(mode)
+		}
+	}
+	return nil
+}
+
 // address gives the HOST:PORT at which the page server listens, or the path of its socket if it has no port.
 func (l listeners) address() string { return l[len(l)-1].Addr().String() }
 
@@ -77,8 +87,8 @@ const (
 
 // socketMode gives the mode of the socket: other accounts than the owner's get no further than the file if none
 // of them is let in.
-func (s *settings) socketMode() fs.FileMode {
-	if len(s.Auth.Accounts) == 0 && s.Auth.method(s.Listen) != access.Scram {
+func (c *serverConfig) socketMode() fs.FileMode {
+	if len(c.Auth.Accounts) == 0 && c.Auth.method(c.Listen) != access.Scram {
 		return socketOfOwner
 	}
 	return socketOfAll

@@ -27,6 +27,7 @@ type reloader struct {
 	asked   chan os.Signal
 	store   *access.Store // users and tokens
 	server  guarded       // lets in who the settings say
+	doors   listeners
 }
 
 // harmless are signals that would end a program and mean nothing to the page server. SIGPIPE
@@ -73,15 +74,19 @@ func (r *reloader) reopenLog() error {
 	return errors.Join(syscall.Dup3(int(f.Fd()), int(os.Stderr.Fd()), 0), f.Close())
 }
 
-// guarded is what can be told anew, while it runs, who is let in, and how connections are encrypted.
+// guarded is what can be told anew, while it runs, who is let in, how connections are encrypted, and how much a client
+// may use.
 type guarded interface {
 	SetAccess(p *access.Policy)
 	SetTLS(c *tls.Config) error
+	SetLimits(limits access.RoleLimits)
 }
 
-// retainer is what can be told how much history to keep while it runs.
+// retainer is what can be told, while it runs, how much history to keep, and where to connect for others than the
+// owner.
 type retainer interface {
 	SetRetention(all tenants.Retention, single map[string]tenants.Retention)
+	SetEgress(e tenants.Egress)
 }
 
 // reload reads pageserver.toml again. If it cannot be read, nothing changes.
@@ -106,10 +111,15 @@ func (r *reloader) reload(m retainer) error {
 		return err
 	}
 	policy.Store = r.store
+	if err := r.doors.setSocketMode(running.socketMode()); err != nil {
+		return err
+	}
 	if err := r.e.secure(&s.serverConfig, r.server, r.log); err != nil {
 		return err
 	}
 	r.server.SetAccess(policy)
+	r.server.SetLimits(s.Limits.limits())
+	m.SetEgress(s.Egress.lists())
 	m.SetRetention(s.Retention.over(tenants.DefaultRetention), s.tenantRetention())
 	r.level.Set(s.LogLevel.level())
 	waiting := changedKeys(r.current, s.serverConfig)
@@ -118,7 +128,7 @@ func (r *reloader) reload(m retainer) error {
 }
 
 // reloaded are the keys of pageserver.toml that a running page server takes in.
-var reloaded = []string{"auth", "log_level", "retention", "tenants", "tls"}
+var reloaded = []string{"auth", "egress", "limits", "log_level", "retention", "tenants", "tls"}
 
 // changedKeys lists the keys of which the page server goes on with the value in old, until it is
 // started again.

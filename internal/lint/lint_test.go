@@ -62,6 +62,7 @@ var doors = map[string]string{
 	"github.com/jackc/pgx/v5":        "repo/receiver",
 	"github.com/xdg-go/scram":        "internal/access",
 	"github.com/urfave/cli/v2":       "cmd/zenith",
+	"golang.org/x/time":              "internal/pageserver",
 }
 
 // wire is the package that only these files of cmd/zenith may import: the others talk in the words of

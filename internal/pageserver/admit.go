@@ -50,6 +50,7 @@ func (c *conn) admit(user string) error {
 	if err := c.srv.checkShare(c); err != nil {
 		return err
 	}
+	c.usage = c.srv.join(who)
 	c.session.Store(&who)
 	return nil
 }

@@ -58,6 +58,7 @@ func (s *Server) watchConns() {
 		case now := <-tick.C:
 			s.recheck()
 			s.cutIdle(now)
+			s.forgetUsages()
 		}
 	}
 }
@@ -72,24 +73,4 @@ func (s *Server) cutIdle(now time.Time) {
 		}
 		c.end(api.Errorf(errIdle, "terminating connection: it was idle for %v", s.opt.IdleTimeout))
 	}
-}
-
-// maxKept bounds what a client may leave on a connection in prepared statements and portals, in bytes.
-const maxKept = 16 << 20
-
-// checkKept refuses n bytes more of prepared statements and portals if they are too many.
-func (c *conn) checkKept(n int) error {
-	for _, p := range c.prepared {
-		n += p.size
-	}
-	for _, p := range c.portals {
-		n += p.size
-		if p.held != nil {
-			n += p.held.size
-		}
-	}
-	if n > maxKept+maxHeld {
-		return api.Errorf(api.ErrNotAllowed, "prepared statements and portals of more than %d MiB", maxKept>>20)
-	}
-	return nil
 }

@@ -148,7 +148,7 @@ func TestWhatIsKept(t *testing.T) {
 		w.send(&pgproto3.Parse{Name: string(rune('A' + i)), Query: long})
 	}
 	w.send(&pgproto3.Sync{})
-	if e := find[*pgproto3.ErrorResponse](t, w.untilReady()); e.Code != "42501" {
+	if e := find[*pgproto3.ErrorResponse](t, w.untilReady()); e.Code != "53400" {
 		t.Errorf("got %+v", e)
 	}
 }

@@ -11,14 +11,17 @@ import (
 )
 
 // chunkReader gives pgproto3 the bytes of a connection and bounds what a peer can make
-// us allocate: pgproto3 itself believes any length. A read that a deadline broke off is
+// us allocate: pgproto3 itself believes any length. Of a long message no more memory is taken than twice what has come. A read that a deadline broke off is
 // taken up again by the next call, which asks for the same length.
 type chunkReader struct {
 	br   *bufio.Reader
-	max  int // longest message body
-	buf  []byte
-	have int // bytes of buf that are there
+	max  int    // longest message body
+	buf  []byte // of the message that is being read: grows as it comes
+	have int    // bytes of buf that are there
 }
+
+// firstChunk is how much of a message is believed to come before anything of it is there.
+const firstChunk = 64 << 10
 
 // Next returns the next n bytes, which the caller owns.
 func (cr *chunkReader) Next(n int) ([]byte, error) {
@@ -26,12 +29,17 @@ func (cr *chunkReader) Next(n int) ([]byte, error) {
 		return nil, api.Errorf(api.ErrProtocol, "message of %d bytes, at most %d are taken", n, cr.max)
 	}
 	if cr.buf == nil {
-		cr.buf = make([]byte, n)
+		cr.buf = make([]byte, min(n, firstChunk))
 	}
-	got, err := io.ReadFull(cr.br, cr.buf[cr.have:])
-	cr.have += got
-	if err != nil {
-		return nil, err
+	for cr.have < n {
+		if cr.have == len(cr.buf) {
+			cr.buf = append(cr.buf, make([]byte, min(n-cr.have, cr.have))...)
+		}
+		got, err := io.ReadFull(cr.br, cr.buf[cr.have:])
+		cr.have += got
+		if err != nil {
+			return nil, err
+		}
 	}
 	buf := cr.buf
 	cr.buf, cr.have = nil, 0

@@ -55,6 +55,8 @@ type conn struct {
 	portals        map[string]*portal
 	progress       bool                        // the client asked for progress notices
 	stopExec       func(context.Context) error // tears down this connection's pg_exec
+	usage          *usage                      // what the client has, by this connection and others
+	kept           int64                       // of usage's memory: bytes of prepared statements, portals and their results
 	ownSlots       map[string]func() error     // by name: drop this connection's temporary slots
 
 	wmu  sync.Mutex // guards bw and wbuf: progress comes from other goroutines
@@ -68,7 +70,7 @@ type conn struct {
 func newConn(s *Server, nc net.Conn, id uint32) *conn {
 	c := &conn{
 		srv: s, raw: nc, in: &chunkReader{max: s.opt.MaxMessage}, id: id, address: addressOf(nc), secret: newSecret(), version: pg.Default, txStatus: 'I',
-		prepared: map[string]*prepared{}, portals: map[string]*portal{}, ownSlots: map[string]func() error{},
+		prepared: map[string]*prepared{}, portals: map[string]*portal{}, ownSlots: map[string]func() error{}, usage: &usage{},
 	}
 	c.be = pgproto3.NewBackend(c.in, nil)
 	c.use(nc)
@@ -176,7 +178,7 @@ func (c *conn) handle(msg pgproto3.FrontendMessage) error {
 		return c.simpleQuery(msg.String)
 	case *pgproto3.Sync:
 		c.skipToSync = false
-		clear(c.portals) // each lives as long as its transaction, and there are none
+		c.dropPortals()
 		return c.ready()
 	case *pgproto3.Flush:
 		return c.flush()
@@ -239,7 +241,11 @@ func (c *conn) run(cmd *verb, args []string, r *reply) (failed error) {
 	if !cmd.reads {
 		defer c.watch(cancel)()
 	}
-	err = c.call(ctx, cmd, args, r)
+	end, err := c.begin(ctx, cmd)
+	if err == nil {
+		err = c.call(ctx, cmd, args, r)
+		end()
+	}
 	if why := c.ending.Load(); why != nil {
 		c.broken = *why
 		return *why

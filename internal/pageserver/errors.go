@@ -15,6 +15,7 @@ var (
 	errNoFile      = errors.New("no such file")                                          // is returned for WAL that is not kept
 	errInvalidName = errors.New("invalid name")                                          // is returned for a name that a slot cannot have
 	errTooMany     = errors.New("too many clients")                                      // is returned when MaxConns is reached
+	errTooMuch     = errors.New("too much memory")                                       // is returned for what would have the server keep more than a client may
 	errServer      = errors.New("error of the page server")                              // is the kind of an error with a SQLSTATE that is none of ours
 	errNotAdmitted = fmt.Errorf("not let in: %w", api.ErrNotAllowed)                     // is the kind of the error of a client that may not connect
 	errPassword    = fmt.Errorf("password authentication failed: %w", api.ErrNotAllowed) // is the kind of the error of a client that does not know the password
@@ -47,6 +48,7 @@ var kinds = []struct {
 	{api.ErrUnavailable, "57P03"},
 	{api.ErrProtocol, "08P01"},
 	{errTooMany, "53300"},
+	{errTooMuch, "53400"},
 	{errIdle, "57P05"},
 	{errNoFile, "58P01"},
 	{errInvalidName, "42602"},

@@ -29,8 +29,8 @@ type portal struct {
 
 // Bounds of what a client may leave with us.
 const (
-	maxPrepared = 1000
-	maxHeld     = 64 << 20
+	maxPrepared = 1000     // statements, and as many portals
+	maxHeld     = 64 << 20 // bytes of one result that is fetched in pieces
 )
 
 // extended answers a message of the extended protocol. After an error everything up to
@@ -73,14 +73,15 @@ func (c *conn) parse(msg *pgproto3.Parse) error {
 	if len(c.prepared) >= maxPrepared {
 		return api.Errorf(api.ErrNotAllowed, "more than %d prepared statements", maxPrepared)
 	}
-	if err := c.checkKept(len(msg.Query)); err != nil {
-		return err
-	}
 	p, err := prepare(msg.Query, msg.ParameterOIDs)
 	if err != nil {
 		return err
 	}
-	p.size = len(msg.Query)
+	p.size = len(msg.Query) + 4*len(p.params)
+	c.dropPrepared(msg.Name)
+	if err := c.keep(p.size); err != nil {
+		return err
+	}
 	c.prepared[msg.Name] = p
 	return c.send(&pgproto3.ParseComplete{})
 }
@@ -140,7 +141,8 @@ func (c *conn) bind(msg *pgproto3.Bind) error {
 	for _, a := range args {
 		size += len(a)
 	}
-	if err := c.checkKept(size); err != nil {
+	c.dropPortal(msg.DestinationPortal)
+	if err := c.keep(size); err != nil {
 		return err
 	}
 	c.portals[msg.DestinationPortal] = &portal{prepared: p, args: args, size: size, formats: msg.ResultFormatCodes}
@@ -231,7 +233,7 @@ func (c *conn) execute(msg *pgproto3.Execute) error {
 	p.done = true
 	r := &reply{c: c, cols: p.cmd.columns(), formats: p.formats, described: true}
 	if msg.MaxRows > 0 {
-		p.held = &heldRows{}
+		p.held = &heldRows{keep: c.keep}
 		r.held = p.held
 	}
 	if err := c.run(p.cmd, p.args[1:], r); err != nil {
@@ -260,27 +262,60 @@ func (c *conn) executeHeld(p *portal, maxRows uint32) error {
 
 func (c *conn) closeObject(msg *pgproto3.Close) error {
 	if msg.ObjectType == 'P' {
-		delete(c.portals, msg.Name)
+		c.dropPortal(msg.Name)
 	} else {
-		delete(c.prepared, msg.Name)
+		c.dropPrepared(msg.Name)
 	}
 	return c.send(&pgproto3.CloseComplete{})
+}
+
+// dropPrepared forgets a prepared statement, if there is one of that name.
+func (c *conn) dropPrepared(name string) {
+	if p, there := c.prepared[name]; there {
+		c.letGo(p.size)
+		delete(c.prepared, name)
+	}
+}
+
+// dropPortal forgets a portal, if there is one of that name, and the rest of its result.
+func (c *conn) dropPortal(name string) {
+	p, there := c.portals[name]
+	if !there {
+		return
+	}
+	c.letGo(p.size)
+	if p.held != nil {
+		c.letGo(p.held.size)
+	}
+	delete(c.portals, name)
+}
+
+// dropPortals forgets all portals: each lives as long as its transaction, and there are none.
+func (c *conn) dropPortals() {
+	for name := range c.portals {
+		c.dropPortal(name)
+	}
 }
 
 // heldRows are the rows of a command that ran to its end while the client wants them in pieces.
 type heldRows struct {
 	rows []*pgproto3.DataRow
-	size int
+	size int // of all that there were, in bytes
+	keep func(n int) error
 }
 
 func (h *heldRows) add(row *pgproto3.DataRow) error {
+	size := 64 * (1 + len(row.Values))
 	for _, v := range row.Values {
-		h.size += len(v)
+		size += len(v)
 	}
-	h.size += 64 * (1 + len(row.Values))
-	if h.size > maxHeld {
-		return api.Errorf(api.ErrNotAllowed, "result of more than %d MiB cannot be fetched in pieces", maxHeld>>20)
+	if h.size+size > maxHeld {
+		return api.Errorf(errTooMuch, "result of more than %d MiB cannot be fetched in pieces", maxHeld>>20)
 	}
+	if err := h.keep(size); err != nil {
+		return err
+	}
+	h.size += size
 	h.rows = append(h.rows, row)
 	return nil
 }

@@ -75,7 +75,7 @@ func (c *conn) replicationCommand(rc *replCommand, p *replParser) error {
 		err = p.end()
 	}
 	if err == nil {
-		cmd := &verb{name: rc.name, role: c.slotRole(rc, r), args: replArgs, gives: rc.gives, reads: rc.reads, run: func(ctx context.Context, c *call) error {
+		cmd := &verb{name: rc.name, role: c.slotRole(rc, r), args: replArgs, gives: rc.gives, reads: rc.reads, long: rc.gives, run: func(ctx context.Context, c *call) error {
 			return c.replicate(ctx, func(src api.ReplicationSource) error { return rc.run(ctx, c, src, r) })
 		}}
 		err = c.run(cmd, []string{c.ownTenant()}, &reply{c: c, cols: rc.cols})

@@ -29,6 +29,8 @@ type Options struct {
 
 	Access *access.Policy // who is let in; default: root, over a unix socket
 
+	Limits access.RoleLimits // default: access.DefaultLimits
+
 	Identity string // of the work directory that is served: sent as parameter zenith_workdir, if not ""
 
 	Replication api.ReplicationService // nil: replication connections are for ordinary commands only
@@ -59,6 +61,9 @@ func (o Options) withDefaults() Options {
 	if o.SenderTimeout == 0 {
 		o.SenderTimeout = time.Minute
 	}
+	if o.Limits == nil {
+		o.Limits = access.DefaultLimits
+	}
 	if o.MaxMessage == 0 {
 		o.MaxMessage = 1 << 20
 	}
@@ -76,10 +81,12 @@ type Server struct {
 	tls    atomic.Pointer[serverTLS] // nil: connections are not encrypted
 
 	guesses *access.Guesses // of passwords
+	limits  atomic.Pointer[access.RoleLimits]
 
 	mu        sync.Mutex
 	listeners map[net.Listener]struct{}
 	conns     map[uint32]*conn // by the process id told to the client, for cancel requests
+	usages    map[access.Principal]*usage
 	lastID    uint32
 }
 
@@ -88,9 +95,10 @@ func New(svc api.Service, o Options) *Server {
 	ctx, cancel := context.WithCancel(context.Background())
 	s := &Server{
 		svc: svc, opt: o.withDefaults(), ctx: ctx, cancel: cancel,
-		listeners: map[net.Listener]struct{}{}, conns: map[uint32]*conn{}, guesses: access.NewGuesses(),
+		listeners: map[net.Listener]struct{}{}, conns: map[uint32]*conn{}, guesses: access.NewGuesses(), usages: map[access.Principal]*usage{},
 	}
 	s.SetAccess(s.opt.Access)
+	s.SetLimits(s.opt.Limits)
 	s.wg.Go(s.watchConns)
 	return s
 }
@@ -194,6 +202,7 @@ func (s *Server) forget(c *conn) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.conns, c.id)
+	c.usage.leave(c.kept)
 }
 
 // cancelCommand ends what the connection with that process id runs, if the secret is right.

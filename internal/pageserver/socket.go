@@ -66,10 +66,15 @@ func (l *socketListener) bind(mode fs.FileMode) error {
 		return dialReason(err)
 	}
 	l.SetUnlinkOnClose(false)
-	if err := unix.Fchmodat(int(l.dir.Fd()), SocketName, uint32(mode.Perm()), 0); err != nil {
+	if err := l.Chmod(mode); err != nil {
 		return errors.Join(err, l.UnixListener.Close())
 	}
 	return nil
+}
+
+// Chmod changes who may connect to the socket.
+func (l *socketListener) Chmod(mode fs.FileMode) error {
+	return unix.Fchmodat(int(l.dir.Fd()), SocketName, uint32(mode.Perm()), 0)
 }
 
 // removeOld removes a socket that is there already. What is no socket stays, and is in the way.

@@ -31,6 +31,7 @@ type verb struct {
 	local bool // only for accounts of this machine, which come through the unix socket
 	each  bool // it names no tenant, and gives each client what is of the tenants that it may read
 	gives bool // it changes nothing, and gives out data of a tenant
+	long  bool // it reads much, though it gives little: it counts as a stream
 
 	// What follows is set by ready.
 
@@ -61,6 +62,11 @@ func (v *verb) completion() string {
 		return v.tag
 	}
 	return strings.ToUpper(v.name)
+}
+
+// streams reports whether a call counts as one of a client's streams (Limits).
+func (v *verb) streams() bool {
+	return v.long || v.reads || v.reply == replyFile
 }
 
 // usage gives the command with its arguments, as a user reads it.

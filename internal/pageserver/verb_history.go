@@ -27,7 +27,7 @@ type walDumpRow struct {
 }
 
 var walDumpVerb = stream[walDumpArgs, walDumpRow]{
-	verb: verb{name: "wal_dump", role: access.Reader, gives: true, help: "the records that start in [FROM, TO), as pg_waldump prints them; 0/0 is the start of what is kept, and the head"},
+	verb: verb{name: "wal_dump", role: access.Reader, gives: true, long: true, help: "the records that start in [FROM, TO), as pg_waldump prints them; 0/0 is the start of what is kept, and the head"},
 	do: func(ctx context.Context, c *call, a walDumpArgs, send func(walDumpRow) error) error {
 		lines := &lineWriter{line: func(s string) error { return send(walDumpRow{s}) }}
 		if err := c.svc.WALDump(ctx, a.Tenant, a.Branch, a.From, a.To, a.Zone.location(), lines); err != nil {
@@ -106,7 +106,7 @@ type checkRow struct {
 }
 
 var checkVerb = stream[checkArgs, checkRow]{
-	verb: verb{name: "check", role: access.Reader, help: "verifies a branch, or all of the tenant's: a row for each problem, and a last one with the figures"},
+	verb: verb{name: "check", role: access.Reader, long: true, help: "verifies a branch, or all of the tenant's: a row for each problem, and a last one with the figures"},
 	do: func(ctx context.Context, c *call, a checkArgs, send func(checkRow) error) error {
 		found := func(problem string) error { return send(checkRow{Problem: &problem}) }
 		res, err := c.svc.Check(ctx, a.Tenant, a.Branch, found, c.notices())
@@ -179,7 +179,7 @@ type gcPlanArgs struct {
 }
 
 var gcPlanVerb = list[gcPlanArgs, api.Forgettable]{
-	verb: verb{name: "gc_plan", role: access.Reader, help: "what gc would forget: a row for each branch of which it is something. It forgets nothing; no branch, or an empty one, means all"},
+	verb: verb{name: "gc_plan", role: access.Reader, long: true, help: "what gc would forget: a row for each branch of which it is something. It forgets nothing; no branch, or an empty one, means all"},
 	do: func(ctx context.Context, c *call, a gcPlanArgs) ([]api.Forgettable, error) {
 		return c.svc.GCPlan(ctx, a.Tenant, a.Branch, a.Retain)
 	},

@@ -122,7 +122,7 @@ type walSumRow struct {
 }
 
 var walSumVerb = one[walSumArgs, walSumRow]{
-	verb: verb{name: "wal_sum", role: access.Reader, help: "the SHA-256, in hex, of a timeline's WAL in [FROM, TO)"},
+	verb: verb{name: "wal_sum", role: access.Reader, long: true, help: "the SHA-256, in hex, of a timeline's WAL in [FROM, TO)"},
 	do: func(ctx context.Context, c *call, a walSumArgs) (walSumRow, error) {
 		sum, err := c.svc.WALSum(ctx, a.Tenant, a.Timeline, a.From, a.To)
 		return walSumRow{sum}, err
