@@ -74,6 +74,10 @@ func TestRefusals(t *testing.T) {
 	}{
 		{"not a data directory", "PG_VERSION", func([]byte) []byte { return nil }, ingest.ErrNotClean, "not a PostgreSQL data directory"},
 		{"version 12", "PG_VERSION", put("12\n"), ingest.ErrVersion, "PostgreSQL 12"},
+		{"version 13", "PG_VERSION", put("13\n"), ingest.ErrVersion, "PostgreSQL 13"},
+		{"version 20", "PG_VERSION", put("20\n"), ingest.ErrVersion, "PostgreSQL 20"},
+		{"a beta", "PG_VERSION", put("19beta1\n"), ingest.ErrVersion, "19beta1"},
+		{"wal of another version", wal, func(b []byte) []byte { b[0], b[1] = 0x16, 0xD1; return b }, ingest.ErrDamaged, "magic D116, PostgreSQL 17, want PostgreSQL 15"},
 		{"two versions", "PG_VERSION", put("16\n"), ingest.ErrDamaged, "PG_VERSION says that it is PostgreSQL 16's, pg_control that it is PostgreSQL 15's"},
 		{"control version", "global/pg_control", patchControl(8, 1201), ingest.ErrVersion, "pg_control_version is 1201: PostgreSQL 12"},
 		{"control version of 17, catalog of 15", "global/pg_control", patchControl(8, 1700), ingest.ErrVersion, "catalog_version_no is 202209061: PostgreSQL 15"},
