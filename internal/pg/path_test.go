@@ -63,13 +63,15 @@ func TestOtherPaths(t *testing.T) {
 }
 
 func FuzzParsePath(f *testing.F) {
-	for _, s := range []string{"base/5/16384_vm.1", "pg_xact/0000", "pg_twophase/000002EA", "pg_tblspc/1/PG_15_202209061/5/6"} {
+	for _, s := range []string{"base/5/16384_vm.1", "pg_xact/0000", "pg_twophase/000002EA", "pg_twophase/00000001000002EA",
+		"pg_tblspc/1/PG_15_202209061/5/6", "pg_tblspc/1/PG_19_202610061/5", "pg_multixact/members/00000000000001A"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, path string) {
-		p := pg.V15.ParsePath(path)
-		if back, ok := pathOf(pg.V15, p); ok && back != path {
-			t.Errorf("%q is taken for %q", path, back)
+		for _, v := range pg.Versions {
+			if back, ok := pathOf(v, v.ParsePath(path)); ok && back != path {
+				t.Errorf("%v: %q is taken for %q", v, path, back)
+			}
 		}
 	})
 }

@@ -65,19 +65,22 @@ func decodeAnything(t *testing.T, v *pg.Version, raw []byte) {
 
 // FuzzReader: any changes to real WAL leave it readable to an end or an error, with each
 // record behind the one before it and its checksum right. edits are triples: a place in
-// three pages, two bytes, and what to put there.
+// three pages, two bytes, and what to put there. The pages are said to be of one of pg.Versions.
 func FuzzReader(f *testing.F) {
 	fix := loadFixture(f, "mixed")
 	for i := range uint16(8) {
-		f.Add([]byte{}, 16*i, false)
-		f.Add([]byte{0x10, 0x20 + byte(i), 1, 0x12, 0, 1}, 15*i, true)
+		f.Add([]byte{}, 16*i, false, uint8(i))
+		f.Add([]byte{0x10, 0x20 + byte(i), 1, 0x12, 0, 1}, 15*i, true, uint8(i))
 	}
-	f.Fuzz(func(t *testing.T, edits []byte, pageno uint16, sealed bool) {
+	f.Fuzz(func(t *testing.T, edits []byte, pageno uint16, sealed bool, version uint8) {
+		cfg := fix.cfg
+		cfg.Version = pg.Versions[int(version)%len(pg.Versions)]
 		const pages = 3
 		at := fix.start + pg.LSN(pageno%126)*xlog.PageSize
 		src := newMemWAL()
 		for p := at; p < at+pages*xlog.PageSize; p += xlog.PageSize {
 			src.write(p, fix.pages[p])
+			src.write(p, binary.LittleEndian.AppendUint16(nil, cfg.Version.WALMagic))
 		}
 		src.end = at + pages*xlog.PageSize
 		for ; len(edits) >= 3; edits = edits[3:] {
@@ -87,7 +90,7 @@ func FuzzReader(f *testing.F) {
 		if sealed {
 			sealPages(src)
 		}
-		r := xlog.NewReader(src, fix.cfg, at)
+		r := xlog.NewReader(src, cfg, at)
 		if err := r.Seek(at); err != nil {
 			return
 		}
