@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -227,6 +228,43 @@ func TestForeignRecordsReceived(t *testing.T) {
 	if got := s.exec("main", sum); got != want {
 		t.Errorf("main has %s, want %s", got, want)
 	}
+}
+
+// TestForeignRecordsFailover follows a server with an extension's records that is promoted twice: what a throw-away
+// server replays begins on one of PostgreSQL's timelines, and ends on another one.
+func TestForeignRecordsFailover(t *testing.T) {
+	t.Parallel()
+	lib := stampLibrary(t)
+	srv, conninfo := native(t, []string{"--wal-segsize=1"}, "shared_preload_libraries='"+lib+"'", "full_page_writes=off", "autovacuum=off", "allow_in_place_tablespaces=on")
+	srv.Start(t)
+	srv.Psql(t, "create function stamp(oid, int, int, int) returns void language c as '"+lib+"';"+
+		"create table t as select g as a, repeat('x', 100) as b from generate_series(1, 20000) g")
+	s := newSite(t, "--from-server", conninfo)
+	const sum = "select md5(string_agg(b, '' order by a)) from t"
+	type state struct{ point, sum string }
+	var want []state
+	for i, mode := range []pgtest.ShutdownMode{pgtest.Immediate, pgtest.Fast, pgtest.Immediate} {
+		if i == 1 { // a segment later
+			srv.Psql(t, "select pg_switch_wal()")
+		}
+		srv.Psql(t, fmt.Sprintf("select stamp('t'::regclass, g, 8150, %d) from generate_series(%d, 300) g; create tablespace s%d location ''; create table flushed%d (a int)",
+			70+i, 1+i*100, i, i))
+		s.caughtUp(srv)
+		want = append(want, state{"main@" + srv.LSN(t, "SELECT pg_current_wal_insert_lsn()").String(), strings.TrimSpace(srv.Psql(t, sum))})
+		if i < 2 {
+			restartPromoted(t, srv, mode)
+		}
+	}
+	want = append(want, state{"main", want[len(want)-1].sum})
+	for _, w := range slices.Backward(want) {
+		if got := s.exec(w.point, sum); got != w.sum {
+			t.Errorf("%s has %s, want %s", w.point, got, w.sum)
+		}
+	}
+	if got := s.exec("main", "select substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8)"); got != "00000003" {
+		t.Errorf("main is on timeline %s", got)
+	}
+	s.clean()
 }
 
 // TestForeignRecordsPushed pushes a branch whose last pages only an extension's library can make: the page server

@@ -2,6 +2,7 @@ package datadir
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -28,20 +29,52 @@ func NewReplay(ctx context.Context, from, to *repo.Snapshot) (*Replay, error) {
 	if err != nil {
 		return nil, err
 	}
-	if tli := history(to).TLI(); tli != b.TLI {
-		return nil, fmt.Errorf("replay wal from %v to %v: it is of PostgreSQL's timelines %d and %d: %w", from.LSN(), to.LSN(), b.TLI, tli, repo.ErrUnsupported)
+	control, err := replayControl(b.control, to)
+	if err != nil {
+		return nil, err
 	}
 	r := &Replay{View: b.v, own: []tree.Entry{
-		{Name: "backup_label", File: b.label}, {Name: pg.ControlPath, File: b.control}, {Name: "postgresql.auto.conf", File: bytesFile(nil)},
+		{Name: "backup_label", File: b.label}, {Name: pg.ControlPath, File: control}, {Name: "postgresql.auto.conf", File: bytesFile(nil)},
 	}}
-	wal := shutdown{wal: to.Timeline().WAL(), at: to.LSN(), end: to.LSN(), checkPoint: pg.CheckPoint{Redo: b.Start}, cfg: b.v.stop.cfg, history: b.v.stop.history}
+	// The server looks for each segment under the name of the newest timeline that has a part of it.
+	wal := shutdown{wal: to.Timeline().WAL(), at: to.LSN(), end: to.LSN(), checkPoint: pg.CheckPoint{Redo: b.Start}, cfg: b.v.stop.cfg, history: history(to)}
 	if err := wal.createNoTablespaces(to.Timeline()); err != nil {
 		return nil, fmt.Errorf("replay wal from %v to %v: %w", from.LSN(), to.LSN(), err)
+	}
+	if err := r.addHistoryFile(ctx, to); err != nil {
+		return nil, err
 	}
 	for _, f := range wal.segments() {
 		r.own = append(r.own, tree.Entry{Name: f.path(), File: f})
 	}
 	return r, nil
+}
+
+// replayControl is the pg_control of a base backup for a server that is to replay up to a later point. The timeline of
+// the point up to which recovery must go at least is the one whose history the server follows, without being a standby
+// (InitWalRecovery).
+func replayControl(backup bytesFile, to *repo.Snapshot) (bytesFile, error) {
+	cf, err := pg.ParseControlFile(backup)
+	if err != nil {
+		return nil, err
+	}
+	cf.MinRecoveryPoint, cf.MinRecoveryTLI = to.LSN(), history(to).TLI()
+	return cf.Encode(), nil
+}
+
+// addHistoryFile adds the history file of PostgreSQL's timeline at to. The first timeline has none, and neither has one
+// of which a server was imported without it.
+func (r *Replay) addHistoryFile(ctx context.Context, to *repo.Snapshot) error {
+	path := pg.HistoryPath(history(to).TLI())
+	content, err := to.ReadFile(ctx, path)
+	if errors.Is(err, repo.ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	r.own = append(r.own, tree.Entry{Name: path, File: bytesFile(content)})
+	return nil
 }
 
 // createNoTablespaces puts records that do nothing in the place of those that create tablespaces: their replay
@@ -56,7 +89,9 @@ func (s *shutdown) createNoTablespaces(tl *repo.Timeline) error {
 			return err
 		}
 		if rec.RmgrID == xlog.RmTblspc && rec.Op() == xlog.TblspcCreate {
-			s.patches = append(s.patches, xlog.Noop(end, rec.Raw, s.cfg)...)
+			on := s.cfg
+			on.TLI = s.history.EndingAt(rec.EndLSN)
+			s.patches = append(s.patches, xlog.Noop(end, rec.Raw, on)...)
 		}
 	}
 	return nil
