@@ -53,6 +53,8 @@ var collectors = [...]struct {
 	{kindDatabase, (*collection).keep},
 	{kindFile, (*collection).fileVersion},
 	{kindState, (*collection).keep},
+	{kindCommits, (*collection).keep},
+	{kindRunning, (*collection).keep},
 }
 
 // versions deletes the versions that are not needed any more.

@@ -38,7 +38,7 @@ func (c *collection) removeRows() error {
 	}
 	for no, g := range c.dead {
 		if g.beforeOpen {
-			for _, k := range [...]kind{kindFlushed, kindHorizon, kindTimeline} {
+			for _, k := range [...]kind{kindFlushed, kindHorizon, kindIndexed, kindTimeline} {
 				ops = append(ops, store.Op{Key: timelineKey(k, no)})
 			}
 		}

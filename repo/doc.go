@@ -41,10 +41,12 @@
 //	|   0x40 | spc 4 | db 4 | rel 4 | fork 1          |  sizes of a fork       |
 //	|   0x50 | spc 4 | db 4 | rel 4 | fork 1 | block 4 |  image or chunk        |
 //	|   0x60 | spc 4 | db 4 | rel 4 | fork 1 | block 4 |  a note: foreign.go    |
+//	|   0x70 | (none)                                 |  commits: commits.go   |
+//	|   0x71 | (none)                                 |  what runs: commits.go |
 //
 //	| 0x01 | the layout's version    | 0x02 | timeline 4 | its row    | 0x03 | timeline 4 | its flushed LSN |
 //	| 0x04 | timeline 4 | its horizon             | 0x05 | timeline 4 | LSN 8 | a lease                |
-//	| 0x06 | name ... | a tag                     |
+//	| 0x06 | name ... | a tag                        | 0x07 | timeline 4 | from where on it has commits   |
 //
 // The timeline's number is small and counts up, so that a descendant's is above its
 // ancestors'. To read page P on timeline t at L, seek P ^t ^L: the entry found is the newest

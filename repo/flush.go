@@ -192,7 +192,7 @@ func (t *Timeline) storeRow(row flushedRow) error {
 }
 
 // sweep deletes the versions that an interrupted flush has left: those at LSNs above w.start and up
-// to limit, of the pages and sizes that are in w.
+// to limit, of the pages and sizes that are in w, and of the commits.
 func (t *Timeline) sweep(w *window, limit pg.LSN) (err error) {
 	out := t.r.store.Bulk()
 	defer out.Cancel()
@@ -209,6 +209,11 @@ func (t *Timeline) sweep(w *window, limit pg.LSN) (err error) {
 	}
 	for p := range w.pages.all() {
 		if err := one(appendPage(nil, p.tag)); err != nil {
+			return err
+		}
+	}
+	for _, k := range [...]kind{kindCommits, kindRunning} {
+		if err := one([]byte{byte(k)}); err != nil {
 			return err
 		}
 	}

@@ -18,7 +18,7 @@ import (
 func (t *Timeline) writeWindow(w *window) error {
 	out := t.r.store.Bulk()
 	defer out.Cancel()
-	for _, step := range []func(*window, store.BulkWriter) error{t.writeStates, t.writeDatabases, t.writeFiles, t.writeSizes} {
+	for _, step := range []func(*window, store.BulkWriter) error{t.writeStates, t.writeDatabases, t.writeFiles, t.writeSizes, t.writeCommits} {
 		if err := step(w, out); err != nil {
 			return err
 		}

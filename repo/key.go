@@ -17,12 +17,15 @@ const (
 	kindHorizon  kind = 0x04 // [no 4]: a horizonRow
 	kindLease    kind = 0x05 // [no 4, LSN 8]: a leaseRow
 	kindTag      kind = 0x06 // [name ...]: a tagRow
+	kindIndexed  kind = 0x07 // [no 4]: an indexedRow
 	kindState    kind = 0x10 // object: the kind alone
 	kindDatabase kind = 0x20 // object: spc, db
 	kindFile     kind = 0x30 // object: path, NUL
 	kindRelSize  kind = 0x40 // object: spc, db, rel, fork
 	kindPage     kind = 0x50 // object: spc, db, rel, fork, block
 	kindForeign  kind = 0x60 // object: spc, db, rel, fork, block
+	kindCommits  kind = 0x70 // object: the kind alone
+	kindRunning  kind = 0x71 // object: the kind alone
 )
 
 // timelineNo is the number of a timeline in its repository. Timelines are numbered as they are

@@ -239,7 +239,7 @@ func (r *Repository) loadTimeline(no timelineNo, row timelineRow, byNo map[timel
 	}
 	t := newTimeline(r, no, info, history, parent, flushed)
 	t.label.Store(new(row.label()))
-	return t, nil
+	return t, t.loadIndex()
 }
 
 // checkDirs looks at the directories of timelines that the store does not have. A crash leaves one

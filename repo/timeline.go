@@ -30,6 +30,8 @@ type Timeline struct {
 	mu    sync.Mutex
 	heads *headSizes // at the end of the last merged batch, which is perhaps not published yet
 
+	index commitIndex
+
 	tails    tails
 	flushing sync.Mutex // held while a window is flushed
 	flushMu  sync.Mutex // guards row, flushErr and deleted
@@ -74,6 +76,7 @@ func newTimeline(r *Repository, no timelineNo, info Info, history pg.History, pa
 	t.head.init(at)
 	t.view.Store(&view{windows: []*window{newWindow(at)}, flushed: at})
 	t.heads = newHeadSizes()
+	t.index.set(info.StartLSN)
 	var above *segment.WAL
 	if parent != nil {
 		above = parent.wal

@@ -102,7 +102,7 @@ func (v *verifier) isNew(no timelineNo) (bool, error) {
 }
 
 // verifiedKinds are the kinds of versioned keys.
-var verifiedKinds = [...]kind{kindState, kindDatabase, kindFile, kindRelSize, kindPage, kindForeign}
+var verifiedKinds = [...]kind{kindState, kindDatabase, kindFile, kindRelSize, kindPage, kindForeign, kindCommits, kindRunning}
 
 // batchBytes is how many bytes of entries one goroutine verifies at a time.
 const batchBytes = 256 << 10

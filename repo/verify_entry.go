@@ -8,6 +8,7 @@ import (
 	"zenith/internal/pg"
 	"zenith/internal/xlog"
 	"zenith/repo/control"
+	"zenith/repo/history"
 )
 
 // entryChecker checks entries. It is for one goroutine.
@@ -23,7 +24,7 @@ type entryChecker struct {
 // kindNames are the kinds of versions as users read them.
 var kindNames = map[kind]string{
 	kindState: "state", kindDatabase: "database", kindFile: "file", kindRelSize: "relation size", kindPage: "page",
-	kindForeign: "foreign page",
+	kindForeign: "foreign page", kindCommits: "commit", kindRunning: "running transaction",
 }
 
 // batch checks entries, and reports what is wrong with them to found.
@@ -96,6 +97,10 @@ func objectName(object []byte) string {
 		}
 	case kindState:
 		return "state"
+	case kindCommits:
+		return "commits"
+	case kindRunning:
+		return "running transactions"
 	}
 	return fmt.Sprintf("entry %x", object)
 }
@@ -128,6 +133,17 @@ var valueChecks = map[kind]func(w *entryChecker, object, body []byte, at pg.LSN,
 	},
 	kindPage:    (*entryChecker).pageValue,
 	kindForeign: (*entryChecker).foreignValue,
+	kindCommits: func(_ *entryChecker, _, body []byte, at pg.LSN, _ verified) error {
+		commits, err := history.Decode(body)
+		if err == nil && (len(commits) == 0 || commits[0].LSN != at) {
+			err = fmt.Errorf("they do not begin there: %w", ErrCorrupt)
+		}
+		return err
+	},
+	kindRunning: func(_ *entryChecker, _, body []byte, _ pg.LSN, _ verified) error {
+		_, err := history.Resume(body)
+		return err
+	},
 }
 
 // pageValue checks the value of a page, and the records that it points at.

@@ -17,16 +17,18 @@ import (
 type window struct {
 	start pg.LSN // all entries are above it
 
-	mu     sync.RWMutex // guards all below. Only the holder of the turn changes anything
-	end    endpoint     // the head when the last batch was committed to the window
-	pages  pageTable[pageLog]
-	rels   map[pg.RelFork]*relLog
-	dbs    map[dbKey][]dbEvent
-	files  map[string][]fileVersion
-	states []stateVersion
-	images []pg.Page // what version.what refers to
-	opened time.Time // when the first batch was committed to it
-	size   int64     // bytes of memory, about
+	mu      sync.RWMutex // guards all below. Only the holder of the turn changes anything
+	end     endpoint     // the head when the last batch was committed to the window
+	pages   pageTable[pageLog]
+	rels    map[pg.RelFork]*relLog
+	dbs     map[dbKey][]dbEvent
+	files   map[string][]fileVersion
+	states  []stateVersion
+	commits []commitChunk
+	running []byte    // what transactions had done that had not ended at end; nil: not known
+	images  []pg.Page // what version.what refers to
+	opened  time.Time // when the first batch was committed to it
+	size    int64     // bytes of memory, about
 }
 
 // endpoint is a record boundary: the end of a record, and its start.

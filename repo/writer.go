@@ -18,12 +18,14 @@ type Writer struct {
 	top  pg.LSN // the highest LSN of a change
 	size int64  // bytes of memory that the window is not charged with yet
 
-	pages  []pendingPage
-	rels   map[pg.RelFork]*pendingRel
-	events []pendingEvent
-	dbs    []pendingDB
-	files  []pendingFile
-	states []stateVersion
+	pages   []pendingPage
+	rels    map[pg.RelFork]*pendingRel
+	events  []pendingEvent
+	dbs     []pendingDB
+	files   []pendingFile
+	states  []stateVersion
+	commits []commitChunk
+	running []byte
 
 	near [nearRels]nearRel // some of rels that were used last: a lookup without the map
 }
@@ -81,9 +83,11 @@ func (w *Writer) reset() {
 	clear(rels)
 	clear(w.files)
 	clear(w.states)
+	clear(w.commits)
 	*w = Writer{
 		t: t, w: t.view.Load().open(), rels: rels,
 		pages: w.pages[:0], events: w.events[:0], dbs: w.dbs[:0], files: w.files[:0], states: w.states[:0],
+		commits: w.commits[:0],
 	}
 }
 

@@ -77,6 +77,13 @@ func (w *window) mergeRest(from *Writer) (cost int64) {
 		w.states = append(w.states, s)
 		cost += smallCost + int64(len(s.encoded))
 	}
+	for _, k := range from.commits {
+		w.commits = append(w.commits, k)
+		cost += smallCost + int64(len(k.encoded))
+	}
+	if from.running != nil {
+		w.running = from.running
+	}
 	return cost
 }
 

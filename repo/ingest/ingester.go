@@ -11,6 +11,7 @@ import (
 	"zenith/internal/xlog"
 	"zenith/repo"
 	"zenith/repo/control"
+	"zenith/repo/history"
 	"zenith/walredo"
 )
 
@@ -37,6 +38,8 @@ type Ingester struct {
 	stop    pg.LSN             // do not apply the record that starts there: stopErr
 	stopErr error
 	refused map[pg.BufferTag]bool // see loadNotes; at the reader's EndLSN
+	history *history.Tracker      // at the reader's EndLSN
+	commits history.Chunk         // of the batch
 	bare    bool                  // it is noted already that the timeline has a bare record: see note
 	badMark error                 // why the mark of durable WAL could not be read: see mendMark
 }
@@ -126,6 +129,10 @@ func (in *Ingester) place(ctx context.Context) error {
 	in.state = at.State.Clone()
 	in.stated = last
 	in.dbs = make(map[database]bool)
+	in.commits.Reset()
+	if in.history, err = in.tl.Tracker(in.state.CheckPoint.NextXID.XID()); err != nil {
+		return fmt.Errorf("running transactions at %v: %w", last, err)
+	}
 	if _, _, err := in.tl.Durable(); errors.Is(err, repo.ErrCorrupt) {
 		in.badMark = err
 	}
@@ -241,6 +248,9 @@ func (in *Ingester) commit(ctx context.Context) error {
 		b.w.State(in.state)
 		in.stated = in.state.LSN
 	}
+	b.w.Commits(&in.commits)
+	b.w.Running(in.history.Running())
+	in.commits.Reset()
 	err := in.syncWAL(b.start, in.state.LSN)
 	if err == nil && len(b.notes) > 0 {
 		err = in.tl.NoteForeign(b.notes)

@@ -22,7 +22,10 @@ func (in *Ingester) apply(ctx context.Context) error {
 		return err
 	}
 	if h.whole != nil {
-		return h.whole(ctx, in)
+		if err := h.whole(ctx, in); err != nil {
+			return err
+		}
+		return in.track(rec)
 	}
 	if err := in.begin(ctx); err != nil {
 		return err
@@ -39,7 +42,19 @@ func (in *Ingester) apply(ctx context.Context) error {
 	if in.batch.err != nil {
 		return in.batch.err
 	}
-	return in.advance(rec)
+	if err := in.advance(rec); err != nil {
+		return err
+	}
+	return in.track(rec)
+}
+
+// track counts what the record does for the index of commits.
+func (in *Ingester) track(rec *xlog.Record) error {
+	c, err := in.history.Add(rec)
+	if err == nil && c != nil {
+		in.commits.Add(c)
+	}
+	return err
 }
 
 // advance brings the control data to after rec.
