@@ -106,7 +106,7 @@ func (t *Tracker) end(rec *xlog.Record) (*Commit, error) {
 	}
 	t.commit = Commit{
 		LSN: rec.EndLSN, Time: e.Time, XID: e.XID, SubXIDs: subs, Aborted: !e.Committed(), Prepared: e.Prepared(),
-		Partial: e.XID.Precedes(t.since), Bytes: of.bytes, Changes: slices.Clone(of.changes),
+		Partial: e.XID.Precedes(t.since), Bytes: of.bytes, Changes: of.changes,
 	}
 	return &t.commit, nil
 }
