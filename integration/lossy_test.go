@@ -6,10 +6,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
-	"strings"
 	"testing"
-
-	"golang.org/x/sys/unix"
 
 	"zenith/integration/lossyfs"
 )
@@ -63,7 +60,6 @@ func newLossyDisk(t *testing.T, dir string) *lossyDisk {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		d.leave()
 		d.to.Close()
 		if err := cmd.Wait(); err != nil {
 			t.Errorf("the process that serves the lossy disk: %v", err)
@@ -86,25 +82,5 @@ func (d *lossyDisk) answer(command string) {
 	d.t.Helper()
 	if !d.reply.Scan() || d.reply.Text() != "ok" {
 		d.t.Fatalf("the lossy disk's answer to %s: %q, %v", command, d.reply.Text(), d.reply.Err())
-	}
-}
-
-// leave unmounts what a killed page server has left mounted below the disk, the last mount first.
-func (d *lossyDisk) leave() {
-	d.t.Helper()
-	text, err := os.ReadFile("/proc/self/mountinfo")
-	if err != nil {
-		d.t.Fatal(err)
-	}
-	var below []string
-	for line := range strings.Lines(string(text)) {
-		if f := strings.Fields(line); len(f) > 4 && strings.HasPrefix(f[4], d.dir+"/") {
-			below = append([]string{f[4]}, below...)
-		}
-	}
-	for _, m := range below {
-		if err := unix.Unmount(m, unix.MNT_DETACH); err != nil {
-			d.t.Errorf("unmount %s: %v", m, err)
-		}
 	}
 }

@@ -45,7 +45,6 @@ func TestLossyPowerCut(t *testing.T) {
 		pid := pidIn(t, filepath.Join(s.work, "pageserver.pid"))
 		disk.do("cut")
 		kill9(t, pid)
-		disk.leave()
 		disk.do(fmt.Sprintf("back %d", seed))
 	})
 }

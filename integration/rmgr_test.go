@@ -2,13 +2,16 @@ package integration
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"zenith/internal/pgtest"
 )
@@ -194,6 +197,58 @@ func (s *site) killPageServer() {
 	s.t.Helper()
 	kill9(s.t, pidIn(s.t, filepath.Join(s.work, "pageserver.pid")))
 	s.ok("start")
+}
+
+// TestForeignRecordsPowerCut cuts the power while a throw-away server makes the pages that an extension's records have
+// changed, while they are stored, and when they are: of a disk that keeps of what was not synced any part.
+func TestForeignRecordsPowerCut(t *testing.T) {
+	t.Parallel()
+	lib := stampLibrary(t)
+	s := emptySite(t)
+	disk := newLossyDisk(t, filepath.Join(s.dir, "disk"))
+	s.work = filepath.Join(disk.dir, ".zenith")
+	t.Cleanup(func() { s.run("stop") })
+	s.ok("init", "--pg-distrib", pgDistrib)
+	s.ok("start")
+	seed := rand.Uint64()
+	t.Logf("seed %d", seed)
+	random := rand.New(rand.NewPCG(seed, 0))
+	cut := func() {
+		t.Helper()
+		pid := pidIn(t, filepath.Join(s.work, "pageserver.pid"))
+		disk.do("cut")
+		kill9(t, pid)
+		disk.do(fmt.Sprintf("back %d", random.Uint64()))
+		s.ok("start")
+	}
+	main := s.start("main", "--set", "shared_preload_libraries="+lib)
+	s.sql(main, "create function stamp(oid, int, int, int) returns void language c as '"+lib+"'",
+		"create table t as select g as a, repeat('x', 100) as b from generate_series(1, 20000) g", "create table flushed (round int)")
+	const sum = "select md5(string_agg(b, '' order by a)) from t"
+	replays := filepath.Join(s.work, "tenants", "*", "pg", ".exec-replay-*")
+	for round, moment := range []func(ended func() bool){
+		func(func() bool) {},
+		func(func() bool) { time.Sleep(time.Duration(random.IntN(300)) * time.Millisecond) },
+		func(ended func() bool) { eventually(t, "postgres to be started", ended) },
+	} {
+		s.sql(main, fmt.Sprintf("select stamp('t'::regclass, g, 8150, %d) from generate_series(1, 300) g", 65+round), fmt.Sprintf("insert into flushed values (%d)", round))
+		want := strings.TrimSpace(s.sql(main, sum))
+		cut()
+		var starting sync.WaitGroup
+		var ended atomic.Bool
+		starting.Go(func() { s.run("pg", "start", "main"); ended.Store(true) })
+		eventually(t, "a replay to begin", func() bool { left, err := filepath.Glob(replays); return err == nil && len(left) > 0 })
+		moment(ended.Load)
+		cut()
+		starting.Wait()
+		if left, err := filepath.Glob(replays); err != nil || len(left) > 0 {
+			t.Errorf("a replay has left %v, %v", left, err)
+		}
+		main = s.start("main")
+		s.want(main, sum, want)
+		s.want(main, "select max(round) from flushed", fmt.Sprint(round))
+	}
+	s.ok("check")
 }
 
 // TestForeignRecordsReceived follows a server whose WAL has records of an extension. After a crash of that

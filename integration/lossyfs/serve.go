@@ -45,7 +45,7 @@ func (s *server) mount() error {
 	return err
 }
 
-// unmount takes the mount away, though somebody may hold a file of it open.
+// unmount takes the mount away, with those that are on it, though somebody may hold a file of it open.
 func (s *server) unmount() error {
 	err := unix.Unmount(s.dir, unix.MNT_DETACH)
 	if err != nil {
