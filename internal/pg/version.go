@@ -51,7 +51,8 @@ type Version struct {
 	// PruneSetsVM: a record of pruning may set bits of the visibility map, and there are no records of that alone.
 	PruneSetsVM bool
 
-	RelMapSize int // sizeof(RelMapFile): of each pg_filenode.map
+	RelMapSize int         // sizeof(RelMapFile): of each pg_filenode.map
+	Class      ClassLayout // of rows of pg_class
 
 	LongTwoPhaseNames bool // the names of two-phase state files have the transaction id's epoch
 	LongMemberNames   bool // the names of pg_multixact/members' segments have 15 digits
@@ -136,3 +137,6 @@ func findRelease(match func(Release) bool) (Release, bool) {
 	}
 	return Release{}, false
 }
+
+// ClassLayout says where columns of pg_class lie that do not lie at the same place in all versions.
+type ClassLayout struct{ Toast, Kind int } // reltoastrelid, relkind

@@ -15,6 +15,7 @@ var V14 = &Version{
 	OldBaseBackup:  true,
 
 	RelMapSize:      512,
+	Class:           ClassLayout{Toast: 108, Kind: 115},
 	MultiOffsetSize: 4,
 
 	control:    &control1300,
@@ -35,6 +36,7 @@ var V15 = &Version{
 	OriginsSetting: "max_replication_slots",
 
 	RelMapSize:      512,
+	Class:           ClassLayout{Toast: 108, Kind: 115},
 	MultiOffsetSize: 4,
 
 	control:    &control1300,
@@ -56,6 +58,7 @@ var V16 = &Version{
 	OriginsSetting: "max_replication_slots",
 
 	RelMapSize:      524,
+	Class:           ClassLayout{Toast: 108, Kind: 115},
 	MultiOffsetSize: 4,
 
 	control:    &control1300,
@@ -77,6 +80,7 @@ var V17 = &Version{
 	OriginsSetting: "max_replication_slots",
 
 	RelMapSize:        524,
+	Class:             ClassLayout{Toast: 108, Kind: 115},
 	LongTwoPhaseNames: true,
 	MultiOffsetSize:   4,
 
@@ -101,6 +105,7 @@ var V18 = &Version{
 	OriginsSetting:     "max_active_replication_origins",
 
 	RelMapSize:        524,
+	Class:             ClassLayout{Toast: 112, Kind: 119},
 	LongTwoPhaseNames: true,
 	MultiOffsetSize:   4,
 
@@ -127,6 +132,7 @@ var V19 = &Version{
 	OriginsSetting:     "max_active_replication_origins",
 
 	RelMapSize:        524,
+	Class:             ClassLayout{Toast: 112, Kind: 119},
 	LongTwoPhaseNames: true,
 	LongMemberNames:   true,
 	MultiOffsetSize:   8,

@@ -14,7 +14,6 @@ import (
 	"strings"
 
 	"zenith/internal/api"
-	"zenith/internal/pg"
 )
 
 // Gate is who is let into a server that zenith runs: its pg_hba.conf and pg_ident.conf, which lie outside of its
@@ -105,7 +104,7 @@ host replication all all scram-sha-256
 
 // loginRoles lists the roles that may log in, sorted; of a directory without catalogs the usual one.
 func loginRoles(files DataFiles) ([]string, error) {
-	c := sharedCatalogs{files: files, clog: map[pg.TransactionID][]byte{}}
+	c := newSharedCatalogs(files)
 	rows, err := c.rows(authIDRelation, sizeofAuthID)
 	if errors.Is(err, fs.ErrNotExist) {
 		return []string{UsualLogin.User}, nil

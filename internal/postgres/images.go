@@ -34,7 +34,7 @@ var logWholePages = []string{"bloom", "hnsw", "ivfflat"}
 // new page as its difference from zeros (RUM does), without asking for an image; "" if there is none. A stock
 // standby cannot replay such a record unless full_page_writes=on adds the image.
 func NeedsImages(files DataFiles) (string, error) {
-	c := sharedCatalogs{files: files, clog: map[pg.TransactionID][]byte{}}
+	c := newSharedCatalogs(files)
 	dirs, err := databaseDirs(files)
 	if err != nil {
 		return "", err

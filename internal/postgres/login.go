@@ -7,8 +7,6 @@ import (
 	"io/fs"
 	"slices"
 	"strings"
-
-	"zenith/internal/pg"
 )
 
 // Login is the role and the database with which a client can connect that knows nothing else of a server.
@@ -23,7 +21,7 @@ var UsualLogin = Login{User: "postgres", Database: "postgres"}
 // without them the login is the usual one.
 func FindLogin(files DataFiles) (Login, error) {
 	l := UsualLogin
-	c := sharedCatalogs{files: files, clog: map[pg.TransactionID][]byte{}}
+	c := newSharedCatalogs(files)
 	roles, err := c.rows(authIDRelation, sizeofAuthID)
 	if errors.Is(err, fs.ErrNotExist) {
 		return l, nil

@@ -7,6 +7,13 @@ import (
 	"zenith/internal/pg"
 )
 
+// Of a HeapTupleHeaderData (access/htup_details.h): where fields lie, and bits of its infomask.
+const (
+	tupleXmax, tupleInfomask, tupleHoff, sizeofHeapTupleHeader = 4, 20, 22, 23
+
+	xmaxLockOnly, xminCommitted, xminInvalid, xmaxInvalid = 0x0080, 0x0100, 0x0200, 0x0800
+)
+
 // tuple makes a heap tuple of a catalog: an OID, a name and what lies behind.
 func tuple(xmin, xmax pg.TransactionID, infomask uint16, oid pg.OID, name string, rest ...byte) []byte {
 	t := make([]byte, 24, 24+nameOffset+sizeofName+len(rest))

@@ -7,8 +7,6 @@ import (
 	"io/fs"
 	"slices"
 	"strings"
-
-	"zenith/internal/pg"
 )
 
 // Where columns lie in the rows of pg_subscription (catalog/pg_subscription.h). PostgreSQL 15 put subskiplsn
@@ -32,7 +30,7 @@ func enabledSubscriptions(files DataFiles) (list []string, err error) {
 	if strings.TrimSpace(string(version)) == "14" {
 		name, enabled = subName14, subEnabled14
 	}
-	c := sharedCatalogs{files: files, clog: map[pg.TransactionID][]byte{}}
+	c := newSharedCatalogs(files)
 	rows, err := c.rows(subscriptionRelation, enabled+1)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("find subscriptions: %w", err)

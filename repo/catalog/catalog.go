@@ -1,0 +1,173 @@
+// Package catalog knows the names of databases and relations as of a state of the past, from the pages of the
+// catalogs there. No postgres is started for it.
+package catalog
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"zenith/internal/heap"
+	"zenith/internal/pg"
+	"zenith/repo"
+)
+
+// Catalog is the catalogs of a state. It reads those of a database when that is asked for first. It is for one
+// goroutine.
+type Catalog struct {
+	snap  *repo.Snapshot
+	xacts *heap.Xacts
+
+	databases map[pg.OID]*database
+}
+
+// database is a database whose name is known.
+type database struct {
+	name string
+	spc  pg.OID     // its default tablespace
+	rels []Relation // nil: not read yet
+	byID map[pg.RelFileLocator]int
+}
+
+// Relation is a row of pg_class.
+type Relation struct {
+	OID      pg.OID
+	Locator  pg.RelFileLocator // RelNumber is 0 if it has no storage
+	Database string
+	Schema   string
+	Name     string
+	Kind     byte   // relkind: 'r' a table, 'i' an index, 't' a TOAST table, 'S' a sequence, ...
+	Of       pg.OID // of an index or a TOAST table: the table; else 0
+}
+
+// String names the relation as users do: with the database, and the schema unless that is public.
+func (r *Relation) String() string {
+	if r.Schema == "public" {
+		return quoted(r.Database) + "." + quoted(r.Name)
+	}
+	return quoted(r.Database) + "." + quoted(r.Schema) + "." + quoted(r.Name)
+}
+
+// quoted is quote_ident, without the reserved words.
+func quoted(name string) string {
+	plain := func(i int, c byte) bool {
+		return c >= 'a' && c <= 'z' || c == '_' || i > 0 && (c >= '0' && c <= '9' || c == '$')
+	}
+	for i := range len(name) {
+		if !plain(i, name[i]) {
+			return `"` + strings.ReplaceAll(name, `"`, `""`) + `"`
+		}
+	}
+	return name
+}
+
+// Of gives the catalogs of a state. ErrCorrupt of package repo if they cannot be read as catalogs.
+func Of(ctx context.Context, snap *repo.Snapshot) (*Catalog, error) {
+	c := &Catalog{snap: snap, databases: make(map[pg.OID]*database)}
+	c.xacts = heap.NewXacts(func(segno uint32) ([]byte, error) { return c.read(ctx, pg.SLRUXact.Segment(segno)) })
+	spaces := make(map[pg.OID]pg.OID)
+	err := snap.Databases(ctx, func(spc, db pg.OID) error {
+		// The default tablespace of a database is the one that has its map.
+		_, err := snap.ReadFile(ctx, mapPath(snap.Version(), spc, db))
+		if err == nil {
+			spaces[db] = spc
+		}
+		if errors.Is(err, repo.ErrNotFound) {
+			return nil
+		}
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	global := pg.RelFileLocator{SpcOID: pg.GlobalTablespace}
+	err = c.rows(ctx, global, databaseRelation, nameOffset+sizeofName, func(r row) {
+		if spc, ok := spaces[r.oid(0)]; ok {
+			c.databases[r.oid(0)] = &database{name: r.name(), spc: spc}
+		}
+	})
+	if err != nil {
+		return nil, fmt.Errorf("names of databases: %w", err)
+	}
+	return c, nil
+}
+
+func mapPath(v *pg.Version, spc, db pg.OID) string {
+	return v.DatabasePath(spc, db) + "/pg_filenode.map"
+}
+
+// Database gives the name of a database; "" if there is none with that OID.
+func (c *Catalog) Database(db pg.OID) string {
+	if d := c.databases[db]; d != nil {
+		return d.name
+	}
+	return ""
+}
+
+// Databases lists the databases' OIDs, in the order of their names.
+func (c *Catalog) Databases() []pg.OID {
+	var list []pg.OID
+	for oid := range c.databases {
+		list = append(list, oid)
+	}
+	slices.SortFunc(list, func(a, b pg.OID) int { return cmp.Compare(c.databases[a].name, c.databases[b].name) })
+	return list
+}
+
+// Relations lists the relations of a database, those without storage too, in no order. None if there is no such database.
+func (c *Catalog) Relations(ctx context.Context, db pg.OID) ([]Relation, error) {
+	d, err := c.load(ctx, db)
+	if d == nil || err != nil {
+		return nil, err
+	}
+	return d.rels, nil
+}
+
+// ByLocator finds the relation that has a storage. The result is nil if there is none.
+func (c *Catalog) ByLocator(ctx context.Context, loc pg.RelFileLocator) (*Relation, error) {
+	db := loc.DBOID
+	if db == 0 { // a shared catalog is in the pg_class of each database
+		for oid := range c.databases {
+			db = oid
+			break
+		}
+	}
+	d, err := c.load(ctx, db)
+	if d == nil || err != nil {
+		return nil, err
+	}
+	if i, ok := d.byID[loc]; ok {
+		return &d.rels[i], nil
+	}
+	return nil, nil
+}
+
+// ByOID finds a relation of a database. The result is nil if there is none.
+func (c *Catalog) ByOID(ctx context.Context, db, oid pg.OID) (*Relation, error) {
+	d, err := c.load(ctx, db)
+	if d == nil || err != nil {
+		return nil, err
+	}
+	if i := slices.IndexFunc(d.rels, func(r Relation) bool { return r.OID == oid }); i >= 0 {
+		return &d.rels[i], nil
+	}
+	return nil, nil
+}
+
+// load reads a database's catalogs, unless that was done; nil if there is no such database.
+func (c *Catalog) load(ctx context.Context, db pg.OID) (*database, error) {
+	d := c.databases[db]
+	if d == nil || d.rels != nil {
+		return d, nil
+	}
+	l := loader{c: c, d: d, db: db, files: make(map[pg.OID]pg.OID), schemas: make(map[pg.OID]string), tables: make(map[pg.OID]pg.OID)}
+	for _, step := range [...]func(context.Context) error{l.classes, l.namespaces, l.indexes, l.finish} {
+		if err := step(ctx); err != nil {
+			return nil, fmt.Errorf("catalogs of database %s: %w", d.name, err)
+		}
+	}
+	return d, nil
+}

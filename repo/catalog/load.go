@@ -1,0 +1,160 @@
+package catalog
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"encoding/binary"
+	"fmt"
+	"strings"
+
+	"zenith/internal/heap"
+	"zenith/internal/pg"
+)
+
+// The catalogs that are read, by their OIDs.
+const (
+	databaseRelation  pg.OID = 1262 // pg_database
+	classRelation     pg.OID = 1259 // pg_class
+	namespaceRelation pg.OID = 2615 // pg_namespace
+	indexRelation     pg.OID = 2610 // pg_index
+)
+
+// Where columns lie in the rows of pg_database, pg_namespace and pg_class, which begin with an OID and a name
+// (catalog/pg_class.h).
+const (
+	nameOffset = 4
+	sizeofName = 64 // NAMEDATALEN
+
+	classSchema = 68 // relnamespace
+	classFile   = 88 // relfilenode
+	classSpace  = 92 // reltablespace
+
+	indexTable = 4 // pg_index.indrelid
+)
+
+// row is the columns of a row.
+type row []byte
+
+func (r row) oid(off int) pg.OID { return pg.OID(binary.LittleEndian.Uint32(r[off:])) }
+
+func (r row) name() string {
+	name, _, _ := bytes.Cut(r[nameOffset:nameOffset+sizeofName], []byte{0})
+	return string(name)
+}
+
+// loader reads the catalogs of one database.
+type loader struct {
+	c  *Catalog
+	d  *database
+	db pg.OID
+
+	rels    []Relation
+	schema  []pg.OID          // of each of rels
+	files   map[pg.OID]pg.OID // the storage of each relation
+	schemas map[pg.OID]string
+	tables  map[pg.OID]pg.OID // of indexes and TOAST tables
+}
+
+// classes reads pg_class.
+func (l *loader) classes(ctx context.Context) error {
+	in := l.c.snap.Version().Class
+	return l.rows(ctx, classRelation, in.Kind+1, func(r row) {
+		rel := Relation{OID: r.oid(0), Database: l.d.name, Name: r.name(), Kind: r[in.Kind]}
+		rel.Locator = pg.RelFileLocator{SpcOID: cmp.Or(r.oid(classSpace), l.d.spc), DBOID: l.db, RelNumber: r.oid(classFile)}
+		if rel.Locator.SpcOID == pg.GlobalTablespace {
+			rel.Locator.DBOID = 0
+		}
+		if toast := r.oid(in.Toast); toast != 0 {
+			l.tables[toast] = rel.OID
+		}
+		l.files[rel.OID] = rel.Locator.RelNumber
+		l.rels, l.schema = append(l.rels, rel), append(l.schema, r.oid(classSchema))
+	})
+}
+
+func (l *loader) namespaces(ctx context.Context) error {
+	return l.rows(ctx, namespaceRelation, nameOffset+sizeofName, func(r row) { l.schemas[r.oid(0)] = r.name() })
+}
+
+func (l *loader) indexes(ctx context.Context) error {
+	return l.rows(ctx, indexRelation, indexTable+4, func(r row) { l.tables[r.oid(0)] = r.oid(indexTable) })
+}
+
+// finish puts together what was read.
+func (l *loader) finish(ctx context.Context) error {
+	byID := make(map[pg.RelFileLocator]int, len(l.rels))
+	for i := range l.rels {
+		rel := &l.rels[i]
+		rel.Of, rel.Schema = l.tables[rel.OID], l.schemas[l.schema[i]]
+		if rel.Locator.RelNumber == 0 && strings.IndexByte("rit", rel.Kind) >= 0 {
+			number, err := l.c.mapped(ctx, rel.Locator.SpcOID, rel.Locator.DBOID, rel.OID)
+			if err != nil {
+				return err
+			}
+			rel.Locator.RelNumber = number
+		}
+		if rel.Locator.RelNumber != 0 {
+			byID[rel.Locator] = i
+		}
+	}
+	l.d.rels, l.d.byID = l.rels, byID
+	return nil
+}
+
+// rows calls fn with the rows of a catalog of the database, which have at least size bytes.
+func (l *loader) rows(ctx context.Context, relation pg.OID, size int, fn func(row)) error {
+	return l.c.rows(ctx, pg.RelFileLocator{SpcOID: l.d.spc, DBOID: l.db, RelNumber: l.files[relation]}, relation, size, fn)
+}
+
+// rows calls fn with the rows of a catalog, which have at least size bytes. If no storage is known of it, the map
+// has it.
+func (c *Catalog) rows(ctx context.Context, at pg.RelFileLocator, relation pg.OID, size int, fn func(row)) (err error) {
+	if at.RelNumber == 0 {
+		if at.RelNumber, err = c.mapped(ctx, at.SpcOID, at.DBOID, relation); err != nil {
+			return err
+		}
+	}
+	rf := pg.RelFork{RelFileLocator: at}
+	pages, err := c.read(ctx, rf)
+	if err != nil {
+		return err
+	}
+	for block := pg.BlockNumber(0); len(pages) > 0; block, pages = block+1, pages[pg.BlockSize:] {
+		err := heap.Rows(pg.Page(pages[:pg.BlockSize]), c.xacts, func(columns []byte) error {
+			if len(columns) < size {
+				return fmt.Errorf("a row of %d bytes: %w", len(columns), pg.ErrCorrupt)
+			}
+			fn(row(columns))
+			return nil
+		})
+		if err != nil {
+			return fmt.Errorf("%v: %w", rf.Tag(block), err)
+		}
+	}
+	return nil
+}
+
+// mapped gives the storage of a mapped catalog; 0 if it is not in the map.
+func (c *Catalog) mapped(ctx context.Context, spc, db, relation pg.OID) (pg.OID, error) {
+	path := mapPath(c.snap.Version(), spc, db)
+	m, err := c.snap.ReadFile(ctx, path)
+	if err != nil {
+		return 0, err
+	}
+	number, err := heap.Mapped(m, relation)
+	if err != nil {
+		return 0, fmt.Errorf("%s: %w", path, err)
+	}
+	return number, nil
+}
+
+// read reads a whole fork; nil if it does not exist.
+func (c *Catalog) read(ctx context.Context, rf pg.RelFork) ([]byte, error) {
+	n, exists, err := c.snap.RelSize(ctx, rf)
+	if err != nil || !exists {
+		return nil, err
+	}
+	pages := make([]byte, int(n)*pg.BlockSize)
+	return pages, c.snap.ReadPages(ctx, rf.Tag(0), int(n), pages)
+}
