@@ -48,7 +48,7 @@ test: deps lint build
 	GOMAXPROCS=1 $(GO) test -timeout 10m -count=1 ./fusefs/...
 	@for major in $(MAJORS); do \
 		echo "PostgreSQL $$major"; \
-		$(GO) test -timeout 20m ./repo/ingest -run 'TestOracle|TestSpecial' -pgmajor $$major && \
+		$(GO) test -timeout 20m ./repo/ingest -run 'TestOracle|TestSpecial|TestCommits|TestCatalog' -pgmajor $$major && \
 		$(GO) test -timeout 20m ./integration -run '$(CORE)' -pgmajor $$major || exit 1; \
 	done
 
