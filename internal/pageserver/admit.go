@@ -105,16 +105,15 @@ func (c *conn) byPassword(policy *access.Policy, user string) (access.Principal,
 // checkProof finds out whether the client knows the password, unless too many wrong ones came from there: then it is
 // told to wait, whether or not this is the right one.
 func (c *conn) checkProof(user string, conv *access.Conversation, last string) (access.Principal, string, error) {
-	from := access.OriginOf(c.raw.RemoteAddr(), accountOf(c.raw))
-	if wait := c.srv.guesses.Wait(user, from); wait > 0 {
+	if wait := c.srv.guesses.Wait(user, c.origin); wait > 0 {
 		return access.Principal{}, "", api.Errorf(errNotAdmitted, "too many wrong passwords for user %q: try again in %v", api.Clip(user), wait.Round(time.Second)+time.Second)
 	}
 	who, answer, err := conv.Finish(last)
 	if err != nil {
-		c.srv.guesses.Wrong(user, from)
+		c.srv.guesses.Wrong(user, c.origin)
 		return who, "", api.Errorf(errPassword, "password authentication failed for user %q", api.Clip(user))
 	}
-	c.srv.guesses.Right(user, from)
+	c.srv.guesses.Right(user, c.origin)
 	return who, answer, nil
 }
 

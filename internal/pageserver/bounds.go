@@ -18,13 +18,26 @@ func (s *Server) isOwner(uid int) bool {
 }
 
 // roomLocked reports whether a connection is taken, and whether it is crowded: then it is heard, for what it asks to
-// cancel, and told that there are too many.
-func (s *Server) roomLocked(owner bool) (taken, crowded bool) {
-	most := s.opt.MaxConns
-	if owner {
-		most += turnedAway + ofOwner
+// cancel, and told that there are too many. Of what is not let in yet, half of all connections may come from one origin: others
+// are to get so far, too.
+func (s *Server) roomLocked(owner bool, from access.Origin) (taken, crowded bool) {
+	var served, crowd, unknown int
+	for _, c := range s.conns {
+		switch {
+		case c.crowded:
+			crowd++
+			continue
+		case c.session.Load() == nil && c.origin == from:
+			unknown++
+		}
+		served++
 	}
-	return len(s.conns) < most+turnedAway, len(s.conns) >= most
+	if owner {
+		crowded = served >= s.opt.MaxConns+ofOwner
+	} else {
+		crowded = served >= s.opt.MaxConns || unknown >= max(s.opt.MaxConns/2, 1)
+	}
+	return !crowded || crowd < turnedAway, crowded
 }
 
 // checkShare refuses a client that has half of all connections already: others are to get in, too.

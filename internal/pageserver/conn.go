@@ -43,7 +43,8 @@ type conn struct {
 	session atomic.Pointer[access.Principal] // who as it was let in, for other goroutines
 	ending  atomic.Pointer[error]            // why the connection is to end, though its client did not leave
 	active  atomic.Int64                     // Unix time in nanoseconds at which the client said something last; 0: a command runs
-	address string                           // HOST:PORT of the client; "": it came through a unix socket
+	origin  access.Origin
+	address string // HOST:PORT of the client; "": it came through a unix socket
 
 	tenant, branch string // of dbname=tenant/branch
 	replication    bool

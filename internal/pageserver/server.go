@@ -171,16 +171,17 @@ const turnedAway = 16
 
 // start serves a connection in a goroutine of its own.
 func (s *Server) start(nc net.Conn) {
-	owner := s.isOwner(accountOf(nc))
+	uid := accountOf(nc)
+	owner, from := s.isOwner(uid), access.OriginOf(nc.RemoteAddr(), uid)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	taken, crowded := s.roomLocked(owner)
+	taken, crowded := s.roomLocked(owner, from)
 	if s.ctx.Err() != nil || !taken {
 		nc.Close()
 		return
 	}
 	c := newConn(s, nc, s.nextIDLocked())
-	c.crowded = crowded
+	c.crowded, c.origin = crowded, from
 	s.conns[c.id] = c
 	s.wg.Go(func() {
 		defer s.forget(c)
