@@ -140,14 +140,17 @@ func (s *site) suites(label, dir string, config ...string) (passed []string) {
 
 // ownSuites says whether the suites are those of the server's major version. Others are a load: many of their tests fail,
 // on a mount and on a plain directory alike.
-func (s *site) ownSuites() bool {
+func (s *site) ownSuites() bool { return s.suitesMajor() == strconv.Itoa(pgtest.Version().Major) }
+
+// suitesMajor is the major version that the suites are of.
+func (s *site) suitesMajor() string {
 	s.t.Helper()
 	text, err := os.ReadFile(filepath.Join(*regressDir, "version"))
 	if err != nil {
 		s.t.Fatal(err)
 	}
 	major, _, _ := strings.Cut(string(text), ".")
-	return major == strconv.Itoa(pgtest.Version().Major)
+	return major
 }
 
 // suiteResult is how one test of a suite ended.
@@ -198,7 +201,8 @@ func (s *site) suite(v *server, label, suite, driver string) string {
 		s.runCmd(exec.Command("chown", "-R", "postgres", out))
 	}
 	in := filepath.Join(*regressDir, suite)
-	args := []string{"--host=" + at.Hostname(), "--port=" + at.Port(), "--user=postgres", "--bindir=" + filepath.Dir(program("psql")),
+	psql := pgtest.Installed(s.t, s.suitesMajor()).Program("psql") // an older one does not know all of the suite's commands, and may hang
+	args := []string{"--host=" + at.Hostname(), "--port=" + at.Port(), "--user=postgres", "--bindir=" + filepath.Dir(psql),
 		"--inputdir=" + in, "--outputdir=" + out, "--dlpath=" + filepath.Join(*regressDir, "dl"),
 		"--schedule=" + filepath.Join(in, map[string]string{"regress": "parallel_schedule", "isolation": "isolation_schedule"}[suite])}
 	if pgtest.Version().Major >= 16 {
