@@ -34,6 +34,7 @@ import (
 //	-- counters: xid=1048250 multi=65500   with which it begins; the first segments of SLRUs are made whole
 //	-- change: max_connections=77     a setting that the server records with
 //	-- also: 17.10                    minor releases to be recorded, too
+//	-- only: 19                       the servers to be recorded, in place of all
 //
 // What stands before a line "-- record" prepares and is not in the fixture. A script
 // that needs two sessions opens the second by dblink; :'conn' is its conninfo.
@@ -50,9 +51,10 @@ type fixture struct {
 	server   string // of the installation, see pgtest.Installed
 	initArgs []string
 	config   []string
-	counters map[string]uint32
+	counters map[string]uint64
 	change   []string
 	also     []string
+	only     []string
 	setup    string
 	load     string
 	noOracle string // why TestOracle leaves it out
@@ -76,7 +78,11 @@ func fixtures(t testing.TB) []fixture {
 			t.Fatal(err)
 		}
 		f := parseFixture(t, strings.TrimSuffix(filepath.Base(path), ".sql"), string(b))
-		for _, f.server = range append(majors(), f.also...) {
+		servers := append(majors(), f.also...)
+		if len(f.only) > 0 {
+			servers = f.only
+		}
+		for _, f.server = range servers {
 			if want.MatchString(f.String()) {
 				fs = append(fs, f)
 			}
@@ -95,7 +101,7 @@ func majors() (names []string) {
 
 func parseFixture(t testing.TB, name, script string) fixture {
 	t.Helper()
-	f := fixture{name: name, load: script, counters: map[string]uint32{}}
+	f := fixture{name: name, load: script, counters: map[string]uint64{}}
 	if setup, load, found := strings.Cut(script, "\n-- record\n"); found {
 		f.setup, f.load = setup, load
 	}
@@ -107,16 +113,18 @@ func parseFixture(t testing.TB, name, script string) fixture {
 		} else if list, ok := strings.CutPrefix(line, "-- counters: "); ok {
 			for _, field := range strings.Fields(list) {
 				name, value, _ := strings.Cut(field, "=")
-				n, err := strconv.ParseUint(value, 10, 32)
+				n, err := strconv.ParseUint(value, 10, 64)
 				if err != nil {
 					t.Fatalf("%s.sql: %q: %v", f.name, line, err)
 				}
-				f.counters[name] = uint32(n)
+				f.counters[name] = n
 			}
 		} else if v, ok := strings.CutPrefix(line, "-- change: "); ok {
 			f.change = append(f.change, v)
 		} else if list, ok := strings.CutPrefix(line, "-- also: "); ok {
 			f.also = strings.Fields(list)
+		} else if list, ok := strings.CutPrefix(line, "-- only: "); ok {
+			f.only = strings.Fields(list)
 		} else if why, ok := strings.CutPrefix(line, "-- oracle: no, "); ok {
 			f.noOracle = why
 		}
@@ -159,12 +167,12 @@ func (f fixture) prepare(t testing.TB, config ...string) *pgtest.Server {
 func (f fixture) setCounters(t testing.TB, srv *pgtest.Server) {
 	t.Helper()
 	v := srv.Control(t).Version
-	for slru, pageno := range map[pg.SLRU]uint32{
+	for slru, pageno := range map[pg.SLRU]uint64{
 		pg.SLRUXact:         f.counters["xid"] / pg.XactsPerPage,
-		pg.SLRUMultiOffsets: f.counters["multi"] / v.MultiOffsetsPerPage(),
+		pg.SLRUMultiOffsets: f.counters["multi"] / uint64(v.MultiOffsetsPerPage()),
 		pg.SLRUMultiMembers: f.counters["offset"] / pg.MembersPerPage,
 	} {
-		path := filepath.Join(srv.Dir, v.RelPath(slru.Page(pageno).RelFork, 0))
+		path := filepath.Join(srv.Dir, v.RelPath(slru.Page(uint32(pageno)).RelFork, 0))
 		file, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY, 0o600)
 		if err != nil {
 			t.Fatal(err)
