@@ -20,6 +20,7 @@ type chain struct {
 	packed []byte  // the base as the value of an image; nil: the base is in base, or zeros
 	noRedo bool    // a chunk has the flag chunkNoRedo
 	cached bool    // the cache has some version of the page
+	hit    bool    // the cache had the version that is the base
 
 	// The newest version: the key of the page in the cache.
 	topNo  timelineNo
@@ -44,6 +45,7 @@ var chains = sync.Pool{New: func() any { return new(chain) }}
 func newChain(tag pg.BufferTag) *chain {
 	c := chains.Get().(*chain)
 	c.tag, c.links, c.base, c.packed, c.noRedo = tag, c.links[:0], nil, nil, false
+	c.hit = false
 	c.topNo, c.topLSN, c.stored, c.older, c.want = 0, 0, false, 0, -1
 	c.chunks.vals, c.scratch = c.chunks.vals[:0], c.scratch[:0]
 	return c
@@ -200,6 +202,7 @@ func (c *chain) topped(cache *pageCache, no timelineNo, at pg.LSN) bool {
 	if !c.cached || !cache.get(c.tag, no, at, c.room()) {
 		return false
 	}
+	c.hit = true
 	c.base, c.want = c.image, -1 // the older records are not read, and cannot be counted
 	return true
 }

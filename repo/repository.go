@@ -32,6 +32,7 @@ type Options struct {
 	Memory *Memory      // shared by the repositories of a process; default: one of its own
 	Cache  int64        // bytes of rebuilt pages to keep; default 32 MiB
 	Store  store.Store  // default: badger in Dir/store. Open owns it from then on
+	Meters *Meters      // shared by the repositories of a process; default: one of its own
 }
 
 const defaultCache = 32 << 20
@@ -48,6 +49,8 @@ type Repository struct {
 	store store.Store
 	mem   *Memory
 	cache *pageCache
+
+	meters *Meters
 
 	mu     sync.RWMutex
 	byID   map[TimelineID]*Timeline
@@ -99,8 +102,11 @@ func Open(o Options) (r *Repository, err error) {
 	if o.Memory == nil {
 		o.Memory = NewMemory(0)
 	}
+	if o.Meters == nil {
+		o.Meters = new(Meters)
+	}
 	r = &Repository{
-		dir: o.Dir, redo: o.Redo, log: o.Log, store: o.Store, mem: o.Memory,
+		dir: o.Dir, redo: o.Redo, log: o.Log, store: o.Store, mem: o.Memory, meters: o.Meters,
 		cache: newPageCache(cmp.Or(o.Cache, defaultCache), &o.Memory.pages),
 		byID:  make(map[TimelineID]*Timeline), byName: make(map[string]*Timeline), names: make(map[string]bool),
 		tags: make(map[string]tag), kept: make(map[TimelineID]keptRow), gone: make(map[timelineNo]gone), collecting: make(chan struct{}, 1), closing: make(chan struct{}),

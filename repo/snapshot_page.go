@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"zenith/internal/pg"
 )
@@ -26,10 +27,12 @@ func (s *Snapshot) readPages(ctx context.Context, tag pg.BufferTag, n int, dst [
 	if len(dst) < n*pg.BlockSize {
 		return fmt.Errorf("read %d pages into %d bytes: %w", n, len(dst), ErrInvalid)
 	}
+	began := time.Now()
 	defer func() {
 		if err != nil {
 			err = s.unlessForgotten(err)
 		}
+		s.t.r.meters.read(n, time.Since(began), err)
 	}()
 	sights := s.sights()
 	st, err := s.rel(finder{sights: sights}, tag.RelFork)
@@ -83,6 +86,9 @@ func (t *Timeline) buildPage(r *pageReader, tag pg.BufferTag, cut pg.LSN, dst pg
 	}
 	if err := r.fill(ch, cut); err != nil {
 		return 0, err
+	}
+	if r.cache != nil && (ch.hit || len(ch.links) > 0) {
+		t.r.meters.looked(ch.hit)
 	}
 	err := ch.build(t.r.redo, t.wal, dst)
 	if errors.Is(err, ErrUnsupported) {

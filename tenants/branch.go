@@ -30,6 +30,8 @@ type branch struct {
 	plenty   chan struct{} // capacity 1: a gulp of WAL waits for ingest
 	written  atomic.Uint64 // end of the WAL that was written; there may be more
 
+	ingestErr atomic.Pointer[error] // of the last time that WAL was ingested; nil: it was not yet
+
 	mu      sync.Mutex
 	writer  string       // name of the writer: the directory of a mount, or a receiver; "" if there is none
 	follows followed     // nil: no server is followed
@@ -87,10 +89,21 @@ func (b *branch) ingest(ctx context.Context) (pg.LSN, error) {
 	b.catching.Lock()
 	defer b.catching.Unlock()
 	head, err := b.ing.Catchup(ctx)
+	b.ingestErr.Store(&err)
 	if err != nil {
 		return 0, classify(fmt.Errorf("branch %s: %w", b.tl.Name(), err))
 	}
 	return head, nil
+}
+
+// ingestError says in one line why the branch's WAL could not be ingested the last time; "": it could. A caller that gave
+// up is no reason.
+func (b *branch) ingestError() string {
+	err := b.ingestErr.Load()
+	if err == nil || *err == nil || errors.Is(*err, context.Canceled) || errors.Is(*err, context.DeadlineExceeded) {
+		return ""
+	}
+	return oneLine(*err)
 }
 
 // sendBy sets the function that has the kernel send what it caches of the writer's WAL; nil: it caches none.

@@ -99,7 +99,9 @@ func (m *Manager) GC(ctx context.Context, tenant, name string, o api.GCOptions) 
 
 // collectAll collects, and removes what there is of branches besides the repository.
 func (t *tenant) collectAll(ctx context.Context, o repo.CollectOptions) (repo.Collected, error) {
+	began := time.Now()
 	res, err := t.repo.Collect(ctx, o)
+	t.m.meters.collected(began, res, err)
 	for _, id := range res.Branches {
 		err = errors.Join(err, removeSlots(t.dir, id))
 	}

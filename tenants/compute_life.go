@@ -113,6 +113,7 @@ func (c *compute) opened(o api.ComputeOptions) bool {
 // run starts postgres on a fresh mount, which needs no recovery. next has the settings that are kept for later
 // starts; of o only what is meant for this one start is used. The caller has the turn.
 func (c *compute) run(ctx context.Context, next savedCompute, o api.ComputeOptions) (err error) {
+	defer c.t.m.meters.started(time.Now(), &err)
 	before := c.state
 	c.become(stateStarting)
 	defer func() {

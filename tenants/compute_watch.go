@@ -41,6 +41,7 @@ func (c *compute) ended(proc *postgres.Server, steady bool) {
 	ours := c.proc == proc && c.state == stateRunning
 	crashed := proc.Crashed()
 	if ours && crashed {
+		c.t.m.meters.crashes.Add(1)
 		c.change(func() {
 			c.state = stateCrashed
 			if steady {

@@ -74,6 +74,7 @@ type Manager struct {
 	apart  bool             // each tenant's servers run as an account of their own
 	pg     *postgres.Distribs
 	memory *repo.Memory
+	meters meters
 	began  time.Time
 
 	mounter mounter

@@ -36,6 +36,8 @@ type tenant struct {
 
 	upgrading chan struct{} // capacity 1: full while a BranchUpgrade runs
 
+	sizes sizes
+
 	users int       // how many hold it: callers of Manager.tenant that have not called release; guarded by m.mu
 	used  time.Time // when the last of them released it; guarded by m.mu
 
@@ -94,7 +96,7 @@ func (m *Manager) newTenant(id repo.TenantID, dir string) (*tenant, error) {
 	if err != nil {
 		return nil, err
 	}
-	r, err := repo.Open(repo.Options{Dir: dir, Log: t.log, Memory: m.memory, Redo: redoFunc(&t.hints)})
+	r, err := repo.Open(repo.Options{Dir: dir, Log: t.log, Memory: m.memory, Meters: &m.meters.repo, Redo: redoFunc(&t.hints)})
 	if err != nil {
 		return nil, err
 	}

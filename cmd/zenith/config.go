@@ -60,6 +60,7 @@ type serverConfig struct {
 	TLS        tlsConfig               `toml:"tls,omitempty"`
 	Egress     egressConfig            `toml:"egress,omitempty"`
 	Limits     limitsConfig            `toml:"limits,omitempty"`
+	Admin      adminConfig             `toml:"admin,omitempty"`
 	Retention  retentionConfig         `toml:"retention,omitempty"`
 	Tenants    map[string]tenantConfig `toml:"tenants,omitempty"` // by tenant id
 }

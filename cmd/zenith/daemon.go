@@ -15,6 +15,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"zenith/internal/access"
+	"zenith/internal/admin"
 	"zenith/internal/pageserver"
 	"zenith/internal/postgres"
 )
@@ -89,8 +90,12 @@ func (e *environ) checkSettings(ctx context.Context, s *settings, o startOptions
 	if _, err := e.policy(&s.serverConfig); err != nil {
 		return err
 	}
-	if _, err := e.loadTLS(s.TLS); err != nil {
+	config, err := e.loadTLS(s.TLS)
+	if err != nil {
 		return err
+	}
+	if err := s.Admin.check(config); err != nil {
+		return blameLine(e.path(serverFile), err, "admin", "listen")
 	}
 	_, noUser := postgres.LookupAccount(nil, s.PgUser)
 	for _, c := range []struct {
@@ -174,7 +179,8 @@ func (e *environ) daemon(ctx context.Context, o startOptions) (err error) {
 	defer func() { err = errors.Join(err, leave()) }()
 	level := new(slog.LevelVar)
 	level.Set(s.LogLevel.level())
-	log := newLog(e.err, string(s.LogFormat), level)
+	journal := new(admin.Journal)
+	log := slog.New(journal.Handler(newLog(e.err, string(s.LogFormat), level).Handler()))
 	raiseFiles(log)
 	if s.damage != nil {
 		log.Warn("the settings of the command line are damaged", "file", e.path(configFile), "lost", lostWithConfig, "err", s.damage)
@@ -196,7 +202,17 @@ func (e *environ) daemon(ctx context.Context, o startOptions) (err error) {
 	if err := e.secure(&s.serverConfig, server, log); err != nil {
 		return errors.Join(err, doors.close(), closeService(ctx))
 	}
-	r := &reloader{e: e, o: o, log: log, level: level, current: s.serverConfig, asked: asked, store: policy.Store, server: server, doors: doors}
+	guards := guards{server}
+	operators, err := e.startAdmin(s, policy, svc, server.Conns, journal, log)
+	if err != nil {
+		server.Close()
+		return errors.Join(err, doors.close(), closeService(ctx))
+	}
+	if operators != nil {
+		defer func() { err = errors.Join(err, operators.Close()) }()
+		guards = append(guards, operators)
+	}
+	r := &reloader{e: e, o: o, log: log, level: level, current: s.serverConfig, asked: asked, store: policy.Store, server: guards, doors: doors}
 	reloading, stopReloading := context.WithCancel(context.WithoutCancel(ctx))
 	var reloads sync.WaitGroup
 	reloads.Go(func() { r.run(reloading, svc) })

@@ -124,14 +124,4 @@ func figures(done, total int64, elapsed time.Duration) string {
 }
 
 // formatBytes gives a number of bytes in the largest unit of which it has one.
-func formatBytes(n int64) string {
-	const units = "KMGTPE"
-	if n < 1<<10 {
-		return fmt.Sprintf("%d B", n)
-	}
-	value, unit := float64(n)/(1<<10), 0
-	for value >= 1<<10 {
-		value, unit = value/(1<<10), unit+1
-	}
-	return fmt.Sprintf("%.1f %ciB", value, units[unit])
-}
+func formatBytes(n int64) string { return api.SizeText(n) }

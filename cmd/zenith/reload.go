@@ -102,6 +102,13 @@ func (r *reloader) reload(m retainer) error {
 	if err := s.checkAccess(); err != nil {
 		return err
 	}
+	config, err := r.e.loadTLS(s.TLS)
+	if err == nil {
+		err = r.current.Admin.check(config) // its address stays as it is until a restart
+	}
+	if err != nil {
+		return err
+	}
 	running := serverConfig{Listen: r.current.Listen, Auth: s.Auth} // the port stays as it is until a restart
 	if err := running.checkAccess(); err != nil {
 		return err

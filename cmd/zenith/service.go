@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"path/filepath"
 
+	"zenith/internal/admin"
 	"zenith/internal/api"
 	"zenith/internal/privileged"
 	"zenith/tenants"
@@ -39,6 +40,7 @@ func newService(s *settings, log *slog.Logger) (svc service, close func(context.
 type service interface {
 	api.Service
 	api.ReplicationService
+	admin.Source
 	retainer
 }
 

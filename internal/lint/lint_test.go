@@ -17,6 +17,7 @@ import (
 // allowed says which of zenith's packages a package may import (tests are free).
 var allowed = map[string][]string{
 	"internal/durable":     {},
+	"internal/meter":       {},
 	"internal/dirfd":       {},
 	"internal/privileged":  {"internal/dirfd"},
 	"internal/sidefile":    {"internal/durable"},
@@ -36,19 +37,20 @@ var allowed = map[string][]string{
 	"internal/heap":        {"internal/pg"},
 	"repo/catalog":         {"internal/heap", "internal/pg", "repo"},
 	"repo/history":         {"internal/pg", "internal/xlog"},
-	"repo":                 {"internal/durable", "repo/control", "repo/history", "repo/segment", "repo/store", "internal/pg", "internal/xlog"},
+	"repo":                 {"internal/durable", "internal/meter", "repo/control", "repo/history", "repo/segment", "repo/store", "internal/pg", "internal/xlog"},
 	"repo/repotest":        {"repo", "repo/control", "repo/store/storetest", "internal/pg", "internal/xlog"},
 	"repo/ingest":          {"repo", "repo/control", "repo/history", "walredo", "internal/durable", "internal/pg", "internal/xlog"},
 	"repo/datadir":         {"repo", "repo/control", "internal/durable", "internal/pg", "internal/tree", "internal/xlog"},
-	"internal/api":         {"internal/pg"},
+	"internal/api":         {"internal/meter", "internal/pg"},
+	"internal/admin":       {"internal/access", "internal/api", "internal/meter", "internal/pg"},
 	"internal/access":      {"internal/api", "internal/sidefile"},
 	"internal/pageserver":  {"internal/access", "internal/api", "internal/conninfo", "internal/pg"},
 	"internal/postgres":    {"internal/api", "internal/conninfo", "internal/dirfd", "internal/durable", "internal/heap", "internal/pg", "internal/privileged", "internal/sidefile"},
 	"repo/receiver":        {"repo", "internal/conninfo", "internal/durable", "internal/pg", "internal/xlog"},
 	"fusefs":               {"internal/dirfd", "internal/durable", "internal/pg", "internal/privileged", "internal/sidefile", "internal/tree", "internal/xlog"},
 	"tenants": {"fusefs", "repo", "repo/control", "repo/store", "repo/datadir", "repo/ingest", "repo/receiver", "walredo",
-		"internal/api", "internal/conninfo", "internal/dirfd", "internal/durable", "internal/egress", "internal/pg", "internal/postgres", "internal/privileged", "internal/sidefile", "internal/tree", "internal/xlog", "internal/rmgrdesc"},
-	"cmd/zenith":     {"tenants", "internal/access", "internal/privileged", "internal/api", "internal/conninfo", "internal/dirfd", "internal/durable", "internal/egress", "internal/pageserver", "internal/postgres", "internal/sidefile", "repo", "internal/pg"},
+		"internal/api", "internal/conninfo", "internal/dirfd", "internal/durable", "internal/egress", "internal/meter", "internal/pg", "internal/postgres", "internal/privileged", "internal/sidefile", "internal/tree", "internal/xlog", "internal/rmgrdesc"},
+	"cmd/zenith":     {"tenants", "internal/access", "internal/admin", "internal/privileged", "internal/api", "internal/conninfo", "internal/dirfd", "internal/durable", "internal/egress", "internal/pageserver", "internal/postgres", "internal/sidefile", "repo", "internal/pg"},
 	"bench":          {"repo", "repo/store", "internal/pageserver", "repo/datadir", "repo/ingest", "walredo", "internal/pg", "internal/xlog", "internal/pgtest"},
 	"bench/loopback": {},
 
@@ -66,6 +68,8 @@ var doors = map[string]string{
 	"github.com/xdg-go/scram":        "internal/access",
 	"github.com/urfave/cli/v2":       "cmd/zenith",
 	"golang.org/x/time":              "internal/pageserver",
+
+	"github.com/prometheus/client_golang": "internal/admin",
 }
 
 // wire is the package that only these files of cmd/zenith may import: the others talk in the words of

@@ -23,7 +23,7 @@ func (c *conn) admit(user string) error {
 		return err
 	}
 	policy := c.srv.policy.Load()
-	uid := accountOf(c.raw)
+	uid := access.PeerUID(c.raw)
 	who, ok := policy.ByAccount(uid)
 	if !ok && uid == api.NoUID {
 		who, ok = c.byPort(policy, user)
@@ -98,7 +98,7 @@ func (c *conn) byPassword(policy *access.Policy, user string) (access.Principal,
 	if err != nil {
 		return who, err
 	}
-	who.UID = accountOf(c.raw)
+	who.UID = access.PeerUID(c.raw)
 	return who, c.say(&pgproto3.AuthenticationSASLFinal{Data: []byte(answer)})
 }
 

@@ -171,7 +171,7 @@ const turnedAway = 16
 
 // start serves a connection in a goroutine of its own.
 func (s *Server) start(nc net.Conn) {
-	uid := accountOf(nc)
+	uid := access.PeerUID(nc)
 	owner, from := s.isOwner(uid), access.OriginOf(nc.RemoteAddr(), uid)
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -204,6 +204,13 @@ func (s *Server) forget(c *conn) {
 	defer s.mu.Unlock()
 	delete(s.conns, c.id)
 	c.usage.leave(c.kept)
+}
+
+// Conns counts the connections that are open.
+func (s *Server) Conns() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.conns)
 }
 
 // cancelCommand ends what the connection with that process id runs, if the secret is right.

@@ -10,7 +10,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"syscall"
 
 	"golang.org/x/sys/unix"
 
@@ -138,29 +137,6 @@ func splitSocket(path string) (dir, port string) {
 		return path, ""
 	}
 	return filepath.Dir(path), port
-}
-
-// accountOf gives the UID of the process at the other end of a unix socket, as of when it connected;
-// api.NoUID for any other connection.
-func accountOf(nc net.Conn) int {
-	uc, ok := nc.(*net.UnixConn)
-	if !ok {
-		return api.NoUID
-	}
-	raw, err := uc.SyscallConn()
-	if err != nil {
-		return api.NoUID
-	}
-	uid := api.NoUID
-	err = raw.Control(func(fd uintptr) {
-		if cred, err := unix.GetsockoptUcred(int(fd), syscall.SOL_SOCKET, unix.SO_PEERCRED); err == nil {
-			uid = int(cred.Uid)
-		}
-	})
-	if err != nil {
-		return api.NoUID
-	}
-	return uid
 }
 
 // accountText names an account for messages.

@@ -7,6 +7,7 @@ import (
 
 	"github.com/jackc/pgproto3/v2"
 
+	"zenith/internal/access"
 	"zenith/internal/api"
 	"zenith/internal/pg"
 )
@@ -54,7 +55,7 @@ func (c *conn) startup() error {
 		if err != nil {
 			return err
 		}
-		encrypt := p.code == codeSSL && c.tls == nil && c.srv.tls.Load() != nil && accountOf(c.raw) == api.NoUID
+		encrypt := p.code == codeSSL && c.tls == nil && c.srv.tls.Load() != nil && access.PeerUID(c.raw) == api.NoUID
 		answer := []byte("N") // SSL or GSS encryption: no
 		switch {
 		case p.code == codeCancel:

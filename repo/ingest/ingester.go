@@ -53,6 +53,7 @@ type batch struct {
 	start pg.LSN             // end of the record before
 	notes []repo.ForeignNote // to be stored before the batch is published
 	err   error              // the first of touched's
+	ends  int64              // how many transactions were committed
 }
 
 // stateEvery is how much WAL may lie between two stored states.
@@ -258,6 +259,11 @@ func (in *Ingester) commit(ctx context.Context) error {
 	if err == nil {
 		in.batch = nil
 		err = b.w.Commit(in.state.LSN, in.state.Prev)
+	}
+	if err == nil {
+		m := in.tl.Meters()
+		m.WALBytes.Add(int64(in.state.LSN - b.start))
+		m.Commits.Add(b.ends)
 	}
 	if err == nil {
 		err = in.mark()

@@ -59,8 +59,12 @@ func (in *Ingester) track(rec *xlog.Record) error {
 
 // advance brings the control data to after rec.
 func (in *Ingester) advance(rec *xlog.Record) error {
+	before := in.state.LastCommitLSN
 	if err := in.state.Apply(rec); err != nil {
 		return err
+	}
+	if in.state.LastCommitLSN != before {
+		in.batch.ends++
 	}
 	if in.state.LSN-in.stated >= stateEvery {
 		in.batch.w.State(in.state)
