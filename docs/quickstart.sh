@@ -4,7 +4,6 @@
 set -euo pipefail
 
 zenith=$(cd "$(dirname "$0")/.." && pwd)/bin/zenith
-pgbin=${PG_DISTRIB:-/usr/lib/postgresql/15}/bin
 home=$(mktemp -d "${TMPDIR:-/tmp}/zenith-quickstart.XXXXXX")
 chmod 755 "$home" # if root runs this, postgres runs as another user, who must be able to enter
 work=$home/.zenith
@@ -34,7 +33,10 @@ sql() { # sql URL STATEMENT: runs it with psql and prints the answer
 }
 
 say "1. A repository for databases: like 'git init', with a fresh PostgreSQL cluster as its first content."
-z init --pg-distrib "${PG_DISTRIB:-/usr/lib/postgresql/15}"
+z init ${PG_DISTRIB:+--pg-distrib "$PG_DISTRIB"}
+# Without PG_DISTRIB it has chosen the newest PostgreSQL that is installed.
+pgbin=$(sed -nE 's/^pg_distrib = "(.*)"$/\1/p' "$work/config")/bin
+"$pgbin/postgres" --version | indent
 
 say "2. The page server keeps the history and serves it as files."
 z start
