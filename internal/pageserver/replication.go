@@ -12,6 +12,7 @@ import (
 	"zenith/internal/access"
 	"zenith/internal/api"
 	"zenith/internal/pg"
+	"zenith/internal/startup"
 )
 
 // replRequest is a parsed replication command; which fields are set depends on the command.
@@ -208,7 +209,7 @@ func replTimelineHistory(ctx context.Context, c *call, src api.ReplicationSource
 // or as the setting zenith.branch in options, for the stock clients send dbname=replication,
 // whatever they were told.
 func branchOf(params map[string]string) (tenant, branch string) {
-	name := optionOf(params["options"], settingBranch)
+	name := startup.Option(params["options"], settingBranch)
 	if db := params["database"]; name == "" && db != "replication" {
 		name = db
 	}
@@ -221,49 +222,3 @@ func branchOf(params map[string]string) (tenant, branch string) {
 
 // settingBranch is the setting that names a branch: [TENANT/]BRANCH.
 const settingBranch = "zenith.branch"
-
-// optionOf finds a setting in the startup parameter "options": -c NAME=VALUE or
-// --NAME=VALUE, where a backslash keeps a blank from being one. The last one counts.
-func optionOf(options, name string) (value string) {
-	words := splitOptions(options)
-	for i, w := range words {
-		switch {
-		case w == "-c" && i+1 < len(words):
-			w = words[i+1]
-		case strings.HasPrefix(w, "-c"):
-			w = w[2:]
-		case strings.HasPrefix(w, "--"):
-			w = w[2:]
-		default:
-			continue
-		}
-		if n, v, ok := strings.Cut(w, "="); ok && strings.EqualFold(n, name) {
-			value = v
-		}
-	}
-	return value
-}
-
-// splitOptions is pg_split_opts.
-func splitOptions(s string) (words []string) {
-	var word []byte
-	in := false
-	for i := 0; i < len(s); i++ {
-		switch {
-		case s[i] == '\\' && i+1 < len(s):
-			i++
-			word, in = append(word, s[i]), true
-		case isBlank(s[i]):
-			if in {
-				words = append(words, string(word))
-			}
-			word, in = word[:0], false
-		default:
-			word, in = append(word, s[i]), true
-		}
-	}
-	if in {
-		words = append(words, string(word))
-	}
-	return words
-}

@@ -213,6 +213,15 @@ func (s *Server) Conns() int {
 	return len(s.conns)
 }
 
+// cancelBy serves a cancel request. Keys of other lengths than those that this server gives out are nobody's.
+func (s *Server) cancelBy(request []byte) error {
+	if len(request) != 8 {
+		return api.Errorf(api.ErrProtocol, "cancel request with a body of %d bytes, want 8", len(request))
+	}
+	s.cancelCommand(binary.BigEndian.Uint32(request), binary.BigEndian.Uint32(request[4:]))
+	return errCancelled
+}
+
 // cancelCommand ends what the connection with that process id runs, if the secret is right.
 func (s *Server) cancelCommand(id, secret uint32) {
 	s.mu.Lock()

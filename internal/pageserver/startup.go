@@ -1,6 +1,7 @@
 package pageserver
 
 import (
+	"encoding/binary"
 	"fmt"
 	"strings"
 	"time"
@@ -10,6 +11,7 @@ import (
 	"zenith/internal/access"
 	"zenith/internal/api"
 	"zenith/internal/pg"
+	"zenith/internal/startup"
 )
 
 // parameters are what clients want to know of a server before they trust it.
@@ -37,34 +39,30 @@ func versionParameter(v *pg.Version) [2]string {
 	return [2]string{"server_version", fmt.Sprintf("%d.0", v.Major)}
 }
 
-// maxEncryptionRequests is how often a client may ask for SSL or GSS before it must start.
-const maxEncryptionRequests = 2
-
 // startup negotiates the connection, encrypted if the client wants that and the server can, and lets the client in or not. A cancel request is served here too and ends with io.EOF.
 func (c *conn) startup() error {
 	if err := c.raw.SetReadDeadline(time.Now().Add(c.srv.opt.StartupTimeout)); err != nil {
 		return err
 	}
-	if first, err := c.br.Peek(1); err == nil && first[0] == firstOfTLS {
+	if first, err := c.br.Peek(1); err == nil && first[0] == startup.FirstOfTLS {
 		if err := c.encrypt(true); err != nil {
 			return err
 		}
 	}
-	for range maxEncryptionRequests + 1 {
-		p, err := readStartupPacket(c.br)
+	for range startup.MaxEncryptionRequests + 1 {
+		p, err := startup.Read(c.br)
 		if err != nil {
 			return err
 		}
-		encrypt := p.code == codeSSL && c.tls == nil && c.srv.tls.Load() != nil && access.PeerUID(c.raw) == api.NoUID
+		encrypt := p.Code == startup.CodeSSL && c.tls == nil && c.srv.tls.Load() != nil && access.PeerUID(c.raw) == api.NoUID
 		answer := []byte("N") // SSL or GSS encryption: no
 		switch {
-		case p.code == codeCancel:
-			c.srv.cancelCommand(p.cancelID, p.cancelSecret)
-			return errCancelled
+		case p.Code == startup.CodeCancel:
+			return c.srv.cancelBy(p.Cancel)
 		case encrypt:
 			answer = []byte("S")
-		case p.params != nil:
-			answer = p.negotiation()
+		case p.Params != nil:
+			answer = negotiation(p)
 		}
 		if _, err := (deadlineWriter{c.nc, c.srv.opt.WriteTimeout}).Write(answer); err != nil {
 			return err
@@ -74,11 +72,26 @@ func (c *conn) startup() error {
 				return err
 			}
 		}
-		if p.params != nil {
-			return c.welcome(p.params)
+		if p.Params != nil {
+			return c.welcome(p.Params)
 		}
 	}
 	return api.Errorf(api.ErrProtocol, "asked for encryption too often")
+}
+
+// negotiation is the NegotiateProtocolVersion message by which the client is told what it does not get of a newer minor
+// version of the protocol, and of the protocol's options; nil if it gets all that it asked for.
+func negotiation(p *startup.Packet) []byte {
+	if p.Code <= startup.Protocol30 && len(p.Options) == 0 {
+		return nil
+	}
+	body := binary.BigEndian.AppendUint32(nil, startup.Protocol30)
+	body = binary.BigEndian.AppendUint32(body, uint32(len(p.Options)))
+	for _, name := range p.Options {
+		body = append(append(body, name...), 0)
+	}
+	msg := binary.BigEndian.AppendUint32([]byte{'v'}, uint32(4+len(body)))
+	return append(msg, body...)
 }
 
 // welcome takes the startup parameters and says that we are ready.

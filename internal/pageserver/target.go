@@ -14,6 +14,7 @@ import (
 	"zenith/internal/access"
 	"zenith/internal/api"
 	"zenith/internal/conninfo"
+	"zenith/internal/startup"
 )
 
 // Target is a page server, and how a Client connects to it.
@@ -76,7 +77,7 @@ func namesLoopback(host string) bool {
 
 // clientTLS makes the configuration of TLS for a client.
 func clientTLS(mode sslMode, host string, info conninfo.Info) (*tls.Config, error) {
-	c := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: host, NextProtos: []string{alpn}}
+	c := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: host, NextProtos: []string{startup.ALPN}}
 	root := info.Get("sslrootcert")
 	if root != "" && root != "system" {
 		pem, err := os.ReadFile(root)

@@ -4,20 +4,13 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
-	"io"
 	"net"
 	"time"
 
 	"zenith/internal/access"
 	"zenith/internal/api"
+	"zenith/internal/startup"
 )
-
-// alpn is the name of PostgreSQL's protocol in the negotiation of TLS. A client that begins with TLS without
-// asking first must name it.
-const alpn = "postgresql"
-
-// firstOfTLS is the first byte of a client that begins with TLS: the type of a handshake record.
-const firstOfTLS = 0x16
 
 // serverTLS is how a server encrypts.
 type serverTLS struct {
@@ -36,8 +29,7 @@ func (s *Server) SetTLS(config *tls.Config) error {
 	if err != nil {
 		return fmt.Errorf("parse the server's certificate: %w", err)
 	}
-	config.MinVersion = max(config.MinVersion, tls.VersionTLS12)
-	config.NextProtos = []string{alpn}
+	startup.ConfigureTLS(config)
 	s.tls.Store(&serverTLS{config: config, binding: access.NewBinding(leaf)})
 	return nil
 }
@@ -46,7 +38,7 @@ func (s *Server) SetTLS(config *tls.Config) error {
 func (c *conn) encrypt(direct bool) error {
 	t := c.srv.tls.Load()
 	if t == nil {
-		return &handshakeError{fmt.Errorf("the server has no certificate")}
+		t = &serverTLS{}
 	}
 	if c.br.Buffered() > 0 && !direct {
 		// What came before the handshake might be another's, put in front of what the client will say
@@ -56,35 +48,14 @@ func (c *conn) encrypt(direct bool) error {
 	if err := c.raw.SetDeadline(time.Now().Add(c.srv.opt.AuthTimeout)); err != nil {
 		return err
 	}
-	tc := tls.Server(readAhead{c.raw, c.br}, t.config)
-	if err := tc.Handshake(); err != nil {
-		return &handshakeError{err}
-	}
-	if direct && tc.ConnectionState().NegotiatedProtocol != alpn {
-		return api.Errorf(api.ErrProtocol, "direct TLS connection without the ALPN protocol %q", alpn)
+	tc, err := startup.Encrypt(c.raw, c.br, t.config, direct)
+	if err != nil {
+		return err
 	}
 	c.tls, c.binding = tc, t.binding
 	c.use(tc)
 	return c.raw.SetDeadline(time.Now().Add(c.srv.opt.StartupTimeout))
 }
-
-// handshakeError is a handshake of TLS that failed: nothing can be said to the client but that.
-type handshakeError struct{ err error }
-
-// Error implements error.
-func (e *handshakeError) Error() string { return "TLS handshake: " + e.err.Error() }
-
-// Unwrap gives the kind: the connection ends without a message of ours.
-func (e *handshakeError) Unwrap() []error { return []error{e.err, net.ErrClosed} }
-
-// readAhead is a connection of which a reader has read ahead.
-type readAhead struct {
-	net.Conn
-	reader io.Reader
-}
-
-// Read implements net.Conn.
-func (c readAhead) Read(p []byte) (int, error) { return c.reader.Read(p) }
 
 // isLoopback reports whether an address is one by which this machine reaches itself.
 func isLoopback(a net.Addr) bool {
