@@ -84,6 +84,9 @@ func (m *Manager) BranchDelete(ctx context.Context, tenant, name string, force b
 	if err != nil {
 		return err
 	}
+	if err := m.sleepOn(ctx, t.id, b.tl.ID()); err != nil {
+		return err
+	}
 	if c := t.computeOn(b); c != nil {
 		return api.Errorf(api.ErrBusy, "branch %s: postgres runs on it (pg stop %s)", name, c.name)
 	}

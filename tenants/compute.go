@@ -40,6 +40,8 @@ type compute struct {
 	notes    []string           // of the last start: api.Compute's
 	restarts int                // after crashes, since somebody has started it
 	fell     int                // crashes in a row: see revive
+	woken    bool               // it was started by wake, and by nobody since: it may be stopped when it has no clients
+	listens  bool               // a throw-away one has a TCP port, too: see listen
 }
 
 // makeCompute makes a compute, which is not yet in the tenant's list.
@@ -137,7 +139,7 @@ func (c *compute) makeDirs() error {
 
 // tcp reports whether the server listens on TCP, too. One for a single command, or on a state that nobody else
 // has a use for, does not.
-func (c *compute) tcp() bool { return !c.throwaway && !c.onState() }
+func (c *compute) tcp() bool { return c.listens || !c.throwaway && !c.onState() }
 
 // takeDir makes the compute's directory this process's, in which the account of postgres has a data directory and
 // one for its socket, and can write nothing else. Earlier versions gave it to the account, which may have left

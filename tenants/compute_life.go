@@ -88,12 +88,13 @@ func (c *compute) start(ctx context.Context, o api.ComputeOptions) error {
 		if !postgres.RunsWith(c.saved.Port, c.saved.Settings, next.Port, next.Settings) || !c.opened(o) {
 			return postgres.OtherSettings(c.name, c.saved.Port)
 		}
+		c.change(func() { c.woken = false })
 		return nil
 	}
 	if err := c.run(ctx, next, o); err != nil {
 		return err
 	}
-	c.change(func() { c.restarts, c.fell = 0, 0 })
+	c.change(func() { c.restarts, c.fell, c.woken = 0, 0, false })
 	return nil
 }
 
@@ -225,6 +226,11 @@ func (c *compute) stop(ctx context.Context, o api.StopOptions) error {
 		return err
 	}
 	defer c.give()
+	return c.halt(ctx, o, hurried)
+}
+
+// halt is stop for a caller that has the turn.
+func (c *compute) halt(ctx context.Context, o api.StopOptions, hurried bool) error {
 	if c.state == stateGone {
 		return api.Errorf(api.ErrNotFound, "pg %s: no such postgres", c.name)
 	}

@@ -204,25 +204,36 @@ func (c *compute) withPlace(ctx context.Context) api.Compute {
 // PgExec starts a throw-away postgres at a point. The tenant stays open until stop is called, or Close has
 // stopped it.
 func (m *Manager) PgExec(ctx context.Context, tenant, point string, o api.ComputeOptions) (api.Compute, func(context.Context) error, error) {
-	c, release, err := m.newCompute(ctx, tenant, point)
+	c, stop, err := m.throwaway(ctx, tenant, point, o, func(*compute) {})
 	if err != nil {
 		return api.Compute{}, nil, err
 	}
+	return c.describe(), stop, nil
+}
+
+// throwaway starts a postgres at a point that is not in the tenant's list, and of which nothing is left when stop was
+// called. prepare is called before the start.
+func (m *Manager) throwaway(ctx context.Context, tenant, point string, o api.ComputeOptions, prepare func(*compute)) (*compute, func(context.Context) error, error) {
+	c, release, err := m.newCompute(ctx, tenant, point)
+	if err != nil {
+		return nil, nil, err
+	}
 	c.throwaway, c.release = true, sync.OnceFunc(release)
 	c.dir = c.t.computeDir(postgres.ThrowawayPrefix + time.Now().UTC().Format("150405.000000000"))
+	prepare(c)
 	m.execs.Store(c, true)
 	if err := c.start(ctx, o); err != nil {
 		m.execs.Delete(c)
 		m.logLastWords(c)
 		defer c.release()
-		return api.Compute{}, nil, errors.Join(classify(err), c.dropIdle())
+		return nil, nil, errors.Join(classify(err), c.dropIdle())
 	}
 	stop := func(ctx context.Context) error {
 		defer c.release() // also if it does not stop: its mount keeps the tenant open then
 		m.execs.Delete(c)
 		return c.stop(ctx, api.StopOptions{Mode: "immediate"}) // nothing in it is kept
 	}
-	return c.describe(), stop, nil
+	return c, stop, nil
 }
 
 // stopComputes stops every postgres that runs.

@@ -58,6 +58,9 @@ type Config struct {
 	// restart. Its mount stays until then. Default 10 s.
 	RestartTime time.Duration
 
+	Wake    WakeLimits // of the servers that Wake starts
+	Gateway string     // HOST:PORT of the gateway, for Status; "": there is none
+
 	Retention       Retention            // of history; default DefaultRetention
 	TenantRetention map[string]Retention // of single tenants
 	CollectEvery    time.Duration        // how often the background looks for history to forget; default an hour
@@ -93,6 +96,8 @@ type Manager struct {
 	mounts  map[string]*mount               // by directory
 
 	accounts sync.Mutex // held while a tenant gets its account
+
+	wakes *wakes
 
 	opening singleflight.Group
 	execs   sync.Map // *compute -> true: the throw-away computes, which are in no tenant's list
@@ -131,7 +136,7 @@ func open(cfg Config, mounts mounter) (*Manager, error) {
 	m := &Manager{
 		cfg: cfg, log: cfg.Log, as: as, apart: cfg.PgUser == "" && cfg.Accounts.Usable(cfg.Helper), pg: postgres.NewDistribs(cfg.PgDistribs), memory: repo.NewMemory(0), began: time.Now(), mounter: mounts,
 		tenants: map[repo.TenantID]*tenant{}, closing: map[repo.TenantID]chan struct{}{}, mounts: map[string]*mount{},
-		freed: make(chan struct{}, 1),
+		freed: make(chan struct{}, 1), wakes: newWakes(cfg.Wake),
 	}
 	if cfg.Helper.Root() && cfg.PgUser == "" && !m.apart {
 		m.log.Warn("the user ids for tenants do not exist in this user namespace: all postgres servers run as one account", "account", as.Name)
@@ -147,6 +152,7 @@ func open(cfg Config, mounts mounter) (*Manager, error) {
 	m.ctx, m.cancel = context.WithCancel(context.Background())
 	m.background(m.runIdle)
 	m.background(m.runCollector)
+	m.background(m.runSleep)
 	return m, nil
 }
 

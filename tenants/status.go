@@ -63,6 +63,7 @@ func (m *Manager) Status(ctx context.Context) ([]api.StatusRow, error) {
 		row("branches", branches),
 		row("mounts", len(mounts)),
 		row("postgres_running", running),
+		{Name: api.GatewayRow, Value: m.cfg.Gateway},
 		row("postgres_wal_through_mount", slow), // those servers commit more slowly
 		row("receivers", receivers),
 		{Name: "receivers_lag_bytes", Value: strconv.FormatInt(behind, 10)},

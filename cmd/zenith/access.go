@@ -142,5 +142,8 @@ func (e *environ) secure(c *serverConfig, server guarded, log *slog.Logger) erro
 	if c.Listen != "" && config == nil && !isLoopback(string(c.Listen)) {
 		log.Warn("connections from other machines are not encrypted: zenith init --tls makes a certificate, or tls.cert and tls.key name one", "address", string(c.Listen))
 	}
+	if c.Gateway.Listen != "" && config == nil && !isLoopback(string(c.Gateway.Listen)) {
+		log.Warn("connections to the gateway from other machines are not encrypted: zenith init --tls makes a certificate, or tls.cert and tls.key name one", "address", string(c.Gateway.Listen))
+	}
 	return server.SetTLS(config)
 }

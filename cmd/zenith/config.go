@@ -58,6 +58,7 @@ type serverConfig struct {
 	Auth       authConfig              `toml:"auth,omitempty"`
 	Accounts   accountsConfig          `toml:"accounts,omitempty"`
 	TLS        tlsConfig               `toml:"tls,omitempty"`
+	Gateway    gatewayConfig           `toml:"gateway,omitempty"`
 	Egress     egressConfig            `toml:"egress,omitempty"`
 	Limits     limitsConfig            `toml:"limits,omitempty"`
 	Admin      adminConfig             `toml:"admin,omitempty"`

@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/netip"
 	"path/filepath"
+	"strconv"
 
 	"github.com/urfave/cli/v2"
 
@@ -196,6 +197,14 @@ func peerOf(ctx context.Context, info conninfo.Info, err error) (tenants.Peer, e
 // listenSocket makes the unix socket in a work directory.
 func listenSocket(workdir string, mode fs.FileMode) (net.Listener, error) {
 	return pageserver.ListenSocket(workdir, mode)
+}
+
+// listenSocketOf makes the unix socket of a port of the gateway in a work directory.
+func listenSocketOf(workdir string, port int, mode fs.FileMode) (net.Listener, error) {
+	if name := strconv.Itoa(port); name != pageserver.DefaultPort {
+		return pageserver.ListenSocketOf(workdir, name, mode)
+	}
+	return nil, api.Errorf(api.ErrBadArgument, "port %d is that of the page server's own socket", port)
 }
 
 // checkConninfo checks that s has the form of a page server's address. It does not connect.

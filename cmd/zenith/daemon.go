@@ -28,6 +28,7 @@ type startOptions struct {
 	foreground bool
 	notify     int // file descriptor to which the daemon writes one line when it is ready; 0: none
 	listen     string
+	gateway    string
 	distrib    string
 	pgUser     string
 	account    string
@@ -39,6 +40,7 @@ func startFlags() []cli.Flag {
 	return []cli.Flag{
 		&cli.BoolFlag{Name: "foreground", Usage: "be the page server, log to stderr"},
 		&cli.StringFlag{Name: "listen", Usage: "`HOST:PORT`, besides the socket in the work directory; instead of what init was given"},
+		&cli.StringFlag{Name: "gateway", Usage: "`HOST:PORT` for psql and drivers, by which any state can be reached: see docs/gateway.md"},
 		&cli.StringFlag{Name: "pg-distrib", Usage: "`DIR` has bin/postgres; instead of what init was given"},
 		&cli.StringFlag{Name: "pg-user", Usage: "`USER` that postgres runs as, where we are root, instead of what init was given"},
 		&cli.StringFlag{Name: "max-lag", Usage: "`BYTES` of WAL (256MB) that ingest may be behind before fsync of WAL waits"},
@@ -49,7 +51,7 @@ func startFlags() []cli.Flag {
 
 func readStartOptions(c *cli.Context) (startOptions, error) {
 	o := startOptions{
-		foreground: c.Bool("foreground"), notify: c.Int("notify-fd"), listen: c.String("listen"),
+		foreground: c.Bool("foreground"), notify: c.Int("notify-fd"), listen: c.String("listen"), gateway: c.String("gateway"),
 		distrib: c.String("pg-distrib"), pgUser: c.String("pg-user"), account: c.String("account"), helper: c.Int("helper-fd"), maxLag: c.String("max-lag"),
 	}
 	if o.distrib == "" {
@@ -123,6 +125,11 @@ func (s *settings) override(o startOptions, e *environ) error {
 			return usagef("--listen %v", err)
 		}
 	}
+	if o.gateway != "" {
+		if err := s.Gateway.Listen.UnmarshalText([]byte(o.gateway)); err != nil {
+			return usagef("--gateway %v", err)
+		}
+	}
 	if o.maxLag != "" {
 		if err := s.MaxLag.UnmarshalText([]byte(o.maxLag)); err != nil {
 			return usagef("--max-lag %v", err)
@@ -194,19 +201,25 @@ func (e *environ) daemon(ctx context.Context, o startOptions) (err error) {
 	if err != nil {
 		return err
 	}
-	svc, closeService, err := newService(s, log)
+	front, err := openGate(s)
 	if err != nil {
 		return errors.Join(err, doors.close())
 	}
-	server := pageserver.New(svc, pageserver.Options{Log: log, Replication: svc, Identity: identity, MaxConns: maxConns(), Access: policy, Limits: s.Limits.limits()})
-	if err := e.secure(&s.serverConfig, server, log); err != nil {
-		return errors.Join(err, doors.close(), closeService(ctx))
+	s.gateway = front.address()
+	svc, closeService, err := newService(s, log)
+	if err != nil {
+		return errors.Join(err, doors.close(), front.doors.close())
 	}
-	guards := guards{server}
+	front.begin(svc, s, log)
+	server := pageserver.New(svc, pageserver.Options{Log: log, Replication: svc, Identity: identity, MaxConns: maxConns(), Access: policy, Limits: s.Limits.limits()})
+	guards := guards{server, front}
+	if err := e.secure(&s.serverConfig, guards, log); err != nil {
+		return errors.Join(err, doors.close(), front.doors.close(), closeService(ctx))
+	}
 	operators, err := e.startAdmin(s, policy, svc, server.Conns, journal, log)
 	if err != nil {
 		server.Close()
-		return errors.Join(err, doors.close(), closeService(ctx))
+		return errors.Join(err, doors.close(), front.doors.close(), closeService(ctx))
 	}
 	if operators != nil {
 		defer func() { err = errors.Join(err, operators.Close()) }()
@@ -226,7 +239,11 @@ func (e *environ) daemon(ctx context.Context, o startOptions) (err error) {
 	if helper != nil {
 		go stopWithout(ctx, helper, stop, log)
 	}
+	var gates sync.WaitGroup
+	gates.Go(func() { front.run(ctx, log) })
 	err = e.serve(ctx, o, server, doors, log)
+	stop() // the gateway, too, whatever has ended the page server
+	gates.Wait()
 	server.Close()
 	closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
 	defer cancel()

@@ -18,6 +18,7 @@ type settings struct {
 	tenant  string            // the default tenant's id; "" if there is none
 	damage  error             // of the settings of the command line, which name the default tenant
 	helper  privileged.Helper // does what takes root; nil: this process does
+	gateway string            // where the gateway listens, HOST:PORT; "": there is none
 	serverConfig
 }
 
@@ -41,6 +42,7 @@ type service interface {
 	api.Service
 	api.ReplicationService
 	admin.Source
+	api.Waker
 	retainer
 }
 
@@ -62,6 +64,8 @@ func newManager(s *settings, log *slog.Logger) (*tenants.Manager, error) {
 		Egress:        s.Egress.lists(),
 		Helper:        s.helper,
 		Accounts:      s.Accounts.accounts(),
+		Wake:          s.Gateway.limits(),
+		Gateway:       s.gateway,
 
 		TenantRetention: s.tenantRetention(),
 	})

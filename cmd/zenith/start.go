@@ -117,7 +117,7 @@ func (e *environ) daemonCommand(s *settings, o startOptions, notify *os.File) (*
 		}
 	}
 	args = append(args, "start", "--foreground", "--notify-fd", "3")
-	for _, f := range [][2]string{{"--listen", o.listen}, {"--pg-distrib", o.distrib}, {"--pg-user", o.pgUser}, {"--account", o.account}, {"--max-lag", o.maxLag}} {
+	for _, f := range [][2]string{{"--listen", o.listen}, {"--gateway", o.gateway}, {"--pg-distrib", o.distrib}, {"--pg-user", o.pgUser}, {"--account", o.account}, {"--max-lag", o.maxLag}} {
 		if f[1] != "" {
 			args = append(args, f[0], f[1])
 		}

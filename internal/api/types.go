@@ -17,6 +17,9 @@ type StatusRow struct {
 	Value string `json:"value"`
 }
 
+// GatewayRow is the name of the row with the HOST:PORT of the gateway, "" if there is none.
+const GatewayRow = "gateway"
+
 // statusCounts are the names of the rows whose values are whole numbers, with the unit in the name if they are not
 // numbers of things.
 var statusCounts = map[string]bool{

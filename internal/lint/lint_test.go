@@ -45,7 +45,7 @@ var allowed = map[string][]string{
 	"internal/admin":       {"internal/access", "internal/api", "internal/meter", "internal/pg"},
 	"internal/access":      {"internal/api", "internal/sidefile"},
 	"internal/startup":     {"internal/api"},
-	"internal/gateway":     {"internal/api", "internal/startup"},
+	"internal/gateway":     {"internal/access", "internal/api", "internal/startup"},
 	"internal/pageserver":  {"internal/access", "internal/api", "internal/conninfo", "internal/pg", "internal/startup"},
 	"internal/postgres":    {"internal/api", "internal/conninfo", "internal/dirfd", "internal/durable", "internal/heap", "internal/pg", "internal/privileged", "internal/sidefile"},
 	"repo/receiver":        {"repo", "internal/conninfo", "internal/durable", "internal/pg", "internal/xlog"},

@@ -35,18 +35,24 @@ func SocketPathTooLong(path string) bool { return len(path) > maxSocketPath }
 type socketListener struct {
 	*net.UnixListener
 	dir  *os.File // the directory that the socket is in
+	name string   // of the socket in dir
 	path string
 }
 
-// ListenSocket makes the unix socket in the work directory dir, in the place of one that an earlier page
+// ListenSocket makes the page server's unix socket in the work directory dir, as ListenSocketOf does.
+func ListenSocket(dir string, mode fs.FileMode) (net.Listener, error) {
+	return ListenSocketOf(dir, DefaultPort, mode)
+}
+
+// ListenSocketOf makes the unix socket of a port in the work directory dir, in the place of one that an earlier page
 // server left. The caller has locked the work directory. The directory's path may be longer than that of
 // a socket may be.
-func ListenSocket(dir string, mode fs.FileMode) (net.Listener, error) {
+func ListenSocketOf(dir, port string, mode fs.FileMode) (net.Listener, error) {
 	d, err := os.Open(dir)
 	if err != nil {
 		return nil, err
 	}
-	l := &socketListener{dir: d, path: filepath.Join(dir, SocketName)}
+	l := &socketListener{dir: d, name: socketPrefix + port, path: filepath.Join(dir, socketPrefix+port)}
 	if err := l.bind(mode); err != nil {
 		return nil, errors.Join(fmt.Errorf("listen on %s: %w", l.path, err), d.Close())
 	}
@@ -73,13 +79,13 @@ func (l *socketListener) bind(mode fs.FileMode) error {
 
 // Chmod changes who may connect to the socket.
 func (l *socketListener) Chmod(mode fs.FileMode) error {
-	return unix.Fchmodat(int(l.dir.Fd()), SocketName, uint32(mode.Perm()), 0)
+	return unix.Fchmodat(int(l.dir.Fd()), l.name, uint32(mode.Perm()), 0)
 }
 
 // removeOld removes a socket that is there already. What is no socket stays, and is in the way.
 func (l *socketListener) removeOld() error {
 	var st unix.Stat_t
-	err := unix.Fstatat(int(l.dir.Fd()), SocketName, &st, unix.AT_SYMLINK_NOFOLLOW)
+	err := unix.Fstatat(int(l.dir.Fd()), l.name, &st, unix.AT_SYMLINK_NOFOLLOW)
 	if errors.Is(err, unix.ENOENT) {
 		return nil
 	}
@@ -87,7 +93,7 @@ func (l *socketListener) removeOld() error {
 		return api.Errorf(api.ErrNotAllowed, "there is something that is no socket")
 	}
 	if err == nil {
-		err = unix.Unlinkat(int(l.dir.Fd()), SocketName, 0)
+		err = unix.Unlinkat(int(l.dir.Fd()), l.name, 0)
 	}
 	return err
 }
@@ -101,7 +107,7 @@ func (l *socketListener) Close() error {
 	if errors.Is(err, net.ErrClosed) {
 		return nil // a second Close: the socket is gone, and dir is closed
 	}
-	return errors.Join(err, unix.Unlinkat(int(l.dir.Fd()), SocketName, 0), l.dir.Close())
+	return errors.Join(err, unix.Unlinkat(int(l.dir.Fd()), l.name, 0), l.dir.Close())
 }
 
 // shortPath gives a path of the socket at path that is short enough to bind and to connect to: through dir,

@@ -177,3 +177,9 @@ func splitOptions(s string) (words []string) {
 
 // blanks are the characters for which isspace of C is true.
 const blanks = " \t\n\v\f\r"
+
+// CancelRequest gives the bytes of a CancelRequest with what a Packet has in Cancel.
+func CancelRequest(cancel []byte) []byte {
+	b := binary.BigEndian.AppendUint32(nil, uint32(8+len(cancel)))
+	return append(binary.BigEndian.AppendUint32(b, CodeCancel), cancel...)
+}

@@ -1,0 +1,162 @@
+package gateway
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"zenith/internal/api"
+	"zenith/internal/startup"
+)
+
+// Options adjusts a Gateway. The zero value works.
+type Options struct {
+	Log            *slog.Logger  // default: discards
+	Tenant         string        // the tenant of clients that name none; default: the page server's
+	Wait           time.Duration // how long a client is held while its postgres starts; default 60 s
+	StartupTimeout time.Duration // for a client to say what it wants, and for a handshake of TLS; default 30 s
+	MaxConns       int           // clients at once; default 500
+}
+
+func (o Options) withDefaults() Options {
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Wait == 0 {
+		o.Wait = time.Minute
+	}
+	if o.StartupTimeout == 0 {
+		o.StartupTimeout = 30 * time.Second
+	}
+	if o.MaxConns == 0 {
+		o.MaxConns = 500
+	}
+	return o
+}
+
+// Gateway passes clients on to the postgres servers that a Waker gives it.
+type Gateway struct {
+	waker  api.Waker
+	opt    Options
+	ctx    context.Context // ends with Close
+	cancel context.CancelFunc
+	wg     sync.WaitGroup // connections
+	tls    atomic.Pointer[tls.Config]
+	keys   cancelKeys
+	counts counts
+
+	mu        sync.Mutex
+	listeners map[net.Listener]struct{}
+	conns     map[*conn]struct{}
+}
+
+// New makes a gateway. Close ends it.
+func New(w api.Waker, o Options) *Gateway {
+	ctx, cancel := context.WithCancel(context.Background())
+	return &Gateway{
+		waker: w, opt: o.withDefaults(), ctx: ctx, cancel: cancel,
+		keys: cancelKeys{servers: map[string]server{}}, listeners: map[net.Listener]struct{}{}, conns: map[*conn]struct{}{},
+	}
+}
+
+// SetTLS has the gateway encrypt connections over TCP from now on; nil: not any more. The gateway owns the configuration
+// then. Open connections stay as they are.
+func (g *Gateway) SetTLS(config *tls.Config) {
+	if config != nil {
+		startup.ConfigureTLS(config)
+	}
+	g.tls.Store(config)
+}
+
+// Serve accepts connections on l until Close, and owns l from then on. A gateway may serve several listeners.
+func (g *Gateway) Serve(l net.Listener) error {
+	if !g.addListener(l) {
+		return errors.Join(api.Errorf(api.ErrUnavailable, "the gateway is closed"), l.Close())
+	}
+	for {
+		nc, err := l.Accept()
+		if g.ctx.Err() != nil {
+			if err == nil { // a connection that came while Close ran
+				nc.Close()
+			}
+			return nil
+		}
+		if errors.Is(err, net.ErrClosed) {
+			return fmt.Errorf("accept on %s: %w", l.Addr(), err)
+		}
+		if err != nil { // out of file descriptors, or the peer gave up
+			g.opt.Log.Error("accept connection to the gateway", "err", err)
+			g.pause(100 * time.Millisecond)
+			continue
+		}
+		g.start(nc)
+	}
+}
+
+func (g *Gateway) addListener(l net.Listener) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.ctx.Err() != nil {
+		return false
+	}
+	g.listeners[l] = struct{}{}
+	return true
+}
+
+// pause waits, or until Close.
+func (g *Gateway) pause(d time.Duration) {
+	select {
+	case <-time.After(d):
+	case <-g.ctx.Done():
+	}
+}
+
+// beyond is how many connections above MaxConns are heard, for what they ask to cancel, and told that there are too
+// many. More are closed unheard.
+const beyond = 16
+
+// start serves a connection in a goroutine of its own.
+func (g *Gateway) start(nc net.Conn) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.ctx.Err() != nil || len(g.conns) >= g.opt.MaxConns+beyond {
+		nc.Close()
+		return
+	}
+	c := &conn{g: g, raw: nc, nc: nc, crowded: len(g.conns) >= g.opt.MaxConns}
+	g.conns[c] = struct{}{}
+	g.wg.Go(func() {
+		defer g.forget(c)
+		c.serve()
+	})
+}
+
+func (g *Gateway) forget(c *conn) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	delete(g.conns, c)
+}
+
+// Close ends listening, cuts all connections and waits for their ends.
+func (g *Gateway) Close() {
+	g.mu.Lock()
+	g.cancel()
+	for l := range g.listeners {
+		l.Close()
+	}
+	for c := range g.conns {
+		c.cut()
+	}
+	g.mu.Unlock()
+	g.wg.Wait()
+}
+
+// isOwner reports whether an account may do everything with what the page server has, without asking it.
+func isOwner(uid int) bool { return uid == 0 || uid == os.Geteuid() }
