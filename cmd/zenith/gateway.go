@@ -24,10 +24,8 @@ type gatewayConfig struct {
 	Max    count    `toml:"max,omitempty"`    // postgres servers at once
 }
 
-type (
-	restTime string // a duration, or 0 for no end
-	count    int    // a number above 0
-)
+// restTime is a duration, or 0 for no end.
+type restTime string
 
 // UnmarshalText implements encoding.TextUnmarshaler.
 func (t *restTime) UnmarshalText(text []byte) error {
@@ -48,16 +46,6 @@ func (t restTime) duration() time.Duration {
 		return -1
 	}
 	return d
-}
-
-// UnmarshalTOML implements toml.Unmarshaler.
-func (n *count) UnmarshalTOML(v any) error {
-	i, ok := v.(int64)
-	if !ok || i < 1 || i > 1<<20 {
-		return fmt.Errorf("%v: want a number above 0", v)
-	}
-	*n = count(i)
-	return nil
 }
 
 // limits are those of the servers that the gateway wakes.
