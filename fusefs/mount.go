@@ -29,6 +29,9 @@ type Options struct {
 	Time     time.Time         // of the directories above All's states; zero: now
 	Log      *slog.Logger      // default: slog.Default()
 	Helper   privileged.Helper // makes and ends the mount; default: this process does
+	// Failed is told of each use of a file that failed for a reason that its process cannot know from the number that it
+	// gets, EIO or EOPNOTSUPP; nil: nobody is.
+	Failed func(path string, err error)
 	// Owners are the accounts of which one must own the mount point; nil: anybody may.
 	Owners []int
 }

@@ -73,7 +73,7 @@ func (d *snapDir) Lookup(ctx context.Context, name string, out *fuse.EntryOut) (
 	path := tree.Join(d.path, name)
 	e, err := d.snap.state.Lookup(d.snap.ctx, path)
 	if err != nil {
-		return nil, errno(d.snap.opts.Log, "lookup", path, err)
+		return nil, d.snap.opts.errno("lookup", path, err)
 	}
 	e.Name = name
 	return d.child(ctx, e, out), 0
@@ -98,7 +98,7 @@ func (d *snapDir) OpendirHandle(context.Context, uint32) (fs.FileHandle, uint32,
 	h.list = func() ([]fuse.DirEntry, syscall.Errno) {
 		entries, err := d.snap.state.ReadDir(d.snap.ctx, d.path)
 		if err != nil {
-			return nil, errno(d.snap.opts.Log, "readdir", d.path, err)
+			return nil, d.snap.opts.errno("readdir", d.path, err)
 		}
 		h.found = make(map[string]tree.Entry, len(entries))
 		list := dots()
@@ -164,7 +164,7 @@ func (f *snapFile) Read(_ context.Context, _ fs.FileHandle, dest []byte, off int
 	}
 	dest = dest[:min(int64(len(dest)), size-off)]
 	if err := tree.ReadFull(f.snap.ctx, f.file, dest, off); err != nil {
-		return nil, errno(f.snap.opts.Log, "read", f.path, err)
+		return nil, f.snap.opts.errno("read", f.path, err)
 	}
 	return fuse.ReadResultData(dest), 0
 }

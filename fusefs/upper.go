@@ -75,7 +75,7 @@ func (a *all) fill(out *fuse.Attr, mode uint32) {
 }
 
 func (a *all) errno(op, path string, err error) syscall.Errno {
-	return errno(a.opts.Log, op, path, err)
+	return a.opts.errno(op, path, err)
 }
 
 // upperLink is a symbolic link, resolved each time it is read.

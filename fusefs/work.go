@@ -206,7 +206,7 @@ func (t *worktree) privatePath(ino uint64) string {
 }
 
 func (t *worktree) errno(op, path string, err error) syscall.Errno {
-	return errno(t.opts.Log, op, path, err)
+	return t.opts.errno(op, path, err)
 }
 
 // statfs asks the file system that has the private files.

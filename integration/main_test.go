@@ -109,6 +109,18 @@ func emptySite(t *testing.T) *site {
 }
 
 func (s *site) close() {
+	s.end()
+	if err := os.RemoveAll(s.dir); err != nil {
+		s.t.Errorf("something is left in the work directory: %v", err)
+	}
+}
+
+// end stops the page server, and looks at its log. A test whose work directory is on a disk of its own calls it before
+// that goes.
+func (s *site) end() {
+	if _, err := os.Stat(s.work); err != nil {
+		return
+	}
 	if out, err := exec.Command(binary, "-D", s.work, "stop").CombinedOutput(); err != nil {
 		s.t.Logf("stop: %v: %s", err, out)
 	}
@@ -118,9 +130,6 @@ func (s *site) close() {
 	}
 	if s.t.Failed() {
 		s.t.Logf("page server's log:\n%s", tail(log, 100))
-	}
-	if err := os.RemoveAll(s.dir); err != nil {
-		s.t.Errorf("something is left in the work directory: %v", err)
 	}
 }
 
@@ -257,7 +266,12 @@ func (s *site) tcp(port int) string {
 // eventually waits until a condition holds, and fails the test if it does not.
 func eventually(t *testing.T, what string, cond func() bool) {
 	t.Helper()
-	const patience = 2 * time.Minute // on a machine that is busy with other things
+	eventuallyWithin(t, 2*time.Minute, what, cond) // on a machine that is busy with other things
+}
+
+// eventuallyWithin is eventually for what takes long by itself.
+func eventuallyWithin(t *testing.T, patience time.Duration, what string, cond func() bool) {
+	t.Helper()
 	for end := time.Now().Add(patience); !cond(); {
 		if time.Now().After(end) {
 			t.Fatalf("waited %v for %s", patience, what)

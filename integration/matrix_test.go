@@ -15,6 +15,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"zenith/internal/pg"
 	"zenith/internal/pgtest"
@@ -40,7 +41,7 @@ func TestLossyPowerCut(t *testing.T) {
 	s := emptySite(t)
 	disk := newLossyDisk(t, filepath.Join(s.dir, "disk"))
 	s.work = filepath.Join(disk.dir, ".zenith")
-	t.Cleanup(func() { s.run("stop") })
+	t.Cleanup(s.end)
 	runMatrix(t, s, func(seed uint64) {
 		pid := pidIn(t, filepath.Join(s.work, "pageserver.pid"))
 		disk.do("cut")
@@ -292,7 +293,7 @@ func (m *matrix) await(round int) {
 		if round > 0 {
 			have = m.done[name].Load()
 		}
-		eventually(m.t, "a "+name, func() bool { return m.done[name].Load() > have || m.enough(name) || m.t.Failed() })
+		eventuallyWithin(m.t, 8*time.Minute, "a "+name, func() bool { return m.done[name].Load() > have || m.enough(name) || m.t.Failed() })
 	}
 	have, more := m.commit.count(), m.random.IntN(500)
 	eventually(m.t, "commits", func() bool { return m.commit.count() >= have+more || m.t.Failed() })

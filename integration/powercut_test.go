@@ -116,7 +116,7 @@ func TestPowerCut(t *testing.T) {
 			d := newDisk(t, filepath.Join(s.dir, "disk.img"), filepath.Join(s.dir, "disk"))
 			s.work = filepath.Join(d.dir, ".zenith")
 			t.Cleanup(func() {
-				s.run("stop")
+				s.end()
 				d.unmount()
 			})
 			s.ok("init", "--pg-distrib", pgDistrib)

@@ -1,6 +1,7 @@
 package integration
 
 import (
+	"encoding/json"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -118,6 +119,7 @@ func TestForeignRecords(t *testing.T) {
 	if got := s.ok("pg", "exec", "main@"+at, "--", "psql", "-XAtqc", sum); got != before {
 		t.Errorf("main@%s has %s, want %s", at, got, before)
 	}
+	relation := strings.TrimSpace(s.sql(main, "select pg_relation_filepath('t')"))
 	stamped = stamp(main, "90")
 	behind := s.lsn("main")
 	stamp(main, "91")
@@ -144,6 +146,7 @@ func TestForeignRecords(t *testing.T) {
 			t.Errorf("pg start %q: exit %d: %s", args, said.code, said.err)
 		}
 	}
+	s.unreadableInTree(filepath.Join("tenants", s.ok("tenant", "list"), "branches", "main", relation))
 	s.ok("gc", "--retain", "1B", "--force") // what the replay needs is kept
 	if got := s.lsn("main"); got != end {
 		t.Errorf("main went on from %s to %s though nothing was started", end, got)
@@ -157,6 +160,33 @@ func TestForeignRecords(t *testing.T) {
 		t.Errorf("pg start without the library: exit %d: %s", said.code, said.err)
 	}
 	s.ok("check")
+}
+
+// unreadableInTree reads a file of which pages cannot be read, in a mount of everything: the reader gets a number that says
+// what kind of error it is, and the list of mounts says the reason.
+func (s *site) unreadableInTree(path string) {
+	s.t.Helper()
+	dir := s.mountDir("all")
+	s.ok("mount", dir)
+	out, err := exec.Command("cat", filepath.Join(dir, path)).CombinedOutput()
+	if err == nil || !strings.Contains(string(out), "Operation not supported") {
+		s.t.Errorf("read %s: %v, %s", path, err, out[max(0, len(out)-200):])
+	}
+	var list []struct {
+		Dir       string
+		Errors    int
+		LastError string `json:"last_error"`
+	}
+	if err := json.Unmarshal([]byte(s.ok("mount", "list", "-o", "json")), &list); err != nil {
+		s.t.Fatal(err)
+	}
+	for _, m := range list {
+		if m.Dir == dir && m.Errors > 0 && strings.Contains(m.LastError, "resource manager 128") && strings.Contains(m.LastError, filepath.Base(path)) {
+			s.ok("umount", dir)
+			return
+		}
+	}
+	s.t.Errorf("the list of mounts does not say why %s could not be read: %+v", path, list)
 }
 
 // killInReplay kills the page server while a throw-away server replays, and starts another one, which cleans up.
@@ -207,7 +237,7 @@ func TestForeignRecordsPowerCut(t *testing.T) {
 	s := emptySite(t)
 	disk := newLossyDisk(t, filepath.Join(s.dir, "disk"))
 	s.work = filepath.Join(disk.dir, ".zenith")
-	t.Cleanup(func() { s.run("stop") })
+	t.Cleanup(s.end)
 	s.ok("init", "--pg-distrib", pgDistrib)
 	s.ok("start")
 	seed := rand.Uint64()

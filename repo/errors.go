@@ -23,7 +23,7 @@ var (
 	// ErrUnsupported is returned when a page's history has a record that redo does not
 	// know. Older versions of the page, and those from its next image on, can be read. It is
 	// returned, too, for a timeline of a PostgreSQL version that this program does not support.
-	ErrUnsupported = errors.New("not supported")
+	ErrUnsupported = pg.ErrUnsupported
 	// ErrBusy is returned when a timeline to be deleted has children, when after a crash the WAL
 	// of an ancestor was not ingested again up to the branch point yet, and when another process
 	// has the store open.

@@ -34,6 +34,8 @@ type mount struct {
 	view  *datadir.View // the state that it shows; nil for the whole tree
 	lsn   pg.LSN        // what it shows; where a writable one began; 0 for the whole tree
 
+	troubles troubles
+
 	once sync.Once
 	put  func() error // gives back what the mount uses; called once, when the mount is gone
 	err  error
@@ -64,7 +66,7 @@ func (m *Manager) options() fusefs.Options {
 // optionsOf are the options of one mount.
 func (m *Manager) optionsOf(mnt *mount) fusefs.Options {
 	o := m.options()
-	o.Owners = mnt.owners
+	o.Owners, o.Failed = mnt.owners, mnt.troubles.note
 	if mnt.as != nil {
 		o.UID, o.GID = uint32(mnt.as.UID), uint32(mnt.as.GID)
 	}
@@ -335,6 +337,7 @@ func (m *Manager) umountAll(ctx context.Context) error {
 // describe describes a mount that is ready.
 func (m *mount) describe() api.Mount {
 	d := api.Mount{Dir: m.dir, Mode: m.mode}
+	d.Errors, d.LastError = m.troubles.read()
 	if m.tenant != nil {
 		d.Tenant, d.Branch, d.Timeline, d.LSN = m.tenant.id.String(), m.branch.tl.Name(), m.branch.tl.ID().String(), new(m.lsn)
 	}

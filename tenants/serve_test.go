@@ -379,7 +379,7 @@ func TestStatus(t *testing.T) {
 	}
 	wantRows("at first", map[string]string{
 		"workdir": f.cfg.Dir, "default_tenant": tenantA, "tenants": "1", "tenants_open": "1", "branches": "1", "mounts": "0",
-		"postgres_running": "0", "receivers": "0", "receivers_lag_bytes": "0", "receivers_lag_seconds": "0", "machine": Machine(),
+		"postgres_running": "0", "mounts_errors": "0", "receivers": "0", "receivers_lag_bytes": "0", "receivers_lag_seconds": "0", "machine": Machine(),
 	})
 	if Machine() == "" {
 		t.Error("this machine has no name")

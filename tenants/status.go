@@ -28,6 +28,10 @@ func (m *Manager) Status(ctx context.Context) ([]api.StatusRow, error) {
 			return nil, err
 		}
 	}
+	failed := int64(0)
+	for _, m := range mounts {
+		failed += m.Errors
+	}
 	open, branches, running, slow, receivers := m.openTenants(), 0, 0, 0, 0
 	behind, age := int64(0), int64(0) // bytes and seconds by which the receiver lags that lags most
 	for _, t := range open {
@@ -62,6 +66,7 @@ func (m *Manager) Status(ctx context.Context) ([]api.StatusRow, error) {
 		row("tenants_open", m.countOpen()),
 		row("branches", branches),
 		row("mounts", len(mounts)),
+		row("mounts_errors", int(failed)), // zenith mount list says why
 		row("postgres_running", running),
 		{Name: api.GatewayRow, Value: m.cfg.Gateway},
 		row("postgres_wal_through_mount", slow), // those servers commit more slowly

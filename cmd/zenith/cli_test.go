@@ -100,7 +100,7 @@ func (f *fakeServer) Mount(_ context.Context, o api.MountOptions) (api.Mount, er
 func (f *fakeServer) Umount(context.Context, string, bool) error { return f.err }
 
 func (f *fakeServer) MountList(context.Context) ([]api.Mount, error) {
-	return []api.Mount{{Dir: "/mnt/x", Mode: "rw", Branch: "main", Timeline: lineA, LSN: new(pg.LSN(0x16B3748)), Tenant: tenantA}, {Dir: "/mnt/all", Mode: "tree"}}, f.err
+	return []api.Mount{{Dir: "/mnt/x", Mode: "rw", Branch: "main", Timeline: lineA, LSN: new(pg.LSN(0x16B3748)), Tenant: tenantA}, {Dir: "/mnt/all", Mode: "tree", Errors: 2, LastError: "tenants/x: not supported"}}, f.err
 }
 
 var computeA = api.Compute{
@@ -251,8 +251,8 @@ func TestFirstLines(t *testing.T) {
 	s.expect("mount main /mnt/x --scratch", 0, "mounted "+lineA+"@0/16B3748 at /mnt/x\n", "")
 	s.expect("mount /mnt/x", 0, "mounted all tenants at /mnt/x\n", "")
 	s.expect("umount /mnt/x --lazy", 0, "", "")
-	s.expect("mount list", 0, "DIR       MODE  BRANCH  TIMELINE                          LSN\n"+
-		"/mnt/x    rw    main    aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa  0/16B3748\n/mnt/all  tree                                            \n", "")
+	s.expect("mount list", 0, "DIR       MODE  BRANCH  TIMELINE                          LSN        LAST_ERROR\n"+
+		"/mnt/x    rw    main    aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa  0/16B3748  \n/mnt/all  tree                                                       tenants/x: not supported\n", "")
 	s.expect("pg start main --port 55432 --set a=b", 0, "postgres main accepts connections\npostgresql://postgres@127.0.0.1:55432/postgres\n", "")
 	s.expect("pg stop main -m immediate --destroy", 0, "stopped postgres main\n", "")
 	s.expect("pg list", 0, "BRANCH  ADDRESS          LSN        STATUS\nmain    127.0.0.1:55432  0/16B3748  running\n", "")

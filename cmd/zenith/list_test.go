@@ -38,6 +38,8 @@ func TestListsAsJSON(t *testing.T) {
   {
     "branch": "main",
     "dir": "/mnt/x",
+    "errors": 0,
+    "last_error": null,
     "lsn": "0/16B3748",
     "mode": "rw",
     "tenant": "` + tenantA + `",
@@ -46,6 +48,8 @@ func TestListsAsJSON(t *testing.T) {
   {
     "branch": null,
     "dir": "/mnt/all",
+    "errors": 2,
+    "last_error": "tenants/x: not supported",
     "lsn": null,
     "mode": "tree",
     "tenant": null,

@@ -25,7 +25,7 @@ user rights (noexec, nosuid, nodev). Examples:
    zenith mount main@0/16B3748 /mnt/then     read-only, and the same for ever
    zenith mount main@-1h /mnt/try --scratch  writable, thrown away at umount
    zenith mount /mnt/all                     tenants, branches and timelines to walk through
-   zenith mount list
+   zenith mount list                         and why a file of a mount could not be read
    zenith umount /mnt/main`,
 		Flags: []cli.Flag{
 			tenantFlag(),
@@ -170,6 +170,8 @@ var mountColumns = []column[api.Mount]{
 	{name: "timeline", text: func(m api.Mount) string { return m.Timeline }},
 	{name: "lsn", text: mountLSN},
 	{name: "tenant", text: func(m api.Mount) string { return m.Tenant }, hidden: true},
+	{name: "errors", number: func(m api.Mount) *int64 { return &m.Errors }},
+	{name: "last_error", text: func(m api.Mount) string { return m.LastError }},
 }
 
 // mountLSN gives the LSN that a mount shows, "" for the tree of all states.

@@ -25,7 +25,7 @@ const GatewayRow = "gateway"
 var statusCounts = map[string]bool{
 	"pid": true, "uptime_seconds": true, "tenants": true, "tenants_open": true, "branches": true, "mounts": true,
 	"postgres_running": true, "postgres_wal_through_mount": true,
-	"receivers": true, "receivers_lag_bytes": true, "receivers_lag_seconds": true,
+	"mounts_errors": true, "receivers": true, "receivers_lag_bytes": true, "receivers_lag_seconds": true,
 }
 
 // Count is the value of a row that is a whole number; ok is false for the others.
@@ -116,6 +116,11 @@ type Mount struct {
 	Branch   string  `json:"branch"`
 	Timeline string  `json:"timeline"`
 	LSN      *pg.LSN `json:"lsn"` // what it shows; where a writable one began
+
+	// Errors counts the uses of files that failed with EIO or EOPNOTSUPP, and LastError is the reason of the last one,
+	// with the file's path; "" if there was none.
+	Errors    int64  `json:"errors"`
+	LastError string `json:"last_error"`
 }
 
 // Setting is one line of postgresql.conf.

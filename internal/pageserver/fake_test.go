@@ -132,7 +132,7 @@ func (f *fake) LSN(ctx context.Context, tenant, point string) (pg.LSN, error) {
 
 var mounts = []api.Mount{
 	{Dir: "/mnt/a b", Mode: api.ModeWritable, Tenant: tenantA, Branch: "main", Timeline: lineA, LSN: new(pg.LSN(0x16B3748))},
-	{Dir: "/mnt/tree", Mode: api.ModeTree},
+	{Dir: "/mnt/tree", Mode: api.ModeTree, Errors: 2, LastError: "tenants/x: not supported"},
 }
 
 func (f *fake) Mount(_ context.Context, o api.MountOptions) (api.Mount, error) {
