@@ -130,6 +130,9 @@ func (s branchSlots) Create(name string, temporary, reserve bool) error {
 	if all.list[name] != nil {
 		return api.Errorf(api.ErrExists, "replication slot \"%s\" already exists", name)
 	}
+	if all.countLocked(temporary) >= maxSlots {
+		return api.Errorf(api.ErrNotAllowed, "all replication slots of the branch are in use: %d", maxSlots)
+	}
 	all.list[name] = own
 	if temporary {
 		return nil
@@ -139,6 +142,19 @@ func (s branchSlots) Create(name string, temporary, reserve bool) error {
 		return err
 	}
 	return nil
+}
+
+// maxSlots is how many slots a branch may have, and how many temporary ones besides: whoever reads a branch makes those.
+const maxSlots = 200
+
+// countLocked gives the number of slots that are temporary, or not.
+func (s *slots) countLocked(temporary bool) (n int) {
+	for _, one := range s.list {
+		if one.temporary == temporary {
+			n++
+		}
+	}
+	return n
 }
 
 // Drop removes a slot.

@@ -1,11 +1,13 @@
 package tenants
 
 import (
+	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"testing"
 
+	"zenith/internal/api"
 	"zenith/repo"
 )
 
@@ -60,5 +62,25 @@ func TestSlotIsNotDroppedInMemoryAlone(t *testing.T) {
 	}
 	if _, err := slots.Get("another"); err == nil {
 		t.Error("a slot is there that could not be put on disk")
+	}
+}
+
+// TestSlotsAreBounded: readers, who make temporary slots, leave room for those of others.
+func TestSlotsAreBounded(t *testing.T) {
+	slots := branchSlots{&branch{slots: openSlots(t.TempDir(), repo.TimelineID{1}, discard)}}
+	for n := range maxSlots {
+		if err := slots.Create(fmt.Sprint("t", n), true, false); err != nil {
+			t.Fatal(err)
+		}
+	}
+	wantKind(t, "one more", slots.Create("more", true, false), api.ErrNotAllowed)
+	if err := slots.Create("standby", false, false); err != nil {
+		t.Errorf("a slot that stays: %v", err)
+	}
+	if err := slots.Drop("t0", true); err != nil {
+		t.Fatal(err)
+	}
+	if err := slots.Create("more", true, false); err != nil {
+		t.Errorf("in the place of one: %v", err)
 	}
 }

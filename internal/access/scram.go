@@ -180,18 +180,3 @@ func (s *Store) ByName(name string) (Principal, bool) {
 func nobodys(salt []byte) Verifier {
 	return Verifier{salt: salt, iters: iterations, storedKey: randomBytes(keySize), serverKey: randomBytes(keySize)}
 }
-
-// Proof is a client's side of a Conversation.
-type Proof struct{ *scram.ClientConversation }
-
-// NewProof begins to prove that the client knows a password. Its first Step is without a message of the server.
-func NewProof(password string, b Binding) (*Proof, error) {
-	c, err := newClient(password)
-	if err != nil {
-		return nil, err
-	}
-	if b.scram.IsSupported() {
-		return &Proof{c.NewConversationWithChannelBinding(b.scram)}, nil
-	}
-	return &Proof{c.NewConversation()}, nil
-}

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"zenith/internal/api"
 	"zenith/internal/sidefile"
@@ -78,8 +80,10 @@ var storeKind = sidefile.Kind[storeFile]{Lost: "users and tokens", Perm: 0o600, 
 
 // Bounds of a store.
 const (
-	maxUsers  = 10000
-	maxTokens = 10000 // each try of the user token is compared with all of them
+	maxUsers     = 10000
+	maxTokens    = 10000 // each try of the user token is compared with all of them
+	maxTokensOf  = 1000  // that name a tenant: its admin makes them, and must leave room for others
+	maxTokenNote = 200   // bytes
 )
 
 // userName is what a user may be called.
@@ -188,6 +192,9 @@ func errNoUser(name string) error {
 
 // CreateToken makes a token and gives it, this once. life is how long it is valid; 0: for ever.
 func (s *Store) CreateToken(g Grant, life time.Duration, note string) (api.Token, string, error) {
+	if err := checkNote(note); err != nil {
+		return api.Token{}, "", err
+	}
 	id := hex.EncodeToString(randomBytes(idSize))
 	secret := secretPrefix + id + "_" + base64.RawURLEncoding.EncodeToString(randomBytes(keySize))
 	r := record{Grant: g, Created: now(), Note: note}
@@ -196,8 +203,8 @@ func (s *Store) CreateToken(g Grant, life time.Duration, note string) (api.Token
 		r.Expires = &end
 	}
 	err := s.change(func(f *storeFile) (err error) {
-		if len(f.Tokens) >= maxTokens {
-			return api.Errorf(api.ErrNotAllowed, "more than %d tokens: revoke some", maxTokens)
+		if err := f.checkRoom(g.Tenants); err != nil {
+			return err
 		}
 		if _, there := f.Tokens[id]; there {
 			return api.Errorf(api.ErrExists, "token %s: already exists: try again", id)
@@ -207,6 +214,33 @@ func (s *Store) CreateToken(g Grant, life time.Duration, note string) (api.Token
 		return err
 	})
 	return r.token(id), secret, err
+}
+
+// checkNote refuses a note that is no short line of text: whoever lists tokens sees it, on a terminal, too.
+func checkNote(note string) error {
+	if len(note) > maxTokenNote || !utf8.ValidString(note) || strings.ContainsFunc(note, func(r rune) bool { return !unicode.IsPrint(r) }) {
+		return api.Errorf(api.ErrBadArgument, "note %q: want a line of text of at most %d bytes", api.Clip(note), maxTokenNote)
+	}
+	return nil
+}
+
+// checkRoom refuses a token for tenants of which there are too many.
+func (f *storeFile) checkRoom(tenants Tenants) error {
+	if len(f.Tokens) >= maxTokens {
+		return api.Errorf(api.ErrNotAllowed, "more than %d tokens: revoke some", maxTokens)
+	}
+	of := map[string]int{}
+	for _, r := range f.Tokens {
+		for _, id := range r.Grant.Tenants.IDs() {
+			of[id]++
+		}
+	}
+	for _, id := range tenants.IDs() {
+		if of[id] >= maxTokensOf {
+			return api.Errorf(api.ErrNotAllowed, "more than %d tokens of tenant %s: revoke some", maxTokensOf, id)
+		}
+	}
+	return nil
 }
 
 // RevokeToken removes a token; may says of which tenants the caller may revoke those. ErrNotFound: there is none, or it

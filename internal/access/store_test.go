@@ -27,7 +27,7 @@ func verifier(t *testing.T, password string) access.Verifier {
 
 // logIn has a user show a password, and gives who it is.
 func logIn(s *access.Store, user, password string) (access.Principal, error) {
-	proof, err := access.NewProof(password, access.Binding{})
+	proof, _, err := access.NewProof(password, access.Binding{}, []string{access.MechanismScram})
 	if err != nil {
 		return access.Principal{}, err
 	}
@@ -238,7 +238,7 @@ func BenchmarkTokens(b *testing.B) {
 	}
 	for _, user := range []string{access.TokenUser, "token.00000000"} {
 		b.Run(user, func(b *testing.B) {
-			proof, _ := access.NewProof("x", access.Binding{})
+			proof, _, _ := access.NewProof("x", access.Binding{}, []string{access.MechanismScram})
 			first, _ := proof.Step("")
 			conv, answer, err := s.Begin(user, access.MechanismScram, first, access.Binding{})
 			if err != nil {

@@ -2,7 +2,9 @@ package pageserver
 
 import (
 	"context"
+	"log/slog"
 	"net"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -128,5 +130,21 @@ func TestChangedGrant(t *testing.T) {
 		if cut := c.ending.Load() != nil && ctx.Err() != nil; cut != tt.cut {
 			t.Errorf("writer, now %v: cut %v, want %v", tt.now, cut, tt.cut)
 		}
+	}
+}
+
+// TestPlainFromElsewhere: where the server has a certificate, a client on another machine that does not encrypt is
+// refused before it is asked for a proof, which somebody in the middle would see.
+func TestPlainFromElsewhere(t *testing.T) {
+	here, there := net.Pipe()
+	defer here.Close()
+	far := between{there, &net.TCPAddr{IP: net.IPv4(10, 0, 0, 1)}, &net.TCPAddr{IP: net.IPv4(10, 0, 0, 2)}}
+	store := access.OpenStore(filepath.Join(t.TempDir(), "users"), slog.New(slog.DiscardHandler))
+	server := New(nothing{}, Options{Access: &access.Policy{Method: access.Scram, Store: store}})
+	defer server.Close()
+	server.tls.Store(&serverTLS{})
+	c := newConn(server, far, 1)
+	if err := c.admit("ann"); !isKind(err, errNotAdmitted) || !strings.Contains(err.Error(), "must be encrypted") {
+		t.Errorf("got %v", err)
 	}
 }

@@ -136,6 +136,14 @@ var tame = []string{
 	"statement_timeout", "synchronous_commit", "temp_buffers", "timezone", "wal_buffers", "wal_compression", "wal_level", "work_mem",
 }
 
+// isTame reports whether a writer may set, and unset, a setting.
+func isTame(name string) bool {
+	return slices.Contains(tame, name) || strings.HasPrefix(name, "enable_") && !strings.ContainsFunc(name, notOfName)
+}
+
+// notOfName reports whether no setting of postgres itself has a letter in its name.
+func notOfName(r rune) bool { return r != '_' && (r < 'a' || r > 'z') }
+
 // raiseSettings is for the words of what starts a postgres: settings that may run programs, and channels to other
 // servers, take an admin.
 func raiseSettings(words []string) access.Role {
@@ -145,7 +153,10 @@ func raiseSettings(words []string) access.Role {
 		switch {
 		case strings.HasPrefix(w, "+"):
 			return access.Admin
-		case set && name != "port" && !slices.Contains(tame, name) && !strings.HasPrefix(name, "enable_"):
+		case strings.HasPrefix(w, "-"): // back to the default of what an admin may have set
+			set, name = true, name[1:]
+		}
+		if set && name != "port" && !isTame(name) {
 			return access.Admin
 		}
 	}

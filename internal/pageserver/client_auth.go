@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"slices"
 
 	"github.com/jackc/pgproto3/v2"
 
@@ -66,16 +65,12 @@ func (c *Client) authenticate(offer *pgproto3.AuthenticationSASL) error {
 		return api.Errorf(errPassword, "the page server wants a password, and there is none (user=NAME password=... in the conninfo)")
 	}
 	binding := access.Binding{}
-	if tc, ok := c.nc.(*tls.Conn); ok && slices.Contains(offer.AuthMechanisms, access.MechanismScramPlus) {
+	if tc, ok := c.nc.(*tls.Conn); ok {
 		binding = access.NewBinding(tc.ConnectionState().PeerCertificates[0])
 	}
-	mechanism := binding.Mechanisms()[0]
-	if !slices.Contains(offer.AuthMechanisms, mechanism) {
-		return api.Errorf(api.ErrUnsupported, "the server asks for an authentication other than SCRAM-SHA-256")
-	}
-	proof, err := access.NewProof(c.target.Password, binding)
+	proof, mechanism, err := access.NewProof(c.target.Password, binding, offer.AuthMechanisms)
 	if err != nil {
-		return err
+		return &api.Error{Kind: api.ErrUnsupported, Msg: err.Error()}
 	}
 	first, err := proof.Step("")
 	if err == nil {

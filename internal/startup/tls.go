@@ -20,6 +20,7 @@ const ALPN = "postgresql"
 func ConfigureTLS(config *tls.Config) {
 	config.MinVersion = max(config.MinVersion, tls.VersionTLS12)
 	config.NextProtos = []string{ALPN}
+	config.SessionTicketsDisabled = true // as in PostgreSQL: no key of one connection is any good for another
 }
 
 // Encrypt goes on with TLS on a connection, of which r gives what comes: it may have read ahead. direct: the client began
