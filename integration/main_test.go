@@ -145,7 +145,7 @@ type result struct {
 }
 
 // account is the account of the page servers that root starts here, for tests that name none.
-var account = flag.String("account", "", "the account that page servers run as, where root runs the tests; default root")
+var account = flag.String("account", "", "the account that page servers run as, where root runs the tests; default: init's")
 
 // run runs zenith with arguments.
 func (s *site) run(args ...string) result {

@@ -90,7 +90,7 @@ func TestWorkDirectoryIsHandedOver(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("an ordinary user gives nothing away")
 	}
-	s := newSite(t)
+	s := newSite(t, "--account", "root")
 	url := s.start("main")
 	s.sql(url, "create table t as select generate_series(1, 1000) g")
 	kill9(t, s.pageServer()) // the bound pg_wal is left behind

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"net"
 	"net/netip"
 	"strings"
 	"time"
@@ -11,6 +12,7 @@ import (
 	"zenith/internal/api"
 	"zenith/internal/conninfo"
 	"zenith/internal/egress"
+	"zenith/internal/privileged"
 	"zenith/repo/receiver"
 )
 
@@ -46,7 +48,11 @@ func (m *Manager) rulesFor(stranger bool) receiver.Rules {
 
 // parseServer parses the connection string of a receiver that is to be started, or was kept.
 func (m *Manager) parseServer(f receiverFile) (*receiver.Server, error) {
-	server, err := receiver.ParseServer(f.ConnInfo, m.rulesFor(f.Stranger))
+	rules := m.rulesFor(f.Stranger)
+	if h := m.cfg.Helper; h != nil && !f.Stranger { // a stranger names no socket
+		rules.Socket = func(path string) (net.Conn, error) { return connectBy(h, path) }
+	}
+	server, err := receiver.ParseServer(f.ConnInfo, rules)
 	switch {
 	case errors.Is(err, conninfo.ErrNotTaken):
 		return nil, &api.Error{Kind: api.ErrNotAllowed, Msg: err.Error()}
@@ -54,6 +60,16 @@ func (m *Manager) parseServer(f receiverFile) (*receiver.Server, error) {
 		return nil, &api.Error{Kind: api.ErrBadArgument, Msg: err.Error()}
 	}
 	return server, nil
+}
+
+// connectBy has the helper connect to the socket of a server that only other accounts can reach.
+func connectBy(h privileged.Helper, path string) (net.Conn, error) {
+	f, err := h.Connect(path)
+	if err != nil {
+		return nil, err
+	}
+	conn, err := net.FileConn(f) // has a descriptor of its own
+	return conn, errors.Join(err, f.Close())
 }
 
 // checkServer makes sure that a receiver could follow the server into the branch. What a caller may not know

@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
-	"os/exec"
 	"os/user"
 	"path/filepath"
 	"strings"
@@ -24,6 +23,15 @@ const usualAccount = "zenith"
 // rootAccount is the account of a page server that keeps root's rights.
 const rootAccount = "root"
 
+// wantedAccount gives the account that a new work directory's page server is to run as: the one that the user has
+// named, else the usual one, where root makes it. "" is the user's own.
+func wantedAccount(named string) string {
+	if named == "" && os.Geteuid() == 0 {
+		return usualAccount
+	}
+	return named
+}
+
 // serverAccount gives the account that a page server runs as which root starts: root itself for "".
 func serverAccount(name string) (postgres.Account, error) {
 	if name == "" || name == rootAccount {
@@ -33,18 +41,6 @@ func serverAccount(name string) (postgres.Account, error) {
 		return postgres.Account{}, api.Errorf(api.ErrBadArgument, "account %s: no such user on this machine", name)
 	}
 	return postgres.LookupAccount(nil, name)
-}
-
-// makeAccount makes the account of a page server, if it is the usual one and not there. made says that it did.
-func makeAccount(name string) (made bool, err error) {
-	if _, err := user.Lookup(name); err == nil || name != usualAccount {
-		return false, nil
-	}
-	cmd := exec.Command("useradd", "--system", "--user-group", "--no-create-home", "--home-dir", "/nonexistent", "--shell", "/usr/sbin/nologin", name)
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return false, fmt.Errorf("make the account %s: %w: %s (make it yourself, or choose another with --account)", name, err, strings.TrimSpace(string(out)))
-	}
-	return true, nil
 }
 
 // handOver gives the work directory to the account of its page server, if it is still root's, as earlier versions

@@ -60,7 +60,7 @@ func cmdInit(e *environ) *cli.Command {
 			&cli.StringFlag{Name: "pg-distrib", Usage: "PostgreSQL of new tenants: `DIR` has bin/postgres (default: the newest that is installed)"},
 			versionFlag(),
 			&cli.StringFlag{Name: "pg-user", Usage: "`USER` that postgres runs as, where we are root (default: postgres)"},
-			&cli.StringFlag{Name: "account", Usage: "`USER` that the page server runs as, where root starts it: zenith, which is made if it is not there, or another; default root"},
+			&cli.StringFlag{Name: "account", Usage: "`USER` that the page server runs as, where root starts it: default zenith, which is made if it is not there; root: it keeps all of root's rights"},
 			&cli.IntFlag{Name: "helper-fd", Hidden: true}, &cli.IntFlag{Name: "conninfo-fd", Hidden: true},
 			&cli.BoolFlag{Name: "no-data-checksums", Usage: "the fresh cluster has none, nor have those of later tenants"},
 			&cli.StringFlag{Name: "from-pgdata", Usage: "load the data directory `DIR`, cleanly stopped"},
@@ -75,7 +75,7 @@ func cmdInit(e *environ) *cli.Command {
 			}
 			return e.runInit(c.Context, initOptions{
 				major: major, tenant: c.String("tenantid"), listen: c.String("listen"), auth: c.String("auth"), tls: c.Bool("tls"), distrib: c.String("pg-distrib"), pgUser: c.String("pg-user"),
-				account: c.String("account"), helper: c.Int("helper-fd"), conninfo: c.Int("conninfo-fd"),
+				account: wantedAccount(c.String("account")), helper: c.Int("helper-fd"), conninfo: c.Int("conninfo-fd"),
 				noChecksums: c.Bool("no-data-checksums"), fromPGData: c.String("from-pgdata"), fromServer: c.String("from-server"),
 				remote: c.String("remote-pageserver"), password: c.String("password-file"),
 			})

@@ -25,7 +25,7 @@ func (e *environ) initAs(ctx context.Context, o initOptions, s *settings) (err e
 		return err
 	}
 	if made {
-		fmt.Fprintf(e.out, "made the account %s, as which the page server runs (--account chooses another)\n", o.account)
+		fmt.Fprintf(e.out, "made the account %s, as which the page server runs (init --account chooses another)\n", o.account)
 	}
 	as, err := serverAccount(o.account)
 	if err == nil {
@@ -61,7 +61,7 @@ func (e *environ) runInitAs(ctx context.Context, o initOptions, as postgres.Acco
 	}
 	ours, theirs := os.NewFile(uintptr(pair[0]), "init"), os.NewFile(uintptr(pair[1]), "helper")
 	defer ours.Close()
-	cmd := exec.CommandContext(ctx, thisProgram, append(os.Args[1:len(os.Args):len(os.Args)], "--helper-fd", "3")...)
+	cmd := exec.CommandContext(ctx, thisProgram, append(os.Args[1:len(os.Args):len(os.Args)], "--account", o.account, "--helper-fd", "3")...)
 	cmd.Args[0] = os.Args[0]
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = e.in, e.out, e.err

@@ -187,6 +187,15 @@ func (c *Client) Signal(pid int, start string, sig syscall.Signal) error {
 	return c.do("signal", signalArgs{pid, start, sig})
 }
 
+// Connect implements Helper.
+func (c *Client) Connect(path string) (*os.File, error) {
+	conn, err := c.call("connect", pathArgs{path}, nil)
+	if err == nil && conn == nil {
+		err = errors.New("the privileged helper sent no connection")
+	}
+	return conn, err
+}
+
 // Root implements Helper.
 func (c *Client) Root() bool { return true }
 

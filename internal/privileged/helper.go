@@ -44,6 +44,9 @@ type Helper interface {
 	// Signal sends a signal to the process of that number which began at start (StartOf). One that is gone is no
 	// error.
 	Signal(pid int, start string, sig syscall.Signal) error
+	// Connect connects to the unix socket of a PostgreSQL server, in a directory that the page server may not be able to
+	// enter, in the name of the page server's account. Nothing else than such a socket is connected to: fs.ErrNotExist.
+	Connect(path string) (*os.File, error)
 	// Root reports whether the Helper can do what takes root: bind, and give files away.
 	Root() bool
 }

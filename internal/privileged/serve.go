@@ -109,6 +109,14 @@ var verbs = map[string]verb{
 	"rmdir":       plain(func(s *server, a rmdirArgs) (any, error) { return nil, s.do.Rmdir(a.Dir, a.UID, a.GID) }),
 	"living-in":   plain(func(s *server, a dirArgs) (any, error) { return s.do.LivingIn(a.Dir) }),
 	"signal":      plain(func(s *server, a signalArgs) (any, error) { return nil, s.do.Signal(a.PID, a.Start, a.Sig) }),
+	"connect": func(s *server, args json.RawMessage, _ []*os.File) (any, *os.File, error) {
+		var a pathArgs
+		if err := json.Unmarshal(args, &a); err != nil {
+			return nil, nil, err
+		}
+		conn, err := s.do.Connect(a.Path)
+		return nil, conn, err
+	},
 	"start": func(s *server, args json.RawMessage, files []*os.File) (any, *os.File, error) {
 		var c Command
 		if err := json.Unmarshal(args, &c); err != nil {

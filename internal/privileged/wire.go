@@ -114,6 +114,7 @@ type (
 		UID, GID int
 	}
 	dirArgs    struct{ Dir string }
+	pathArgs   struct{ Path string }
 	signalArgs struct {
 		PID   int
 		Start string

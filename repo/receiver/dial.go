@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"net/netip"
 	"strconv"
@@ -26,6 +27,8 @@ type Rules struct {
 	// error does not say the reason: who asks cannot look around in this machine's networks. 0: errors come
 	// when they come, and say all.
 	Discreet time.Duration
+	// Socket connects to a unix socket to which this process's account may not; nil: nothing does.
+	Socket func(path string) (net.Conn, error)
 }
 
 // ErrRefused is returned when the rules do not allow to connect to an address.
@@ -85,7 +88,13 @@ func (s *Server) dialer(info conninfo.Info) error {
 		}
 	}
 	d := &net.Dialer{Timeout: s.cfg.ConnectTimeout, KeepAliveConfig: alive}
-	s.cfg.DialFunc = d.DialContext
+	s.cfg.DialFunc = func(ctx context.Context, network, address string) (net.Conn, error) {
+		conn, err := d.DialContext(ctx, network, address)
+		if s.rules.Socket != nil && network == "unix" && errors.Is(err, fs.ErrPermission) {
+			return s.rules.Socket(address)
+		}
+		return conn, err
+	}
 	s.cfg.LookupFunc = s.lookup(info.Get("hostaddr"))
 	return nil
 }
