@@ -143,13 +143,16 @@ func TestPushOverTLS(t *testing.T) {
 
 	// Another certificate takes the place of the first, which the remote names.
 	c := tlsSite(t)
-	old := filepath.Join(t.TempDir(), "old.crt")
+	old := filepath.Join(a.dir, "old.crt") // the account of a's page server reads it
 	for _, f := range []struct{ from, to string }{
 		{b.work + "/server.crt", old}, {c.work + "/server.crt", b.work + "/server.crt"}, {c.work + "/server.key", b.work + "/server.key"},
 	} {
 		text, err := os.ReadFile(f.from)
 		if err == nil {
-			err = os.WriteFile(f.to, text, 0o600)
+			err = os.WriteFile(f.to, text, 0o600) // what is there keeps its owner
+		}
+		if err == nil && f.to == old {
+			err = os.Chmod(old, 0o644)
 		}
 		if err != nil {
 			t.Fatal(err)

@@ -106,7 +106,7 @@ func TestWorkDirectoryIsHandedOver(t *testing.T) {
 	s.fails(12, "start", "--account", "bin")
 }
 
-// wantOwner checks that everything in a work directory that root owned is the account's.
+// wantOwner checks that everything in a work directory that root owned is the account's, but for the settings.
 func wantOwner(t *testing.T, dir, account string) {
 	t.Helper()
 	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
@@ -117,8 +117,9 @@ func wantOwner(t *testing.T, dir, account string) {
 			return err
 		}
 		fi, err := d.Info()
-		if err == nil && fi.Sys().(*syscall.Stat_t).Uid == 0 {
-			t.Errorf("%s is root's", path)
+		settings := d.Name() == "config" || d.Name() == "pageserver.toml"
+		if err == nil && (fi.Sys().(*syscall.Stat_t).Uid == 0) != settings {
+			t.Errorf("%s belongs to %d", path, fi.Sys().(*syscall.Stat_t).Uid)
 		}
 		if d.Name() == "data" && d.IsDir() {
 			return fs.SkipDir // a mount
@@ -179,7 +180,7 @@ func TestPrivileges(t *testing.T) {
 		{"page server", server, map[string]string{"Uid": ids(t, lesser), "CapEff": none, "CapPrm": none, "CapInh": none, "CapAmb": none, "NoNewPrivs": "1"},
 			held{"/dev/null", "/dev/fuse", `pipe:.*`, `socket:.*`, `anon_inode:.*`, work, work + "/.*", `/sys/fs/cgroup/.*`}},
 		{"helper", helper, map[string]string{"Uid": "0\t0\t0\t0"},
-			held{"/dev/null", `socket:.*`, `anon_inode:.*`, work + `/pageserver\.log`, work + "/tenants/[0-9a-f]*/pg/main", work + "/tenants/[0-9a-f]*/timelines/.*pg_wal", `/sys/fs/cgroup/.*`}},
+			held{"/dev/null", work, `socket:.*`, `anon_inode:.*`, work + `/pageserver\.log`, work + "/tenants/[0-9a-f]*/pg/main", work + "/tenants/[0-9a-f]*/timelines/.*pg_wal", `/sys/fs/cgroup/.*`}},
 		{"postgres", postgres[0], map[string]string{"CapEff": none, "CapPrm": none, "CapAmb": none},
 			held{"/dev/null", "/dev/shm/.*", "/dev/zero.*", "/memfd:.*", "/SYSV.*", `pipe:.*`, `socket:.*`, `anon_inode:.*`, work + "/tenants/[0-9a-f]*/pg/main/.*"}},
 	} {

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -177,7 +178,12 @@ func TestHundredTenants(t *testing.T) {
 // copyTenant copies a tenant's directory. Tables of the store are never changed, so they are hard links.
 func copyTenant(t *testing.T, from, to string) {
 	t.Helper()
-	err := filepath.WalkDir(from, func(path string, d fs.DirEntry, err error) error {
+	own, err := os.Stat(from)
+	if err != nil {
+		t.Fatal(err)
+	}
+	as := own.Sys().(*syscall.Stat_t)
+	err = filepath.WalkDir(from, func(path string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}
@@ -187,7 +193,7 @@ func copyTenant(t *testing.T, from, to string) {
 		}
 		switch target := filepath.Join(to, rel); {
 		case d.IsDir():
-			return os.Mkdir(target, 0o711)
+			return errors.Join(os.Mkdir(target, 0o711), os.Chown(target, int(as.Uid), -1))
 		case filepath.Ext(path) == ".sst":
 			return os.Link(path, target)
 		default:
@@ -195,7 +201,7 @@ func copyTenant(t *testing.T, from, to string) {
 			if err != nil {
 				return err
 			}
-			return os.WriteFile(target, content, 0o600)
+			return errors.Join(os.WriteFile(target, content, 0o600), os.Chown(target, int(as.Uid), -1))
 		}
 	})
 	if err != nil {

@@ -43,28 +43,57 @@ func serverAccount(name string) (postgres.Account, error) {
 	return postgres.LookupAccount(nil, name)
 }
 
-// handOver gives the work directory to the account of its page server, if it is still root's, as earlier versions
-// left it. What servers' accounts own in it stays theirs. The directory is the one that was checked, whatever becomes of
-// the links on the way to it: from here on s names it by its real path.
+// handOver gives the work directory to the account of its page server, if it is still root's: an empty one, or one that
+// earlier versions left. What servers' accounts own in it stays theirs. The directory is the one that was checked, whatever
+// becomes of the links on the way to it: from here on s names it by its real path.
 func (e *environ) handOver(s *settings, as postgres.Account) (err error) {
-	real, err := checkParents(s.workdir, as)
+	real, err := filepath.EvalSymlinks(s.workdir)
+	if err == nil {
+		err = as.CheckReach(real)
+	}
 	if err != nil {
 		return err
 	}
 	s.workdir = real
-	dir, err := dirfd.Open(real)
+	exposed := checkParents(real, as)
+	dir, err := dirfd.OpenReal(real)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, dir.Close()) }()
 	fi, err := dir.Stat()
-	if err != nil || ownerOf(fi) == as.UID {
+	if err != nil {
 		return err
 	}
-	if ownerOf(fi) != 0 {
-		return api.Errorf(api.ErrNotAllowed, "%s: belongs to user %d, and its page server is to run as %s: give it to that account, or to root", e.workdir, ownerOf(fi), as.Name)
+	switch ownerOf(fi) {
+	case as.UID:
+		e.warnExposed(exposed)
+		return letRead(dir, as)
+	case 0:
+	default:
+		return api.Errorf(api.ErrNotAllowed, "%s: belongs to user %d, and its page server is to run as %s: give it to that account, or to root; or let the page server run as another one (--account)", e.workdir, ownerOf(fi), as.Name)
 	}
-	if pid, running, err := probe(filepath.Join(real, pidFileName)); err != nil || running {
+	if entries, err := dir.List(); err != nil || len(entries) == 0 { // nothing can have been put into it
+		e.warnExposed(exposed)
+		return errors.Join(err, dir.Chown(as.UID, as.GID))
+	}
+	if exposed != nil {
+		return exposed
+	}
+	return e.handOverFilled(s, dir, as)
+}
+
+// warnExposed says that others can put another directory in the place of the work directory. It would have to belong to
+// the page server's account, and the settings in it to root.
+func (e *environ) warnExposed(exposed error) {
+	if exposed != nil {
+		fmt.Fprintf(e.err, "zenith: warning: %v\n", exposed)
+	}
+}
+
+// handOverFilled gives away a work directory of root's in which something is.
+func (e *environ) handOverFilled(s *settings, dir *dirfd.Dir, as postgres.Account) (err error) {
+	if pid, running, err := probe(filepath.Join(s.workdir, pidFileName)); err != nil || running {
 		return errors.Join(err, api.Errorf(api.ErrBusy, "%s: page server: already running, pid %d", e.workdir, pid))
 	}
 	if err := endLeftovers(s); err != nil {
@@ -78,7 +107,7 @@ func (e *environ) handOver(s *settings, as postgres.Account) (err error) {
 	if _, err := root.Lstat(configFile); err == nil { // it was made by, and for, root
 		fmt.Fprintf(e.err, "zenith: %s now belongs to %s, as which its page server runs\n", e.workdir, as.Name)
 	}
-	return giveTree(root, as)
+	return errors.Join(giveTree(root, as), letRead(dir, as))
 }
 
 // endLeftovers ends the mounts and servers that a page server of root's has left which was killed: nobody else may, and
@@ -94,57 +123,9 @@ func endLeftovers(s *settings) error {
 	return m.Close(context.Background())
 }
 
-// giveTree gives what is root's below root to an account, the top last: if that fails in the middle, the next start
-// goes on with it.
-func giveTree(root *os.Root, as postgres.Account) error {
-	var dirs []string
-	err := fs.WalkDir(root.FS(), ".", func(path string, entry fs.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		fi, err := root.Lstat(path)
-		if err != nil || ownerOf(fi) != 0 {
-			return err
-		}
-		if entry.IsDir() {
-			dirs = append(dirs, path)
-			return nil
-		}
-		return give(root, path, fi, as)
-	})
-	for i := len(dirs) - 1; i >= 0 && err == nil; i-- {
-		var fi fs.FileInfo
-		if fi, err = root.Lstat(dirs[i]); err == nil {
-			err = give(root, dirs[i], fi, as)
-		}
-	}
-	return err
-}
-
-// give gives a file to an account; a group other than root's stays, for a tenant's account is in that.
-func give(root *os.Root, path string, fi fs.FileInfo, as postgres.Account) error {
-	gid := -1
-	if st, ok := fi.Sys().(*syscall.Stat_t); ok && st.Gid == 0 {
-		gid = as.GID
-	}
-	if err := root.Lchown(path, as.UID, gid); err != nil {
-		return err
-	}
-	if fi.IsDir() && fi.Mode()&fs.ModeSetgid != 0 {
-		return root.Chmod(path, fi.Mode()) // chown clears the setgid bit
-	}
-	return nil
-}
-
-// checkParents makes sure that the account gets to its work directory, and that nobody but root can put another one
-// in its place: root would give that to the account. It gives the directory's path without symbolic links.
-func checkParents(workdir string, as postgres.Account) (real string, err error) {
-	if real, err = filepath.EvalSymlinks(workdir); err != nil {
-		return "", err
-	}
-	if err := as.CheckReach(real); err != nil {
-		return "", err
-	}
+// checkParents makes sure that nobody but root can put another directory in the place of the work directory real, a
+// path without symbolic links.
+func checkParents(real string, as postgres.Account) error {
 	below, err := os.Lstat(real)
 	for at := real; err == nil && at != filepath.Dir(at); {
 		at = filepath.Dir(at)
@@ -153,12 +134,12 @@ func checkParents(workdir string, as postgres.Account) (real string, err error) 
 			break
 		}
 		if !keepsName(fi, below, as) {
-			return "", api.Errorf(api.ErrNotAllowed, "%s: others than root can put another directory in the place of the work directory %s: "+
-				"each directory above it must be root's, and not writable for its group or others", at, workdir)
+			return api.Errorf(api.ErrNotAllowed, "%s: others than root can put another directory in the place of the work directory %s: "+
+				"each directory above it must be root's, and not writable for its group or others", at, real)
 		}
 		below = fi
 	}
-	return real, err
+	return err
 }
 
 // keepsName reports whether nobody but root can rename what is below in the directory parent. In a sticky one, as
@@ -176,6 +157,10 @@ func keepsName(parent, below fs.FileInfo, as postgres.Account) bool {
 // openLog opens the page server's log to append to it. The work directory may be another account's than root's, which
 // opens it first: nothing that this account has put in the place of the log is followed.
 func openLog(path string) (*os.File, error) {
+	path, err := realParent(path)
+	if err != nil {
+		return nil, err
+	}
 	f, err := dirfd.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o640)
 	if err != nil || os.Geteuid() != 0 {
 		return f, err

@@ -38,6 +38,7 @@ type cliConfig struct {
 	TenantID   tenantID          `toml:"tenantid,omitempty"`    // the tenant if --tenantid is not given
 	Remotes    map[string]string `toml:"remotes,omitempty"`     // conninfo of other page servers, by name
 
+	doubt  error // why root must run nothing that the file names; nil: it may
 	damage error // why the file could not be read: the rest is from pageserver.toml then; nil: it could
 }
 
@@ -64,6 +65,8 @@ type serverConfig struct {
 	Admin      adminConfig             `toml:"admin,omitempty"`
 	Retention  retentionConfig         `toml:"retention,omitempty"`
 	Tenants    map[string]tenantConfig `toml:"tenants,omitempty"` // by tenant id
+
+	doubt error // why root must run nothing that the file names; nil: it may
 }
 
 // Types of settings that check their own value while the file is decoded: only there does an error know
@@ -162,7 +165,8 @@ func (e *environ) path(name string) string { return filepath.Join(e.workdir, nam
 // config reads the settings of the command line. A directory without them is not a work directory.
 func (e *environ) config() (*cliConfig, error) {
 	var c cliConfig
-	err := readTOML(e.path(configFile), &c)
+	doubt, err := readTOML(e.path(configFile), &c)
+	c.doubt = doubt
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, &kindError{e.workdir + ": no work directory here (run zenith init)", errNoWorkdir}
 	}
@@ -182,10 +186,11 @@ func (e *environ) config() (*cliConfig, error) {
 // file is damaged.
 func (e *environ) configOfServer(damage error) (*cliConfig, error) {
 	var s serverConfig
-	if err := readTOML(e.path(serverFile), &s); err != nil {
+	doubt, err := readTOML(e.path(serverFile), &s)
+	if err != nil {
 		return nil, errors.Join(damage, err)
 	}
-	return &cliConfig{PageServer: ownSocket, PgDistrib: s.PgDistrib, PgDistribs: s.PgDistribs, PgUser: s.PgUser, damage: damage}, nil
+	return &cliConfig{PageServer: ownSocket, PgDistrib: s.PgDistrib, PgDistribs: s.PgDistribs, PgUser: s.PgUser, damage: damage, doubt: doubt}, nil
 }
 
 // lostWithConfig tells what is lost if the settings of the command line are damaged.
@@ -205,7 +210,8 @@ func (e *environ) server() (*serverConfig, error) {
 		return nil, err
 	}
 	var c serverConfig
-	err := readTOML(e.path(serverFile), &c)
+	doubt, err := readTOML(e.path(serverFile), &c)
+	c.doubt = doubt
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, api.Errorf(api.ErrNotAllowed, "%s: its page server is a remote one", e.workdir)
 	}

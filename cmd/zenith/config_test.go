@@ -33,7 +33,7 @@ func TestServerConfigErrorsNameTheLine(t *testing.T) {
 			t.Fatal(err)
 		}
 		var c serverConfig
-		err := readTOML(path, &c)
+		_, err := readTOML(path, &c)
 		if err == nil {
 			err = c.checkTenants(path)
 		}
@@ -57,7 +57,7 @@ func TestConfigRoundTrip(t *testing.T) {
 		t.Fatal(err)
 	}
 	var out serverConfig
-	if err := readTOML(path, &out); err != nil || !reflect.DeepEqual(out, in) {
+	if _, err := readTOML(path, &out); err != nil || !reflect.DeepEqual(out, in) {
 		t.Errorf("got %+v, %v, want %+v", out, err, in)
 	}
 }

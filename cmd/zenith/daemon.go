@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -72,6 +73,9 @@ func (e *environ) settings(ctx context.Context, o startOptions) (*settings, erro
 	server, err := e.server()
 	if err != nil {
 		return nil, err
+	}
+	if doubt := cmp.Or(server.doubt, cfg.doubt); doubt != nil {
+		return nil, doubt
 	}
 	s := &settings{tenant: string(cfg.TenantID), damage: cfg.damage, serverConfig: *server}
 	if s.workdir, err = e.absWorkdir(); err != nil {

@@ -22,11 +22,17 @@ func (s *serverConfig) distribs() postgres.DistribSettings {
 // distribs finds the installations that the command line uses, on this machine. What its own settings do not
 // say, those of a page server in the same work directory do.
 func (e *environ) distribs(cfg *cliConfig) (*postgres.Distribs, error) {
+	if cfg.doubt != nil {
+		return nil, cfg.doubt
+	}
 	set := postgres.DistribSettings{Default: cfg.PgDistrib, ByMajor: map[string]string{}}
 	if e.local() {
 		server, err := e.server()
 		if err != nil {
 			return nil, err
+		}
+		if server.doubt != nil {
+			return nil, server.doubt
 		}
 		set.Default = cmp.Or(set.Default, server.PgDistrib)
 		maps.Copy(set.ByMajor, server.PgDistribs)

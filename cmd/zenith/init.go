@@ -271,16 +271,12 @@ func (e *environ) initLocal(ctx context.Context, o initOptions, s *settings) err
 	}
 	fingerprint := ""
 	if o.tls {
-		s.TLS = tlsConfig{Cert: certFile, Key: keyFile}
+		s.TLS = ownTLS
 		if fingerprint, err = e.makeCert(s.Listen); err != nil {
 			return err
 		}
 	}
-	if err := writeTOML(e.path(serverFile), serverNote, &s.serverConfig); err != nil {
-		return err
-	}
-	cfg := &cliConfig{PageServer: ownSocket, PgDistrib: s.PgDistrib, TenantID: tenantID(s.tenant)}
-	if err := writeTOML(e.path(configFile), configNote, cfg); err != nil {
+	if err := s.write(e.workdir); err != nil {
 		return err
 	}
 	fmt.Fprintf(e.out, "created initial timeline %s timeline.lsn %s\n", info.TimelineID, info.LSN)
@@ -289,6 +285,18 @@ func (e *environ) initLocal(ctx context.Context, o initOptions, s *settings) err
 		fmt.Fprintf(e.out, "created certificate %s, SHA-256 fingerprint %s\n", e.path(certFile), fingerprint)
 	}
 	return nil
+}
+
+// ownTLS are the files of init --tls.
+var ownTLS = tlsConfig{Cert: certFile, Key: keyFile}
+
+// write writes the settings into the work directory dir: those of the page server and, last, those of the command line,
+// which make it a work directory.
+func (s *settings) write(dir string) error {
+	if err := writeTOML(filepath.Join(dir, serverFile), serverNote, &s.serverConfig); err != nil {
+		return err
+	}
+	return writeTOML(filepath.Join(dir, configFile), configNote, &cliConfig{PageServer: ownSocket, PgDistrib: s.PgDistrib, TenantID: tenantID(s.tenant)})
 }
 
 // chooseDistrib notes where the PostgreSQL of the first tenant is, unless the user has named one: so that the

@@ -50,18 +50,21 @@ func (e *environ) initAs(ctx context.Context, o initOptions, s *settings) (err e
 	if err != nil {
 		return err
 	}
-	return e.runInitAs(ctx, o, as, r)
+	if err := e.runInitAs(ctx, o, s.tenant, as, r); err != nil {
+		return err
+	}
+	return e.takeSettings(context.WithoutCancel(ctx), o, s, as)
 }
 
 // runInitAs runs this command again, as the account, and is its helper.
-func (e *environ) runInitAs(ctx context.Context, o initOptions, as postgres.Account, r privileged.Rules) error {
+func (e *environ) runInitAs(ctx context.Context, o initOptions, tenant string, as postgres.Account, r privileged.Rules) error {
 	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return fmt.Errorf("start the privileged helper: %w", err)
 	}
 	ours, theirs := os.NewFile(uintptr(pair[0]), "init"), os.NewFile(uintptr(pair[1]), "helper")
 	defer ours.Close()
-	cmd := exec.CommandContext(ctx, thisProgram, append(os.Args[1:len(os.Args):len(os.Args)], "--account", o.account, "--helper-fd", "3")...)
+	cmd := exec.CommandContext(ctx, thisProgram, append(os.Args[1:len(os.Args):len(os.Args)], "--account", o.account, "--tenantid", tenant, "--helper-fd", "3")...)
 	cmd.Args[0] = os.Args[0]
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = e.in, e.out, e.err

@@ -145,6 +145,9 @@ func changedKeys(old, now serverConfig) (keys []string) {
 	}
 	a, b := reflect.ValueOf(old), reflect.ValueOf(now)
 	for i := range a.NumField() {
+		if !a.Type().Field(i).IsExported() {
+			continue
+		}
 		key, _, _ := strings.Cut(a.Type().Field(i).Tag.Get("toml"), ",")
 		if !slices.Contains(reloaded, key) && !reflect.DeepEqual(a.Field(i).Interface(), b.Field(i).Interface()) {
 			keys = append(keys, key)

@@ -17,12 +17,18 @@ import (
 // what its user wrote.
 var errDamaged = errors.New("damaged file")
 
-// readTOML reads a file into v. A key that v does not have is an error. Errors name file and line.
-func readTOML(path string, v any) error {
-	text, err := os.ReadFile(path)
-	if err != nil {
-		return err
+// readTOML reads a file into v. A key that v does not have is an error. Errors name file and line. doubt says why root
+// must run nothing that the file names: others can change it. nil: root may, or this process is not root's.
+func readTOML(path string, v any) (doubt, err error) {
+	text, doubt, err := readSettings(path)
+	if err == nil {
+		err = decodeTOML(path, text, v)
 	}
+	return doubt, err
+}
+
+// decodeTOML is readTOML for the text of the file.
+func decodeTOML(path string, text []byte, v any) error {
 	if err := sidefile.Whole(text); err != nil {
 		return &kindError{fmt.Sprintf("%s: %v", path, err), errDamaged}
 	}

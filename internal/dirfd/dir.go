@@ -29,6 +29,17 @@ func Open(path string) (*Dir, error) {
 	return openAt(unix.AT_FDCWD, path, path)
 }
 
+// OpenReal opens the directory at path, none of whose parts may be a symbolic link, whoever can write the directories
+// above it.
+func OpenReal(path string) (*Dir, error) {
+	how := unix.OpenHow{Flags: unix.O_RDONLY | unix.O_DIRECTORY | unix.O_CLOEXEC, Resolve: unix.RESOLVE_NO_SYMLINKS}
+	fd, err := unix.Openat2(unix.AT_FDCWD, path, &how)
+	if err != nil {
+		return nil, &fs.PathError{Op: "open directory", Path: path, Err: err}
+	}
+	return &Dir{os.NewFile(uintptr(fd), path), path}, nil
+}
+
 // Beneath opens the directory that is called rel, a slash-separated path, below the one at path. No part of rel
 // may be a symbolic link, whoever can write the directories on the way.
 func Beneath(path, rel string) (*Dir, error) {
@@ -71,6 +82,9 @@ func (d *Dir) Path() string { return fmt.Sprintf("/proc/self/fd/%d", d.f.Fd()) }
 
 // Fd is the directory's descriptor, as long as d is open.
 func (d *Dir) Fd() int { return int(d.f.Fd()) }
+
+// File is the open directory itself, which the caller closes instead of d.
+func (d *Dir) File() *os.File { return d.f }
 
 // Stat describes the directory itself.
 func (d *Dir) Stat() (fs.FileInfo, error) { return d.f.Stat() }

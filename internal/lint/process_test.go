@@ -15,6 +15,7 @@ var environment = map[string]string{
 	"cmd/zenith/conninfo.go":             "libpq's variables of the user who names a server",
 	"cmd/zenith/exec.go":                 "the command of pg exec gets ours",
 	"cmd/zenith/privileged.go":           "a page server that becomes another account starts anew with ours",
+	"cmd/zenith/trust.go":                "SUDO_UID: the user of sudo is trusted with a directory of his own",
 	"cmd/zenith/wal.go":                  "TZ: times as the user reads them",
 	"internal/postgres/server.go":        "TZ, handed to postgres",
 	"internal/pgtest/fakepg/postgres.go": "the fake server logs what it was given",

@@ -20,7 +20,7 @@ func (p *InProcess) Mount(s MountSpec) (MountID, *os.File, error) {
 	if err := p.rules.mayMount(s); err != nil {
 		return 0, nil, err
 	}
-	at, err := openPlace(s.Dir)
+	at, err := p.rules.openPlace(s.Dir)
 	if err != nil {
 		return 0, nil, err
 	}

@@ -18,8 +18,8 @@ import (
 // place is where something is mounted: a name in a directory, which is held open, so that nobody can put another
 // one in its place. A mount point itself cannot be renamed or removed.
 type place struct {
-	dir    string   // the real path of the mount point; for messages and for fusermount3
-	parent *os.File // O_PATH
+	dir    string // the real path of the mount point; for messages and for fusermount3
+	parent *os.File
 
 	mu     sync.Mutex // unmount and close: a mount may be taken away while the one who serves it lets go of it
 	closed bool

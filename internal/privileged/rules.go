@@ -28,6 +28,8 @@ type Rules struct {
 	Bins    []string  // directories of programs, beside those that root alone can change
 	Tenants []IDRange // the accounts of servers, which are those of their groups, too
 	Groups  []int     // more groups in which servers may be
+
+	work *dirfd.Dir // WorkDir, from when the helper started: whoever can rename it puts no other one in its place
 }
 
 // IDRange are the account numbers from First to Last.
@@ -60,10 +62,29 @@ func (r *Rules) openDir(dir string) (*dirfd.Dir, error) {
 		return dirfd.Open(dir)
 	}
 	top, rel, ok := r.inside(dir)
-	if !ok {
+	switch {
+	case !ok:
 		return nil, forbidden("%s: is outside of the work directory", dir)
+	case top == r.WorkDir && r.work != nil:
+		return r.work.Sub(rel)
 	}
 	return dirfd.Beneath(top, rel)
+}
+
+// openPlace finds the place of a mount: below the work directory, where it is in there.
+func (r *Rules) openPlace(dir string) (*place, error) {
+	if r == nil || r.work == nil {
+		return openPlace(dir)
+	}
+	rel, err := filepath.Rel(r.WorkDir, dir)
+	if err != nil || !filepath.IsLocal(rel) || rel == "." {
+		return openPlace(dir)
+	}
+	above, err := r.work.Sub(filepath.Dir(rel))
+	if err != nil {
+		return nil, err
+	}
+	return &place{dir: dir, parent: above.File()}, nil
 }
 
 // mayMount checks what is to be mounted: the server of it is the page server, and the directory is one in the work

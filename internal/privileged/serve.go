@@ -12,13 +12,19 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"zenith/internal/dirfd"
 )
 
 // Serve does what comes over a socket, as far as the rules go, until the other end is gone. Then it ends the servers
 // that it has started: they could do nothing any more but commit.
-func Serve(socket *os.File, rules Rules) error {
+func Serve(socket *os.File, rules Rules) (err error) {
+	if rules.work, err = dirfd.OpenReal(rules.WorkDir); err != nil {
+		return errors.Join(err, shutdown(socket)) // or the page server would wait for an answer
+	}
+	defer func() { err = errors.Join(err, rules.work.Close()) }()
 	s := &server{socket: socket, do: &InProcess{rules: &rules}, children: map[int]Process{}}
-	err := s.serve()
+	err = s.serve()
 	s.endChildren(syscall.SIGQUIT)
 	killer := time.AfterFunc(endPatience, func() { s.endChildren(syscall.SIGKILL) })
 	defer killer.Stop()

@@ -169,6 +169,26 @@ func TestHelperMount(t *testing.T) {
 	}
 }
 
+// TestHelperWorkDirMoved: a directory that somebody has put in the place of the work directory is not worked in.
+func TestHelperWorkDirMoved(t *testing.T) {
+	needRoot(t)
+	rules := room(t)
+	h := serve(t, rules)
+	if _, err := h.LivingIn(rules.WorkDir); err != nil { // it has started
+		t.Fatal(err)
+	}
+	moved, file := rules.WorkDir+".moved", filepath.Join(rules.WorkDir, "file")
+	if err := errors.Join(os.Rename(rules.WorkDir, moved), os.Mkdir(rules.WorkDir, 0o755), os.WriteFile(file, nil, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	if err := h.Own(rules.WorkDir, "file", privileged.Ownership{UID: 65534, GID: 65534, Mode: 0o600}); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("own a file in it: %v, want ErrNotExist", err)
+	}
+	if fi, err := os.Stat(file); err != nil || fi.Sys().(*syscall.Stat_t).Uid != 0 {
+		t.Errorf("the file was given away: %v, %v", fi, err)
+	}
+}
+
 // TestHelperProcess: a server runs as another account, and how it ended is known.
 func TestHelperProcess(t *testing.T) {
 	needRoot(t)
