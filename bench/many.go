@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"zenith/internal/api"
 	"zenith/internal/pageserver"
 )
 
@@ -131,7 +132,7 @@ func (p *place) address() (string, error) {
 func (b *branches) create() (float64, error) {
 	b.made++
 	return milliseconds(func() error {
-		_, err := b.client.BranchCreate(b.p.ctx, b.tenant, fmt.Sprintf("b%d", b.made), "main")
+		_, err := b.client.BranchCreate(b.p.ctx, b.tenant, fmt.Sprintf("b%d", b.made), "main", api.BranchOptions{})
 		return err
 	})
 }

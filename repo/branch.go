@@ -196,7 +196,7 @@ func (t *Timeline) create(ctx context.Context) (*Bulk, error) {
 	if err := t.takeTurn(ctx); err != nil {
 		return nil, err
 	}
-	return &Bulk{t: t, creating: true, out: t.r.store.Bulk()}, nil
+	return &Bulk{t: t, creating: true, out: t.bulk()}, nil
 }
 
 // NewBranch says what a branch that is made is called, and what users say of it.
@@ -375,7 +375,7 @@ func (r *Repository) remove(t *Timeline, until time.Time) error {
 	}
 	delete(r.byID, t.info.ID)
 	delete(r.byName, t.Name())
-	r.kept[t.info.ID] = keptRow{no: t.no, row: row, parent: t.info.Parent, t: t}
+	r.kept[t.info.ID] = keptRow{no: t.no, row: row, parent: t.info.Parent, t: t, stored: t.StoredBytes()}
 	t.flushMu.Lock()
 	defer t.flushMu.Unlock()
 	t.deleted = true

@@ -50,7 +50,7 @@ func (t *Timeline) Bulk(ctx context.Context, upTo pg.LSN) (*Bulk, error) {
 		t.giveTurn()
 		return nil, err
 	}
-	return &Bulk{t: t, upTo: upTo, out: t.r.store.Bulk()}, nil
+	return &Bulk{t: t, upTo: upTo, out: t.bulk()}, nil
 }
 
 // Timeline is the timeline that b writes to.

@@ -2,6 +2,7 @@ package repo
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -63,7 +64,7 @@ func (r *Repository) Collect(ctx context.Context, o CollectOptions) (Collected, 
 		return Collected{}, ErrClosed
 	}
 	defer func() { r.collecting <- struct{}{} }()
-	c := &collection{r: r, o: o, plans: make(map[timelineNo]*plan), page: make(pg.Page, pg.BlockSize)}
+	c := &collection{r: r, o: o, plans: make(map[timelineNo]*plan), freed: make(map[timelineNo]int64), page: make(pg.Page, pg.BlockSize)}
 	var err error
 	if c.done.Branches, err = r.expire(o.DeletedBefore); err != nil {
 		return c.done, err
@@ -117,8 +118,9 @@ type collection struct {
 	dead  map[timelineNo]gone
 	done  Collected
 
-	scanned int64 // keys that were looked at
-	looked  int64 // bytes of these keys
+	scanned int64                // keys that were looked at
+	looked  int64                // bytes of these keys
+	freed   map[timelineNo]int64 // bytes of versions that were deleted, by timeline
 	batch   batch
 	last    [][]byte // keys that are deleted when all else is
 	cursor  *cursor  // to rebuild pages with; closed at the end of each batch
@@ -159,7 +161,7 @@ func (c *collection) run(ctx context.Context) error {
 			return fmt.Errorf("remove wal of %s: %w", p.t.Name(), err)
 		}
 	}
-	if err := c.removeRows(); err != nil {
+	if err := errors.Join(c.settle(), c.removeRows()); err != nil {
 		return err
 	}
 	changed := c.done.Deleted + c.done.Truncated

@@ -34,7 +34,7 @@ func (c *collection) pageVersion(g *group, lsn pg.LSN, needed []pg.LSN, it store
 	body, err := unstamped(it)
 	if err == nil && isImage(body) {
 		if len(alive) == 0 {
-			c.delete(it.Key())
+			c.delete(g, it)
 		}
 		return nil
 	}
@@ -78,7 +78,7 @@ func (c *collection) chunk(g *group, tag pg.BufferTag, first pg.LSN, body []byte
 	}
 	if len(alive) == 0 {
 		if rest == len(links) {
-			c.delete(it.Key())
+			c.delete(g, it)
 			return nil
 		}
 		return fmt.Errorf("records on both sides of a truncation: %w", ErrCorrupt)
@@ -91,7 +91,9 @@ func (c *collection) chunk(g *group, tag pg.BufferTag, first pg.LSN, body []byte
 		return fmt.Errorf("none of %d records is at or below %v: %w", len(links), alive[len(alive)-1].at, ErrCorrupt)
 	}
 	key := slices.Clone(it.Key())
-	c.batch.put(stampedOp(key, encodeTrimmed(first, images, links[rest:], &h)))
+	op := stampedOp(key, encodeTrimmed(first, images, links[rest:], &h))
+	c.batch.put(op)
+	c.freed[g.no] += it.Size() - int64(len(op.Key)+len(op.Value))
 	c.done.Truncated++
 	return nil
 }

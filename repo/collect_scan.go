@@ -144,7 +144,7 @@ func (c *collection) scanSome(k kind, from []byte, g *group, fn collector) (next
 		}
 		switch {
 		case g.dead:
-			c.delete(it.Key())
+			c.delete(g, it)
 		case g.p != nil && lsn <= g.p.horizon:
 			if err := c.decide(g, lsn, it, fn); err != nil {
 				return nil, err
@@ -166,7 +166,7 @@ func (c *collection) decide(g *group, lsn pg.LSN, it store.Iterator, fn collecto
 	case g.leave:
 		return c.leave(g, lsn, it)
 	case len(needed) == 0:
-		c.delete(it.Key())
+		c.delete(g, it)
 		return nil
 	}
 	return fn(c, g, lsn, needed, it)
@@ -200,9 +200,10 @@ func filePoints(points []pg.LSN) []pg.LSN {
 	return append(list, points[n])
 }
 
-// delete adds the deletion of a key to the batch.
-func (c *collection) delete(key []byte) {
-	c.batch.delete(bytes.Clone(key))
+// delete adds the deletion of a version of g, which it is on, to the batch.
+func (c *collection) delete(g *group, it store.Iterator) {
+	c.batch.delete(bytes.Clone(it.Key()))
+	c.freed[g.no] += it.Size()
 	c.done.Deleted++
 }
 
@@ -236,7 +237,7 @@ func (c *collection) foreignVersion(g *group, _ pg.LSN, needed []pg.LSN, it stor
 			return err
 		}
 	}
-	c.delete(it.Key())
+	c.delete(g, it)
 	return nil
 }
 

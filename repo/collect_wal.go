@@ -38,7 +38,7 @@ func (c *collection) removeRows() error {
 	}
 	for no, g := range c.dead {
 		if g.beforeOpen {
-			for _, k := range [...]kind{kindFlushed, kindHorizon, kindIndexed, kindTimeline} {
+			for _, k := range [...]kind{kindFlushed, kindHorizon, kindIndexed, kindSpace, kindTimeline} {
 				ops = append(ops, store.Op{Key: timelineKey(k, no)})
 			}
 		}

@@ -28,6 +28,7 @@ type Deleted struct {
 	At     time.Time // when it was deleted
 	Until  time.Time // it is kept until then, at least
 	Head   pg.LSN    // where its WAL ended; 0: an earlier build deleted it, which did not note that
+	Bytes  int64     // as Timeline.StoredBytes gave them
 }
 
 // keptRow is the row of a branch that was deleted and is kept.
@@ -35,6 +36,7 @@ type keptRow struct {
 	no     timelineNo
 	row    timelineRow
 	parent TimelineID
+	stored int64     // bytes of its versions
 	t      *Timeline // as which it was deleted; nil: that was before Open
 	read   *Timeline // as which a check reads it; nil: none does
 }
@@ -48,7 +50,7 @@ func (r *Repository) Deleted() []Deleted {
 	defer r.mu.RUnlock()
 	var list []Deleted
 	for id, k := range r.kept {
-		list = append(list, Deleted{ID: id, Name: k.row.Name, Parent: k.parent, Start: pg.LSN(k.row.Start), At: *k.row.Deleted, Until: *k.row.Until, Head: pg.LSN(k.row.Head)})
+		list = append(list, Deleted{ID: id, Name: k.row.Name, Parent: k.parent, Start: pg.LSN(k.row.Start), At: *k.row.Deleted, Until: *k.row.Until, Head: pg.LSN(k.row.Head), Bytes: k.stored})
 	}
 	slices.SortFunc(list, func(a, b Deleted) int { return cmp.Or(b.At.Compare(a.At), cmp.Compare(a.Name, b.Name)) })
 	return list

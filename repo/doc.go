@@ -47,6 +47,7 @@
 //	| 0x01 | the layout's version    | 0x02 | timeline 4 | its row    | 0x03 | timeline 4 | its flushed LSN |
 //	| 0x04 | timeline 4 | its horizon             | 0x05 | timeline 4 | LSN 8 | a lease                |
 //	| 0x06 | name ... | a tag                        | 0x07 | timeline 4 | from where on it has commits   |
+//	| 0x08 | timeline 4 | bytes of its versions      |
 //
 // The timeline's number is small and counts up, so that a descendant's is above its
 // ancestors'. To read page P on timeline t at L, seek P ^t ^L: the entry found is the newest

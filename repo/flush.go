@@ -107,12 +107,14 @@ func (r *Repository) flushNext(j flushJob) error {
 	began := time.Now()
 	j.t.flushing.Lock()
 	var err error
+	stored := j.t.stored.Load()
 	if !j.t.isDeleted() {
 		err = j.t.flush(j.w)
 	}
 	j.t.flushing.Unlock()
 	if err != nil {
-		j.t.tails.clear() // some may describe versions that were not stored
+		j.t.stored.Store(stored) // the next attempt writes the same again
+		j.t.tails.clear()        // some may describe versions that were not stored
 	}
 	j.t.flushMu.Lock()
 	had := j.t.flushErr
@@ -182,7 +184,7 @@ func (t *Timeline) flushedRow() flushedRow {
 
 // storeRow stores t's flushedRow, not durably yet.
 func (t *Timeline) storeRow(row flushedRow) error {
-	if err := t.r.store.Update([]store.Op{rowOp(timelineKey(kindFlushed, t.no), row)}); err != nil {
+	if err := t.r.store.Update([]store.Op{rowOp(timelineKey(kindFlushed, t.no), row), t.spaceOp()}); err != nil {
 		return err
 	}
 	t.flushMu.Lock()

@@ -16,7 +16,7 @@ import (
 
 // writeWindow writes all versions of w, which is sealed, to the store.
 func (t *Timeline) writeWindow(w *window) error {
-	out := t.r.store.Bulk()
+	out := t.bulk()
 	defer out.Cancel()
 	for _, step := range []func(*window, store.BulkWriter) error{t.writeStates, t.writeDatabases, t.writeFiles, t.writeSizes, t.writeCommits} {
 		if err := step(w, out); err != nil {
@@ -118,7 +118,7 @@ func (t *Timeline) turnTaken() bool { return len(t.turn) == 0 }
 // it yields the processor after each page: else the Writer could wait for it for 10 ms, the time slice
 // of Go's scheduler.
 func (t *Timeline) writeParts(w *window, before []sight, next func() []*pageSlot[pageLog]) error {
-	out := t.r.store.Bulk()
+	out := t.bulk()
 	defer out.Cancel()
 	f := pageFlush{t: t, w: w, out: out, before: before, settled: settled(before)}
 	for some := next(); some != nil; some = next() {

@@ -18,8 +18,8 @@ const (
 
 // upgrades bring a store from a layout to the next one. Each may be interrupted, and is then done again.
 var upgrades = map[int]func(store.Store) error{
-	// Layout 6 has rows of tags, which pin points, and more in the rows of timelines. Layout 5 had none of it.
-	5: func(store.Store) error { return nil },
+	// Layout 6 has rows of tags, which pin points; more in the rows of timelines; and how many bytes are whose.
+	5: countSpace,
 }
 
 // formatRow stores the version of a store's layout, and which program brought the store to it.

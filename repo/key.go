@@ -18,6 +18,7 @@ const (
 	kindLease    kind = 0x05 // [no 4, LSN 8]: a leaseRow
 	kindTag      kind = 0x06 // [name ...]: a tagRow
 	kindIndexed  kind = 0x07 // [no 4]: an indexedRow
+	kindSpace    kind = 0x08 // [no 4]: a spaceRow
 	kindState    kind = 0x10 // object: the kind alone
 	kindDatabase kind = 0x20 // object: spc, db
 	kindFile     kind = 0x30 // object: path, NUL

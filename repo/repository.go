@@ -187,8 +187,9 @@ func (r *Repository) loadKept(no timelineNo, row timelineRow) error {
 	if err != nil || row.Deleted == nil {
 		return fmt.Errorf("timeline %d: %w", no, ErrCorrupt)
 	}
-	r.kept[id] = keptRow{no: no, row: row, parent: r.idOf(row.Parent)}
-	return nil
+	stored, err := r.storedBytes(no)
+	r.kept[id] = keptRow{no: no, row: row, parent: r.idOf(row.Parent), stored: stored}
+	return err
 }
 
 // idOf gives the id of the timeline with a number, live or kept; zero if there is none.
@@ -245,7 +246,9 @@ func (r *Repository) loadTimeline(no timelineNo, row timelineRow, byNo map[timel
 	}
 	t := newTimeline(r, no, info, history, parent, flushed)
 	t.label.Store(new(row.label()))
-	return t, t.loadIndex()
+	stored, err := r.storedBytes(no)
+	t.stored.Store(stored)
+	return t, errors.Join(err, t.loadIndex())
 }
 
 // checkDirs looks at the directories of timelines that the store does not have. A crash leaves one

@@ -39,6 +39,7 @@ type Timeline struct {
 	flushErr error      // of the last flush; nil if it worked
 	deleted  bool
 
+	stored  atomic.Int64              // bytes of its versions in the store: see space.go
 	horizon atomic.Uint64             // an LSN; 0 if nothing was forgotten. Changed under the repository's pinMu
 	pinned  pinned                    // guarded by the repository's pinMu
 	heldWAL func(segment string) bool // see HoldWAL; guarded by the repository's pinMu

@@ -285,10 +285,13 @@ func (t *tenant) splitPoint(s string) (name, at string, found bool) {
 	return api.SplitPoint(s)
 }
 
-// fullPoint is api.FullPoint, for a tenant whose branches may have any name.
+// fullPoint is api.FullPoint, for a tenant whose branches may have any name, and that has tags.
 func (t *tenant) fullPoint(s string) string {
 	if t.hasBranch(s) {
 		return s
+	}
+	if branch, tag, ok := t.tagged(s); ok {
+		return branch + "@" + tag.Name
 	}
 	return api.FullPoint(s)
 }
@@ -296,7 +299,9 @@ func (t *tenant) fullPoint(s string) string {
 // point finds a point's branch and record boundary.
 func (t *tenant) point(ctx context.Context, s string) (*branch, repo.Point, api.Point, error) {
 	p := api.Point{Name: s}
-	if !t.hasBranch(s) {
+	if branch, tag, ok := t.tagged(s); ok {
+		p = api.Point{Name: branch, LSN: tag.LSN}
+	} else if !t.hasBranch(s) {
 		var err error
 		if p, err = api.ParsePoint(s, time.Now()); err != nil {
 			return nil, repo.Point{}, p, err

@@ -30,7 +30,7 @@ func TestBranches(t *testing.T) {
 		{"feature/by-id", main.tl.ID().String() + "@" + h.ends[20].String(), h.ends[20]},
 		{"grandchild", "a", h.ends[10]},
 	} {
-		b, err := f.BranchCreate(t.Context(), tenantA, c.name, c.point)
+		b, err := f.BranchCreate(t.Context(), tenantA, c.name, c.point, api.BranchOptions{})
 		if err != nil {
 			t.Errorf("%s: %v", c.name, err)
 			continue
@@ -78,7 +78,7 @@ func TestBranchCreateRefuses(t *testing.T) {
 		{"new", "main@1999-12-31T00:00:00Z", api.ErrOutOfRange},
 		{"new", "", api.ErrBadArgument},
 	} {
-		_, err := f.BranchCreate(t.Context(), tenantA, c.name, c.point)
+		_, err := f.BranchCreate(t.Context(), tenantA, c.name, c.point, api.BranchOptions{})
 		wantKind(t, "branch "+c.name+" from "+c.point, err, c.kind)
 	}
 	if list, err := f.BranchList(t.Context(), tenantA); len(list) != 1 || err != nil {
@@ -129,7 +129,7 @@ func TestBranchDeleteRefuses(t *testing.T) {
 		says string
 	}{
 		{"a child", func(t *testing.T) func() error {
-			if _, err := f.BranchCreate(t.Context(), tenantA, "child", "b"); err != nil {
+			if _, err := f.BranchCreate(t.Context(), tenantA, "child", "b", api.BranchOptions{}); err != nil {
 				t.Fatal(err)
 			}
 			return func() error { return f.BranchDelete(context.Background(), tenantA, "child", false) }
@@ -174,7 +174,7 @@ func TestBranchDeleteRefuses(t *testing.T) {
 		}, "is taken by a push"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			if _, err := f.BranchCreate(t.Context(), tenantA, "b", MainBranch); err != nil {
+			if _, err := f.BranchCreate(t.Context(), tenantA, "b", MainBranch, api.BranchOptions{}); err != nil {
 				t.Fatal(err)
 			}
 			end := c.use(t)
@@ -192,7 +192,7 @@ func TestBranchDeleteRefuses(t *testing.T) {
 func TestBranchDeleteTakesAll(t *testing.T) {
 	t.Parallel()
 	f := newManager(t, Config{})
-	if _, err := f.BranchCreate(t.Context(), tenantA, "b", MainBranch); err != nil {
+	if _, err := f.BranchCreate(t.Context(), tenantA, "b", MainBranch, api.BranchOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	b := f.branchOf(t, "b")
@@ -233,7 +233,7 @@ func TestBranchDeleteNeedsForce(t *testing.T) {
 	t.Parallel()
 	f := newManager(t, Config{Retention: Retention{Time: time.Hour, Deleted: time.Minute}})
 	ctx := t.Context()
-	if _, err := f.BranchCreate(ctx, tenantA, "a/b", MainBranch); err != nil {
+	if _, err := f.BranchCreate(ctx, tenantA, "a/b", MainBranch, api.BranchOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	b := f.branchOf(t, "a/b")
@@ -251,7 +251,7 @@ func TestBranchDeleteNeedsForce(t *testing.T) {
 	wantKind(t, "one with history", f.BranchDelete(ctx, tenantA, "a/b", false), api.ErrNotAllowed, "bytes of WAL of its own", "delete -f")
 	wantKind(t, "by force", f.BranchDelete(ctx, tenantA, "a/b", true), nil)
 	wantKind(t, "main", f.BranchDelete(ctx, tenantA, MainBranch, false), api.ErrNotAllowed, "where none is named")
-	if _, err := f.BranchCreate(ctx, tenantA, "a", MainBranch); err != nil {
+	if _, err := f.BranchCreate(ctx, tenantA, "a", MainBranch, api.BranchOptions{}); err != nil {
 		t.Error(err)
 	}
 	list, err := f.BranchDeleted(ctx, tenantA)
@@ -291,7 +291,7 @@ func TestBranchDeleteNeedsForce(t *testing.T) {
 func TestDamagedWALStopsItsBranch(t *testing.T) {
 	t.Parallel()
 	f := newManager(t, Config{})
-	if _, err := f.BranchCreate(t.Context(), tenantA, "other", MainBranch); err != nil {
+	if _, err := f.BranchCreate(t.Context(), tenantA, "other", MainBranch, api.BranchOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	main := f.branchOf(t, MainBranch)

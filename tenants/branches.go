@@ -34,11 +34,16 @@ func describe(tl *repo.Timeline) api.Branch {
 	if parent, at := tl.Ancestor(); parent != nil {
 		b.AncestorID, b.AncestorLSN = new(parent.ID().String()), &at
 	}
+	a := tl.Attributes()
+	b.Expires, b.Owner, b.Note, b.Was, b.Protected = a.Expires, a.Owner, a.Note, tl.Was(), protected(tl)
+	if made := tl.Created(); !made.IsZero() {
+		b.Created = &made
+	}
 	return b
 }
 
 // BranchCreate makes a branch at a point.
-func (m *Manager) BranchCreate(ctx context.Context, tenant, name, point string) (api.Branch, error) {
+func (m *Manager) BranchCreate(ctx context.Context, tenant, name, point string, o api.BranchOptions) (api.Branch, error) {
 	if err := api.CheckName(name); err != nil {
 		return api.Branch{}, err
 	}
@@ -51,7 +56,11 @@ func (m *Manager) BranchCreate(ctx context.Context, tenant, name, point string) 
 	if err != nil {
 		return api.Branch{}, err
 	}
-	tl, err := t.repo.Branch(ctx, repo.NewBranch{Name: name}, parent.tl, at.LSN)
+	as := repo.NewBranch{Name: name, Attributes: repo.Attributes{Expires: o.Expires.From(time.Now()), Owner: o.Owner, Note: o.Note}}
+	if err := t.noteExpiry(as.Expires); err != nil {
+		return api.Branch{}, err
+	}
+	tl, err := t.repo.Branch(ctx, as, parent.tl, at.LSN)
 	if errors.Is(err, repo.ErrExists) {
 		return api.Branch{}, t.errNameTaken(name)
 	}
@@ -84,7 +93,16 @@ func (m *Manager) BranchDelete(ctx context.Context, tenant, name string, force b
 	if err != nil {
 		return err
 	}
-	if err := m.sleepOn(ctx, t.id, b.tl.ID()); err != nil {
+	if a := b.tl.Attributes(); a.Protected != nil && *a.Protected {
+		return errProtected(b.tl)
+	}
+	return t.deleteBranch(ctx, b, force)
+}
+
+// deleteBranch removes a branch that nobody uses, and the stopped computes of that name.
+func (t *tenant) deleteBranch(ctx context.Context, b *branch, force bool) error {
+	name := b.tl.Name()
+	if err := t.m.sleepOn(ctx, t.id, b.tl.ID()); err != nil {
 		return err
 	}
 	if c := t.computeOn(b); c != nil {
@@ -98,18 +116,18 @@ func (m *Manager) BranchDelete(ctx context.Context, tenant, name string, force b
 	if b.mounted() {
 		return api.Errorf(api.ErrBusy, "branch %s: is mounted (zenith mount list), or streamed from", name)
 	}
-	if t.hasChildren(b.tl) {
-		return api.Errorf(api.ErrBusy, "branch %s: has branches of its own", name)
+	if err := t.checkLeaf(b.tl); err != nil {
+		return err
 	}
 	if !force {
 		if err := b.checkExpendable(ctx); err != nil {
 			return err
 		}
 	}
-	if err := t.destroyStopped(ctx, b.tl.Name()); err != nil {
+	if err := t.destroyStopped(ctx, name); err != nil {
 		return err
 	}
-	err = t.repo.Delete(ctx, b.tl.Name(), time.Now().Add(m.retention(t.id).deleted()))
+	err := t.repo.Delete(ctx, name, time.Now().Add(t.m.retention(t.id).deleted()))
 	if errors.Is(err, repo.ErrBusy) {
 		return api.Errorf(api.ErrBusy, "branch %s: has branches of its own", name)
 	}
@@ -120,9 +138,21 @@ func (m *Manager) BranchDelete(ctx context.Context, tenant, name string, force b
 	delete(t.branches, b.tl.ID())
 	failed := t.unstarted[b.tl.ID()]
 	delete(t.unstarted, b.tl.ID())
+	delete(t.waits, b.tl.ID())
 	t.mu.Unlock()
 	if failed != nil {
 		return t.forgetReceiver(b.tl.ID())
+	}
+	return nil
+}
+
+// checkLeaf refuses a timeline of which others need the history: a branch begins on it, or it has a tag.
+func (t *tenant) checkLeaf(tl *repo.Timeline) error {
+	if t.hasChildren(tl) {
+		return api.Errorf(api.ErrBusy, "branch %s: has branches of its own", tl.Name())
+	}
+	if tag := t.tagOn(tl); tag != "" {
+		return api.Errorf(api.ErrBusy, "branch %s: has the tag %s (tag -d %s)", tl.Name(), tag, tag)
 	}
 	return nil
 }

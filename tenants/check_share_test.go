@@ -40,7 +40,7 @@ func TestCheckSharesPages(t *testing.T) {
 		if i > 2 {
 			parent = fmt.Sprintf("b%d", i-1)
 		}
-		if _, err := f.BranchCreate(t.Context(), tenantA, fmt.Sprintf("b%d", i), parent); err != nil {
+		if _, err := f.BranchCreate(t.Context(), tenantA, fmt.Sprintf("b%d", i), parent, api.BranchOptions{}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -133,7 +133,7 @@ func TestCheckOfManyBranches(t *testing.T) {
 		t.Fatal(problems)
 	}
 	for i := range many {
-		if _, err := f.BranchCreate(t.Context(), tenantA, fmt.Sprintf("b%d", i), MainBranch); err != nil {
+		if _, err := f.BranchCreate(t.Context(), tenantA, fmt.Sprintf("b%d", i), MainBranch, api.BranchOptions{}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -155,7 +155,7 @@ func TestCheckBesideDeletion(t *testing.T) {
 	f := newManager(t, Config{})
 	main := f.branchOf(t, MainBranch)
 	h := f.advance(t, main, -1)
-	if _, err := f.BranchCreate(t.Context(), tenantA, "child", "main@"+h.ends[10].String()); err != nil {
+	if _, err := f.BranchCreate(t.Context(), tenantA, "child", "main@"+h.ends[10].String(), api.BranchOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	collect := func() error {

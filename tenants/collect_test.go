@@ -33,7 +33,7 @@ func TestGC(t *testing.T) {
 	main := f.branchOf(t, MainBranch)
 	h := f.advance(t, main, -1)
 	n := len(h.ends)
-	if _, err := f.BranchCreate(t.Context(), tenantA, "child", "main@"+h.ends[10].String()); err != nil {
+	if _, err := f.BranchCreate(t.Context(), tenantA, "child", "main@"+h.ends[10].String(), api.BranchOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	leased := h.ends[20]
@@ -141,7 +141,7 @@ func TestSlotsKeepWAL(t *testing.T) {
 	f := newManager(t, Config{})
 	main := f.branchOf(t, MainBranch)
 	h := f.advance(t, main, -1)
-	if _, err := f.BranchCreate(t.Context(), tenantA, "child", "main@"+h.ends[30].String()); err != nil {
+	if _, err := f.BranchCreate(t.Context(), tenantA, "child", "main@"+h.ends[30].String(), api.BranchOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	for name, at := range map[string]pg.LSN{MainBranch: h.ends[50], "child": h.ends[30]} {
@@ -185,7 +185,7 @@ func TestBackgroundCollects(t *testing.T) {
 	if err := f.collect(t.Context(), tenantA); err != nil || f.gone(t, h.ends[5]) {
 		t.Errorf("the index was gone through for a megabyte of WAL: %v", err)
 	}
-	if _, err := f.BranchCreate(t.Context(), tenantA, "deleted", MainBranch); err != nil {
+	if _, err := f.BranchCreate(t.Context(), tenantA, "deleted", MainBranch, api.BranchOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	deleted := f.branchOf(t, "deleted")
@@ -231,7 +231,7 @@ func TestCheckFinds(t *testing.T) {
 	main := f.branchOf(t, MainBranch)
 	start := main.tl.LastLSN()
 	h := f.advance(t, main, -1)
-	if _, err := f.BranchCreate(t.Context(), tenantA, "child", MainBranch); err != nil {
+	if _, err := f.BranchCreate(t.Context(), tenantA, "child", MainBranch, api.BranchOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	check := func(name string) (problems []string) {

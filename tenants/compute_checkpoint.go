@@ -52,10 +52,20 @@ func (b *branch) freshCheckpoint(ctx context.Context) (note string, err error) {
 // checkpoint has the compute's postgres write a checkpoint.
 func (c *compute) checkpoint(ctx context.Context) error {
 	c.mu.Lock()
-	running, saved := c.state == stateRunning && c.mount != nil, c.saved
+	running := c.state == stateRunning && c.mount != nil
 	c.mu.Unlock()
 	if !running {
 		return errors.New("the postgres on the branch is not running")
 	}
-	return receiver.Checkpoint(ctx, postgres.SocketDir(c.dir), saved.Port, cmp.Or(saved.User, postgres.UsualLogin.User), cmp.Or(saved.Database, postgres.UsualLogin.Database))
+	return c.local().Checkpoint(ctx)
+}
+
+// local is the compute's postgres, as this process connects to it.
+func (c *compute) local() receiver.Local {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return receiver.Local{
+		Socket: postgres.SocketDir(c.dir), Port: c.saved.Port,
+		User: cmp.Or(c.saved.User, postgres.UsualLogin.User), Database: cmp.Or(c.saved.Database, postgres.UsualLogin.Database),
+	}
 }

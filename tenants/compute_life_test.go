@@ -321,7 +321,7 @@ func TestComputesSideBySide(t *testing.T) {
 	t.Parallel()
 	f := newManager(t, Config{RestartTime: time.Millisecond, ReviveAfter: slices.Repeat([]time.Duration{0}, 1000)})
 	m := verbsModel{f: f, names: []string{MainBranch, "other"}}
-	if _, err := f.BranchCreate(t.Context(), tenantA, "other", MainBranch); err != nil {
+	if _, err := f.BranchCreate(t.Context(), tenantA, "other", MainBranch, api.BranchOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	seed := rand.Uint64()

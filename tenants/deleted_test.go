@@ -17,7 +17,7 @@ func deletedChild(t *testing.T, f *fixture) (*history, *repo.Timeline) {
 	ctx := t.Context()
 	main := f.branchOf(t, MainBranch)
 	h := f.advance(t, main, -1)
-	if _, err := f.BranchCreate(ctx, tenantA, "child", "main@"+h.ends[20].String()); err != nil {
+	if _, err := f.BranchCreate(ctx, tenantA, "child", "main@"+h.ends[20].String(), api.BranchOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	child := f.branchOf(t, "child")
@@ -28,7 +28,7 @@ func deletedChild(t *testing.T, f *fixture) (*history, *repo.Timeline) {
 	if _, err := child.catchup(ctx); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := f.BranchCreate(ctx, tenantA, "grandchild", "child"); err != nil {
+	if _, err := f.BranchCreate(ctx, tenantA, "grandchild", "child", api.BranchOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	grandchild := branchSlots{f.branchOf(t, "grandchild")}

@@ -62,7 +62,7 @@ var verbs = []verb{
 		return err
 	}},
 	{name: "BranchCreate", is: api.ErrExists, noBranch: api.ErrNotFound, noTenant: api.ErrNotFound, run: func(ctx context.Context, f *fixture, tenant, branch string) error {
-		_, err := f.BranchCreate(ctx, tenant, MainBranch, branch)
+		_, err := f.BranchCreate(ctx, tenant, MainBranch, branch, api.BranchOptions{})
 		return err
 	}},
 	{name: "BranchUpgrade", is: api.ErrBadArgument, noBranch: api.ErrNotFound, noTenant: api.ErrNotFound, run: func(ctx context.Context, f *fixture, tenant, branch string) error {
@@ -79,6 +79,47 @@ var verbs = []verb{
 	}},
 	{name: "BranchDelete", is: api.ErrBusy, noBranch: api.ErrNotFound, noTenant: api.ErrNotFound, run: func(ctx context.Context, f *fixture, tenant, branch string) error {
 		return f.BranchDelete(ctx, tenant, branch, false)
+	}},
+	{name: "BranchDetails", noTenant: api.ErrNotFound, run: func(ctx context.Context, f *fixture, tenant, _ string) error {
+		_, err := f.BranchDetails(ctx, tenant)
+		return err
+	}},
+	{name: "BranchExpire", is: api.ErrNotAllowed, noBranch: api.ErrNotFound, noTenant: api.ErrNotFound, run: func(ctx context.Context, f *fixture, tenant, branch string) error {
+		_, err := f.BranchExpire(ctx, tenant, branch, api.Expiry{After: time.Hour})
+		return err
+	}},
+	{name: "BranchProtect", noBranch: api.ErrNotFound, noTenant: api.ErrNotFound, run: func(ctx context.Context, f *fixture, tenant, branch string) error {
+		return f.BranchProtect(ctx, tenant, branch, true)
+	}},
+	{name: "BranchRename", is: api.ErrNotAllowed, noBranch: api.ErrNotFound, noTenant: api.ErrNotFound, run: func(ctx context.Context, f *fixture, tenant, branch string) error {
+		return f.BranchRename(ctx, tenant, branch, "x")
+	}},
+	{name: "BranchReset", is: api.ErrNotAllowed, noBranch: api.ErrNotFound, noTenant: api.ErrNotFound, run: func(ctx context.Context, f *fixture, tenant, branch string) error {
+		_, err := f.BranchReset(ctx, tenant, branch, branch, false)
+		return err
+	}},
+	{name: "BranchRestore", is: api.ErrOutOfRange, noBranch: api.ErrNotFound, noTenant: api.ErrNotFound, run: func(ctx context.Context, f *fixture, tenant, branch string) error {
+		_, err := f.BranchRestore(ctx, tenant, branch, "@FF/0", false)
+		return err
+	}},
+	{name: "BranchPromote", is: api.ErrBadArgument, noBranch: api.ErrNotFound, noTenant: api.ErrNotFound, run: func(ctx context.Context, f *fixture, tenant, branch string) error {
+		_, err := f.BranchPromote(ctx, tenant, branch, branch, false)
+		return err
+	}},
+	{name: "TagCreate", is: api.ErrExists, noBranch: api.ErrNotFound, noTenant: api.ErrNotFound, run: func(ctx context.Context, f *fixture, tenant, branch string) error {
+		_, err := f.TagCreate(ctx, tenant, MainBranch, branch)
+		return err
+	}},
+	{name: "TagList", noTenant: api.ErrNotFound, run: func(ctx context.Context, f *fixture, tenant, _ string) error {
+		_, err := f.TagList(ctx, tenant)
+		return err
+	}},
+	{name: "TagDelete", is: api.ErrNotFound, noTenant: api.ErrNotFound, run: func(ctx context.Context, f *fixture, tenant, _ string) error {
+		return f.TagDelete(ctx, tenant, "nosuch")
+	}},
+	{name: "DiskUsage", noTenant: api.ErrNotFound, run: func(ctx context.Context, f *fixture, tenant, _ string) error {
+		_, err := f.DiskUsage(ctx, tenant)
+		return err
 	}},
 	{name: "LSN", noBranch: api.ErrNotFound, noTenant: api.ErrNotFound, run: func(ctx context.Context, f *fixture, tenant, branch string) error {
 		_, err := f.LSN(ctx, tenant, branch)
@@ -225,7 +266,7 @@ var verbs = []verb{
 func TestEveryVerbReleases(t *testing.T) {
 	t.Parallel()
 	f := newManager(t, Config{IdleTime: time.Hour})
-	if _, err := f.BranchCreate(t.Context(), tenantA, "child", MainBranch); err != nil {
+	if _, err := f.BranchCreate(t.Context(), tenantA, "child", MainBranch, api.BranchOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	ended, end := context.WithCancel(t.Context())

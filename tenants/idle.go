@@ -1,6 +1,7 @@
 package tenants
 
 import (
+	"context"
 	"runtime/debug"
 	"time"
 
@@ -34,6 +35,23 @@ func (m *Manager) release(t *tenant) {
 	t.users--
 	t.used = time.Now()
 	wake(m.freed)
+}
+
+// tenantUnused is tenant for what the page server does by itself: the time for which the tenant has been idle goes on.
+func (m *Manager) tenantUnused(ctx context.Context, id string) (t *tenant, release func(), err error) {
+	t, done, err := m.tenant(ctx, id)
+	if err != nil {
+		return nil, nil, err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	used := t.used
+	return t, func() {
+		done()
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		t.used = used
+	}, nil
 }
 
 // waitClosed waits while a tenant is being closed, and reports whether it is open then.

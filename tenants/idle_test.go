@@ -82,7 +82,7 @@ func TestIdleTenantIsOpenedAgain(t *testing.T) {
 		for n := range clients {
 			all.Go(func() {
 				name := fmt.Sprintf("b%d-%d", n, i)
-				_, err := f.BranchCreate(t.Context(), tenantA, name, MainBranch)
+				_, err := f.BranchCreate(t.Context(), tenantA, name, MainBranch, api.BranchOptions{})
 				if err == nil {
 					_, err = f.LSN(t.Context(), tenantA, name)
 				}

@@ -64,6 +64,7 @@ type Config struct {
 	Retention       Retention            // of history; default DefaultRetention
 	TenantRetention map[string]Retention // of single tenants
 	CollectEvery    time.Duration        // how often the background looks for history to forget; default an hour
+	SweepEvery      time.Duration        // how often the background looks for branches that have expired; default 15 s
 }
 
 const defaultMaxLag = 256 << 20
@@ -81,6 +82,7 @@ type Manager struct {
 	began  time.Time
 
 	mounter mounter
+	clients func(context.Context, *compute) (int, error) // counts who is connected to a postgres that runs
 	retain  atomic.Pointer[retentions]
 	egress  atomic.Pointer[Egress]
 
@@ -126,6 +128,7 @@ func open(cfg Config, mounts mounter) (*Manager, error) {
 	}
 	cfg.RestartTime = cmp.Or(cfg.RestartTime, defaultRestartTime)
 	cfg.CollectEvery = cmp.Or(cfg.CollectEvery, defaultCollectEvery)
+	cfg.SweepEvery = cmp.Or(cfg.SweepEvery, defaultSweepEvery)
 	as, err := postgres.LookupAccount(cfg.Helper, cfg.PgUser)
 	if err != nil {
 		return nil, err
@@ -136,7 +139,7 @@ func open(cfg Config, mounts mounter) (*Manager, error) {
 	m := &Manager{
 		cfg: cfg, log: cfg.Log, as: as, apart: cfg.PgUser == "" && cfg.Accounts.Usable(cfg.Helper), pg: postgres.NewDistribs(cfg.PgDistribs), memory: repo.NewMemory(0), began: time.Now(), mounter: mounts,
 		tenants: map[repo.TenantID]*tenant{}, closing: map[repo.TenantID]chan struct{}{}, mounts: map[string]*mount{},
-		freed: make(chan struct{}, 1), wakes: newWakes(cfg.Wake),
+		freed: make(chan struct{}, 1), wakes: newWakes(cfg.Wake), clients: countClients,
 	}
 	if cfg.Helper.Root() && cfg.PgUser == "" && !m.apart {
 		m.log.Warn("the user ids for tenants do not exist in this user namespace: all postgres servers run as one account", "account", as.Name)
@@ -153,6 +156,7 @@ func open(cfg Config, mounts mounter) (*Manager, error) {
 	m.background(m.runIdle)
 	m.background(m.runCollector)
 	m.background(m.runSleep)
+	m.background(m.runSweeper)
 	return m, nil
 }
 

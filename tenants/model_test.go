@@ -58,7 +58,7 @@ var steps = map[string]func(ctx context.Context, w *worker) error{
 		}
 		w.made++
 		name := fmt.Sprintf("w%d-%d", w.n, w.made)
-		b, err := w.f.BranchCreate(ctx, tenantA, name, from+"@"+at.String())
+		b, err := w.f.BranchCreate(ctx, tenantA, name, from+"@"+at.String(), api.BranchOptions{})
 		if err != nil {
 			return err
 		}

@@ -41,7 +41,7 @@ func TestTimeThatHasNotCome(t *testing.T) {
 			t.Errorf("%v: got %v, %v, want %v", when, lsn, err, want)
 		}
 	}
-	_, err := f.BranchCreate(t.Context(), tenantA, "early", time.Now().Add(time.Hour).Format(time.RFC3339))
+	_, err := f.BranchCreate(t.Context(), tenantA, "early", time.Now().Add(time.Hour).Format(time.RFC3339), api.BranchOptions{})
 	wantKind(t, "branch at a time that has not come", err, api.ErrOutOfRange, "that time has not come", "the last commit here is of", "now is")
 }
 
@@ -88,10 +88,10 @@ func TestOldNames(t *testing.T) {
 		if _, err := main.t.repo.Branch(t.Context(), repo.NewBranch{Name: name}, main.tl, main.tl.LastLSN()); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := f.BranchCreate(t.Context(), tenantA, name+"x", name); name != "*" && name != "with blank" && err != nil {
+		if _, err := f.BranchCreate(t.Context(), tenantA, name+"x", name, api.BranchOptions{}); name != "*" && name != "with blank" && err != nil {
 			t.Errorf("branch of %q: %v", name, err)
 		}
-		_, err := f.BranchCreate(t.Context(), tenantA, name, MainBranch)
+		_, err := f.BranchCreate(t.Context(), tenantA, name, MainBranch, api.BranchOptions{})
 		wantKind(t, "create "+name, err, api.ErrBadArgument)
 		if lsn, err := f.LSN(t.Context(), tenantA, name); err != nil || lsn != main.tl.LastLSN() {
 			t.Errorf("%q: %v, %v", name, lsn, err)

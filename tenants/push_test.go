@@ -133,7 +133,7 @@ func TestPushBranch(t *testing.T) {
 	near, far, _ := pair(t)
 	main := near.branchOf(t, MainBranch)
 	h := near.advance(t, main, 40)
-	if _, err := near.BranchCreate(t.Context(), tenantA, "child", "main@"+h.ends[20].String()); err != nil {
+	if _, err := near.BranchCreate(t.Context(), tenantA, "child", "main@"+h.ends[20].String(), api.BranchOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	child := near.branchOf(t, "child")

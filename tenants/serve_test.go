@@ -296,7 +296,7 @@ func unpack(t *testing.T, archive io.Reader) (names []string, files map[string]s
 func TestWholeTree(t *testing.T) {
 	t.Parallel()
 	f := newManager(t, Config{})
-	if _, err := f.BranchCreate(t.Context(), tenantA, "child", MainBranch); err != nil {
+	if _, err := f.BranchCreate(t.Context(), tenantA, "child", MainBranch, api.BranchOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	dir := filepath.Join(f.room, "all")
@@ -384,7 +384,7 @@ func TestStatus(t *testing.T) {
 	if Machine() == "" {
 		t.Error("this machine has no name")
 	}
-	if _, err := f.BranchCreate(t.Context(), tenantA, "b", MainBranch); err != nil {
+	if _, err := f.BranchCreate(t.Context(), tenantA, "b", MainBranch, api.BranchOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := f.PgStart(t.Context(), tenantA, "b", set()); err != nil {

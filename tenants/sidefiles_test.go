@@ -179,7 +179,7 @@ func newWorkDir(t *testing.T, log *slog.Logger) Config {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = m.BranchCreate(t.Context(), tenantA, "followed", MainBranch)
+	_, err = m.BranchCreate(t.Context(), tenantA, "followed", MainBranch, api.BranchOptions{})
 	if cerr := m.Close(context.Background()); err != nil || cerr != nil {
 		t.Fatal(err, cerr)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strconv"
+	"strings"
 	"time"
 
 	"zenith/internal/api"
@@ -56,7 +57,7 @@ func (m *Manager) Status(ctx context.Context) ([]api.StatusRow, error) {
 		return api.StatusRow{Name: name, Value: strconv.Itoa(n)}
 	}
 	uptime := time.Since(m.began).Round(time.Second)
-	return []api.StatusRow{
+	rows := []api.StatusRow{
 		{Name: "uptime", Value: uptime.String()},
 		row("uptime_seconds", int(uptime/time.Second)),
 		{Name: machineRow, Value: Machine()},
@@ -73,5 +74,25 @@ func (m *Manager) Status(ctx context.Context) ([]api.StatusRow, error) {
 		row("receivers", receivers),
 		{Name: "receivers_lag_bytes", Value: strconv.FormatInt(behind, 10)},
 		{Name: "receivers_lag_seconds", Value: strconv.FormatInt(age, 10)},
-	}, nil
+	}
+	if waiting := waitingText(open); waiting != "" {
+		rows = append(rows, api.StatusRow{Name: "expired", Value: waiting})
+	}
+	return rows, nil
+}
+
+// waitingText says which branches have expired and are still there, and why.
+func waitingText(open []*tenant) string {
+	var all []string
+	for _, t := range open {
+		for _, tl := range t.repo.Timelines() {
+			t.mu.Lock()
+			why := t.waits[tl.ID()]
+			t.mu.Unlock()
+			if why != "" {
+				all = append(all, tl.Name()+": "+why)
+			}
+		}
+	}
+	return strings.Join(all, "; ")
 }

@@ -45,7 +45,11 @@ type tenant struct {
 	branches  map[repo.TimelineID]*branch
 	computes  map[string]*compute
 	receivers map[repo.TimelineID]*receiving
-	unstarted map[repo.TimelineID]error // why a receiver that is kept does not run
+	unstarted map[repo.TimelineID]error  // why a receiver that is kept does not run
+	waits     map[repo.TimelineID]string // why a branch that has expired is still there
+
+	soonest    expiryNote
+	succeeding chan struct{} // capacity 1: full while a timeline takes the place of another
 }
 
 // openTenant opens a tenant's repository and brings every timeline up to the end of
@@ -87,7 +91,7 @@ func (m *Manager) newTenant(id repo.TenantID, dir string) (*tenant, error) {
 	t := &tenant{
 		m: m, id: id, dir: dir, log: m.log.With("tenant", id.String()),
 		branches: map[repo.TimelineID]*branch{}, computes: map[string]*compute{}, receivers: map[repo.TimelineID]*receiving{},
-		unstarted: map[repo.TimelineID]error{}, remaking: make(chan struct{}, 1), upgrading: make(chan struct{}, 1),
+		unstarted: map[repo.TimelineID]error{}, waits: map[repo.TimelineID]string{}, remaking: make(chan struct{}, 1), upgrading: make(chan struct{}, 1), succeeding: make(chan struct{}, 1),
 	}
 	var err error
 	if t.as, err = m.accountOf(id, dir); err == nil {

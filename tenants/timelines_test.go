@@ -71,7 +71,7 @@ func TestTimelines(t *testing.T) {
 	}
 	near.promote(t, main, 2, "1\t0/0\treason\n")
 	head := h.ends[40]
-	if _, err := near.BranchCreate(t.Context(), tenantA, "at", "main"); err != nil {
+	if _, err := near.BranchCreate(t.Context(), tenantA, "at", "main", api.BranchOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	near.advance(t, main, 39)
@@ -79,7 +79,7 @@ func TestTimelines(t *testing.T) {
 	near.promote(t, main, 5, "1\t0/0\treason\n\n2\t0/0\treason\n")
 	near.advance(t, main, -1)
 	for name, at := range map[string]pg.LSN{"before": h.ends[20], "between": h.ends[60]} {
-		if _, err := near.BranchCreate(t.Context(), tenantA, name, "main@"+at.String()); err != nil {
+		if _, err := near.BranchCreate(t.Context(), tenantA, name, "main@"+at.String(), api.BranchOptions{}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -299,7 +299,7 @@ func TestReceiveOverTimelines(t *testing.T) {
 	if err := far.ReceiveStop(t.Context(), tenantA, MainBranch); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := near.BranchCreate(t.Context(), tenantA, "other", "main@"+first.String()); err != nil {
+	if _, err := near.BranchCreate(t.Context(), tenantA, "other", "main@"+first.String(), api.BranchOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	other := strings.Replace(conninfo, "/main", "/other", 1)

@@ -68,7 +68,7 @@ func newApp(e *environ) *cli.App {
 		Action: e.noCommand,
 		Commands: []*cli.Command{
 			cmdInit(e), cmdStart(e), cmdStop(e), cmdRestart(e), cmdStatus(e),
-			cmdTenant(e), cmdUser(e), cmdToken(e), cmdBranch(e), cmdLSN(e), cmdMount(e), cmdUmount(e), cmdPg(e),
+			cmdTenant(e), cmdUser(e), cmdToken(e), cmdBranch(e), cmdTag(e), cmdDu(e), cmdLSN(e), cmdMount(e), cmdUmount(e), cmdPg(e),
 			cmdReceive(e), cmdRemote(e), cmdPush(e), cmdExport(e), cmdGC(e), cmdCheck(e), cmdWAL(e), cmdPage(e), cmdPrivileged(e),
 		},
 	}

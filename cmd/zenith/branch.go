@@ -23,11 +23,13 @@ func cmdBranch(e *environ) *cli.Command {
    zenith branch before main@0/16B3748           at an LSN
    zenith branch evening 'main@yesterday 18:00'
    zenith branch rescue main@-15m
+   zenith branch pr-4521 main --expire 2h --owner ci --note "PR 4521"
+   zenith branch -v                              with ages, sizes, owners
    zenith branch trial main --upgrade 18         of PostgreSQL 18, by pg_upgrade on a copy; main stays as it is
    zenith branch trial main --upgrade 18 --check only find out whether pg_upgrade could
    zenith branch delete dev
    zenith branch undelete dev`,
-		Flags: append([]cli.Flag{tenantFlag(), outputFlag()}, upgradeFlags()...),
+		Flags: append([]cli.Flag{outputFlag(), detailsFlag()}, createFlags()...),
 		Action: func(c *cli.Context) error {
 			if reservedVerbs[c.Args().First()] {
 				return usagef("branch %[1]s: there is no such command; for a branch of that name: zenith branch create %[1]s POINT", c.Args().First())
@@ -42,9 +44,9 @@ func cmdBranch(e *environ) *cli.Command {
 			}
 			return wantArgs(c, 0, 2)
 		},
-		Subcommands: []*cli.Command{{
+		Subcommands: append([]*cli.Command{{
 			Name: "list", Usage: "the tree of branches",
-			Flags: []cli.Flag{tenantFlag(), outputFlag(), &cli.BoolFlag{Name: "deleted", Usage: "those that were deleted and can be brought back"}},
+			Flags: []cli.Flag{tenantFlag(), outputFlag(), detailsFlag(), &cli.BoolFlag{Name: "deleted", Usage: "those that were deleted and can be brought back"}},
 			Action: withArgs(0, 0, func(c *cli.Context) error {
 				if c.Bool("deleted") {
 					return list(e, c, e.withTenant, func(ctx context.Context, s *session) ([]api.DeletedBranch, error) {
@@ -62,8 +64,9 @@ func cmdBranch(e *environ) *cli.Command {
 			}),
 		}, {
 			Name: "create", ArgsUsage: "NAME POINT",
-			Usage: "a new branch",
-			Flags: append([]cli.Flag{tenantFlag()}, upgradeFlags()...),
+			Usage:       "a new branch",
+			Description: `   zenith branch create pr-4521 main --expire 2h`,
+			Flags:       createFlags(),
 			Action: withArgs(2, 2, func(c *cli.Context) error {
 				return e.runBranchCreate(c, c.Args().Get(0), c.Args().Get(1))
 			}),
@@ -74,19 +77,24 @@ func cmdBranch(e *environ) *cli.Command {
 			Action: withArgs(1, 1, func(c *cli.Context) error {
 				return e.runBranchDelete(c, c.Args().First())
 			}),
-		}},
+		}}, e.lifeCommands()...),
 	}
+}
+
+func detailsFlag() cli.Flag {
+	return &cli.BoolFlag{Name: "verbose", Aliases: []string{"v"}, Usage: "ages, sizes, owners, and what runs"}
 }
 
 // reservedVerbs are words that a user who knows git, or another version of zenith, takes for
 // commands. A slip makes no branch of that name.
 var reservedVerbs = map[string]bool{
-	"list": true, "ls": true, "create": true, "new": true, "delete": true, "rm": true, "remove": true, "undelete": true, "rename": true, "mv": true, "move": true,
-	"reset": true, "restore": true, "promote": true, "protect": true, "expire": true, "durable": true, "checkout": true, "switch": true,
-	"merge": true, "show": true, "help": true,
+	"ls": true, "new": true, "remove": true, "move": true, "copy": true, "durable": true, "checkout": true, "switch": true, "merge": true, "show": true, "help": true,
 }
 
 func (e *environ) runBranchList(c *cli.Context) error {
+	if c.Bool("verbose") {
+		return e.runBranchDetails(c)
+	}
 	asJSON, err := jsonWanted(c)
 	if err != nil {
 		return err
@@ -112,16 +120,23 @@ func (e *environ) runBranchCreate(c *cli.Context, name, point string) error {
 	if major != 0 {
 		return e.runBranchUpgrade(c, name, point, major)
 	}
+	o, err := branchOptions(c)
+	if err != nil {
+		return err
+	}
 	return e.withTenant(c, func(ctx context.Context, s *session) error {
 		point, err := e.point(ctx, s, point)
 		if err != nil {
 			return err
 		}
-		b, err := s.BranchCreate(ctx, s.tenant, name, point)
+		b, err := s.BranchCreate(ctx, s.tenant, name, point, o)
 		if err != nil {
 			return err
 		}
 		fmt.Fprintf(e.out, "Created branch '%s' at %s for tenant: %s\n", b.Name, b.AncestorLSN, s.tenant)
+		if b.Expires != nil {
+			e.sayExpiry(b)
+		}
 		return nil
 	})
 }

@@ -60,7 +60,7 @@ func (f *fakeServer) BranchList(context.Context, string) ([]api.Branch, error) {
 	}, f.err
 }
 
-func (f *fakeServer) BranchCreate(_ context.Context, _, name, point string) (api.Branch, error) {
+func (f *fakeServer) BranchCreate(_ context.Context, _, name, point string, o api.BranchOptions) (api.Branch, error) {
 	return api.Branch{Name: name, TimelineID: lineB, LatestValidLSN: 0x1609610, AncestorID: new(lineA), AncestorLSN: new(pg.LSN(0x1609610))}, f.err
 }
 
@@ -298,7 +298,7 @@ func TestErrorsAreOneLineAndACode(t *testing.T) {
 func TestUsageErrors(t *testing.T) {
 	s := newSession(t)
 	for _, line := range []string{
-		"frobnicate", "branch dev", "branch a b c", "branch reset x", "branch restore main -1h", "branch list x", "branch rename a b", "mount main", "mount dev@-15m", "mount -15m", "lsn", "mount", "mount a b c", "mount --scratch /x", "umount", "pg", "pg start", "pg start a b",
+		"frobnicate", "branch dev", "branch a b c", "branch reset", "branch restore main", "branch list x", "branch rename a", "branch expire x soon", "branch expire x", "branch x main --expire 2020-01-01", "branch ls", "branch checkout x", "tag a b c", "tag -d", "du x", "mount main", "mount dev@-15m", "mount -15m", "lsn", "mount", "mount a b c", "mount --scratch /x", "umount", "pg", "pg start", "pg start a b",
 		"pg start a --port 0", "pg start a --port x", "pg start a --set x", "pg start a --unset x=1", "pg exec a --set port=1 -- true", "pg stop a -m kill", "pg exec main", "export main", "export main --dir a --tar b",
 		"gc --retain soon", "gc --retain 5", "gc --retain 5 --dry-run", "page dump main x y", "wal dump main zzz", "tenant", "tenant create short", "lsn main --tenantid x", "branch -o xml",
 		"lsn main --frobnicate", "init --from-pgdata a --from-server b", "init --listen 6400", "--log-level loud status", "--log-format xml status", "status extra",

@@ -61,6 +61,24 @@ func list[T any](e *environ, c *cli.Context, within func(*cli.Context, func(cont
 	})
 }
 
+// show runs a command that lists things of a tenant: a table by cols, or the things as they are in JSON.
+func show[T any](e *environ, c *cli.Context, get func(context.Context, *session) ([]T, error), cols []column[T]) error {
+	asJSON, err := jsonWanted(c)
+	if err != nil {
+		return err
+	}
+	return e.withTenant(c, func(ctx context.Context, s *session) error {
+		things, err := get(ctx, s)
+		if err != nil {
+			return err
+		}
+		if asJSON {
+			return writeJSON(e.out, append([]T{}, things...)) // no things are an empty list, not null
+		}
+		return writeList(e.out, false, things, cols)
+	})
+}
+
 // writeList prints things: a table with a heading, or an array of objects.
 func writeList[T any](w io.Writer, asJSON bool, things []T, cols []column[T]) error {
 	if asJSON {

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"strings"
 
 	"zenith/internal/api"
 )
@@ -16,7 +17,19 @@ import (
 //
 // A branch whose ancestor is not in the list is drawn at the left, as one without an ancestor.
 func drawTree(w io.Writer, branches []api.Branch) error {
-	t := tree{w: w, children: map[string][]api.Branch{}}
+	return walkTree(branches, func(margin string, b api.Branch) error {
+		if strings.HasSuffix(margin, " ") {
+			margin += "@" + b.AncestorLSN.String() + ": "
+		}
+		_, err := fmt.Fprintf(w, " %s%s\n", margin, b.Name)
+		return err
+	})
+}
+
+// walkTree calls fn with each branch, ancestors first, and what is drawn before its name: "" for one at the left, else
+// the lines that lead to it, and a blank.
+func walkTree(branches []api.Branch, fn func(margin string, b api.Branch) error) error {
+	t := tree{fn: fn, children: map[string][]api.Branch{}}
 	listed := map[string]bool{}
 	for _, b := range branches {
 		listed[b.TimelineID] = true
@@ -30,31 +43,31 @@ func drawTree(w io.Writer, branches []api.Branch) error {
 		}
 	}
 	for _, b := range roots {
-		if _, err := fmt.Fprintf(w, " %s\n", b.Name); err != nil {
+		if err := fn("", b); err != nil {
 			return err
 		}
-		if err := t.below(b, " "); err != nil {
+		if err := t.below(b, ""); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// tree draws a tree of branches to w.
+// tree walks through a tree of branches.
 type tree struct {
-	w        io.Writer
+	fn       func(margin string, b api.Branch) error
 	children map[string][]api.Branch // by their ancestor's timeline id
 }
 
-// below draws the descendants of a branch; margin is what to print to the left of each.
+// below walks through the descendants of a branch; margin is what is drawn to the left of each.
 func (t *tree) below(parent api.Branch, margin string) error {
 	children := t.children[parent.TimelineID]
 	for i, b := range children {
-		arm, deeper := "┣━", "┃  "
+		arm, deeper := "┣━ ", "┃  "
 		if i == len(children)-1 {
-			arm, deeper = "┗━", "   "
+			arm, deeper = "┗━ ", "   "
 		}
-		if _, err := fmt.Fprintf(t.w, "%s%s @%s: %s\n", margin, arm, b.AncestorLSN, b.Name); err != nil {
+		if err := t.fn(margin+arm, b); err != nil {
 			return err
 		}
 		if err := t.below(b, margin+deeper); err != nil {

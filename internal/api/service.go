@@ -17,6 +17,7 @@ type Service interface {
 	SystemService
 	TenantService
 	BranchService
+	LifeService
 	MountService
 	ComputeService
 	HistoryService
@@ -47,7 +48,7 @@ type BranchService interface {
 	// BranchList gives a tenant's branches in the order of their creation.
 	BranchList(ctx context.Context, tenant string) ([]Branch, error)
 	// BranchCreate makes a branch at a point; the result's AncestorLSN says which LSN that was.
-	BranchCreate(ctx context.Context, tenant, name, point string) (Branch, error)
+	BranchCreate(ctx context.Context, tenant, name, point string, o BranchOptions) (Branch, error)
 	// BranchUpgrade makes a branch of a newer major version from a point, by stock pg_upgrade on a copy. It has no
 	// ancestor; the point's branch stays as it is. ErrNotAllowed: pg_upgrade refuses, and its output says why.
 	// With o.CheckOnly there is no branch, and the result is empty.

@@ -82,6 +82,14 @@ type Branch struct {
 	AncestorID     *string `json:"ancestor_id"`          // timeline of the branch that it began at; nil: none
 	AncestorLSN    *pg.LSN `json:"ancestor_lsn"`         // where on that timeline; nil: it has no ancestor
 	Major          int     `json:"pg_version,omitempty"` // major version of PostgreSQL at its head; 0: a page server that does not say
+
+	Created   *time.Time `json:"created_at,omitempty"` // nil: an earlier version made it, which did not note that
+	Expires   *time.Time `json:"expires_at,omitempty"` // from when on nobody needs it; nil: it does not expire
+	Protected bool       `json:"protected,omitempty"`
+	Owner     string     `json:"owner,omitempty"`
+	Note      string     `json:"note,omitempty"`
+	// Was is the name that it had before another branch took its place; "": none did.
+	Was string `json:"was,omitempty"`
 }
 
 // DeletedBranch is a branch that was deleted and can be brought back.

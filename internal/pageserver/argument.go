@@ -238,9 +238,11 @@ var placeholders = map[string]placeholder{
 	"NEW_NAME":       {help: "name for a branch, instead of the one that it had"},
 	"NOTE":           {help: "any text"},
 	"OFFER":          {help: "JSON that describes a timeline; page servers send it to each other", secret: true},
+	"OWNER":          {help: "any text: who made the branch, or whom to ask"},
 	"PATH":           {help: "file of a relation in the data directory: `base/5/16384_vm`"},
 	"POINT":          {help: "state of a branch: `NAME` is its head, `NAME@LSN` and `NAME@TIME` do not move; TIME is `2026-11-30 16:18:26.4+01`, a day or a time of day in the page server's zone, or an age (`-15m`); `NAME@` may be left out before a moment of main"},
 	"ROLE":           {help: "`reader`, `writer` or `admin`"},
+	"TAG":            {help: "name of a tag; where a point is wanted, it is one: `v42`, or `main@v42`"},
 	"TENANT":         {help: "id of a tenant, 32 hex digits"},
 	"TENANTS":        {help: "ids of tenants, with commas between them; or `all`"},
 	"THEIR_TENANT":   {help: "id of the tenant there, if it is another one"},
@@ -249,6 +251,7 @@ var placeholders = map[string]placeholder{
 	"TO":             {help: "LSN"},
 	"TOKEN_ID":       {help: "id of a token, as `token_list` shows it"},
 	"USER":           {help: "name of a user"},
+	"WHEN":           {help: "how long from now (`2h`, `7d`), a time (`2026-12-01T09:00Z`), or `never`"},
 	"VERIFIER":       {help: "what is stored of a password: `SCRAM-SHA-256$ITERATIONS:SALT$STOREDKEY:SERVERKEY`, as in `pg_authid`", secret: true},
 }
 

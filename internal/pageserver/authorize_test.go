@@ -29,10 +29,10 @@ const (
 var wantRoles = map[access.Role]string{
 	access.Guest: "help set show reset discard begin start commit end rollback pg_exec_end",
 	access.Reader: "status pg_distribs identify_system tenant_list branch_list branch_deleted lsn mount_list mount_tree pg_list wal_dump page_dump check " +
-		"gc_plan receive_list wal_sum basebackup fullbackup export pagestream " +
+		"branch_details tag_list du gc_plan receive_list wal_sum basebackup fullbackup export pagestream " +
 		"IDENTIFY_SYSTEM SHOW TIMELINE_HISTORY START_REPLICATION BASE_BACKUP CREATE_REPLICATION_SLOT READ_REPLICATION_SLOT UPLOAD_MANIFEST",
-	access.Writer: "branch_create pg_create pg_start pg_stop pg_exec lease callmemaybe receive_set receive_stop push_offer push_receive mount DROP_REPLICATION_SLOT",
-	access.Admin:  "user_create user_passwd user_drop user_list token_create token_revoke token_list tenant_create branch_delete branch_undelete repair gc do_gc push umount",
+	access.Writer: "branch_create branch_expire branch_reset tag_create pg_create pg_start pg_stop pg_exec lease callmemaybe receive_set receive_stop push_offer push_receive mount DROP_REPLICATION_SLOT",
+	access.Admin:  "user_create user_passwd user_drop user_list token_create token_revoke token_list tenant_create branch_delete branch_undelete branch_protect branch_rename branch_restore branch_promote tag_delete repair gc do_gc push umount",
 	access.Owner:  "branch_upgrade",
 }
 
@@ -121,7 +121,7 @@ func (a *asking) query(q string) (state, message string) {
 func words(v *verb, tenant string) string {
 	sample := map[string]string{
 		tenantArg: tenant, tenantsArg: tenant, "DIR": "/d", "LSN": "0/1", "FROM": "0/1", "TO": "0/2", "BLOCK": "0", "OFFER": "{}", "POINT": "main", "NAME": "x",
-		"BRANCH": "main", "TIMELINE": ownID, "CONNINFO": "h:1", "ROLE": "reader", "USER": "x", "TOKEN_ID": "x", "VERIFIER": "x", "PATH": "base/1", "ALL": "ALL", "TRANSACTION": "TRANSACTION", "NAME = VALUE": "a = b",
+		"BRANCH": "main", "NEW_NAME": "y", "TAG": "x", "WHEN": "1h", "TIMELINE": ownID, "CONNINFO": "h:1", "ROLE": "reader", "USER": "x", "TOKEN_ID": "x", "VERIFIER": "x", "PATH": "base/1", "ALL": "ALL", "TRANSACTION": "TRANSACTION", "NAME = VALUE": "a = b",
 	}
 	list := []string{v.name}
 	for _, f := range v.args.fields {

@@ -58,8 +58,11 @@ func TestClientIsTheService(t *testing.T) {
 	equal(t, must(c.TenantList(ctx))(t), []string{tenantA})
 
 	equal(t, must(c.BranchList(ctx, tenantA))(t), branches)
-	equal(t, must(c.BranchCreate(ctx, tenantA, `my "new" branch;`, "main@0/16B3748"))(t), branches[1])
-	arrived(`branch ` + tenantA + ` "my \"new\" branch;" "main@0/16B3748"`)
+	equal(t, must(c.BranchCreate(ctx, tenantA, `my "new" branch;`, "main@0/16B3748", api.BranchOptions{}))(t), branches[1])
+	arrived(`branch ` + tenantA + ` "my \"new\" branch;" "main@0/16B3748" {Expires:never Owner: Note:}`)
+	must(c.BranchCreate(ctx, tenantA, "pr", "main", api.BranchOptions{Expires: api.Expiry{After: 2 * time.Hour}, Note: "PR 4521"}))(t)
+	arrived(`branch ` + tenantA + ` "pr" "main" {Expires:2h0m0s Owner: Note:PR 4521}`)
+	lifeIsTheService(t, f, c)
 	var said []string
 	up := api.UpgradeOptions{Major: 18, Output: func(line string) error { said = append(said, line); return nil }}
 	equal(t, must(c.BranchUpgrade(ctx, tenantA, "trial", "main@0/16B3748", up))(t), api.Branch{Name: "trial", TimelineID: lineB, LatestValidLSN: 0x3000028, Major: 18})

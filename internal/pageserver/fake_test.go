@@ -96,8 +96,8 @@ func (f *fake) BranchList(_ context.Context, tenant string) ([]api.Branch, error
 	return branches, f.note("branches %s", tenant)
 }
 
-func (f *fake) BranchCreate(_ context.Context, tenant, name, point string) (api.Branch, error) {
-	return branches[1], f.note("branch %s %q %q", tenant, name, point)
+func (f *fake) BranchCreate(_ context.Context, tenant, name, point string, o api.BranchOptions) (api.Branch, error) {
+	return branches[1], f.note("branch %s %q %q %+v", tenant, name, point, o)
 }
 
 func (f *fake) BranchDelete(_ context.Context, tenant, name string, force bool) error {

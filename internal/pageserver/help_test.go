@@ -21,14 +21,17 @@ func TestHelp(t *testing.T) {
 		return rows
 	}
 	equal(t, rows("help Branch_Create"), []string{
-		"branch_create TENANT NAME POINT: makes a branch that begins at a point: a branch object",
+		"branch_create TENANT NAME POINT [WHEN [OWNER [NOTE]]]: makes a branch that begins at a point: a branch object. WHEN says when nobody needs it any more",
 		"TENANT: id of a tenant, 32 hex digits",
 		"NAME: name of a branch, or of a postgres as `pg_list` shows it",
 		rows("help branch_create")[3],
+		"WHEN: how long from now (`2h`, `7d`), a time (`2026-12-01T09:00Z`), or `never`",
+		"OWNER: any text: who made the branch, or whom to ask",
+		"NOTE: any text",
 		"reply: one row: branch_create",
 	})
 	all := strings.Join(rows("help"), "\n")
-	for _, command := range []string{"branch_create TENANT NAME POINT: ", "help [COMMAND]: ", "status: "} {
+	for _, command := range []string{"branch_delete TENANT NAME [force]: ", "help [COMMAND]: ", "status: "} {
 		if !strings.Contains("\n"+all, "\n"+command) {
 			t.Errorf("help does not list %q, but:\n%s", command, all)
 		}

@@ -33,6 +33,10 @@ type branchCreateArgs struct {
 	Tenant string `arg:"TENANT"`
 	Name   string `arg:"NAME"`
 	Point  string `arg:"POINT"`
+
+	When  api.Expiry `arg:"WHEN,optional"`
+	Owner string     `arg:"OWNER,optional"`
+	Note  string     `arg:"NOTE,optional"`
 }
 
 type branchCreateRow struct {
@@ -40,16 +44,16 @@ type branchCreateRow struct {
 }
 
 var branchCreateVerb = one[branchCreateArgs, branchCreateRow]{
-	verb: verb{name: "branch_create", role: access.Writer, help: "makes a branch that begins at a point: a branch object"},
+	verb: verb{name: "branch_create", role: access.Writer, help: "makes a branch that begins at a point: a branch object. WHEN says when nobody needs it any more"},
 	do: func(ctx context.Context, c *call, a branchCreateArgs) (branchCreateRow, error) {
-		b, err := c.svc.BranchCreate(ctx, a.Tenant, a.Name, a.Point)
+		b, err := c.svc.BranchCreate(ctx, a.Tenant, a.Name, a.Point, api.BranchOptions{Expires: a.When, Owner: a.Owner, Note: a.Note})
 		return branchCreateRow{b}, err
 	},
 }
 
 // BranchCreate is api.Service's.
-func (c *Client) BranchCreate(ctx context.Context, tenant, name, point string) (api.Branch, error) {
-	r, err := branchCreateVerb.call(ctx, c, nil, branchCreateArgs{tenant, name, point})
+func (c *Client) BranchCreate(ctx context.Context, tenant, name, point string, o api.BranchOptions) (api.Branch, error) {
+	r, err := branchCreateVerb.call(ctx, c, nil, branchCreateArgs{tenant, name, point, o.Expires, o.Owner, o.Note})
 	return r.Branch, err
 }
 

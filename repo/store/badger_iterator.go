@@ -59,6 +59,9 @@ func (it *badgerIterator) Value() (value []byte, err error) {
 	return value, err
 }
 
+// Size implements Iterator.
+func (it *badgerIterator) Size() int64 { return it.it.Item().EstimatedSize() }
+
 // Close implements Iterator.
 func (it *badgerIterator) Close() error {
 	if it.it != nil {

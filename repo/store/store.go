@@ -56,6 +56,8 @@ type Iterator interface {
 	Key() []byte
 	// Value reads the value under Key.
 	Value() ([]byte, error)
+	// Size is how many bytes the key and its value have, about, without a look at the value.
+	Size() int64
 	// Close ends the iterator, and gives the first error that it met.
 	Close() error
 }

@@ -211,4 +211,8 @@ func (it *memIterator) Valid() bool {
 
 func (it *memIterator) Key() []byte            { return it.tree.blocks[it.b][it.i].Key }
 func (it *memIterator) Value() ([]byte, error) { return it.tree.blocks[it.b][it.i].Value, nil }
-func (it *memIterator) Close() error           { return nil }
+func (it *memIterator) Size() int64 {
+	op := it.tree.blocks[it.b][it.i]
+	return int64(len(op.Key) + len(op.Value))
+}
+func (it *memIterator) Close() error { return nil }
