@@ -87,6 +87,9 @@ func (m *Manager) BranchRename(ctx context.Context, id, name, to string) error {
 		if err := b.checkUnprotected(); err != nil {
 			return err
 		}
+		if err := t.m.sleepOn(ctx, t.id, b.tl.ID()); err != nil {
+			return err
+		}
 		old := b.tl.Name()
 		var moving []*compute
 		for _, c := range t.listComputes() {

@@ -121,7 +121,7 @@ func (t *tenant) promote(ctx context.Context, b, old *branch, force bool) (res a
 		return res, err
 	}
 	defer end()
-	own, err := t.standDown(ctx, b.tl.Name(), force)
+	own, err := t.standDown(ctx, b, force)
 	if err != nil {
 		return res, err
 	}
@@ -156,7 +156,7 @@ func (t *tenant) beginSuccession(ctx context.Context) (end func(), err error) {
 // place is stopped before, and runs on the new timeline, or again on the old one, behind that.
 func (t *tenant) succeed(ctx context.Context, old *branch, force bool, res *api.Replaced, do func(context.Context, repo.Kept) (*repo.Timeline, error)) error {
 	place := old.tl.Name()
-	held, err := t.standDown(ctx, place, force)
+	held, err := t.standDown(ctx, old, force)
 	if err != nil {
 		return err
 	}
@@ -208,9 +208,12 @@ type standing struct {
 }
 
 // standDown stops the compute of a branch, if there is one. ErrBusy: clients are connected to its postgres, and force
-// is not set.
-func (t *tenant) standDown(ctx context.Context, name string, force bool) (s standing, err error) {
-	c, err := t.compute(name)
+// is not set. One that runs only for clients of the gateway, and has none now, does not count as running.
+func (t *tenant) standDown(ctx context.Context, b *branch, force bool) (s standing, err error) {
+	if err := t.m.sleepOn(ctx, t.id, b.tl.ID()); err != nil {
+		return s, err
+	}
+	c, err := t.compute(b.tl.Name())
 	if err != nil {
 		return standing{}, nil //nolint:nilerr // there is none
 	}

@@ -76,7 +76,7 @@ func TestWakeIdle(t *testing.T) {
 	t.Parallel()
 	f := newManager(t, Config{Wake: WakeLimits{Idle: 100 * time.Millisecond}})
 	for _, name := range []string{"left", "used", "started"} {
-		if _, err := f.BranchCreate(t.Context(), tenantA, name, MainBranch); err != nil {
+		if _, err := f.BranchCreate(t.Context(), tenantA, name, MainBranch, api.BranchOptions{}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -107,7 +107,7 @@ func TestWakeIdle(t *testing.T) {
 func TestWakeMax(t *testing.T) {
 	t.Parallel()
 	f := newManager(t, Config{Wake: WakeLimits{Max: 1}})
-	if _, err := f.BranchCreate(t.Context(), tenantA, "dev", MainBranch); err != nil {
+	if _, err := f.BranchCreate(t.Context(), tenantA, "dev", MainBranch, api.BranchOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	first := f.wake(t, MainBranch)
@@ -125,7 +125,7 @@ func TestWakeMax(t *testing.T) {
 func TestWakeAfterStop(t *testing.T) {
 	t.Parallel()
 	f := newManager(t, Config{})
-	if _, err := f.BranchCreate(t.Context(), tenantA, "dev", MainBranch); err != nil {
+	if _, err := f.BranchCreate(t.Context(), tenantA, "dev", MainBranch, api.BranchOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	first := f.wake(t, "dev")
