@@ -53,7 +53,7 @@ var allowed = map[string][]string{
 	"tenants": {"fusefs", "repo", "repo/control", "repo/store", "repo/datadir", "repo/ingest", "repo/receiver", "walredo",
 		"internal/api", "internal/conninfo", "internal/dirfd", "internal/durable", "internal/egress", "internal/meter", "internal/pg", "internal/postgres", "internal/privileged", "internal/sidefile", "internal/tree", "internal/xlog", "internal/rmgrdesc"},
 	"cmd/zenith":     {"tenants", "internal/access", "internal/admin", "internal/privileged", "internal/api", "internal/conninfo", "internal/dirfd", "internal/durable", "internal/egress", "internal/gateway", "internal/pageserver", "internal/postgres", "internal/sidefile", "repo", "internal/pg"},
-	"bench":          {"repo", "repo/store", "internal/pageserver", "repo/datadir", "repo/ingest", "walredo", "internal/pg", "internal/xlog", "internal/pgtest"},
+	"bench":          {"repo", "repo/store", "internal/api", "internal/pageserver", "repo/datadir", "repo/ingest", "walredo", "internal/pg", "internal/xlog", "internal/pgtest"},
 	"bench/loopback": {},
 
 	"integration/lossyfs": {},
