@@ -26,6 +26,7 @@ var undurable = map[string]string{
 	"internal/postgres/hba.go:os.WriteFile":          "written anew at each start",
 	"internal/postgres/pidfile.go:durable.WriteFile": "two words, which nobody minds if they make no sense",
 	"internal/postgres/recover.go:os.WriteFile":      "in a directory that is imported, and then removed",
+	"tenants/sweep.go:durable.WriteFile":             "a time, which has come if it makes no sense",
 	"tenants/password.go:durable.WriteFile":          "a line for people, which zenith itself never reads",
 	"tenants/password.go:os.WriteFile":               "for initdb, and then removed",
 }
