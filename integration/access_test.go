@@ -17,6 +17,12 @@ import (
 // tlsSite makes a site with a port and a certificate.
 func tlsSite(t *testing.T, initArgs ...string) *site {
 	t.Helper()
+	return newSite(t, append([]string{"--listen", freeAddress(t), "--tls"}, initArgs...)...)
+}
+
+// freeAddress gives a HOST:PORT of this machine at which nothing listens.
+func freeAddress(t *testing.T) string {
+	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -25,7 +31,7 @@ func tlsSite(t *testing.T, initArgs ...string) *site {
 	if err := l.Close(); err != nil {
 		t.Fatal(err)
 	}
-	return newSite(t, append([]string{"--listen", addr, "--tls"}, initArgs...)...)
+	return addr
 }
 
 // overTLS gives the conninfo for the site's port, as a user whose password is known.

@@ -14,7 +14,7 @@ import (
 // exit code.
 func TestDocs(t *testing.T) {
 	t.Parallel()
-	for _, name := range []string{"multitenancy.md"} {
+	for _, name := range []string{"multitenancy.md", "access.md"} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			text, err := os.ReadFile(filepath.Join("../docs", name))
@@ -22,7 +22,9 @@ func TestDocs(t *testing.T) {
 				t.Fatal(err)
 			}
 			s := emptySite(t)
-			steps := session(string(text))
+			addr := freeAddress(t)
+			_, port, _ := strings.Cut(addr, ":")
+			steps := session(strings.NewReplacer("127.0.0.1:6400", addr, "port=6400", "port="+port).Replace(string(text)))
 			if len(steps) == 0 {
 				t.Fatal("no command was found")
 			}

@@ -62,7 +62,7 @@ func (g Grant) MarshalText() ([]byte, error) { return []byte(g.String()), nil }
 func (g *Grant) UnmarshalText(text []byte) error {
 	role, tenants, scoped := strings.Cut(string(text), " ")
 	if scoped && strings.TrimSpace(tenants) == "" {
-		return fmt.Errorf("%q: want ROLE, or ROLE TENANT,TENANT...", text)
+		return fmt.Errorf("%q: want ROLE, or ROLE and the ids of tenants with commas between them", text)
 	}
 	if err := g.Role.UnmarshalText([]byte(role)); err != nil {
 		return err
