@@ -38,7 +38,8 @@ type boundWAL struct {
 	dir    string // the directory that is bound
 	to     string // the directory of the branch's segments
 	opts   Options
-	size   int // of a segment
+	size   int    // of a segment
+	from   pg.LSN // where the server's WAL begins: at the checkpoint from which it starts
 	branch Branch
 	spare  *spares
 
@@ -59,7 +60,7 @@ func newBoundWAL(t *worktree) (_ *boundWAL, err error) {
 	s := &t.wal
 	dir := filepath.Join(t.work.Dir, boundName)
 	b := &boundWAL{
-		dir: dir + unfinished, to: s.dir, opts: t.opts, size: int(t.control.SegSize),
+		dir: dir + unfinished, to: s.dir, opts: t.opts, size: int(t.control.SegSize), from: t.control.CheckPoint,
 		branch: s.branch, spare: &s.spare,
 	}
 	if err := os.RemoveAll(b.dir); err != nil {
@@ -228,7 +229,7 @@ func (b *boundWAL) heed(events []byte) error {
 		return nil
 	}
 	tli, start, _ := xlog.ParseSegmentName(last, b.size)
-	end, err := written(filepath.Join(b.to, last), start, b.size)
+	end, err := b.written(filepath.Join(b.to, last), start)
 	if err != nil {
 		return err
 	}
@@ -302,16 +303,16 @@ func (b *boundWAL) saveOthers(s *saved) error {
 }
 
 // written finds out how far the segment at path, which begins at start, is written, in bytes.
-func written(path string, start pg.LSN, size int) (int64, error) {
+func (b *boundWAL) written(path string, start pg.LSN) (int64, error) {
 	f, err := os.Open(path)
 	if errors.Is(err, os.ErrNotExist) {
-		return int64(size), nil // it was full, and the branch did not need it any more
+		return int64(b.size), nil // it was full, and the branch did not need it any more
 	}
 	if err != nil {
 		return 0, err
 	}
 	defer f.Close()
-	return xlog.WrittenPages(f, start, size)
+	return xlog.WrittenPages(f, start, b.size, b.from)
 }
 
 // bound gives the directory that is bound to pg_wal; nil: pg_wal is served like the rest.

@@ -60,6 +60,7 @@ type Version struct {
 	// Installations.
 	ChecksumsByDefault bool   // initdb makes data checksums unless it is told not to
 	OldBaseBackup      bool   // a server's BASE_BACKUP has options without parentheses, and a stream for each archive
+	SummarizesWAL      bool   // a server may summarize its WAL, for incremental backups: from the start of the oldest segment in pg_wal on
 	OriginsSetting     string // the setting that bounds the number of replication origins
 
 	MultiOffsetSize int // bytes of an entry of pg_multixact/offsets, and of a MultiXactOffset: 4 or 8

@@ -77,6 +77,7 @@ var V17 = &Version{
 	StatsItemSize:      12,
 	ConflictCatalogRel: true,
 
+	SummarizesWAL:  true,
 	OriginsSetting: "max_replication_slots",
 
 	RelMapSize:        524,
@@ -102,6 +103,7 @@ var V18 = &Version{
 	InplaceInvals:      true,
 
 	ChecksumsByDefault: true,
+	SummarizesWAL:      true,
 	OriginsSetting:     "max_active_replication_origins",
 
 	RelMapSize:        524,
@@ -129,6 +131,7 @@ var V19 = &Version{
 	PruneSetsVM:        true,
 
 	ChecksumsByDefault: true,
+	SummarizesWAL:      true,
 	OriginsSetting:     "max_active_replication_origins",
 
 	RelMapSize:        524,

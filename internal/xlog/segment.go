@@ -129,9 +129,13 @@ func parsePageHeader(b []byte) PageHeader {
 }
 
 // WrittenPages finds out how far a segment that begins at start is written, in bytes: its pages
-// are written in order, and each begins with its own address. The last may be written in part.
-func WrittenPages(segment io.ReaderAt, start pg.LSN, segSize int) (int64, error) {
+// are written in order, and each begins with its own address. The last may be written in part. The pages before the
+// LSN from are not looked at: a branch's first segment has holes there, which are an ancestor's WAL.
+func WrittenPages(segment io.ReaderAt, start pg.LSN, segSize int, from pg.LSN) (int64, error) {
 	low, high := 0, segSize/PageSize // pages below low are written, from high on none
+	if from > start {
+		low = min(int((from-start)/PageSize), high)
+	}
 	for low < high {
 		page := (low + high) / 2
 		var b [ShortPageHeaderSize]byte

@@ -140,15 +140,21 @@ func (f *walFile) write(ctx context.Context, path string) error {
 	return file.Sync()
 }
 
-// writeFrom writes f's bytes from off on. The zeros at the end become a hole.
+// writeFrom writes f's bytes from off on, less those that no server reads. These, and the zeros at the end, become holes.
 func (f *walFile) writeFrom(ctx context.Context, file *os.File, off int64) error {
 	if err := clearFrom(file, off, f.Size()); err != nil {
 		return err
 	}
-	buf := make([]byte, 1<<20)
-	last := min(int64(f.stop.end-f.start), f.Size())
-	for off < last {
-		part := buf[:min(last-off, int64(len(buf)))]
+	unread, read := f.unread()
+	end := min(int64(f.stop.end-f.start), f.Size())
+	return errors.Join(f.copyRange(ctx, file, off, min(unread, end)), f.copyRange(ctx, file, max(off, read), end))
+}
+
+// copyRange writes f's bytes from off up to end.
+func (f *walFile) copyRange(ctx context.Context, file *os.File, off, end int64) error {
+	buf := make([]byte, min(max(end-off, 0), 1<<20))
+	for off < end {
+		part := buf[:min(end-off, int64(len(buf)))]
 		if _, err := f.ReadAt(ctx, part, off); err != nil {
 			return err
 		}
@@ -158,6 +164,22 @@ func (f *walFile) writeFrom(ctx context.Context, file *os.File, off int64) error
 		off += int64(len(part))
 	}
 	return nil
+}
+
+// unread gives the range of f's bytes, from one offset up to another, that is an ancestor's WAL and that no server reads
+// which begins at the checkpoint: all but the segment's first page, by which a server knows the segment, and the pages
+// from the checkpoint on. This process reads it from the ancestor. To write it would be most of the cost of a
+// branch's first start. The range is empty for versions whose servers summarize the WAL of all segments that are there.
+func (f *walFile) unread() (from, to int64) {
+	if f.stop.cfg.Version.SummarizesWAL {
+		return 0, 0
+	}
+	read := min(f.stop.inherited, f.stop.at, f.stop.checkPoint.Redo)
+	read -= read % xlog.PageSize
+	if read <= f.start+xlog.PageSize {
+		return 0, 0
+	}
+	return xlog.PageSize, min(int64(read-f.start), f.Size())
 }
 
 // clearFrom makes a file size bytes long, of which those from off on are zeros. The file is not

@@ -20,6 +20,13 @@ import (
 // importCluster makes a timeline of the stored cluster.
 func importCluster(t *testing.T) *repo.Timeline {
 	t.Helper()
+	_, tl := importRepository(t)
+	return tl
+}
+
+// importRepository is importCluster, and gives the repository, too.
+func importRepository(t *testing.T) (*repo.Repository, *repo.Timeline) {
+	t.Helper()
 	r, err := repo.Open(repo.Options{Dir: t.TempDir(), Redo: walredo.Cluster{LogHints: true}.Redo})
 	if err != nil {
 		t.Fatal(err)
@@ -37,7 +44,7 @@ func importCluster(t *testing.T) *repo.Timeline {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return tl
+	return r, tl
 }
 
 // TestPrepareHeadClears: of a record that was never completed nothing is left.
@@ -182,5 +189,78 @@ func TestPrepareHeadKeepsFullSegment(t *testing.T) {
 				t.Errorf("then: %+v", rec)
 			}
 		})
+	}
+}
+
+// branchFarIn gives a branch of a timeline, whose head is n pages into a segment, or more.
+func branchFarIn(t *testing.T, r *repo.Repository, tl *repo.Timeline, n int) *repo.Timeline {
+	t.Helper()
+	size := pg.LSN(tl.Info().SegSize)
+	tag := pg.RelFork{RelFileLocator: pg.RelFileLocator{SpcOID: pg.DefaultTablespace, DBOID: 1, RelNumber: 1259}}.Tag(0)
+	for tl.LastLSN()%size < pg.LSN(n*xlog.PageSize) {
+		page := pg.Page(bytes.Repeat([]byte("x"), pg.BlockSize))
+		if _, err := datadir.AddImages(t.Context(), tl, []datadir.Image{{Tag: tag, Page: page}}); err != nil {
+			t.Fatal(err)
+		}
+		catchup(t, tl)
+	}
+	branch, err := r.Branch(t.Context(), repo.NewBranch{Name: "branch"}, tl, tl.LastLSN())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return branch
+}
+
+func catchup(t *testing.T, tl *repo.Timeline) {
+	t.Helper()
+	in, err := ingest.New(tl, ingest.Options{})
+	if err == nil {
+		_, err = in.Catchup(t.Context())
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestPrepareHeadOfBranch: of the segment in which a branch begins, its own file has the first page and what a server
+// reads from the checkpoint on, and between them a hole. All of it can be read as WAL of the branch.
+func TestPrepareHeadOfBranch(t *testing.T) {
+	r, main := importRepository(t)
+	branch := branchFarIn(t, r, main, 20)
+	size, head := pg.LSN(branch.Info().SegSize), branch.LastLSN()
+	start := head &^ (size - 1)
+	end, err := datadir.PrepareHead(t.Context(), branch)
+	if err != nil {
+		t.Fatal(err)
+	}
+	catchup(t, branch)
+	if now := branch.LastLSN(); now != end {
+		t.Errorf("head %v after it was ingested, want %v", now, end)
+	}
+	got, err := os.ReadFile(branch.SegmentPath(head))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := make([]byte, head-start)
+	if err := xlog.ReadFull(main.WAL(), want, start); err != nil {
+		t.Fatal(err)
+	}
+	snap, err := branch.AtHead(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	from := int(snap.State().CheckPoint.Redo-start) &^ (xlog.PageSize - 1)
+	if from < 10*xlog.PageSize {
+		t.Fatalf("the checkpoint begins at byte %d: the test shows nothing", from)
+	}
+	if !bytes.Equal(got[:xlog.PageSize], want[:xlog.PageSize]) || !bytes.Equal(got[from:len(want)], want[from:]) {
+		t.Error("the file does not have the WAL that a server reads")
+	}
+	if len(bytes.Trim(got[xlog.PageSize:from], "\x00")) > 0 {
+		t.Error("the file has WAL that no server reads")
+	}
+	read := make([]byte, len(want))
+	if err := xlog.ReadFull(branch.WAL(), read, start); err != nil || !bytes.Equal(read, want) {
+		t.Errorf("the branch's WAL below its start is not its ancestor's, %v", err)
 	}
 }

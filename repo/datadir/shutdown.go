@@ -17,6 +17,7 @@ import (
 type shutdown struct {
 	wal        xlog.Source
 	at         pg.LSN        // WAL below is read from wal
+	inherited  pg.LSN        // WAL below is an ancestor's; 0: there is none
 	checkPoint pg.CheckPoint // the shutdown's; its record starts at its Redo
 	patches    []xlog.Patch  // the bytes of that record, and of images before it; none if wal has it
 	end        pg.LSN        // the end of that record
@@ -79,6 +80,9 @@ func shutdownOf(snap *repo.Snapshot, history pg.History) shutdown {
 		wal: snap.Timeline().WAL(), at: snap.LSN(), end: snap.LSN(),
 		checkPoint: state.CheckPoint,
 		history:    history,
+	}
+	if parent, at := snap.Timeline().Ancestor(); parent != nil {
+		s.inherited = at
 	}
 	if tli := history.TLI(); tli > s.checkPoint.ThisTLI {
 		// The record in which the promoted server says that it went on to the timeline is still to come, or
