@@ -66,12 +66,22 @@ func OpensSocket(settings map[string]string) bool {
 	return set
 }
 
-// checkSetting refuses what would undo who is let in (Gate), and a password: settings go on the command line of
-// postgres, which every account of the machine can read. ErrNotAllowed.
+// placeFiles are the settings that say where a server's files are, which is where zenith has mounted them.
+var placeFiles = []string{"data_directory", "config_file"}
+
+// checkSetting refuses what would undo who is let in (Gate), a server on other files than the branch's, and a password:
+// settings go on the command line of postgres, which every account of the machine can read. ErrNotAllowed. With the
+// wal_level minimal a server changes pages without WAL, which a branch would never learn of: ErrBadArgument.
 func checkSetting(s api.Setting) error {
 	name := api.SettingName(s.Name)
 	if _, ours := accessFiles[name]; ours {
 		return api.Errorf(api.ErrNotAllowed, "%s: is zenith's to set; the lines of the branch's own file hold on main, and with --as-original", name)
+	}
+	if slices.Contains(placeFiles, name) {
+		return api.Errorf(api.ErrNotAllowed, "%s: is zenith's to set: the server runs on the branch's own files", name)
+	}
+	if name == "wal_level" && strings.EqualFold(s.Value, "minimal") {
+		return api.Errorf(api.ErrBadArgument, "wal_level: minimal is not possible on a branch, which learns of changes by WAL alone; replica or logical are")
 	}
 	if name != "primary_conninfo" {
 		return nil
