@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"zenith/internal/api"
+	"zenith/internal/pg"
 	"zenith/repo"
 )
 
@@ -27,7 +28,7 @@ func (m *Manager) BranchReset(ctx context.Context, id, name, point string, force
 			}
 			point = parent
 		}
-		res, err = t.replace(ctx, b, point, force)
+		res, err = t.replace(ctx, b, point, force, func(context.Context, *repo.Timeline) error { return nil })
 		return err
 	})
 	return res, err
@@ -45,7 +46,7 @@ func (m *Manager) BranchRestore(ctx context.Context, id, name, point string, for
 		} else if other != b && other.tl.Was() != b.tl.Name() {
 			return api.Errorf(api.ErrBadArgument, "branch %[1]s: %[2]s is not of its own past (branch reset %[1]s %[2]s)", b.tl.Name(), point)
 		}
-		res, err = t.replace(ctx, b, point, force)
+		res, err = t.replace(ctx, b, point, force, t.ontoOwnTLI)
 		return err
 	})
 	return res, err
@@ -88,8 +89,8 @@ func (t *tenant) parentName(tl *repo.Timeline) (string, error) {
 	return "", api.Errorf(api.ErrBadArgument, "branch %s: began on what it was itself before: name a branch, or a point of one", tl.Name())
 }
 
-// replace has a new timeline at a point take the place of b.
-func (t *tenant) replace(ctx context.Context, b *branch, point string, force bool) (res api.Replaced, err error) {
+// replace has a new timeline at a point take the place of b, and finish do something with it before its postgres starts.
+func (t *tenant) replace(ctx context.Context, b *branch, point string, force bool, finish func(context.Context, *repo.Timeline) error) (res api.Replaced, err error) {
 	from, at, _, err := t.point(ctx, point)
 	if err != nil {
 		return res, err
@@ -106,9 +107,47 @@ func (t *tenant) replace(ctx context.Context, b *branch, point string, force boo
 	defer end()
 	res.From, res.At = from.tl.Name(), at.LSN
 	err = t.succeed(ctx, b, force, &res, func(ctx context.Context, kept repo.Kept) (*repo.Timeline, error) {
-		return t.repo.Replace(ctx, b.tl, kept, from.tl, at.LSN)
+		tl, err := t.repo.Replace(ctx, b.tl, kept, from.tl, at.LSN)
+		if err == nil {
+			err = finish(ctx, tl)
+		}
+		return tl, err
 	})
 	return res, err
+}
+
+// ontoOwnTLI has a timeline that goes on from the past go on on a timeline of PostgreSQL's that no other one is on, as
+// after a point-in-time recovery: archives and standbys have other WAL of the same LSNs under the present one's names.
+// After a crash before the switch it stays on that, as a new branch does.
+func (t *tenant) ontoOwnTLI(ctx context.Context, tl *repo.Timeline) error {
+	now, at := tl.History().TLI(), tl.LastLSN()
+	next := now
+	for _, other := range t.repo.Timelines() {
+		next = max(next, other.History().TLI())
+	}
+	next++
+	var file []byte
+	snap, err := tl.AtHead(ctx)
+	if err == nil {
+		file, err = snap.ReadFile(ctx, pg.HistoryPath(now))
+		if errors.Is(err, repo.ErrNotFound) {
+			err = nil // the first timeline has no history file
+		}
+	}
+	if err == nil {
+		file = fmt.Appendf(file, "%d\t%v\tzenith branch restore\n", now, at)
+		err = tl.PutFile(ctx, pg.HistoryPath(next), file)
+	}
+	if err == nil {
+		err = tl.MakeDirs()
+	}
+	if err == nil {
+		err = tl.SwitchTLI(ctx, next, at)
+	}
+	if err != nil {
+		return fmt.Errorf("begin timeline %d of PostgreSQL's: %w", next, err)
+	}
+	return nil
 }
 
 // promote has b take the place of old.

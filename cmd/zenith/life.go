@@ -273,7 +273,9 @@ func inText(at *time.Time, now time.Time) string {
 
 // spanText gives a time span in its greatest unit, or the two greatest.
 func spanText(d time.Duration, two bool) string {
-	d += d % time.Second / 500 // half a second counts as one
+	if d >= time.Hour {
+		d = d.Round(time.Minute) // a week less a moment is a week
+	}
 	units := []struct {
 		size time.Duration
 		name string
