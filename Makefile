@@ -18,7 +18,7 @@ VERSION    ?= $(shell .ci/version)
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 DEADCODE    := golang.org/x/tools/cmd/deadcode@v0.52.0
 
-.PHONY: build deps quickstart test unit lint fuzz oracle regress extensions soak crash bench testdata clean
+.PHONY: build deps quickstart test unit lint fuzz oracle regress extensions soak churn crash bench testdata clean
 
 build: bin/zenith
 
@@ -94,6 +94,11 @@ regress: deps build
 extensions: deps build
 	@list=$$(.ci/install-extensions) && echo "extensions: $$list" && \
 	$(GO) test ./integration -count=1 -v -timeout 30m -run 'TestExtensions|TestForeign|TestCron|TestWal2JSON|TestRewind' -args -extensions "$$list"
+
+# Branches that are made, woken, reset and expire, BRANCHES of them: nothing may be left of them.
+churn: BRANCHES ?= 2000
+churn: deps build
+	$(GO) test ./integration -count=1 -v -timeout 2h -run 'TestChurn$$' -args -churn $(BRANCHES)
 
 # A small production: follows a server under load for two minutes, while the receiver, the page server and
 # the server are killed at random. Compares states at twenty random LSNs with stock point-in-time recovery.

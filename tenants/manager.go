@@ -64,7 +64,7 @@ type Config struct {
 	Retention       Retention            // of history; default DefaultRetention
 	TenantRetention map[string]Retention // of single tenants
 	CollectEvery    time.Duration        // how often the background looks for history to forget; default an hour
-	SweepEvery      time.Duration        // how often the background looks for branches that have expired; default 15 s
+	SweepEvery      time.Duration        // how often the background looks for branches that have expired; default 5 s
 }
 
 const defaultMaxLag = 256 << 20

@@ -20,7 +20,7 @@ import (
 // somebody still needs stays until nobody does: it has branches of its own, a tag, a mount or clients.
 
 // defaultSweepEvery is how often the sweeper looks.
-const defaultSweepEvery = 15 * time.Second
+const defaultSweepEvery = 5 * time.Second
 
 // runSweeper deletes what has expired, until the Manager closes.
 func (m *Manager) runSweeper() {

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"os"
+	"path/filepath"
 
 	"github.com/urfave/cli/v2"
 
@@ -59,7 +61,7 @@ func newApp(e *environ) *cli.App {
 		ExitErrHandler:            func(*cli.Context, error) {}, // report prints errors and chooses the exit code
 		OnUsageError:              onUsageError,
 		Flags: []cli.Flag{
-			&cli.StringFlag{Name: "workdir", Aliases: []string{"D"}, Value: defaultWorkdir, Usage: "the work directory, `DIR`"},
+			&cli.StringFlag{Name: "workdir", Aliases: []string{"D"}, Value: defaultWorkdir, Usage: "the work directory, `DIR`; if it is not given, also looked for in the directories above"},
 			&cli.StringFlag{Name: "log-format", Usage: "of the page server's log: text or json"},
 			&cli.StringFlag{Name: "log-level", Usage: "of the page server's log: debug, info, warn or error"},
 			&cli.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Usage: "no progress"},
@@ -96,6 +98,9 @@ func onUsageError(c *cli.Context, err error, _ bool) error {
 // before checks the global flags and puts them into e. The library calls it before any command.
 func (e *environ) before(c *cli.Context) error {
 	e.workdir, e.quiet = c.String("workdir"), c.Bool("quiet")
+	if dir, err := os.Getwd(); err == nil && !c.IsSet("workdir") && c.Args().First() != "init" {
+		e.workdir = upwards(dir, e.workdir)
+	}
 	e.logFormat, e.logLevel = c.String("log-format"), c.String("log-level")
 	if e.workdir == "" {
 		return usagef("--workdir: is empty")
@@ -109,6 +114,26 @@ func (e *environ) before(c *cli.Context) error {
 		}
 	}
 	return nil
+}
+
+// upwards looks for a work directory of that name in the directories above dir, as git does for .git, if dir has none
+// itself. It gives name where it is in dir, or nowhere, else its path.
+func upwards(dir, name string) string {
+	if isWorkdir(filepath.Join(dir, name)) {
+		return name
+	}
+	for dir != filepath.Dir(dir) {
+		if dir = filepath.Dir(dir); isWorkdir(filepath.Join(dir, name)) {
+			return filepath.Join(dir, name)
+		}
+	}
+	return name
+}
+
+// isWorkdir reports whether a directory has the settings that init makes.
+func isWorkdir(dir string) bool {
+	_, err := os.Stat(filepath.Join(dir, configFile))
+	return err == nil
 }
 
 // noCommand runs for a command line without a command: it prints the help, and the exit code is that of a

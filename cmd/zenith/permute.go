@@ -1,6 +1,7 @@
 package main
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -35,11 +36,20 @@ func permute(app *cli.App, args []string) ([]string, error) {
 	}
 	if p.command == nil {
 		if len(p.words) > 0 {
-			return nil, usagef("unknown command %q (see zenith --help)", p.words[0])
+			return nil, usagef("unknown command %q%s (see zenith --help)", p.words[0], p.suggestion(p.words[0]))
 		}
 		return append(p.globals, p.flags...), nil
 	}
 	return p.join(args), nil
+}
+
+// suggestion asks whether the user meant the command that is most like a word; "" if none begins as the word does.
+func (p *permuter) suggestion(word string) string {
+	alike := slices.DeleteFunc(slices.Clone(p.commands), func(c *cli.Command) bool { return c.Name[0] != word[0] })
+	if len(alike) == 0 {
+		return ""
+	}
+	return ": " + strings.ToLower(cli.SuggestCommand(alike, word)[:1]) + cli.SuggestCommand(alike, word)[1:]
 }
 
 // permuter sorts arguments by what they are.
