@@ -230,8 +230,8 @@ func TestReceiveOverTLS(t *testing.T) {
 	port := free.Addr().(*net.TCPAddr).Port
 	free.Close()
 	srv.Configure(t, fmt.Sprintf("port=%d", port))
-	dir := t.TempDir()
-	root, foreign := filepath.Join(dir, "root.crt"), filepath.Join(dir, "foreign.crt")
+	s := emptySite(t)
+	root, foreign := filepath.Join(s.dir, "root.crt"), filepath.Join(s.dir, "foreign.crt") // the page server's account reads them
 	selfSigned(t, foreign, os.DevNull)
 	cert, key := filepath.Join(srv.Dir, "server.crt"), filepath.Join(srv.Dir, "server.key")
 	selfSigned(t, cert, key)
@@ -248,7 +248,6 @@ func TestReceiveOverTLS(t *testing.T) {
 		t.Fatal(err)
 	}
 	srv.Start(t)
-	s := emptySite(t)
 	local := fmt.Sprintf("host=%s port=%d user=postgres", srv.Socket, port)
 	s.sql(local, "CREATE ROLE repl LOGIN REPLICATION PASSWORD 'right'", "CREATE TABLE t (i int)")
 	conninfo := func(password, root string) string {

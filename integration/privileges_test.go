@@ -150,7 +150,10 @@ func (h held) check(t *testing.T, what string, pid int) {
 
 // TestPrivileges: what the page server of root is, and all that it and its helper hold, is in this table.
 func TestPrivileges(t *testing.T) {
-	s := lesserSite(t)
+	if os.Geteuid() != 0 {
+		t.Skip("the page server of an ordinary user runs as that user")
+	}
+	s := newSite(t)
 	s.start("main")
 	work := regexp.QuoteMeta(s.work)
 	server := s.pageServer()
@@ -177,7 +180,7 @@ func TestPrivileges(t *testing.T) {
 		want map[string]string // lines of /proc/PID/status
 		fds  held
 	}{
-		{"page server", server, map[string]string{"Uid": ids(t, lesser), "CapEff": none, "CapPrm": none, "CapInh": none, "CapAmb": none, "NoNewPrivs": "1"},
+		{"page server", server, map[string]string{"Uid": ids(t, usual), "CapEff": none, "CapPrm": none, "CapInh": none, "CapAmb": none, "NoNewPrivs": "1"},
 			held{"/dev/null", "/dev/fuse", `pipe:.*`, `socket:.*`, `anon_inode:.*`, work, work + "/.*", `/sys/fs/cgroup/.*`}},
 		{"helper", helper, map[string]string{"Uid": "0\t0\t0\t0"},
 			held{"/dev/null", work, `socket:.*`, `anon_inode:.*`, work + `/pageserver\.log`, work + "/tenants/[0-9a-f]*/pg/main", work + "/tenants/[0-9a-f]*/timelines/.*pg_wal", `/sys/fs/cgroup/.*`}},
@@ -191,8 +194,65 @@ func TestPrivileges(t *testing.T) {
 		}
 		c.fds.check(t, c.what, c.pid)
 	}
-	if uid := strings.Fields(statusLine(t, postgres[0], "Uid"))[0]; uid == "0" || uid == strings.Fields(ids(t, lesser))[0] {
+	uid := strings.Fields(statusLine(t, postgres[0], "Uid"))[0]
+	if uid == "0" || uid == strings.Fields(ids(t, usual))[0] {
 		t.Errorf("postgres runs as account %s", uid)
+	}
+	if groups := statusLine(t, postgres[0], "Groups"); groups != "" {
+		t.Errorf("postgres is in the groups %s, too", groups)
+	}
+	if env := readProc(t, helper, "environ"); strings.Contains(env, "LD_") {
+		t.Errorf("the helper's environment is %q", env)
+	}
+	wantOwner(t, s.work, usual)
+	wantClosed(t, s.work)
+}
+
+// usual is the account of the page server that init by root makes.
+const usual = "zenith"
+
+// wantClosed checks the modes of a work directory: nobody but the owner reads or changes a file in it, but for the few in
+// the table; other accounts may at most pass through directories.
+func wantClosed(t *testing.T, dir string) {
+	t.Helper()
+	open := map[string]fs.FileMode{ // by name: what group and others may
+		"config": 0o040, "pageserver.toml": 0o040, "pageserver.log": 0o040, "pageserver.pid": 0o044,
+	}
+	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil // it comes and goes
+		}
+		if err != nil {
+			return err
+		}
+		if d.Name() == "pg" && d.IsDir() {
+			return fs.SkipDir // servers' directories, below one that only the tenant's account passes
+		}
+		fi, err := d.Info()
+		if err != nil {
+			return nil
+		}
+		allowed := open[d.Name()]
+		if d.IsDir() {
+			allowed = 0o011
+		}
+		behind := strings.Contains(path, "/tenants/") // only the tenant's account gets there
+		if more := fi.Mode().Perm() & 0o077 &^ allowed; more != 0 && !behind && fi.Mode().Type() != fs.ModeSymlink {
+			t.Errorf("%s has mode %v", path, fi.Mode())
+		}
+		return nil
+	})
+	if err != nil {
+		t.Error(err)
+	}
+	tenants, err := filepath.Glob(filepath.Join(dir, "tenants", "*"))
+	if err != nil || len(tenants) == 0 {
+		t.Fatalf("tenants %v, %v", tenants, err)
+	}
+	for _, tenant := range tenants {
+		if fi, err := os.Stat(tenant); err != nil || fi.Mode().Perm() != 0o710 {
+			t.Errorf("%s: %v, %v, want mode 0710", tenant, fi.Mode(), err)
+		}
 	}
 }
 

@@ -59,10 +59,13 @@ func (e *environ) rules(s *settings, server postgres.Account) (privileged.Rules,
 	}
 	r := privileged.Rules{
 		WorkDir: workdir, Sockets: postgres.ShortSocketHome(server.UID), UID: server.UID, GID: server.GID,
-		Tenants: []privileged.IDRange{{First: as.UID, Last: as.UID}}, Groups: as.Groups(),
 	}
-	if s.PgUser == "" {
-		r.Tenants = append(r.Tenants, s.Accounts.accounts().IDs())
+	own := []privileged.IDRange{{First: as.UID, Last: as.UID}}
+	if ids := s.Accounts.accounts(); s.PgUser == "" && ids.Usable(nil) {
+		// The files of users' mounts are the machine's postgres's, as which nothing is started: it has clusters of its own.
+		r.Tenants, r.Guests, r.GuestGroups = []privileged.IDRange{ids.IDs()}, own, as.Groups()
+	} else {
+		r.Tenants, r.Groups = own, as.Groups()
 	}
 	for _, dir := range slices.Concat([]string{s.PgDistrib}, slices.Sorted(maps.Values(s.PgDistribs))) {
 		if dir != "" {

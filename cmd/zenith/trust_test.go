@@ -134,3 +134,20 @@ func TestGiveTreeOutside(t *testing.T) {
 		}
 	}
 }
+
+// TestLogBehindLink: root opens the log of a work directory that is named by a symbolic link.
+func TestLogBehindLink(t *testing.T) {
+	e := stubSettings(t, 4242)
+	link := filepath.Join(filepath.Dir(e.workdir), "link")
+	if err := os.Symlink(e.workdir, link); err != nil {
+		t.Fatal(err)
+	}
+	f, err := openLog(filepath.Join(link, logFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if fi, err := os.Stat(e.path(logFile)); err != nil || ownerOf(fi) != 4242 {
+		t.Errorf("the log: %v, %v, want one of account 4242", fi, err)
+	}
+}

@@ -29,6 +29,11 @@ type Rules struct {
 	Tenants []IDRange // the accounts of servers, which are those of their groups, too
 	Groups  []int     // more groups in which servers may be
 
+	// Guests and GuestGroups are other accounts, and their groups, that may have files in the work directory. Nothing
+	// is started as one of them, and none of their processes gets a signal.
+	Guests      []IDRange
+	GuestGroups []int
+
 	work *dirfd.Dir // WorkDir, from when the helper started: whoever can rename it puts no other one in its place
 }
 
@@ -38,6 +43,14 @@ type IDRange struct{ First, Last int }
 func (r *Rules) tenant(id int) bool {
 	return slices.ContainsFunc(r.Tenants, func(t IDRange) bool { return id >= t.First && id <= t.Last })
 }
+
+// owner reports whether an account may have files in the work directory, beside the page server's.
+func (r *Rules) owner(id int) bool {
+	return r.tenant(id) || slices.ContainsFunc(r.Guests, func(t IDRange) bool { return id >= t.First && id <= t.Last })
+}
+
+// ownerGroup reports whether files in the work directory may be a group's, beside that of the page server.
+func (r *Rules) ownerGroup(id int) bool { return r.group(id) || slices.Contains(r.GuestGroups, id) }
 
 func forbidden(format string, args ...any) error {
 	return fmt.Errorf("%s: %w", fmt.Sprintf(format, args...), ErrForbidden)
@@ -126,11 +139,11 @@ func (r *Rules) mayOwn(fi fs.FileInfo, o Ownership) error {
 		modes = 0o775 | fs.ModeSetgid
 	}
 	switch {
-	case !ok || int(st.Uid) != r.UID && !r.tenant(int(st.Uid)):
+	case !ok || int(st.Uid) != r.UID && !r.owner(int(st.Uid)):
 		return forbidden("take %s from its owner", fi.Name())
-	case o.UID != -1 && o.UID != r.UID && !r.tenant(o.UID):
+	case o.UID != -1 && o.UID != r.UID && !r.owner(o.UID):
 		return forbidden("give %s to account %d", fi.Name(), o.UID)
-	case o.GID != -1 && o.GID != r.GID && !r.group(o.GID):
+	case o.GID != -1 && o.GID != r.GID && !r.ownerGroup(o.GID):
 		return forbidden("give %s to group %d", fi.Name(), o.GID)
 	case o.Mode&^modes != 0:
 		return forbidden("mode %v for %s", o.Mode, fi.Name())
@@ -165,7 +178,7 @@ func (r *Rules) mayStart(c Command) error {
 // mayRmdir checks that a directory is of the kind that a server makes for a tablespace, and removed with the rights of
 // one of the tenants' accounts.
 func (r *Rules) mayRmdir(dir string, uid, gid int) error {
-	if r != nil && (!r.tenant(uid) || !r.group(gid) || !strings.HasPrefix(filepath.Base(dir), "PG_")) {
+	if r != nil && (!r.owner(uid) || !r.ownerGroup(gid) || !strings.HasPrefix(filepath.Base(dir), "PG_")) {
 		return forbidden("remove %s as account %d", dir, uid)
 	}
 	return nil

@@ -65,6 +65,7 @@ func needRoot(t *testing.T) {
 func TestHelperRules(t *testing.T) {
 	needRoot(t)
 	rules := room(t)
+	rules.Guests, rules.GuestGroups = []privileged.IDRange{{First: 4321, Last: 4321}}, []int{4322}
 	h := serve(t, rules)
 	outside := t.TempDir()
 	if err := errors.Join(os.WriteFile(outside+"/file", nil, 0o600), os.WriteFile(rules.WorkDir+"/file", nil, 0o600), os.Symlink(outside, rules.WorkDir+"/link"),
@@ -105,6 +106,9 @@ func TestHelperRules(t *testing.T) {
 		"start as root":                       start(privileged.Command{Path: postgres}),
 		"start as itself":                     start(privileged.Command{Path: postgres, UID: 65534, GID: 65534, Own: true}),
 		"start in a group of root's":          start(privileged.Command{Path: postgres, UID: 65534, GID: 65534, Groups: []uint32{0}}),
+		"start as a guest":                    start(privileged.Command{Path: postgres, UID: 4321, GID: 65534}),
+		"start in a guest's group":            start(privileged.Command{Path: postgres, UID: 65534, GID: 4322}),
+		"start in a guest's group, too":       start(privileged.Command{Path: postgres, UID: 65534, GID: 65534, Groups: []uint32{4322}}),
 		"start with a library":                start(privileged.Command{Path: postgres, UID: 65534, GID: 65534, Env: []string{"LD_PRELOAD=/x.so"}}),
 		"remove as root":                      h.Rmdir(outside+"/PG_15_1", 0, 0),
 		"remove anything":                     h.Rmdir(outside, 65534, 65534),
@@ -126,7 +130,7 @@ func TestHelperRules(t *testing.T) {
 	if _, err := h.LivingIn(outside); !errors.Is(err, privileged.ErrForbidden) {
 		t.Errorf("look for processes elsewhere: %v", err)
 	}
-	if err := own(rules.WorkDir, "file", 65534, 65534, 0o640); err != nil {
+	if err := errors.Join(own(rules.WorkDir, "file", 4321, 4322, 0o640), own(rules.WorkDir, "file", 65534, 65534, 0o640)); err != nil {
 		t.Errorf("own: %v", err)
 	}
 }
