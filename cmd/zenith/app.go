@@ -71,7 +71,7 @@ func newApp(e *environ) *cli.App {
 		Commands: []*cli.Command{
 			cmdInit(e), cmdStart(e), cmdStop(e), cmdRestart(e), cmdStatus(e),
 			cmdTenant(e), cmdUser(e), cmdToken(e), cmdBranch(e), cmdTag(e), cmdDu(e), cmdLSN(e), cmdMount(e), cmdUmount(e), cmdPg(e),
-			cmdReceive(e), cmdRemote(e), cmdPush(e), cmdExport(e), cmdGC(e), cmdCheck(e), cmdWAL(e), cmdPage(e), cmdPrivileged(e),
+			cmdReceive(e), cmdRemote(e), cmdPush(e), cmdExport(e), cmdLog(e), cmdShow(e), cmdFind(e), cmdGC(e), cmdCheck(e), cmdWAL(e), cmdPage(e), cmdPrivileged(e),
 		},
 	}
 	finish(app.Commands)

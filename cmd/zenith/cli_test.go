@@ -133,6 +133,10 @@ func (f *fakeServer) WALDump(_ context.Context, _, _ string, from, to pg.LSN, _ 
 	return errors.Join(err, f.err)
 }
 
+func (f *fakeServer) Log(_ context.Context, _, _ string, _ api.LogOptions, send func(api.Commit) error) error {
+	return errors.Join(send(api.Commit{XID: 700}), f.err)
+}
+
 func (f *fakeServer) ReadPage(context.Context, string, string, string, pg.BlockNumber) (pg.Page, error) {
 	page := make(pg.Page, pg.BlockSize)
 	page.Init(0)

@@ -128,6 +128,9 @@ func (col column[T]) value(thing T) any {
 	return nil
 }
 
+// writeJSONLine prints v as one line of JSON: of streams, which are not held in memory.
+func writeJSONLine(w io.Writer, v any) error { return json.NewEncoder(w).Encode(v) }
+
 // writeJSON prints v as indented JSON.
 func writeJSON(w io.Writer, v any) error {
 	text, err := json.MarshalIndent(v, "", "  ")

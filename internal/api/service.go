@@ -103,6 +103,8 @@ type HistoryService interface {
 	// WALDump writes the records of a branch that start in [from, to) as pg_waldump prints
 	// them, with times in zone. from 0 is the start of what is kept, to 0 the head.
 	WALDump(ctx context.Context, tenant, branch string, from, to pg.LSN, zone *time.Location, w io.Writer) error
+	// Log tells what the transactions did that ended up to a point, the newest first, and sends each that o wants.
+	Log(ctx context.Context, tenant, point string, o LogOptions, send func(Commit) error) error
 	// ReadPage gives a block of the file at path in the data directory of a point. The
 	// block counts from the start of the relation, not of the segment.
 	ReadPage(ctx context.Context, tenant, point, path string, block pg.BlockNumber) (pg.Page, error)

@@ -230,6 +230,7 @@ var placeholders = map[string]placeholder{
 	"DIR":            {help: "absolute path on the page server's machine", check: absolute},
 	"DURATION|BYTES": {help: "age of history (`90s`, `36h`, `7d`) or bytes of WAL (`512MB`, `10GB`); the unit is required"},
 	"EXPIRES":        {help: "how long from now: `30d`, `12h`; or `never`"},
+	"FILTER":         {help: "any of `since=POINT`, `table=NAME`, `what=WHAT` (`created`, `dropped`, `truncated`, `rewritten`, `altered` or `advanced`), `limit=N`, `rows=N`, `xid=N`, `all` (aborted ones too), `follow`"},
 	"FROM":           {help: "LSN"},
 	"HORIZON_BYTES":  {help: "bytes of WAL, a number"},
 	"LSN":            {help: "`0/16B3748`, `0_16B3748` or 16 hex digits"},

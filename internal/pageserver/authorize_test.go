@@ -28,7 +28,7 @@ const (
 // changes what tokens that are in use may do.
 var wantRoles = map[access.Role]string{
 	access.Guest: "help set show reset discard begin start commit end rollback pg_exec_end",
-	access.Reader: "status pg_distribs identify_system tenant_list branch_list branch_deleted lsn mount_list mount_tree pg_list wal_dump page_dump check " +
+	access.Reader: "status pg_distribs identify_system tenant_list branch_list branch_deleted lsn mount_list mount_tree pg_list log wal_dump page_dump check " +
 		"branch_details tag_list du gc_plan receive_list wal_sum basebackup fullbackup export pagestream " +
 		"IDENTIFY_SYSTEM SHOW TIMELINE_HISTORY START_REPLICATION BASE_BACKUP CREATE_REPLICATION_SLOT READ_REPLICATION_SLOT UPLOAD_MANIFEST",
 	access.Writer: "branch_create branch_expire branch_reset tag_create pg_create pg_start pg_stop pg_exec lease callmemaybe receive_set receive_stop push_offer push_receive mount DROP_REPLICATION_SLOT",

@@ -257,6 +257,13 @@ func (f *fake) Repair(_ context.Context, tenant string) (string, error) {
 	return "mended", f.note("repair %s", tenant)
 }
 
+func (f *fake) Log(_ context.Context, tenant, point string, o api.LogOptions, send func(api.Commit) error) error {
+	if err := f.note("log %s %q %+v", tenant, point, o); err != nil {
+		return err
+	}
+	return send(api.Commit{LSN: 2, Time: leaseUntil, XID: 700, Tables: []api.TableChange{{Table: "t", Inserted: 3}}})
+}
+
 func (f *fake) GCPlan(_ context.Context, tenant, branch string, r api.Retain) ([]api.Forgettable, error) {
 	return []api.Forgettable{{Branch: "main", From: 1, To: 3, ToTime: &leaseUntil, WALBytes: 2, Versions: 4}}, f.note("gc_plan %s %q %+v", tenant, branch, r)
 }

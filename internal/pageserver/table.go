@@ -16,7 +16,7 @@ type group struct {
 
 // surface is the table of all verbs.
 var surface = []group{
-	systemVerbs, tenantVerbs, branchVerbs, lifeVerbs, mountVerbs, computeVerbs, historyVerbs, exportVerbs, receiverVerbs, pushVerbs, accessVerbs, sessionVerbs,
+	systemVerbs, tenantVerbs, branchVerbs, lifeVerbs, mountVerbs, computeVerbs, historyVerbs, logVerbs, exportVerbs, receiverVerbs, pushVerbs, accessVerbs, sessionVerbs,
 }
 
 // verbs has every verb by its name, which is in lower case.

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"slices"
 	"strings"
 
@@ -30,6 +31,8 @@ type database struct {
 	spc  pg.OID     // its default tablespace
 	rels []Relation // nil: not read yet
 	byID map[pg.RelFileLocator]int
+	defs map[pg.OID]uint64 // nil: not read yet
+	attr pg.OID            // the storage of pg_attribute, if it is not mapped
 }
 
 // Relation is a row of pg_class.
@@ -41,6 +44,8 @@ type Relation struct {
 	Name     string
 	Kind     byte   // relkind: 'r' a table, 'i' an index, 't' a TOAST table, 'S' a sequence, ...
 	Of       pg.OID // of an index or a TOAST table: the table; else 0
+
+	row uint64 // a hash of the row, without what VACUUM and ANALYZE change, and without the storage
 }
 
 // String names the relation as users do: with the database, and the schema unless that is public.
@@ -156,6 +161,36 @@ func (c *Catalog) ByOID(ctx context.Context, db, oid pg.OID) (*Relation, error) 
 	}
 	return nil, nil
 }
+
+// Definitions gives a hash of what is known of each relation of a database, by OID: its row in pg_class, without its
+// storage and its statistics, and those of its columns in pg_attribute.
+func (c *Catalog) Definitions(ctx context.Context, db pg.OID) (map[pg.OID]uint64, error) {
+	d, err := c.load(ctx, db)
+	if d == nil || err != nil || d.defs != nil {
+		return d.definitions(), err
+	}
+	defs := make(map[pg.OID]uint64, len(d.rels))
+	for i := range d.rels {
+		defs[d.rels[i].OID] = d.rels[i].row
+	}
+	at := pg.RelFileLocator{SpcOID: d.spc, DBOID: db, RelNumber: d.attr}
+	err = c.rows(ctx, at, attributeRelation, 4, func(r row) { defs[r.oid(0)] += maphash.Bytes(seed, r) })
+	if err != nil {
+		return nil, fmt.Errorf("columns of database %s: %w", d.name, err)
+	}
+	d.defs = defs
+	return defs, nil
+}
+
+func (d *database) definitions() map[pg.OID]uint64 {
+	if d == nil {
+		return nil
+	}
+	return d.defs
+}
+
+// seed makes hashes of one process comparable.
+var seed = maphash.MakeSeed()
 
 // load reads a database's catalogs, unless that was done; nil if there is no such database.
 func (c *Catalog) load(ctx context.Context, db pg.OID) (*database, error) {

@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
+	"hash/maphash"
 	"strings"
 
 	"zenith/internal/heap"
@@ -18,6 +19,7 @@ const (
 	classRelation     pg.OID = 1259 // pg_class
 	namespaceRelation pg.OID = 2615 // pg_namespace
 	indexRelation     pg.OID = 2610 // pg_index
+	attributeRelation pg.OID = 1249 // pg_attribute
 )
 
 // Where columns lie in the rows of pg_database, pg_namespace and pg_class, which begin with an OID and a name
@@ -41,6 +43,19 @@ func (r row) oid(off int) pg.OID { return pg.OID(binary.LittleEndian.Uint32(r[of
 func (r row) name() string {
 	name, _, _ := bytes.Cut(r[nameOffset:nameOffset+sizeofName], []byte{0})
 	return string(name)
+}
+
+// definition is a hash of a row of pg_class, without relfilenode, without what lies between reltablespace and relkind
+// (statistics, the TOAST table, whether there are indexes), and without relrewrite, relfrozenxid and relminmxid.
+func (r row) definition(kind int) uint64 {
+	const rewrite, acl = 13, 25 // behind relkind
+	var h maphash.Hash
+	h.SetSeed(seed)
+	_, _ = h.Write(r[:classFile])
+	_, _ = h.Write(r[classSpace : classSpace+4])
+	_, _ = h.Write(r[kind:min(len(r), kind+rewrite)])
+	_, _ = h.Write(r[min(len(r), kind+acl):])
+	return h.Sum64()
 }
 
 // loader reads the catalogs of one database.
@@ -68,6 +83,7 @@ func (l *loader) classes(ctx context.Context) error {
 		if toast := r.oid(in.Toast); toast != 0 {
 			l.tables[toast] = rel.OID
 		}
+		rel.row = r.definition(in.Kind)
 		l.files[rel.OID] = rel.Locator.RelNumber
 		l.rels, l.schema = append(l.rels, rel), append(l.schema, r.oid(classSchema))
 	})
@@ -98,7 +114,7 @@ func (l *loader) finish(ctx context.Context) error {
 			byID[rel.Locator] = i
 		}
 	}
-	l.d.rels, l.d.byID = l.rels, byID
+	l.d.rels, l.d.byID, l.d.attr = l.rels, byID, l.files[attributeRelation]
 	return nil
 }
 
