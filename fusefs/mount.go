@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"os/exec"
+	"runtime"
 	"runtime/debug"
 	"time"
 
@@ -22,6 +23,12 @@ const (
 	maxBackground = 64      // read-ahead requests under way; go-fuse's 12 starve two scans
 	longTime      = 24 * time.Hour
 )
+
+// Reserve is how many bytes of the Go heap a mount occupies although they are not in use: go-fuse reads the kernel's
+// requests into buffers of the largest size that one can have, and has one for each goroutine that waits, of which a
+// mount has as many as there are processors, from 2 to 16, and one more. Whoever sets a limit for the heap must add it for
+// each mount, or the garbage collector runs all the time.
+func Reserve() int64 { return int64(min(max(runtime.GOMAXPROCS(0), 2), 16)+1) * maxWrite }
 
 // Options are common to all mounts. The zero value works.
 type Options struct {

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"zenith/repo"
-	"zenith/repo/store"
 )
 
 // defaultIdleTime is short: opening a tenant costs milliseconds, while an open tenant without users costs
@@ -126,14 +125,6 @@ func (m *Manager) closeIdle(t *tenant) {
 	defer m.mu.Unlock()
 	close(m.closing[t.id])
 	delete(m.closing, t.id)
-}
-
-// limitMemoryLocked tells Go's garbage collector above how many bytes it has to work harder. The collector
-// counts what stores have reserved as if it were in use, so each open store raises the limit.
-func (m *Manager) limitMemoryLocked() {
-	if m.cfg.MemoryTarget > 0 {
-		debug.SetMemoryLimit(m.cfg.MemoryTarget + int64(len(m.tenants))*store.Reserve)
-	}
 }
 
 // freeMemory gives memory that closed tenants had reserved back to the operating system. If another store

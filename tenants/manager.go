@@ -35,7 +35,7 @@ type Config struct {
 	NoChecksums   bool          // the clusters of new tenants have no data checksums
 	MaxLag        int64         // bytes of WAL by which ingest may lag before an fsync of WAL waits for it; default 256 MiB
 	IdleTime      time.Duration // how long a tenant that nobody uses stays open; default 15 s
-	MemoryTarget  int64         // bytes in use above which Go's garbage collector works harder; 0: it is left as it is
+	MemoryTarget  int64         // bytes in use, besides what stores and mounts reserve, above which Go's garbage collector works harder; 0: it is left as it is
 	NoWriteback   bool          // the kernel passes each write to the mount at once, and keeps none in its cache for a while
 	Log           *slog.Logger
 
@@ -78,6 +78,9 @@ type Manager struct {
 	apart  bool             // each tenant's servers run as an account of their own
 	pg     *postgres.Distribs
 	memory *repo.Memory
+
+	memoryBound int64 // how far the limit of the heap may follow the number of mounts, in bytes
+
 	meters meters
 	began  time.Time
 
@@ -96,6 +99,8 @@ type Manager struct {
 	tenants map[repo.TenantID]*tenant
 	closing map[repo.TenantID]chan struct{} // of idle tenants that are being closed; the channel is closed at the end of that
 	mounts  map[string]*mount               // by directory
+
+	memoryLimit int64 // of the heap, as it was set last; 0: not yet
 
 	accounts sync.Mutex // held while a tenant gets its account
 
@@ -137,7 +142,7 @@ func open(cfg Config, mounts mounter) (*Manager, error) {
 		return nil, err
 	}
 	m := &Manager{
-		cfg: cfg, log: cfg.Log, as: as, apart: cfg.PgUser == "" && cfg.Accounts.Usable(cfg.Helper), pg: postgres.NewDistribs(cfg.PgDistribs), memory: repo.NewMemory(0), began: time.Now(), mounter: mounts,
+		cfg: cfg, log: cfg.Log, as: as, apart: cfg.PgUser == "" && cfg.Accounts.Usable(cfg.Helper), pg: postgres.NewDistribs(cfg.PgDistribs), memory: repo.NewMemory(0), memoryBound: memoryBound(), began: time.Now(), mounter: mounts,
 		tenants: map[repo.TenantID]*tenant{}, closing: map[repo.TenantID]chan struct{}{}, mounts: map[string]*mount{},
 		freed: make(chan struct{}, 1), wakes: newWakes(cfg.Wake), clients: countClients,
 	}

@@ -144,6 +144,7 @@ func (m *Manager) reserve(mnt *mount) error {
 		return api.Errorf(api.ErrBusy, "%s: already has a mount (%s)", mnt.dir, other.mode)
 	}
 	m.mounts[mnt.dir] = mnt
+	m.limitMemoryLocked()
 	return nil
 }
 
@@ -152,6 +153,7 @@ func (m *Manager) detach(mnt *mount) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	delete(m.mounts, mnt.dir)
+	m.limitMemoryLocked()
 }
 
 // mountError gives an error of mounting or unmounting its kind; nil stays nil.

@@ -50,6 +50,7 @@ type serverConfig struct {
 	Account     string    `toml:"account,omitempty"`           // that the page server runs as, where root starts it
 	NoChecksums bool      `toml:"no_data_checksums,omitempty"` // clusters of new tenants have no data checksums
 	MaxLag      byteSize  `toml:"max_lag,omitempty"`           // WAL that may wait for ingest before fsync waits
+	Memory      byteSize  `toml:"memory,omitempty"`            // of the heap, above which Go's garbage collector works harder
 	IdleTime    idleTime  `toml:"idle_time,omitempty"`         // a tenant that nobody uses for so long is closed
 	Through     bool      `toml:"write_through,omitempty"`     // no writeback cache on mounts: slower
 	LogFormat   logFormat `toml:"log_format,omitempty"`

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"path/filepath"
@@ -22,7 +23,7 @@ type settings struct {
 	serverConfig
 }
 
-// memoryTarget is how many bytes of memory may be in use before Go's garbage collector works harder. It is
+// memoryTarget is, where the memory setting does not say, how many bytes of memory may be in use before Go's garbage collector works harder. It is
 // above what windows of unflushed changes and caches may hold together, so they alone never reach it.
 const memoryTarget = 600 << 20
 
@@ -54,7 +55,7 @@ func newManager(s *settings, log *slog.Logger) (*tenants.Manager, error) {
 		PgUser:        s.PgUser,
 		NoChecksums:   s.NoChecksums,
 		IdleTime:      s.IdleTime.duration(),
-		MemoryTarget:  memoryTarget,
+		MemoryTarget:  cmp.Or(s.Memory.bytes(), memoryTarget),
 		MaxLag:        s.MaxLag.bytes(),
 		Retention:     s.Retention.over(tenants.DefaultRetention),
 		CollectEvery:  s.Retention.Interval.duration(),
