@@ -71,6 +71,7 @@ func newApp(e *environ) *cli.App {
 		Commands: []*cli.Command{
 			cmdInit(e), cmdStart(e), cmdStop(e), cmdRestart(e), cmdStatus(e),
 			cmdTenant(e), cmdUser(e), cmdToken(e), cmdBranch(e), cmdTag(e), cmdDu(e), cmdLSN(e), cmdMount(e), cmdUmount(e), cmdPg(e),
+			cmdURI(e), cmdPsql(e), cmdEnv(e), cmdCheckout(e),
 			cmdReceive(e), cmdRemote(e), cmdPush(e), cmdExport(e), cmdLog(e), cmdShow(e), cmdFind(e), cmdGC(e), cmdCheck(e), cmdWAL(e), cmdPage(e), cmdPrivileged(e),
 		},
 	}

@@ -135,9 +135,14 @@ func (e *environ) programs(ctx context.Context, s *session, point string) (dirs 
 // an error. When a signal ends ctx, the command gets SIGTERM, and is killed after commandGrace. (The
 // terminal sends the SIGINT of a ^C to the command itself.)
 func (e *environ) runAgainst(ctx context.Context, cp api.Compute, path string, argv []string) error {
+	return e.runWith(ctx, computeVariables(cp), path, argv)
+}
+
+// runWith is runAgainst with the variables that lead to a postgres.
+func (e *environ) runWith(ctx context.Context, variables [][2]string, path string, argv []string) error {
 	cmd := exec.CommandContext(ctx, path)
 	cmd.Args = argv
-	cmd.Env = connectEnv(os.Environ(), cp)
+	cmd.Env = connectTo(os.Environ(), variables)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = e.in, e.out, e.err
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	cmd.WaitDelay = commandGrace
@@ -169,13 +174,25 @@ func exitStatus(state *os.ProcessState) int {
 var otherwhere = []string{
 	"PGHOST", "PGHOSTADDR", "PGPORT", "PGREQUIREPEER", "PGREQUIREAUTH", "PGUSER", "PGDATABASE", "PGSERVICE", "PGSERVICEFILE",
 	"PGSSLMODE", "PGREQUIRESSL", "PGCHANNELBINDING", "PGGSSENCMODE", "PGTARGETSESSIONATTRS", "PGOPTIONS",
+	"DATABASE_URL",
 }
 
-// connectEnv is env, changed so that libpq connects to the postgres cp.
-func connectEnv(env []string, cp api.Compute) []string {
+// computeVariables are the environment variables that lead libpq, and drivers that look at DATABASE_URL, to the postgres cp.
+func computeVariables(cp api.Compute) [][2]string {
+	return [][2]string{
+		{"PGHOST", cmp.Or(cp.Socket, cp.Host)}, {"PGPORT", strconv.Itoa(cp.Port)}, {"PGUSER", cp.User}, {"PGDATABASE", cp.Database},
+		{"DATABASE_URL", connString(cp)},
+	}
+}
+
+// connectTo is env, without what could lead libpq elsewhere, and with variables.
+func connectTo(env []string, variables [][2]string) []string {
 	env = slices.DeleteFunc(slices.Clone(env), func(kv string) bool {
 		name, _, _ := strings.Cut(kv, "=")
 		return slices.Contains(otherwhere, name)
 	})
-	return append(env, "PGHOST="+cmp.Or(cp.Socket, cp.Host), "PGPORT="+strconv.Itoa(cp.Port), "PGUSER="+cp.User, "PGDATABASE="+cp.Database)
+	for _, v := range variables {
+		env = append(env, v[0]+"="+v[1])
+	}
+	return env
 }
