@@ -52,7 +52,7 @@ func (e *environ) checkout(ctx context.Context, s *session, args []string, creat
 	_, err := s.LSN(ctx, s.tenant, name)
 	if errors.Is(err, api.ErrNotFound) && create {
 		if from, err = e.point(ctx, s, from); err == nil {
-			_, err = s.BranchCreate(ctx, s.tenant, name, from)
+			_, err = s.BranchCreate(ctx, s.tenant, name, from, api.BranchOptions{})
 		}
 	}
 	if err != nil {
