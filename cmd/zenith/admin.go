@@ -73,7 +73,7 @@ func (c adminConfig) policy(p *access.Policy) *access.Policy {
 }
 
 // startAdmin opens the listener for operators. It gives nil if the settings name none.
-func (e *environ) startAdmin(s *settings, policy *access.Policy, source admin.Source, wire func() int, journal *admin.Journal, log *slog.Logger) (*adminServer, error) {
+func (e *environ) startAdmin(s *settings, policy *access.Policy, source admin.Source, wire func() int, front *gate, journal *admin.Journal, log *slog.Logger) (*adminServer, error) {
 	if s.Admin.Listen == "" {
 		return nil, nil
 	}
@@ -98,7 +98,7 @@ func (e *environ) startAdmin(s *settings, policy *access.Policy, source admin.So
 	}
 	server := admin.New(admin.Options{
 		Source: source, Access: s.Admin.policy(policy), TLS: config, Log: log, Version: version(), Pprof: s.Admin.Pprof,
-		Wire: wire, Journal: journal,
+		Wire: wire, Gateway: front.server.Counts, Journal: journal,
 	})
 	server.Serve(l)
 	log.Info("admin listener started", "address", l.Addr().String())

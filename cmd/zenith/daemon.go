@@ -220,7 +220,7 @@ func (e *environ) daemon(ctx context.Context, o startOptions) (err error) {
 	if err := e.secure(&s.serverConfig, guards, log); err != nil {
 		return errors.Join(err, doors.close(), front.doors.close(), closeService(ctx))
 	}
-	operators, err := e.startAdmin(s, policy, svc, server.Conns, journal, log)
+	operators, err := e.startAdmin(s, policy, svc, server.Conns, front, journal, log)
 	if err != nil {
 		server.Close()
 		return errors.Join(err, doors.close(), front.doors.close(), closeService(ctx))

@@ -19,7 +19,8 @@ const maxBranches = 200
 type exposed struct {
 	*api.Stats
 	version string
-	wire    int       // connections of the wire protocol
+	wire    int // connections of the wire protocol
+	gateway api.GatewayCounts
 	lines   LogCounts // of the log
 	all     bool      // the client may know what is about all tenants together
 
@@ -57,6 +58,15 @@ var metrics = []metric{
 	{name: "zenith_problems", help: "What is wrong now, as `zenith status` lists it.", kind: gauge, labels: []string{"severity"}, values: problemCounts},
 	{name: "zenith_connections", help: "Connections of the wire protocol.", kind: gauge, server: true,
 		values: func(e *exposed, to emit) { to(float64(e.wire)) }},
+	{name: "zenith_gateway_connections", help: "Connections of the gateway, those that wait for a postgres included.", kind: gauge, server: true,
+		values: func(e *exposed, to emit) { to(float64(e.gateway.Connections)) }},
+	{name: "zenith_gateway_clients_total", help: "Clients of the gateway, by what became of them.", kind: counter, labels: []string{"result"}, server: true,
+		values: func(e *exposed, to emit) {
+			to(float64(e.gateway.Accepted), "connected")
+			to(float64(e.gateway.Refused), "refused")
+		}},
+	{name: "zenith_gateway_cancel_requests_total", help: "Cancel requests that the gateway has passed on.", kind: counter, server: true,
+		values: func(e *exposed, to emit) { to(float64(e.gateway.Cancels)) }},
 	{name: "zenith_log_messages_total", help: "Lines of the log, by level.", kind: counter, labels: []string{"level"}, server: true,
 		values: func(e *exposed, to emit) {
 			to(float64(e.lines.Info), "info")
@@ -260,6 +270,9 @@ func (s *Server) metrics(w http.ResponseWriter, r *http.Request) {
 	e := &exposed{Stats: stats, version: s.opt.Version, all: seesAll(whoOf(r)), shown: choose(stats)}
 	if s.opt.Wire != nil {
 		e.wire = s.opt.Wire()
+	}
+	if s.opt.Gateway != nil {
+		e.gateway = s.opt.Gateway()
 	}
 	if s.opt.Journal != nil {
 		e.lines = s.opt.Journal.Counts()

@@ -24,14 +24,15 @@ type Source interface {
 
 // Options say how a Server works.
 type Options struct {
-	Source  Source         // required
-	Access  *access.Policy // who is let in; default: root, over a unix socket
-	TLS     *tls.Config    // for clients on other machines; nil: none of them is let in
-	Log     *slog.Logger   // default: discards
-	Version string         // of zenith
-	Pprof   bool           // /debug/pprof/ is there
-	Wire    func() (n int) // counts the connections of the wire protocol; nil: there are none
-	Journal *Journal       // of the log; nil: it is not looked at
+	Source  Source                   // required
+	Access  *access.Policy           // who is let in; default: root, over a unix socket
+	TLS     *tls.Config              // for clients on other machines; nil: none of them is let in
+	Log     *slog.Logger             // default: discards
+	Version string                   // of zenith
+	Pprof   bool                     // /debug/pprof/ is there
+	Wire    func() (n int)           // counts the connections of the wire protocol; nil: there are none
+	Gateway func() api.GatewayCounts // nil: there is none
+	Journal *Journal                 // of the log; nil: it is not looked at
 }
 
 // Server answers operators over HTTP. Close ends it.

@@ -109,7 +109,8 @@ func get(t *testing.T, c *http.Client, url string, edit func(*http.Request)) (in
 
 // TestExposition: Prometheus' own linter has nothing against the metrics, and they say what the page server says.
 func TestExposition(t *testing.T) {
-	url := serve(t, admin.Options{Access: trusting, Version: "v1", Wire: func() int { return 3 }})
+	url := serve(t, admin.Options{Access: trusting, Version: "v1", Wire: func() int { return 3 },
+		Gateway: func() api.GatewayCounts { return api.GatewayCounts{Connections: 5, Accepted: 8, Refused: 2} }})
 	status, text := get(t, http.DefaultClient, url+"/metrics", nil)
 	if status != http.StatusOK {
 		t.Fatalf("%d: %s", status, text)
@@ -126,6 +127,9 @@ func TestExposition(t *testing.T) {
 	for _, want := range []string{
 		`zenith_build_info{version="v1"} 1`,
 		`zenith_connections 3`,
+		`zenith_gateway_connections 5`,
+		`zenith_gateway_clients_total{result="connected"} 8`,
+		`zenith_gateway_clients_total{result="refused"} 2`,
 		`zenith_commits_total 12`,
 		`zenith_branches{tenant="` + tenantA + `"} 1`,
 		`zenith_branch_head_lsn_bytes{branch="main",tenant="` + tenantA + `"} 3.3554432e+07`,

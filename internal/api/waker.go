@@ -26,3 +26,11 @@ type Woken struct {
 	State   string
 	Release func()
 }
+
+// GatewayCounts says what a gateway does, and has done since it began.
+type GatewayCounts struct {
+	Connections int   // clients now, those that wait for a postgres included
+	Accepted    int64 // clients that were connected to a postgres
+	Refused     int64 // clients that were not
+	Cancels     int64 // cancel requests that were passed on
+}
