@@ -35,11 +35,7 @@ func TestLog(t *testing.T) {
 	s := newSite(t)
 	url := s.start("main", "--set", "autovacuum=off")
 	for _, st := range logSteps {
-		var args []string
-		for _, part := range strings.Split(st.sql, "; ") {
-			args = append(args, part)
-		}
-		s.sql(url, args...)
+		s.sql(url, strings.Split(st.sql, "; ")...)
 	}
 	// An abort is not flushed by itself: the commit behind it does that.
 	s.sql(url, "BEGIN", "INSERT INTO orders VALUES (2, 2)", "ROLLBACK", "INSERT INTO orders VALUES (3, 3)")

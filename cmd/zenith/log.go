@@ -142,7 +142,6 @@ type logWriter struct {
 	asJSON bool
 	out    io.Writer
 	table  *tabwriter.Writer // nil: each line is shown at once
-	all    []api.Commit
 }
 
 // logHeading are the columns of a log; logLayout has their widths where lines are shown one by one.
