@@ -38,6 +38,7 @@ type compute struct {
 	proc     *postgres.Server   // the last that this process has started or found; nil: none
 	asked    api.ComputeOptions // of the last start
 	notes    []string           // of the last start: api.Compute's
+	distrib  postgres.Distrib   // of the last start
 	restarts int                // after crashes, since somebody has started it
 	fell     int                // crashes in a row: see revive
 	woken    bool               // it was started by wake, and by nobody since: it may be stopped when it has no clients
@@ -58,6 +59,7 @@ type savedCompute struct {
 	Port           int
 	User, Database string            // of the last start: see postgres.Login; "": the usual ones
 	Settings       map[string]string // never nil
+	Up             *upAgain          `toml:",omitempty"` // it is to come back with the page server; nil: somebody has stopped it
 }
 
 // computeKind is compute.toml.

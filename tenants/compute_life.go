@@ -89,7 +89,10 @@ func (c *compute) start(ctx context.Context, o api.ComputeOptions) error {
 			return postgres.OtherSettings(c.name, c.saved.Port)
 		}
 		c.change(func() { c.woken = false })
-		return nil
+		return c.noteUp()
+	}
+	if !c.throwaway {
+		next.Up = &upAgain{Allow: o.Allow, AsOriginal: o.AsOriginal}
 	}
 	if err := c.run(ctx, next, o); err != nil {
 		return err
@@ -195,6 +198,7 @@ func (c *compute) launch(ctx context.Context, next savedCompute, o api.ComputeOp
 		return err
 	}
 	c.change(func() {
+		c.distrib = distrib
 		c.saved, c.damaged, c.proc, c.state, c.asked, c.notes = next, false, proc, stateRunning, o, postgres.Notes(note, held, missing, imagesNote, keyless)
 	})
 	c.watchProc(proc)

@@ -131,7 +131,7 @@ func (c *compute) awaitRestart(ctx context.Context, proc *postgres.Server) {
 		}
 		var err error
 		if mine && late {
-			err = c.putAway(ctx, false)
+			err = errors.Join(c.putAway(ctx, false), c.noteDown())
 		}
 		c.give()
 		if mine && late {

@@ -169,7 +169,10 @@ func (m *Manager) PgStop(ctx context.Context, tenant, name string, o api.StopOpt
 	if err != nil {
 		return err
 	}
-	return classify(c.stop(ctx, o))
+	if err := c.stop(ctx, o); err != nil || o.Destroy {
+		return classify(err)
+	}
+	return c.stayDown(ctx)
 }
 
 // PgList gives a tenant's computes, sorted by name.

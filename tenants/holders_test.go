@@ -152,6 +152,13 @@ var verbs = []verb{
 	{name: "PgStop", is: api.ErrNotFound, noBranch: api.ErrNotFound, noTenant: api.ErrNotFound, run: func(ctx context.Context, f *fixture, tenant, branch string) error {
 		return f.PgStop(ctx, tenant, branch, api.StopOptions{})
 	}},
+	{name: "PgReload", is: api.ErrNotFound, noBranch: api.ErrNotFound, noTenant: api.ErrNotFound, run: func(ctx context.Context, f *fixture, tenant, branch string) error {
+		return f.PgReload(ctx, tenant, branch)
+	}},
+	{name: "PgRestart", is: api.ErrNotFound, noBranch: api.ErrNotFound, noTenant: api.ErrNotFound, run: func(ctx context.Context, f *fixture, tenant, branch string) error {
+		_, err := f.PgRestart(ctx, tenant, branch)
+		return err
+	}},
 	{name: "PgList", noTenant: api.ErrNotFound, run: func(ctx context.Context, f *fixture, tenant, _ string) error {
 		_, err := f.PgList(ctx, tenant)
 		return err

@@ -58,8 +58,9 @@ type Config struct {
 	// restart. Its mount stays until then. Default 10 s.
 	RestartTime time.Duration
 
-	Wake    WakeLimits // of the servers that Wake starts
-	Gateway string     // HOST:PORT of the gateway, for Status; "": there is none
+	Wake      WakeLimits // of the servers that Wake starts
+	Gateway   string     // HOST:PORT of the gateway, for Status; "": there is none
+	Autostart Autostart  // what was up comes back with Resume
 
 	Retention       Retention            // of history; default DefaultRetention
 	TenantRetention map[string]Retention // of single tenants
@@ -101,6 +102,8 @@ type Manager struct {
 	mounts  map[string]*mount               // by directory
 
 	memoryLimit int64 // of the heap, as it was set last; 0: not yet
+
+	keeping sync.Mutex // held while the list of users' mounts changes
 
 	accounts sync.Mutex // held while a tenant gets its account
 

@@ -29,6 +29,9 @@ func (m *Manager) Mount(ctx context.Context, o api.MountOptions) (api.Mount, err
 	if err != nil {
 		return api.Mount{}, err
 	}
+	if err := m.keepMount(ctx, dir, o); err != nil {
+		return api.Mount{}, errors.Join(err, m.unmount(context.WithoutCancel(ctx), mnt, true))
+	}
 	return mnt.describe(), nil
 }
 
@@ -91,7 +94,7 @@ func (m *Manager) Umount(ctx context.Context, dir string, lazy bool) error {
 		if c := m.computeAt(mnt); c != nil {
 			return api.Errorf(api.ErrBusy, "%s: postgres runs on it (pg stop %s)", dir, c.name)
 		}
-		return m.unmount(ctx, mnt, lazy)
+		return errors.Join(m.unmount(ctx, mnt, lazy), m.forgetMount(mnt.dir))
 	}
 	cleaned, err := m.mounter.cleanStale(dir)
 	if err != nil && !os.IsNotExist(err) {

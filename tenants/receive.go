@@ -344,8 +344,8 @@ func lag(server, applied pg.LSN) int64 {
 	return int64(server - applied)
 }
 
-// Resume opens the tenants that have receivers, so that these go on. The page server
-// calls it when it starts; it returns at once.
+// Resume opens the tenants that have receivers, so that these go on, and brings back what else is to come back: see
+// Autostart. The page server calls it when it starts; it returns at once.
 func (m *Manager) Resume() {
 	m.background(func() {
 		ids, err := m.TenantList(m.ctx)
@@ -363,5 +363,6 @@ func (m *Manager) Resume() {
 				release() // its receivers keep it open
 			}
 		}
+		m.autostart(ids)
 	})
 }

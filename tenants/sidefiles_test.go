@@ -62,6 +62,20 @@ var sideFileTable = []sideFile{
 		lost:  func(t *testing.T, m *Manager) bool { return theLibraries(t, m) == "" },
 	},
 	{
+		kind: "mountsKind",
+		make: func(t *testing.T, tn *tenant) string {
+			if err := tn.m.keepMount(t.Context(), "/nowhere", api.MountOptions{Tenant: tenantA, Point: MainBranch}); err != nil {
+				t.Error(err)
+			}
+			return tn.m.mountsPath()
+		},
+		whole: func(_ *testing.T, m *Manager) bool {
+			kept := m.keptMounts()
+			return len(kept) == 1 && kept[0].Dir == "/nowhere"
+		},
+		lost: func(_ *testing.T, m *Manager) bool { return len(m.keptMounts()) == 0 },
+	},
+	{
 		kind: "receiverKind",
 		make: func(t *testing.T, tn *tenant) string {
 			b := branchOf(t, tn, "followed")

@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -31,13 +33,13 @@ func (m *Manager) Stats(ctx context.Context) (*api.Stats, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &api.Stats{Now: time.Now(), Began: m.began, Dir: m.cfg.Dir, Disk: disk, Tenants: ids, Mounts: mounts, Counts: m.meters.read()}
+	s := &api.Stats{Now: time.Now(), Began: m.began, Dir: m.cfg.Dir, Disk: disk, Tenants: ids, Mounts: mounts, Counts: m.meters.read(), Replaced: replaced()}
 	m.execs.Range(func(any, any) bool {
 		s.Execs++
 		return true
 	})
 	for _, t := range m.heldTenants() {
-		ts, err := t.stats()
+		ts, err := t.stats(ctx)
 		m.unhold(t)
 		if err != nil {
 			return nil, err
@@ -80,7 +82,7 @@ func diskOf(dir string) (api.Disk, error) {
 	return api.Disk{Size: int64(st.Blocks) * st.Bsize, Free: int64(st.Bavail) * st.Bsize}, nil
 }
 
-func (t *tenant) stats() (api.TenantStats, error) {
+func (t *tenant) stats(ctx context.Context) (api.TenantStats, error) {
 	s := api.TenantStats{ID: t.id.String(), Receivers: t.listReceivers()}
 	var err error
 	s.StoreBytes, s.WALBytes, err = t.sizes.get(t)
@@ -97,8 +99,32 @@ func (t *tenant) stats() (api.TenantStats, error) {
 	}
 	for _, c := range t.listComputes() {
 		s.Computes = append(s.Computes, c.describe())
+		if o, ok := c.outdated(ctx); ok {
+			s.Outdated = append(s.Outdated, o)
+		}
 	}
 	return s, err
+}
+
+// outdated reports whether the postgres runs another release than the one that it would be started with now.
+func (c *compute) outdated(ctx context.Context) (api.Outdated, bool) {
+	c.mu.Lock()
+	ran, running := c.distrib, c.state == stateRunning
+	c.mu.Unlock()
+	if !running || ran.Version == nil {
+		return api.Outdated{}, false
+	}
+	now, err := c.t.m.pg.For(ctx, ran.Version)
+	if err != nil || now.Release == ran.Release {
+		return api.Outdated{}, false
+	}
+	return api.Outdated{Name: c.name, Runs: ran.Release, Installed: now.Release}, true
+}
+
+// replaced reports whether the program of this process was replaced on disk, as a package upgrade does.
+func replaced() bool {
+	path, err := os.Readlink("/proc/self/exe")
+	return err == nil && strings.HasSuffix(path, " (deleted)")
 }
 
 // sizes are what a tenant takes on disk, as of a while ago: to add it up is a call for each of its files.

@@ -57,7 +57,19 @@ func (m *Manager) Status(ctx context.Context) ([]api.StatusRow, error) {
 		return api.StatusRow{Name: name, Value: strconv.Itoa(n)}
 	}
 	uptime := time.Since(m.began).Round(time.Second)
-	rows := []api.StatusRow{
+	stats, err := m.Stats(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var problems []api.StatusRow
+	for _, p := range stats.Problems() {
+		problems = append(problems, api.StatusRow{Name: api.ProblemRow, Value: p.String()})
+	}
+	var store, wal int64
+	for _, t := range stats.Open {
+		store, wal = store+t.StoreBytes, wal+t.WALBytes
+	}
+	rows := append(problems, []api.StatusRow{
 		{Name: "uptime", Value: uptime.String()},
 		row("uptime_seconds", int(uptime/time.Second)),
 		{Name: machineRow, Value: Machine()},
@@ -74,7 +86,11 @@ func (m *Manager) Status(ctx context.Context) ([]api.StatusRow, error) {
 		row("receivers", receivers),
 		{Name: "receivers_lag_bytes", Value: strconv.FormatInt(behind, 10)},
 		{Name: "receivers_lag_seconds", Value: strconv.FormatInt(age, 10)},
-	}
+		{Name: "store_bytes", Value: strconv.FormatInt(store, 10)},
+		{Name: "wal_bytes", Value: strconv.FormatInt(wal, 10)},
+		{Name: "disk_free_bytes", Value: strconv.FormatInt(stats.Disk.Free, 10)},
+		{Name: "disk_size_bytes", Value: strconv.FormatInt(stats.Disk.Size, 10)},
+	}...)
 	if waiting := waitingText(open); waiting != "" {
 		rows = append(rows, api.StatusRow{Name: "expired", Value: waiting})
 	}

@@ -64,10 +64,17 @@ type serverConfig struct {
 	Egress     egressConfig            `toml:"egress,omitempty"`
 	Limits     limitsConfig            `toml:"limits,omitempty"`
 	Admin      adminConfig             `toml:"admin,omitempty"`
+	Autostart  autostartConfig         `toml:"autostart,omitempty"`
 	Retention  retentionConfig         `toml:"retention,omitempty"`
 	Tenants    map[string]tenantConfig `toml:"tenants,omitempty"` // by tenant id
 
 	doubt error // why root must run nothing that the file names; nil: it may
+}
+
+// autostartConfig says what comes back with the page server: see tenants.Autostart.
+type autostartConfig struct {
+	Postgres bool `toml:"postgres,omitempty"`
+	Mounts   bool `toml:"mounts,omitempty"`
 }
 
 // Types of settings that check their own value while the file is decoded: only there does an error know

@@ -28,11 +28,13 @@ func cmdPg(e *environ) *cli.Command {
    zenith pg start main@0/16B3748            on a scratch mount: writes are thrown away
    zenith pg list
    zenith pg stop dev
+   zenith pg restart --all                   after an upgrade of PostgreSQL
+   zenith pg logs dev -f
    zenith pg exec main@-10m -- pg_dump -t orders`,
 		Action: func(c *cli.Context) error {
-			return usagef("want zenith pg create, start, stop, list, exec or distribs")
+			return usagef("want zenith pg create, start, stop, restart, reload, logs, list, exec or distribs")
 		},
-		Subcommands: []*cli.Command{cmdPgCreate(e), cmdPgStart(e), cmdPgStop(e), cmdPgList(e), cmdPgExec(e), cmdPgDistribs(e)},
+		Subcommands: []*cli.Command{cmdPgCreate(e), cmdPgStart(e), cmdPgStop(e), cmdPgRestart(e), cmdPgReload(e), cmdPgLogs(e), cmdPgList(e), cmdPgExec(e), cmdPgDistribs(e)},
 	}
 }
 

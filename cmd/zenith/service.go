@@ -67,6 +67,7 @@ func newManager(s *settings, log *slog.Logger) (*tenants.Manager, error) {
 		Accounts:      s.Accounts.accounts(),
 		Wake:          s.Gateway.limits(),
 		Gateway:       s.gateway,
+		Autostart:     tenants.Autostart(s.Autostart),
 
 		TenantRetention: s.tenantRetention(),
 	})

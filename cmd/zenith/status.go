@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 	"text/tabwriter"
 
 	"github.com/urfave/cli/v2"
@@ -131,8 +132,29 @@ func (e *environ) printStatus(head, rows []api.StatusRow, asJSON bool) error {
 		return writeJSON(e.out, statusForJSON(head))
 	}
 	tw := tabwriter.NewWriter(e.out, 0, 0, 2, ' ', 0)
-	for _, r := range head {
-		fmt.Fprintf(tw, "%s:\t%s\n", r.Name, r.Value)
+	for _, r := range worstFirst(head) {
+		fmt.Fprintf(tw, "%s:\t%s\n", r.Name, humanValue(r))
 	}
 	return tw.Flush()
+}
+
+// worstFirst puts what is wrong before everything else.
+func worstFirst(rows []api.StatusRow) (sorted []api.StatusRow) {
+	for _, wrong := range []bool{true, false} {
+		for _, r := range rows {
+			if (r.Name == api.ProblemRow) == wrong {
+				sorted = append(sorted, r)
+			}
+		}
+	}
+	return sorted
+}
+
+// humanValue gives the value of a row as people read it: bytes in a unit that fits. The name still says what the number
+// is of in JSON.
+func humanValue(r api.StatusRow) string {
+	if n, ok := r.Count(); ok && strings.HasSuffix(r.Name, "_bytes") {
+		return formatBytes(n)
+	}
+	return r.Value
 }

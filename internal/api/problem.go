@@ -24,6 +24,18 @@ type Problem struct {
 	Hint     string // the command that shows more, or mends it; "": none does
 }
 
+// ProblemRow is the name of the rows of `status` that have a Problem: there may be several, or none.
+const ProblemRow = "problem"
+
+// String writes the problem in one line.
+func (p Problem) String() string {
+	text := string(p.Severity) + ": " + p.Text
+	if p.Hint != "" {
+		text += " (" + p.Hint + ")"
+	}
+	return text
+}
+
 // When a disk is nearly full, and when a branch is late. A receiver that lags by less than both is as busy as its server.
 const (
 	diskCritical  = 0.02 // free part of the disk
@@ -36,6 +48,9 @@ const (
 // Problems lists what is wrong, what is worst first.
 func (s *Stats) Problems() (list []Problem) {
 	list = append(list, s.Disk.problems(s.Dir)...)
+	if s.Replaced {
+		list = append(list, Problem{Severity: Warning, Text: "restart needed: the page server runs a program that was replaced", Hint: "zenith restart"})
+	}
 	for _, t := range s.Open {
 		for _, p := range t.problems() {
 			p.Tenant = t.ID
@@ -80,6 +95,9 @@ func (t *TenantStats) problems() (list []Problem) {
 		case ComputeDamaged:
 			add(Critical, "zenith pg start "+c.Name, "postgres %s: its settings cannot be read", c.Name)
 		}
+	}
+	for _, o := range t.Outdated {
+		add(Warning, "zenith pg restart "+o.Name, "restart needed: postgres %s runs %s, %s is installed", o.Name, o.Runs, o.Installed)
 	}
 	for _, r := range t.Receivers {
 		switch {

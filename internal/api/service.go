@@ -89,6 +89,10 @@ type ComputeService interface {
 	PgStart(ctx context.Context, tenant, point string, o ComputeOptions) (Compute, error)
 	// PgStop stops a compute by the name that PgList shows.
 	PgStop(ctx context.Context, tenant, name string, o StopOptions) error
+	// PgReload has a running one read its configuration again; ErrNotFound: it does not run.
+	PgReload(ctx context.Context, tenant, name string) error
+	// PgRestart stops a running one and starts it as it was started the last time; ErrNotFound: it does not run.
+	PgRestart(ctx context.Context, tenant, name string) (Compute, error)
 	// PgList gives a tenant's computes, sorted by name.
 	PgList(ctx context.Context, tenant string) ([]Compute, error)
 	// PgExec starts a throw-away postgres at a point. stop takes it down and removes

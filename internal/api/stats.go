@@ -18,7 +18,9 @@ type Stats struct {
 	Open    []TenantStats
 	Mounts  []Mount
 	Execs   int // throw-away servers of pg exec that run
-	Counts  Counts
+
+	Replaced bool // the page server's program was replaced on disk since it started
+	Counts   Counts
 }
 
 // Disk is the size of a file system, in bytes. Free is what an ordinary user may still write.
@@ -32,7 +34,11 @@ type TenantStats struct {
 	Branches   []BranchStats
 	Computes   []Compute
 	Receivers  []Receiver
+	Outdated   []Outdated
 }
+
+// Outdated is a postgres that runs a release which was replaced on disk since it started.
+type Outdated struct{ Name, Runs, Installed string }
 
 // BranchStats is the part of Stats that is about one branch.
 type BranchStats struct {

@@ -26,6 +26,7 @@ var statusCounts = map[string]bool{
 	"pid": true, "uptime_seconds": true, "tenants": true, "tenants_open": true, "branches": true, "mounts": true,
 	"postgres_running": true, "postgres_wal_through_mount": true,
 	"mounts_errors": true, "receivers": true, "receivers_lag_bytes": true, "receivers_lag_seconds": true,
+	"store_bytes": true, "wal_bytes": true, "disk_free_bytes": true, "disk_size_bytes": true,
 }
 
 // Count is the value of a row that is a whole number; ok is false for the others.

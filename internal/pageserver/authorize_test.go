@@ -31,7 +31,7 @@ var wantRoles = map[access.Role]string{
 	access.Reader: "status pg_distribs identify_system tenant_list branch_list branch_deleted lsn mount_list mount_tree pg_list log wal_dump page_dump check " +
 		"branch_details tag_list du gc_plan receive_list wal_sum basebackup fullbackup export pagestream " +
 		"IDENTIFY_SYSTEM SHOW TIMELINE_HISTORY START_REPLICATION BASE_BACKUP CREATE_REPLICATION_SLOT READ_REPLICATION_SLOT UPLOAD_MANIFEST",
-	access.Writer: "branch_create branch_expire branch_reset tag_create pg_create pg_start pg_stop pg_exec lease callmemaybe receive_set receive_stop push_offer push_receive mount DROP_REPLICATION_SLOT",
+	access.Writer: "branch_create branch_expire branch_reset tag_create pg_create pg_start pg_stop pg_reload pg_restart pg_exec lease callmemaybe receive_set receive_stop push_offer push_receive mount DROP_REPLICATION_SLOT",
 	access.Admin:  "user_create user_passwd user_drop user_list token_create token_revoke token_list tenant_create branch_delete branch_undelete branch_protect branch_rename branch_restore branch_promote tag_delete repair gc do_gc push umount",
 	access.Owner:  "branch_upgrade",
 }

@@ -95,6 +95,10 @@ func TestClientIsTheService(t *testing.T) {
 	equal(t, must(c.PgStart(ctx, tenantA, "main", api.ComputeOptions{}))(t), computeA)
 	must(0, c.PgStop(ctx, tenantA, "main", api.StopOptions{Mode: "immediate", Destroy: true}))(t)
 	arrived("pg stop " + tenantA + ` "main" {Mode:immediate Destroy:true}`)
+	must(0, c.PgReload(ctx, tenantA, "main"))(t)
+	arrived("pg reload " + tenantA + ` "main"`)
+	must(c.PgRestart(ctx, tenantA, "main"))(t)
+	arrived("pg restart " + tenantA + ` "main"`)
 	equal(t, must(c.PgList(ctx, tenantA))(t), []api.Compute{computeA})
 
 	page := must(c.ReadPage(ctx, tenantA, "main", "base/5/1259", 7))(t)

@@ -164,6 +164,14 @@ func (f *fake) PgStop(_ context.Context, tenant, name string, o api.StopOptions)
 	return f.note("pg stop %s %q %+v", tenant, name, o)
 }
 
+func (f *fake) PgReload(_ context.Context, tenant, name string) error {
+	return f.note("pg reload %s %q", tenant, name)
+}
+
+func (f *fake) PgRestart(_ context.Context, tenant, name string) (api.Compute, error) {
+	return computeA, f.note("pg restart %s %q", tenant, name)
+}
+
 func (f *fake) PgList(_ context.Context, tenant string) ([]api.Compute, error) {
 	return []api.Compute{computeA}, f.note("pg list %s", tenant)
 }

@@ -11,7 +11,7 @@ import (
 )
 
 // computeVerbs are about postgres servers that the page server runs.
-var computeVerbs = group{"PostgreSQL servers", []aVerb{&pgCreateVerb, &pgStartVerb, &pgStopVerb, &pgListVerb, &pgExecVerb, &pgExecEndVerb, &pgDistribsVerb}}
+var computeVerbs = group{"PostgreSQL servers", []aVerb{&pgCreateVerb, &pgStartVerb, &pgStopVerb, &pgReloadVerb, &pgRestartVerb, &pgListVerb, &pgExecVerb, &pgExecEndVerb, &pgDistribsVerb}}
 
 type pgStartArgs struct {
 	Tenant  string      `arg:"TENANT"`
@@ -144,6 +144,35 @@ func (o *stopArgs) words() (words []string) {
 		words = append(words, destroyWord)
 	}
 	return words
+}
+
+type pgNameArgs struct {
+	Tenant string `arg:"TENANT"`
+	Name   string `arg:"NAME"`
+}
+
+var pgReloadVerb = plain[pgNameArgs]{
+	verb: verb{name: "pg_reload", role: access.Writer, help: "has a running postgres read its configuration again"},
+	do: func(ctx context.Context, c *call, a pgNameArgs) error {
+		return c.svc.PgReload(ctx, a.Tenant, a.Name)
+	},
+}
+
+// PgReload is api.Service's.
+func (c *Client) PgReload(ctx context.Context, tenant, name string) error {
+	return pgReloadVerb.call(ctx, c, nil, pgNameArgs{tenant, name})
+}
+
+var pgRestartVerb = one[pgNameArgs, api.Compute]{
+	verb: verb{name: "pg_restart", role: access.Writer, help: "stops a running postgres and starts it as it was started the last time"},
+	do: func(ctx context.Context, c *call, a pgNameArgs) (api.Compute, error) {
+		return c.svc.PgRestart(ctx, a.Tenant, a.Name)
+	},
+}
+
+// PgRestart is api.Service's.
+func (c *Client) PgRestart(ctx context.Context, tenant, name string) (api.Compute, error) {
+	return pgRestartVerb.call(ctx, c, nil, pgNameArgs{tenant, name})
 }
 
 var pgListVerb = list[tenantArgs, api.Compute]{

@@ -14,6 +14,7 @@ import (
 type Distrib struct {
 	Version *pg.Version
 	Dir     string // has bin/postgres
+	Release string // "17.12"; "": it was not asked for
 }
 
 // bin is the path of one of the installation's programs.

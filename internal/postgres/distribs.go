@@ -98,7 +98,7 @@ func (ds *Distribs) candidates(v *pg.Version) (all []candidate) {
 // For finds the installation that runs data directories of v. ErrNotFound: there is none.
 func (ds *Distribs) For(ctx context.Context, v *pg.Version) (Distrib, error) {
 	f, err := ds.find(ctx, v)
-	return Distrib{Version: v, Dir: f.Dir}, err
+	return Distrib{Version: v, Dir: f.Dir, Release: f.Release}, err
 }
 
 // find is For, and tells more of what it finds.

@@ -185,6 +185,14 @@ func (p *Server) Signal(mode string) error {
 	return nil
 }
 
+// Reload has the server read its configuration again, and does not wait.
+func (p *Server) Reload() error {
+	if err := p.proc.Signal(syscall.SIGHUP); err != nil {
+		return fmt.Errorf("signal postgres %d: %w", p.PID(), err)
+	}
+	return nil
+}
+
 // awaitStop waits for the end of a server that was asked to end.
 func (p *Server) awaitStop(ctx context.Context) error {
 	select {
