@@ -170,6 +170,9 @@ var verbs = []verb{
 		}
 		return held(f, func() error { return stop(ctx) })
 	}},
+	{name: "Log", noBranch: api.ErrNotFound, noTenant: api.ErrNotFound, run: func(ctx context.Context, f *fixture, tenant, branch string) error {
+		return f.Log(ctx, tenant, branch, api.LogOptions{}, func(api.Commit) error { return nil })
+	}},
 	{name: "WALDump", noBranch: api.ErrNotFound, noTenant: api.ErrNotFound, run: func(ctx context.Context, f *fixture, tenant, branch string) error {
 		return f.WALDump(ctx, tenant, branch, 0, 0, time.UTC, io.Discard)
 	}},
