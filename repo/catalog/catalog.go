@@ -3,12 +3,10 @@
 package catalog
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"hash/maphash"
-	"slices"
 	"strings"
 
 	"zenith/internal/heap"
@@ -112,16 +110,6 @@ func (c *Catalog) Database(db pg.OID) string {
 	return ""
 }
 
-// Databases lists the databases' OIDs, in the order of their names.
-func (c *Catalog) Databases() []pg.OID {
-	var list []pg.OID
-	for oid := range c.databases {
-		list = append(list, oid)
-	}
-	slices.SortFunc(list, func(a, b pg.OID) int { return cmp.Compare(c.databases[a].name, c.databases[b].name) })
-	return list
-}
-
 // Relations lists the relations of a database, those without storage too, in no order. None if there is no such database.
 func (c *Catalog) Relations(ctx context.Context, db pg.OID) ([]Relation, error) {
 	d, err := c.load(ctx, db)
@@ -145,18 +133,6 @@ func (c *Catalog) ByLocator(ctx context.Context, loc pg.RelFileLocator) (*Relati
 		return nil, err
 	}
 	if i, ok := d.byID[loc]; ok {
-		return &d.rels[i], nil
-	}
-	return nil, nil
-}
-
-// ByOID finds a relation of a database. The result is nil if there is none.
-func (c *Catalog) ByOID(ctx context.Context, db, oid pg.OID) (*Relation, error) {
-	d, err := c.load(ctx, db)
-	if d == nil || err != nil {
-		return nil, err
-	}
-	if i := slices.IndexFunc(d.rels, func(r Relation) bool { return r.OID == oid }); i >= 0 {
 		return &d.rels[i], nil
 	}
 	return nil, nil

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"zenith/internal/pg"
 	"zenith/internal/pgtest"
 	"zenith/repo/catalog"
 	"zenith/walredo"
@@ -60,14 +61,21 @@ func TestCatalog(t *testing.T) {
 		t.Fatal(err)
 	}
 	var names []string
-	for _, oid := range c.Databases() {
+	var databases []pg.OID
+	err = snap.Databases(t.Context(), func(_, oid pg.OID) error {
+		databases = append(databases, oid)
 		names = append(names, c.Database(oid))
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
 	}
+	slices.Sort(names)
 	if !slices.Equal(names, []string{"postgres", "template0", "template1", "two words"}) {
 		t.Errorf("databases %q", names)
 	}
 	var got []string
-	for _, oid := range c.Databases() {
+	for _, oid := range databases {
 		rels, err := c.Relations(t.Context(), oid)
 		if err != nil || len(rels) == 0 {
 			t.Fatal(len(rels), err)
