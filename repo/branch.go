@@ -345,6 +345,9 @@ func (r *Repository) Delete(ctx context.Context, name string, until time.Time) e
 		return err
 	}
 	defer t.giveTurn()
+	if t.Name() != name { // it was renamed, or has taken another one's place, while this waited
+		return fmt.Errorf("delete branch %q: %w", name, ErrNotFound)
+	}
 	if err := r.remove(t, until); err != nil {
 		return fmt.Errorf("delete branch %q: %w", name, err)
 	}

@@ -6,7 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"zenith/internal/api"
 	"zenith/internal/pg"
@@ -47,6 +50,9 @@ func (m *Manager) BranchCreate(ctx context.Context, tenant, name, point string, 
 	if err := api.CheckName(name); err != nil {
 		return api.Branch{}, err
 	}
+	if err := errors.Join(checkText("owner", o.Owner), checkText("note", o.Note)); err != nil {
+		return api.Branch{}, err
+	}
 	t, release, err := m.tenant(ctx, tenant)
 	if err != nil {
 		return api.Branch{}, err
@@ -68,6 +74,17 @@ func (m *Manager) BranchCreate(ctx context.Context, tenant, name, point string, 
 		return api.Branch{}, classify(err)
 	}
 	return describe(tl), nil
+}
+
+// maxText is how long the owner and the note of a branch may be, in bytes.
+const maxText = 500
+
+// checkText refuses what is no short line of text: whoever lists branches sees it, on a terminal, too.
+func checkText(what, text string) error {
+	if len(text) > maxText || !utf8.ValidString(text) || strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) }) {
+		return api.Errorf(api.ErrBadArgument, "%s %q: want a line of text of at most %d bytes", what, api.Clip(text), maxText)
+	}
+	return nil
 }
 
 // errNameTaken says why a branch cannot have a name: there is one, or one for which that name

@@ -399,3 +399,37 @@ func TestUsage(t *testing.T) {
 		t.Errorf("usage %+v, %v", list, err)
 	}
 }
+
+// TestKeptWhileItExpires: a branch of which somebody says, while its postgres is being stopped, that it is needed stays.
+func TestKeptWhileItExpires(t *testing.T) {
+	t.Parallel()
+	f := newManager(t, Config{SweepEvery: time.Hour})
+	ctx := t.Context()
+	f.make(t, "pr", "main", api.BranchOptions{Expires: api.Expiry{After: time.Hour}})
+	if _, err := f.PgStart(ctx, tenantA, "pr", api.ComputeOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	f.expireNow(t, "pr")
+	f.clients = func(ctx context.Context, _ *compute) (int, error) {
+		_, err := f.BranchExpire(ctx, tenantA, "pr", api.Expiry{})
+		return 0, err
+	}
+	if err := f.sweep(ctx, tenantA); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.LSN(ctx, tenantA, "pr"); err != nil {
+		t.Errorf("it is gone: %v", err)
+	}
+}
+
+// TestTextsOfBranches: nobody puts into a list of branches what moves the cursor of whoever looks at it.
+func TestTextsOfBranches(t *testing.T) {
+	t.Parallel()
+	f := newManager(t, Config{})
+	for _, o := range []api.BranchOptions{{Note: "\x1b[2J"}, {Owner: "a\nb"}, {Note: strings.Repeat("x", 501)}, {Owner: "\xff"}} {
+		if _, err := f.BranchCreate(t.Context(), tenantA, "pr", "main", o); !errors.Is(err, api.ErrBadArgument) {
+			t.Errorf("%+v: %v", o, err)
+		}
+	}
+	f.make(t, "pr", "main", api.BranchOptions{Owner: "Zoë", Note: "PR 4521: naïve"})
+}

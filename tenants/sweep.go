@@ -110,6 +110,9 @@ func (t *tenant) expire(ctx context.Context, tl *repo.Timeline) bool {
 	if err == nil {
 		err = t.stopExpired(ctx, b)
 	}
+	if at := tl.Attributes().Expires; err == nil && (at == nil || time.Now().Before(*at) || tl.Name() != name) {
+		return false // somebody has kept it, or it has another's place, while its postgres was stopped
+	}
 	if err == nil {
 		err = t.deleteBranch(ctx, b, true)
 	}

@@ -21,7 +21,7 @@ import (
 
 // readSettings reads a file of settings. doubt says why root must run nothing that it names; nil: it may.
 func readSettings(path string) (text []byte, doubt, err error) {
-	f, err := openSettings(path)
+	f, strange, err := openSettings(path)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -30,29 +30,45 @@ func readSettings(path string) (text []byte, doubt, err error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	text, err = io.ReadAll(f)
-	return text, doubted(path, fi), err
-}
-
-// openSettings opens a file of settings. In another account's directory, root follows no link and waits for no pipe.
-func openSettings(path string) (*os.File, error) {
-	if strangers(path) {
-		if real, err := realParent(path); err == nil {
-			return dirfd.OpenFile(real, os.O_RDONLY, 0)
-		}
+	if strange {
+		doubt = doubted(path, fi)
 	}
-	return os.Open(path)
+	text, err = io.ReadAll(f)
+	return text, doubt, err
 }
 
-// strangers reports whether this process is root's, and a file's directory another account's.
-func strangers(path string) bool {
-	dir, err := os.Stat(filepath.Dir(path))
-	return err == nil && os.Geteuid() == 0 && ownerOf(dir) != 0
+// openSettings opens a file of settings. strange: this process is root's, and the directory another account's: there root
+// follows no link and waits for no pipe. The directory that is asked whose it is is the one in which the file is opened,
+// whoever exchanges what is on the way to it.
+func openSettings(path string) (f *os.File, strange bool, err error) {
+	if os.Geteuid() != 0 {
+		f, err = os.Open(path)
+		return f, false, err
+	}
+	real, err := realParent(path)
+	if err != nil {
+		return nil, false, err
+	}
+	dir, err := dirfd.Open(filepath.Dir(real))
+	if err != nil {
+		return nil, false, err
+	}
+	defer func() { err = errors.Join(err, dir.Close()) }()
+	fi, err := dir.Stat()
+	if err != nil {
+		return nil, false, err
+	}
+	if ownerOf(fi) == 0 {
+		f, err = os.Open(filepath.Join(dir.Path(), filepath.Base(real)))
+		return f, false, err
+	}
+	f, err = dir.OpenFile(filepath.Base(real), os.O_RDONLY, 0)
+	return f, true, err
 }
 
-// doubted refuses a file that others than root can change. The user of sudo is trusted with a directory of his own.
+// doubted refuses a file, in a directory of another account's, that others than root can change. The user of sudo is trusted with a directory of his own.
 func doubted(path string, fi fs.FileInfo) error {
-	if !strangers(path) || ownerOf(fi) == 0 && fi.Mode().Perm()&0o022 == 0 || os.Getenv("SUDO_UID") == strconv.Itoa(ownerOf(fi)) {
+	if ownerOf(fi) == 0 && fi.Mode().Perm()&0o022 == 0 || os.Getenv("SUDO_UID") == strconv.Itoa(ownerOf(fi)) {
 		return nil
 	}
 	return api.Errorf(api.ErrNotAllowed, "%s: user %d can change it, and it names programs that root would run: if you trust it, chown root %s and chmod go-w it", path, ownerOf(fi), path)
@@ -96,11 +112,18 @@ func letReadFile(dir *dirfd.Dir, name string, as postgres.Account) (err error) {
 // takeSettings replaces the settings that init as the page server's account has written by root's own: of what init was
 // given, and the installation that was chosen.
 func (e *environ) takeSettings(ctx context.Context, o initOptions, s *settings, as postgres.Account) (err error) {
-	dir, err := dirfd.Open(s.workdir)
+	dir, err := dirfd.OpenReal(s.workdir)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, dir.Close()) }()
+	fi, err := dir.Stat()
+	if err == nil && ownerOf(fi) != as.UID {
+		err = api.Errorf(api.ErrNotAllowed, "%s: another directory was put in its place: it belongs to user %d and not to %s", e.workdir, ownerOf(fi), as.Name)
+	}
+	if err != nil {
+		return err
+	}
 	if err := s.findChosen(ctx, dir); err != nil {
 		return err
 	}

@@ -151,3 +151,84 @@ func TestLogBehindLink(t *testing.T) {
 		t.Errorf("the log: %v, %v, want one of account 4242", fi, err)
 	}
 }
+
+// TestSettingsExchanged: root is not made to trust settings by a directory of its own that is put in the place of theirs.
+func TestSettingsExchanged(t *testing.T) {
+	e := stubSettings(t, 4242)
+	if err := os.Chown(e.path(serverFile), 4242, 4242); err != nil {
+		t.Fatal(err)
+	}
+	roots := filepath.Join(filepath.Dir(e.workdir), "roots")
+	if err := errors.Join(os.Mkdir(roots, 0o700), os.WriteFile(filepath.Join(roots, serverFile), nil, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	stop, stopped := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(stopped)
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+				unix.Renameat2(unix.AT_FDCWD, e.workdir, unix.AT_FDCWD, roots, unix.RENAME_EXCHANGE)
+			}
+		}
+	}()
+	defer func() { close(stop); <-stopped }()
+	for range 20000 {
+		text, doubt, err := readSettings(e.path(serverFile))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(text) > 0 && doubt == nil {
+			t.Fatal("root trusts what account 4242 has written")
+		}
+	}
+}
+
+// TestPasswordOfOthers: what the page server's account puts in the place of a password is not told to whoever is connected to.
+func TestPasswordOfOthers(t *testing.T) {
+	const server = 4242
+	e := stubSettings(t, server)
+	path := e.path("password")
+	if err := errors.Join(os.WriteFile(path, []byte("secret\n"), 0o600), os.Chown(path, server, server)); err != nil {
+		t.Fatal(err)
+	}
+	if password, err := e.readOwnPassword(path); err != nil || password != "secret" {
+		t.Errorf("its own: %q, %v", password, err)
+	}
+	if err := os.Chown(path, 0, 0); err != nil {
+		t.Fatal(err)
+	}
+	if password, err := e.readOwnPassword(path); !errors.Is(err, api.ErrNotAllowed) {
+		t.Errorf("another account's: %q, %v", password, err)
+	}
+	if err := errors.Join(os.Rename(path, e.path("other")), os.Symlink(e.path("other"), path)); err != nil {
+		t.Fatal(err)
+	}
+	if password, err := e.readOwnPassword(path); !errors.Is(err, dirfd.ErrNotRegular) {
+		t.Errorf("a link: %q, %v", password, err)
+	}
+}
+
+// TestTakeSettingsElsewhere: root writes settings into no directory that was put in the place of the one that it gave away.
+func TestTakeSettingsElsewhere(t *testing.T) {
+	const server = 4242
+	e := stubSettings(t, server)
+	as := postgres.Account{Name: "server", UID: server, GID: server}
+	given := filepath.Join(filepath.Dir(e.workdir), "given")
+	link := filepath.Join(filepath.Dir(e.workdir), "link")
+	if err := errors.Join(os.Mkdir(given, 0o700), os.Symlink(given, link)); err != nil {
+		t.Fatal(err)
+	}
+	for _, dir := range []string{given, link} {
+		s := &settings{workdir: dir}
+		s.PgDistrib = "/opt/postgres"
+		if err := e.takeSettings(t.Context(), initOptions{}, s, as); err == nil {
+			t.Errorf("%s: taken", dir)
+		}
+	}
+	if entries, err := os.ReadDir(given); err != nil || len(entries) > 0 {
+		t.Errorf("%v was written, %v", entries, err)
+	}
+}

@@ -15,6 +15,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"zenith/internal/api"
+	"zenith/internal/dirfd"
 	"zenith/internal/postgres"
 	"zenith/tenants"
 )
@@ -158,9 +159,35 @@ func (e *environ) gatewayAddress(ctx context.Context, s *session, args []string,
 		return a, err
 	}
 	if tcp && passwordFile != "" {
-		a.password, err = e.readPassword(passwordFile)
+		a.password, err = e.readOwnPassword(passwordFile)
 	}
 	return a, err
+}
+
+// readOwnPassword reads a password file in the work directory, which may be another account's: what is not that account's
+// is not read, lest its links have this process read a file of its own user's, and tell it to whom it connects.
+func (e *environ) readOwnPassword(path string) (password string, err error) {
+	real, err := realParent(path)
+	if err != nil {
+		return "", err
+	}
+	f, err := dirfd.OpenFile(real, os.O_RDONLY, 0)
+	if err != nil {
+		return "", fmt.Errorf("password file: %w", err)
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	fi, err := f.Stat()
+	if err != nil {
+		return "", err
+	}
+	dir, err := os.Stat(e.workdir)
+	if err == nil && ownerOf(fi) != ownerOf(dir) {
+		err = api.Errorf(api.ErrNotAllowed, "%s: belongs to user %d, and not to the owner of the work directory", path, ownerOf(fi))
+	}
+	if err != nil {
+		return "", err
+	}
+	return firstLine(f)
 }
 
 // gatewayOf gives the HOST:PORT where the gateway of the page server listens.
@@ -211,9 +238,6 @@ func (e *environ) loginOf(ctx context.Context, s *session, point string) (login 
 	}
 	login = postgres.UsualLogin
 	for _, cp := range list {
-		if cp.PasswordFile != "" {
-			passwordFile = cp.PasswordFile
-		}
 		if cp.Name == api.MainBranch {
 			login = postgres.Login{User: cp.User, Database: cp.Database}
 		}
@@ -223,7 +247,7 @@ func (e *environ) loginOf(ctx context.Context, s *session, point string) (login 
 			login = postgres.Login{User: cp.User, Database: cp.Database}
 		}
 	}
-	if passwordFile == "" && e.local() {
+	if e.local() { // what the page server says of files is not asked for: it may be a stranger's
 		passwordFile, err = e.passwordFile(s.tenant)
 	}
 	return login, passwordFile, err

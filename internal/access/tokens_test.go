@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"zenith/internal/api"
 )
@@ -88,5 +89,33 @@ func TestTokensOfTenant(t *testing.T) {
 		if _, _, err := s.CreateToken(Grant{Role: Reader}, 0, note); !errors.Is(err, api.ErrBadArgument) {
 			t.Errorf("note %q: %v", note, err)
 		}
+	}
+}
+
+// TestLoginWithManyTokens: a stranger that shows a password for all tokens costs no more than one that shows one.
+func TestLoginWithManyTokens(t *testing.T) {
+	s := OpenStore(filepath.Join(t.TempDir(), "users"), slog.New(slog.DiscardHandler))
+	err := s.change(func(f *storeFile) error {
+		for n := range maxTokens - 1 {
+			f.Tokens[fmt.Sprintf("%08x", n)] = record{Grant: Grant{Role: Admin}, Verifier: nobodys(f.TokenSalt)}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, began := &Policy{Method: Scram, Store: s}, time.Now()
+	if _, err := p.Login(TokenUser, "wrong"); !errors.Is(err, ErrDenied) {
+		t.Errorf("got %v", err)
+	}
+	if d := time.Since(began); d > 5*time.Second {
+		t.Errorf("to refuse it takes %v", d)
+	}
+	_, secret, err := s.CreateToken(Grant{Role: Reader}, 0, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if who, err := p.Login(TokenUser, secret); err != nil || who.Role != Reader {
+		t.Errorf("got %v, %v", who, err)
 	}
 }

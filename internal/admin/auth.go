@@ -100,7 +100,7 @@ func isOwnHost(hostport string) bool {
 
 // byCertificate gives the user whose name a certificate has that the client has shown.
 func byCertificate(policy *access.Policy, r *http.Request) (access.Principal, bool) {
-	if r.TLS == nil || len(r.TLS.VerifiedChains) == 0 || policy.Store == nil {
+	if r.TLS == nil || len(r.TLS.VerifiedChains) == 0 || !policy.Passwords() {
 		return access.Principal{}, false
 	}
 	return policy.Store.ByName(r.TLS.VerifiedChains[0][0].Subject.CommonName)

@@ -43,6 +43,7 @@ type Server struct {
 	guesses *access.Guesses
 	http    *http.Server
 	wg      sync.WaitGroup // goroutines of Serve
+	conns   atomic.Int64
 }
 
 // Bounds on clients, most of which are programs that may hang.
@@ -51,6 +52,7 @@ const (
 	idleTimeout   = 2 * time.Minute
 	statsTimeout  = 10 * time.Second // for the page server to say what it does
 	maxHeader     = 64 << 10
+	maxConns      = 100 // at once: they need file descriptors that stores and mounts need, too
 )
 
 // New makes a server.
@@ -66,9 +68,19 @@ func New(o Options) *Server {
 	s.tls.Store(o.TLS)
 	s.http = &http.Server{
 		Handler: s.routes(), ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader,
-		ConnContext: withConn, ErrorLog: slog.NewLogLogger(o.Log.Handler(), slog.LevelDebug),
+		ConnContext: withConn, ConnState: s.count, ErrorLog: slog.NewLogLogger(o.Log.Handler(), slog.LevelDebug),
 	}
 	return s
+}
+
+// count counts connections, before they say anything. One that is too many is closed at once.
+func (s *Server) count(nc net.Conn, state http.ConnState) {
+	switch {
+	case state == http.StateClosed:
+		s.conns.Add(-1)
+	case state == http.StateNew && s.conns.Add(1) > maxConns:
+		nc.Close()
+	}
 }
 
 // SetAccess says anew who is let in, from the next request on.

@@ -3,6 +3,7 @@ package admin_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -365,5 +366,25 @@ func TestJournal(t *testing.T) {
 	log.With("tenant", tenantA).Warn("late", "by", "5 s", "err", nil)
 	if e := j.Events(); e[0].Tenant != tenantA || e[0].Text != "late, by 5 s" || e[0].Level != slog.LevelWarn {
 		t.Errorf("got %+v", e[0])
+	}
+}
+
+// TestCrowd: strangers do not take all file descriptors of the page server.
+func TestCrowd(t *testing.T) {
+	url := serve(t, admin.Options{Access: trusting})
+	var open int
+	for range 150 {
+		nc, err := net.Dial("tcp", strings.TrimPrefix(url, "http://"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer nc.Close()
+		nc.SetReadDeadline(time.Now().Add(30 * time.Millisecond))
+		if _, err := nc.Read(make([]byte, 1)); errors.Is(err, os.ErrDeadlineExceeded) {
+			open++
+		}
+	}
+	if open > 100 {
+		t.Errorf("%d connections that say nothing", open)
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"zenith/internal/access"
@@ -23,6 +24,8 @@ type conn struct {
 	raw     net.Conn // as it was accepted
 	nc      net.Conn // what is read and written: raw, or the TLS over it
 	crowded bool     // over MaxConns: to be refused
+	origin  access.Origin
+	letIn   atomic.Bool // by its postgres
 
 	mu      sync.Mutex
 	backend net.Conn // nil: not connected yet
@@ -189,6 +192,10 @@ func (c *conn) reach(ctx context.Context, t target) (api.Woken, net.Conn, error)
 		if err != nil {
 			return woken, nil, err
 		}
+		if woken.Compute.Host == "" && !c.ofOwner() { // without a host, whoever on this machine has that port would be dialled
+			woken.Release()
+			return api.Woken{}, nil, api.Errorf(api.ErrNotAllowed, "postgres of %s listens on no TCP port (listen_addresses)", t.name)
+		}
 		backend, err := c.serverOf(woken.Compute).dial(ctx)
 		if err == nil {
 			return woken, backend, nil
@@ -231,6 +238,7 @@ func (c *conn) cut() {
 	c.closed = true
 	if c.backend != nil {
 		c.backend.Close()
+		c.raw.SetWriteDeadline(time.Now().Add(refuseTime)) // it may not be reading what its postgres has said
 	} else {
 		c.raw.SetReadDeadline(time.Unix(1, 0)) // it may yet be told why
 	}

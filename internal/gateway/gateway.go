@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"zenith/internal/access"
 	"zenith/internal/api"
 	"zenith/internal/startup"
 )
@@ -122,20 +123,41 @@ func (g *Gateway) pause(d time.Duration) {
 // many. More are closed unheard.
 const beyond = 16
 
+// ofOwner is how many connections more the owner may have, so that strangers do not keep it out.
+const ofOwner = 16
+
 // start serves a connection in a goroutine of its own.
 func (g *Gateway) start(nc net.Conn) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.ctx.Err() != nil || len(g.conns) >= g.opt.MaxConns+beyond {
+	c := &conn{g: g, raw: nc, nc: nc, origin: access.OriginOf(nc.RemoteAddr(), access.PeerUID(nc))}
+	room, taken := g.opt.MaxConns, len(g.conns)
+	if c.ofOwner() {
+		room += beyond + ofOwner
+	} else if g.strangersLocked(c.origin) >= max(g.opt.MaxConns/2, 1) {
+		c.crowded = true
+	}
+	if g.ctx.Err() != nil || taken >= room+beyond {
 		nc.Close()
 		return
 	}
-	c := &conn{g: g, raw: nc, nc: nc, crowded: len(g.conns) >= g.opt.MaxConns}
+	c.crowded = c.crowded || taken >= room
 	g.conns[c] = struct{}{}
 	g.wg.Go(func() {
 		defer g.forget(c)
 		c.serve()
 	})
+}
+
+// strangersLocked counts the connections from an origin that no postgres has let in yet: one address alone does not keep
+// all others out.
+func (g *Gateway) strangersLocked(from access.Origin) (n int) {
+	for c := range g.conns {
+		if c.origin == from && !c.letIn.Load() {
+			n++
+		}
+	}
+	return n
 }
 
 func (g *Gateway) forget(c *conn) {

@@ -76,6 +76,7 @@ type waker struct {
 	state  string
 	err    error
 	block  bool // until the context ends
+	noTCP  bool // the server has no host
 
 	mu       sync.Mutex
 	asked    []string
@@ -93,8 +94,11 @@ func (w *waker) Wake(ctx context.Context, tenant, point string) (api.Woken, erro
 	if w.err != nil {
 		return api.Woken{}, w.err
 	}
-	at := w.server.Addr().(*net.TCPAddr)
-	return api.Woken{Compute: api.Compute{Host: "127.0.0.1", Port: at.Port, Database: "usual"}, State: w.state, Release: func() {
+	at, host := w.server.Addr().(*net.TCPAddr), "127.0.0.1"
+	if w.noTCP {
+		host = ""
+	}
+	return api.Woken{Compute: api.Compute{Host: host, Port: at.Port, Database: "usual"}, State: w.state, Release: func() {
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		w.released++
@@ -444,4 +448,67 @@ func newCert(t *testing.T) (tls.Certificate, *x509.CertPool) {
 	roots := x509.NewCertPool()
 	roots.AddCert(leaf)
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, roots
+}
+
+// TestCloseOfStalled: a client that does not read what its postgres says keeps nobody from closing the gateway.
+func TestCloseOfStalled(t *testing.T) {
+	w := &waker{}
+	g, dial := open(t, w, gateway.Options{})
+	write(t, dial(), packet(startup.Protocol30, "user", "u"))
+	server, _ := w.server.accept(t)
+	write(t, server, message('Z', "I"))
+	row := message('D', strings.Repeat("x", 1<<20))
+	stalled := make(chan struct{})
+	go func() {
+		defer close(stalled)
+		for server.SetWriteDeadline(time.Now().Add(time.Second)) == nil {
+			if _, err := server.Write(row); err != nil {
+				return
+			}
+		}
+	}()
+	<-stalled
+	closed := make(chan struct{})
+	go func() { g.Close(); close(closed) }()
+	select {
+	case <-closed:
+	case <-time.After(patience):
+		t.Fatal("the gateway does not close")
+	}
+}
+
+// TestNoTCP: a client of a server that has no port of TCP is not connected to whoever has one of that number.
+func TestNoTCP(t *testing.T) {
+	w := &waker{noTCP: true}
+	_, dial := open(t, w, gateway.Options{})
+	client := dial()
+	write(t, client, packet(startup.Protocol30, "user", "u"))
+	if kind, state, text := readReport(t, client); kind != 'E' || state != "42501" {
+		t.Errorf("got %c %s %q", kind, state, text)
+	}
+	waitFor(t, "the server to be given back", func() bool { _, released := w.count(); return released == 1 })
+	if n := len(w.server.conns); n != 0 {
+		t.Errorf("%d connections", n)
+	}
+}
+
+// TestStrangersShare: one address has no more than half of the connections before it is let in anywhere, and those that
+// were let in do not count.
+func TestStrangersShare(t *testing.T) {
+	w := &waker{}
+	_, dial := open(t, w, gateway.Options{MaxConns: 4})
+	let := dial()
+	write(t, let, packet(startup.Protocol30, "user", "u"))
+	server, _ := w.server.accept(t)
+	write(t, server, message('Z', "I"))
+	read(t, let, 6)
+	for range 2 {
+		write(t, dial(), packet(startup.Protocol30, "user", "u"))
+		w.server.accept(t)
+	}
+	third := dial()
+	write(t, third, packet(startup.Protocol30, "user", "u"))
+	if kind, state, _ := readReport(t, third); kind != 'E' || state != "53300" {
+		t.Errorf("got %c %s", kind, state)
+	}
 }

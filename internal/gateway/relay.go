@@ -39,6 +39,7 @@ func (c *conn) passStartup(backend net.Conn, s server, news []byte) (forget func
 			forget()
 			forget = c.g.keys.add(string(raw[5:]), s)
 		case msgReadyForQuery:
+			c.letIn.Store(true)
 			raw = append(news, raw...)
 		}
 		if _, err := c.nc.Write(raw); err != nil {
