@@ -1,6 +1,7 @@
 package tenants
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -55,11 +56,18 @@ func (t *tenant) logSince(ctx context.Context, b *branch, point string) (pg.LSN,
 	return at.LSN, err
 }
 
+// What a log that is followed has in memory at most: so many commits of those that there were, and those of so many
+// bytes of WAL of what comes.
+const (
+	maxFollowed = 10_000
+	followStep  = 1 << 20
+)
+
 // followLog sends what there is, the oldest first, and goes on with what comes.
 func (b *branch) followLog(ctx context.Context, f *changelog.Filter, since, upTo pg.LSN, limit int, send func(api.Commit) error) error {
-	for {
+	for most := cmp.Or(limit, maxFollowed); ; most = 0 {
 		var list []api.Commit
-		err := readLog(ctx, b.tl, f, since, upTo, limit, func(c api.Commit) error {
+		err := readLog(ctx, b.tl, f, since, upTo, min(most, maxFollowed), func(c api.Commit) error {
 			list = append(list, c)
 			return nil
 		})
@@ -71,11 +79,11 @@ func (b *branch) followLog(ctx context.Context, f *changelog.Filter, since, upTo
 				return err
 			}
 		}
-		since, limit = upTo, 0
+		since = upTo
 		if err := b.tl.WaitLSN(ctx, upTo+1); err != nil {
 			return err
 		}
-		upTo = b.tl.LastLSN()
+		upTo = min(b.tl.LastLSN(), upTo+followStep)
 	}
 }
 

@@ -103,8 +103,12 @@ func (e *environ) find(c *cli.Context, written string, o api.LogOptions, show fu
 			if asJSON {
 				return writeJSONLine(e.out, x)
 			}
-			_, err := fmt.Fprint(e.out, show(&commitShown{x, branch}))
-			return err
+			for line := range strings.Lines(show(&commitShown{x, branch})) {
+				if _, err := fmt.Fprintln(e.out, printableLine(strings.TrimSuffix(line, "\n"))); err != nil {
+					return err
+				}
+			}
+			return nil
 		})
 		if err == nil && !found {
 			err = api.Errorf(api.ErrNotFound, "%s", nothing)

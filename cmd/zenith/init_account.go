@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"os/exec"
 	"strings"
@@ -80,6 +81,10 @@ func (e *environ) runInitAs(ctx context.Context, o initOptions, tenant string, a
 		}
 		defer conninfo.Close()
 		cmd.Args, cmd.ExtraFiles = append(cmd.Args, "--conninfo-fd", "4"), append(cmd.ExtraFiles, conninfo)
+	}
+	// What whoever started this process has left open is not the account's business.
+	if err := unix.CloseRange(helperFD, math.MaxUint32, unix.CLOSE_RANGE_CLOEXEC); err != nil {
+		return errors.Join(fmt.Errorf("close inherited files: %w", err), theirs.Close())
 	}
 	err = errors.Join(cmd.Start(), theirs.Close())
 	if err != nil {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"unicode"
 
 	"zenith/internal/api"
 )
@@ -36,7 +37,17 @@ func logLine(c api.Commit, few int) string {
 	if c.Partial {
 		line += " (began before the index of commits; may be more)"
 	}
-	return line
+	return printableLine(line)
+}
+
+// printableLine puts a mark in place of what a terminal would not print but do: names of tables may be anything.
+func printableLine(s string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) {
+			return r
+		}
+		return unicode.ReplacementChar
+	}, s)
 }
 
 // ddlWords say what became of a table as a statement that may have done it.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"path/filepath"
 	"strconv"
@@ -47,10 +48,23 @@ func (c *conn) serve() {
 		return
 	}
 	c.g.counts.refused.Add(1)
-	c.g.opt.Log.Debug("client of the gateway is refused", "client", c.raw.RemoteAddr().String(), "err", err)
+	c.g.opt.Log.Log(context.Background(), levelOf(err), "client of the gateway is refused", "client", c.raw.RemoteAddr().String(), "err", err)
 	if !isClosed(err) {
 		c.refuse(err)
 	}
+}
+
+// levelOf gives the level at which a refusal is logged: what the client is not told, the log has.
+func levelOf(err error) slog.Level {
+	for _, k := range kinds {
+		if errors.Is(err, k.err) {
+			return slog.LevelDebug
+		}
+	}
+	if isClosed(err) {
+		return slog.LevelDebug
+	}
+	return slog.LevelError
 }
 
 // begin reads what the client wants, and goes on with TLS if it likes that.

@@ -313,7 +313,7 @@ func TestRefusals(t *testing.T) {
 		{"forgotten", &waker{err: api.Errorf(api.ErrOutOfRange, "below what is kept")}, "58P01", "below what is kept"},
 		{"too many", &waker{err: api.Errorf(api.ErrTooMany, "32 postgres run already")}, "53300", "32 postgres run already"},
 		{"slow", &waker{block: true}, "57P03", "starting postgres took longer than 50ms"},
-		{"broken", &waker{err: errors.New("odd")}, "XX000", "odd"},
+		{"broken", &waker{err: errors.New("odd")}, "XX000", "the page server's log"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			_, dial := open(t, c.waker, gateway.Options{Wait: 50 * time.Millisecond})

@@ -81,16 +81,15 @@ var kinds = []struct {
 // internalError is the SQLSTATE of an error of no known kind.
 const internalError = "XX000"
 
-// fatal makes the ErrorResponse for an error that ends a connection.
+// fatal makes the ErrorResponse for an error that ends a connection. Its client may be a stranger: of an error of no known
+// kind, which may tell of paths and stores, it says where the reason is.
 func fatal(err error) []byte {
-	state := internalError
 	for _, k := range kinds {
 		if errors.Is(err, k.err) {
-			state = k.state
-			break
+			return report(msgErrorResponse, "FATAL", k.state, err.Error())
 		}
 	}
-	return report(msgErrorResponse, "FATAL", state, err.Error())
+	return report(msgErrorResponse, "FATAL", internalError, "internal error: the page server's log says what it is")
 }
 
 // notice makes the NoticeResponse that says which state a client is connected to.
