@@ -27,13 +27,13 @@ type exchange struct {
 	state   string // the SQLSTATE, if the answer is an error
 }
 
-const branchJSON = `\{"name":"%s","timeline_id":"[0-9a-f]{32}","latest_valid_lsn":"0/[0-9A-F]+","ancestor_id":%s,"ancestor_lsn":%s,"pg_version":1[4-9]\}`
+const branchJSON = `\{"name":"%s","timeline_id":"[0-9a-f]{32}","latest_valid_lsn":"0/[0-9A-F]+","ancestor_id":%s,"ancestor_lsn":%s,"pg_version":1[4-9],"created_at":"[^"]*"(,"protected":true)?\}`
 
 // surface is every command that clients rely on, but for those that stream.
 func surface() []exchange {
 	root, child := fmt.Sprintf(branchJSON, "main", "null", "null"), `"[0-9a-f]{32}"`
 	odd := fmt.Sprintf(branchJSON, `my-\\"odd\\"/branch;`, child, `"0/[0-9A-F]+"`)
-	mount := "dir:25 mode:25 tenant:25 branch:25 timeline:25 lsn:25"
+	mount := "dir:25 mode:25 tenant:25 branch:25 timeline:25 lsn:25 errors:20 last_error:25"
 	return []exchange{
 		{"SET search_path = x", "", "", ""},
 		{"status", "name:25 value:25", `(?s).*tenants\|1\n.*branches\|1\n.*`, ""},
@@ -60,9 +60,9 @@ func surface() []exchange {
 		{"lease T TL FF/0", "", "", "22003"},
 		{"do_gc T TL 0", "n_relations:20 truncated:20 deleted:20 dropped:20 elapsed:20", `(\d+\|){4}\d+`, ""},
 		{"do_gc T TL -1", "", "", "22023"},
-		{"mount T main@LSN DIR", mount, `DIR\|ro\|T\|main\|TL\|LSN`, ""},
+		{"mount T main@LSN DIR", mount, `DIR\|ro\|T\|main\|TL\|LSN\|0\|`, ""},
 		{"mount T main@LSN DIR scratch", mount, "", "55006"},
-		{"mount_list", mount, `DIR\|ro\|T\|main\|TL\|LSN`, ""},
+		{"mount_list", mount, `DIR\|ro\|T\|main\|TL\|LSN\|0\|`, ""},
 		{"umount DIR", "", "", ""},
 		{"umount DIR", "", "", "42704"},
 		{"frobnicate", "", "", "42601"},

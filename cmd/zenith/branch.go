@@ -88,7 +88,7 @@ func detailsFlag() cli.Flag {
 // reservedVerbs are words that a user who knows git, or another version of zenith, takes for
 // commands. A slip makes no branch of that name.
 var reservedVerbs = map[string]bool{
-	"ls": true, "new": true, "remove": true, "move": true, "copy": true, "durable": true, "checkout": true, "switch": true, "merge": true, "show": true, "help": true,
+	"ls": true, "remove": true, "move": true, "durable": true, "checkout": true, "switch": true, "merge": true, "show": true, "help": true,
 }
 
 func (e *environ) runBranchList(c *cli.Context) error {
