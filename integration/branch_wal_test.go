@@ -29,7 +29,8 @@ func TestBranchFarIntoSegment(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if onDisk := info.Sys().(*syscall.Stat_t).Blocks * 512; onDisk > 1<<20 {
+	// A server that may summarize its WAL reads all of its first segment.
+	if onDisk := info.Sys().(*syscall.Stat_t).Blocks * 512; onDisk > 1<<20 && !pgtest.Version().SummarizesWAL {
 		t.Errorf("a branch that was started takes %d KiB of disk for WAL", onDisk>>10)
 	}
 	l := &ledger{}
