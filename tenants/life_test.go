@@ -60,6 +60,11 @@ func TestResetUnderPostgres(t *testing.T) {
 	f.connected(2)
 	_, err = f.BranchReset(ctx, tenantA, "staging", "", false)
 	wantKind(t, "reset under clients", err, api.ErrBusy, "2 clients are connected", "--force")
+	left := 3
+	f.clients = func(context.Context, *compute) (int, error) { left--; return left, nil } // they leave
+	if c, err := f.branchOf(t, MainBranch).t.compute("staging"); err != nil || c.checkAlone(ctx) != nil || left != 0 {
+		t.Errorf("clients that are leaving are not waited for: %d left, %v", left, err)
+	}
 	f.clients = func(context.Context, *compute) (int, error) { return 0, errors.New("too many clients") }
 	_, err = f.BranchReset(ctx, tenantA, "staging", "", false)
 	wantKind(t, "reset under a postgres that does not answer", err, api.ErrBusy, "too many clients")

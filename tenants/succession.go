@@ -293,6 +293,9 @@ func (c *compute) standDown(ctx context.Context, force bool) error {
 // clientsPatience is how long a postgres may take to say who is connected.
 const clientsPatience = 10 * time.Second
 
+// clientsLinger is how long the backends of clients that have just left may take to end: a client does not wait for its own.
+const clientsLinger = 2 * time.Second
+
 // countClients counts who is connected to the compute's postgres.
 func countClients(ctx context.Context, c *compute) (int, error) { return c.local().Clients(ctx) }
 
@@ -301,6 +304,9 @@ func (c *compute) checkAlone(ctx context.Context) error {
 	asked, cancel := context.WithTimeout(ctx, clientsPatience)
 	defer cancel()
 	n, err := c.t.m.clients(asked, c)
+	for end := time.Now().Add(clientsLinger); n > 0 && err == nil && time.Now().Before(end); n, err = c.t.m.clients(asked, c) {
+		time.Sleep(clientsLinger / 40)
+	}
 	switch {
 	case err != nil:
 		return api.Errorf(api.ErrBusy, "branch %s: postgres runs on it, and does not say who is connected (--force stops it): %s", c.name, oneLine(err))
