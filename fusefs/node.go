@@ -3,6 +3,7 @@ package fusefs
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -46,7 +47,8 @@ func (t *worktree) madeAttr(ctx context.Context, mode uint32) attr {
 type node struct {
 	fs.Inode
 	t       *worktree
-	inNames sync.Once // done when go-fuse has learned of the node
+	inNames sync.Once   // done when go-fuse has learned of the node
+	known   atomic.Bool // likewise: until then go-fuse's Inode must not be used
 
 	parent *dir // this and the next two are guarded by t.mu
 	name   string
@@ -90,6 +92,7 @@ func (d *dir) inode(ctx context.Context, c child) *fs.Inode {
 		id := fs.StableAttr{Mode: n.attr.mode & syscall.S_IFMT, Ino: n.attr.ino}
 		n.attrMu.Unlock()
 		d.NewInode(ctx, c, id)
+		n.known.Store(true)
 	})
 	return &n.Inode
 }

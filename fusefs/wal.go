@@ -237,7 +237,8 @@ func (t *worktree) sendWAL() error {
 	return nil
 }
 
-// openWAL lists the files in pg_wal that are WAL and open.
+// openWAL lists the files in pg_wal that are WAL and open. One that is being made is in the directory and open before
+// go-fuse knows it: the kernel has nothing of it yet.
 func (t *worktree) openWAL() (list []*file) {
 	t.mu.RLock()
 	defer t.mu.RUnlock()
@@ -246,7 +247,7 @@ func (t *worktree) openWAL() (list []*file) {
 		return nil
 	}
 	for _, c := range d.children {
-		if f, ok := c.(*file); ok && f.kind().place == inWAL && f.body.used() {
+		if f, ok := c.(*file); ok && f.known.Load() && f.kind().place == inWAL && f.body.used() {
 			list = append(list, f)
 		}
 	}
