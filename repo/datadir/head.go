@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"golang.org/x/sys/unix"
 
@@ -169,9 +170,11 @@ func (f *walFile) copyRange(ctx context.Context, file *os.File, off, end int64) 
 // unread gives the range of f's bytes, from one offset up to another, that is an ancestor's WAL and that no server reads
 // which begins at the checkpoint: all but the segment's first page, by which a server knows the segment, and the pages
 // from the checkpoint on. This process reads it from the ancestor. To write it would be most of the cost of a
-// branch's first start. The range is empty for versions whose servers summarize the WAL of all segments that are there.
+// branch's first start. The range is empty for versions whose servers summarize the WAL of all segments that are there,
+// and where one of PostgreSQL's timelines begins in the segment: a recovery from an archive reads what is before that
+// from this file, too, whose name has the newest timeline.
 func (f *walFile) unread() (from, to int64) {
-	if f.stop.cfg.Version.SummarizesWAL {
+	if f.stop.cfg.Version.SummarizesWAL || f.switched() {
 		return 0, 0
 	}
 	read := min(f.stop.inherited, f.stop.at, f.stop.checkPoint.Redo)
@@ -180,6 +183,13 @@ func (f *walFile) unread() (from, to int64) {
 		return 0, 0
 	}
 	return xlog.PageSize, min(int64(read-f.start), f.Size())
+}
+
+// switched reports whether one of PostgreSQL's timelines begins in the segment.
+func (f *walFile) switched() bool {
+	return slices.ContainsFunc(f.stop.history[1:], func(e pg.HistoryEntry) bool {
+		return e.Begin > f.start && int64(e.Begin-f.start) < f.Size()
+	})
 }
 
 // clearFrom makes a file size bytes long, of which those from off on are zeros. The file is not

@@ -264,3 +264,32 @@ func TestPrepareHeadOfBranch(t *testing.T) {
 		t.Errorf("the branch's WAL below its start is not its ancestor's, %v", err)
 	}
 }
+
+// TestPrepareHeadOfRestoredBranch: the segment in which one of PostgreSQL's timelines begins has all that is before that: a
+// recovery from an archive reads it there, as the segment of the newest timeline.
+func TestPrepareHeadOfRestoredBranch(t *testing.T) {
+	r, main := importRepository(t)
+	branch := branchFarIn(t, r, main, 20)
+	head := branch.LastLSN()
+	start := head &^ (pg.LSN(branch.Info().SegSize) - 1)
+	if err := branch.MakeDirs(); err != nil {
+		t.Fatal(err)
+	}
+	if err := branch.SwitchTLI(t.Context(), branch.History().TLI()+1, head); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := datadir.PrepareHead(t.Context(), branch); err != nil {
+		t.Fatal(err)
+	}
+	got, err := os.ReadFile(branch.SegmentPath(head))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := make([]byte, head-start)
+	if err := xlog.ReadFull(main.WAL(), want, start); err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(got[:len(want)], want) {
+		t.Error("the file does not have the WAL before the switch")
+	}
+}
