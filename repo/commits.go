@@ -31,8 +31,11 @@ type commitChunk struct {
 	encoded []byte
 }
 
-// maxChunkCommits is how many commits a chunk in the store has at most.
-const maxChunkCommits = 512
+// maxChunkCommits is how many commits a chunk in the store has at most; one of maxChunkBytes gets no more of them.
+const (
+	maxChunkCommits = 512
+	maxChunkBytes   = 1 << 20
+)
 
 // Commits adds commits to the index. The Writer keeps none of the chunk's memory.
 func (w *Writer) Commits(k *history.Chunk) {
@@ -131,7 +134,7 @@ type chunkWriter struct {
 
 func (x *chunkWriter) add(c *history.Commit) error {
 	x.k.Add(c)
-	if x.k.Len() < maxChunkCommits {
+	if x.k.Len() < maxChunkCommits && x.k.Size() < maxChunkBytes {
 		return nil
 	}
 	return x.flush()

@@ -17,24 +17,47 @@ import (
 //	| k | k times: xid, bytes, changes as in a chunk |
 const runningVersion = 1
 
-// Running gives what is known of the transactions that have not ended.
+// What Running gives has a bound: a value of the store has one, and it is made at the end of each batch. One transaction
+// may have millions of subtransactions.
+const (
+	maxRunning      = 50_000  // transactions
+	maxRunningBytes = 4 << 20 // bytes
+)
+
+// Running gives what is known of the transactions that have not ended. Where that is too much it says only that they have
+// begun: for a Tracker that goes on from there their commits are Partial.
 func (t *Tracker) Running() []byte {
-	b := binary.AppendUvarint([]byte{runningVersion}, uint64(t.since))
-	b = binary.AppendUvarint(b, uint64(len(t.fresh)))
-	for _, rel := range t.fresh {
+	if len(t.open) <= maxRunning {
+		if b := encodeRunning(t.since, t.fresh, t.open); len(b) <= maxRunningBytes {
+			return b
+		}
+	}
+	since := t.since
+	for xid := range t.open {
+		if !xid.Precedes(since) {
+			since = max(xid+1, pg.FirstNormalTransactionID) // xid 0 is none, where they wrap around
+		}
+	}
+	return encodeRunning(since, t.fresh, nil)
+}
+
+func encodeRunning(since pg.TransactionID, fresh []pg.RelFileLocator, open map[pg.TransactionID]*tally) []byte {
+	b := binary.AppendUvarint([]byte{runningVersion}, uint64(since))
+	b = binary.AppendUvarint(b, uint64(len(fresh)))
+	for _, rel := range fresh {
 		b = appendRel(b, rel)
 	}
 	var k Chunk // for its numbers of relations
 	var body []byte
-	for _, xid := range slices.Sorted(maps.Keys(t.open)) {
-		of := t.open[xid]
+	for _, xid := range slices.Sorted(maps.Keys(open)) {
+		of := open[xid]
 		body = binary.AppendUvarint(body, uint64(xid))
 		body = binary.AppendUvarint(body, of.bytes)
 		body = k.appendChanges(body, of.changes)
 	}
 	b = binary.AppendUvarint(b, uint64(k.relCount))
 	b = append(b, k.rels...)
-	b = binary.AppendUvarint(b, uint64(len(t.open)))
+	b = binary.AppendUvarint(b, uint64(len(open)))
 	return append(b, body...)
 }
 

@@ -27,6 +27,12 @@ type Tracker struct {
 // maxFresh bounds Tracker.fresh: what a transaction made that aborted before it had an id stays there.
 const maxFresh = 1024
 
+// maxSubXIDs is how many subtransactions a Commit names: more would be more than a value of the store can have.
+const maxSubXIDs = 1 << 20
+
+// maxFree is how many tallies are kept to be used again.
+const maxFree = 1024
+
 // NewTracker makes a Tracker for the WAL behind a point at which next is the id of the next transaction.
 func NewTracker(next pg.TransactionID) *Tracker {
 	return &Tracker{since: next, open: make(map[pg.TransactionID]*tally)}
@@ -72,8 +78,10 @@ func (t *Tracker) tally(xid pg.TransactionID) *tally {
 // forget drops a transaction's tally.
 func (t *Tracker) forget(xid pg.TransactionID, of *tally) {
 	delete(t.open, xid)
-	of.reset()
-	t.free = append(t.free, of)
+	if len(t.free) < maxFree {
+		of.reset()
+		t.free = append(t.free, of)
+	}
 	if t.lastXID == xid {
 		t.last = nil
 	}
@@ -91,7 +99,9 @@ func (t *Tracker) end(rec *xlog.Record) (*Commit, error) {
 	of.bytes += uint64(len(rec.Raw))
 	subs := t.commit.SubXIDs[:0]
 	for xid := range e.SubXIDs.All() {
-		subs = append(subs, xid)
+		if len(subs) < maxSubXIDs {
+			subs = append(subs, xid)
+		}
 		if sub := t.open[xid]; sub != nil {
 			wrote = true
 			of.merge(sub)
