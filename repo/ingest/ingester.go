@@ -125,15 +125,17 @@ func (in *Ingester) place(ctx context.Context) error {
 	if err := in.loadNotes(ctx); err != nil {
 		return err
 	}
-	in.reader = xlog.NewReader(in.tl.WAL(), in.tl.WALConfig(), last)
+	tracker, err := in.tl.Tracker(at.State.CheckPoint.NextXID.XID())
+	if err != nil {
+		return fmt.Errorf("running transactions at %v: %w", last, err)
+	}
+	in.reader = xlog.NewReader(in.tl.WAL(), in.tl.WALConfig(), last) // from here on it is placed
 	in.reader.SetPrev(prev)
 	in.state = at.State.Clone()
 	in.stated = last
 	in.dbs = make(map[database]bool)
 	in.commits.Reset()
-	if in.history, err = in.tl.Tracker(in.state.CheckPoint.NextXID.XID()); err != nil {
-		return fmt.Errorf("running transactions at %v: %w", last, err)
-	}
+	in.history = tracker
 	if _, _, err := in.tl.Durable(); errors.Is(err, repo.ErrCorrupt) {
 		in.badMark = err
 	}
