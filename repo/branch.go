@@ -264,6 +264,9 @@ func (r *Repository) branchFrom(ctx context.Context, as NewBranch, parent *Timel
 	if err := over.check(as.Name); err != nil {
 		return nil, err
 	}
+	if over != nil {
+		as.Attributes = over.old.Attributes() // they may have changed while this waited for the turn
+	}
 	own, err := files(no)
 	if err != nil {
 		return nil, err
