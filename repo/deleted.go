@@ -80,11 +80,14 @@ func (r *Repository) ReadDeleted() (list []*Timeline, failed []error, release fu
 			continue
 		}
 		byNo[k.no], opened[k.no], list = t, t, append(list, t)
-		k.read = t
-		r.kept[t.info.ID] = k
 	}
 	if err := r.loadPins(opened); err != nil {
 		return nil, nil, nil, err
+	}
+	for _, t := range list {
+		k := r.kept[t.info.ID]
+		k.read = t
+		r.kept[t.info.ID] = k
 	}
 	r.readsDeleted = true
 	return list, failed, sync.OnceFunc(func() { r.releaseDeleted(list) }), nil
