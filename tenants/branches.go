@@ -152,7 +152,9 @@ func (t *tenant) deleteBranch(ctx context.Context, b *branch, force bool) error 
 		return classify(err)
 	}
 	t.mu.Lock()
-	delete(t.branches, b.tl.ID())
+	if t.branches[b.tl.ID()] == b { // else it was brought back already
+		delete(t.branches, b.tl.ID())
+	}
 	failed := t.unstarted[b.tl.ID()]
 	delete(t.unstarted, b.tl.ID())
 	delete(t.waits, b.tl.ID())

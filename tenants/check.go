@@ -153,6 +153,9 @@ func (c *checker) head(ctx context.Context, t *tenant, tl *repo.Timeline) error 
 		return c.emptyHead(ctx, t, tl)
 	}
 	b, err := t.branch(tl)
+	if errors.Is(err, api.ErrNotFound) {
+		return nil // it was deleted just now
+	}
 	if err != nil {
 		return err
 	}

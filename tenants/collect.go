@@ -130,6 +130,9 @@ func (t *tenant) horizons(ctx context.Context, timelines []*repo.Timeline, keep 
 	all := make(map[repo.TimelineID]pg.LSN)
 	for _, tl := range timelines {
 		b, err := t.branch(tl)
+		if errors.Is(err, api.ErrNotFound) {
+			continue // it was deleted just now
+		}
 		if err == nil {
 			_, err = b.catchup(ctx)
 		}
@@ -152,6 +155,9 @@ func (t *tenant) keepForSlots(horizons map[repo.TimelineID]pg.LSN) error {
 	}
 	for _, tl := range t.repo.Timelines() {
 		b, err := t.branch(tl)
+		if errors.Is(err, api.ErrNotFound) {
+			continue // it was deleted just now, and keepForDeleted sees it
+		}
 		if err != nil {
 			return err
 		}

@@ -166,6 +166,18 @@ func TestPromote(t *testing.T) {
 	wantKind(t, "promote over itself", err, api.ErrBadArgument)
 	_, err = f.BranchPromote(ctx, tenantA, MainBranch, "fix", false)
 	wantKind(t, "promote main, whose name would go", err, api.ErrNotAllowed)
+	f.clients = func(_ context.Context, c *compute) (int, error) { // somebody is connected to main
+		if c.name == MainBranch {
+			return 1, nil
+		}
+		return 0, nil
+	}
+	_, err = f.BranchPromote(ctx, tenantA, "fix", "", false)
+	wantKind(t, "promote over a branch with clients", err, api.ErrBusy, "1 clients are connected")
+	if list, err := f.PgList(ctx, tenantA); err != nil || len(list) != 2 || list[0].Status != api.ComputeRunning || list[1].Status != api.ComputeRunning {
+		t.Errorf("after a promotion that was refused: computes %+v, %v", list, err)
+	}
+	f.connected(0)
 	res, err := f.BranchPromote(ctx, tenantA, "fix", "", false)
 	if err != nil || res.KeptAs != "main.old-1" || res.From != "fix" || !res.Restarted {
 		t.Fatalf("promoted: %+v, %v", res, err)
@@ -437,4 +449,26 @@ func TestTextsOfBranches(t *testing.T) {
 		}
 	}
 	f.make(t, "pr", "main", api.BranchOptions{Owner: "Zoë", Note: "PR 4521: naïve"})
+}
+
+// TestBranchOfDeletedTimeline: who has found a timeline before it was deleted does not get in the way of its return.
+func TestBranchOfDeletedTimeline(t *testing.T) {
+	t.Parallel()
+	f := newManager(t, Config{})
+	ctx := t.Context()
+	f.make(t, "dev", "main", api.BranchOptions{})
+	old := f.branchOf(t, "dev")
+	if err := f.BranchDelete(ctx, tenantA, "dev", true); err != nil {
+		t.Fatal(err)
+	}
+	_, err := old.t.branch(old.tl)
+	wantKind(t, "the branch of a deleted timeline", err, api.ErrNotFound, "was deleted")
+	if _, err := f.BranchUndelete(ctx, tenantA, "dev", ""); err != nil {
+		t.Fatal(err)
+	}
+	_, err = old.t.branch(old.tl)
+	wantKind(t, "that of one that was brought back as another", err, api.ErrNotFound)
+	if _, err := f.PgStart(ctx, tenantA, "dev", api.ComputeOptions{}); err != nil {
+		t.Error(err)
+	}
 }

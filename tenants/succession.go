@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"time"
 
 	"zenith/internal/api"
@@ -168,14 +169,20 @@ func (t *tenant) promote(ctx context.Context, b, old *branch, force bool) (res a
 	if err := b.acquire("its promotion"); err != nil {
 		return res, errors.Join(err, own.resume(ctx))
 	}
+	free := sync.OnceFunc(b.release)
+	name := b.tl.Name()
 	if res.At, err = b.catchup(ctx); err == nil {
-		res.From = b.tl.Name()
+		res.From = name
 		err = t.succeed(ctx, old, force, &res, func(ctx context.Context, kept repo.Kept) (*repo.Timeline, error) {
-			b.release() // before the postgres of the place starts on it
-			return b.tl, t.repo.Promote(ctx, b.tl, old.tl, kept)
+			if err := t.repo.Promote(ctx, b.tl, old.tl, kept); err != nil {
+				return nil, err
+			}
+			free() // before the postgres of the place starts on it
+			return b.tl, nil
 		})
 	}
-	if b.tl.Name() == res.From {
+	free()
+	if b.tl.Name() == name {
 		return res, errors.Join(err, own.resume(ctx))
 	}
 	return res, errors.Join(err, own.remove())

@@ -170,8 +170,12 @@ func (t *tenant) lookup(name string) (*branch, error) {
 func (t *tenant) branch(tl *repo.Timeline) (*branch, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if b, ok := t.branches[tl.ID()]; ok {
+	if b, ok := t.branches[tl.ID()]; ok && b.tl == tl {
 		return b, nil
+	}
+	// A caller may have found tl before it was deleted. Its id may be that of another one by now, which was brought back.
+	if now, err := t.repo.Timeline(tl.ID()); err != nil || now != tl {
+		return nil, api.Errorf(api.ErrNotFound, "branch %s: was deleted", tl.Name())
 	}
 	b, err := newBranch(t, tl)
 	if err != nil {
