@@ -101,19 +101,15 @@ func (t *tenant) errNameTaken(name string) error {
 // BranchDelete removes a branch that nobody uses. It can be brought back for a while. One of which a
 // slip would destroy something is removed by force only.
 func (m *Manager) BranchDelete(ctx context.Context, tenant, name string, force bool) error {
-	t, release, err := m.tenant(ctx, tenant)
+	b, release, err := m.lookup(ctx, tenant, name)
 	if err != nil {
 		return err
 	}
 	defer release()
-	b, err := t.lookup(name)
-	if err != nil {
-		return err
-	}
 	if a := b.tl.Attributes(); a.Protected != nil && *a.Protected {
 		return errProtected(b.tl)
 	}
-	return t.deleteBranch(ctx, b, force)
+	return b.t.deleteBranch(ctx, b, force)
 }
 
 // deleteBranch removes a branch that nobody uses, and the stopped computes of that name.
@@ -296,18 +292,11 @@ func (m *Manager) LSN(ctx context.Context, tenant, point string) (pg.LSN, error)
 
 // IdentifySystem describes a branch as IDENTIFY_SYSTEM does.
 func (m *Manager) IdentifySystem(ctx context.Context, tenant, branch string) (api.SystemID, error) {
-	t, release, err := m.tenant(ctx, tenant)
+	b, release, err := m.lookup(ctx, tenant, cmp.Or(branch, MainBranch))
 	if err != nil {
 		return api.SystemID{}, err
 	}
 	defer release()
-	if branch == "" {
-		branch = MainBranch
-	}
-	b, err := t.lookup(branch)
-	if err != nil {
-		return api.SystemID{}, err
-	}
 	head, err := b.catchup(ctx)
 	info := b.tl.Info()
 	return api.SystemID{SysID: info.SysID, TLI: info.TLI, XLogPos: head}, err

@@ -33,16 +33,12 @@ func (b *branch) checkUnprotected() error {
 
 // withBranch finds a branch and keeps its tenant open while do works.
 func (m *Manager) withBranch(ctx context.Context, id, name string, do func(*tenant, *branch) error) error {
-	t, release, err := m.tenant(ctx, id)
+	b, release, err := m.lookup(ctx, id, name)
 	if err != nil {
 		return err
 	}
 	defer release()
-	b, err := t.lookup(name)
-	if err != nil {
-		return err
-	}
-	return do(t, b)
+	return do(b.t, b)
 }
 
 // BranchExpire says when a branch is no longer needed.

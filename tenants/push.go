@@ -32,15 +32,12 @@ type pusher struct {
 
 // Push sends what another page server does not have of a branch.
 func (m *Manager) Push(ctx context.Context, tenant, name string, o api.PushOptions) (res api.PushResult, err error) {
-	t, release, err := m.tenant(ctx, tenant)
+	b, release, err := m.lookup(ctx, tenant, name)
 	if err != nil {
 		return res, err
 	}
 	defer release()
-	b, err := t.lookup(name)
-	if err != nil {
-		return res, err
-	}
+	t := b.t
 	head, err := b.catchup(ctx)
 	if err != nil {
 		return res, err

@@ -52,15 +52,11 @@ func receiversDir(tenantDir string) string { return filepath.Join(tenantDir, "re
 // ReceiveStart follows a running server into a branch, from now on and whenever the page
 // server runs. A server that cannot be followed is refused at once.
 func (m *Manager) ReceiveStart(ctx context.Context, tenant, name, conninfo string) error {
-	t, release, err := m.tenant(ctx, tenant)
+	b, release, err := m.lookup(ctx, tenant, name)
 	if err != nil {
 		return err
 	}
 	defer release()
-	b, err := t.lookup(name)
-	if err != nil {
-		return err
-	}
 	kept := receiverFile{ConnInfo: conninfo, Stranger: !api.CallerOf(ctx).Owner}
 	server, err := m.parseServer(kept)
 	if err != nil {
@@ -73,28 +69,25 @@ func (m *Manager) ReceiveStart(ctx context.Context, tenant, name, conninfo strin
 		err = b.checkServer(ctx, server)
 	}
 	if err == nil {
-		err = t.keepReceiver(b.tl.ID(), kept)
+		err = b.t.keepReceiver(b.tl.ID(), kept)
 	}
 	if err != nil {
 		b.release()
 		return err
 	}
-	t.startReceiver(b, server)
+	b.t.startReceiver(b, server)
 	return nil
 }
 
 // ReceiveSet has a branch's receiver follow its server at another address. The old one goes on if that
 // cannot be followed.
 func (m *Manager) ReceiveSet(ctx context.Context, tenant, name, conninfo string) error {
-	t, release, err := m.tenant(ctx, tenant)
+	b, release, err := m.lookup(ctx, tenant, name)
 	if err != nil {
 		return err
 	}
 	defer release()
-	b, err := t.lookup(name)
-	if err != nil {
-		return err
-	}
+	t := b.t
 	kept := receiverFile{ConnInfo: conninfo, Stranger: !api.CallerOf(ctx).Owner}
 	server, err := m.parseServer(kept)
 	if err != nil {
@@ -254,20 +247,16 @@ func (t *tenant) loadReceiver(id repo.TimelineID) error {
 
 // ReceiveStop ends a branch's receiver for good. A replication slot stays on the server.
 func (m *Manager) ReceiveStop(ctx context.Context, tenant, name string) error {
-	t, release, err := m.tenant(ctx, tenant)
+	b, release, err := m.lookup(ctx, tenant, name)
 	if err != nil {
 		return err
 	}
 	defer release()
-	b, err := t.lookup(name)
-	if err != nil {
-		return err
-	}
-	rc, had := t.takeReceiver(b.tl.ID())
+	rc, had := b.t.takeReceiver(b.tl.ID())
 	if !had {
 		return noReceiver(name)
 	}
-	err = t.forgetReceiver(b.tl.ID())
+	err = b.t.forgetReceiver(b.tl.ID())
 	b.followedBy(nil)
 	if rc == nil {
 		return err
