@@ -2,11 +2,7 @@ package tenants
 
 import (
 	"context"
-	"errors"
-	"io/fs"
-	"os"
 	"path/filepath"
-	"syscall"
 	"time"
 
 	"zenith/internal/api"
@@ -62,26 +58,8 @@ func (t *tenant) stateOn(tl *repo.Timeline) string {
 
 // space gives the bytes on disk of a timeline's own pages, about, and of its own WAL.
 func (t *tenant) space(tl *repo.Timeline) (pages, wal int64, err error) {
-	wal, err = sizeOnDisk(tl.WALDir())
+	wal, err = dirBytes(tl.WALDir())
 	return tl.StoredBytes(), wal, err
-}
-
-// sizeOnDisk adds up what the files of a directory take; 0 if it is not there.
-func sizeOnDisk(dir string) (sum int64, err error) {
-	entries, err := os.ReadDir(dir)
-	if errors.Is(err, fs.ErrNotExist) {
-		return 0, nil
-	}
-	for _, e := range entries {
-		fi, err := e.Info()
-		if err != nil {
-			continue // a segment that was removed meanwhile
-		}
-		if st, ok := fi.Sys().(*syscall.Stat_t); ok {
-			sum += st.Blocks * 512
-		}
-	}
-	return sum, err
 }
 
 // DiskUsage gives the room that each branch takes, those that were deleted and are kept behind the others.
@@ -107,7 +85,7 @@ func (m *Manager) DiskUsage(ctx context.Context, tenant string) ([]api.Usage, er
 	}
 	for _, d := range t.repo.Deleted() {
 		u := api.Usage{Branch: d.Name, TimelineID: d.ID.String(), Deleted: true, FirstLSN: d.Start, PageBytes: d.Bytes}
-		if u.WALBytes, err = sizeOnDisk(filepath.Join(t.dir, "timelines", d.ID.String(), "wal")); err != nil {
+		if u.WALBytes, err = dirBytes(filepath.Join(t.dir, "timelines", d.ID.String(), "wal")); err != nil {
 			return nil, err
 		}
 		u.GivesBack = u.PageBytes + u.WALBytes
