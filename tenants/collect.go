@@ -230,28 +230,19 @@ const (
 
 // runCollector collects what is not to be retained, now and then, until the Manager closes.
 func (m *Manager) runCollector() {
-	tick := time.NewTicker(m.cfg.CollectEvery)
-	defer tick.Stop()
 	visited := make(map[string]time.Time)
-	for {
-		select {
-		case <-m.ctx.Done():
-			return
-		case <-tick.C:
-		}
-		ids, err := m.TenantList(m.ctx)
-		if err != nil {
-			m.log.Error("list tenants", "err", err)
-		}
-		for _, id := range ids {
-			if last, ok := visited[id]; !ok && !m.isOpen(id) {
-				visited[id] = time.Now() // closed tenants wait a day: to open all of them at the start would be slow
-			} else if m.isOpen(id) || time.Since(last) >= visitClosedEvery {
-				visited[id] = time.Now()
-				if err := m.collect(m.ctx, id); err != nil && m.ctx.Err() == nil {
-					m.log.Error("forget history", "tenant", id, "err", err)
-				}
-			}
+	m.every(m.cfg.CollectEvery, func(time.Time) { m.eachTenant(func(id string) { m.collectDue(id, visited) }) })
+}
+
+// collectDue collects a tenant, one that is closed only when it was not visited for long.
+func (m *Manager) collectDue(id string, visited map[string]time.Time) {
+	last, ok := visited[id]
+	if !ok && !m.isOpen(id) {
+		visited[id] = time.Now() // closed tenants wait a day: to open all of them at the start would be slow
+	} else if m.isOpen(id) || time.Since(last) >= visitClosedEvery {
+		visited[id] = time.Now()
+		if err := m.collect(m.ctx, id); err != nil && m.ctx.Err() == nil {
+			m.log.Error("forget history", "tenant", id, "err", err)
 		}
 	}
 }

@@ -72,23 +72,16 @@ func (m *Manager) waitClosed(id repo.TenantID) (open bool, err error) {
 
 // runIdle closes tenants that nobody uses, until the Manager closes.
 func (m *Manager) runIdle() {
-	tick := time.NewTicker(m.cfg.IdleTime / 3)
-	defer tick.Stop()
-	for {
-		select {
-		case <-m.ctx.Done():
-			return
-		case now := <-tick.C:
-			endIdleThreads()
-			idle := m.takeIdle(now)
-			for _, t := range idle {
-				m.closeIdle(t)
-			}
-			if len(idle) > 0 {
-				m.freeMemory()
-			}
+	m.every(m.cfg.IdleTime/3, func(now time.Time) {
+		endIdleThreads()
+		idle := m.takeIdle(now)
+		for _, t := range idle {
+			m.closeIdle(t)
 		}
-	}
+		if len(idle) > 0 {
+			m.freeMemory()
+		}
+	})
 }
 
 // takeIdle takes the tenants out of the list that nobody has used for a while. While the disk is full

@@ -179,6 +179,34 @@ func (m *Manager) background(fn func()) bool {
 	return !m.closed
 }
 
+// every calls do at each tick of an interval, until the Manager closes.
+func (m *Manager) every(interval time.Duration, do func(now time.Time)) {
+	tick := time.NewTicker(interval)
+	defer tick.Stop()
+	for {
+		select {
+		case <-m.ctx.Done():
+			return
+		case now := <-tick.C:
+			do(now)
+		}
+	}
+}
+
+// eachTenant calls do with the id of each tenant that there is, until the Manager closes.
+func (m *Manager) eachTenant(do func(id string)) {
+	ids, err := m.TenantList(m.ctx)
+	if err != nil {
+		m.log.Error("list tenants", "err", err)
+	}
+	for _, id := range ids {
+		if m.ctx.Err() != nil {
+			return
+		}
+		do(id)
+	}
+}
+
 func (m *Manager) tenantsDir() string { return filepath.Join(m.cfg.Dir, "tenants") }
 
 func (m *Manager) tenantDir(id repo.TenantID) string {

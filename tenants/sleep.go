@@ -13,19 +13,11 @@ const sleepLook = 15 * time.Second
 
 // runSleep stops servers that have been without clients for long, until the Manager closes.
 func (m *Manager) runSleep() {
-	if m.wakes.limits.Idle < 0 {
+	idle := m.wakes.limits.Idle
+	if idle < 0 {
 		return
 	}
-	tick := time.NewTicker(min(max(m.wakes.limits.Idle/10, 50*time.Millisecond), sleepLook))
-	defer tick.Stop()
-	for {
-		select {
-		case <-m.ctx.Done():
-			return
-		case now := <-tick.C:
-			m.sleepIdle(now.Add(-m.wakes.limits.Idle))
-		}
-	}
+	m.every(min(max(idle/10, 50*time.Millisecond), sleepLook), func(now time.Time) { m.sleepIdle(now.Add(-idle)) })
 }
 
 // sleepIdle begins to stop the servers whose last client left before a time.

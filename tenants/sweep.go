@@ -24,31 +24,17 @@ const defaultSweepEvery = 5 * time.Second
 
 // runSweeper deletes what has expired, until the Manager closes.
 func (m *Manager) runSweeper() {
-	tick := time.NewTicker(m.cfg.SweepEvery)
-	defer tick.Stop()
 	due := make(map[string]time.Time) // of tenants that are closed: when something of them expires
-	for {
-		select {
-		case <-m.ctx.Done():
-			return
-		case <-tick.C:
-		}
-		ids, err := m.TenantList(m.ctx)
-		if err != nil {
-			m.log.Error("list tenants", "err", err)
-		}
-		for _, id := range ids {
-			if m.ctx.Err() != nil {
-				return
-			}
+	m.every(m.cfg.SweepEvery, func(time.Time) {
+		m.eachTenant(func(id string) {
 			if !m.sweepDue(id, due) {
-				continue
+				return
 			}
 			if err := m.sweep(m.ctx, id); err != nil && m.ctx.Err() == nil {
 				m.log.Error("delete branches that have expired", "tenant", id, "err", err)
 			}
-		}
-	}
+		})
+	})
 }
 
 // sweepDue reports whether a tenant is to be swept: it is open, or something of it has expired. The note of a closed
