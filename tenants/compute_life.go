@@ -241,18 +241,26 @@ func (c *compute) halt(ctx context.Context, o api.StopOptions, hurried bool) err
 	c.findRestarted()
 	switch {
 	case c.proc != nil && c.proc.Running():
-		c.become(stateStopping)
-		if err := c.proc.Stop(ctx, o.Mode); err != nil {
-			c.become(stateRunning)
+		if err := c.shutDown(ctx, o.Mode); err != nil {
 			return err
 		}
-		c.become(stateStopped)
 	case hurried && c.mount == nil && !o.Destroy:
 		return nil
 	case c.mount == nil && !o.Destroy && c.state != stateCrashed:
 		return api.Errorf(api.ErrNotFound, "pg %s: is not running", c.name)
 	}
 	return c.putAway(ctx, o.Destroy || c.throwaway)
+}
+
+// shutDown stops the postgres that runs. The caller has the turn.
+func (c *compute) shutDown(ctx context.Context, mode string) error {
+	c.become(stateStopping)
+	if err := c.proc.Stop(ctx, mode); err != nil {
+		c.become(stateRunning)
+		return err
+	}
+	c.become(stateStopped)
+	return nil
 }
 
 // hurry passes another mode to a postgres that is stopping already. did is false for one that is not.

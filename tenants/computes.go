@@ -158,17 +158,26 @@ func (t *tenant) compute(name string) (*compute, error) {
 	return c, nil
 }
 
+// computeOf finds a compute by the name that PgList shows. Its tenant stays open until release is called.
+func (m *Manager) computeOf(ctx context.Context, tenant, name string) (c *compute, release func(), err error) {
+	t, release, err := m.tenant(ctx, tenant)
+	if err != nil {
+		return nil, nil, err
+	}
+	if c, err = t.compute(t.fullPoint(name)); err != nil {
+		release()
+		return nil, nil, err
+	}
+	return c, release, nil
+}
+
 // PgStop stops a compute.
 func (m *Manager) PgStop(ctx context.Context, tenant, name string, o api.StopOptions) error {
-	t, release, err := m.tenant(ctx, tenant)
+	c, release, err := m.computeOf(ctx, tenant, name)
 	if err != nil {
 		return err
 	}
 	defer release()
-	c, err := t.compute(t.fullPoint(name))
-	if err != nil {
-		return err
-	}
 	if err := c.stop(ctx, o); err != nil || o.Destroy {
 		return classify(err)
 	}

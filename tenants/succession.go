@@ -287,12 +287,9 @@ func (c *compute) standDown(ctx context.Context, force bool) error {
 				return err
 			}
 		}
-		c.become(stateStopping)
-		if err := c.proc.Stop(ctx, "fast"); err != nil {
-			c.become(stateRunning)
+		if err := c.shutDown(ctx, "fast"); err != nil {
 			return err
 		}
-		c.become(stateStopped)
 	}
 	return c.putAway(ctx, false)
 }
