@@ -12,14 +12,6 @@ import (
 
 // Status says what there is and what runs, of the tenants that are open.
 func (m *Manager) Status(ctx context.Context) ([]api.StatusRow, error) {
-	ids, err := m.TenantList(ctx)
-	if err != nil {
-		return nil, err
-	}
-	mounts, err := m.MountList(ctx)
-	if err != nil {
-		return nil, err
-	}
 	if m.cfg.DefaultTenant != "" {
 		_, release, err := m.tenant(ctx, "")
 		switch {
@@ -29,72 +21,88 @@ func (m *Manager) Status(ctx context.Context) ([]api.StatusRow, error) {
 			return nil, err
 		}
 	}
-	failed := int64(0)
-	for _, m := range mounts {
-		failed += m.Errors
+	open := m.openTenants()
+	n := countOpen(open)
+	stats, err := m.Stats(ctx)
+	if err != nil {
+		return nil, err
 	}
-	open, branches, running, slow, receivers := m.openTenants(), 0, 0, 0, 0
-	behind, age := int64(0), int64(0) // bytes and seconds by which the receiver lags that lags most
+	for _, mnt := range stats.Mounts {
+		n.failed += mnt.Errors
+	}
+	for _, t := range stats.Open {
+		n.store, n.wal = n.store+t.StoreBytes, n.wal+t.WALBytes
+	}
+	var rows []api.StatusRow
+	for _, p := range stats.Problems() {
+		rows = append(rows, api.StatusRow{Name: api.ProblemRow, Value: p.String()})
+	}
+	rows = append(rows, m.statusRows(stats, n)...)
+	if waiting := waitingText(open); waiting != "" {
+		rows = append(rows, api.StatusRow{Name: "expired", Value: waiting})
+	}
+	return rows, nil
+}
+
+// openCounts is what is counted for Status.
+type openCounts struct {
+	branches, running, slow, receivers int
+	behind, age                        int64 // bytes and seconds by which the receiver lags that lags most
+	failed                             int64 // reads of mounts
+	store, wal                         int64 // bytes on disk
+}
+
+func countOpen(open []*tenant) (n openCounts) {
 	for _, t := range open {
-		branches += len(t.repo.Timelines())
+		n.branches += len(t.repo.Timelines())
 		for _, r := range t.listReceivers() {
-			receivers++
+			n.receivers++
 			if r.LagBytes != nil {
-				behind, age = max(behind, *r.LagBytes), max(age, *r.LagSeconds)
+				n.behind, n.age = max(n.behind, *r.LagBytes), max(n.age, *r.LagSeconds)
 			}
 		}
 		for _, c := range t.listComputes() {
 			d := c.describe()
 			if d.Status == api.ComputeRunning {
-				running++
+				n.running++
 			}
 			if d.WAL == api.WALThroughMount {
-				slow++
+				n.slow++
 			}
 		}
 	}
-	row := func(name string, n int) api.StatusRow {
-		return api.StatusRow{Name: name, Value: strconv.Itoa(n)}
+	return n
+}
+
+// statusRows are the rows of Status that are always there.
+func (m *Manager) statusRows(stats *api.Stats, n openCounts) []api.StatusRow {
+	number := func(name string, n int64) api.StatusRow {
+		return api.StatusRow{Name: name, Value: strconv.FormatInt(n, 10)}
 	}
+	row := func(name string, n int) api.StatusRow { return number(name, int64(n)) }
 	uptime := time.Since(m.began).Round(time.Second)
-	stats, err := m.Stats(ctx)
-	if err != nil {
-		return nil, err
-	}
-	var problems []api.StatusRow
-	for _, p := range stats.Problems() {
-		problems = append(problems, api.StatusRow{Name: api.ProblemRow, Value: p.String()})
-	}
-	var store, wal int64
-	for _, t := range stats.Open {
-		store, wal = store+t.StoreBytes, wal+t.WALBytes
-	}
-	rows := append(problems, []api.StatusRow{
+	return []api.StatusRow{
 		{Name: "uptime", Value: uptime.String()},
 		row("uptime_seconds", int(uptime/time.Second)),
 		{Name: machineRow, Value: Machine()},
 		{Name: "workdir", Value: m.cfg.Dir},
 		{Name: "default_tenant", Value: m.cfg.DefaultTenant},
-		row("tenants", len(ids)),
+		row("tenants", len(stats.Tenants)),
 		row("tenants_open", m.countOpen()),
-		row("branches", branches),
-		row("mounts", len(mounts)),
-		row("mounts_errors", int(failed)), // zenith mount list says why
-		row("postgres_running", running),
+		row("branches", n.branches),
+		row("mounts", len(stats.Mounts)),
+		number("mounts_errors", n.failed), // zenith mount list says why
+		row("postgres_running", n.running),
 		{Name: api.GatewayRow, Value: m.cfg.Gateway},
-		row("postgres_wal_through_mount", slow), // those servers commit more slowly
-		row("receivers", receivers),
-		{Name: "receivers_lag_bytes", Value: strconv.FormatInt(behind, 10)},
-		{Name: "receivers_lag_seconds", Value: strconv.FormatInt(age, 10)},
-		{Name: "store_bytes", Value: strconv.FormatInt(store, 10)},
-		{Name: "wal_bytes", Value: strconv.FormatInt(wal, 10)},
-		{Name: "disk_free_bytes", Value: strconv.FormatInt(stats.Disk.Free, 10)},
-		{Name: "disk_size_bytes", Value: strconv.FormatInt(stats.Disk.Size, 10)},
-	}...)
-	if waiting := waitingText(open); waiting != "" {
-		rows = append(rows, api.StatusRow{Name: "expired", Value: waiting})
+		row("postgres_wal_through_mount", n.slow), // those servers commit more slowly
+		row("receivers", n.receivers),
+		number("receivers_lag_bytes", n.behind),
+		number("receivers_lag_seconds", n.age),
+		number("store_bytes", n.store),
+		number("wal_bytes", n.wal),
+		number("disk_free_bytes", stats.Disk.Free),
+		number("disk_size_bytes", stats.Disk.Size),
 	}
-	return rows, nil
 }
 
 // waitingText says which branches have expired and are still there, and why.
