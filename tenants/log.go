@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"zenith/internal/api"
@@ -96,49 +95,9 @@ func logFilter(o api.LogOptions) (f changelog.Filter, err error) {
 	if o.Table == "" {
 		return f, nil
 	}
-	var ok bool
-	if f.Table, ok = splitName(o.Table); !ok {
-		return f, api.Errorf(api.ErrBadArgument, "table %q: want TABLE, SCHEMA.TABLE or DATABASE.SCHEMA.TABLE", api.Clip(o.Table))
-	}
-	return f, nil
-}
-
-// splitName splits a name with up to three parts as PostgreSQL does: what is not in double quotes is in lower case.
-func splitName(name string) (parts []string, ok bool) {
-	for {
-		var part string
-		if rest, quoted := strings.CutPrefix(name, `"`); quoted {
-			var b strings.Builder
-			for {
-				before, after, found := strings.Cut(rest, `"`)
-				if !found {
-					return nil, false
-				}
-				b.WriteString(before)
-				if rest, found = strings.CutPrefix(after, `"`); !found {
-					break
-				}
-				b.WriteByte('"')
-			}
-			part, name = b.String(), rest
-		} else {
-			end := strings.IndexByte(name, '.')
-			if end < 0 {
-				end = len(name)
-			}
-			part, name = strings.ToLower(name[:end]), name[end:]
-		}
-		parts = append(parts, part)
-		if part == "" || len(parts) > 3 {
-			return nil, false
-		}
-		if name == "" {
-			return parts, true
-		}
-		if name, ok = strings.CutPrefix(name, "."); !ok {
-			return nil, false
-		}
-	}
+	name, err := api.ParseTableName(o.Table)
+	f.Table, f.Database = name.IsTable, name.IsDatabase
+	return f, err
 }
 
 // readLog sends the wanted commits of a timeline in (since, upTo], the newest first, limit at most.
@@ -146,21 +105,27 @@ func readLog(ctx context.Context, tl *repo.Timeline, f *changelog.Filter, since,
 	defer tl.Hold()() // the catalogs of the past are read
 	r := changelog.NewReader(tl)
 	n := 0
-	var found *api.Commit // it is sent when it is known which one is before it
+	var found *api.Commit // it is sent when it is known where the one before it ends
+	sendFound := func(before pg.LSN) error {
+		if found == nil {
+			return nil
+		}
+		c := *found
+		c.Before, found = before, nil
+		return send(c)
+	}
 	for c, err := range tl.Commits(ctx, since, upTo) {
+		if err == nil && !c.Aborted {
+			err = sendFound(c.LSN)
+		}
 		if err != nil {
 			return classify(err)
 		}
-		if found != nil && !c.Aborted {
-			found.Before = c.LSN
-			if err := send(*found); err != nil {
-				return err
-			}
-			if found = nil; n == limit && limit > 0 {
-				return nil
-			}
+		full := n == limit && limit > 0
+		if full && found == nil {
+			return nil
 		}
-		if n == limit && limit > 0 || !f.MayWant(c) {
+		if full || !f.MayWant(c) {
 			r.Skip(c)
 			continue
 		}
@@ -171,21 +136,13 @@ func readLog(ctx context.Context, tl *repo.Timeline, f *changelog.Filter, since,
 		if !f.Wants(&e) {
 			continue
 		}
-		if found != nil { // an aborted one, between which and this one no commit lies
-			found.Before = c.LSN
-			if err := send(*found); err != nil {
-				return err
-			}
+		if err := sendFound(c.LSN); err != nil { // this one has aborted, and no commit lies between the two
+			return err
 		}
-		one := apiCommit(&e)
-		found = &one
+		found = new(apiCommit(&e))
 		n++
 	}
-	if found == nil {
-		return nil
-	}
-	found.Before = max(since, tl.FirstLSN())
-	return send(*found)
+	return sendFound(max(since, tl.FirstLSN()))
 }
 
 // kindWords are the kinds of relations (pg_class.relkind) in words.

@@ -77,8 +77,12 @@ func (e *environ) runFind(c *cli.Context) error {
 	case "at":
 		branch, o.Limit = branch+"@"+arg, 1
 	case "created", "dropped", "truncated", "rewritten", "altered":
+		table, err := api.ParseTableName(arg)
+		if err != nil {
+			return err
+		}
 		o.What, o.Table = what, arg
-		return e.find(c, branch, o, func(s *commitShown) string { return s.event(what, arg) }, fmt.Sprintf("%s: no table of the name %s was %s in the kept history", branch, arg, what))
+		return e.find(c, branch, o, func(s *commitShown) string { return s.event(what, table) }, fmt.Sprintf("%s: no table of the name %s was %s in the kept history", branch, arg, what))
 	default:
 		return usagef("find %q: want dropped, created, truncated, rewritten, altered, big, xid or at", what)
 	}
@@ -129,22 +133,18 @@ func (s *commitShown) by() string {
 }
 
 // event says what became of a table, and how to get back what was before.
-func (s *commitShown) event(what, table string) string {
+func (s *commitShown) event(what string, table api.TableName) string {
 	var b strings.Builder
 	for _, d := range s.Databases {
-		if d.What == what && d.Database == table {
+		if d.What == what && table.IsDatabase(d.Database) {
 			fmt.Fprintf(&b, "database %s was %s by %s\n", d.Database, what, s.by())
 		}
 	}
 	for _, t := range s.Tables {
-		if t.What != what {
+		if t.What != what || !table.IsTable(t.Database, t.Schema, t.Table) {
 			continue
 		}
-		full := t.Database + "." + t.Schema + "." + t.Table
-		if !strings.HasSuffix("."+full, "."+strings.ToLower(table)) && t.Database+"."+t.Table != table && t.Table != strings.Trim(table, `"`) {
-			continue
-		}
-		fmt.Fprintf(&b, "%s was %s by %s\n", full, what, s.by())
+		fmt.Fprintf(&b, "%s.%s.%s was %s by %s\n", t.Database, t.Schema, t.Table, what, s.by())
 		if what != "created" {
 			fmt.Fprintf(&b, "    last state with it:  %s@%v\n", s.branch, s.Before)
 			fmt.Fprintf(&b, "    bring it back:       zenith pg exec %s@%v -- pg_dump -d %s -t %s\n", s.branch, s.Before, t.Database, tableName(t))

@@ -7,13 +7,16 @@ import (
 	"zenith/repo/history"
 )
 
-// Filter says which commits are wanted. The zero value Wants all that did not abort.
+// Filter says which commits are wanted. The zero value wants all that did not abort.
 type Filter struct {
-	XID   pg.TransactionID // that one, or the one of which it is a subtransaction; 0: any
-	All   bool             // aborted ones too
-	Table []string         // that changed the table of that name: its last one to three parts; nil: any
-	What  What             // that did this to a table; "": anything
-	Rows  uint64           // that changed so many rows of a table, at least
+	XID pg.TransactionID // that one, or the one of which it is a subtransaction; 0: any
+	All bool             // aborted ones too
+	// Table says of the names of a database, a schema and a table whether that is the one which the commit is to have changed,
+	// and Database whether a database is the one that it is to have made or dropped; nil: any.
+	Table    func(database, schema, table string) bool
+	Database func(name string) bool
+	What     What   // that did this to a table; "": anything
+	Rows     uint64 // that changed so many rows of a table, at least
 }
 
 // Known reports whether w is something that may become of a relation.
@@ -21,7 +24,6 @@ func (w What) Known() bool { return mayHave[w] != nil }
 
 // mayHave tells from the index alone whether a commit may have done something to a table.
 var mayHave = map[What]func(c *history.Change) bool{
-	"":      nil,
 	Created: func(c *history.Change) bool { return c.What&history.Created != 0 || catalogRows(c) > 0 },
 	Dropped: func(c *history.Change) bool {
 		return c.What&history.Dropped != 0 || catalogRows(c) > 0 && c.Deleted > 0
@@ -68,18 +70,9 @@ func (f *Filter) isTable(t Table) bool {
 	if f.What != "" && f.What != t.What || t.Rows() < f.Rows {
 		return false
 	}
-	switch p := f.Table; len(p) {
-	case 0:
-		return true
-	case 1:
-		return t.Name == p[0]
-	case 2: // the name that is shown leaves the schema out if it is public
-		return t.Name == p[1] && (t.Schema == p[0] || t.Schema == "public" && t.Database == p[0])
-	default:
-		return t.Name == p[2] && t.Schema == p[1] && t.Database == p[0]
-	}
+	return f.Table == nil || f.Table(t.Database, t.Schema, t.Name)
 }
 
 func (f *Filter) isDatabase(d Database) bool {
-	return (f.What == "" || f.What == d.What) && (f.Table == nil || len(f.Table) == 1 && d.Name == f.Table[0])
+	return (f.What == "" || f.What == d.What) && (f.Database == nil || f.Database(d.Name))
 }
