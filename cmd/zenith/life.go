@@ -295,15 +295,14 @@ func spanText(d time.Duration, two bool) string {
 	return ""
 }
 
-// sizeText gives bytes in the unit that leaves one to four digits.
-func sizeText(n int64) string {
-	units := []string{"B", "KiB", "MiB", "GiB", "TiB"}
-	size, i := float64(n), 0
-	for size >= 1024 && i < len(units)-1 {
-		size, i = size/1024, i+1
+// sizeText gives bytes in columns: in the unit that leaves one to four digits.
+func sizeText(n int64) string { return roundedSize(n, 100) }
+
+// roundedSize gives bytes in the largest unit of which there is one, without a fraction from whole of them on.
+func roundedSize(n int64, whole float64) string {
+	value, unit := api.ScaleSize(n)
+	if unit == "B" || value >= whole {
+		return fmt.Sprintf("%.0f %s", value, unit)
 	}
-	if i == 0 || size >= 100 {
-		return fmt.Sprintf("%.0f %s", size, units[i])
-	}
-	return fmt.Sprintf("%.1f %s", size, units[i])
+	return fmt.Sprintf("%.1f %s", value, unit)
 }

@@ -182,18 +182,4 @@ func (w *logWriter) close() error {
 func logTime(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05.000") }
 
 // logBytes shows bytes with a unit, as in "3.5 KiB".
-func logBytes(n int64) string {
-	if n < 1<<10 {
-		return fmt.Sprintf("%d B", n)
-	}
-	units, f := "KMGT", float64(n)
-	i := -1
-	for f >= 1<<10 && i < len(units)-1 {
-		f /= 1 << 10
-		i++
-	}
-	if f < 10 {
-		return fmt.Sprintf("%.1f %ciB", f, units[i])
-	}
-	return fmt.Sprintf("%.0f %ciB", f, units[i])
-}
+func logBytes(n int64) string { return roundedSize(n, 10) }

@@ -111,17 +111,14 @@ const (
 // figures says how many bytes of total are done, and how long the rest may take at the same speed.
 func figures(done, total int64, elapsed time.Duration) string {
 	if total <= 0 {
-		return fmt.Sprintf("%s, %v", formatBytes(done), elapsed.Round(time.Second))
+		return fmt.Sprintf("%s, %v", api.SizeText(done), elapsed.Round(time.Second))
 	}
 	done = min(done, total)
 	percent := int64(100 * float64(done) / float64(total))
-	s := fmt.Sprintf("%d%%, %s of %s, %v", percent, formatBytes(done), formatBytes(total), elapsed.Round(time.Second))
+	s := fmt.Sprintf("%d%%, %s of %s, %v", percent, api.SizeText(done), api.SizeText(total), elapsed.Round(time.Second))
 	if elapsed >= estimateTime && percent >= estimatePercent && done < total {
 		left := time.Duration(float64(elapsed) / float64(done) * float64(total-done))
 		s += fmt.Sprintf(", %v to go", left.Round(time.Second))
 	}
 	return s
 }
-
-// formatBytes gives a number of bytes in the largest unit of which it has one.
-func formatBytes(n int64) string { return api.SizeText(n) }

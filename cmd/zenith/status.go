@@ -154,7 +154,7 @@ func worstFirst(rows []api.StatusRow) (sorted []api.StatusRow) {
 // is of in JSON.
 func humanValue(r api.StatusRow) string {
 	if n, ok := r.Count(); ok && strings.HasSuffix(r.Name, "_bytes") {
-		return formatBytes(n)
+		return api.SizeText(n)
 	}
 	return r.Value
 }
