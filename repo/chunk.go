@@ -9,6 +9,7 @@ import (
 	"github.com/klauspost/compress/s2"
 
 	"zenith/internal/pg"
+	"zenith/internal/varint"
 	"zenith/internal/xlog"
 	"zenith/repo/store"
 )
@@ -203,10 +204,10 @@ func decodeChunkHeader(body []byte) (h chunkHeader, err error) {
 	if len(body) < 2 || body[0] != valueChunk && body[0] != valueTrimmed {
 		return h, fmt.Errorf("value of type %d: %w", body[0], ErrCorrupt)
 	}
-	d := decoder{b: body[2:]}
-	h.flags, h.before, h.after, h.n, h.span = body[1], int(d.uvarint())-1, int(d.uvarint()), int(d.uvarint()), pg.LSN(d.uvarint())
-	h.trimmed, h.body = body[0] == valueTrimmed, d.b
-	if d.bad || h.n < 1 && !h.trimmed || h.before < -1 || h.after < 0 {
+	d := varint.Reader{Rest: body[2:]}
+	h.flags, h.before, h.after, h.n, h.span = body[1], int(d.Uint())-1, int(d.Uint()), int(d.Uint()), pg.LSN(d.Uint())
+	h.trimmed, h.body = body[0] == valueTrimmed, d.Rest
+	if d.Bad || h.n < 1 && !h.trimmed || h.before < -1 || h.after < 0 {
 		return h, fmt.Errorf("chunk header: %w", ErrCorrupt)
 	}
 	return h, nil
@@ -220,18 +221,18 @@ type chunkDecoder struct {
 // links appends the links of the chunk with header h, oldest first, to dst. first is the LSN of its
 // key. The images' raw is in d.vals.
 func (d *chunkDecoder) links(dst []link, h *chunkHeader, first pg.LSN) ([]link, error) {
-	in := decoder{b: h.body}
+	in := varint.Reader{Rest: h.body}
 	if h.trimmed {
-		if dst, first = d.images(dst, &in, first); in.bad {
+		if dst, first = d.images(dst, &in, first); in.Bad {
 			return dst, fmt.Errorf("chunk of images and %d records is too short: %w", h.n, ErrCorrupt)
 		}
 	}
 	end := first
 	for range h.n {
-		end += pg.LSN(in.uvarint() * 8)
-		start := end - pg.LSN(in.uvarint()*8)
-		v := in.uvarint()
-		if in.bad || v>>1 > xlog.MaxRecord {
+		end += pg.LSN(in.Uint() * 8)
+		start := end - pg.LSN(in.Uint()*8)
+		v := in.Uint()
+		if in.Bad || v>>1 > xlog.MaxRecord {
 			return dst, fmt.Errorf("chunk of %d records is too short: %w", h.n, ErrCorrupt)
 		}
 		dst = append(dst, link{end: end, start: start, flags: linkFlags(v & 1), size: int(v >> 1)})
@@ -240,45 +241,18 @@ func (d *chunkDecoder) links(dst []link, h *chunkHeader, first pg.LSN) ([]link, 
 }
 
 // images appends the images of a trimmed chunk, whose key has LSN end, and gives the LSN of the last.
-func (d *chunkDecoder) images(dst []link, in *decoder, end pg.LSN) ([]link, pg.LSN) {
-	for range in.uvarint() {
-		end += pg.LSN(in.uvarint())
-		l := link{end: end, start: end, flags: linkImage, stored: true, depth: int(in.uvarint()) - 1}
+func (d *chunkDecoder) images(dst []link, in *varint.Reader, end pg.LSN) ([]link, pg.LSN) {
+	for range in.Uint() {
+		end += pg.LSN(in.Uint())
+		l := link{end: end, start: end, flags: linkImage, stored: true, depth: int(in.Uint()) - 1}
 		from := len(d.vals)
-		d.vals = append(d.vals, in.bytes(int(in.uvarint()))...)
+		d.vals = append(d.vals, in.Bytes(int(in.Uint()))...)
 		l.raw = d.vals[from:len(d.vals):len(d.vals)]
 		l.size = len(l.raw)
-		if in.bad = in.bad || l.size == 0 || !isImage(l.raw); in.bad {
+		if in.Bad = in.Bad || l.size == 0 || !isImage(l.raw); in.Bad {
 			break
 		}
 		dst = append(dst, l)
 	}
 	return dst, end
-}
-
-// decoder reads varints and bytes from the front of b. When bytes are missing it gives zeros and sets
-// bad.
-type decoder struct {
-	b   []byte
-	bad bool
-}
-
-func (d *decoder) uvarint() uint64 {
-	v, n := binary.Uvarint(d.b)
-	if n <= 0 {
-		d.bad, d.b = true, nil
-		return 0
-	}
-	d.b = d.b[n:]
-	return v
-}
-
-func (d *decoder) bytes(n int) []byte {
-	if n < 0 || n > len(d.b) {
-		d.bad, d.b = true, nil
-		return nil
-	}
-	v := d.b[:n:n]
-	d.b = d.b[n:]
-	return v
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"zenith/internal/pg"
+	"zenith/internal/varint"
 	"zenith/repo/store"
 )
 
@@ -86,9 +87,9 @@ func decodeFile(b []byte, at pg.LSN, part func(i int) (fileVersion, error)) (fil
 		f.content = append(make([]byte, 0, len(b)), b[1:]...)
 		return f, nil
 	case fileParted:
-		d := decoder{b: b[1:]}
-		size := d.uvarint()
-		if d.bad || size <= filePart || size > maxFile {
+		d := varint.Reader{Rest: b[1:]}
+		size := d.Uint()
+		if d.Bad || size <= filePart || size > maxFile {
 			return f, fmt.Errorf("file of %d bytes in parts: %w", size, ErrCorrupt)
 		}
 		for i := 0; uint64(len(f.content)) < size; i++ {

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"zenith/internal/pg"
+	"zenith/internal/varint"
 )
 
 // relState is a relation fork's size as of some LSN.
@@ -121,17 +122,17 @@ func decodeRelChunk(b []byte, first, upTo pg.LSN) (relState, error) {
 	if len(b) == 0 {
 		return s, fmt.Errorf("relation sizes of no bytes: %w", ErrCorrupt)
 	}
-	d := decoder{b: b[1:]}
+	d := varint.Reader{Rest: b[1:]}
 	s.exists = b[0] != 0
-	s.n, s.lsn = pg.BlockNumber(d.uvarint()), pg.LSN(d.uvarint())
-	for range min(d.uvarint(), uint64(len(d.b))) {
-		s.cuts = append(s.cuts, relCut{pg.LSN(d.uvarint()), pg.BlockNumber(d.uvarint())})
+	s.n, s.lsn = pg.BlockNumber(d.Uint()), pg.LSN(d.Uint())
+	for range min(d.Uint(), uint64(len(d.Rest))) {
+		s.cuts = append(s.cuts, relCut{pg.LSN(d.Uint()), pg.BlockNumber(d.Uint())})
 	}
 	lsn := first
-	for range d.uvarint() {
-		lsn += pg.LSN(d.uvarint())
-		v := d.uvarint()
-		if d.bad {
+	for range d.Uint() {
+		lsn += pg.LSN(d.Uint())
+		v := d.Uint()
+		if d.Bad {
 			return s, fmt.Errorf("relation sizes are too short: %w", ErrCorrupt)
 		}
 		if lsn > upTo {

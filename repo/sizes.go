@@ -6,6 +6,7 @@ import (
 	"sync"
 
 	"zenith/internal/pg"
+	"zenith/internal/varint"
 	"zenith/repo/store"
 )
 
@@ -126,9 +127,9 @@ func encodeDB(e dbEvent) []byte {
 
 // decodeDB takes a database's value apart; at is the LSN of its key. b is not empty.
 func decodeDB(b []byte, at pg.LSN) (dbEvent, error) {
-	d := decoder{b: b[1:]}
-	ev := dbEvent{lsn: at, exists: b[0] != 0, lastDrop: pg.LSN(d.uvarint())}
-	if d.bad {
+	d := varint.Reader{Rest: b[1:]}
+	ev := dbEvent{lsn: at, exists: b[0] != 0, lastDrop: pg.LSN(d.Uint())}
+	if d.Bad {
 		return dbEvent{}, fmt.Errorf("database of %d bytes: %w", len(b), ErrCorrupt)
 	}
 	return ev, nil

@@ -63,19 +63,19 @@ func encodeRunning(since pg.TransactionID, fresh []pg.RelFileLocator, open map[p
 
 // Resume makes a Tracker for the WAL behind the place at which Running gave running.
 func Resume(running []byte) (*Tracker, error) {
-	in := reader{b: running}
-	if v := in.byte(); v != runningVersion && !in.bad {
+	in := newReader(running)
+	if v := in.Byte(); v != runningVersion && !in.Bad {
 		return nil, fmt.Errorf("%w: of running transactions: %w %d", ErrCorrupt, errVersion, v)
 	}
-	t := NewTracker(pg.TransactionID(in.uint()))
+	t := NewTracker(pg.TransactionID(in.Uint()))
 	t.fresh = in.rels()
 	rels := in.rels()
-	for range in.count(3) {
-		xid := pg.TransactionID(in.uint())
-		t.open[xid] = &tally{bytes: in.uint(), changes: in.changes(rels)}
+	for range in.Count(3) {
+		xid := pg.TransactionID(in.Uint())
+		t.open[xid] = &tally{bytes: in.Uint(), changes: in.changes(rels)}
 	}
-	if in.bad || len(in.b) > 0 {
-		return nil, fmt.Errorf("%w: running transactions of %d bytes, %d are left", ErrCorrupt, len(running), len(in.b))
+	if in.Bad || len(in.Rest) > 0 {
+		return nil, fmt.Errorf("%w: running transactions of %d bytes, %d are left", ErrCorrupt, len(running), len(in.Rest))
 	}
 	return t, nil
 }
