@@ -26,9 +26,17 @@ const (
 	xmaxIsMulti   = 0x1000
 )
 
-// Rows calls fn with the columns of each row of a page that is seen, behind the row's header and null bitmap, until
-// fn returns an error. A page that was never written has none. ErrCorrupt of package pg for what is no heap page.
-func Rows(page pg.Page, xacts *Xacts, fn func(columns []byte) error) error {
+// Rows calls fn with the columns of each row of a heap that is seen. They have at least size bytes. Pages that were never written have none. ErrCorrupt of package pg for what are no pages of such a heap.
+func Rows(pages []byte, xacts *Xacts, size int, fn func(Columns)) error {
+	for block := 0; len(pages) >= pg.BlockSize; block, pages = block+1, pages[pg.BlockSize:] {
+		if err := pageRows(pg.Page(pages[:pg.BlockSize]), xacts, size, fn); err != nil {
+			return fmt.Errorf("block %d: %w", block, err)
+		}
+	}
+	return nil
+}
+
+func pageRows(page pg.Page, xacts *Xacts, size int, fn func(Columns)) error {
 	if page.IsNew() {
 		return nil
 	}
@@ -50,9 +58,11 @@ func Rows(page pg.Page, xacts *Xacts, fn func(columns []byte) error) error {
 		if !seen {
 			continue
 		}
-		if err := fn(tuple[tuple[tupleHoff]:]); err != nil {
-			return err
+		columns := Columns(tuple[tuple[tupleHoff]:])
+		if len(columns) < size {
+			return fmt.Errorf("item %d: columns of %d bytes, not %d or more: %w", off, len(columns), size, pg.ErrCorrupt)
 		}
+		fn(columns)
 	}
 	return nil
 }

@@ -1,8 +1,6 @@
 package postgres
 
 import (
-	"bytes"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -17,17 +15,6 @@ const (
 	authIDRelation       pg.OID = 1260 // pg_authid
 	subscriptionRelation pg.OID = 6100 // pg_subscription
 )
-
-// catalogRow is the data of a row of a catalog that begins with an OID and a name.
-type catalogRow []byte
-
-func (r catalogRow) oid() pg.OID       { return pg.OID(binary.LittleEndian.Uint32(r)) }
-func (r catalogRow) i32(off int) int32 { return int32(binary.LittleEndian.Uint32(r[off:])) }
-
-func (r catalogRow) name() string {
-	name, _, _ := bytes.Cut(r[nameOffset:nameOffset+sizeofName], []byte{0})
-	return string(name)
-}
 
 // sharedCatalogs reads shared catalogs of a data directory without a server.
 type sharedCatalogs struct {
@@ -47,7 +34,7 @@ func newSharedCatalogs(files DataFiles) *sharedCatalogs {
 
 // rows gives the rows of a catalog that are visible to a transaction that begins now, if they have at least
 // size bytes of data.
-func (c *sharedCatalogs) rows(relation pg.OID, size int) (rows []catalogRow, err error) {
+func (c *sharedCatalogs) rows(relation pg.OID, size int) (rows []heap.Columns, err error) {
 	path, err := c.path("global", relation)
 	if err != nil {
 		return nil, err
@@ -56,22 +43,14 @@ func (c *sharedCatalogs) rows(relation pg.OID, size int) (rows []catalogRow, err
 }
 
 // rowsOf is rows for the catalog in the file at path.
-func (c *sharedCatalogs) rowsOf(path string, size int) (rows []catalogRow, err error) {
+func (c *sharedCatalogs) rowsOf(path string, size int) (rows []heap.Columns, err error) {
 	file, err := c.files.ReadFile(path)
 	if err != nil {
 		return nil, err
 	}
-	for ; len(file) >= pg.BlockSize; file = file[pg.BlockSize:] {
-		err := heap.Rows(pg.Page(file[:pg.BlockSize]), c.xacts, func(columns []byte) error {
-			if len(columns) < size {
-				return fmt.Errorf("a row of %d bytes", len(columns))
-			}
-			rows = append(rows, catalogRow(columns))
-			return nil
-		})
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", path, err)
-		}
+	err = heap.Rows(file, c.xacts, size, func(row heap.Columns) { rows = append(rows, row) })
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	return rows, nil
 }

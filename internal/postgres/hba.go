@@ -114,8 +114,8 @@ func loginRoles(files DataFiles) ([]string, error) {
 	}
 	var names []string
 	for _, r := range rows {
-		if r[rolCanLogin] != 0 && !strings.ContainsAny(r.name(), "\r\n") { // no file of lines can have such a name
-			names = append(names, r.name())
+		if r[rolCanLogin] != 0 && !strings.ContainsAny(r.Name(nameOffset), "\r\n") { // no file of lines can have such a name
+			names = append(names, r.Name(nameOffset))
 		}
 	}
 	if len(names) == 0 {

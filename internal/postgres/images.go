@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"zenith/internal/heap"
 	"zenith/internal/pg"
 )
 
@@ -45,8 +46,8 @@ func NeedsImages(files DataFiles) (string, error) {
 			return "", err
 		}
 		for _, r := range rows {
-			if r[amType] == indexAM && r.oid() >= firstNormalOID && !slices.Contains(logWholePages, r.name()) {
-				return r.name(), nil
+			if r[amType] == indexAM && r.OID(0) >= firstNormalOID && !slices.Contains(logWholePages, r.Name(nameOffset)) {
+				return r.Name(nameOffset), nil
 			}
 		}
 	}
@@ -88,7 +89,7 @@ func list(files DataFiles, dir string) ([]string, error) {
 // accessMethods gives the rows of a database's pg_am. It is where initdb put it, unless it was rewritten: then
 // pg_class says where. A directory without catalogs has none: a database may have only some relations in a
 // tablespace.
-func (c *sharedCatalogs) accessMethods(dir string) ([]catalogRow, error) {
+func (c *sharedCatalogs) accessMethods(dir string) ([]heap.Columns, error) {
 	rows, err := c.rowsOf(path.Join(dir, amRelation.String()), sizeofAM)
 	if !errors.Is(err, fs.ErrNotExist) {
 		return rows, err
@@ -102,7 +103,7 @@ func (c *sharedCatalogs) accessMethods(dir string) ([]catalogRow, error) {
 	}
 	rows, err = c.rowsOf(class, sizeofClass)
 	for _, r := range rows {
-		if r.oid() == amRelation {
+		if r.OID(0) == amRelation {
 			return c.rowsOf(path.Join(dir, pg.OID(binary.LittleEndian.Uint32(r[relFileNode:])).String()), sizeofAM)
 		}
 	}

@@ -7,6 +7,8 @@ import (
 	"io/fs"
 	"slices"
 	"strings"
+
+	"zenith/internal/heap"
 )
 
 // Login is the role and the database with which a client can connect that knows nothing else of a server.
@@ -38,23 +40,23 @@ func FindLogin(files DataFiles) (Login, error) {
 		return l, fmt.Errorf("find a database to connect to: %w", err)
 	}
 	if role, ok := best(roles, roleRank); ok {
-		l.User = role.name()
+		l.User = role.Name(nameOffset)
 	}
 	if db, ok := best(databases, in.rank); ok {
-		l.Database = db.name()
+		l.Database = db.Name(nameOffset)
 	}
 	return l, nil
 }
 
 // best gives the row of the lowest rank, the one with the lowest OID among several. Rows of rank 0 do not
 // count.
-func best(rows []catalogRow, rank func(catalogRow) int) (catalogRow, bool) {
-	rows = slices.DeleteFunc(slices.Clone(rows), func(r catalogRow) bool { return rank(r) == 0 })
+func best(rows []heap.Columns, rank func(heap.Columns) int) (heap.Columns, bool) {
+	rows = slices.DeleteFunc(slices.Clone(rows), func(r heap.Columns) bool { return rank(r) == 0 })
 	if len(rows) == 0 {
 		return nil, false
 	}
-	return slices.MinFunc(rows, func(a, b catalogRow) int {
-		return cmp.Or(cmp.Compare(rank(a), rank(b)), cmp.Compare(a.oid(), b.oid()))
+	return slices.MinFunc(rows, func(a, b heap.Columns) int {
+		return cmp.Or(cmp.Compare(rank(a), rank(b)), cmp.Compare(a.OID(0), b.OID(0)))
 	}), true
 }
 
@@ -65,7 +67,6 @@ const bootstrapSuperuser = 10
 // pg_database.
 const (
 	nameOffset = 4
-	sizeofName = 64 // NAMEDATALEN
 
 	rolSuper    = 68
 	rolCanLogin = 72
@@ -100,24 +101,24 @@ func databaseLayoutOf(files DataFiles) (databaseLayout, error) {
 // invalidDatabase is DATCONNLIMIT_INVALID_DB: a DROP DATABASE was interrupted.
 const invalidDatabase = -2
 
-func roleRank(r catalogRow) int {
+func roleRank(r heap.Columns) int {
 	super := r[rolSuper] != 0 && r[rolCanLogin] != 0
 	switch {
-	case super && r.oid() == bootstrapSuperuser:
+	case super && r.OID(0) == bootstrapSuperuser:
 		return 1
 	case super:
 		return 2
-	case r.oid() == bootstrapSuperuser: // nobody can log in: the server will say so of this one
+	case r.OID(0) == bootstrapSuperuser: // nobody can log in: the server will say so of this one
 		return 3
 	}
 	return 0
 }
 
-func (in databaseLayout) rank(r catalogRow) int {
+func (in databaseLayout) rank(r heap.Columns) int {
 	switch {
-	case r[in.allowConn] == 0 || r.i32(in.connLimit) == invalidDatabase:
+	case r[in.allowConn] == 0 || r.Int32(in.connLimit) == invalidDatabase:
 		return 0
-	case r.name() == UsualLogin.Database:
+	case r.Name(nameOffset) == UsualLogin.Database:
 		return 1
 	case r[in.isTemplate] == 0:
 		return 2

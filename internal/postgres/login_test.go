@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"testing"
 
+	"zenith/internal/heap"
 	"zenith/internal/pg"
 )
 
@@ -16,13 +17,13 @@ const (
 
 // tuple makes a heap tuple of a catalog: an OID, a name and what lies behind.
 func tuple(xmin, xmax pg.TransactionID, infomask uint16, oid pg.OID, name string, rest ...byte) []byte {
-	t := make([]byte, 24, 24+nameOffset+sizeofName+len(rest))
+	t := make([]byte, 24, 24+nameOffset+heap.NameSize+len(rest))
 	binary.LittleEndian.PutUint32(t, uint32(xmin))
 	binary.LittleEndian.PutUint32(t[tupleXmax:], uint32(xmax))
 	binary.LittleEndian.PutUint16(t[tupleInfomask:], infomask)
 	t[tupleHoff] = 24
 	t = binary.LittleEndian.AppendUint32(t, uint32(oid))
-	t = append(t, make([]byte, sizeofName)...)
+	t = append(t, make([]byte, heap.NameSize)...)
 	copy(t[24+nameOffset:], name)
 	return append(t, rest...)
 }

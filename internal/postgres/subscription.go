@@ -1,7 +1,6 @@
 package postgres
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -37,8 +36,7 @@ func enabledSubscriptions(files DataFiles) (list []string, err error) {
 	}
 	for _, r := range rows {
 		if r[enabled] != 0 {
-			text, _, _ := bytes.Cut(r[name:name+sizeofName], []byte{0})
-			list = append(list, string(text))
+			list = append(list, r.Name(name))
 		}
 	}
 	slices.Sort(list)

@@ -87,9 +87,9 @@ func Of(ctx context.Context, snap *repo.Snapshot) (*Catalog, error) {
 		return nil, err
 	}
 	global := pg.RelFileLocator{SpcOID: pg.GlobalTablespace}
-	err = c.rows(ctx, global, databaseRelation, nameOffset+sizeofName, func(r row) {
-		if spc, ok := spaces[r.oid(0)]; ok {
-			c.databases[r.oid(0)] = &database{name: r.name(), spc: spc}
+	err = c.rows(ctx, global, databaseRelation, nameOffset+heap.NameSize, func(r heap.Columns) {
+		if spc, ok := spaces[r.OID(0)]; ok {
+			c.databases[r.OID(0)] = &database{name: r.Name(nameOffset), spc: spc}
 		}
 	})
 	if err != nil {
@@ -150,7 +150,7 @@ func (c *Catalog) Definitions(ctx context.Context, db pg.OID) (map[pg.OID]uint64
 		defs[d.rels[i].OID] = d.rels[i].row
 	}
 	at := pg.RelFileLocator{SpcOID: d.spc, DBOID: db, RelNumber: d.attr}
-	err = c.rows(ctx, at, attributeRelation, 4, func(r row) { defs[r.oid(0)] += maphash.Bytes(seed, r) })
+	err = c.rows(ctx, at, attributeRelation, 4, func(r heap.Columns) { defs[r.OID(0)] += maphash.Bytes(seed, r) })
 	if err != nil {
 		return nil, fmt.Errorf("columns of database %s: %w", d.name, err)
 	}

@@ -1,10 +1,8 @@
 package catalog
 
 import (
-	"bytes"
 	"cmp"
 	"context"
-	"encoding/binary"
 	"fmt"
 	"hash/maphash"
 	"strings"
@@ -26,7 +24,6 @@ const (
 // (catalog/pg_class.h).
 const (
 	nameOffset = 4
-	sizeofName = 64 // NAMEDATALEN
 
 	classSchema = 68 // relnamespace
 	classFile   = 88 // relfilenode
@@ -35,19 +32,9 @@ const (
 	indexTable = 4 // pg_index.indrelid
 )
 
-// row is the columns of a row.
-type row []byte
-
-func (r row) oid(off int) pg.OID { return pg.OID(binary.LittleEndian.Uint32(r[off:])) }
-
-func (r row) name() string {
-	name, _, _ := bytes.Cut(r[nameOffset:nameOffset+sizeofName], []byte{0})
-	return string(name)
-}
-
 // definition is a hash of a row of pg_class, without relfilenode, without what lies between reltablespace and relkind
 // (statistics, the TOAST table, whether there are indexes), and without relrewrite, relfrozenxid and relminmxid.
-func (r row) definition(kind int) uint64 {
+func definition(r heap.Columns, kind int) uint64 {
 	const rewrite, acl = 13, 25 // behind relkind
 	var h maphash.Hash
 	h.SetSeed(seed)
@@ -74,27 +61,27 @@ type loader struct {
 // classes reads pg_class.
 func (l *loader) classes(ctx context.Context) error {
 	in := l.c.snap.Version().Class
-	return l.rows(ctx, classRelation, in.Kind+1, func(r row) {
-		rel := Relation{OID: r.oid(0), Database: l.d.name, Name: r.name(), Kind: r[in.Kind]}
-		rel.Locator = pg.RelFileLocator{SpcOID: cmp.Or(r.oid(classSpace), l.d.spc), DBOID: l.db, RelNumber: r.oid(classFile)}
+	return l.rows(ctx, classRelation, in.Kind+1, func(r heap.Columns) {
+		rel := Relation{OID: r.OID(0), Database: l.d.name, Name: r.Name(nameOffset), Kind: r[in.Kind]}
+		rel.Locator = pg.RelFileLocator{SpcOID: cmp.Or(r.OID(classSpace), l.d.spc), DBOID: l.db, RelNumber: r.OID(classFile)}
 		if rel.Locator.SpcOID == pg.GlobalTablespace {
 			rel.Locator.DBOID = 0
 		}
-		if toast := r.oid(in.Toast); toast != 0 {
+		if toast := r.OID(in.Toast); toast != 0 {
 			l.tables[toast] = rel.OID
 		}
-		rel.row = r.definition(in.Kind)
+		rel.row = definition(r, in.Kind)
 		l.files[rel.OID] = rel.Locator.RelNumber
-		l.rels, l.schema = append(l.rels, rel), append(l.schema, r.oid(classSchema))
+		l.rels, l.schema = append(l.rels, rel), append(l.schema, r.OID(classSchema))
 	})
 }
 
 func (l *loader) namespaces(ctx context.Context) error {
-	return l.rows(ctx, namespaceRelation, nameOffset+sizeofName, func(r row) { l.schemas[r.oid(0)] = r.name() })
+	return l.rows(ctx, namespaceRelation, nameOffset+heap.NameSize, func(r heap.Columns) { l.schemas[r.OID(0)] = r.Name(nameOffset) })
 }
 
 func (l *loader) indexes(ctx context.Context) error {
-	return l.rows(ctx, indexRelation, indexTable+4, func(r row) { l.tables[r.oid(0)] = r.oid(indexTable) })
+	return l.rows(ctx, indexRelation, indexTable+4, func(r heap.Columns) { l.tables[r.OID(0)] = r.OID(indexTable) })
 }
 
 // finish puts together what was read.
@@ -119,13 +106,13 @@ func (l *loader) finish(ctx context.Context) error {
 }
 
 // rows calls fn with the rows of a catalog of the database, which have at least size bytes.
-func (l *loader) rows(ctx context.Context, relation pg.OID, size int, fn func(row)) error {
+func (l *loader) rows(ctx context.Context, relation pg.OID, size int, fn func(heap.Columns)) error {
 	return l.c.rows(ctx, pg.RelFileLocator{SpcOID: l.d.spc, DBOID: l.db, RelNumber: l.files[relation]}, relation, size, fn)
 }
 
 // rows calls fn with the rows of a catalog, which have at least size bytes. If no storage is known of it, the map
 // has it.
-func (c *Catalog) rows(ctx context.Context, at pg.RelFileLocator, relation pg.OID, size int, fn func(row)) (err error) {
+func (c *Catalog) rows(ctx context.Context, at pg.RelFileLocator, relation pg.OID, size int, fn func(heap.Columns)) (err error) {
 	if at.RelNumber == 0 {
 		if at.RelNumber, err = c.mapped(ctx, at.SpcOID, at.DBOID, relation); err != nil {
 			return err
@@ -136,17 +123,8 @@ func (c *Catalog) rows(ctx context.Context, at pg.RelFileLocator, relation pg.OI
 	if err != nil {
 		return err
 	}
-	for block := pg.BlockNumber(0); len(pages) > 0; block, pages = block+1, pages[pg.BlockSize:] {
-		err := heap.Rows(pg.Page(pages[:pg.BlockSize]), c.xacts, func(columns []byte) error {
-			if len(columns) < size {
-				return fmt.Errorf("a row of %d bytes: %w", len(columns), pg.ErrCorrupt)
-			}
-			fn(row(columns))
-			return nil
-		})
-		if err != nil {
-			return fmt.Errorf("%v: %w", rf.Tag(block), err)
-		}
+	if err := heap.Rows(pages, c.xacts, size, fn); err != nil {
+		return fmt.Errorf("%v: %w", rf, err)
 	}
 	return nil
 }
