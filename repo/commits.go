@@ -2,9 +2,7 @@ package repo
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io"
 	"iter"
 	"slices"
 	"sync"
@@ -59,25 +57,26 @@ func (t *Timeline) Tracker(next pg.TransactionID) (*history.Tracker, error) {
 			return history.Resume(running)
 		}
 	}
-	running, err := t.storedRunning(v.flushed.lsn)
+	_, running, err := t.newestStored(kindRunning, v.flushed.lsn)
 	if running == nil || err != nil {
 		return history.NewTracker(next), err
 	}
 	return history.Resume(running)
 }
 
-// storedRunning gives what was stored of running transactions at the end of the last window up to at; nil if
-// nothing was.
-func (t *Timeline) storedRunning(at pg.LSN) (running []byte, err error) {
-	object := []byte{byte(kindRunning)}
+// newestStored gives the newest entry of t's in the store that is at or below an LSN, of a kind whose keys have no object.
+// body is nil if there is none.
+func (t *Timeline) newestStored(k kind, at pg.LSN) (found pg.LSN, body []byte, err error) {
+	object := []byte{byte(k)}
 	c := newCursor(t.r.store, object)
 	defer c.close(&err)
 	c.reset(object)
-	if _, ok := c.find(t.no, at); !ok {
-		return nil, nil
+	found, ok := c.find(t.no, at)
+	if !ok {
+		return 0, nil, nil
 	}
-	body, err := c.value()
-	return slices.Clone(body), err
+	body, err = c.value()
+	return found, slices.Clone(body), err
 }
 
 // writeCommits writes a window's commits, in chunks of a useful size, and what was running at its end.
@@ -231,8 +230,15 @@ func (m member) chunks(ctx context.Context, bottom pg.LSN) iter.Seq2[[]history.C
 				yield(nil, err)
 				return
 			}
-			first, commits, err := m.t.storedChunk(below)
-			if commits == nil && err == nil || !yield(commits, err) || err != nil {
+			first, body, err := m.t.newestStored(kindCommits, below)
+			if body == nil && err == nil {
+				return
+			}
+			var commits []history.Commit
+			if err == nil {
+				commits, err = history.Decode(body)
+			}
+			if !yield(commits, err) || err != nil {
 				return
 			}
 			below = first - 1
@@ -240,36 +246,18 @@ func (m member) chunks(ctx context.Context, bottom pg.LSN) iter.Seq2[[]history.C
 	}
 }
 
-// storedChunk gives the newest chunk in the store that begins at or below an LSN; nil if there is none.
-func (t *Timeline) storedChunk(at pg.LSN) (first pg.LSN, commits []history.Commit, err error) {
-	object := []byte{byte(kindCommits)}
-	c := newCursor(t.r.store, object)
-	defer c.close(&err)
-	c.reset(object)
-	first, ok := c.find(t.no, at)
-	if !ok {
-		return 0, nil, nil
-	}
-	body, err := c.value()
-	if err == nil {
-		commits, err = history.Decode(body)
-	}
-	return first, commits, err
-}
-
 // makeIndex makes the index of what t has from bottom on, as far as the store has none of it.
 func (t *Timeline) makeIndex(ctx context.Context, bottom pg.LSN) error {
-	from := max(t.OwnHorizon(), t.info.StartLSN)
-	if upTo := t.index.start(); bottom >= upTo || from >= upTo {
+	if bottom >= t.index.start() {
 		return nil
 	}
 	t.index.making.Lock()
 	defer t.index.making.Unlock()
-	upTo := t.index.start()
+	defer t.Hold()() // the horizon stays where it is, and the WAL behind it
+	from, upTo := t.OwnHorizon(), t.index.start()
 	if from >= upTo {
 		return nil
 	}
-	defer t.Hold()()
 	out := t.r.store.Bulk()
 	defer out.Cancel()
 	if err := t.indexWAL(ctx, from, upTo, out); err != nil {
@@ -293,27 +281,15 @@ func (t *Timeline) indexWAL(ctx context.Context, from, upTo pg.LSN, out store.Bu
 	}
 	tracker := history.NewTracker(s.CheckPoint.NextXID.XID())
 	into := chunkWriter{t: t, out: out}
-	cfg, _ := t.WALConfigAt(s.LSN)
-	r := xlog.NewReader(t.wal, cfg, s.LSN)
-	r.SetPrev(s.Prev)
-	var rec xlog.Record
-	for n := 0; ; n++ {
-		if n%256 == 0 && ctx.Err() != nil {
-			return ctx.Err()
-		}
-		err := r.Next(&rec)
-		if err != nil && !errors.Is(err, io.EOF) {
-			return err
-		}
-		if err != nil || rec.EndLSN > upTo {
-			return into.flush()
-		}
-		c, err := tracker.Add(&rec)
+	_, err = t.walk(ctx, s, upTo, func(rec *xlog.Record) (bool, error) {
+		c, err := tracker.Add(rec)
 		if err == nil && c != nil && c.LSN > from {
 			err = into.add(c)
 		}
-		if err != nil {
-			return err
-		}
+		return false, err
+	})
+	if err != nil {
+		return err
 	}
+	return into.flush()
 }
