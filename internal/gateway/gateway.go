@@ -3,8 +3,6 @@ package gateway
 import (
 	"context"
 	"crypto/tls"
-	"errors"
-	"fmt"
 	"log/slog"
 	"net"
 	"os"
@@ -53,18 +51,21 @@ type Gateway struct {
 	keys   cancelKeys
 	counts counts
 
-	mu        sync.Mutex
-	listeners map[net.Listener]struct{}
-	conns     map[*conn]struct{}
+	doors *startup.Listeners
+
+	mu    sync.Mutex
+	conns map[*conn]struct{}
 }
 
 // New makes a gateway. Close ends it.
 func New(w api.Waker, o Options) *Gateway {
 	ctx, cancel := context.WithCancel(context.Background())
-	return &Gateway{
+	g := &Gateway{
 		waker: w, opt: o.withDefaults(), ctx: ctx, cancel: cancel,
-		keys: cancelKeys{servers: map[string]server{}}, listeners: map[net.Listener]struct{}{}, conns: map[*conn]struct{}{},
+		keys: cancelKeys{servers: map[string]server{}}, conns: map[*conn]struct{}{},
 	}
+	g.doors = startup.NewListeners("gateway", func(err error) { g.opt.Log.Error("accept connection to the gateway", "err", err) })
+	return g
 }
 
 // SetTLS has the gateway encrypt connections over TCP from now on; nil: not any more. The gateway owns the configuration
@@ -77,47 +78,7 @@ func (g *Gateway) SetTLS(config *tls.Config) {
 }
 
 // Serve accepts connections on l until Close, and owns l from then on. A gateway may serve several listeners.
-func (g *Gateway) Serve(l net.Listener) error {
-	if !g.addListener(l) {
-		return errors.Join(api.Errorf(api.ErrUnavailable, "the gateway is closed"), l.Close())
-	}
-	for {
-		nc, err := l.Accept()
-		if g.ctx.Err() != nil {
-			if err == nil { // a connection that came while Close ran
-				nc.Close()
-			}
-			return nil
-		}
-		if errors.Is(err, net.ErrClosed) {
-			return fmt.Errorf("accept on %s: %w", l.Addr(), err)
-		}
-		if err != nil { // out of file descriptors, or the peer gave up
-			g.opt.Log.Error("accept connection to the gateway", "err", err)
-			g.pause(100 * time.Millisecond)
-			continue
-		}
-		g.start(nc)
-	}
-}
-
-func (g *Gateway) addListener(l net.Listener) bool {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if g.ctx.Err() != nil {
-		return false
-	}
-	g.listeners[l] = struct{}{}
-	return true
-}
-
-// pause waits, or until Close.
-func (g *Gateway) pause(d time.Duration) {
-	select {
-	case <-time.After(d):
-	case <-g.ctx.Done():
-	}
-}
+func (g *Gateway) Serve(l net.Listener) error { return g.doors.Serve(l, g.start) }
 
 // beyond is how many connections above MaxConns are heard, for what they ask to cancel, and told that there are too
 // many. More are closed unheard.
@@ -170,9 +131,7 @@ func (g *Gateway) forget(c *conn) {
 func (g *Gateway) Close() {
 	g.mu.Lock()
 	g.cancel()
-	for l := range g.listeners {
-		l.Close()
-	}
+	g.doors.Close()
 	for c := range g.conns {
 		c.cut()
 	}

@@ -4,8 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/binary"
-	"errors"
-	"fmt"
 	"log/slog"
 	"net"
 	"sync"
@@ -14,6 +12,7 @@ import (
 
 	"zenith/internal/access"
 	"zenith/internal/api"
+	"zenith/internal/startup"
 )
 
 // Options adjusts a Server. The zero value works.
@@ -83,11 +82,12 @@ type Server struct {
 	guesses *access.Guesses // of passwords
 	limits  atomic.Pointer[access.RoleLimits]
 
-	mu        sync.Mutex
-	listeners map[net.Listener]struct{}
-	conns     map[uint32]*conn // by the process id told to the client, for cancel requests
-	usages    map[access.Principal]*usage
-	lastID    uint32
+	doors *startup.Listeners
+
+	mu     sync.Mutex
+	conns  map[uint32]*conn // by the process id told to the client, for cancel requests
+	usages map[access.Principal]*usage
+	lastID uint32
 }
 
 // New makes a server. Close ends it.
@@ -95,8 +95,9 @@ func New(svc api.Service, o Options) *Server {
 	ctx, cancel := context.WithCancel(context.Background())
 	s := &Server{
 		svc: svc, opt: o.withDefaults(), ctx: ctx, cancel: cancel,
-		listeners: map[net.Listener]struct{}{}, conns: map[uint32]*conn{}, guesses: access.NewGuesses(), usages: map[access.Principal]*usage{},
+		conns: map[uint32]*conn{}, guesses: access.NewGuesses(), usages: map[access.Principal]*usage{},
 	}
+	s.doors = startup.NewListeners("page server", func(err error) { s.opt.Log.Error("accept connection", "err", err) })
 	s.SetAccess(s.opt.Access)
 	s.SetLimits(s.opt.Limits)
 	s.wg.Go(s.watchConns)
@@ -123,47 +124,7 @@ func (s *Server) recheck() {
 }
 
 // Serve accepts connections on l until Close, and owns l from then on. A server may serve several listeners.
-func (s *Server) Serve(l net.Listener) error {
-	if !s.addListener(l) {
-		return errors.Join(api.Errorf(api.ErrUnavailable, "the page server is closed"), l.Close())
-	}
-	for {
-		nc, err := l.Accept()
-		if s.ctx.Err() != nil {
-			if err == nil { // a connection that came while Close ran
-				nc.Close()
-			}
-			return nil
-		}
-		if errors.Is(err, net.ErrClosed) {
-			return fmt.Errorf("accept on %s: %w", l.Addr(), err)
-		}
-		if err != nil { // out of file descriptors, or the peer gave up
-			s.opt.Log.Error("accept connection", "err", err)
-			s.pause(100 * time.Millisecond)
-			continue
-		}
-		s.start(nc)
-	}
-}
-
-// pause waits, or until Close.
-func (s *Server) pause(d time.Duration) {
-	select {
-	case <-time.After(d):
-	case <-s.ctx.Done():
-	}
-}
-
-func (s *Server) addListener(l net.Listener) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.ctx.Err() != nil {
-		return false
-	}
-	s.listeners[l] = struct{}{}
-	return true
-}
+func (s *Server) Serve(l net.Listener) error { return s.doors.Serve(l, s.start) }
 
 // turnedAway is how many connections beyond MaxConns are heard, for what they ask to cancel, and told that
 // there are too many. More are closed unheard: each takes a file descriptor, also one that says nothing.
@@ -236,9 +197,7 @@ func (s *Server) cancelCommand(id, secret uint32) {
 func (s *Server) Close() {
 	s.mu.Lock()
 	s.cancel()
-	for l := range s.listeners {
-		l.Close()
-	}
+	s.doors.Close()
 	for _, c := range s.conns {
 		c.wake()
 	}
