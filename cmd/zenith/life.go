@@ -48,7 +48,13 @@ func forceFlag() cli.Flag {
 
 // lifeCommands are the subcommands of branch that are about what becomes of branches.
 func (e *environ) lifeCommands() []*cli.Command {
-	return []*cli.Command{{
+	return []*cli.Command{
+		cmdBranchExpire(e), cmdBranchProtect(e), cmdBranchRename(e), cmdBranchReset(e), cmdBranchRestore(e), cmdBranchPromote(e),
+	}
+}
+
+func cmdBranchExpire(e *environ) *cli.Command {
+	return &cli.Command{
 		Name: "expire", ArgsUsage: "NAME DURATION|TIME|never",
 		Usage: "say when a branch is no longer needed; then it is deleted as soon as nobody uses it",
 		Description: `   zenith branch expire pr-4521 24h
@@ -58,7 +64,11 @@ func (e *environ) lifeCommands() []*cli.Command {
 		Action: withArgs(2, 2, func(c *cli.Context) error {
 			return e.runBranchExpire(c, c.Args().Get(0), c.Args().Get(1))
 		}),
-	}, {
+	}
+}
+
+func cmdBranchProtect(e *environ) *cli.Command {
+	return &cli.Command{
 		Name: "protect", ArgsUsage: "NAME",
 		Usage: "have a branch neither deleted nor renamed nor reset; main is protected from the beginning",
 		Description: `   zenith branch protect production
@@ -69,7 +79,11 @@ func (e *environ) lifeCommands() []*cli.Command {
 				return s.BranchProtect(ctx, s.tenant, c.Args().First(), !c.Bool("off"))
 			})
 		}),
-	}, {
+	}
+}
+
+func cmdBranchRename(e *environ) *cli.Command {
+	return &cli.Command{
 		Name: "rename", Aliases: []string{"mv"}, ArgsUsage: "OLD NEW",
 		Usage:       "give a branch another name; no postgres may run on it",
 		Description: `   zenith branch rename pr-4521 keep-me`,
@@ -77,7 +91,11 @@ func (e *environ) lifeCommands() []*cli.Command {
 		Action: withArgs(2, 2, func(c *cli.Context) error {
 			return e.runBranchRename(c, c.Args().Get(0), c.Args().Get(1))
 		}),
-	}, {
+	}
+}
+
+func cmdBranchReset(e *environ) *cli.Command {
+	return &cli.Command{
 		Name: "reset", ArgsUsage: "NAME [POINT]",
 		Usage: "have a branch be what its parent is now, or a point; what it was is kept for a week",
 		Description: `Its postgres is stopped, and started again on the new state, at the same address.
@@ -97,7 +115,11 @@ func (e *environ) lifeCommands() []*cli.Command {
 				return s.BranchReset(ctx, s.tenant, name, point, c.Bool("force"))
 			})
 		}),
-	}, {
+	}
+}
+
+func cmdBranchRestore(e *environ) *cli.Command {
+	return &cli.Command{
 		Name: "restore", ArgsUsage: "NAME POINT",
 		Usage: "have a branch be what it was at a point of its own past, in place: name, address and children stay",
 		Description: `   zenith branch restore main @-10m         ten minutes ago; main.old-1 keeps what was since
@@ -112,7 +134,11 @@ func (e *environ) lifeCommands() []*cli.Command {
 				return s.BranchRestore(ctx, s.tenant, name, point, c.Bool("force"))
 			})
 		}),
-	}, {
+	}
+}
+
+func cmdBranchPromote(e *environ) *cli.Command {
+	return &cli.Command{
 		Name: "promote", ArgsUsage: "NAME [BRANCH]",
 		Usage: "have a branch take the place of its parent, or of another one, which is kept for a week",
 		Description: `   zenith branch promote fix               main is what fix is; main.old-1 is what main was
@@ -123,7 +149,7 @@ func (e *environ) lifeCommands() []*cli.Command {
 				return s.BranchPromote(ctx, s.tenant, c.Args().Get(0), c.Args().Get(1), c.Bool("force"))
 			})
 		}),
-	}}
+	}
 }
 
 // ofBranch gives a point of a branch's own past its name, if that was left out: @-10m, -10m, 0/16B3748.
