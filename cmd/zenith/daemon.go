@@ -19,6 +19,7 @@ import (
 	"zenith/internal/admin"
 	"zenith/internal/pageserver"
 	"zenith/internal/postgres"
+	"zenith/internal/privileged"
 )
 
 // closeTimeout bounds how long the daemon takes to end: it stops every postgres and unmounts everything.
@@ -188,6 +189,42 @@ func (e *environ) daemon(ctx context.Context, o startOptions) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, leave()) }()
+	log, level, journal := e.startLog(s)
+	policy, err := e.policy(&s.serverConfig)
+	if err != nil {
+		return err
+	}
+	policy.Store = access.OpenStore(e.path(usersFile), log)
+	h, err := openHouse(s, log)
+	if err != nil {
+		return err
+	}
+	server := pageserver.New(h.svc, pageserver.Options{Log: log, Replication: h.svc, Identity: identity, MaxConns: maxConns(), Access: policy, Limits: s.Limits.limits()})
+	guards := guards{server, h.front}
+	if err := e.secure(&s.serverConfig, guards, log); err != nil {
+		return errors.Join(err, h.abandon(ctx))
+	}
+	operators, err := e.startAdmin(s, policy, h.svc, server.Conns, h.front, journal, log)
+	if err != nil {
+		server.Close()
+		return errors.Join(err, h.abandon(ctx))
+	}
+	if operators != nil {
+		defer func() { err = errors.Join(err, operators.Close()) }()
+		guards = append(guards, operators)
+	}
+	r := &reloader{e: e, o: o, log: log, level: level, current: s.serverConfig, asked: asked, store: policy.Store, server: guards, doors: h.doors}
+	defer r.begin(ctx, h.svc)()
+	if os.Geteuid() == 0 {
+		log.Warn("the page server runs as root: whoever gets it to do more than it should, by what it reads of WAL, pages or the network, is root too", "setting", "account")
+	}
+	err = e.serveHouse(ctx, o, helper, h, server, log)
+	log.Info("page server stopped", "err", err)
+	return err
+}
+
+// startLog makes the log of a page server, and what keeps its last lines.
+func (e *environ) startLog(s *settings) (*slog.Logger, *slog.LevelVar, *admin.Journal) {
 	level := new(slog.LevelVar)
 	level.Set(s.LogLevel.level())
 	journal := new(admin.Journal)
@@ -196,64 +233,54 @@ func (e *environ) daemon(ctx context.Context, o startOptions) (err error) {
 	if s.damage != nil {
 		log.Warn("the settings of the command line are damaged", "file", e.path(configFile), "lost", lostWithConfig, "err", s.damage)
 	}
-	policy, err := e.policy(&s.serverConfig)
-	if err != nil {
-		return err
+	return log, level, journal
+}
+
+// house is what a page server serves, and where it listens.
+type house struct {
+	doors        listeners
+	front        *gate
+	svc          service
+	closeService func(context.Context) error
+}
+
+// openHouse listens, and opens what is served. Nobody is let in yet.
+func openHouse(s *settings, log *slog.Logger) (h house, err error) {
+	if h.doors, err = openDoors(s); err != nil {
+		return h, err
 	}
-	policy.Store = access.OpenStore(e.path(usersFile), log)
-	doors, err := openDoors(s)
-	if err != nil {
-		return err
+	if h.front, err = openGate(s); err != nil {
+		return h, errors.Join(err, h.doors.close())
 	}
-	front, err := openGate(s)
-	if err != nil {
-		return errors.Join(err, doors.close())
+	s.gateway = h.front.address()
+	if h.svc, h.closeService, err = newService(s, log); err != nil {
+		return h, errors.Join(err, h.doors.close(), h.front.doors.close())
 	}
-	s.gateway = front.address()
-	svc, closeService, err := newService(s, log)
-	if err != nil {
-		return errors.Join(err, doors.close(), front.doors.close())
-	}
-	front.begin(svc, s, log)
-	server := pageserver.New(svc, pageserver.Options{Log: log, Replication: svc, Identity: identity, MaxConns: maxConns(), Access: policy, Limits: s.Limits.limits()})
-	guards := guards{server, front}
-	if err := e.secure(&s.serverConfig, guards, log); err != nil {
-		return errors.Join(err, doors.close(), front.doors.close(), closeService(ctx))
-	}
-	operators, err := e.startAdmin(s, policy, svc, server.Conns, front, journal, log)
-	if err != nil {
-		server.Close()
-		return errors.Join(err, doors.close(), front.doors.close(), closeService(ctx))
-	}
-	if operators != nil {
-		defer func() { err = errors.Join(err, operators.Close()) }()
-		guards = append(guards, operators)
-	}
-	r := &reloader{e: e, o: o, log: log, level: level, current: s.serverConfig, asked: asked, store: policy.Store, server: guards, doors: doors}
-	reloading, stopReloading := context.WithCancel(context.WithoutCancel(ctx))
-	var reloads sync.WaitGroup
-	reloads.Go(func() { r.run(reloading, svc) })
-	defer reloads.Wait()
-	defer stopReloading()
-	if os.Geteuid() == 0 {
-		log.Warn("the page server runs as root: whoever gets it to do more than it should, by what it reads of WAL, pages or the network, is root too", "setting", "account")
-	}
+	h.front.begin(h.svc, s, log)
+	return h, nil
+}
+
+// abandon closes a house that nobody was let into.
+func (h house) abandon(ctx context.Context) error {
+	return errors.Join(h.doors.close(), h.front.doors.close(), h.closeService(ctx))
+}
+
+// serveHouse serves until ctx ends, the privileged helper is gone, or that fails, and closes all there is then.
+func (e *environ) serveHouse(ctx context.Context, o startOptions, helper *privileged.Client, h house, server *pageserver.Server, log *slog.Logger) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	if helper != nil {
 		go stopWithout(ctx, helper, stop, log)
 	}
 	var gates sync.WaitGroup
-	gates.Go(func() { front.run(ctx, log) })
-	err = e.serve(ctx, o, server, doors, log)
+	gates.Go(func() { h.front.run(ctx, log) })
+	err := e.serve(ctx, o, server, h.doors, log)
 	stop() // the gateway, too, whatever has ended the page server
 	gates.Wait()
 	server.Close()
 	closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
 	defer cancel()
-	err = errors.Join(err, closeService(closing))
-	log.Info("page server stopped", "err", err)
-	return err
+	return errors.Join(err, h.closeService(closing))
 }
 
 // claim takes the work directory for this process, as its only page server: no other one runs in it, and it is not a

@@ -10,6 +10,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 
 	"zenith/internal/access"
@@ -42,6 +43,17 @@ func catchSignals() chan os.Signal {
 	asked := make(chan os.Signal, 1)
 	signal.Notify(asked, syscall.SIGHUP)
 	return asked
+}
+
+// begin has r reload in the background; end ends that, and waits for it.
+func (r *reloader) begin(ctx context.Context, m retainer) (end func()) {
+	ctx, stop := context.WithCancel(context.WithoutCancel(ctx))
+	var running sync.WaitGroup
+	running.Go(func() { r.run(ctx, m) })
+	return func() {
+		stop()
+		running.Wait()
+	}
 }
 
 // run reloads whenever it is asked to, until ctx ends.
